@@ -1,0 +1,1 @@
+//! Observe, plan, execute, record: the loop over the ports.

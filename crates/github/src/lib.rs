@@ -1,0 +1,1 @@
+//! The GitHub client: Apps, runners, jobs, checks, deliveries, releases.

@@ -1,0 +1,1 @@
+//! Machines as local processes, and hand-off by owner-only file.

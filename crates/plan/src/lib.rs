@@ -1,0 +1,1 @@
+//! The planner: policy, snapshot and time in, plan out. Pure.

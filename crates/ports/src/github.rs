@@ -1,0 +1,216 @@
+//! What controllers ask of GitHub.
+
+use async_trait::async_trait;
+use runnersmith_types::{
+    DeliveryId, JobFact, JobId, Label, Owner, RegisterAt, Registration, RegistrationId, RepoFullName, RunId,
+    RunnerGroupName, Secret, Timestamp,
+};
+
+/// Why a GitHub call failed: what a caller does differently.
+#[derive(Debug, thiserror::Error)]
+pub enum GitHubError {
+    /// 404 (or 410): GitHub does not know it, or does not show it to us.
+    #[error("github {operation} {subject}: not found")]
+    NotFound {
+        /// The call.
+        operation: &'static str,
+        /// About what.
+        subject: String,
+    },
+    /// 409: it exists already, or another change is under way.
+    #[error("github {operation} {subject}: conflict: {message}")]
+    Conflict {
+        /// The call.
+        operation: &'static str,
+        /// About what.
+        subject: String,
+        /// GitHub's words.
+        message: String,
+    },
+    /// 422 on a runner's removal: it has a job.
+    #[error("github {operation} {subject}: busy")]
+    Busy {
+        /// The call.
+        operation: &'static str,
+        /// About what.
+        subject: String,
+    },
+    /// Any other 4xx that repeating cannot mend.
+    #[error("github {operation} {subject}: refused with status {status}: {message}")]
+    Refused {
+        /// The call.
+        operation: &'static str,
+        /// About what.
+        subject: String,
+        /// The HTTP status.
+        status: u16,
+        /// GitHub's words, cut to 200 characters.
+        message: String,
+    },
+    /// 401, or 403 without rate-limit headers: the App's key, installation or permissions.
+    #[error("github {operation} {subject}: not allowed: {message}")]
+    Unauthorized {
+        /// The call.
+        operation: &'static str,
+        /// About what.
+        subject: String,
+        /// GitHub's words, and which permission it says is needed.
+        message: String,
+    },
+    /// The App is not installed for that owner.
+    #[error("github {operation} {subject}: the App is not installed there")]
+    NotInstalled {
+        /// The call.
+        operation: &'static str,
+        /// About what.
+        subject: String,
+    },
+    /// A primary or secondary limit; never slept out inside a call.
+    #[error("github {operation} {subject}: rate limited until {until}")]
+    RateLimited {
+        /// The call.
+        operation: &'static str,
+        /// About what.
+        subject: String,
+        /// When it may be tried again.
+        until: Timestamp,
+    },
+    /// 5xx, connection, timeout, unreadable answer; the effect may have happened.
+    #[error("github {operation} {subject} failed")]
+    Transient {
+        /// The call.
+        operation: &'static str,
+        /// About what.
+        subject: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl GitHubError {
+    /// A stable word for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::Conflict { .. } => "conflict",
+            Self::Busy { .. } => "busy",
+            Self::Refused { .. } => "refused",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::NotInstalled { .. } => "not_installed",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Transient { .. } => "transient",
+        }
+    }
+}
+
+/// A JIT config to be asked for.
+#[derive(Clone, Debug)]
+pub struct JitRequest {
+    /// Where.
+    pub at: RegisterAt,
+    /// The registration's name.
+    pub name: String,
+    /// All labels; JIT adds none by itself.
+    pub labels: Vec<Label>,
+    /// The group by name; the client finds and caches its id. Repositories always use group 1.
+    pub group: RunnerGroupName,
+}
+
+/// A JIT config.
+#[derive(Clone, Debug)]
+pub struct JitConfig {
+    /// The registration that it made.
+    pub registration: RegistrationId,
+    /// The config; cannot be read again.
+    pub encoded: Secret,
+}
+
+/// A registration token: good for an hour and for many runners.
+#[derive(Clone, Debug)]
+pub struct RegistrationToken {
+    /// The token.
+    pub token: Secret,
+    /// Its end.
+    pub expires_at: Timestamp,
+    /// The address for `config.sh --url`.
+    pub url: String,
+}
+
+/// A workflow run, as far as a sweep or a re-run needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunSummary {
+    /// Its number.
+    pub id: RunId,
+    /// GitHub's word (`queued`, `in_progress`, `completed`, …).
+    pub status: String,
+}
+
+/// A delivery that GitHub could not bring to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedDelivery {
+    /// The log's number, for redelivery.
+    pub id: u64,
+    /// The delivery's GUID; a redelivery has the same.
+    pub guid: DeliveryId,
+    /// When GitHub tried.
+    pub at: Timestamp,
+    /// The event's name.
+    pub event: String,
+}
+
+/// One check run that tells authors why their jobs wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckRun {
+    /// The repository.
+    pub repo: RepoFullName,
+    /// The commit.
+    pub head_sha: String,
+    /// The existing check run, to update.
+    pub id: Option<u64>,
+    /// The title, one line.
+    pub title: String,
+    /// Markdown, at most 65,535 characters.
+    pub summary: String,
+    /// `None`: still waiting; `Some("failure")`, `Some("success")`, `Some("neutral")`: closed.
+    pub conclusion: Option<String>,
+}
+
+/// GitHub. Contract: no call sleeps for a limit; reads are retried a bounded number of times at the edge, writes are not; no error
+/// holds a secret.
+#[async_trait]
+pub trait GitHub: Send + Sync + 'static {
+    /// One job by id.
+    async fn job(&self, repo: &RepoFullName, id: JobId) -> Result<JobFact, GitHubError>;
+    /// All registrations at a place.
+    async fn registrations(&self, at: &RegisterAt) -> Result<Vec<Registration>, GitHubError>;
+    /// One registration by id.
+    async fn registration(&self, at: &RegisterAt, id: RegistrationId) -> Result<Registration, GitHubError>;
+    /// One registration by its exact name.
+    async fn registration_by_name(&self, at: &RegisterAt, name: &str) -> Result<Option<Registration>, GitHubError>;
+    /// A JIT config: exactly one call, never retried here; 409 when the name exists.
+    async fn jit_config(&self, request: &JitRequest) -> Result<JitConfig, GitHubError>;
+    /// A registration token, cached until shortly before its end.
+    async fn registration_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError>;
+    /// Removes a registration: `Ok` on 204 and 404, `Busy` on 422.
+    async fn deregister(&self, at: &RegisterAt, id: RegistrationId) -> Result<(), GitHubError>;
+    /// Repositories in which the App is installed, at most `limit`, the most recently pushed first.
+    async fn repositories(&self, limit: usize) -> Result<Vec<RepoFullName>, GitHubError>;
+    /// Jobs that are queued or waiting in runs that are queued or in progress.
+    async fn sweep(&self, repo: &RepoFullName) -> Result<Vec<JobFact>, GitHubError>;
+    /// One run.
+    async fn run(&self, repo: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError>;
+    /// Re-runs the failed jobs of an ended run.
+    async fn rerun_failed(&self, repo: &RepoFullName, id: RunId) -> Result<(), GitHubError>;
+    /// Deliveries at or after `since` that failed and were not delivered later, at most `limit`.
+    async fn failed_deliveries(&self, since: Timestamp, limit: usize) -> Result<Vec<FailedDelivery>, GitHubError>;
+    /// Asks for a delivery again.
+    async fn redeliver(&self, id: u64) -> Result<(), GitHubError>;
+    /// Creates or updates a check run; answers its id.
+    async fn tell(&self, check: &CheckRun) -> Result<u64, GitHubError>;
+    /// Whether the owner is an organisation.
+    async fn is_organization(&self, owner: &Owner) -> Result<bool, GitHubError>;
+    /// Checks that the App's key works; answers the App's slug.
+    async fn whoami(&self) -> Result<String, GitHubError>;
+}

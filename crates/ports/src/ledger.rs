@@ -1,0 +1,224 @@
+//! The durable record of jobs, runners and every decision about them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runnersmith_types::job::Merged;
+use runnersmith_types::{
+    Batch, BatchId, BootFailure, Event, Held, Intent, Job, JobFact, JobId, Mark, PlaneId, RepoFullName, RunId, Runner,
+    RunnerName, ScaleSetName, Strike, Timestamp, Told,
+};
+
+/// Why a ledger call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The lease is not ours any more (ended, or a newer generation exists): stop; nothing was written.
+    #[error("ledger {operation}: the lease on {set} is lost")]
+    LeaseLost {
+        /// The call.
+        operation: &'static str,
+        /// The set.
+        set: ScaleSetName,
+    },
+    /// A condition did not hold (alive count, version, existing name): nothing was written; look again.
+    #[error("ledger {operation}: {condition} does not hold any more")]
+    Conflict {
+        /// The call.
+        operation: &'static str,
+        /// The condition.
+        condition: String,
+    },
+    /// The store is full: nothing was written.
+    #[error("ledger {operation}: the disk is full")]
+    Full {
+        /// The call.
+        operation: &'static str,
+    },
+    /// The ledger was written by a newer version.
+    #[error("ledger {operation}: its schema is version {found}, this program knows up to {known}")]
+    Newer {
+        /// The call.
+        operation: &'static str,
+        /// Found.
+        found: u32,
+        /// Known.
+        known: u32,
+    },
+    /// Anything else; may be tried again.
+    #[error("ledger {operation} failed")]
+    Failed {
+        /// The call.
+        operation: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What recording a fact did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// What changed.
+    pub merged: Merged,
+    /// Whether the job is new to the ledger.
+    pub new: bool,
+    /// The job now.
+    pub job: Job,
+}
+
+/// The right to decide about one set for a while. Not `Clone`: there is one holder.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The set.
+    pub set: ScaleSetName,
+    /// Grows with each acquisition; every conditional write names it.
+    pub generation: u64,
+    /// Its end; executors stop issuing near it.
+    pub until: Timestamp,
+    /// The set's wake counter when the lease was acquired or last re-read.
+    pub wake_seq: u64,
+}
+
+/// What a release found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Released: nothing happened meanwhile.
+    Released,
+    /// The set was woken meanwhile; the lease is still held (extended by its ttl): look again.
+    WokenAgain,
+    /// It was lost anyway.
+    Lost,
+}
+
+/// An API budget of the App, counted per minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BudgetKind {
+    /// JIT configs and other content-creating writes (GitHub grants about 180 a minute).
+    Jit,
+    /// All other calls.
+    Calls,
+}
+
+impl BudgetKind {
+    /// A stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Jit => "jit",
+            Self::Calls => "calls",
+        }
+    }
+}
+
+/// Counts for status pages and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// Jobs by status word.
+    pub jobs: Vec<(String, u64)>,
+    /// Alive runners by set and state word.
+    pub runners: Vec<(ScaleSetName, String, u64)>,
+}
+
+/// The ledger. Contract: every call is one transaction, durable when it returns; reads see all writes that returned
+/// before. Everything about a set's runners is conditional on that set's lease generation. Records are kept at least
+/// `history` after they ended, then dropped by `prune`.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// The ledger's identity, made once when it is created.
+    async fn plane(&self) -> Result<PlaneId, LedgerError>;
+
+    // --- facts -----------------------------------------------------------
+    /// Merges facts (by [`Job::merge`]) and wakes the given sets, in one transaction. When a job's status changes,
+    /// other jobs of the same run that are held stop being held. Answers in the order of the facts.
+    async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError>;
+    /// One job.
+    async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError>;
+    /// All open jobs, and those that ended at or after `ended_since`; by id.
+    async fn open_jobs(&self, ended_since: Timestamp) -> Result<Vec<Job>, LedgerError>;
+    /// The newest jobs by first sight, at most `limit`.
+    async fn recent_jobs(&self, limit: usize) -> Result<Vec<Job>, LedgerError>;
+    /// Holds a queued job. `false` when it is not queued any more.
+    async fn hold_job(&self, id: JobId, held: Held) -> Result<bool, LedgerError>;
+    /// Records what its author was told.
+    async fn told_job(&self, id: JobId, told: Told) -> Result<bool, LedgerError>;
+    /// Records that its machine was interrupted.
+    async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError>;
+
+    // --- lease and wake-up ----------------------------------------------
+    /// Bumps a set's wake counter.
+    async fn wake(&self, set: &ScaleSetName) -> Result<(), LedgerError>;
+    /// Takes the lease if it is free or ended. `None` when somebody else holds it.
+    async fn acquire(&self, set: &ScaleSetName, holder: &str, ttl: Duration) -> Result<Option<Lease>, LedgerError>;
+    /// Releases only if the set was not woken since `lease.wake_seq`; else re-reads it into the lease, extends and says so.
+    async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<Release, LedgerError>;
+    /// Extends the lease.
+    async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), LedgerError>;
+
+    // --- runners ---------------------------------------------------------
+    /// The next free serial.
+    async fn next_serial(&self) -> Result<u64, LedgerError>;
+    /// Records intents if the lease holds, the set's alive count plus theirs is at most `runners_max`, and no name exists. All or none.
+    async fn intend(
+        &self,
+        lease: &Lease,
+        runners: Vec<Intent>,
+        ephemeral: bool,
+        runners_max: u32,
+    ) -> Result<(), LedgerError>;
+    /// Stores a batch and marks its runners launching, if the lease holds and each is intended. All or none.
+    async fn store_batch(&self, lease: &Lease, batch: Batch) -> Result<(), LedgerError>;
+    /// One batch.
+    async fn batch(&self, id: &BatchId) -> Result<Option<Batch>, LedgerError>;
+    /// The set's batches that are not settled.
+    async fn open_batches(&self, set: &ScaleSetName) -> Result<Vec<Batch>, LedgerError>;
+    /// Marks a batch settled.
+    async fn settle_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError>;
+    /// Applies marks (by [`Runner::mark`]) under the lease, in order, in one transaction; unknown runners are skipped. Answers the changed records.
+    async fn mark(&self, lease: &Lease, marks: Vec<(RunnerName, Mark)>) -> Result<Vec<Runner>, LedgerError>;
+    /// The set's runners that are not gone, by name.
+    async fn live_runners(&self, set: &ScaleSetName) -> Result<Vec<Runner>, LedgerError>;
+    /// (alive, supply) of every set.
+    async fn counts(&self) -> Result<Vec<(ScaleSetName, u32, u32)>, LedgerError>;
+    /// One runner.
+    async fn runner(&self, name: &RunnerName) -> Result<Option<Runner>, LedgerError>;
+    /// The newest runners by serial, at most `limit`, gone ones included.
+    async fn recent_runners(&self, limit: usize) -> Result<Vec<Runner>, LedgerError>;
+
+    // --- budgets, strikes, failures -------------------------------------
+    /// Takes `cost` from this minute's bucket; answers how many units are left, or `None` when it would exceed `limit` (then nothing is taken).
+    async fn take_budget(&self, kind: BudgetKind, cost: u32, limit: u32) -> Result<Option<u32>, LedgerError>;
+    /// What is used of this minute's bucket.
+    async fn used_budget(&self, kind: BudgetKind) -> Result<u32, LedgerError>;
+    /// Records a strike against a rung of a set.
+    async fn strike(&self, set: &ScaleSetName, strike: Strike) -> Result<(), LedgerError>;
+    /// Strikes of a set at or after `since`.
+    async fn strikes(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<Strike>, LedgerError>;
+    /// Records a boot failure of a set.
+    async fn boot_failed(&self, set: &ScaleSetName, failure: BootFailure) -> Result<(), LedgerError>;
+    /// Boot failures since the last success, oldest first, at most 100.
+    async fn boot_failures(&self, set: &ScaleSetName) -> Result<Vec<BootFailure>, LedgerError>;
+    /// A runner of the set came online: forgets its boot failures.
+    async fn boot_succeeded(&self, set: &ScaleSetName) -> Result<(), LedgerError>;
+    /// Records a re-run; `false` when that run was already re-run.
+    async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError>;
+    /// Runs that were re-run.
+    async fn reruns(&self) -> Result<Vec<(RepoFullName, RunId)>, LedgerError>;
+
+    // --- small values and history ---------------------------------------
+    /// A small named value (cursor, ETag, schedule mark).
+    async fn get(&self, key: &str) -> Result<Option<String>, LedgerError>;
+    /// Sets it.
+    async fn set(&self, key: &str, value: &str) -> Result<(), LedgerError>;
+    /// Appends history.
+    async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError>;
+    /// A job's history, oldest first: events that name it, and (for `runner`) its runner's.
+    async fn history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<Event>, LedgerError>;
+    /// A runner's history, oldest first.
+    async fn history_of_runner(&self, runner: &RunnerName, limit: usize) -> Result<Vec<Event>, LedgerError>;
+    /// The newest history, newest first.
+    async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError>;
+    /// Counts.
+    async fn overview(&self) -> Result<Overview, LedgerError>;
+    /// Drops ended jobs, gone runners, settled batches and history older than `before`, at most `limit` rows of each; answers how many rows went.
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<u64, LedgerError>;
+}

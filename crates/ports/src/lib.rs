@@ -1,0 +1,19 @@
+//! The ports between decisions and the world.
+//!
+//! Each trait states its contract; each has a real implementation, an embedded one and (later) a
+//! simulated one, and one suite of contract tests runs against all of them. Controllers touch
+//! time, storage, machines and GitHub only through these, so that they run unmodified anywhere.
+
+pub mod clock;
+pub mod github;
+pub mod hand_off;
+pub mod ledger;
+pub mod machines;
+pub mod queue;
+
+pub use clock::{Clock, SystemClock};
+pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary};
+pub use hand_off::{HandOff, HandOffError, RunnerConfig};
+pub use ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
+pub use machines::{LaunchRequest, Machines, MachinesError};
+pub use queue::{Message, Queue, QueueError, Receipt};

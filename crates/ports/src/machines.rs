@@ -1,0 +1,72 @@
+//! Where runners run.
+
+use async_trait::async_trait;
+use runnersmith_types::{Batch, Machine, MachineId, PlaneId, Rung, ScaleSetName};
+
+/// One launch call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchRequest {
+    /// The stored batch: its id is the idempotency token and a tag; its runners say how many.
+    pub batch: Batch,
+    /// The ledger's identity, a tag.
+    pub plane: PlaneId,
+}
+
+/// Why a machines call failed: what a caller does differently.
+#[derive(Debug, thiserror::Error)]
+pub enum MachinesError {
+    /// No capacity on that rung now: cool it down, try the next. Nothing was launched.
+    #[error("machines {operation}: no capacity on {rung}")]
+    NoCapacity {
+        /// The call.
+        operation: &'static str,
+        /// The rung.
+        rung: Rung,
+    },
+    /// Too many calls; try later.
+    #[error("machines {operation}: throttled")]
+    Throttled {
+        /// The call.
+        operation: &'static str,
+    },
+    /// An account limit; a person must raise it. Nothing was launched.
+    #[error("machines {operation}: a quota is used up: {what}")]
+    Quota {
+        /// The call.
+        operation: &'static str,
+        /// Which.
+        what: String,
+    },
+    /// The request itself is wrong (image, type, configuration); repeating it cannot help. Nothing was launched.
+    #[error("machines {operation}: refused: {what}")]
+    BadRequest {
+        /// The call.
+        operation: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// Anything else; the effect may have happened, so the call is made again with the same token.
+    #[error("machines {operation} failed")]
+    Failed {
+        /// The call.
+        operation: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Machines. Contract: `launch` with a batch that was launched before launches nothing and answers the same machines
+/// (also the ended ones); a partial answer is a success with fewer machines; `list` answers every machine of the set and plane
+/// that has not ended, and ended ones for a while; `terminate` of an unknown or ended machine succeeds.
+#[async_trait]
+pub trait Machines: Send + Sync + 'static {
+    /// Launches as many machines as the batch has runners. Sorted ids.
+    async fn launch(&self, request: &LaunchRequest) -> Result<Vec<MachineId>, MachinesError>;
+    /// The machines of a set.
+    async fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError>;
+    /// Ends machines.
+    async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError>;
+    /// Returns when a machine may have changed, or after `timeout`: a hint. Where the provider has no such signal it waits the timeout.
+    async fn wait(&self, timeout: std::time::Duration);
+}

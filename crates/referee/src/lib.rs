@@ -1,0 +1,1 @@
+//! GitHub's OpenAPI documents and payloads as judges. Test only.

@@ -1,0 +1,1 @@
+//! A stand-in for the actions/runner distribution, with the same face. Tests and demo.

@@ -1,0 +1,1 @@
+//! SQLite queue and ledger: the embedded store.

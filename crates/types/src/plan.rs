@@ -1,0 +1,318 @@
+//! A plan: what is to be done, what is waited for, and when to look again. An action leaves no choice to its execution.
+
+use std::fmt;
+
+use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName};
+use crate::policy::{RegisterAt, Rung, Target};
+use crate::runner::Mark;
+use crate::snapshot::Strike;
+use crate::time::Timestamp;
+
+/// One pass's decision for one scale set.
+#[must_use]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What is to be done, in order.
+    pub steps: Vec<Step>,
+    /// What nothing is done about, and why.
+    pub waiting: Vec<Waiting>,
+    /// When to look again even if no signal comes.
+    pub next_wake: Option<Timestamp>,
+    /// Jobs that want a runner of this set now.
+    pub demand: u32,
+    /// Runners that can take one.
+    pub supply: u32,
+    /// The idle floor now.
+    pub floor: u32,
+}
+
+/// One action and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// A reason in words, for the ledger, `why` and the dashboard. It never holds a secret or unescaped foreign text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reason(pub String);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A runner to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// Its name.
+    pub name: RunnerName,
+    /// The serial in it.
+    pub serial: u64,
+    /// What it serves.
+    pub target: Target,
+}
+
+/// How a runner gets its registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandOffMeans {
+    /// A just-in-time config, one call for one runner.
+    Jit,
+    /// A registration token, one call for an hour of runners.
+    Token,
+}
+
+/// What the author of a job is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not yet, and why; the job is still demand.
+    Waiting(String),
+    /// Never: no set can serve it.
+    Impossible(String),
+    /// It runs, ended, or is gone: the telling is closed.
+    Settled(String),
+}
+
+/// One idempotent remote effect with one outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Record intents: one transaction with lease generation and alive count.
+    Intend {
+        /// The runners to be; never more than the maximum allows.
+        runners: Vec<Intent>,
+    },
+    /// Take back an intent that was never launched.
+    Withdraw {
+        /// The runner.
+        runner: RunnerName,
+    },
+    /// Store the batch, then make the call.
+    Launch {
+        /// Its id and token.
+        batch: BatchId,
+        /// Where.
+        rung: Rung,
+        /// Its runners, sorted.
+        runners: Vec<RunnerName>,
+    },
+    /// Make a stored call again, with the same token.
+    Relaunch {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// Give a machine its runner's config.
+    HandOff {
+        /// The runner.
+        runner: RunnerName,
+        /// Its machine.
+        machine: MachineId,
+        /// How it registers.
+        means: HandOffMeans,
+    },
+    /// Record what was observed.
+    Mark {
+        /// The runner.
+        runner: RunnerName,
+        /// The change.
+        mark: Mark,
+    },
+    /// Look a registration up by id; the outcome marks it seen or missing.
+    LookUp {
+        /// The runner.
+        runner: RunnerName,
+        /// Its registration.
+        registration: RegistrationId,
+        /// Where.
+        at: RegisterAt,
+    },
+    /// Remove a registration. 204 and 404: deregistered; 422: busy, keep.
+    Deregister {
+        /// The runner.
+        runner: RunnerName,
+        /// Its registration.
+        registration: RegistrationId,
+        /// Where.
+        at: RegisterAt,
+    },
+    /// End a machine.
+    Terminate {
+        /// The machine.
+        machine: MachineId,
+        /// Its runner, if any is recorded.
+        runner: Option<RunnerName>,
+    },
+    /// Delete a hand-off that is not needed any more.
+    ExpireHandOff {
+        /// The runner.
+        runner: RunnerName,
+        /// Its machine.
+        machine: MachineId,
+    },
+    /// Leave a rung alone for a while.
+    Strike(Strike),
+    /// Ask GitHub for a job by id.
+    VerifyJob {
+        /// The job.
+        job: JobId,
+        /// Its repository.
+        repo: RepoFullName,
+    },
+    /// Take a job out of demand for a while.
+    Hold {
+        /// The job.
+        job: JobId,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Tell authors, by one check run for the repository and commit.
+    Tell {
+        /// The repository.
+        repo: RepoFullName,
+        /// The commit.
+        head_sha: String,
+        /// The jobs, each with what is told.
+        jobs: Vec<(JobId, Verdict)>,
+    },
+    /// Record that a job lost its machine.
+    Interrupted {
+        /// The job.
+        job: JobId,
+    },
+    /// Re-run the failed jobs of a run that has ended.
+    Rerun {
+        /// The repository.
+        repo: RepoFullName,
+        /// The run.
+        run: RunId,
+    },
+}
+
+/// What nothing is done about, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The job, if it is about one.
+    pub job: Option<JobId>,
+    /// The runner, if it is about one.
+    pub runner: Option<RunnerName>,
+    /// What is waited for.
+    pub on: WaitingOn,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitingOn {
+    /// The set's delay has not passed.
+    Delay {
+        /// When it has.
+        until: Timestamp,
+    },
+    /// A runner is idle or on its way for it.
+    Runner {
+        /// How many runners are on their way or idle.
+        supply: u32,
+    },
+    /// The set is at its maximum.
+    Maximum {
+        /// The maximum.
+        runners_max: u32,
+        /// Its place in the line, from 1; for display.
+        position: u32,
+    },
+    /// It is held: a matching runner was idle and GitHub did not give it the job.
+    Held {
+        /// Tested again then.
+        until: Timestamp,
+    },
+    /// The environment's gate or concurrency group (GitHub's `waiting`).
+    Gate,
+    /// No set serves its labels.
+    NoSet {
+        /// What is missing, in words.
+        why: String,
+    },
+    /// Every rung of the ladder cools down.
+    Capacity {
+        /// The first is tried again then.
+        until: Timestamp,
+    },
+    /// The breaker is open after boot failures.
+    Breaker {
+        /// The next probe.
+        probe_at: Timestamp,
+        /// Failures so far.
+        failures: u32,
+    },
+    /// GitHub's budget is used up.
+    Budget {
+        /// When it refills.
+        until: Timestamp,
+    },
+    /// A source did not answer, so nothing is removed.
+    UnknownSource {
+        /// Which and why.
+        why: String,
+    },
+    /// Kept by the idle floor.
+    Floor,
+    /// Not old enough to be removed, not confirmed idle long enough, settling, or in a grace time.
+    Grace {
+        /// What, in words.
+        what: &'static str,
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+impl fmt::Display for WaitingOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delay { .. } => write!(f, "waits out the set's delay"),
+            Self::Runner { supply } => write!(f, "a runner is on its way ({supply} idle or booting)"),
+            Self::Maximum { runners_max, position } => {
+                write!(f, "the set is at its maximum of {runners_max}; place {position} in the line")
+            }
+            Self::Held { .. } => write!(
+                f,
+                "held: a matching runner was idle and GitHub did not assign the job (max-parallel, or the runner group excludes the repository)"
+            ),
+            Self::Gate => write!(f, "waits for an environment's approval or a concurrency group"),
+            Self::NoSet { why } => write!(f, "no scale set serves it: {why}"),
+            Self::Capacity { .. } => write!(f, "no capacity: every rung of the ladder cools down"),
+            Self::Breaker { failures, .. } => {
+                write!(f, "the breaker is open after {failures} boot failures; one probe is sent at a time")
+            }
+            Self::Budget { .. } => write!(f, "GitHub's API budget is used up for this minute"),
+            Self::UnknownSource { why } => write!(f, "a source did not answer: {why}"),
+            Self::Floor => write!(f, "kept by the idle floor"),
+            Self::Grace { what, .. } => write!(f, "{what}"),
+        }
+    }
+}
+
+impl Action {
+    /// A stable word for metrics and the ledger.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Intend { .. } => "intend",
+            Self::Withdraw { .. } => "withdraw",
+            Self::Launch { .. } => "launch",
+            Self::Relaunch { .. } => "relaunch",
+            Self::HandOff { .. } => "hand_off",
+            Self::Mark { .. } => "mark",
+            Self::LookUp { .. } => "look_up",
+            Self::Deregister { .. } => "deregister",
+            Self::Terminate { .. } => "terminate",
+            Self::ExpireHandOff { .. } => "expire_hand_off",
+            Self::Strike(_) => "strike",
+            Self::VerifyJob { .. } => "verify_job",
+            Self::Hold { .. } => "hold",
+            Self::Tell { .. } => "tell",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Rerun { .. } => "rerun",
+        }
+    }
+}

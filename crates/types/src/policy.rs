@@ -1,0 +1,276 @@
+//! What an operator wants: scale sets and their limits, each value with its unit.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Label, Owner, RepoFullName, RunnerGroupName, ScaleSetName};
+
+/// Where runners register, as a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// With the job's repository.
+    Repository,
+    /// With the job's organisation.
+    Organization,
+    /// With an enterprise.
+    Enterprise,
+}
+
+/// Where runners register: one owner or repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegisterAt {
+    /// A repository.
+    Repository(RepoFullName),
+    /// An organisation.
+    Organization(Owner),
+    /// An enterprise, by its slug.
+    Enterprise(Owner),
+}
+
+impl fmt::Display for RegisterAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repository(repo) => write!(f, "{repo}"),
+            Self::Organization(owner) => write!(f, "{owner}"),
+            Self::Enterprise(slug) => write!(f, "enterprise {slug}"),
+        }
+    }
+}
+
+/// A scale set together with the owner or repository that its runners register with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// The scale set.
+    pub set: ScaleSetName,
+    /// Where its runners register.
+    pub at: RegisterAt,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.set, self.at)
+    }
+}
+
+/// Which repositories a set serves: `owner/name`, `owner/*`. Compared without case, as GitHub does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RepoPattern(pub String);
+
+impl RepoPattern {
+    /// Whether the pattern covers the repository.
+    #[must_use]
+    pub fn covers(&self, repo: &RepoFullName) -> bool {
+        let (pattern, repo) = (self.0.to_lowercase(), repo.as_str().to_lowercase());
+        match pattern.strip_suffix("/*") {
+            Some(owner) => repo.split('/').next() == Some(owner),
+            None => pattern == repo,
+        }
+    }
+}
+
+/// Whom a set serves and where its runners register.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// The kind of place.
+    pub level: Level,
+    /// The configured place. Needed for an idle floor and at enterprise level; otherwise it follows each job.
+    pub at: Option<RegisterAt>,
+    /// Repositories served; empty means every repository in which the App is installed.
+    pub allowed: Vec<RepoPattern>,
+}
+
+/// A day of the week, Monday first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// One entry of the idle floor's schedule. The first entry that is active now gives the floor; none: zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FloorEntry {
+    /// The seed's form: a six-field cron (seconds first). Active if it fires in (now − 60 s, now + 5 s].
+    Cron {
+        /// Six fields, seconds first.
+        cron: String,
+        /// IANA name.
+        time_zone: String,
+        /// Idle runners to keep.
+        count: u32,
+    },
+    /// A clear window: from (inclusive) to (exclusive) on days; past midnight when `to` is not after `from`.
+    Window {
+        /// Days on which the window begins; empty means every day.
+        days: Vec<Day>,
+        /// Minutes after local midnight.
+        from_minute: u16,
+        /// Minutes after local midnight.
+        to_minute: u16,
+        /// IANA name.
+        time_zone: String,
+        /// Idle runners to keep.
+        count: u32,
+    },
+}
+
+/// How machines are bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Market {
+    /// Spare capacity that may be taken back.
+    Spot,
+    /// Paid by the hour.
+    OnDemand,
+    /// A process on this machine.
+    Local,
+}
+
+/// One step of the capacity ladder: a (market, type, zone).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Rung {
+    /// How it is bought.
+    pub market: Market,
+    /// The machine type (`m7a.large`), or `process`.
+    pub machine_type: String,
+    /// The zone, or `here`.
+    pub zone: String,
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let market = match self.market {
+            Market::Spot => "spot",
+            Market::OnDemand => "on-demand",
+            Market::Local => "local",
+        };
+        write!(f, "{market} {} in {}", self.machine_type, self.zone)
+    }
+}
+
+/// The rungs in order of preference; never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ladder {
+    /// Preferred first.
+    pub rungs: Vec<Rung>,
+    /// How long a rung is left alone after it had no capacity or failed to boot. Default 5 min.
+    pub cool_down: Duration,
+}
+
+impl Ladder {
+    /// The one rung of local processes.
+    #[must_use]
+    pub fn local() -> Self {
+        Self {
+            rungs: vec![Rung { market: Market::Local, machine_type: "process".into(), zone: "here".into() }],
+            cool_down: Duration::from_secs(60),
+        }
+    }
+}
+
+/// All times that govern a set. The defaults are the design's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// How old a queued job must be before it is demand. 0 for ephemeral runners, 30 s for reusable ones.
+    pub delay: Duration,
+    /// A machine is not removed as surplus before it is this old. Default 5 min.
+    pub running_min: Duration,
+    /// From the hand-off's put to the first sign of life. Default 5 min.
+    pub boot_deadline: Duration,
+    /// Past it a machine that is not busy goes; a busy one is reported. Default 5 days.
+    pub lifetime_max: Duration,
+    /// The machine's own hard end after its lifetime. Default 1 h.
+    pub hard_end_after: Duration,
+    /// How long every source must say idle before a removal. Default 1 min.
+    pub idle_confirm: Duration,
+    /// Between deregistration and termination. Default 1 min.
+    pub settle: Duration,
+    /// How long a finished ephemeral machine may take to go by itself. Default 5 min.
+    pub finished_grace: Duration,
+    /// How long a record or registration may lack its machine, or a machine its record. Default 2 min.
+    pub ghost_grace: Duration,
+    /// How long a matching idle runner may leave a job queued before the job is held. Default 2 min.
+    pub hold_after: Duration,
+    /// After this a held job is tested again. Default 10 min.
+    pub hold_for: Duration,
+    /// Within this a job runs or its author is told why not. Default 10 min.
+    pub tell_after: Duration,
+    /// A queued or running job not heard of for so long is asked for by id. Default 10 min.
+    pub verify_after: Duration,
+    /// After so many boot failures the breaker opens. Default 3.
+    pub boot_failures_max: u32,
+    /// The breaker's first pause before a probe; doubles up to 1 h. Default 1 min.
+    pub probe_backoff: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let min = |m: u64| Duration::from_secs(60 * m);
+        Self {
+            delay: Duration::ZERO,
+            running_min: min(5),
+            boot_deadline: min(5),
+            lifetime_max: min(5 * 24 * 60),
+            hard_end_after: min(60),
+            idle_confirm: min(1),
+            settle: min(1),
+            finished_grace: min(5),
+            ghost_grace: min(2),
+            hold_after: min(2),
+            hold_for: min(10),
+            tell_after: min(10),
+            verify_after: min(10),
+            boot_failures_max: 3,
+            probe_backoff: min(1),
+        }
+    }
+}
+
+/// The policy of one scale set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScaleSet {
+    /// Its name.
+    pub name: ScaleSetName,
+    /// All labels of its runners. JIT adds none by itself, so `self-hosted` must be among them if wanted.
+    pub labels: BTreeSet<Label>,
+    /// Whether jobs without labels (`runs-on: {group: …}`) may come here.
+    pub serves_unlabelled: bool,
+    /// Whom it serves and where its runners register.
+    pub scope: Scope,
+    /// The runner group.
+    pub group: RunnerGroupName,
+    /// One job per runner.
+    pub ephemeral: bool,
+    /// The most runners alive at once.
+    pub runners_max: u32,
+    /// Higher wins among equally specific sets. Default 0.
+    pub priority: i32,
+    /// The idle floor's schedule.
+    pub floor: Vec<FloorEntry>,
+    /// All times.
+    pub timing: Timing,
+    /// Capacity in order of preference.
+    pub ladder: Ladder,
+    /// Beyond the JIT budget, register ephemeral runners with one shared token.
+    pub token_when_jit_exhausted: bool,
+    /// Re-run the failed jobs of a run once when an interruption took one of its machines.
+    pub rerun_interrupted: bool,
+    /// Tell authors by a check run why their job does not run. Needs the App's Checks write permission.
+    pub tell: bool,
+}
+
+/// Most machines in one launch call.
+pub const LAUNCH_BATCH_MAX: usize = 100;

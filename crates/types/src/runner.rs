@@ -1,0 +1,376 @@
+//! A runner of ours: one registration and the machine under it, as one record with its evidence.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RunnerName};
+use crate::policy::{Rung, Target};
+use crate::time::Timestamp;
+
+/// Where a runner stands. `design`: every state has evidence, an exit and a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunnerState {
+    /// Recorded; nothing launched.
+    Intended,
+    /// Its batch is stored; the call may or may not have happened.
+    Launching,
+    /// Its machine is known; not seen online yet.
+    Booting,
+    /// Online, not busy by any source.
+    Idle,
+    /// Some source says that it has a job.
+    Busy,
+    /// Deregistered, or told to end.
+    Draining,
+    /// Ephemeral, its job completed.
+    Finished,
+    /// Registration gone without a job, or machine gone with one.
+    Lost,
+    /// Nothing of it is left; history.
+    Gone,
+}
+
+impl RunnerState {
+    /// Whether it counts against the maximum: everything that has, or may have, a machine, and every intent.
+    #[must_use]
+    pub const fn is_alive(self) -> bool {
+        match self {
+            Self::Intended
+            | Self::Launching
+            | Self::Booting
+            | Self::Idle
+            | Self::Busy
+            | Self::Draining
+            | Self::Finished
+            | Self::Lost => true,
+            Self::Gone => false,
+        }
+    }
+    /// Whether it will or can take a job: the supply of rule 2.
+    #[must_use]
+    pub const fn is_supply(self) -> bool {
+        match self {
+            Self::Intended | Self::Launching | Self::Booting | Self::Idle => true,
+            Self::Busy | Self::Draining | Self::Finished | Self::Lost | Self::Gone => false,
+        }
+    }
+    /// A word for people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Intended => "intended",
+            Self::Launching => "launching",
+            Self::Booting => "booting",
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+            Self::Draining => "draining",
+            Self::Finished => "finished",
+            Self::Lost => "lost",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// The durable record of a runner, with the time of each stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runner {
+    /// Its name, unique for ever.
+    pub name: RunnerName,
+    /// The serial in its name, from the ledger's counter.
+    pub serial: u64,
+    /// What it serves.
+    pub target: Target,
+    /// One job only.
+    pub ephemeral: bool,
+    /// Where it stands.
+    pub state: RunnerState,
+    /// The attempt of its registration, from 1; a JIT config that was lost is issued again under the next.
+    pub attempt: u32,
+    /// The launch call it belongs to.
+    pub batch: Option<BatchId>,
+    /// Its machine.
+    pub machine: Option<MachineId>,
+    /// Where the machine was bought.
+    pub rung: Option<Rung>,
+    /// Its registration at GitHub.
+    pub registration: Option<RegistrationId>,
+    /// The job it has or had, by any source.
+    pub job: Option<JobId>,
+    /// Recorded.
+    pub intended_at: Timestamp,
+    /// Batch stored.
+    pub launching_at: Option<Timestamp>,
+    /// Machine bound.
+    pub machine_at: Option<Timestamp>,
+    /// JIT config asked for (recorded before the call, which is not idempotent).
+    pub jit_requested_at: Option<Timestamp>,
+    /// Hand-off put: the boot deadline runs from here.
+    pub handed_at: Option<Timestamp>,
+    /// First seen online by any source.
+    pub online_at: Option<Timestamp>,
+    /// Idle by every source that can speak since then.
+    pub idle_since: Option<Timestamp>,
+    /// First seen busy.
+    pub busy_at: Option<Timestamp>,
+    /// Decided to remove.
+    pub draining_at: Option<Timestamp>,
+    /// GitHub answered 204 or 404 to its removal.
+    pub deregistered_at: Option<Timestamp>,
+    /// Its job completed.
+    pub finished_at: Option<Timestamp>,
+    /// Lost since.
+    pub lost_at: Option<Timestamp>,
+    /// Times in a row that GitHub answered 404 for its registration, by id.
+    pub missing_registration: u8,
+    /// When last looked up by id.
+    pub looked_up_at: Option<Timestamp>,
+    /// The machine was first missing from a complete list at this time.
+    pub machine_missing_since: Option<Timestamp>,
+    /// Termination was asked for.
+    pub terminated_at: Option<Timestamp>,
+    /// The hand-off is known to be used or deleted.
+    pub handoff_gone_at: Option<Timestamp>,
+    /// Nothing is left of it.
+    pub gone_at: Option<Timestamp>,
+    /// Why it went, in words.
+    pub end_reason: Option<String>,
+    /// Grows by one with each stored change; updates are conditional on it.
+    pub version: u64,
+}
+
+/// One change of a runner's record. The planner or an execution's outcome gives it; [`Runner::mark`] is the only place that applies it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// Its batch is stored.
+    Launching {
+        /// The batch.
+        batch: BatchId,
+        /// The rung.
+        rung: Rung,
+    },
+    /// Its batch certainly launched no machine for it (no capacity): back to an intent.
+    NotLaunched,
+    /// Its machine is known.
+    Machine(MachineId),
+    /// A JIT config is about to be asked for.
+    JitRequested,
+    /// A registration exists.
+    Registered(RegistrationId),
+    /// A JIT config was lost; the next attempt begins.
+    NextAttempt,
+    /// The hand-off is put.
+    HandedOff,
+    /// Seen online and not busy by a source. `Some` registration when GitHub told it.
+    Idle(Option<RegistrationId>),
+    /// Some source says busy.
+    Busy(Option<JobId>),
+    /// The idle confirmation starts anew (a source could not speak or disagreed).
+    NotConfirmed,
+    /// Removal decided.
+    Draining,
+    /// GitHub said 422: it has a job after all. Keep.
+    RemovalRefused,
+    /// GitHub answered 204 or 404.
+    Deregistered,
+    /// Its job completed.
+    Finished,
+    /// Something of it is missing.
+    Lost,
+    /// GitHub answered 404 for it by id.
+    RegistrationMissing,
+    /// GitHub knows it, by id.
+    RegistrationSeen,
+    /// Its machine is missing from a complete list.
+    MachineMissing,
+    /// Its machine is there.
+    MachineSeen,
+    /// Termination was asked for.
+    Terminated,
+    /// The hand-off is used or deleted.
+    HandOffGone,
+    /// Nothing is left of it.
+    Gone(String),
+}
+
+impl Runner {
+    /// A new intent.
+    #[must_use]
+    pub fn intended(name: RunnerName, serial: u64, target: Target, ephemeral: bool, at: Timestamp) -> Self {
+        Self {
+            name,
+            serial,
+            target,
+            ephemeral,
+            state: RunnerState::Intended,
+            attempt: 1,
+            batch: None,
+            machine: None,
+            rung: None,
+            registration: None,
+            job: None,
+            intended_at: at,
+            launching_at: None,
+            machine_at: None,
+            jit_requested_at: None,
+            handed_at: None,
+            online_at: None,
+            idle_since: None,
+            busy_at: None,
+            draining_at: None,
+            deregistered_at: None,
+            finished_at: None,
+            lost_at: None,
+            missing_registration: 0,
+            looked_up_at: None,
+            machine_missing_since: None,
+            terminated_at: None,
+            handoff_gone_at: None,
+            gone_at: None,
+            end_reason: None,
+            version: 1,
+        }
+    }
+
+    /// The name under which it registers at GitHub: its own for the first attempt, with the attempt appended later.
+    #[must_use]
+    pub fn registration_name(&self) -> String {
+        if self.attempt <= 1 { self.name.to_string() } else { format!("{}.{}", self.name, self.attempt) }
+    }
+
+    /// Applies one change. Returns whether anything changed; a change that makes no sense in the present state is a no-op.
+    pub fn mark(&mut self, mark: Mark, at: Timestamp) -> bool {
+        use RunnerState as S;
+        let before = self.clone();
+        match mark {
+            Mark::Launching { batch, rung } => {
+                if self.state == S::Intended {
+                    (self.state, self.batch, self.rung, self.launching_at) =
+                        (S::Launching, Some(batch), Some(rung), Some(at));
+                }
+            }
+            Mark::NotLaunched => {
+                if self.state == S::Launching && self.machine.is_none() {
+                    (self.state, self.batch, self.rung, self.launching_at) = (S::Intended, None, None, None);
+                }
+            }
+            Mark::Machine(id) => {
+                if self.machine.is_none() && matches!(self.state, S::Intended | S::Launching) {
+                    (self.state, self.machine, self.machine_at) = (S::Booting, Some(id), Some(at));
+                }
+            }
+            Mark::JitRequested => {
+                self.jit_requested_at.get_or_insert(at);
+            }
+            Mark::Registered(id) => self.registration = Some(id),
+            Mark::NextAttempt => {
+                self.attempt += 1;
+                (self.registration, self.jit_requested_at, self.handed_at) = (None, None, None);
+            }
+            Mark::HandedOff => {
+                self.handed_at.get_or_insert(at);
+            }
+            Mark::Idle(registration) => {
+                self.registration = self.registration.or(registration);
+                if matches!(self.state, S::Booting | S::Idle | S::Busy) {
+                    self.online_at.get_or_insert(at);
+                    if self.state != S::Idle {
+                        self.idle_since = Some(at);
+                        if self.state == S::Busy {
+                            self.job = None;
+                        }
+                    }
+                    self.state = S::Idle;
+                    self.idle_since.get_or_insert(at);
+                    self.missing_registration = 0;
+                }
+            }
+            Mark::Busy(job) => {
+                if matches!(self.state, S::Launching | S::Booting | S::Idle | S::Busy | S::Draining | S::Lost) {
+                    self.state = S::Busy;
+                    self.online_at.get_or_insert(at);
+                    self.busy_at.get_or_insert(at);
+                    self.idle_since = None;
+                    self.draining_at = None;
+                    self.job = job.or(self.job);
+                }
+            }
+            Mark::NotConfirmed => self.idle_since = if self.state == S::Idle { Some(at) } else { None },
+            Mark::Draining => {
+                if matches!(self.state, S::Booting | S::Idle | S::Lost | S::Busy | S::Launching) {
+                    self.state = S::Draining;
+                    self.draining_at.get_or_insert(at);
+                }
+            }
+            Mark::RemovalRefused => {
+                if matches!(self.state, S::Draining | S::Idle | S::Booting) {
+                    self.state = S::Busy;
+                    self.draining_at = None;
+                    self.idle_since = None;
+                    self.busy_at.get_or_insert(at);
+                }
+            }
+            Mark::Deregistered => {
+                self.deregistered_at.get_or_insert(at);
+                self.registration = None;
+            }
+            Mark::Finished => {
+                if !matches!(self.state, S::Gone | S::Finished) {
+                    self.state = S::Finished;
+                    self.finished_at.get_or_insert(at);
+                    self.idle_since = None;
+                }
+            }
+            Mark::Lost => {
+                if self.state != S::Gone && self.state != S::Lost {
+                    self.state = S::Lost;
+                    self.lost_at.get_or_insert(at);
+                    self.idle_since = None;
+                }
+            }
+            Mark::RegistrationMissing => {
+                self.missing_registration = self.missing_registration.saturating_add(1);
+                self.looked_up_at = Some(at);
+            }
+            Mark::RegistrationSeen => {
+                self.missing_registration = 0;
+                self.looked_up_at = Some(at);
+            }
+            Mark::MachineMissing => {
+                self.machine_missing_since.get_or_insert(at);
+            }
+            Mark::MachineSeen => self.machine_missing_since = None,
+            Mark::Terminated => {
+                self.terminated_at.get_or_insert(at);
+            }
+            Mark::HandOffGone => {
+                self.handoff_gone_at.get_or_insert(at);
+            }
+            Mark::Gone(reason) => {
+                self.state = S::Gone;
+                self.gone_at.get_or_insert(at);
+                self.end_reason.get_or_insert(reason);
+            }
+        }
+        *self != before
+    }
+}
+
+/// One launch call, stored before it is made so that a crash can make it again with the same token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Its id, which is its idempotency token.
+    pub id: BatchId,
+    /// The target of its runners' set.
+    pub set: crate::ids::ScaleSetName,
+    /// Where it buys.
+    pub rung: Rung,
+    /// Its runners, sorted; machines are bound sorted id to sorted name.
+    pub runners: Vec<RunnerName>,
+    /// When stored.
+    pub stored_at: Timestamp,
+    /// The machine's own hard end, milliseconds since the epoch.
+    pub hard_end_at: Timestamp,
+    /// Every machine that the call gave is bound: the call need not be made again.
+    pub settled: bool,
+}

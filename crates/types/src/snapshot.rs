@@ -1,0 +1,192 @@
+//! What was seen, with when it was seen and whether it was complete.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BatchId, Label, MachineId, PlaneId, RegistrationId, RepoFullName, RunId, RunnerName, ScaleSetName};
+use crate::job::Job;
+use crate::policy::{RegisterAt, Rung, ScaleSet};
+use crate::runner::{Batch, Runner};
+use crate::time::Timestamp;
+
+/// A source's answer, or that it gave none. Unknown is not empty, and never idle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed<T> {
+    /// What the source said.
+    Seen {
+        /// The answer.
+        value: T,
+        /// When the question was asked.
+        at: Timestamp,
+        /// Whether the answer is known to be all there is.
+        complete: bool,
+    },
+    /// No answer, and why (not asked in this pass, rate-limited, an error).
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+impl<T> Observed<T> {
+    /// A complete answer.
+    pub const fn seen(value: T, at: Timestamp) -> Self {
+        Self::Seen { value, at, complete: true }
+    }
+    /// The answer, complete or not.
+    pub const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Seen { value, .. } => Some(value),
+            Self::Unknown { .. } => None,
+        }
+    }
+    /// The answer, if it is all there is: only then does absence mean anything.
+    pub const fn complete(&self) -> Option<&T> {
+        match self {
+            Self::Seen { value, complete: true, .. } => Some(value),
+            Self::Seen { .. } | Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// Where a machine stands, by its own provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineState {
+    /// Being made.
+    Pending,
+    /// Running.
+    Running,
+    /// Shutting down or ended; it will not come back.
+    Ended,
+}
+
+/// What the machine itself says, independently of GitHub.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voice {
+    /// Started; the runner does not listen yet.
+    Booting,
+    /// The hand-off was read and its copy deleted.
+    Configured,
+    /// The runner listens for jobs.
+    Listening,
+    /// The job-started hook ran.
+    Busy,
+    /// The job-completed hook ran.
+    JobDone,
+    /// The runner process ended; the text says how.
+    Ended(String),
+}
+
+/// A machine as its provider shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Its id.
+    pub id: MachineId,
+    /// The set in its tag.
+    pub set: ScaleSetName,
+    /// The plane in its tag.
+    pub plane: PlaneId,
+    /// The batch in its tag.
+    pub batch: BatchId,
+    /// Where it stands.
+    pub state: MachineState,
+    /// What it says.
+    pub voice: Option<Voice>,
+    /// When it was launched.
+    pub launched_at: Timestamp,
+    /// Where it was bought.
+    pub rung: Rung,
+    /// A warning that it will be taken back at this time.
+    pub interrupted_at: Option<Timestamp>,
+}
+
+/// A registration as GitHub shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// GitHub's number.
+    pub id: RegistrationId,
+    /// Its name.
+    pub name: String,
+    /// GitHub's `status` is `online`.
+    pub online: bool,
+    /// GitHub's `busy`: may be stale for minutes (actions/runner#4422).
+    pub busy: bool,
+    /// Its labels.
+    pub labels: Vec<Label>,
+}
+
+/// Another scale set, as far as it bears on this one: jobs are shared out among all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its policy.
+    pub policy: ScaleSet,
+    /// Its runners alive.
+    pub alive: u32,
+    /// Of these, the ones that can take a job.
+    pub supply: u32,
+}
+
+/// What is left of the App's budgets in this minute and hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// JIT configs (each a content-creating write) that may still be asked for now.
+    pub jit_left: u32,
+    /// Other calls that may still be made now.
+    pub calls_left: u32,
+    /// When the budgets are full again.
+    pub refills_at: Timestamp,
+}
+
+/// A rung that failed lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strike {
+    /// The rung.
+    pub rung: Rung,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// A machine that never came online, or a launch that failed for another reason than capacity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootFailure {
+    /// The runner.
+    pub runner: RunnerName,
+    /// Where.
+    pub rung: Rung,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Everything that one plan of one scale set is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The ledger's identity.
+    pub plane: PlaneId,
+    /// The first serial that is free for new runner names.
+    pub next_serial: u64,
+    /// All open jobs of all sets, and those that ended within the last minutes (for finished runners).
+    pub jobs: Vec<Job>,
+    /// This set's runners that are not gone.
+    pub runners: Vec<Runner>,
+    /// This set's batches that are not settled.
+    pub batches: Vec<Batch>,
+    /// The other sets.
+    pub peers: Vec<Peer>,
+    /// This set's machines, by tag.
+    pub machines: Observed<Vec<Machine>>,
+    /// Registrations, by place, as far as they were asked for in this pass.
+    pub registrations: BTreeMap<RegisterAt, Observed<Vec<Registration>>>,
+    /// Budgets.
+    pub budget: Budget,
+    /// Recent strikes against rungs.
+    pub strikes: Vec<Strike>,
+    /// Boot failures since the last runner that came online, oldest first.
+    pub boot_failures: Vec<BootFailure>,
+    /// Runs whose failed jobs were already re-run after an interruption.
+    pub reruns: Vec<(RepoFullName, RunId)>,
+}

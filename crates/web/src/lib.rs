@@ -1,0 +1,1 @@
+//! What people see: dashboard, metrics, health, webhook endpoint.
