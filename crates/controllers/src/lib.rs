@@ -1,1 +1,92 @@
 //! Observe, plan, execute, record: the loop over the ports.
+//!
+//! It exists apart from the planner because it touches the world, and apart from the shells because the same loop
+//! runs in a Lambda, in one process and in a simulation. It decides nothing itself: decisions come from the planner.
+
+pub mod consume;
+pub mod execute;
+pub mod hand_over;
+pub mod intake;
+pub mod launch;
+pub mod levels;
+pub mod metrics;
+pub mod observe;
+pub mod pass;
+pub mod tell;
+pub mod timer;
+pub mod why;
+
+use std::sync::Arc;
+
+use runnersmith_ports::{Clock, GitHub, HandOff, Ledger, Machines, Queue};
+use runnersmith_types::{ScaleSet, ScaleSetName};
+
+pub use intake::{Admission, Intake, Signal};
+pub use observe::Depth;
+pub use pass::{Passed, pass};
+
+/// The world's doors.
+#[derive(Clone)]
+pub struct Ports {
+    /// Messages.
+    pub queue: Arc<dyn Queue>,
+    /// Records.
+    pub ledger: Arc<dyn Ledger>,
+    /// Machines.
+    pub machines: Arc<dyn Machines>,
+    /// Hand-offs.
+    pub hand_off: Arc<dyn HandOff>,
+    /// GitHub.
+    pub github: Arc<dyn GitHub>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Limits that bind all loops of one App together, per minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// JIT configs and other content-creating writes. GitHub grants about 180 a minute before its secondary limits.
+    pub jit_per_minute: u32,
+    /// Other calls.
+    pub calls_per_minute: u32,
+}
+
+/// Everything a controller needs.
+#[derive(Clone)]
+pub struct World {
+    /// The doors.
+    pub ports: Ports,
+    /// All scale sets, by name.
+    pub sets: Arc<Vec<ScaleSet>>,
+    /// Limits.
+    pub limits: Limits,
+    /// What the last passes saw, for people.
+    pub levels: Arc<levels::Levels>,
+    /// Metrics.
+    pub metrics: Arc<metrics::Metrics>,
+    /// Who we are, in leases.
+    pub holder: String,
+}
+
+impl World {
+    /// The policy of a set.
+    #[must_use]
+    pub fn set(&self, name: &ScaleSetName) -> Option<&ScaleSet> {
+        self.sets.iter().find(|set| &set.name == name)
+    }
+}
+
+/// An error with its causes on one line, for logs.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    // Bounded: a chain of causes is short, and a cyclic one must not hang a log line.
+    for _ in 0..16 {
+        let Some(source) = cause else { break };
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

@@ -5,6 +5,8 @@
 //! time, storage, machines and GitHub only through these, so that they run unmodified anywhere.
 
 pub mod clock;
+#[cfg(feature = "contract")]
+pub mod contract_machines;
 pub mod github;
 pub mod hand_off;
 pub mod ledger;

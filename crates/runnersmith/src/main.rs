@@ -1,1 +1,43 @@
-fn main() {}
+//! File an issue, get a fleet of GitHub Actions runners. This file only dispatches.
+
+mod cli;
+mod demo;
+mod door;
+mod exit;
+mod loops;
+mod query;
+mod report;
+mod serve;
+mod settings;
+mod startup;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{ExitStatus, Failure};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(status) => status.into(),
+        Err(failure) => {
+            report::failure(&failure);
+            failure.status.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitStatus, Failure> {
+    match cli.command {
+        Command::Serve(options) => startup::runtime()?.block_on(serve::command(options)),
+        Command::Demo(options) => startup::runtime()?.block_on(demo::command(options)),
+        Command::Why(options) => startup::runtime()?.block_on(query::why(options)),
+        Command::Status(options) => startup::runtime()?.block_on(query::status(options)),
+        Command::Plan(options) => startup::runtime()?.block_on(query::plan(options)),
+        Command::Check(options) => query::check(&options),
+        Command::Machine { directory } => startup::machine(&directory),
+        Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
+    }
+}

@@ -1,0 +1,115 @@
+//! Observe: everything that a plan is made from, read in the order that keeps fresh things from looking orphaned:
+//! registrations, then machines, then the ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use runnersmith_ports::{BudgetKind, GitHubError};
+use runnersmith_types::{
+    Budget, Level, Observed, Peer, RegisterAt, Registration, ScaleSet, Snapshot, Timestamp,
+};
+
+use crate::{Ports, World};
+
+/// How much a pass looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// A signal's pass: the ledger and the machines; GitHub's lists are not asked for.
+    Signal,
+    /// The timer's pass: everything.
+    Full,
+}
+
+/// How far back ended jobs still bear on a plan (finished runners, tellings to close).
+const ENDED_LOOK_BACK: std::time::Duration = std::time::Duration::from_secs(20 * 60);
+
+/// Reads the world for one set. A source that fails is `Unknown`; only the ledger itself is indispensable.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn observe(
+    world: &World,
+    policy: &ScaleSet,
+    depth: Depth,
+) -> Result<Snapshot, runnersmith_ports::LedgerError> {
+    let ports = &world.ports;
+    let ledger = &ports.ledger;
+    let plane = ledger.plane().await?;
+    let places = places(world, policy).await?;
+    let mut registrations = BTreeMap::new();
+    for at in places {
+        let observed = match depth {
+            Depth::Signal => Observed::Unknown { why: "not asked for in this pass".into() },
+            Depth::Full => registrations_at(ports, world.limits.calls_per_minute, &at).await,
+        };
+        registrations.insert(at, observed);
+    }
+    let machines_at = ports.clock.now();
+    let machines = match ports.machines.list(&policy.name, &plane).await {
+        Ok(list) => Observed::seen(list, machines_at),
+        Err(error) => Observed::Unknown { why: format!("machines: {error}") },
+    };
+    let now = ports.clock.now();
+    let runners = ledger.live_runners(&policy.name).await?;
+    let jobs = ledger.open_jobs(now.minus(ENDED_LOOK_BACK)).await?;
+    let counts: BTreeMap<_, _> = ledger.counts().await?.into_iter().map(|(set, alive, supply)| (set, (alive, supply))).collect();
+    let peers = world
+        .sets
+        .iter()
+        .filter(|peer| peer.name != policy.name)
+        .map(|peer| {
+            let (alive, supply) = counts.get(&peer.name).copied().unwrap_or_default();
+            Peer { policy: peer.clone(), alive, supply }
+        })
+        .collect();
+    Ok(Snapshot {
+        plane,
+        next_serial: ledger.next_serial().await?,
+        jobs,
+        runners,
+        batches: ledger.open_batches(&policy.name).await?,
+        peers,
+        machines,
+        registrations,
+        budget: budget(world, now).await?,
+        strikes: ledger.strikes(&policy.name, now.minus(policy.ladder.cool_down)).await?,
+        boot_failures: ledger.boot_failures(&policy.name).await?,
+        reruns: ledger.reruns().await?,
+    })
+}
+
+async fn places(world: &World, policy: &ScaleSet) -> Result<BTreeSet<RegisterAt>, runnersmith_ports::LedgerError> {
+    let runners = world.ports.ledger.live_runners(&policy.name).await?;
+    let mut places: BTreeSet<RegisterAt> = runners.into_iter().map(|runner| runner.target.at).collect();
+    places.extend(policy.scope.at.clone());
+    debug_assert!(policy.scope.level != Level::Enterprise || policy.scope.at.is_some(), "an enterprise set has a place");
+    Ok(places)
+}
+
+async fn registrations_at(ports: &Ports, calls_max: u32, at: &RegisterAt) -> Observed<Vec<Registration>> {
+    match ports.ledger.take_budget(BudgetKind::Calls, 1, calls_max).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return Observed::Unknown { why: "this minute's call budget is used up".into() },
+        Err(error) => return Observed::Unknown { why: format!("budget: {error}") },
+    }
+    let asked_at = ports.clock.now();
+    match ports.github.registrations(at).await {
+        // Lists shift while their pages are read, so absence from one proves nothing: it is never called complete.
+        Ok(value) => Observed::Seen { value, at: asked_at, complete: false },
+        Err(error @ GitHubError::RateLimited { .. }) => Observed::Unknown { why: error.to_string() },
+        Err(error) => {
+            tracing::warn!(error = %crate::chain(&error), at = %at, "registrations could not be listed");
+            Observed::Unknown { why: format!("registrations: {error}") }
+        }
+    }
+}
+
+async fn budget(world: &World, now: Timestamp) -> Result<Budget, runnersmith_ports::LedgerError> {
+    let ledger = &world.ports.ledger;
+    let jit = ledger.used_budget(BudgetKind::Jit).await?;
+    let calls = ledger.used_budget(BudgetKind::Calls).await?;
+    Ok(Budget {
+        jit_left: world.limits.jit_per_minute.saturating_sub(jit),
+        calls_left: world.limits.calls_per_minute.saturating_sub(calls),
+        refills_at: Timestamp::from_millis((now.as_millis() / 60_000 + 1) * 60_000),
+    })
+}

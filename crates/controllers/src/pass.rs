@@ -1,0 +1,102 @@
+//! One pass over one scale set, under its lease: observe, plan, execute, and again until there is nothing left to do.
+
+use std::time::Duration;
+
+use runnersmith_ports::{LedgerError, Release};
+use runnersmith_types::{ScaleSetName, Timestamp};
+
+use crate::execute::execute;
+use crate::levels::Level;
+use crate::observe::{Depth, observe};
+use crate::{Signal, World};
+
+/// A lease is short, so that a crashed holder does not stop a set for long; a pass renews it.
+pub const LEASE_TTL: Duration = Duration::from_secs(20);
+/// A quiet world settles in four rounds (invariant I9); a busy one may wake the pass again, so there is a wider bound.
+const ROUNDS_MAX: usize = 24;
+
+/// What a pass did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Somebody else holds the lease; they will see our wake-up.
+    pub held_elsewhere: bool,
+    /// Rounds until the plan was empty.
+    pub rounds: usize,
+    /// Actions executed.
+    pub actions: usize,
+    /// When to look again.
+    pub next_wake: Option<Timestamp>,
+}
+
+/// Makes one pass.
+///
+/// # Errors
+/// When the ledger fails, or the lease is lost half way; what was executed until then is recorded, and the next pass goes on.
+pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Passed, LedgerError> {
+    let Some(policy) = world.set(set) else { return Ok(Passed::default()) };
+    let ledger = &world.ports.ledger;
+    let Some(mut lease) = ledger.acquire(set, &world.holder, LEASE_TTL).await? else {
+        return Ok(Passed { held_elsewhere: true, ..Passed::default() });
+    };
+    let mut passed = Passed::default();
+    let mut depth = depth;
+    while passed.rounds < ROUNDS_MAX {
+        passed.rounds += 1;
+        let snapshot = observe(world, policy, depth).await?;
+        let now = world.ports.clock.now();
+        let plan = runnersmith_plan::plan(policy, &snapshot, now);
+        let findings = runnersmith_plan::lint(policy, &snapshot, &plan);
+        world.levels.put(Level::of(policy, &snapshot, &plan, now));
+        passed.next_wake = plan.next_wake;
+        if !findings.is_empty() {
+            // A plan that breaks a rule is never executed: nothing is the safe thing to do.
+            tracing::error!(set = %set, findings = ?findings, "the plan breaks a rule and is not executed");
+            break;
+        }
+        if plan.steps.is_empty() {
+            match ledger.release(&mut lease, LEASE_TTL).await? {
+                Release::Released | Release::Lost => {
+                    schedule(world, set, passed.next_wake).await?;
+                    return Ok(passed);
+                }
+                Release::WokenAgain => continue,
+            }
+        }
+        passed.actions += plan.steps.len();
+        let progressed = execute(world, policy, &snapshot, &mut lease, plan).await?;
+        depth = Depth::Signal;
+        if !progressed {
+            // Everything failed or was put off: trying again at once would only hammer; the next pass retries.
+            passed.next_wake = Some(world.ports.clock.now().plus(RETRY_AFTER).min(passed.next_wake.unwrap_or(Timestamp(i64::MAX))));
+            break;
+        }
+    }
+    if passed.rounds >= ROUNDS_MAX {
+        tracing::warn!(set = %set, rounds = passed.rounds, "a pass did not settle");
+        passed.next_wake = Some(world.ports.clock.now().plus(RETRY_AFTER));
+    }
+    let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
+    schedule(world, set, passed.next_wake).await?;
+    Ok(passed)
+}
+
+/// After a pass in which nothing succeeded.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// "When to look again" is a delayed message to oneself; one that is already under way and early enough serves.
+async fn schedule(world: &World, set: &ScaleSetName, at: Option<Timestamp>) -> Result<(), LedgerError> {
+    let Some(at) = at else { return Ok(()) };
+    let now = world.ports.clock.now();
+    let key = format!("wake_at:{set}");
+    let pending = world.ports.ledger.get(&key).await?.and_then(|text| text.parse::<i64>().ok()).map(Timestamp);
+    if pending.is_some_and(|pending| pending > now && pending <= at.plus(Duration::from_millis(200))) {
+        return Ok(());
+    }
+    let delay = at.since(now).max(Duration::from_millis(100));
+    if let Err(error) = world.ports.queue.send(&Signal::Wake { set: set.clone() }.to_body(), delay).await {
+        // The timer's pass will look anyway.
+        tracing::warn!(error = %crate::chain(&error), set = %set, "the next look could not be scheduled");
+        return Ok(());
+    }
+    world.ports.ledger.set(&key, &now.plus(delay).as_millis().to_string()).await
+}

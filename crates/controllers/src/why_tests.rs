@@ -1,0 +1,141 @@
+use runnersmith_types::{
+    FactSource, JobFact, Label, Mark, Owner, OwnerKind, RegisterAt, RepoFullName, RunId, ScaleSetName, Target,
+};
+
+use super::*;
+
+fn job(status: JobStatus, at: i64) -> Job {
+    Job::first(fact(status, at))
+}
+
+fn fact(status: JobStatus, at: i64) -> JobFact {
+    JobFact {
+        source: FactSource::Delivery,
+        received_at: Timestamp::from_secs(at),
+        delivery: None,
+        id: JobId(7),
+        run: RunId(1),
+        run_attempt: 1,
+        repo: RepoFullName::parse("acme/app").unwrap(),
+        owner_kind: OwnerKind::Organization,
+        head_sha: String::new(),
+        name: "build \u{1b}[2J".into(),
+        workflow: "ci".into(),
+        labels: vec![Label::of_job("linux")],
+        labels_cut: false,
+        status,
+        conclusion: None,
+        runner_name: (status >= JobStatus::InProgress).then(|| "small-p1aa-1".into()),
+        runner_id: None,
+        created_at: Some(Timestamp::from_secs(98)),
+        started_at: None,
+        completed_at: None,
+    }
+}
+
+fn runner(intended: i64) -> Runner {
+    let target = Target {
+        set: ScaleSetName::parse("small").unwrap(),
+        at: RegisterAt::Organization(Owner::parse("acme").unwrap()),
+    };
+    let name = RunnerName::parse("small-p1aa-1").unwrap();
+    let mut runner = Runner::intended(name, 1, target, true, Timestamp::from_secs(intended));
+    runner.machine_at = Some(Timestamp::from_secs(intended + 3));
+    runner.handed_at = Some(Timestamp::from_secs(intended + 4));
+    runner.online_at = Some(Timestamp::from_secs(intended + 10));
+    runner
+}
+
+fn took(stages: &[Stage]) -> Vec<(&'static str, u64)> {
+    stages.iter().map(|stage| (stage.name.word(), stage.took.as_secs())).collect()
+}
+
+#[test]
+fn the_stages_of_a_job_add_up_to_its_wait() {
+    let mut job = job(JobStatus::Queued, 100);
+    job.merge(fact(JobStatus::InProgress, 113));
+    let stages = stages(&job, Some(&runner(101)));
+    assert_eq!(
+        took(&stages),
+        [("delivery", 2), ("decision", 1), ("launch", 3), ("boot", 1), ("register", 6), ("assign", 2)]
+    );
+    assert_eq!(stages.iter().map(|stage| stage.took.as_secs()).sum::<u64>(), 113 - 98);
+}
+
+#[test]
+fn a_runner_that_was_there_already_costs_its_job_only_the_assignment() {
+    let mut job = job(JobStatus::Queued, 100);
+    job.merge(fact(JobStatus::InProgress, 101));
+    assert_eq!(took(&stages(&job, Some(&runner(50)))), [("delivery", 2), ("assign", 1)]);
+}
+
+#[test]
+fn the_verdict_is_one_sentence_for_every_state() {
+    let waiting = WaitingOn::Maximum { runners_max: 4, position: 2 };
+    let why = Why::of(&job(JobStatus::Queued, 100), None, &[], Some(&waiting));
+    assert_eq!(why.verdict, "waits: the set is at its maximum of 4; place 2 in the line");
+    assert_eq!(Why::of(&job(JobStatus::InProgress, 100), None, &[], None).verdict, "running on small-p1aa-1");
+    assert!(Why::of(&job(JobStatus::Completed, 100), None, &[], None).verdict.starts_with("completed on small-p1aa-1"));
+    assert!(Why::of(&job(JobStatus::Gone, 100), None, &[], None).verdict.starts_with("gone"));
+    assert!(Why::of(&job(JobStatus::Waiting, 100), None, &[], None).verdict.starts_with("waits: an environment"));
+    let failed = Event::new(Timestamp(1), EventKind::Failed, "launch", "no capacity");
+    let why = Why::of(&job(JobStatus::Queued, 100), None, &[failed], None);
+    assert!(why.verdict.ends_with("failed last: launch (no capacity)"), "{}", why.verdict);
+}
+
+#[test]
+fn the_text_is_aligned_and_no_foreign_control_character_reaches_a_terminal() {
+    let mut job = job(JobStatus::Queued, 100);
+    job.merge(fact(JobStatus::InProgress, 113));
+    let text = Why::of(&job, Some(&runner(101)), &[], None).to_string();
+    assert!(text.contains("  1970-01-01 00:01:38.000Z        +0 s  created"), "{text}");
+    assert!(text.contains("  register          6.0 s  the runner came online"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn what_history_says_is_not_said_again_from_the_records() {
+    let mut runner = runner(101);
+    runner.mark(Mark::Gone("done".into()), Timestamp::from_secs(130));
+    let seen = Event::new(Timestamp::from_secs(100), EventKind::Seen, "queued", "GitHub says queued");
+    let why = Why::of(&job(JobStatus::Queued, 100), Some(&runner), &[seen], None);
+    assert_eq!(why.timeline.iter().filter(|line| line.what == "queued").count(), 1);
+    assert!(why.timeline.is_sorted_by_key(|line| line.at));
+}
+
+#[test]
+fn a_dropped_job_has_a_story_too() {
+    let dropped = Event::new(Timestamp(5), EventKind::Dropped, "delivery", "no scale set serves it");
+    let why = Why::dropped(JobId(9), &[dropped]).unwrap();
+    assert_eq!(why.verdict, "dropped when it was delivered: no scale set serves it");
+    assert_eq!(Why::dropped(JobId(9), &[]), None);
+}
+
+#[test]
+fn a_job_is_named_by_number_or_by_any_address_of_it() {
+    for text in [
+        "42",
+        " 42 ",
+        "https://github.com/o/r/actions/runs/1/job/42",
+        "https://github.com/o/r/actions/runs/1/job/42?pr=3#step:2:1",
+        "https://github.com/o/r/runs/42",
+        "https://api.github.com/repos/o/r/actions/jobs/42",
+        "https://ghes.example/api/v3/repos/o/r/check-runs/42",
+    ] {
+        assert_eq!(parse_job(text), Ok(JobId(42)), "{text}");
+    }
+    for text in ["", "0", "-1", "job", "https://github.com/o/r", "https://x/job/abc", "99999999999999999999999"] {
+        assert!(parse_job(text).is_err(), "{text}");
+    }
+    let run = parse_job("https://github.com/o/r/actions/runs/1").unwrap_err();
+    assert!(run.to_string().contains("many jobs"), "{run}");
+}
+
+#[test]
+fn durations_have_at_most_two_parts() {
+    let text = |ms| duration(Duration::from_millis(ms));
+    assert_eq!(
+        [text(0), text(20), text(1_900), text(61_000), text(3_660_000), text(90_000_000)],
+        ["0 s", "20 ms", "1.9 s", "1 min 01 s", "1 h 01 min", "1 d 01 h"]
+    );
+}

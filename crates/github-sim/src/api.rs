@@ -1,0 +1,395 @@
+//! GitHub's REST paths. One function finds who asks, one finds what is asked; faults and counts apply to all alike.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::model::{Check, State, World};
+use crate::{Faults, auth, hooks, json as form, protocol, time};
+
+/// An answer in the making.
+pub(crate) struct Answer {
+    status: u16,
+    body: Option<Value>,
+    raw: Option<Vec<u8>>,
+    link: Option<String>,
+}
+
+impl Answer {
+    pub fn json(status: u16, body: Value) -> Self {
+        Self { status, body: Some(body), raw: None, link: None }
+    }
+    pub fn empty(status: u16) -> Self {
+        Self { status, body: None, raw: None, link: None }
+    }
+    pub fn message(status: u16, text: &str) -> Self {
+        Self::json(status, json!({"message": text, "documentation_url": "https://docs.github.com/rest"}))
+    }
+    fn not_found() -> Self {
+        Self::message(404, "Not Found")
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = match (self.raw, self.body) {
+            (Some(raw), _) => (status, raw).into_response(),
+            (None, Some(body)) => (status, axum::Json(body)).into_response(),
+            (None, None) => status.into_response(),
+        };
+        for (name, value) in [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "4999"), ("x-ratelimit-reset", "4102444800")] {
+            response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        }
+        if let Some(link) = self.link.and_then(|link| link.parse().ok()) {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
+}
+
+/// Who asks.
+enum Caller {
+    App(u64),
+    Installation(u64),
+    Nobody,
+}
+
+pub(crate) async fn entry(Shared(world): Shared<Arc<World>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
+    let path = uri.path().strip_prefix("/api/v3").unwrap_or(uri.path()).to_owned();
+    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    if let Some(what) = path.strip_prefix("/_runner/") {
+        let answer = protocol::handle(&world, what, body).await;
+        hooks::flush(&world);
+        return answer;
+    }
+    let answer = {
+        let mut state = world.lock();
+        let query = query(uri.query().unwrap_or_default());
+        rest(&mut state, &method, &path, &query, &headers, &body)
+    };
+    hooks::flush(&world);
+    world.changed.notify_waiters();
+    answer
+}
+
+fn query(text: &str) -> BTreeMap<String, String> {
+    let decode = |text: &str| text.replace("%20", " ").replace('+', " ").replace("%2F", "/").replace("%3A", ":");
+    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (decode(key), decode(value))).collect()
+}
+
+fn caller(state: &State, headers: &HeaderMap) -> Caller {
+    let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return Caller::Nobody };
+    let token = value.trim_start_matches("Bearer ").trim_start_matches("bearer ").trim_start_matches("token ");
+    if let Some((installation, end)) = state.tokens.get(token) {
+        return if *end > time::now_ms() { Caller::Installation(*installation) } else { Caller::Nobody };
+    }
+    let Some((issuer, signed, signature)) = auth::issuer(token) else { return Caller::Nobody };
+    let found = state.apps.iter().find(|(id, _)| id.to_string() == issuer || format!("Iv1.{:016x}", **id) == issuer);
+    match found {
+        Some((id, app)) if auth::verifies(&app.public, &signed, &signature) => Caller::App(*id),
+        _ => Caller::Nobody,
+    }
+}
+
+fn rest(state: &mut State, method: &Method, path: &str, query: &BTreeMap<String, String>, headers: &HeaderMap, body: &Value) -> Answer {
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let operation = format!("{method} {}", template(&segments));
+    *state.calls.entry(operation.clone()).or_default() += 1;
+    if let Some(status) = state.faults.failure(&operation) {
+        return Answer::message(status, "a fault was switched on");
+    }
+    match (method.as_str(), segments.as_slice()) {
+        ("GET", ["meta"]) => return Answer::json(200, json!({"verifiable_password_authentication": false})),
+        ("GET", ["_release", "runner.tar.gz"]) => {
+            let archive = state.release.as_ref().map(|(_, archive)| archive.clone());
+            return archive.map_or_else(Answer::not_found, |raw| Answer { raw: Some(raw), ..Answer::empty(200) });
+        }
+        ("GET", ["repos", "actions", "runner", "releases", ..]) => return releases(state, segments.last() == Some(&"latest")),
+        _ => {}
+    }
+    match caller(state, headers) {
+        Caller::Nobody => Answer::message(401, "Bad credentials"),
+        Caller::App(app) => as_app(state, app, method, &segments, query, body),
+        Caller::Installation(installation) => as_installation(state, installation, method, &segments, query, body),
+    }
+}
+
+/// The path with its variable parts named as in GitHub's documents.
+fn template(segments: &[&str]) -> String {
+    let mut parts: Vec<String> = segments.iter().map(|part| (*part).to_owned()).collect();
+    for n in 0..parts.len() {
+        let before = if n == 0 { "" } else { segments[n - 1] };
+        let name = match (before, n) {
+            ("repos", 1) => Some("{owner}"),
+            ("orgs", 1) => Some("{org}"),
+            ("users", 1) => Some("{username}"),
+            ("enterprises", 1) => Some("{enterprise}"),
+            _ if n == 2 && segments[0] == "repos" => Some("{repo}"),
+            _ if !parts[n].is_empty() && parts[n].bytes().all(|b| b.is_ascii_digit()) => Some("{id}"),
+            _ => None,
+        };
+        if let Some(name) = name {
+            name.clone_into(&mut parts[n]);
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+fn as_app(state: &mut State, app: u64, method: &Method, segments: &[&str], query: &BTreeMap<String, String>, body: &Value) -> Answer {
+    let _ = body;
+    let installation_of = |state: &State, owner: &str| {
+        let found = state.installations.iter().find(|(_, (of, at))| *of == app && at.eq_ignore_ascii_case(owner)).map(|(id, _)| *id);
+        found.map_or_else(Answer::not_found, |id| Answer::json(200, form::installation(state, id)))
+    };
+    match (method.as_str(), segments) {
+        ("GET", ["app"]) => Answer::json(200, form::app(state, app)),
+        ("GET", ["app", "installations"]) => {
+            let ids: Vec<u64> = state.installations.iter().filter(|(_, (of, _))| *of == app).map(|(id, _)| *id).collect();
+            Answer::json(200, ids.into_iter().map(|id| form::installation(state, id)).collect())
+        }
+        ("GET", ["orgs" | "users" | "enterprises", owner, "installation"]) => installation_of(state, owner),
+        ("GET", ["repos", owner, repo, "installation"]) => {
+            if state.repositories.contains_key(&format!("{owner}/{repo}")) { installation_of(state, owner) } else { Answer::not_found() }
+        }
+        ("POST", ["app", "installations", id, "access_tokens"]) => {
+            let Some(id) = id.parse().ok().filter(|id| state.installations.contains_key(id)) else { return Answer::not_found() };
+            let (token, end) = (state.token("ghs_"), time::now_ms() + 3_600_000);
+            state.tokens.insert(token.clone(), (id, end));
+            Answer::json(201, json!({"token": token, "expires_at": time::text(end), "permissions": {"actions": "read"}, "repository_selection": "all"}))
+        }
+        ("GET", ["app", "hook", "deliveries"]) => {
+            let size = query.get("per_page").and_then(|text| text.parse().ok()).unwrap_or(30).min(100);
+            let cursor: u64 = query.get("cursor").and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
+            let failed = query.get("status").map(String::as_str);
+            let matches = |d: &&crate::model::Delivery| {
+                let bad = d.status == 0 || d.status >= 300;
+                d.app == app && d.id < cursor && failed.is_none_or(|wanted| (wanted == "failure") == bad)
+            };
+            let page: Vec<&crate::model::Delivery> = state.deliveries.iter().rev().filter(matches).take(size).collect();
+            let link = (page.len() == size).then(|| page.last().map(|d| d.id)).flatten();
+            let link = link.map(|last| format!("<{}/app/hook/deliveries?per_page={size}&cursor={last}>; rel=\"next\"", state.base));
+            Answer { link, ..Answer::json(200, page.into_iter().map(form::delivery).collect()) }
+        }
+        ("POST", ["app", "hook", "deliveries", id, "attempts"]) => {
+            let known = id.parse().is_ok_and(|id| hooks::redeliver(state, id));
+            if known { Answer::json(202, json!({})) } else { Answer::not_found() }
+        }
+        _ => Answer::not_found(),
+    }
+}
+
+fn as_installation(state: &mut State, installation: u64, method: &Method, segments: &[&str], query: &BTreeMap<String, String>, body: &Value) -> Answer {
+    let Some((_, owner)) = state.installations.get(&installation).cloned() else { return Answer::message(401, "Bad credentials") };
+    let allowed = match segments {
+        ["orgs" | "repos", of, ..] => of.eq_ignore_ascii_case(&owner),
+        _ => true,
+    };
+    if !allowed {
+        return Answer::not_found();
+    }
+    match (method.as_str(), segments) {
+        ("GET", ["installation", "repositories"]) => {
+            let names: Vec<String> = state.repositories.keys().filter(|name| name.split('/').next() == Some(owner.as_str())).cloned().collect();
+            let repositories: Vec<Value> = names.iter().map(|name| full_repository(state, name)).collect();
+            Answer::json(200, json!({"total_count": repositories.len(), "repositories": repositories}))
+        }
+        ("GET", ["users", login]) => state.owners.contains_key(*login).then(|| form::user(state, login)).map_or_else(Answer::not_found, |user| Answer::json(200, user)),
+        ("GET", ["rate_limit"]) => {
+            let bucket = json!({"limit": 5000, "used": 1, "remaining": 4999, "reset": 4_102_444_800_u64});
+            Answer::json(200, json!({"resources": {"core": bucket, "search": bucket}, "rate": bucket}))
+        }
+        (verb, ["orgs", org, "actions", rest @ ..]) => actions(state, verb, org, rest, query, body),
+        (verb, ["enterprises", slug, "actions", rest @ ..]) => actions(state, verb, &format!("enterprises/{slug}"), rest, query, body),
+        (verb, ["repos", owner, repo, rest @ ..]) => {
+            let repository = format!("{owner}/{repo}");
+            if !state.repositories.contains_key(&repository) {
+                return Answer::not_found();
+            }
+            match (verb, rest) {
+                (_, ["actions", rest @ ..]) => actions(state, verb, &repository, rest, query, body),
+                ("POST", ["check-runs"]) => check(state, &repository, None, body),
+                ("PATCH", ["check-runs", id]) => check(state, &repository, id.parse().ok(), body),
+                _ => Answer::not_found(),
+            }
+        }
+        _ => Answer::not_found(),
+    }
+}
+
+fn full_repository(state: &State, name: &str) -> Value {
+    let mut repository = form::repository(state, name);
+    let more = json!({
+        "clone_url": format!("{}/{name}.git", state.base), "git_url": format!("git://localhost/{name}.git"), "ssh_url": format!("git@localhost:{name}.git"),
+        "svn_url": format!("{}/{name}", state.base), "mirror_url": null, "homepage": null, "language": null, "license": null,
+        "forks_count": 0, "stargazers_count": 0, "watchers_count": 0, "size": 1, "default_branch": "main", "open_issues_count": 0,
+        "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false, "has_downloads": true, "archived": false,
+        "disabled": false, "pushed_at": time::text(time::now_ms()), "created_at": time::text(0), "updated_at": time::text(0),
+        "forks": 0, "open_issues": 0, "watchers": 0,
+    });
+    if let (Value::Object(repository), Value::Object(more)) = (&mut repository, more) {
+        repository.extend(more);
+    }
+    repository
+}
+
+/// Everything under `…/actions` of a repository, organisation or enterprise; `scope` says which.
+fn actions(state: &mut State, verb: &str, scope: &str, rest: &[&str], query: &BTreeMap<String, String>, body: &Value) -> Answer {
+    let stale = state.faults.stale_busy;
+    match (verb, rest) {
+        ("GET", ["runners"]) => {
+            let name = query.get("name");
+            let found = state.runners.values().filter(|runner| runner.scope == scope && name.is_none_or(|name| runner.name.contains(name.as_str())));
+            paged(found.map(|runner| form::runner(runner, stale)).collect(), "runners", query)
+        }
+        ("GET", ["runners", id]) => {
+            let found = id.parse().ok().and_then(|id: u64| state.runners.get(&id)).filter(|runner| runner.scope == scope);
+            found.map_or_else(Answer::not_found, |runner| Answer::json(200, form::runner(runner, stale)))
+        }
+        ("DELETE", ["runners", id]) => {
+            let Some(id) = id.parse().ok().filter(|id| state.runners.get(id).is_some_and(|runner| runner.scope == scope)) else { return Answer::not_found() };
+            if state.runners[&id].job.is_some() && !stale {
+                return Answer::json(422, json!({"message": format!("Runner {id} is currently running a job and cannot be deleted."), "documentation_url": "https://docs.github.com/rest"}));
+            }
+            state.runners.remove(&id);
+            Answer::empty(204)
+        }
+        ("POST", ["runners", "generate-jitconfig"]) => jit(state, scope, body),
+        ("POST", ["runners", kind @ ("registration-token" | "remove-token")]) => {
+            let (token, end) = (state.token(kind.get(..2).unwrap_or("t")), time::now_ms() + 3_600_000);
+            state.registration_tokens.insert(token.clone(), (scope.to_owned(), end));
+            Answer::json(201, json!({"token": token, "expires_at": time::text(end)}))
+        }
+        ("GET", ["runner-groups"]) => Answer::json(200, json!({"total_count": 1, "runner_groups": [form::group(state, scope)]})),
+        ("GET", ["jobs", id]) => {
+            let found = id.parse().ok().and_then(|id: u64| state.jobs.get(&id)).filter(|job| job.repository == scope);
+            found.map_or_else(Answer::not_found, |job| Answer::json(200, form::job(state, job)))
+        }
+        ("GET", ["runs"]) => {
+            let wanted = query.get("status");
+            let ids: Vec<u64> = state.runs.iter().filter(|(_, (repository, _))| repository == scope).map(|(id, _)| *id).collect();
+            let runs = ids.into_iter().rev().filter(|id| wanted.is_none_or(|wanted| &form::run_status(state, *id) == wanted));
+            paged(runs.map(|id| form::run(state, id)).collect(), "workflow_runs", query)
+        }
+        ("GET", ["runs", id]) => id.parse().ok().filter(|id| state.runs.contains_key(id)).map_or_else(Answer::not_found, |id| Answer::json(200, form::run(state, id))),
+        ("GET", ["runs", id, "jobs"]) => {
+            let Some(id) = id.parse().ok().filter(|id| state.runs.contains_key(id)) else { return Answer::not_found() };
+            let jobs = state.jobs.values().filter(|job| job.run == id && job.status != "pending");
+            paged(jobs.map(|job| form::job(state, job)).collect(), "jobs", query)
+        }
+        ("POST", ["runs", id, "rerun-failed-jobs"]) => {
+            let Some(id) = id.parse().ok().filter(|id| state.runs.contains_key(id)) else { return Answer::not_found() };
+            if form::run_status(state, id) != "completed" {
+                return Answer::message(403, "The workflow run is still in progress");
+            }
+            rerun(state, id);
+            Answer::json(201, json!({}))
+        }
+        _ => Answer::not_found(),
+    }
+}
+
+/// Failed jobs come again, as GitHub does it: as new jobs with numbers of their own.
+fn rerun(state: &mut State, run: u64) {
+    let failed: Vec<u64> = state.jobs.values().filter(|job| job.run == run && job.conclusion.as_deref() == Some("failure")).map(|job| job.id).collect();
+    for old in failed {
+        let id = state.id();
+        let Some(mut job) = state.jobs.remove(&old) else { continue };
+        (job.id, job.status, job.conclusion, job.runner) = (id, "queued", None, None);
+        (job.created_ms, job.started_ms, job.completed_ms) = (time::now_ms(), None, None);
+        state.jobs.insert(id, job);
+        hooks::job(state, id, "queued");
+    }
+}
+
+fn jit(state: &mut State, scope: &str, body: &Value) -> Answer {
+    let name = body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let labels: Vec<String> = body.get("labels").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let Some(group) = body.get("runner_group_id").and_then(Value::as_u64) else { return Answer::message(422, "runner_group_id is missing") };
+    if name.is_empty() || name.len() > 64 || labels.is_empty() || labels.len() > 100 {
+        return Answer::message(422, "name or labels are not valid");
+    }
+    if state.runners.values().any(|runner| runner.scope == scope && runner.name == name) {
+        return Answer::message(409, &format!("Already exists - A runner with the name {name} already exists."));
+    }
+    let (id, key) = protocol::add(state, name.clone(), scope.to_owned(), labels, true, group);
+    if Faults::take(&mut state.faults.lose_jit_answers) {
+        return Answer::message(502, "the answer was lost");
+    }
+    let config = json!({"server": state.base, "runner_id": id, "runner_name": name, "key": key, "ephemeral": true}).to_string();
+    let encoded = base64::engine::general_purpose::STANDARD.encode(config);
+    let runner = form::runner(&state.runners[&id], false);
+    Answer::json(201, json!({"runner": runner, "encoded_jit_config": encoded}))
+}
+
+fn paged(items: Vec<Value>, name: &str, query: &BTreeMap<String, String>) -> Answer {
+    let number = |key: &str, default: usize| query.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (size, page) = (number("per_page", 30).clamp(1, 100), number("page", 1).max(1));
+    let total = items.len();
+    let items: Vec<Value> = items.into_iter().skip((page - 1) * size).take(size).collect();
+    Answer::json(200, json!({"total_count": total, (name): items}))
+}
+
+fn check(state: &mut State, repository: &str, id: Option<u64>, body: &Value) -> Answer {
+    let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
+    let output = |key: &str| body.get("output").and_then(|output| output.get(key)).and_then(Value::as_str).map(str::to_owned);
+    let id = match id {
+        Some(id) if state.checks.contains_key(&id) => id,
+        Some(_) => return Answer::not_found(),
+        None => {
+            let id = state.id();
+            let check = Check {
+                id,
+                repository: repository.to_owned(),
+                head_sha: text("head_sha").unwrap_or_default(),
+                name: text("name").unwrap_or_default(),
+                title: String::new(),
+                summary: String::new(),
+                status: "queued".into(),
+                conclusion: None,
+                started_ms: time::now_ms(),
+            };
+            state.checks.insert(id, check);
+            id
+        }
+    };
+    let created = body.get("head_sha").is_some();
+    if let Some(check) = state.checks.get_mut(&id) {
+        check.title = output("title").unwrap_or_else(|| check.title.clone());
+        check.summary = output("summary").unwrap_or_else(|| check.summary.clone());
+        check.status = text("status").unwrap_or_else(|| check.status.clone());
+        check.conclusion = text("conclusion");
+        if check.conclusion.is_some() {
+            check.status = "completed".into();
+        }
+    }
+    Answer::json(if created { 201 } else { 200 }, form::check(state, &state.checks[&id]))
+}
+
+fn releases(state: &State, latest: bool) -> Answer {
+    let Some((version, archive)) = &state.release else { return if latest { Answer::not_found() } else { Answer::json(200, json!([])) } };
+    use std::fmt::Write as _;
+    let digest = ring::digest::digest(&ring::digest::SHA256, archive).as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    let at = format!("{}/repos/actions/runner/releases/1", state.base);
+    let author = form::user(state, state.owners.keys().next().map_or("nobody", String::as_str));
+    let release = json!({
+        "id": 1, "node_id": "RE_1", "url": at, "assets_url": format!("{at}/assets"), "upload_url": format!("{at}/assets"), "html_url": at,
+        "tarball_url": null, "zipball_url": null, "tag_name": format!("v{version}"), "target_commitish": "main", "name": format!("v{version}"),
+        "body": "", "draft": false, "prerelease": false, "created_at": time::text(0), "published_at": time::text(0), "author": author,
+        "assets": [{
+            "id": 2, "node_id": "RA_2", "url": format!("{at}/assets/2"), "browser_download_url": format!("{}/_release/runner.tar.gz", state.base),
+            "name": format!("actions-runner-linux-x64-{version}.tar.gz"), "label": null, "state": "uploaded", "content_type": "application/gzip",
+            "size": archive.len(), "digest": format!("sha256:{digest}"), "download_count": 0, "created_at": time::text(0), "updated_at": time::text(0), "uploader": author,
+        }],
+    });
+    Answer::json(200, if latest { release } else { json!([release]) })
+}

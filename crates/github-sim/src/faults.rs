@@ -1,0 +1,42 @@
+//! What can be made to go wrong.
+
+use std::collections::BTreeMap;
+
+/// Faults; all off by default. Counts go down by one with each use.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// So many of the next deliveries are lost: logged as failed, never sent.
+    pub lose_deliveries: u32,
+    /// So many of the next deliveries are sent twice.
+    pub double_deliveries: u32,
+    /// Each delivery is late by so many milliseconds.
+    pub delay_deliveries_ms: u64,
+    /// Payloads name this installation instead of the right one.
+    pub wrong_installation: Option<u64>,
+    /// The next calls of an operation (`METHOD path-template`, or `*`) answer this status so many times.
+    pub fail: BTreeMap<String, (u16, u32)>,
+    /// So many of the next JIT calls have their effect, but their answer is lost (a 502).
+    pub lose_jit_answers: u32,
+    /// Runners look not busy although they have a job, and their removal succeeds.
+    pub stale_busy: bool,
+}
+
+impl Faults {
+    /// Whether this call is to fail, and how.
+    pub(crate) fn failure(&mut self, operation: &str) -> Option<u16> {
+        let key = if self.fail.contains_key(operation) { operation } else { "*" };
+        let (status, left) = self.fail.get_mut(key)?;
+        let status = *status;
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.fail.remove(key);
+        }
+        Some(status)
+    }
+
+    pub(crate) fn take(count: &mut u32) -> bool {
+        let some = *count > 0;
+        *count = count.saturating_sub(1);
+        some
+    }
+}

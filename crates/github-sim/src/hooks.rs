@@ -1,0 +1,137 @@
+//! Signed webhook deliveries, and their log.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::model::{Delivery, State};
+use crate::{Faults, auth, json as form, time};
+
+/// GitHub gives up after ten seconds.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sends `workflow_job` to every App that is installed for the job's owner.
+pub(crate) fn job(state: &mut State, id: u64, action: &str) {
+    let Some(job) = state.jobs.get(&id) else { return };
+    let owner = job.repository.split('/').next().unwrap_or_default().to_owned();
+    let workflow_job = form::workflow_job(state, job);
+    let mut payload = json!({
+        "action": action,
+        "workflow_job": workflow_job,
+        "repository": form::repository(state, &job.repository),
+        "sender": form::user(state, &owner),
+    });
+    if state.owners.get(&owner).is_some_and(|(_, organization)| *organization) {
+        payload["organization"] = form::organization(state, &owner);
+    }
+    let installed: Vec<(u64, u64)> =
+        state.installations.iter().filter(|(_, (_, at))| *at == owner).map(|(id, (app, _))| (*id, *app)).collect();
+    for (installation, app) in installed {
+        let mut payload = payload.clone();
+        let number = state.faults.wrong_installation.unwrap_or(installation);
+        payload["installation"] = json!({"id": number, "node_id": format!("I_{number}")});
+        let doubled = Faults::take(&mut state.faults.double_deliveries);
+        let guid = guid(state);
+        send(state, app, "workflow_job", action, &payload, guid.clone());
+        if doubled {
+            send(state, app, "workflow_job", action, &payload, guid);
+        }
+    }
+}
+
+fn guid(state: &mut State) -> String {
+    let (a, b) = (state.id(), state.random);
+    format!("{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}", a & 0xffff_ffff, b & 0xffff, (b >> 16) & 0xfff, (b >> 28) & 0xfff, a ^ (b >> 16) & 0xffff_ffff_ffff)
+}
+
+fn send(state: &mut State, app: u64, event: &str, action: &str, payload: &Value, guid: String) {
+    let id = state.id();
+    let lost = Faults::take(&mut state.faults.lose_deliveries);
+    let url = state.apps.get(&app).and_then(|app| app.webhook_url.clone());
+    let delivery = Delivery {
+        id,
+        guid,
+        event: event.to_owned(),
+        action: action.to_owned(),
+        at_ms: time::now_ms(),
+        status: if lost { 504 } else { 0 },
+        redelivery: false,
+        app,
+        body: payload.to_string(),
+    };
+    state.log(delivery);
+    if !lost && url.is_some() {
+        state.outbox.push(id);
+    }
+}
+
+/// Sends what was queued. Called after the lock is released.
+pub(crate) fn flush(world: &std::sync::Arc<crate::model::World>) {
+    let ids: Vec<u64> = world.lock().outbox.drain(..).collect();
+    for id in ids {
+        let world = world.clone();
+        tokio::spawn(async move { deliver(&world, id).await });
+    }
+}
+
+/// Puts a delivery of the log under way again. Answers whether it is known.
+pub(crate) fn redeliver(state: &mut State, id: u64) -> bool {
+    let Some(position) = state.deliveries.iter().position(|delivery| delivery.id == id) else { return false };
+    let new = state.id();
+    let old = &state.deliveries[position];
+    let delivery = Delivery {
+        id: new,
+        guid: old.guid.clone(),
+        event: old.event.clone(),
+        action: old.action.clone(),
+        at_ms: time::now_ms(),
+        status: 0,
+        redelivery: true,
+        app: old.app,
+        body: old.body.clone(),
+    };
+    state.log(delivery);
+    state.outbox.push(new);
+    true
+}
+
+async fn deliver(world: &crate::model::World, id: u64) {
+    let (request, delay) = {
+        let state = world.lock();
+        let Some(delivery) = state.deliveries.iter().rev().find(|delivery| delivery.id == id) else { return };
+        let Some(app) = state.apps.get(&delivery.app) else { return };
+        let Some(url) = app.webhook_url.clone() else { return };
+        let body = delivery.body.clone();
+        let secret = &app.app.webhook_secret;
+        let request = client()
+            .post(url)
+            .timeout(TIMEOUT)
+            .header("Content-Type", "application/json")
+            .header("User-Agent", "GitHub-Hookshot/simulated")
+            .header("X-GitHub-Event", &delivery.event)
+            .header("X-GitHub-Delivery", &delivery.guid)
+            .header("X-GitHub-Hook-ID", delivery.app.to_string())
+            .header("X-GitHub-Hook-Installation-Target-Type", "integration")
+            .header("X-GitHub-Hook-Installation-Target-ID", delivery.app.to_string())
+            .header("X-Hub-Signature-256", format!("sha256={}", auth::hmac(secret, body.as_bytes(), ring::hmac::HMAC_SHA256)))
+            .header("X-Hub-Signature", format!("sha1={}", auth::hmac(secret, body.as_bytes(), ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)))
+            .body(body);
+        (request, state.faults.delay_deliveries_ms)
+    };
+    tokio::time::sleep(Duration::from_millis(delay)).await;
+    let status = request.send().await.map_or(502, |answer| answer.status().as_u16());
+    if let Some(delivery) = world.lock().deliveries.iter_mut().rev().find(|delivery| delivery.id == id) {
+        delivery.status = status;
+    }
+}
+
+fn client() -> reqwest::Client {
+    static CLIENT: std::sync::OnceLock<reqwest::Client> = std::sync::OnceLock::new();
+    CLIENT
+        .get_or_init(|| {
+            // Deliveries go to loopback without TLS, but the client wants a provider.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            reqwest::Client::builder().no_proxy().build().unwrap_or_default()
+        })
+        .clone()
+}

@@ -1,0 +1,236 @@
+//! One machine's directory: its files, its lock, and what they say about it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use runnersmith_types::{BatchId, MachineId, PlaneId, Rung, ScaleSetName, Timestamp, Voice};
+use serde::{Deserialize, Serialize};
+
+/// The most bytes that are read of any of our small files.
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// What is known of a machine before it starts: the content of `machine.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub set: ScaleSetName,
+    pub plane: PlaneId,
+    pub batch: BatchId,
+    pub rung: Rung,
+    pub launched_at: Timestamp,
+    pub hard_end_at: Timestamp,
+    /// The extracted distribution.
+    pub distribution: PathBuf,
+    pub boot_deadline_ms: u64,
+    pub kill_grace_ms: u64,
+}
+
+/// Where a machine stands by its files and its lock alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its directory exists; no supervisor has begun.
+    Claimed,
+    /// Its supervisor lives.
+    Live,
+    /// Its supervisor has ended or died, or it was told to end before it began.
+    Over,
+}
+
+/// A machine's directory.
+#[derive(Clone, Debug)]
+pub(crate) struct MachineDir {
+    path: PathBuf,
+}
+
+impl MachineDir {
+    pub fn new(root: &Path, id: &MachineId) -> Self {
+        Self { path: root.join(id.as_str()) }
+    }
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+    pub fn hand_off_dir(&self) -> PathBuf {
+        self.file("handoff")
+    }
+    pub fn hand_off_file(&self) -> PathBuf {
+        self.file("handoff").join("config.json")
+    }
+
+    /// Makes the directory, readable by its owner only. `false` when it exists.
+    pub fn claim(&self) -> io::Result<bool> {
+        match make_private_dir(&self.path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The record, or `None` when the claim's maker got no further.
+    pub fn record(&self) -> io::Result<Option<Record>> {
+        let Some(text) = read_small(&self.file("machine.json"))? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(io::Error::other)
+    }
+
+    pub fn write_record(&self, record: &Record) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(record).map_err(io::Error::other)?;
+        write_atomically(&self.file("machine.json"), &text, true)
+    }
+
+    /// What the machine says now. The job hooks' word is a file of its own, so that it and the supervisor's cannot race.
+    pub fn voice(&self) -> Option<Voice> {
+        let own = self.word("voice");
+        match own {
+            Some(Voice::Ended(_)) => own,
+            own => self.word("voice.job").or(own),
+        }
+    }
+
+    fn word(&self, file: &str) -> Option<Voice> {
+        let text = read_small(&self.file(file)).ok()??;
+        parse_voice(text.lines().rev().find(|line| !line.trim().is_empty())?.trim())
+    }
+
+    /// Says a word and marks the root as changed.
+    pub fn say(&self, voice: &Voice) -> io::Result<()> {
+        write_atomically(&self.file("voice"), format!("{}\n", voice_line(voice)).as_bytes(), false)?;
+        self.changed();
+        Ok(())
+    }
+
+    /// Marks the root as changed, for those who wait. A hint: a failure is of no consequence.
+    pub fn changed(&self) {
+        if let Some(root) = self.path.parent() {
+            let _ = fs::write(root.join(CHANGED), std::process::id().to_string());
+        }
+    }
+
+    /// See [`Standing`]. `started` is looked at before the lock: it is only ever written under the lock.
+    pub fn standing(&self) -> Standing {
+        if matches!(self.voice(), Some(Voice::Ended(_))) {
+            return Standing::Over;
+        }
+        let started = self.file("started").exists();
+        if self.is_locked() {
+            Standing::Live
+        } else if started || self.file("terminate").exists() {
+            Standing::Over
+        } else {
+            Standing::Claimed
+        }
+    }
+
+    /// Whether somebody holds the lock exclusively. The probe is shared, so probes do not see each other.
+    pub fn is_locked(&self) -> bool {
+        let Ok(file) = File::open(self.file("lock")) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Takes the lock if it is free. It is held until the file is dropped.
+    pub fn try_lock(&self) -> io::Result<Option<File>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(self.file("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// The file whose modification says that some voice below the root changed.
+pub(crate) const CHANGED: &str = ".changed";
+
+fn voice_line(voice: &Voice) -> String {
+    match voice {
+        Voice::Booting => "booting".into(),
+        Voice::Configured => "configured".into(),
+        Voice::Listening => "listening".into(),
+        Voice::Busy => "busy".into(),
+        Voice::JobDone => "job_done".into(),
+        Voice::Ended(how) => format!("ended {}", how.replace(char::is_control, " ")),
+    }
+}
+
+fn parse_voice(line: &str) -> Option<Voice> {
+    match line {
+        "booting" => Some(Voice::Booting),
+        "configured" => Some(Voice::Configured),
+        "listening" => Some(Voice::Listening),
+        "busy" => Some(Voice::Busy),
+        "job_done" => Some(Voice::JobDone),
+        "ended" => Some(Voice::Ended(String::new())),
+        line => line.strip_prefix("ended ").map(|how| Voice::Ended(how.chars().take(200).collect())),
+    }
+}
+
+/// Reads a small text file; `None` when it is not there.
+pub(crate) fn read_small(path: &Path) -> io::Result<Option<String>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(Some(text))
+}
+
+/// Writes a file so that readers see all of it or nothing, readable by the owner only. Durable when asked for.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a file needs a directory and a name"));
+    };
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let temporary = parent.join(format!(".{}.{}.{serial}", name.to_string_lossy(), std::process::id()));
+    let written = (|| {
+        // A file of this name can only be left over from an earlier process with our id.
+        remove_file(&temporary)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        if durable {
+            file.sync_all()?;
+        }
+        fs::rename(&temporary, path)?;
+        if durable {
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(())
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Makes one directory that only its owner can enter.
+pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Removes a file; that it is not there is a success.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a tree; that it is not there is a success.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

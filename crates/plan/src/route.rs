@@ -1,0 +1,96 @@
+//! Which scale set a job goes to. It is apart because the door, the planner and the tellings must all give the same answer.
+
+use std::fmt;
+
+use runnersmith_types::{JobFact, Label, Level, OwnerKind, RegisterAt, ScaleSet, ScaleSetName, Target};
+
+/// A set that can serve a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The set.
+    pub set: ScaleSetName,
+    /// Where the runner would register.
+    pub target: Target,
+    /// Labels of the set that the job does not ask for: fewer is more specific.
+    pub surplus: usize,
+}
+
+/// Why no set can serve a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoSet(pub String);
+
+impl fmt::Display for NoSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The sets that can serve a job, best first: fewest surplus labels, then priority, then name.
+///
+/// # Errors
+/// When none can; the error names the nearest set and what it lacks.
+pub fn candidates(fact: &JobFact, policies: &[&ScaleSet]) -> Result<Vec<Candidate>, NoSet> {
+    let mut found: Vec<(usize, i32, Candidate)> = Vec::new();
+    let mut nearest: Option<(usize, String)> = None;
+    for policy in policies {
+        match serves(fact, policy) {
+            Ok(target) => {
+                let surplus = policy.labels.iter().filter(|label| !fact.labels.contains(label)).count();
+                found.push((surplus, -policy.priority, Candidate { set: policy.name.clone(), target, surplus }));
+            }
+            Err((distance, why)) => {
+                if nearest.as_ref().is_none_or(|(least, _)| distance < *least) {
+                    nearest = Some((distance, why));
+                }
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(NoSet(nearest.map_or_else(|| "there is no scale set".to_owned(), |(_, why)| why)));
+    }
+    found.sort_by(|a, b| (a.0, a.1, &a.2.set).cmp(&(b.0, b.1, &b.2.set)));
+    Ok(found.into_iter().map(|(_, _, candidate)| candidate).collect())
+}
+
+/// Whether one set serves the job, and with what target; else how far it is from it, and why.
+fn serves(fact: &JobFact, policy: &ScaleSet) -> Result<Target, (usize, String)> {
+    let name = &policy.name;
+    if fact.labels_cut {
+        return Err((1_000, format!("the job has more than {} labels", JobFact::LABELS_MAX)));
+    }
+    if fact.labels.is_empty() && !policy.serves_unlabelled {
+        return Err((500, format!("the job has no labels, and {name} is not marked for such jobs")));
+    }
+    let missing: Vec<&Label> = fact.labels.iter().filter(|label| !policy.labels.contains(label)).collect();
+    if !missing.is_empty() {
+        let shown: Vec<String> = missing.iter().take(5).map(ToString::to_string).collect();
+        return Err((missing.len(), format!("{name} is nearest, its runners lack {}", shown.join(", "))));
+    }
+    if !policy.scope.allowed.is_empty() && !policy.scope.allowed.iter().any(|pattern| pattern.covers(&fact.repo)) {
+        return Err((0, format!("{name} has the labels but does not serve {}", fact.repo)));
+    }
+    let at = match policy.scope.level {
+        Level::Repository => RegisterAt::Repository(fact.repo.clone()),
+        Level::Organization if fact.owner_kind == OwnerKind::User => {
+            return Err((0, format!("{name} registers its runners with an organisation, and {} is a person", fact.repo.owner())));
+        }
+        Level::Organization => RegisterAt::Organization(fact.repo.owner()),
+        Level::Enterprise => match &policy.scope.at {
+            Some(at) => at.clone(),
+            None => return Err((0, format!("{name} is an enterprise set without an enterprise"))),
+        },
+    };
+    match (&policy.scope.at, policy.scope.level) {
+        (Some(configured), Level::Repository | Level::Organization) if !same_place(configured, &at) => {
+            Err((0, format!("{name} has the labels but serves {configured} only")))
+        }
+        // The configured spelling is used, so that one place is one target.
+        (Some(configured), _) => Ok(Target { set: name.clone(), at: configured.clone() }),
+        (None, _) => Ok(Target { set: name.clone(), at }),
+    }
+}
+
+/// GitHub compares owners and repositories without case.
+fn same_place(a: &RegisterAt, b: &RegisterAt) -> bool {
+    a.to_string().eq_ignore_ascii_case(&b.to_string())
+}

@@ -1,0 +1,353 @@
+//! The main job on a fresh machine: a simulated GitHub, real processes as machines, runners from zero to the maximum
+//! and back, and a table that shows where each job's time went.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use runnersmith_controllers::Limits;
+use runnersmith_github::{AppCredentials, GitHubConfig};
+use runnersmith_github_sim::{self as sim, Simulator};
+use runnersmith_types::{
+    Job, JobStatus, Label, Ladder, Level, Owner, RegisterAt, Runner, RunnerGroupName, ScaleSet, ScaleSetName, Scope,
+    Secret, Timing,
+};
+
+use crate::cli;
+use crate::exit::{ExitStatus, Failure};
+use crate::loops::Rhythm;
+use crate::report;
+use crate::serve::{Server, wait_for_signal};
+use crate::settings::{Distribution, Settings, own_supervisor};
+use crate::startup;
+
+/// No demo of the allowed sizes needs longer, even on a busy machine.
+const DEMO_WITHIN: Duration = Duration::from_secs(300);
+
+/// `runnersmith demo`.
+pub async fn command(options: cli::Demo) -> Result<ExitStatus, Failure> {
+    startup::logs(false, "error");
+    let home = Home::new()?;
+    let github = start_github(&home).await?;
+    let server = Server::start(settings(&options, &home, &github)?).await?;
+    github.simulator.set_webhook_url(&format!("http://{}/webhook", server.address));
+    report::note(&format!("GitHub (simulated)  {}", github.simulator.base_url()));
+    report::note(&format!("dashboard           http://{}/", server.address));
+    report::note(&format!("{} jobs, at most {} runners, scale to zero afterwards\n", options.jobs, options.maximum));
+
+    let run = github.simulator.dispatch("acme/shop", workflow(&options)).map_err(|error| Failure::internal(error.to_string()))?;
+    let watched = watch(&server, &options).await;
+    let outcome = match watched {
+        Ok(peak) => outcome(&server, &github, run, peak).await,
+        Err(failure) => Err(failure),
+    };
+    let status = match outcome {
+        Ok(outcome) => {
+            show(&outcome, &options)?;
+            if outcome.is_whole(&options) { ExitStatus::Success } else { ExitStatus::Unmet }
+        }
+        Err(failure) => {
+            server.stop().await;
+            return Err(failure);
+        }
+    };
+    if options.keep {
+        report::note(&format!("\nkept: http://{}/ — press Ctrl-C to end", server.address));
+        wait_for_signal().await?;
+    }
+    server.stop().await;
+    github.simulator.stop().await;
+    Ok(status)
+}
+
+/// A directory of its own that goes with the demo.
+struct Home(std::path::PathBuf);
+
+impl Home {
+    fn new() -> Result<Self, Failure> {
+        let directory = std::env::temp_dir().join(format!("runnersmith-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&directory)
+            .map_err(|error| Failure::outside(format!("make {}: {error}", directory.display()), "set TMPDIR to a writable directory"))?;
+        Ok(Self(directory))
+    }
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // What is left over in a temporary directory harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct DemoGitHub {
+    simulator: Simulator,
+    app_key: Secret,
+    app_id: String,
+    webhook_secret: Secret,
+}
+
+async fn start_github(home: &Home) -> Result<DemoGitHub, Failure> {
+    let fail = |what: &str, error: String| Failure::internal(format!("{what}: {error}"));
+    let key = sim::generate_app_key().map_err(|error| fail("make the demo's App key", error.to_string()))?;
+    let secret = format!("{:x}{:x}", std::process::id(), std::time::Instant::now().elapsed().as_nanos() + 0x9e37_79b9);
+    let simulator = Simulator::start(sim::Options::default())
+        .await
+        .map_err(|error| Failure::outside(format!("start the simulated GitHub: {error}"), "a free loopback port is needed"))?;
+    simulator.add_org("acme");
+    simulator.add_repository("acme/shop");
+    let app_id = simulator
+        .add_app(sim::App { slug: "runnersmith-demo".into(), private_key_pem: key.clone(), webhook_secret: secret.clone(), webhook_url: None })
+        .map_err(|error| fail("register the demo's App", error.to_string()))?;
+    simulator.install(app_id, "acme");
+    let exe = std::env::current_exe().map_err(|error| fail("find this program", error.to_string()))?;
+    runnersmith_stand_in::write_distribution(&home.path().join("distribution"), &exe)
+        .map_err(|error| fail("write the stand-in runner", error.to_string()))?;
+    Ok(DemoGitHub { simulator, app_key: Secret::new(key), app_id: app_id.to_string(), webhook_secret: Secret::new(secret) })
+}
+
+fn settings(options: &cli::Demo, home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
+    let parse = |error: runnersmith_types::ParseError| Failure::internal(error.to_string());
+    let labels: Result<BTreeSet<Label>, _> = ["self-hosted", "linux", "demo"].iter().map(|l| Label::of_set(l)).collect();
+    let set = ScaleSet {
+        name: ScaleSetName::parse("demo").map_err(parse)?,
+        labels: labels.map_err(parse)?,
+        serves_unlabelled: false,
+        scope: Scope {
+            level: Level::Organization,
+            at: Some(RegisterAt::Organization(Owner::parse("acme").map_err(parse)?)),
+            allowed: Vec::new(),
+        },
+        group: RunnerGroupName::parse("Default").map_err(parse)?,
+        ephemeral: true,
+        runners_max: options.maximum,
+        priority: 0,
+        floor: Vec::new(),
+        timing: Timing::default(),
+        ladder: Ladder::local(),
+        token_when_jit_exhausted: true,
+        rerun_interrupted: false,
+        tell: true,
+    };
+    let mut config = GitHubConfig::new(
+        &github.simulator.base_url(),
+        vec![AppCredentials { app_id: github.app_id.clone(), private_key_pem: github.app_key.clone() }],
+    );
+    config.api_base = Some(github.simulator.base_url());
+    Ok(Settings {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        webhook_path: "/webhook".into(),
+        data: home.path().join("data"),
+        machines: home.path().join("machines"),
+        distribution: Distribution::Path(home.path().join("distribution")),
+        supervisor: own_supervisor().map_err(|error| Failure::internal(error.to_string()))?,
+        sets: vec![set],
+        limits: Limits { jit_per_minute: 1_000, calls_per_minute: 5_000 },
+        github: config,
+        webhook_secrets: vec![github.webhook_secret.clone()],
+        allow_sha1: false,
+        dashboard_token: None,
+        rhythm: Rhythm::default(),
+    })
+}
+
+fn workflow(options: &cli::Demo) -> sim::WorkflowSpec {
+    let jobs = (1..=options.jobs)
+        .map(|n| sim::JobSpec {
+            name: format!("test ({n})"),
+            labels: vec!["self-hosted".into(), "linux".into(), "demo".into()],
+            duration: Duration::from_millis(options.job_ms),
+            ..sim::JobSpec::default()
+        })
+        .collect();
+    sim::WorkflowSpec { name: "demo".into(), jobs }
+}
+
+/// Follows the level until every job is over and no runner is left. Answers the most runners seen at once.
+async fn watch(server: &Server, options: &cli::Demo) -> Result<usize, Failure> {
+    let terminal = std::io::stderr().is_terminal() && !options.json;
+    let ledger = &server.world.ports.ledger;
+    let (mut peak, mut last) = (0, String::new());
+    let follow = async {
+        loop {
+            let jobs = ledger.recent_jobs(1_000).await.map_err(|error| Failure::internal(error.to_string()))?;
+            let mut alive = 0;
+            for set in server.world.sets.iter() {
+                alive += ledger.live_runners(&set.name).await.map_err(|error| Failure::internal(error.to_string()))?.len();
+            }
+            peak = peak.max(alive);
+            let count = |status: JobStatus| jobs.iter().filter(|job| job.fact.status == status).count();
+            let done = count(JobStatus::Completed);
+            let text = format!(
+                "queued {:>3}   running {:>3}   done {:>3}   runners {:>3} {}",
+                count(JobStatus::Queued),
+                count(JobStatus::InProgress),
+                done,
+                alive,
+                "▮".repeat(alive.min(50))
+            );
+            if text != last {
+                if terminal { report::progress(&text) } else { report::note(&text) }
+                last = text;
+            }
+            if done >= options.jobs as usize && alive == 0 {
+                return Ok(peak);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let answer = tokio::time::timeout(DEMO_WITHIN, follow).await.unwrap_or_else(|_| {
+        Err(Failure::outside(
+            format!("the demo did not end within {} s", DEMO_WITHIN.as_secs()),
+            "run it with --keep and look at the dashboard, or with fewer --jobs",
+        ))
+    });
+    if terminal {
+        report::note("");
+    }
+    answer
+}
+
+/// One job's row.
+#[derive(Debug, serde::Serialize)]
+struct Row {
+    job: String,
+    runner: String,
+    /// Milliseconds from GitHub's queueing to our receipt.
+    delivery_ms: u64,
+    /// Receipt to recorded intent: includes waiting at the maximum.
+    decision_ms: u64,
+    /// Recorded intent to bound machine.
+    launch_ms: u64,
+    /// Bound machine to runner online.
+    boot_ms: u64,
+    /// Online to GitHub's assignment reaching us.
+    assign_ms: u64,
+    /// All of it.
+    total_ms: u64,
+}
+
+/// What the demo showed.
+#[derive(Debug, serde::Serialize)]
+struct Outcome {
+    jobs: Vec<Row>,
+    succeeded: usize,
+    runners_peak: usize,
+    runners_left: usize,
+    registrations_left: usize,
+    /// Median of receipt → launched over the jobs that did not wait at the maximum.
+    control_plane_median_ms: Option<u64>,
+    github_calls: u64,
+    github_jit_calls: u64,
+    runners_used: usize,
+}
+
+impl Outcome {
+    fn is_whole(&self, options: &cli::Demo) -> bool {
+        self.succeeded == options.jobs as usize && self.runners_left == 0 && self.registrations_left == 0
+    }
+}
+
+async fn outcome(server: &Server, github: &DemoGitHub, run: u64, runners_peak: usize) -> Result<Outcome, Failure> {
+    let internal = |error: runnersmith_ports::LedgerError| Failure::internal(error.to_string());
+    let ledger = &server.world.ports.ledger;
+    let mut jobs = ledger.recent_jobs(1_000).await.map_err(internal)?;
+    jobs.sort_by_key(Job::id);
+    let runners = ledger.recent_runners(1_000).await.map_err(internal)?;
+    let mut rows = Vec::with_capacity(jobs.len());
+    for job in &jobs {
+        let runner = job.runner().and_then(|name| runners.iter().find(|runner| runner.name == name));
+        rows.push(row(job, runner));
+    }
+    let first_seen = jobs.iter().filter_map(|job| job.queued_at).min();
+    let mut shares: Vec<u64> = runners
+        .iter()
+        .filter(|runner| runner.intended_at.since(first_seen.unwrap_or_default()) < Duration::from_millis(500))
+        .filter_map(|runner| {
+            let queued = jobs.iter().filter_map(|job| job.queued_at).filter(|at| *at <= runner.intended_at).max()?;
+            Some(millis(runner.machine_at?.since(queued)))
+        })
+        .collect();
+    shares.sort_unstable();
+    let calls = github.simulator.calls();
+    let jit = calls.iter().filter(|(operation, _)| operation.contains("generate-jitconfig")).map(|(_, n)| *n).sum();
+    Ok(Outcome {
+        succeeded: github.simulator.jobs(run).iter().filter(|job| job.conclusion.as_deref() == Some("success")).count(),
+        jobs: rows,
+        runners_peak,
+        runners_left: runners.iter().filter(|runner| runner.state.is_alive()).count(),
+        registrations_left: github.simulator.runners().len(),
+        control_plane_median_ms: shares.get(shares.len() / 2).copied(),
+        github_calls: calls.iter().map(|(_, n)| *n).sum(),
+        github_jit_calls: jit,
+        runners_used: runners.len(),
+    })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn row(job: &Job, runner: Option<&Runner>) -> Row {
+    let queued = job.queued_at.unwrap_or(job.first_seen_at);
+    let created = job.fact.created_at.unwrap_or(queued);
+    let intended = runner.map_or(queued, |runner| runner.intended_at).max(queued);
+    let machine = runner.and_then(|runner| runner.machine_at).unwrap_or(intended).max(intended);
+    let online = runner.and_then(|runner| runner.online_at).unwrap_or(machine).max(machine);
+    let started = job.in_progress_at.or(job.ended_at).unwrap_or(online).max(machine);
+    let online = online.min(started);
+    Row {
+        job: job.fact.name.clone(),
+        runner: runner.map_or_else(|| "-".into(), |runner| runner.name.to_string()),
+        delivery_ms: millis(queued.since(created)),
+        decision_ms: millis(intended.since(queued)),
+        launch_ms: millis(machine.since(intended)),
+        boot_ms: millis(online.since(machine)),
+        assign_ms: millis(started.since(online)),
+        total_ms: millis(started.since(created.min(queued))),
+    }
+}
+
+fn show(outcome: &Outcome, options: &cli::Demo) -> Result<(), Failure> {
+    if options.json {
+        return report::json(outcome);
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_header(["job", "runner", "delivery", "wait + decision", "launch", "boot", "assign", "queued → started"]);
+    for row in &outcome.jobs {
+        let ms = |value: u64| format!("{value} ms");
+        table.add_row([
+            row.job.clone(),
+            row.runner.clone(),
+            ms(row.delivery_ms),
+            ms(row.decision_ms),
+            ms(row.launch_ms),
+            ms(row.boot_ms),
+            ms(row.assign_ms),
+            ms(row.total_ms),
+        ]);
+    }
+    for column in 2..8 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(comfy_table::CellAlignment::Right);
+        }
+    }
+    report::line(&table.to_string());
+    report::line(&format!(
+        "\n{} of {} jobs succeeded · runners 0 → {} → {} · registrations left {}",
+        outcome.succeeded, options.jobs, outcome.runners_peak, outcome.runners_left, outcome.registrations_left
+    ));
+    if let Some(median) = outcome.control_plane_median_ms {
+        report::line(&format!("control plane, queued → launched: {median} ms at the median (jobs that did not wait at the maximum)"));
+    }
+    report::line(&format!(
+        "GitHub calls: {} in all, {} JIT configs for {} runners",
+        outcome.github_calls, outcome.github_jit_calls, outcome.runners_used
+    ));
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Exit codes, documented once, and failures with a hint.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// All is well.
+    Success = 0,
+    /// What was asked for did not come true (a demo's job failed, the job asked about is not known).
+    Unmet = 1,
+    /// The command line is wrong (clap's own number).
+    #[expect(dead_code, reason = "clap exits with it; it stands here because the list is documented here")]
+    Usage = 2,
+    /// The configuration is wrong.
+    Config = 3,
+    /// Something outside does not answer or refuses (a taken port, GitHub, the disk).
+    Outside = 4,
+    /// A mistake of ours.
+    Internal = 70,
+}
+
+/// The list of exit codes, for `--help`.
+pub const HELP: &str = "Exit codes: 0 success · 1 what was asked for did not come true · 2 wrong command line · \
+3 wrong configuration · 4 something outside refuses (port, disk, GitHub) · 70 a mistake of ours";
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// Why a command failed, with what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub status: ExitStatus,
+    /// Operation, subject, limit, cause.
+    pub what: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure of the outside world.
+    pub fn outside(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status: ExitStatus::Outside, what: what.into(), hint: Some(hint.into()) }
+    }
+    /// A wrong configuration.
+    pub fn config(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status: ExitStatus::Config, what: what.into(), hint: Some(hint.into()) }
+    }
+    /// A mistake of ours.
+    pub fn internal(what: impl Into<String>) -> Self {
+        Self { status: ExitStatus::Internal, what: what.into(), hint: None }
+    }
+}

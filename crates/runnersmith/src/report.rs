@@ -1,0 +1,38 @@
+//! The only place that prints: data to standard output, everything else to standard error.
+
+use std::io::Write as _;
+
+use crate::exit::Failure;
+
+/// One line of data.
+pub fn line(text: &str) {
+    // A closed pipe is the reader's choice, not an error.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// One line for people, beside the data.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Overwrites the present line of standard error; only for terminals.
+pub fn progress(text: &str) {
+    let mut out = std::io::stderr();
+    let _ = write!(out, "\r\u{1b}[2K{text}");
+    let _ = out.flush();
+}
+
+/// Data as JSON.
+pub fn json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(format!("print JSON: {error}")))?;
+    line(&text);
+    Ok(())
+}
+
+/// A failure and its hint.
+pub fn failure(failure: &Failure) {
+    note(&format!("error: {}", failure.what));
+    if let Some(hint) = &failure.hint {
+        note(&format!("hint: {hint}"));
+    }
+}

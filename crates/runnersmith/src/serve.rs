@@ -1,0 +1,218 @@
+//! One process: store, GitHub, machines, loops and web server, started in order and stopped in reverse.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runnersmith_controllers::levels::Levels;
+use runnersmith_controllers::metrics::Metrics;
+use runnersmith_controllers::{Intake, Ports, World, chain};
+use runnersmith_github::GitHubClient;
+use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
+use runnersmith_ports::{Clock, GitHub, SystemClock};
+use runnersmith_store::SqliteStore;
+use runnersmith_web::WebState;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cli;
+use crate::door::Door;
+use crate::exit::{ExitStatus, Failure};
+use crate::loops;
+use crate::report;
+use crate::settings::{Distribution, Settings};
+use crate::startup;
+
+/// How long a graceful stop waits for what is under way.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// A running server.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its world, for those in the same process.
+    pub world: World,
+    stop: watch::Sender<bool>,
+    loops: JoinSet<()>,
+    web: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// A taken port, an unusable disk, a broken ledger: each with a hint.
+    pub async fn start(settings: Settings) -> Result<Self, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|error| {
+            Failure::outside(
+                format!("listen on {}: {error}", settings.listen),
+                "choose another [server] listen address, or stop the program that has it",
+            )
+        })?;
+        let address = listener.local_addr().map_err(|error| Failure::internal(error.to_string()))?;
+        let github = GitHubClient::new(settings.github.clone(), clock.clone()).map_err(|error| {
+            Failure::config(format!("prepare the GitHub client: {}", chain(&error)), "check the [github] section")
+        })?;
+        let distribution = distribution(&github, &settings).await?;
+        let world = world(&settings, Arc::new(github), distribution, clock.clone())?;
+        let (stop, stopped) = watch::channel(false);
+        let door = Door {
+            intake: Intake::new(
+                world.ports.queue.clone(),
+                world.ports.ledger.clone(),
+                clock.clone(),
+                world.sets.as_ref().clone(),
+            ),
+            secrets: settings.webhook_secrets,
+            allow_sha1: settings.allow_sha1,
+            clock: clock.clone(),
+        };
+        let state = WebState {
+            ledger: world.ports.ledger.clone(),
+            levels: world.levels.clone(),
+            metrics: world.metrics.clone(),
+            intake: Arc::new(door),
+            readiness: Arc::new(Ready(world.clone())),
+            clock,
+            version: env!("CARGO_PKG_VERSION"),
+            webhook_path: settings.webhook_path,
+            dashboard_token: settings.dashboard_token,
+        };
+        let router = runnersmith_web::router(state);
+        let mut web_stop = stopped.clone();
+        let web = tokio::spawn(async move {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(async move {
+                    let _ = web_stop.wait_for(|stop| *stop).await;
+                })
+                .await
+        });
+        let loops = loops::start(&world, settings.rhythm, &stopped);
+        Ok(Self { address, world, stop, loops, web })
+    }
+
+    /// Stops: no new deliveries, what is under way is finished, then everything ends. Machines go on by themselves.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let finished = async { while self.loops.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_WITHIN, finished).await.is_err() {
+            tracing::warn!("a loop did not stop in time; the ledger makes that safe");
+        }
+        // Event streams of open dashboards would keep the server alive.
+        self.web.abort();
+    }
+}
+
+/// The world on this machine.
+pub fn world(
+    settings: &Settings,
+    github: Arc<dyn GitHub>,
+    distribution: PathBuf,
+    clock: Arc<dyn Clock>,
+) -> Result<World, Failure> {
+    let store = open_store(&settings.data, clock.clone())?;
+    let local = LocalConfig::new(settings.machines.clone(), settings.supervisor.clone(), distribution);
+    let machines = LocalMachines::new(local, clock.clone()).map_err(|error| {
+        Failure::outside(
+            format!("prepare {}: {}", settings.machines.display(), chain(&error)),
+            "the directory must be writable and its disk must have room",
+        )
+    })?;
+    Ok(World {
+        ports: Ports {
+            queue: Arc::new(store.queue()),
+            ledger: Arc::new(store.ledger()),
+            machines: Arc::new(machines),
+            hand_off: Arc::new(LocalHandOff::new(&settings.machines)),
+            github,
+            clock,
+        },
+        sets: Arc::new(settings.sets.clone()),
+        limits: settings.limits,
+        levels: Arc::new(Levels::default()),
+        metrics: Arc::new(Metrics::new()),
+        holder: format!("{}-{}", hostname(), std::process::id()),
+    })
+}
+
+/// Opens the embedded store.
+pub fn open_store(data: &Path, clock: Arc<dyn Clock>) -> Result<SqliteStore, Failure> {
+    std::fs::create_dir_all(data).map_err(|error| {
+        Failure::outside(format!("make {}: {error}", data.display()), "choose a writable [store] directory")
+    })?;
+    SqliteStore::open(&data.join("ledger.sqlite3"), clock).map_err(|error| {
+        Failure::outside(
+            format!("open the ledger in {}: {}", data.display(), chain(&error)),
+            "the directory must be writable; a ledger of a newer version needs a newer program",
+        )
+    })
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "here".into(), |name| name.trim().to_owned())
+}
+
+async fn distribution(github: &GitHubClient, settings: &Settings) -> Result<PathBuf, Failure> {
+    match &settings.distribution {
+        Distribution::Path(path) => Ok(path.clone()),
+        Distribution::Latest { prerelease } => {
+            let directory = settings.machines.join("distribution");
+            runnersmith_github::releases::fetch_runner(github, *prerelease, &directory).await.map_err(|error| {
+                Failure::outside(
+                    format!("fetch the newest actions/runner release: {}", chain(&error)),
+                    "check the network and proxy, or set [local] runner_distribution to a downloaded tar.gz",
+                )
+            })
+        }
+    }
+}
+
+/// Ready when the ledger answers and every set was looked at once.
+struct Ready(World);
+
+#[async_trait]
+impl runnersmith_web::Readiness for Ready {
+    async fn ready(&self) -> Result<(), String> {
+        self.0.ports.ledger.overview().await.map_err(|error| chain(&error))?;
+        let looked = self.0.levels.all().len();
+        if looked < self.0.sets.len() {
+            return Err(format!("{looked} of {} scale sets were looked at", self.0.sets.len()));
+        }
+        Ok(())
+    }
+}
+
+/// `runnersmith serve`.
+pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
+    let config = crate::query::read_config(&options.file.config)?;
+    startup::logs(config.log_json(), config.log_level());
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let settings = crate::query::settings(&config)?;
+    let server = Server::start(settings).await?;
+    match server.world.ports.github.whoami().await {
+        Ok(slug) => tracing::info!(app = %slug, "GitHub knows the App"),
+        // The server goes on: deliveries are stored, and the key may be mended meanwhile.
+        Err(error) => tracing::error!(error = %chain(&error), "GitHub does not accept the App; check [github] app_id and key"),
+    }
+    tracing::info!(address = %server.address, sets = server.world.sets.len(), "serving");
+    report::note(&format!("dashboard: http://{}/", server.address));
+    wait_for_signal().await?;
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(ExitStatus::Success)
+}
+
+/// Returns at SIGINT or SIGTERM.
+pub async fn wait_for_signal() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let fail = |error: std::io::Error| Failure::internal(format!("listen for signals: {error}"));
+    let mut term = signal(SignalKind::terminate()).map_err(fail)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(fail)?;
+    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    Ok(())
+}

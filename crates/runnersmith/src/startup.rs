@@ -1,0 +1,44 @@
+//! What happens before anything else: the runtime, logs, and the two hidden subcommands.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::{ExitStatus, Failure};
+
+/// The asynchronous runtime.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("start the runtime: {error}")))
+}
+
+/// Logs to standard error: JSON lines, or text for people.
+pub fn logs(json: bool, level: &str) {
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second initialisation (two servers in one test process) keeps the first.
+    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+}
+
+/// Supervises one machine until it ends.
+pub fn machine(directory: &Path) -> Result<ExitStatus, Failure> {
+    match runnersmith_local::supervise(directory) {
+        Ok(_) => Ok(ExitStatus::Success),
+        Err(error) => Err(Failure::outside(
+            format!("supervise {}: {}", directory.display(), runnersmith_controllers::chain(&error)),
+            "see the files `supervisor.log` and `runner.log` in that directory",
+        )),
+    }
+}
+
+/// Behaves like a part of the actions/runner distribution.
+pub async fn stand_in(arguments: Vec<OsString>) -> Result<ExitStatus, Failure> {
+    let arguments: Vec<String> = arguments.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    // Its exit codes are the runner's own, not ours.
+    let code = runnersmith_stand_in::run(&arguments).await;
+    #[expect(clippy::exit, reason = "the stand-in must end with the runner's own exit codes")]
+    std::process::exit(code)
+}

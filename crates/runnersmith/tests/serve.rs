@@ -1,0 +1,124 @@
+//! `serve` as its user knows it: jobs run, the commands answer, bad input is refused, secrets stay secret.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Bed, SECRET, jobs, sign, until};
+
+async fn post(bed: &Bed, event: &str, body: Vec<u8>, signature: String) -> (u16, String) {
+    let answer = reqwest::Client::new()
+        .post(bed.url("/webhook"))
+        .header("X-GitHub-Event", event)
+        .header("X-GitHub-Delivery", "11111111-2222-3333-4444-555555555555")
+        .header("X-Hub-Signature-256", signature)
+        .header("Content-Type", "application/json")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_run_and_the_commands_tell_about_them() {
+    let bed = Bed::new(2).await;
+    let serve = bed.serve();
+    bed.ready().await;
+    let run = bed.github.dispatch("acme/shop", jobs(3, Duration::from_millis(300))).unwrap();
+    until("every job is over", Duration::from_secs(60), || bed.log(), async || {
+        bed.github.jobs(run).iter().all(|job| job.conclusion.as_deref() == Some("success"))
+    })
+    .await;
+    until("nothing is left over", Duration::from_secs(30), || bed.log(), async || {
+        bed.machines_alive().is_empty() && bed.github.runners().is_empty()
+    })
+    .await;
+    let job = bed.github.jobs(run)[0].id;
+    let why = bed.run(&["why", &job.to_string()]);
+    let text = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.status.success(), "{text}{}", String::from_utf8_lossy(&why.stderr));
+    assert!(text.contains("queued") && text.contains("completed"), "{text}");
+    let why = bed.run(&["why", &job.to_string(), "--json"]);
+    let _: serde_json::Value = serde_json::from_slice(&why.stdout).unwrap();
+    let unknown = bed.run(&["why", "999999999"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    for command in ["status", "plan"] {
+        let output = bed.run(&[command]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = bed.run(&[command, "--json"]);
+        let _: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    }
+    let metrics = reqwest::get(bed.url("/metrics")).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("runnersmith_"), "{metrics}");
+    assert_eq!(serve.stop().await, Some(0));
+    let log = bed.log();
+    assert!(!log.contains(SECRET) && !log.contains("PRIVATE KEY"), "a secret is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_deliveries_get_the_documented_answer_and_leave_no_trace() {
+    let bed = Bed::new(2).await;
+    let serve = bed.serve();
+    bed.ready().await;
+    let body = br#"{"action":"queued","workflow_job":{"id":77}}"#.to_vec();
+    let (status, text) = post(&bed, "workflow_job", body.clone(), sign("another secret", &body)).await;
+    assert_eq!(status, 401, "{text}");
+    let (status, text) = post(&bed, "workflow_job", body.clone(), "sha256=zz".into()).await;
+    assert_eq!(status, 401, "{text}");
+    let (status, text) = post(&bed, "workflow_job", body.clone(), sign(SECRET, &body)).await;
+    assert_eq!(status, 400, "{text}");
+    let garbage = b"{not json".to_vec();
+    let (status, text) = post(&bed, "workflow_job", garbage.clone(), sign(SECRET, &garbage)).await;
+    assert_eq!(status, 400, "{text}");
+    let (status, text) = post(&bed, "star", b"{}".to_vec(), sign(SECRET, b"{}")).await;
+    assert_eq!(status, 202, "{text}");
+    let huge = vec![b' '; 26 * 1024 * 1024];
+    let (status, text) = post(&bed, "workflow_job", huge.clone(), sign(SECRET, &huge)).await;
+    assert_eq!(status, 413, "{text}");
+    let why = bed.run(&["why", "77"]);
+    assert_eq!(why.status.code(), Some(1), "a refused delivery left a trace");
+    assert_eq!(serve.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_job_is_kept_harmless_and_visible() {
+    let bed = Bed::new(2).await;
+    let serve = bed.serve();
+    bed.ready().await;
+    let mut labels: Vec<String> = vec!["self-hosted".into(), "\"quote\n$(rm -rf /)<script>".into()];
+    labels.extend((0..10_000).map(|n| format!("label-{n}")));
+    let payload = serde_json::json!({
+        "action": "queued",
+        "workflow_job": {"id": 4242, "run_id": 7, "status": "queued", "conclusion": null, "name": "<script>alert(1)</script>\n$(id)",
+            "labels": labels, "head_sha": "0123456789012345678901234567890123456789", "runner_id": null, "runner_name": null},
+        "repository": {"full_name": "acme/shop", "owner": {"login": "acme", "type": "Organization"}}
+    });
+    let body = serde_json::to_vec(&payload).unwrap();
+    let (status, text) = post(&bed, "workflow_job", body.clone(), sign(SECRET, &body)).await;
+    assert_eq!(status, 202, "{text}");
+    until("the job is in the ledger", Duration::from_secs(10), || bed.log(), async || {
+        bed.run(&["why", "4242"]).status.code() == Some(0)
+    })
+    .await;
+    let page = reqwest::get(bed.url("/jobs/4242")).await.unwrap().text().await.unwrap();
+    assert!(!page.contains("<script>alert"), "unescaped foreign text in the page");
+    assert!(bed.machine_directories().is_empty(), "nothing may be launched for it");
+    assert_eq!(serve.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_and_a_broken_configuration_end_with_a_hint_and_their_exit_code() {
+    let bed = Bed::new(1).await;
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", bed.port)).unwrap();
+    let output = bed.run(&["serve"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("hint:"), "{text}");
+    let config = std::fs::read_to_string(bed.path("runnersmith.toml")).unwrap();
+    std::fs::write(bed.path("runnersmith.toml"), config.replace("runners_max", "runner_max")).unwrap();
+    let output = bed.run(&["check"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("runners_max"), "did you mean …: {text}");
+}

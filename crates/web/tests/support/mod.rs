@@ -1,0 +1,417 @@
+//! A small world to look at: a ledger that only reads, and doors that answer what they are told.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its own part, and fails by unwrapping")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runnersmith_controllers::levels::{Level, Levels};
+use runnersmith_controllers::metrics::Metrics;
+use runnersmith_ports::Clock;
+use runnersmith_ports::ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
+use runnersmith_types::{
+    Action, Batch, BatchId, BootFailure, Conclusion, Event, EventKind, FactSource, Held, Intent, Job, JobFact, JobId,
+    JobStatus, Label, Ladder, MachineId, Mark, Owner, OwnerKind, Plan, PlaneId, Reason, RegisterAt, RepoFullName,
+    RunId, Runner, RunnerGroupName, RunnerName, RunnerState, ScaleSet, ScaleSetName, Scope, Secret, Step, Strike,
+    Target, Timestamp, Told, Waiting, WaitingOn,
+};
+use runnersmith_web::{Answer, Intake, RawDelivery, Readiness, WebState};
+
+pub const NOW: i64 = 1_790_000_000;
+
+/// What the ledger shows. `broken` makes every read fail.
+#[derive(Default)]
+pub struct Shown {
+    pub jobs: Vec<Job>,
+    pub runners: Vec<Runner>,
+    pub history: Vec<Event>,
+    pub broken: bool,
+}
+
+#[derive(Default)]
+pub struct FakeLedger(pub Mutex<Shown>);
+
+fn not_here<T>(operation: &'static str) -> Result<T, LedgerError> {
+    Err(LedgerError::Full { operation })
+}
+
+impl FakeLedger {
+    fn read<T>(&self, get: impl FnOnce(&Shown) -> T) -> Result<T, LedgerError> {
+        let shown = self.0.lock().unwrap();
+        if shown.broken { not_here("read") } else { Ok(get(&shown)) }
+    }
+}
+
+#[async_trait]
+impl Ledger for FakeLedger {
+    async fn plane(&self) -> Result<PlaneId, LedgerError> {
+        not_here("plane")
+    }
+    async fn record_facts(&self, _: Vec<JobFact>, _: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError> {
+        not_here("record_facts")
+    }
+    async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError> {
+        self.read(|shown| shown.jobs.iter().find(|job| job.id() == id).cloned())
+    }
+    async fn open_jobs(&self, since: Timestamp) -> Result<Vec<Job>, LedgerError> {
+        self.read(|shown| {
+            let wanted = |job: &&Job| job.fact.status.is_open() || job.ended_at >= Some(since);
+            shown.jobs.iter().filter(wanted).cloned().collect()
+        })
+    }
+    async fn recent_jobs(&self, _: usize) -> Result<Vec<Job>, LedgerError> {
+        not_here("recent_jobs")
+    }
+    async fn hold_job(&self, _: JobId, _: Held) -> Result<bool, LedgerError> {
+        not_here("hold_job")
+    }
+    async fn told_job(&self, _: JobId, _: Told) -> Result<bool, LedgerError> {
+        not_here("told_job")
+    }
+    async fn interrupted_job(&self, _: JobId, _: Timestamp) -> Result<bool, LedgerError> {
+        not_here("interrupted_job")
+    }
+    async fn wake(&self, _: &ScaleSetName) -> Result<(), LedgerError> {
+        not_here("wake")
+    }
+    async fn acquire(&self, _: &ScaleSetName, _: &str, _: Duration) -> Result<Option<Lease>, LedgerError> {
+        not_here("acquire")
+    }
+    async fn release(&self, _: &mut Lease, _: Duration) -> Result<Release, LedgerError> {
+        not_here("release")
+    }
+    async fn renew(&self, _: &mut Lease, _: Duration) -> Result<(), LedgerError> {
+        not_here("renew")
+    }
+    async fn next_serial(&self) -> Result<u64, LedgerError> {
+        not_here("next_serial")
+    }
+    async fn intend(&self, _: &Lease, _: Vec<Intent>, _: bool, _: u32) -> Result<(), LedgerError> {
+        not_here("intend")
+    }
+    async fn store_batch(&self, _: &Lease, _: Batch) -> Result<(), LedgerError> {
+        not_here("store_batch")
+    }
+    async fn batch(&self, _: &BatchId) -> Result<Option<Batch>, LedgerError> {
+        not_here("batch")
+    }
+    async fn open_batches(&self, _: &ScaleSetName) -> Result<Vec<Batch>, LedgerError> {
+        not_here("open_batches")
+    }
+    async fn settle_batch(&self, _: &Lease, _: &BatchId) -> Result<(), LedgerError> {
+        not_here("settle_batch")
+    }
+    async fn mark(&self, _: &Lease, _: Vec<(RunnerName, Mark)>) -> Result<Vec<Runner>, LedgerError> {
+        not_here("mark")
+    }
+    async fn live_runners(&self, set: &ScaleSetName) -> Result<Vec<Runner>, LedgerError> {
+        self.read(|shown| shown.runners.iter().filter(|runner| &runner.target.set == set).cloned().collect())
+    }
+    async fn counts(&self) -> Result<Vec<(ScaleSetName, u32, u32)>, LedgerError> {
+        not_here("counts")
+    }
+    async fn runner(&self, name: &RunnerName) -> Result<Option<Runner>, LedgerError> {
+        self.read(|shown| shown.runners.iter().find(|runner| &runner.name == name).cloned())
+    }
+    async fn recent_runners(&self, _: usize) -> Result<Vec<Runner>, LedgerError> {
+        not_here("recent_runners")
+    }
+    async fn take_budget(&self, _: BudgetKind, _: u32, _: u32) -> Result<Option<u32>, LedgerError> {
+        not_here("take_budget")
+    }
+    async fn used_budget(&self, _: BudgetKind) -> Result<u32, LedgerError> {
+        not_here("used_budget")
+    }
+    async fn strike(&self, _: &ScaleSetName, _: Strike) -> Result<(), LedgerError> {
+        not_here("strike")
+    }
+    async fn strikes(&self, _: &ScaleSetName, _: Timestamp) -> Result<Vec<Strike>, LedgerError> {
+        not_here("strikes")
+    }
+    async fn boot_failed(&self, _: &ScaleSetName, _: BootFailure) -> Result<(), LedgerError> {
+        not_here("boot_failed")
+    }
+    async fn boot_failures(&self, _: &ScaleSetName) -> Result<Vec<BootFailure>, LedgerError> {
+        not_here("boot_failures")
+    }
+    async fn boot_succeeded(&self, _: &ScaleSetName) -> Result<(), LedgerError> {
+        not_here("boot_succeeded")
+    }
+    async fn rerun(&self, _: &RepoFullName, _: RunId) -> Result<bool, LedgerError> {
+        not_here("rerun")
+    }
+    async fn reruns(&self) -> Result<Vec<(RepoFullName, RunId)>, LedgerError> {
+        not_here("reruns")
+    }
+    async fn get(&self, _: &str) -> Result<Option<String>, LedgerError> {
+        not_here("get")
+    }
+    async fn set(&self, _: &str, _: &str) -> Result<(), LedgerError> {
+        not_here("set")
+    }
+    async fn append(&self, _: Vec<Event>) -> Result<(), LedgerError> {
+        not_here("append")
+    }
+    async fn history_of_job(&self, job: JobId, _: usize) -> Result<Vec<Event>, LedgerError> {
+        self.read(|shown| shown.history.iter().filter(|event| event.job == Some(job)).cloned().collect())
+    }
+    async fn history_of_runner(&self, runner: &RunnerName, _: usize) -> Result<Vec<Event>, LedgerError> {
+        self.read(|shown| shown.history.iter().filter(|event| event.runner.as_ref() == Some(runner)).cloned().collect())
+    }
+    async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError> {
+        self.read(|shown| shown.history.iter().rev().take(limit).cloned().collect())
+    }
+    async fn overview(&self) -> Result<Overview, LedgerError> {
+        not_here("overview")
+    }
+    async fn prune(&self, _: Timestamp, _: usize) -> Result<u64, LedgerError> {
+        not_here("prune")
+    }
+}
+
+struct FixedClock;
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(NOW)
+    }
+}
+
+/// Accepts what is signed `good` and remembers it.
+#[derive(Default)]
+pub struct Door(pub Mutex<Vec<RawDelivery>>);
+
+#[async_trait]
+impl Intake for Door {
+    async fn deliver(&self, delivery: RawDelivery) -> Answer {
+        if delivery.signature_256.as_deref() != Some("good") {
+            return Answer { status: 401, reason: "the signature is missing or wrong".into() };
+        }
+        self.0.lock().unwrap().push(delivery);
+        Answer { status: 202, reason: "accepted".into() }
+    }
+}
+
+struct Ready(Arc<Levels>);
+
+#[async_trait]
+impl Readiness for Ready {
+    async fn ready(&self) -> Result<(), String> {
+        if self.0.all().is_empty() { Err("no scale set was looked at".into()) } else { Ok(()) }
+    }
+}
+
+pub struct World {
+    pub ledger: Arc<FakeLedger>,
+    pub door: Arc<Door>,
+    pub state: WebState,
+}
+
+pub fn world(token: Option<&str>) -> World {
+    let (ledger, door, levels) =
+        (Arc::new(FakeLedger::default()), Arc::new(Door::default()), Arc::new(Levels::default()));
+    let state = WebState {
+        ledger: ledger.clone(),
+        levels: levels.clone(),
+        metrics: Arc::new(Metrics::new()),
+        intake: door.clone(),
+        readiness: Arc::new(Ready(levels)),
+        clock: Arc::new(FixedClock),
+        version: "0.1.0",
+        webhook_path: "/webhook".into(),
+        dashboard_token: token.map(Secret::new),
+    };
+    World { ledger, door, state }
+}
+
+pub fn at(seconds_ago: i64) -> Timestamp {
+    Timestamp::from_secs(NOW - seconds_ago)
+}
+
+pub fn set_name(name: &str) -> ScaleSetName {
+    ScaleSetName::parse(name).unwrap()
+}
+
+pub fn policy(name: &str, labels: &[&str], runners_max: u32) -> ScaleSet {
+    ScaleSet {
+        name: set_name(name),
+        labels: labels.iter().map(|label| Label::of_job(label)).collect::<BTreeSet<_>>(),
+        serves_unlabelled: false,
+        scope: Scope { level: runnersmith_types::Level::Organization, at: None, allowed: Vec::new() },
+        group: RunnerGroupName::parse("Default").unwrap(),
+        ephemeral: true,
+        runners_max,
+        priority: 0,
+        floor: Vec::new(),
+        timing: runnersmith_types::Timing::default(),
+        ladder: Ladder::local(),
+        token_when_jit_exhausted: true,
+        rerun_interrupted: true,
+        tell: true,
+    }
+}
+
+pub fn job(id: u64, name: &str, status: JobStatus, begun: i64, labels: &[&str], runner: Option<&str>) -> Job {
+    let fact = |status, seconds_ago: i64| JobFact {
+        source: FactSource::Delivery,
+        received_at: at(seconds_ago),
+        delivery: None,
+        id: JobId(id),
+        run: RunId(id / 10),
+        run_attempt: 1,
+        repo: RepoFullName::parse("acme/storefront").unwrap(),
+        owner_kind: OwnerKind::Organization,
+        head_sha: "abc".into(),
+        name: name.into(),
+        workflow: "CI".into(),
+        labels: labels.iter().map(|label| Label::of_job(label)).collect(),
+        labels_cut: false,
+        status,
+        conclusion: (status == JobStatus::Completed).then(|| Conclusion("success".into())),
+        runner_name: runner.filter(|_| status >= JobStatus::InProgress).map(str::to_owned),
+        runner_id: None,
+        created_at: Some(at(begun + 1)),
+        started_at: None,
+        completed_at: None,
+    };
+    let begin = if status == JobStatus::Waiting { status } else { JobStatus::Queued };
+    let mut job = Job::first(fact(begin, begun));
+    if status >= JobStatus::InProgress {
+        job.merge(fact(JobStatus::InProgress, begun - 8));
+    }
+    if status == JobStatus::Completed {
+        job.merge(fact(status, begun / 2));
+    }
+    job
+}
+
+pub fn runner(set: &str, serial: u64, state: RunnerState, seconds_ago: i64, job: Option<u64>) -> Runner {
+    let target = Target { set: set_name(set), at: RegisterAt::Organization(Owner::parse("acme").unwrap()) };
+    let name = RunnerName::parse(&format!("{set}-q7xk-{serial}")).unwrap();
+    let mut runner = Runner::intended(name, serial, target, true, at(seconds_ago));
+    runner.state = state;
+    runner.machine = Some(MachineId::parse(&format!("m-{serial:05}")).unwrap());
+    runner.rung = Ladder::local().rungs.first().cloned();
+    runner.machine_at = Some(at(seconds_ago - 1));
+    runner.handed_at = Some(at(seconds_ago - 2));
+    if !matches!(state, RunnerState::Booting) {
+        runner.online_at = Some(at(seconds_ago - 6));
+    }
+    runner.job = job.map(JobId);
+    runner
+}
+
+fn event(seconds_ago: i64, kind: EventKind, what: &str, text: &str, job: Option<u64>, runner: Option<&str>) -> Event {
+    let mut event = Event::new(at(seconds_ago), kind, what, text);
+    event.job = job.map(JobId);
+    event.runner = runner.map(|name| RunnerName::parse(name).unwrap());
+    event
+}
+
+/// A busy afternoon.
+pub fn fill(world: &World) {
+    use JobStatus as J;
+    use RunnerState as S;
+    let small = ["self-hosted", "linux", "small"];
+    let large = ["self-hosted", "linux", "large"];
+    let mut shown = world.ledger.0.lock().unwrap();
+    shown.jobs = vec![
+        job(4127, "test (stable)", J::InProgress, 134, &small, Some("small-q7xk-41")),
+        job(4128, "test (beta)", J::InProgress, 131, &small, Some("small-q7xk-42")),
+        job(4129, "lint", J::Queued, 6, &small, None),
+        job(4130, "integration (postgres)", J::Queued, 48, &large, None),
+        job(4131, "integration (mysql)", J::Queued, 47, &large, None),
+        job(4132, "bench", J::InProgress, 412, &large, Some("large-q7xk-12")),
+        job(4133, "deploy to production", J::Waiting, 95, &small, None),
+        job(4121, "format", J::Completed, 240, &small, Some("small-q7xk-40")),
+    ];
+    shown.runners = vec![
+        runner("large", 12, S::Busy, 411, Some(4132)),
+        runner("large", 13, S::Busy, 420, Some(4134)),
+        runner("small", 41, S::Busy, 133, Some(4127)),
+        runner("small", 42, S::Busy, 130, Some(4128)),
+        runner("small", 43, S::Idle, 80, None),
+        runner("small", 44, S::Booting, 5, None),
+        runner("small", 40, S::Finished, 239, Some(4121)),
+    ];
+    shown.history = vec![
+        event(134, EventKind::Seen, "queued", "GitHub says queued", Some(4127), None),
+        event(133, EventKind::Decided, "intend", "1 job waits and no runner is idle", None, Some("small-q7xk-41")),
+        event(132, EventKind::Done, "launch", "1 of 1 machines on local process in here", None, Some("small-q7xk-41")),
+        event(
+            131,
+            EventKind::Done,
+            "hand_off",
+            "its machine is up; JIT config handed over",
+            None,
+            Some("small-q7xk-41"),
+        ),
+        event(
+            126,
+            EventKind::Seen,
+            "in progress",
+            "GitHub says in progress on small-q7xk-41",
+            Some(4127),
+            Some("small-q7xk-41"),
+        ),
+        event(
+            60,
+            EventKind::Failed,
+            "terminate",
+            "settled; machines terminate: throttled",
+            None,
+            Some("small-q7xk-40"),
+        ),
+        event(
+            47,
+            EventKind::Decided,
+            "tell",
+            "the set is at its maximum; put off: it waits for less than 10 min",
+            Some(4130),
+            None,
+        ),
+        event(
+            6,
+            EventKind::Decided,
+            "intend",
+            "2 jobs or idle places want a runner, 1 is there",
+            None,
+            Some("small-q7xk-44"),
+        ),
+        event(5, EventKind::Done, "launch", "1 of 1 machines on local process in here", None, Some("small-q7xk-44")),
+    ];
+    drop(shown);
+    let count = |pairs: &[(&'static str, u32)]| pairs.iter().copied().collect::<BTreeMap<_, _>>();
+    let waiting = |id, on| Waiting { job: Some(JobId(id)), runner: None, on };
+    world.state.levels.put(Level {
+        policy: policy("large", &large, 2),
+        plan: Plan {
+            waiting: vec![
+                waiting(4130, WaitingOn::Maximum { runners_max: 2, position: 1 }),
+                waiting(4131, WaitingOn::Maximum { runners_max: 2, position: 2 }),
+            ],
+            demand: 2,
+            ..Plan::default()
+        },
+        runners_by_state: count(&[("busy", 2)]),
+        at: at(3),
+        faults: vec!["registrations at acme are not known: github registrations acme: rate limited".into()],
+    });
+    world.state.levels.put(Level {
+        policy: policy("small", &small, 10),
+        plan: Plan {
+            steps: vec![Step {
+                action: Action::Withdraw { runner: RunnerName::parse("small-q7xk-45").unwrap() },
+                reason: Reason("one more than is wanted".into()),
+            }],
+            waiting: vec![waiting(4129, WaitingOn::Runner { supply: 2 })],
+            demand: 1,
+            supply: 2,
+            floor: 1,
+            ..Plan::default()
+        },
+        runners_by_state: count(&[("busy", 2), ("idle", 1), ("booting", 1), ("finished", 1)]),
+        at: at(2),
+        faults: Vec::new(),
+    });
+}
