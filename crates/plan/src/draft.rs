@@ -5,52 +5,107 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use runnersmith_types::{
-    Action, Job, JobId, JobStatus, Machine, MachineId, Mark, Plan, Reason, RegisterAt, Registration, Runner, RunnerName,
-    ScaleSet, Snapshot, Step, Timestamp, Waiting, WaitingOn,
+    Action, Job, JobId, JobStatus, Machine, MachineId, MachineState, Mark, Observed, Plan, Reason, RegisterAt,
+    Registration, Runner, RunnerName, RunnerState, ScaleSet, Snapshot, Step, Timestamp, Voice, Waiting, WaitingOn,
 };
 
 pub(crate) struct Draft<'a> {
     pub policy: &'a ScaleSet,
     pub snapshot: &'a Snapshot,
     pub now: Timestamp,
-    /// The working copy.
-    pub runners: BTreeMap<RunnerName, Runner>,
-    /// Jobs by the runner that they name, the open one if there are several.
-    pub job_of: HashMap<RunnerName, &'a Job>,
+    /// The working copy, by name; new intents come after.
+    pub runners: Vec<Runner>,
+    /// All jobs, by id, each once.
+    pub jobs: Vec<&'a Job>,
+    /// Jobs by the runner that they name: the open one if there are several, else the newest.
+    job_of: HashMap<RunnerName, &'a Job>,
     pub machines: BTreeMap<&'a MachineId, &'a Machine>,
-    pub registrations: HashMap<(&'a RegisterAt, &'a str), &'a Registration>,
+    registrations: HashMap<(&'a RegisterAt, &'a str), &'a Registration>,
     pub steps: Vec<Step>,
     pub waiting: Vec<Waiting>,
-    pub wake: Option<Timestamp>,
+    wake: Option<Timestamp>,
     pub demand: u32,
     pub floor: u32,
 }
 
+/// What the sources say of one runner.
+#[derive(Clone, Copy)]
+pub(crate) struct Evidence<'a> {
+    /// The job that names it.
+    pub job: Option<&'a Job>,
+    pub machine: Option<&'a Machine>,
+    pub registration: Option<&'a Registration>,
+}
+
+impl<'a> Evidence<'a> {
+    /// The job that it has now, by GitHub's word.
+    pub fn running(&self) -> Option<&'a Job> {
+        self.job.filter(|job| job.fact.status == JobStatus::InProgress)
+    }
+    /// A job of it that GitHub calls completed.
+    pub fn completed(&self) -> Option<&'a Job> {
+        self.job.filter(|job| job.fact.status == JobStatus::Completed)
+    }
+    pub fn voice(&self) -> Option<&'a Voice> {
+        self.machine.and_then(|machine| machine.voice.as_ref())
+    }
+    /// Whether any source says that it has a job. GitHub's flag may be stale for minutes (actions/runner#4422), so it
+    /// does not count against GitHub's own word that an ephemeral runner's one job is completed.
+    pub fn busy(&self, ephemeral: bool) -> Option<&'static str> {
+        if self.running().is_some() {
+            return Some("GitHub says that a job runs on it");
+        }
+        if self.voice() == Some(&Voice::Busy) {
+            return Some("the machine says that a job runs on it");
+        }
+        let over = ephemeral && self.completed().is_some();
+        (self.registration.is_some_and(|registration| registration.busy) && !over).then_some("GitHub shows it busy")
+    }
+}
+
 impl<'a> Draft<'a> {
     pub fn new(policy: &'a ScaleSet, snapshot: &'a Snapshot, now: Timestamp) -> Self {
+        // The order of the input is irrelevant: everything is sorted, and of two records of one thing the newer counts.
+        let mut runners: Vec<Runner> =
+            snapshot.runners.iter().filter(|runner| runner.state.is_alive()).cloned().collect();
+        runners.sort_by(|a, b| (&a.name, b.version).cmp(&(&b.name, a.version)));
+        runners.dedup_by(|a, b| a.name == b.name);
+        let mut jobs: Vec<&Job> = snapshot.jobs.iter().collect();
+        jobs.sort_by_key(|job| (job.id(), std::cmp::Reverse(job.version)));
+        jobs.dedup_by_key(|job| job.id());
         let mut job_of: HashMap<RunnerName, &Job> = HashMap::new();
-        for job in &snapshot.jobs {
-            if job.fact.status < JobStatus::InProgress {
-                continue;
-            }
+        for job in jobs.iter().copied().filter(|job| job.fact.status >= JobStatus::InProgress) {
             let Some(name) = job.fact.runner_name.as_deref().and_then(own_name) else { continue };
+            let rank = |job: &Job| (job.fact.status.is_open(), job.changed_at, job.id());
             let slot = job_of.entry(name).or_insert(job);
-            let newer = (job.fact.status.is_open(), job.changed_at, job.id()) > (slot.fact.status.is_open(), slot.changed_at, slot.id());
-            if newer {
+            if rank(job) > rank(slot) {
                 *slot = job;
             }
         }
-        let machines = snapshot.machines.value().into_iter().flatten().map(|machine| (&machine.id, machine)).collect();
-        let registrations = snapshot
-            .registrations
-            .iter()
-            .flat_map(|(at, seen)| seen.value().into_iter().flatten().map(move |found| ((at, found.name.as_str()), found)))
-            .collect();
+        let mut machines: BTreeMap<&MachineId, &Machine> = BTreeMap::new();
+        for machine in snapshot.machines.value().into_iter().flatten() {
+            // A list may show a machine twice while its pages shift; the later state of life counts.
+            let slot = machines.entry(&machine.id).or_insert(machine);
+            if life(machine) > life(slot) {
+                *slot = machine;
+            }
+        }
+        let mut registrations: HashMap<(&RegisterAt, &str), &Registration> = HashMap::new();
+        for (at, seen) in &snapshot.registrations {
+            for found in seen.value().into_iter().flatten() {
+                let rank = |found: &Registration| (found.busy, found.online, found.id);
+                let slot = registrations.entry((at, found.name.as_str())).or_insert(found);
+                if rank(found) > rank(slot) {
+                    *slot = found;
+                }
+            }
+        }
         Self {
             policy,
             snapshot,
             now,
-            runners: snapshot.runners.iter().map(|runner| (runner.name.clone(), runner.clone())).collect(),
+            runners,
+            jobs,
             job_of,
             machines,
             registrations,
@@ -62,15 +117,43 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// What the sources say of the runner with this index.
+    pub fn evidence(&self, index: usize) -> Evidence<'a> {
+        let runner = &self.runners[index];
+        Evidence {
+            job: self.job_of.get(&runner.name).copied(),
+            machine: runner.machine.as_ref().and_then(|id| self.machines.get(id).copied()),
+            registration: self.registrations.get(&(&runner.target.at, runner.registration_name().as_str())).copied(),
+        }
+    }
+
+    /// Whether GitHub's registrations at the runner's place were read in this pass.
+    pub fn listed(&self, at: &RegisterAt) -> bool {
+        self.snapshot.registrations.get(at).is_some_and(|seen| seen.value().is_some())
+    }
+
+    /// Which source could not speak about a runner at this place; removals need all of them.
+    pub fn unknown(&self, at: &RegisterAt) -> Option<String> {
+        if let Observed::Unknown { why } = &self.snapshot.machines {
+            return Some(format!("machines: {why}"));
+        }
+        match self.snapshot.registrations.get(at) {
+            Some(Observed::Seen { .. }) => None,
+            Some(Observed::Unknown { why }) => Some(format!("registrations at {at}: {why}")),
+            None => Some(format!("registrations at {at}: not asked for")),
+        }
+    }
+
     pub fn step(&mut self, action: Action, reason: impl Into<String>) {
         self.steps.push(Step { action, reason: Reason(reason.into()) });
     }
 
     /// Applies a mark to the working copy and records it, if it changes anything.
-    pub fn mark(&mut self, name: &RunnerName, mark: Mark, reason: impl Into<String>) {
-        let now = self.now;
-        if self.runners.get_mut(name).is_some_and(|runner| runner.mark(mark.clone(), now)) {
-            self.step(Action::Mark { runner: name.clone(), mark }, reason);
+    pub fn mark(&mut self, index: usize, mark: Mark, reason: impl Into<String>) {
+        let runner = &mut self.runners[index];
+        if runner.mark(mark.clone(), self.now) {
+            let runner = runner.name.clone();
+            self.step(Action::Mark { runner, mark }, reason);
         }
     }
 
@@ -78,8 +161,9 @@ impl<'a> Draft<'a> {
         self.waiting.push(Waiting { job: Some(job), runner: None, on });
     }
 
-    pub fn wait_runner(&mut self, runner: &RunnerName, on: WaitingOn) {
-        self.waiting.push(Waiting { job: None, runner: Some(runner.clone()), on });
+    pub fn wait_runner(&mut self, index: usize, on: WaitingOn) {
+        let runner = Some(self.runners[index].name.clone());
+        self.waiting.push(Waiting { job: None, runner, on });
     }
 
     /// Looks again at `at` at the latest.
@@ -89,32 +173,71 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Whether `since + for_` has passed; if not, the plan looks again then.
-    pub fn passed(&mut self, since: Timestamp, for_: Duration) -> bool {
-        let until = since.plus(for_);
+    /// Whether so much time has passed since then; if not, the plan looks again when it has.
+    pub fn passed(&mut self, since: Timestamp, time: Duration) -> bool {
+        let until = since.plus(time);
         self.wake_at(until);
         until <= self.now
     }
 
+    /// Whether the runner's machine has ended, or has been missing from complete lists for a grace time.
+    pub fn is_gone(&self, index: usize) -> bool {
+        let grace = self.policy.timing.ghost_grace;
+        let runner = &self.runners[index];
+        match self.evidence(index).machine {
+            Some(machine) => machine.state == MachineState::Ended,
+            None => {
+                self.snapshot.machines.complete().is_some()
+                    && runner.machine_at.unwrap_or(runner.intended_at).plus(grace) <= self.now
+                    && runner.machine_missing_since.is_some_and(|since| since.plus(grace) <= self.now)
+            }
+        }
+    }
+
+    /// Runners that count against the maximum.
     pub fn alive(&self) -> usize {
-        self.runners.values().filter(|runner| runner.state.is_alive()).count()
+        self.runners.iter().filter(|runner| runner.state.is_alive()).count()
+    }
+
+    /// The indexes of runners in a state.
+    pub fn in_state(&self, state: RunnerState) -> Vec<usize> {
+        (0..self.runners.len()).filter(|index| self.runners[*index].state == state).collect()
     }
 
     pub fn finish(mut self) -> Plan {
-        let supply = self.runners.values().filter(|runner| runner.state.is_supply()).count();
+        let supply = self.runners.iter().filter(|runner| runner.state.is_supply()).count();
         self.steps.sort_by_key(|step| order(&step.action));
         Plan {
             steps: self.steps,
             waiting: self.waiting,
             next_wake: self.wake,
             demand: self.demand,
-            supply: u32::try_from(supply).unwrap_or(u32::MAX),
+            supply: number(supply),
             floor: self.floor,
         }
     }
 }
 
-/// The runner of ours that a registration's name belongs to: a later attempt's name ends with `.<attempt>`.
+/// A count for display.
+pub(crate) fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// A job's age counts from our receipt of its being queued.
+pub(crate) fn age(job: &Job) -> Timestamp {
+    job.queued_at.unwrap_or(job.first_seen_at)
+}
+
+fn life(machine: &Machine) -> (u8, bool, Timestamp) {
+    let state = match machine.state {
+        MachineState::Pending => 0,
+        MachineState::Running => 1,
+        MachineState::Ended => 2,
+    };
+    (state, machine.voice == Some(Voice::Busy), machine.launched_at)
+}
+
+/// The runner of ours that a registration's name may belong to: a later attempt's name ends with `.<attempt>`.
 pub(crate) fn own_name(name: &str) -> Option<RunnerName> {
     let base = match name.rsplit_once('.') {
         Some((base, attempt)) if !attempt.is_empty() && attempt.bytes().all(|b| b.is_ascii_digit()) => base,
@@ -123,7 +246,7 @@ pub(crate) fn own_name(name: &str) -> Option<RunnerName> {
     RunnerName::parse(base).ok()
 }
 
-/// Records first, then what makes runners, then what removes them, then the rest.
+/// Records first, then what makes runners, then what removes them, then what concerns jobs.
 const fn order(action: &Action) -> u8 {
     match action {
         Action::Mark { .. } => 0,

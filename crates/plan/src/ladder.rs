@@ -1,60 +1,53 @@
-//! Rules 6 and 9: where to buy next, and when to stop buying. A broken image must not relaunch for ever, and one zone
-//! without capacity must not stop the others.
+//! Rule 9: where to buy next. One zone without capacity must not stop the others, and cheap comes before dear.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use runnersmith_types::{Rung, RunnerState, Timestamp, WaitingOn};
+use runnersmith_types::{Rung, Timestamp, WaitingOn};
 
+use crate::breaker::{self, Breaker};
 use crate::draft::Draft;
 
 /// Whether and where launching goes on.
 pub(crate) enum Way {
     /// On this rung.
     Open(Rung),
-    /// The breaker is open and a probe is due: one machine.
-    Probe(WaitingOn),
+    /// The breaker is open and a probe is due: one machine, on this rung.
+    Probe(Rung, WaitingOn),
     /// Nothing is launched.
     Shut(WaitingOn),
 }
 
-/// The breaker's pause never grows beyond this.
-const BACKOFF_MAX: Duration = Duration::from_secs(3600);
+/// The way now: the first rung that does not cool down, as far as the breaker allows.
+pub(crate) fn way(draft: &mut Draft<'_>) -> Way {
+    let warm = warm(draft);
+    let Some(first) = warm.first() else {
+        let ladder = &draft.policy.ladder;
+        let until = ladder.rungs.iter().filter_map(|rung| cool_until(draft, rung)).min().unwrap_or(draft.now);
+        draft.wake_at(until);
+        return Way::Shut(WaitingOn::Capacity { until });
+    };
+    match breaker::state(draft) {
+        Breaker::Closed => Way::Open((*first).clone()),
+        Breaker::Doubted { failed } => {
+            let failed: BTreeSet<&Rung> = failed.into_iter().collect();
+            let other = warm.iter().find(|rung| !failed.contains(**rung)).unwrap_or(first);
+            Way::Open((*other).clone())
+        }
+        Breaker::Open { on, probe: false } => Way::Shut(on),
+        // Probes go round the rungs, so that one good rung among bad ones is found.
+        Breaker::Open { on, probe: true } => {
+            let turn = draft.snapshot.boot_failures.len() % warm.len();
+            Way::Probe(warm.get(turn).map_or_else(|| (*first).clone(), |rung| (*rung).clone()), on)
+        }
+    }
+}
 
-/// The first rung that does not cool down.
-pub(crate) fn first_warm(draft: &Draft<'_>) -> Option<Rung> {
-    let ladder = &draft.policy.ladder;
-    ladder.rungs.iter().find(|rung| cool_until(draft, rung).is_none_or(|until| until <= draft.now)).cloned()
+fn warm<'a>(draft: &Draft<'a>) -> Vec<&'a Rung> {
+    let rungs = draft.policy.ladder.rungs.iter();
+    rungs.filter(|rung| cool_until(draft, rung).is_none_or(|until| until <= draft.now)).collect()
 }
 
 fn cool_until(draft: &Draft<'_>, rung: &Rung) -> Option<Timestamp> {
     let strikes = draft.snapshot.strikes.iter().filter(|strike| &strike.rung == rung);
     strikes.map(|strike| strike.at.plus(draft.policy.ladder.cool_down)).max()
-}
-
-pub(crate) fn blocked(draft: &mut Draft<'_>) -> Way {
-    let Some(rung) = first_warm(draft) else {
-        let until = draft.policy.ladder.rungs.iter().filter_map(|rung| cool_until(draft, rung)).min().unwrap_or(draft.now);
-        draft.wake_at(until);
-        return Way::Shut(WaitingOn::Capacity { until });
-    };
-    let failures = &draft.snapshot.boot_failures;
-    let threshold = draft.policy.timing.boot_failures_max.max(1) as usize;
-    if failures.len() < threshold {
-        return Way::Open(rung);
-    }
-    let count = u32::try_from(failures.len()).unwrap_or(u32::MAX);
-    let last = failures.iter().map(|failure| failure.at).max().unwrap_or(draft.now);
-    let doublings = u32::try_from(failures.len() - threshold).unwrap_or(u32::MAX).min(16);
-    let pause = draft.policy.timing.probe_backoff.saturating_mul(1 << doublings).min(BACKOFF_MAX);
-    let probe_at = last.plus(pause);
-    let on = WaitingOn::Breaker { probe_at, failures: count };
-    let probing = draft
-        .runners
-        .values()
-        .any(|runner| matches!(runner.state, RunnerState::Intended | RunnerState::Launching | RunnerState::Booting));
-    if probing || probe_at > draft.now {
-        draft.wake_at(probe_at);
-        return Way::Shut(on);
-    }
-    Way::Probe(on)
 }

@@ -1,17 +1,28 @@
 //! The planner: policy, snapshot and time in, plan out.
 //!
 //! It is a crate of its own so that no decision can read a clock, a file, the network or the environment: it cannot
-//! reach them. It is total, and the order of its input is irrelevant.
+//! reach them. It is total (every input gives a plan), deterministic, and the order of its input is irrelevant.
+//!
+//! How it converges: observations are applied to a working copy of the runners first, and everything else is decided on
+//! the copy. One round therefore both sees and decides; the marks are steps too, so that executing the plan brings the
+//! ledger to where the copy is, and the next round decides from there.
 
+mod breaker;
 mod demand;
 mod draft;
+mod going;
+mod hand_off;
+mod interruption;
 mod ladder;
+mod launch;
 mod lint;
 mod observe;
 mod removal;
 pub mod route;
 pub mod schedule;
+mod share;
 mod tell;
+mod verify;
 
 pub use lint::{Finding, lint};
 
@@ -19,14 +30,21 @@ use runnersmith_types::{Plan, ScaleSet, Snapshot, Timestamp};
 
 /// Makes the plan of one scale set.
 ///
-/// Observations are applied to a working copy first, so that one round both sees and decides; `Plan::steps` records them.
+/// Its steps are in the order in which they are to be executed: marks, then what takes intents back, makes and launches
+/// them, then what removes, then what concerns jobs.
 pub fn plan(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Plan {
     let mut draft = draft::Draft::new(policy, snapshot, now);
     observe::observe(&mut draft);
-    let demand = demand::demand(&mut draft);
-    let need = demand::supply(&mut draft, &demand);
-    demand::hand_offs(&mut draft);
-    removal::removal(&mut draft, &need);
-    tell::tell(&mut draft, &demand);
+    interruption::warned(&mut draft);
+    removal::overdue(&mut draft);
+    let shared = share::share(&mut draft);
+    let need = demand::meet(&mut draft, &shared);
+    hand_off::hand_off(&mut draft);
+    removal::surplus(&mut draft, &need);
+    going::going(&mut draft);
+    going::strangers(&mut draft);
+    verify::verify(&mut draft);
+    tell::tell(&mut draft, &shared);
+    interruption::rerun(&mut draft);
     draft.finish()
 }

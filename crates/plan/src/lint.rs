@@ -21,7 +21,8 @@ pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<Finding>
         .filter(|job| job.fact.status == JobStatus::InProgress)
         .filter_map(|job| job.fact.runner_name.as_deref().and_then(own_name))
         .collect();
-    let machines: BTreeMap<_, _> = snapshot.machines.value().into_iter().flatten().map(|machine| (&machine.id, machine)).collect();
+    let machines: BTreeMap<_, _> =
+        snapshot.machines.value().into_iter().flatten().map(|machine| (&machine.id, machine)).collect();
     let mut intended: BTreeSet<&RunnerName> = BTreeSet::new();
     let mut withdrawn: BTreeSet<&RunnerName> = BTreeSet::new();
     let mut launched: BTreeSet<&RunnerName> = BTreeSet::new();
@@ -58,8 +59,14 @@ pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<Finding>
                 }
             }
             Action::Deregister { runner, .. } => {
-                let there = snapshot.runners.iter().find(|known| &known.name == runner).and_then(|known| known.machine.as_ref());
-                let alive = there.and_then(|id| machines.get(id)).is_some_and(|m| m.state != runnersmith_types::MachineState::Ended);
+                let there = snapshot
+                    .runners
+                    .iter()
+                    .find(|known| &known.name == runner)
+                    .and_then(|known| known.machine.as_ref());
+                let alive = there
+                    .and_then(|id| machines.get(id))
+                    .is_some_and(|m| m.state != runnersmith_types::MachineState::Ended);
                 if alive && busy.contains(runner) {
                     find(format!("{runner} is to be deregistered and has a job"));
                 }
@@ -82,11 +89,18 @@ pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<Finding>
     }
     let alive = snapshot.runners.iter().filter(|runner| runner.state.is_alive()).count();
     if !intended.is_empty() && alive + intended.len() > policy.runners_max as usize + withdrawn.len() + gone(plan) {
-        find(format!("{alive} alive and {} intended are more than the maximum of {}", intended.len(), policy.runners_max));
+        find(format!(
+            "{alive} alive and {} intended are more than the maximum of {}",
+            intended.len(),
+            policy.runners_max
+        ));
     }
     findings
 }
 
 fn gone(plan: &Plan) -> usize {
-    plan.steps.iter().filter(|step| matches!(&step.action, Action::Mark { mark: runnersmith_types::Mark::Gone(_), .. })).count()
+    plan.steps
+        .iter()
+        .filter(|step| matches!(&step.action, Action::Mark { mark: runnersmith_types::Mark::Gone(_), .. }))
+        .count()
 }

@@ -1,172 +1,219 @@
 //! From evidence to states. Any source that says busy is believed; idle needs all that speak; absence proves nothing
 //! unless a list is complete or an id was asked for.
 
-use runnersmith_types::{
-    Action, Job, JobStatus, Machine, MachineState, Mark, Registration, Runner, RunnerName, RunnerState as S, Voice, WaitingOn,
-};
+use std::collections::HashMap;
 
-use crate::draft::Draft;
+use runnersmith_types::{BatchId, JobStatus, MachineId, Mark, RunnerState as S, Voice, WaitingOn};
+
+use crate::draft::{Draft, Evidence};
 
 /// Turns what was seen into marks.
 pub(crate) fn observe(draft: &mut Draft<'_>) {
-    let names: Vec<RunnerName> = draft.runners.keys().cloned().collect();
-    for name in names {
-        let Some(runner) = draft.runners.get(&name).cloned() else { continue };
-        let job = draft.job_of.get(&name).copied();
-        let machine = runner.machine.as_ref().and_then(|id| draft.machines.get(id).copied());
-        let registration = draft.registrations.get(&(&runner.target.at, runner.registration_name().as_str())).copied();
-        match runner.state {
+    bind(draft);
+    for index in 0..draft.runners.len() {
+        match draft.runners[index].state {
             S::Gone | S::Intended | S::Launching => {}
             S::Booting | S::Idle | S::Busy | S::Draining | S::Finished | S::Lost => {
-                if is_there(draft, &runner, machine) {
-                    alive(draft, &runner, job, machine, registration);
+                if is_there(draft, index) {
+                    there(draft, index);
                 } else {
-                    ended(draft, &runner, job, machine);
+                    ended(draft, index);
                 }
             }
+        }
+    }
+}
+
+/// Machines of a stored batch: sorted ids to sorted names, when all of them are to be seen. A list that shows only some
+/// (a cloud's lists lag behind its launches) would bind others than the call's own answer, so the call is made again instead.
+fn bind(draft: &mut Draft<'_>) {
+    let snapshot = draft.snapshot;
+    let mut seen: HashMap<&BatchId, Vec<&MachineId>> = HashMap::new();
+    for (id, machine) in &draft.machines {
+        seen.entry(&machine.batch).or_default().push(id);
+    }
+    let mut bound = Vec::new();
+    for batch in &snapshot.batches {
+        let Some(machines) = seen.get(&batch.id).filter(|machines| machines.len() == batch.runners.len()) else {
+            continue;
+        };
+        let mut names: Vec<_> = batch.runners.iter().collect();
+        names.sort();
+        bound.extend(names.into_iter().zip(machines.iter().copied()));
+    }
+    for (name, machine) in bound {
+        let found = draft.runners.binary_search_by(|runner| runner.name.cmp(name));
+        if let Ok(index) = found
+            && draft.runners[index].state == S::Launching
+        {
+            draft.mark(index, Mark::Machine(machine.clone()), "its batch's machines are all there");
         }
     }
 }
 
 /// Whether the machine is, or must be taken to be, there.
-fn is_there(draft: &mut Draft<'_>, runner: &Runner, machine: Option<&Machine>) -> bool {
-    if let Some(machine) = machine {
-        if machine.state != MachineState::Ended && runner.machine_missing_since.is_some() {
-            draft.mark(&runner.name, Mark::MachineSeen, "its machine is in the list again");
-        }
-        return machine.state != MachineState::Ended;
-    }
-    // Absent from a list that is not complete, or from no list: unknown is not gone.
-    if draft.snapshot.machines.complete().is_none() {
-        return true;
-    }
+fn is_there(draft: &mut Draft<'_>, index: usize) -> bool {
     let grace = draft.policy.timing.ghost_grace;
-    if !draft.passed(runner.machine_at.unwrap_or(runner.intended_at), grace) {
-        return true;
-    }
-    match runner.machine_missing_since {
-        None => {
-            draft.mark(&runner.name, Mark::MachineMissing, "its machine is not in the provider's complete list");
-            let _ = draft.passed(draft.now, grace);
-            true
+    let listed = draft.evidence(index).machine.is_some();
+    let runner = &draft.runners[index];
+    let (missing_since, born) = (runner.machine_missing_since, runner.machine_at.unwrap_or(runner.intended_at));
+    if listed {
+        if missing_since.is_some() && !draft.is_gone(index) {
+            draft.mark(index, Mark::MachineSeen, "its machine is in the list again");
         }
-        Some(since) => !draft.passed(since, grace),
+    } else if draft.snapshot.machines.complete().is_some() && draft.passed(born, grace) {
+        // Absent from a list that is not complete, or from no list: unknown is not gone.
+        draft.mark(index, Mark::MachineMissing, "its machine is not in the provider's complete list");
+        let since = missing_since.unwrap_or(draft.now);
+        let _ = draft.passed(since, grace);
+    }
+    !draft.is_gone(index)
+}
+
+/// The machine is there: what does the runner do?
+fn there(draft: &mut Draft<'_>, index: usize) {
+    let seen = draft.evidence(index);
+    let runner = &draft.runners[index];
+    let (state, ephemeral) = (runner.state, runner.ephemeral);
+    let handed = runner.handed_at.is_some();
+    if handed && runner.handoff_gone_at.is_none() && was_read(&seen) {
+        draft.mark(index, Mark::HandOffGone, "the machine has read its hand-off and deleted its copy");
+    }
+    let runner = &draft.runners[index];
+    // A runner that registered by a token learns its number from GitHub's list.
+    if let Some(registration) = seen.registration
+        && handed
+        && runner.registration.is_none()
+        && runner.deregistered_at.is_none()
+    {
+        draft.mark(index, Mark::Registered(registration.id), "GitHub shows its registration");
+    }
+    if let Some(job) = seen.running() {
+        if state != S::Busy || draft.runners[index].job != Some(job.id()) {
+            draft.mark(index, Mark::Busy(Some(job.id())), format!("job {} runs on it", job.id()));
+        }
+    } else if ephemeral && seen.completed().is_some() {
+        // A draining one is on its way out already, by a shorter grace.
+        if state != S::Draining {
+            draft.mark(index, Mark::Finished, "its one job is over");
+        }
+    } else if let Some(why) = seen.busy(ephemeral) {
+        if !matches!(state, S::Busy | S::Finished) {
+            draft.mark(index, Mark::Busy(None), why);
+        }
+    } else {
+        at_rest(draft, index, seen);
+    }
+    let runner = &draft.runners[index];
+    if runner.state == S::Finished {
+        let until = runner.finished_at.unwrap_or(draft.now).plus(draft.policy.timing.finished_grace);
+        draft.wait_runner(index, WaitingOn::Grace { what: "its job is over; its machine ends by itself", until });
     }
 }
 
-/// The job that the runner has now, by GitHub's word.
-fn has(job: Option<&Job>) -> Option<&Job> {
-    job.filter(|job| job.fact.status == JobStatus::InProgress)
+const fn was_read(seen: &Evidence<'_>) -> bool {
+    let Some(machine) = seen.machine else { return false };
+    match &machine.voice {
+        Some(Voice::Configured | Voice::Listening | Voice::Busy | Voice::JobDone) => true,
+        Some(Voice::Booting | Voice::Ended(_)) | None => false,
+    }
 }
 
-fn alive(draft: &mut Draft<'_>, runner: &Runner, job: Option<&Job>, machine: Option<&Machine>, registration: Option<&Registration>) {
-    let name = &runner.name;
-    let voice = machine.and_then(|machine| machine.voice.as_ref());
-    let over = job.filter(|job| !job.fact.status.is_open());
-    if let Some(job) = has(job) {
-        if runner.state != S::Busy || runner.job != Some(job.id()) {
-            draft.mark(name, Mark::Busy(Some(job.id())), format!("job {} runs on it", job.id()));
-        }
+/// No source says busy.
+fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
+    let runner = &draft.runners[index];
+    let (state, ephemeral) = (runner.state, runner.ephemeral);
+    if !matches!(state, S::Booting | S::Idle | S::Busy) {
         return;
     }
-    let done_by_github = over.is_some() && (runner.job.is_none() || runner.job == over.map(Job::id));
-    if runner.ephemeral && done_by_github && runner.state != S::Draining {
-        draft.mark(name, Mark::Finished, "its one job is over");
+    let worked = runner.busy_at.is_some() || seen.job.is_some();
+    let dropped = seen.job.is_some_and(|job| job.fact.status == JobStatus::Gone);
+    match seen.voice() {
+        Some(Voice::JobDone) if ephemeral => {
+            draft.mark(index, Mark::Busy(None), "the machine says that a job ran on it");
+            draft.mark(index, Mark::Finished, "the machine says that its job is done");
+            return;
+        }
+        Some(Voice::Ended(_)) if ephemeral && worked => {
+            draft.mark(index, Mark::Finished, "its runner ended after its job");
+            return;
+        }
+        Some(Voice::Ended(_)) => {
+            draft.mark(index, Mark::Lost, "its runner ended without a job");
+            return;
+        }
+        Some(Voice::Booting | Voice::Configured | Voice::Listening | Voice::Busy | Voice::JobDone) | None => {}
+    }
+    if ephemeral && dropped {
+        draft.mark(index, Mark::Finished, "GitHub does not know its job any more, and no source says busy");
         return;
     }
-    if matches!(voice, Some(Voice::Busy)) {
-        if runner.state != S::Busy {
-            draft.mark(name, Mark::Busy(None), "the machine says that a job started");
-        }
+    if runner.missing_registration >= 2 && seen.registration.is_none() {
+        draft.mark(index, Mark::Lost, "GitHub does not know its registration, asked twice by id, and it has no job");
         return;
     }
-    if runner.ephemeral && matches!(voice, Some(Voice::JobDone | Voice::Ended(_))) && runner.online_at.is_some() {
-        // The machine's own word comes before GitHub's delivery; its end is near and needs nothing from us.
-        if !matches!(runner.state, S::Finished | S::Draining) {
-            draft.mark(name, Mark::Finished, "the machine says that its job is done");
-        }
-        return;
-    }
-    if registration.is_some_and(|registration| registration.busy) {
-        if runner.state != S::Busy && runner.state != S::Finished {
-            draft.mark(name, Mark::Busy(None), "GitHub shows it busy");
-        }
-        return;
-    }
-    let listens = matches!(voice, Some(Voice::Listening)) || (!runner.ephemeral && matches!(voice, Some(Voice::JobDone)));
-    let shown_online = registration.is_some_and(|registration| registration.online);
-    match runner.state {
-        S::Booting if listens || shown_online => {
-            draft.mark(name, Mark::Idle(registration.map(|registration| registration.id)), "it is online");
-        }
-        S::Busy if runner.job.is_some_and(|id| over.is_some_and(|job| job.id() == id)) || listens || shown_online => {
-            draft.mark(name, Mark::Idle(registration.map(|registration| registration.id)), "its job is over, and no source says busy");
-        }
-        S::Idle => {
-            if runner.registration.is_none()
-                && let Some(registration) = registration
-            {
-                draft.mark(name, Mark::Registered(registration.id), "GitHub shows its registration");
+    let listens = matches!(seen.voice(), Some(Voice::Listening | Voice::JobDone));
+    let online = seen.registration.is_some_and(|registration| registration.online);
+    let registration = seen.registration.map(|registration| registration.id);
+    match state {
+        S::Booting if listens || online => draft.mark(index, Mark::Idle(registration), "it is online"),
+        S::Busy => {
+            let over = runner.job.is_some() && seen.job.is_some_and(|job| Some(job.id()) == runner.job);
+            // GitHub's refusal (422) is newer than a job's first sign on the machine: it is believed for a while.
+            let (refused_at, settle) = (runner.looked_up_at, draft.policy.timing.settle);
+            let deregistered = runner.deregistered_at.is_some();
+            if !(over || listens || online) || refused_at.is_some_and(|at| !draft.passed(at, settle)) {
+                return;
+            }
+            if deregistered {
+                draft.mark(index, Mark::Draining, "its job is over, and it is not registered any more");
+            } else {
+                draft.mark(index, Mark::Idle(registration), "its job is over, and no source says busy");
             }
         }
-        S::Booting | S::Busy | S::Draining | S::Finished | S::Lost | S::Intended | S::Launching | S::Gone => {}
-    }
-    if runner.state == S::Finished {
-        draft.wait_runner(
-            name,
-            WaitingOn::Grace {
-                what: "its job is over; it ends by itself",
-                until: runner.finished_at.unwrap_or(draft.now).plus(draft.policy.timing.finished_grace),
-            },
-        );
+        S::Booting | S::Idle | S::Intended | S::Launching | S::Draining | S::Finished | S::Lost | S::Gone => {}
     }
 }
 
 /// The machine is gone: what is left of the runner?
-fn ended(draft: &mut Draft<'_>, runner: &Runner, job: Option<&Job>, machine: Option<&Machine>) {
-    let name = &runner.name;
-    if let Some(job) = has(job)
-        && job.interrupted_at.is_none()
-    {
-        let id = job.id();
-        let good_end = machine.is_some_and(|machine| machine.voice == Some(Voice::Ended("0".into())));
-        // A runner that ended well did its job; only GitHub's delivery is late.
-        if !good_end {
-            draft.step(Action::Interrupted { job: id }, format!("the machine of {name} is gone while GitHub says that job {id} runs on it"));
+fn ended(draft: &mut Draft<'_>, index: usize) {
+    let seen = draft.evidence(index);
+    let runner = &draft.runners[index];
+    let ended_well = matches!(seen.voice(), Some(Voice::Ended(how)) if how.split(' ').next_back() == Some("0"));
+    let worked = runner.busy_at.is_some() || runner.finished_at.is_some() || seen.job.is_some();
+    // GitHub itself removes the registration of an ephemeral runner that ran its job to the end.
+    let over = runner.finished_at.is_some() || (seen.job.is_some() && seen.running().is_none()) || ended_well;
+    let done = runner.ephemeral && worked && over;
+    let asked = runner.handed_at.or(runner.jit_requested_at).is_some() && runner.deregistered_at.is_none();
+    let registered = runner.registration.is_some() || asked;
+    let nothing_left = done || !registered || runner.missing_registration >= 2;
+    let handed = runner.handed_at.is_some() && runner.handoff_gone_at.is_none();
+    if done && took_unknown(draft, index) {
+        draft.mark(index, Mark::Finished, "its machine has ended; which job it had is not known yet");
+        let since = draft.runners[index].finished_at.unwrap_or(draft.now);
+        let grace = draft.policy.timing.ghost_grace;
+        if !draft.passed(since, grace) {
+            let what = "its machine has ended; the delivery that names its job has not come yet";
+            draft.wait_runner(index, WaitingOn::Grace { what, until: since.plus(grace) });
+            return;
         }
     }
-    let worked = job.is_some() || runner.busy_at.is_some() || runner.finished_at.is_some();
-    let registered = runner.registration.is_some() || (runner.handed_at.is_some() && runner.deregistered_at.is_none());
-    if runner.ephemeral && worked || !registered || runner.missing_registration >= 2 {
-        let why = if worked { "its job is over and its machine has ended" } else { "its machine has ended" };
-        draft.mark(name, Mark::Gone(why.into()), why);
-        return;
+    let runner = &draft.runners[index];
+    if nothing_left && !handed && seen.running().is_none_or(|_| done) {
+        let why = if done { "its job is over and its machine has ended" } else { "its machine has ended" };
+        draft.mark(index, Mark::Gone(why.into()), why);
+    } else if matches!(runner.state, S::Booting | S::Idle | S::Busy) {
+        draft.mark(index, Mark::Lost, "its machine has ended; its registration may be left");
     }
-    if runner.state != S::Lost {
-        draft.mark(name, Mark::Lost, "its machine has ended, its registration may be left");
-    }
-    match runner.registration {
-        Some(registration) => {
-            let action = Action::Deregister { runner: name.clone(), registration, at: runner.target.at.clone() };
-            draft.step(action, "its machine has ended: no registration outlives its machine");
-        }
-        // Registered by a token: GitHub's list, read by the timer's pass, gives the id.
-        None => {
-            let grace = draft.policy.timing.ghost_grace;
-            let since = runner.lost_at.unwrap_or(draft.now);
-            if draft.passed(since, grace) && draft.snapshot.registrations.get(&runner.target.at).is_some_and(|seen| seen.value().is_some()) {
-                let found = draft.registrations.get(&(&runner.target.at, runner.registration_name().as_str())).map(|r| r.id);
-                match found {
-                    Some(id) => draft.mark(name, Mark::Registered(id), "GitHub still shows its registration"),
-                    None => draft.mark(name, Mark::Gone("its machine has ended".into()), "its machine has ended and GitHub shows no registration"),
-                }
-            }
-        }
-    }
-    if runner.handed_at.is_some() && runner.online_at.is_none() && runner.handoff_gone_at.is_none()
-        && let Some(machine) = &runner.machine
-    {
-        let action = Action::ExpireHandOff { runner: name.clone(), machine: machine.clone() };
-        draft.step(action, "no hand-off outlives its use");
-    }
+}
+
+/// Whether the runner has or had a job of which nothing is known yet but that it is one of the queued ones.
+pub(crate) fn took_unknown(draft: &Draft<'_>, index: usize) -> bool {
+    let runner = &draft.runners[index];
+    let took = match runner.state {
+        S::Busy => true,
+        S::Finished => runner.busy_at.is_some(),
+        S::Intended | S::Launching | S::Booting | S::Idle | S::Draining | S::Lost | S::Gone => false,
+    };
+    took && runner.job.is_none() && draft.evidence(index).job.is_none()
 }

@@ -72,7 +72,10 @@ fn serves(fact: &JobFact, policy: &ScaleSet) -> Result<Target, (usize, String)> 
     let at = match policy.scope.level {
         Level::Repository => RegisterAt::Repository(fact.repo.clone()),
         Level::Organization if fact.owner_kind == OwnerKind::User => {
-            return Err((0, format!("{name} registers its runners with an organisation, and {} is a person", fact.repo.owner())));
+            return Err((
+                0,
+                format!("{name} registers its runners with an organisation, and {} is a person", fact.repo.owner()),
+            ));
         }
         Level::Organization => RegisterAt::Organization(fact.repo.owner()),
         Level::Enterprise => match &policy.scope.at {

@@ -105,7 +105,12 @@ fn active(entry: &FloorEntry, now: Timestamp) -> bool {
             })
         }
         FloorEntry::Window { days, from_minute, to_minute, time_zone, .. } => {
-            let (Ok(zone), Ok(at)) = (zone(time_zone), jiff::Timestamp::from_millisecond(now.as_millis())) else { return false };
+            if validate(entry).is_err() {
+                return false;
+            }
+            let (Ok(zone), Ok(at)) = (zone(time_zone), jiff::Timestamp::from_millisecond(now.as_millis())) else {
+                return false;
+            };
             let local = jiff::Zoned::new(at, zone);
             let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or(0);
             let today = day(local.weekday());

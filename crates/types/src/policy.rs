@@ -155,7 +155,8 @@ impl fmt::Display for Rung {
         let market = match self.market {
             Market::Spot => "spot",
             Market::OnDemand => "on-demand",
-            Market::Local => "local",
+            // There is one, and it is here.
+            Market::Local => return write!(f, "local {}", self.machine_type),
         };
         write!(f, "{market} {} in {}", self.machine_type, self.zone)
     }
@@ -270,6 +271,34 @@ pub struct ScaleSet {
     pub rerun_interrupted: bool,
     /// Tell authors by a check run why their job does not run. Needs the App's Checks write permission.
     pub tell: bool,
+}
+
+impl ScaleSet {
+    /// A set with the design's defaults: ephemeral, for organisations, at most 3 runners, local machines, told.
+    ///
+    /// # Panics
+    /// Never: the default group's name is valid.
+    #[must_use]
+    pub fn new(name: ScaleSetName, labels: BTreeSet<Label>) -> Self {
+        #[expect(clippy::expect_used, reason = "the name is valid, as every test shows")]
+        let group = RunnerGroupName::parse("Default").expect("a valid name");
+        Self {
+            name,
+            labels,
+            serves_unlabelled: false,
+            scope: Scope { level: Level::Organization, at: None, allowed: Vec::new() },
+            group,
+            ephemeral: true,
+            runners_max: 3,
+            priority: 0,
+            floor: Vec::new(),
+            timing: Timing::default(),
+            ladder: Ladder::local(),
+            token_when_jit_exhausted: true,
+            rerun_interrupted: false,
+            tell: true,
+        }
+    }
 }
 
 /// Most machines in one launch call.

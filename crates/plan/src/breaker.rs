@@ -1,0 +1,47 @@
+//! Rule 6's breaker: a broken image must not relaunch for ever. It is apart from the ladder because a rung that fails is
+//! a matter of where, and a breaker that opens a matter of what.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use runnersmith_types::{Rung, RunnerState, WaitingOn};
+
+use crate::draft::{Draft, number};
+
+/// The pause between probes never grows beyond this.
+const BACKOFF_MAX: Duration = Duration::from_secs(3600);
+
+pub(crate) enum Breaker<'a> {
+    /// Machines boot.
+    Closed,
+    /// Too many failures, all on the same rung: another rung tells whether it is the rung or the image.
+    Doubted { failed: BTreeSet<&'a Rung> },
+    /// Machines do not boot on two rungs (or on the only one).
+    Open {
+        on: WaitingOn,
+        /// Whether one machine may be tried now.
+        probe: bool,
+    },
+}
+
+pub(crate) fn state<'a>(draft: &mut Draft<'a>) -> Breaker<'a> {
+    let failures = &draft.snapshot.boot_failures;
+    let timing = &draft.policy.timing;
+    let threshold = timing.boot_failures_max.max(1) as usize;
+    if failures.len() < threshold {
+        return Breaker::Closed;
+    }
+    let failed: BTreeSet<&Rung> = failures.iter().map(|failure| &failure.rung).collect();
+    let on_ladder: BTreeSet<&Rung> = draft.policy.ladder.rungs.iter().collect();
+    if failed.len() < 2 && !on_ladder.is_subset(&failed) {
+        return Breaker::Doubted { failed };
+    }
+    let last = failures.iter().map(|failure| failure.at).max().unwrap_or(draft.now);
+    let doublings = number(failures.len() - threshold).min(16);
+    let probe_at = last.plus(timing.probe_backoff.saturating_mul(1 << doublings).min(BACKOFF_MAX));
+    let on = WaitingOn::Breaker { probe_at, failures: number(failures.len()) };
+    let under_way =
+        draft.runners.iter().any(|runner| matches!(runner.state, RunnerState::Launching | RunnerState::Booting));
+    draft.wake_at(probe_at);
+    Breaker::Open { on, probe: !under_way && probe_at <= draft.now }
+}

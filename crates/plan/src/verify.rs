@@ -1,0 +1,97 @@
+//! What is asked of GitHub about jobs: a lost delivery must not leave a job in a state for ever.
+
+use std::collections::HashSet;
+
+use runnersmith_types::{Action, Job, JobId, JobStatus, RunnerState as S, ScaleSetName};
+
+use crate::draft::{Draft, age, own_name};
+use crate::observe::took_unknown;
+
+/// Calls that are left for removals and look-ups: verifying is of less value and is shed first.
+const CALLS_RESERVED: u32 = 20;
+
+/// GitHub gives the oldest job first, mostly: so many of them are asked for each runner whose job is not known.
+const ASKED_PER_RUNNER: usize = 2;
+
+/// Open jobs of this set that were not heard of for long are asked for by id, the longest silent first.
+pub(crate) fn verify(draft: &mut Draft<'_>) {
+    let after = draft.policy.timing.verify_after;
+    let mut asked = lost_jobs(draft);
+    asked.extend(taken_jobs(draft));
+    let queued: HashSet<JobId> = draft.waiting.iter().filter_map(|waiting| waiting.job).collect();
+    let mut due = Vec::new();
+    for job in draft.jobs.clone() {
+        let ours = match job.fact.status {
+            JobStatus::Waiting | JobStatus::Queued => queued.contains(&job.id()),
+            JobStatus::InProgress => is_mine(draft, job),
+            JobStatus::Completed | JobStatus::Gone => false,
+        };
+        if !ours {
+            continue;
+        }
+        let heard = job.verified_at.map_or(job.changed_at, |at| at.max(job.changed_at));
+        if asked.contains(&job.id()) || draft.passed(heard, after) {
+            due.push((heard, job));
+        }
+    }
+    due.sort_by_key(|(heard, job)| (*heard, job.id()));
+    let calls = draft.snapshot.budget.calls_left.saturating_sub(CALLS_RESERVED) as usize;
+    if due.len() > calls {
+        draft.wake_at(draft.snapshot.budget.refills_at);
+    }
+    for (_, job) in due.into_iter().take(calls) {
+        let action = Action::VerifyJob { job: job.id(), repo: job.fact.repo.clone() };
+        draft.step(action, "nothing was heard of it for a while");
+    }
+}
+
+/// Running jobs whose machine has been gone for a grace time and that were not asked for since.
+fn lost_jobs(draft: &mut Draft<'_>) -> HashSet<JobId> {
+    let grace = draft.policy.timing.ghost_grace;
+    let mut lost = HashSet::new();
+    for index in draft.in_state(S::Lost) {
+        let (Some(job), Some(since)) = (draft.evidence(index).running(), draft.runners[index].lost_at) else {
+            continue;
+        };
+        let asked = job.verified_at.is_some_and(|at| at >= since);
+        if !asked && draft.passed(since, grace) {
+            lost.insert(job.id());
+        }
+    }
+    lost
+}
+
+/// The oldest queued jobs, a few for each runner that has ended its job before any delivery said which: one of them it was.
+fn taken_jobs(draft: &Draft<'_>) -> HashSet<JobId> {
+    let ended: Vec<usize> = draft.in_state(S::Finished).into_iter().filter(|i| took_unknown(draft, *i)).collect();
+    let Some(last) = ended.iter().filter_map(|index| draft.runners[*index].finished_at).max() else {
+        return HashSet::new();
+    };
+    let waiting: HashSet<JobId> = draft.waiting.iter().filter_map(|waiting| waiting.job).collect();
+    let mine = |job: &&&Job| job.fact.status == JobStatus::Queued && waiting.contains(&job.id());
+    let mut queued: Vec<&&Job> = draft.jobs.iter().filter(mine).collect();
+    queued.sort_by_key(|job| (age(job), job.id()));
+    let oldest = queued.into_iter().take(ended.len() * ASKED_PER_RUNNER);
+    oldest.filter(|job| job.verified_at.is_none_or(|at| at < last)).map(|job| job.id()).collect()
+}
+
+/// Whether a job that runs or ran is this set's to follow: its runner is this set's, or nobody's and this is the first set.
+pub(crate) fn is_mine(draft: &Draft<'_>, job: &Job) -> bool {
+    match runs_on(draft, job) {
+        Some(set) => *set == draft.policy.name,
+        None => draft.snapshot.peers.iter().all(|peer| peer.policy.name >= draft.policy.name),
+    }
+}
+
+/// The set whose runner a job names.
+pub(crate) fn runs_on<'a>(draft: &Draft<'a>, job: &Job) -> Option<&'a ScaleSetName> {
+    let name = job.fact.runner_name.as_deref().and_then(own_name)?;
+    // `<set>-<plane>-<serial>`: neither plane nor serial has a hyphen, a set's name may.
+    let (rest, serial) = name.as_str().rsplit_once('-')?;
+    let (set, plane) = rest.rsplit_once('-')?;
+    if plane != draft.snapshot.plane.as_str() || serial.parse::<u64>().is_err() {
+        return None;
+    }
+    let policies = draft.snapshot.peers.iter().map(|peer| &peer.policy.name);
+    policies.chain([&draft.policy.name]).find(|policy| policy.as_str() == set)
+}

@@ -1,0 +1,236 @@
+//! The design's rules beyond the states: lifetime, interruption, floor, maximum, breaker, ladder, telling.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod support;
+
+use runnersmith_plan::plan;
+use runnersmith_types::{
+    Action, BootFailure, Conclusion, JobStatus, OwnerKind, RunnerState as S, Strike, Told, Voice, WaitingOn,
+};
+use support::*;
+
+#[test]
+fn past_its_lifetime_an_idle_runner_goes_and_a_busy_one_is_reported() {
+    let old = ago(mins(5 * 24 * 60));
+    let mut idle = snapshot();
+    idle.jobs.push(queued(1));
+    with(
+        &mut idle,
+        runner_at(1, S::Idle, old, &acme()),
+        Some(machine(1, Some(Voice::Listening))),
+        Some(registration(1, true, false)),
+    );
+    has(&planned(&idle), "mark linux-abcdef-1 Draining: it is past its lifetime and not busy");
+    let mut busy = snapshot();
+    with(
+        &mut busy,
+        runner_at(1, S::Busy, old, &acme()),
+        Some(machine(1, Some(Voice::Busy))),
+        Some(registration(1, true, true)),
+    );
+    let plan = planned(&busy);
+    has_not(&plan, "mark linux-abcdef-1 Draining");
+    assert!(keeps(&plan, 1).is_some_and(|on| on.to_string().contains("past its lifetime")), "{:?}", plan.waiting);
+}
+
+#[test]
+fn a_warned_machine_takes_no_job_and_its_job_is_recorded_and_run_again_once() {
+    let warned = |voice| {
+        let mut machine = machine(1, Some(voice));
+        machine.interrupted_at = Some(NOW.plus(mins(2)));
+        Some(machine)
+    };
+    let mut idle = snapshot();
+    idle.jobs.push(queued(1));
+    with(&mut idle, runner(1, S::Idle), warned(Voice::Listening), Some(registration(1, true, false)));
+    has(&planned(&idle), "mark linux-abcdef-1 Draining: its machine will be taken back");
+    let mut busy = snapshot();
+    let runner_1 = runner(1, S::Busy);
+    busy.jobs.push(on(job(1, JobStatus::InProgress), &runner_1));
+    with(&mut busy, runner_1, warned(Voice::Busy), Some(registration(1, true, true)));
+    let plan_1 = planned(&busy);
+    has(&plan_1, "interrupted 1: the machine of linux-abcdef-1 will be taken back while the job runs");
+    has_not(&plan_1, "deregister");
+    let mut set = policy();
+    set.rerun_interrupted = true;
+    let mut over = snapshot();
+    let mut failed = on(job(1, JobStatus::Completed), &runner(1, S::Busy));
+    (failed.fact.conclusion, failed.interrupted_at) = (Some(Conclusion("failure".into())), Some(ago(mins(1))));
+    over.jobs.extend([failed.clone(), queued(2)]);
+    has_not(&plan(&set, &over, NOW), "rerun");
+    over.jobs[1].fact.status = JobStatus::Completed;
+    has(&plan(&set, &over, NOW), "rerun 1: an interruption took a machine of this run");
+    has_not(&planned(&over), "rerun");
+    over.reruns.push((failed.fact.repo.clone(), failed.fact.run));
+    has_not(&plan(&set, &over, NOW), "rerun");
+}
+
+fn with_floor(count: u32) -> runnersmith_types::ScaleSet {
+    let mut set = policy();
+    set.scope.at = Some(acme());
+    set.floor = vec![runnersmith_types::FloorEntry::Window {
+        days: Vec::new(),
+        from_minute: 0,
+        to_minute: 0,
+        time_zone: "UTC".into(),
+        count,
+    }];
+    set
+}
+
+#[test]
+fn the_floor_launches_and_spares_and_busy_runners_never_use_it_up() {
+    let mut world = snapshot();
+    has(&plan(&with_floor(2), &world, NOW), "intend 2: 0 job(s) and a floor of 2");
+    for serial in [1, 2, 3] {
+        with(
+            &mut world,
+            runner(serial, S::Idle),
+            Some(machine(serial, Some(Voice::Listening))),
+            Some(registration(serial, true, false)),
+        );
+    }
+    let plan_1 = plan(&with_floor(2), &world, NOW);
+    has(&plan_1, "mark linux-abcdef-1 Draining");
+    has_not(&plan_1, "mark linux-abcdef-2 Draining");
+    assert_eq!(keeps(&plan_1, 2), Some(&WaitingOn::Floor));
+    let mut busy = snapshot();
+    with(&mut busy, runner(1, S::Busy), Some(machine(1, Some(Voice::Busy))), Some(registration(1, true, true)));
+    has(&plan(&with_floor(1), &busy, NOW), "intend 1:");
+}
+
+#[test]
+fn a_floor_without_a_place_only_spares() {
+    let mut set = with_floor(1);
+    set.scope.at = None;
+    let mut world = snapshot();
+    has_not(&plan(&set, &world, NOW), "intend");
+    with(&mut world, runner(1, S::Idle), Some(machine(1, Some(Voice::Listening))), Some(registration(1, true, false)));
+    has_not(&plan(&set, &world, NOW), "mark linux-abcdef-1 Draining");
+}
+
+#[test]
+fn what_exceeds_the_maximum_waits_in_line_by_age() {
+    let mut set = policy();
+    set.runners_max = 1;
+    let mut world = snapshot();
+    for (id, age) in [(1, 10), (2, 30), (3, 20)] {
+        world.jobs.push(job_of("acme/shop", id, JobStatus::Queued, ago(secs(age))));
+    }
+    let plan = plan(&set, &world, NOW);
+    has(&plan, "intend 1:");
+    assert!(matches!(waits(&plan, 2), Some(WaitingOn::Runner { .. })));
+    assert_eq!(waits(&plan, 3), Some(&WaitingOn::Maximum { runners_max: 1, position: 1 }));
+    assert_eq!(waits(&plan, 1), Some(&WaitingOn::Maximum { runners_max: 1, position: 2 }));
+}
+
+#[test]
+fn slots_go_round_robin_over_targets() {
+    let mut set = policy();
+    set.runners_max = 4;
+    let mut world = snapshot();
+    for id in 1..=10 {
+        world.jobs.push(job_of("acme/shop", id, JobStatus::Queued, ago(mins(5))));
+    }
+    for id in 11..=12 {
+        world.jobs.push(job_of("other/app", id, JobStatus::Queued, ago(mins(1))));
+    }
+    let plan = plan(&set, &world, NOW);
+    let Some(Action::Intend { runners }) = plan.steps.iter().map(|step| &step.action).find(|a| a.kind() == "intend")
+    else {
+        panic!()
+    };
+    let of = |place| runners.iter().filter(|intent| intent.target.at == place).count();
+    assert_eq!((of(acme()), of(org("other"))), (2, 2));
+}
+
+#[test]
+fn the_breaker_opens_after_failures_on_two_rungs_and_sends_one_probe_with_backoff() {
+    let mut set = policy();
+    set.ladder.rungs = vec![rung(1), rung(2), rung(3)];
+    let mut world = snapshot();
+    world.jobs.extend([queued(1), queued(2), queued(3)]);
+    let failure = |n: u64, on: u32, before: u64| BootFailure { runner: name(n), rung: rung(on), at: ago(secs(before)) };
+    world.boot_failures = vec![failure(1, 1, 50), failure(2, 1, 40), failure(3, 1, 30)];
+    let doubted = plan(&set, &world, NOW);
+    has(&doubted, "launch 3 spot m2.large");
+    world.boot_failures[2].rung = rung(2);
+    let open = plan(&set, &world, NOW);
+    has_not(&open, "launch");
+    has_not(&open, "intend");
+    assert!(matches!(waits(&open, 1), Some(WaitingOn::Breaker { failures: 3, .. })));
+    for (n, age) in [(0, 80), (1, 70), (2, 60)] {
+        world.boot_failures[n].at = ago(secs(age));
+    }
+    has(&plan(&set, &world, NOW), "launch 1 ");
+    world.boot_failures.push(failure(4, 3, 90));
+    has_not(&plan(&set, &world, NOW), "launch");
+    for (n, age) in [(0, 130), (1, 130), (2, 125), (3, 120)] {
+        world.boot_failures[n].at = ago(secs(age));
+    }
+    let probe = plan(&set, &world, NOW);
+    has(&probe, "launch 1 ");
+    has(&probe, "intend 1:");
+}
+
+#[test]
+fn a_struck_rung_cools_down_and_the_next_is_taken() {
+    let mut set = policy();
+    set.ladder.rungs = vec![rung(1), rung(2)];
+    let mut world = snapshot();
+    world.jobs.push(queued(1));
+    world.strikes.push(Strike { rung: rung(1), at: ago(secs(10)), why: "no capacity".into() });
+    has(&plan(&set, &world, NOW), "launch 1 spot m2.large");
+    world.strikes.push(Strike { rung: rung(2), at: ago(secs(20)), why: "no capacity".into() });
+    let shut = plan(&set, &world, NOW);
+    has_not(&shut, "launch");
+    assert_eq!(waits(&shut, 1), Some(&WaitingOn::Capacity { until: NOW.plus(secs(40)) }));
+    world.strikes[0].at = ago(secs(60));
+    has(&plan(&set, &world, NOW), "launch 1 spot m1.large");
+}
+
+#[test]
+fn a_busy_runner_whose_job_is_unknown_cancels_one_queued_job() {
+    let mut world = snapshot();
+    world.jobs.extend([queued(1), queued(2)]);
+    with(&mut world, runner(1, S::Busy), Some(machine(1, Some(Voice::Busy))), Some(registration(1, true, true)));
+    let plan = planned(&world);
+    assert_eq!(plan.demand, 1);
+    has(&plan, "intend 1:");
+}
+
+#[test]
+fn an_organisation_set_refuses_a_persons_job_with_the_reason() {
+    let mut world = snapshot();
+    let mut personal = job_of("octocat/app", 1, JobStatus::Queued, ago(secs(30)));
+    personal.fact.owner_kind = OwnerKind::User;
+    world.jobs.push(personal);
+    let plan = planned(&world);
+    has_not(&plan, "intend");
+    assert!(waits(&plan, 1).unwrap().to_string().contains("octocat is a person"), "{:?}", waits(&plan, 1));
+    has(&plan, "tell ");
+}
+
+#[test]
+fn a_job_is_told_within_the_bound_and_again_only_when_the_cause_changes() {
+    let mut set = policy();
+    set.runners_max = 1;
+    let mut world = snapshot();
+    with(&mut world, runner(1, S::Busy), Some(machine(1, Some(Voice::Busy))), Some(registration(1, true, true)));
+    world.runners[0].job = Some(runnersmith_types::JobId(9));
+    let busy = on(job(9, JobStatus::InProgress), &world.runners[0]);
+    world.jobs.push(busy);
+    world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(secs(599))));
+    has_not(&plan(&set, &world, NOW), "tell");
+    world.jobs[1] = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(10)));
+    let told_1 = plan(&set, &world, NOW);
+    has(&told_1, "tell ");
+    let text = "the scale set is at its maximum of 1 runners; the job keeps its place in the line";
+    world.jobs[1].told = Some(Told { at: ago(mins(5)), check_run: 1, text: text.into() });
+    has_not(&plan(&set, &world, NOW), "tell");
+    world.jobs[1].fact.status = JobStatus::Completed;
+    has(&plan(&set, &world, NOW), "tell [(JobId(1), Settled");
+    set.tell = false;
+    has_not(&plan(&set, &world, NOW), "tell");
+}

@@ -1,0 +1,389 @@
+//! Small builders, and a quiet world: one that does exactly what a plan says and in which nothing else happens.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that fails panics")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use runnersmith_plan::plan;
+use runnersmith_types::{
+    Action, Batch, BatchId, Budget, Conclusion, FactSource, HandOffMeans, Held, Job, JobFact, JobId, JobStatus, Label,
+    Ladder, Machine, MachineId, MachineState, Mark, Observed, Owner, OwnerKind, Plan, PlaneId, RegisterAt,
+    Registration, RegistrationId, RepoFullName, RunId, Rung, Runner, RunnerName, RunnerState, ScaleSet, ScaleSetName,
+    Snapshot, Target, Timestamp, Told, Verdict, Voice, WaitingOn,
+};
+
+/// Any moment will do; this one is a Thursday at noon, UTC.
+pub const NOW: Timestamp = Timestamp(1_795_694_400_000);
+
+pub fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+pub fn mins(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+pub fn ago(duration: Duration) -> Timestamp {
+    NOW.minus(duration)
+}
+pub fn labels(texts: &[&str]) -> std::collections::BTreeSet<Label> {
+    texts.iter().map(|text| Label::of_set(text).unwrap()).collect()
+}
+pub fn acme() -> RegisterAt {
+    RegisterAt::Organization(Owner::parse("acme").unwrap())
+}
+pub fn org(name: &str) -> RegisterAt {
+    RegisterAt::Organization(Owner::parse(name).unwrap())
+}
+
+/// An ephemeral set `linux` for any organisation, at most 10 runners.
+pub fn policy() -> ScaleSet {
+    let labels = labels(&["self-hosted", "linux", "x64"]);
+    ScaleSet { runners_max: 10, ..ScaleSet::new(ScaleSetName::parse("linux").unwrap(), labels) }
+}
+
+pub fn rung(n: u32) -> Rung {
+    Rung { market: runnersmith_types::Market::Spot, machine_type: format!("m{n}.large"), zone: "a".into() }
+}
+
+/// A job of acme/shop that wants `self-hosted, linux`, heard of a while ago.
+pub fn job(id: u64, status: JobStatus) -> Job {
+    job_of("acme/shop", id, status, ago(secs(30)))
+}
+
+pub fn job_of(repo: &str, id: u64, status: JobStatus, at: Timestamp) -> Job {
+    Job::first(JobFact {
+        source: FactSource::Delivery,
+        received_at: at,
+        delivery: None,
+        id: JobId(id),
+        run: RunId(id / 10 + 1),
+        run_attempt: 1,
+        repo: RepoFullName::parse(repo).unwrap(),
+        owner_kind: OwnerKind::Organization,
+        head_sha: "c0ffee".into(),
+        name: format!("job {id}"),
+        workflow: "ci".into(),
+        labels: vec![Label::of_job("self-hosted"), Label::of_job("Linux")],
+        labels_cut: false,
+        status,
+        conclusion: (status == JobStatus::Completed).then(|| Conclusion("success".into())),
+        runner_name: None,
+        runner_id: None,
+        created_at: None,
+        started_at: None,
+        completed_at: None,
+    })
+}
+
+pub fn queued(id: u64) -> Job {
+    job(id, JobStatus::Queued)
+}
+
+pub fn on(mut job: Job, runner: &Runner) -> Job {
+    job.fact.runner_name = Some(runner.registration_name());
+    job
+}
+
+pub fn name(serial: u64) -> RunnerName {
+    RunnerName::parse(&format!("linux-abcdef-{serial}")).unwrap()
+}
+
+/// A runner that has come as far as this state in the usual way, each step ten minutes before now.
+pub fn runner(serial: u64, state: RunnerState) -> Runner {
+    runner_at(serial, state, ago(mins(10)), &acme())
+}
+
+pub fn runner_at(serial: u64, state: RunnerState, at: Timestamp, place: &RegisterAt) -> Runner {
+    use RunnerState as S;
+    let target = Target { set: ScaleSetName::parse("linux").unwrap(), at: place.clone() };
+    let mut runner = Runner::intended(name(serial), serial, target, true, at);
+    let mut mark = |mark: Mark| assert!(runner.mark(mark.clone(), at), "{mark:?} changes nothing");
+    if state == S::Intended {
+        return runner;
+    }
+    mark(Mark::Launching {
+        batch: BatchId::parse(&format!("batch-{serial}")).unwrap(),
+        rung: Ladder::local().rungs[0].clone(),
+    });
+    if state == S::Launching {
+        return runner;
+    }
+    mark(Mark::Machine(machine_id(serial)));
+    if state == S::Booting {
+        return runner;
+    }
+    mark(Mark::JitRequested);
+    mark(Mark::Registered(RegistrationId(1_000 + serial)));
+    mark(Mark::HandedOff);
+    mark(Mark::HandOffGone);
+    mark(Mark::Idle(None));
+    match state {
+        S::Busy => mark(Mark::Busy(None)),
+        S::Draining => mark(Mark::Draining),
+        S::Finished => mark(Mark::Finished),
+        S::Lost => mark(Mark::Lost),
+        S::Gone => mark(Mark::Gone("over".into())),
+        S::Intended | S::Launching | S::Booting | S::Idle => {}
+    }
+    runner
+}
+
+pub fn machine_id(serial: u64) -> MachineId {
+    MachineId::parse(&format!("m-{serial}")).unwrap()
+}
+
+pub fn machine(serial: u64, voice: Option<Voice>) -> Machine {
+    Machine {
+        id: machine_id(serial),
+        set: ScaleSetName::parse("linux").unwrap(),
+        plane: PlaneId::parse("abcdef").unwrap(),
+        batch: BatchId::parse(&format!("batch-{serial}")).unwrap(),
+        state: MachineState::Running,
+        voice,
+        launched_at: ago(mins(10)),
+        rung: Ladder::local().rungs[0].clone(),
+        interrupted_at: None,
+    }
+}
+
+pub fn registration(serial: u64, online: bool, busy: bool) -> Registration {
+    Registration {
+        id: RegistrationId(1_000 + serial),
+        name: name(serial).to_string(),
+        online,
+        busy,
+        labels: Vec::new(),
+    }
+}
+
+/// Everything known, nothing there.
+pub fn snapshot() -> Snapshot {
+    Snapshot {
+        plane: PlaneId::parse("abcdef").unwrap(),
+        next_serial: 100,
+        jobs: Vec::new(),
+        runners: Vec::new(),
+        batches: Vec::new(),
+        peers: Vec::new(),
+        machines: Observed::seen(Vec::new(), NOW),
+        registrations: BTreeMap::from([(acme(), Observed::seen(Vec::new(), NOW))]),
+        budget: Budget { jit_left: 100, calls_left: 500, refills_at: NOW.plus(secs(60)) },
+        strikes: Vec::new(),
+        boot_failures: Vec::new(),
+        reruns: Vec::new(),
+    }
+}
+
+/// What a case of the tables sets up: runners with what the sources say of each.
+pub fn with(snapshot: &mut Snapshot, runner: Runner, machine: Option<Machine>, registration: Option<Registration>) {
+    let place = runner.target.at.clone();
+    snapshot.runners.push(runner);
+    if let (Some(machine), Observed::Seen { value, .. }) = (machine, &mut snapshot.machines) {
+        value.push(machine);
+    }
+    let seen = snapshot.registrations.entry(place).or_insert_with(|| Observed::seen(Vec::new(), NOW));
+    if let (Some(registration), Observed::Seen { value, .. }) = (registration, seen) {
+        value.push(registration);
+    }
+}
+
+/// The plan's actions, one line each: kind, subject, reason.
+pub fn told(plan: &Plan) -> Vec<String> {
+    plan.steps
+        .iter()
+        .map(|step| {
+            let what = match &step.action {
+                Action::Mark { runner, mark } => {
+                    let mark = format!("{mark:?}");
+                    format!("{runner} {}", mark.split(['(', ' ']).next().unwrap_or_default())
+                }
+                Action::Intend { runners } => format!("{}", runners.len()),
+                Action::Launch { runners, rung, .. } => format!("{} {rung}", runners.len()),
+                Action::Withdraw { runner }
+                | Action::LookUp { runner, .. }
+                | Action::Deregister { runner, .. }
+                | Action::ExpireHandOff { runner, .. } => runner.to_string(),
+                Action::HandOff { runner, means, .. } => format!("{runner} {means:?}"),
+                Action::Terminate { machine, .. } => machine.to_string(),
+                Action::Relaunch { batch } => batch.to_string(),
+                Action::Strike(strike) => strike.rung.to_string(),
+                Action::VerifyJob { job, .. } | Action::Hold { job, .. } | Action::Interrupted { job } => {
+                    job.to_string()
+                }
+                Action::Tell { jobs, .. } => format!("{jobs:?}"),
+                Action::Rerun { run, .. } => run.to_string(),
+            };
+            format!("{} {what}: {}", step.action.kind(), step.reason)
+        })
+        .collect()
+}
+
+/// Asserts that a line of the plan begins so.
+#[track_caller]
+pub fn has(plan: &Plan, beginning: &str) {
+    let lines = told(plan);
+    assert!(lines.iter().any(|line| line.starts_with(beginning)), "no {beginning:?} in\n{}", lines.join("\n"));
+}
+
+/// Asserts that no line of the plan begins so.
+#[track_caller]
+pub fn has_not(plan: &Plan, beginning: &str) {
+    let lines = told(plan);
+    assert!(!lines.iter().any(|line| line.starts_with(beginning)), "{beginning:?} in\n{}", lines.join("\n"));
+}
+
+/// What a job waits for, in the plan.
+pub fn waits(plan: &Plan, id: u64) -> Option<&WaitingOn> {
+    plan.waiting.iter().find(|waiting| waiting.job == Some(JobId(id))).map(|waiting| &waiting.on)
+}
+
+/// What a runner waits for, in the plan.
+pub fn keeps(plan: &Plan, serial: u64) -> Option<&WaitingOn> {
+    let name = name(serial);
+    plan.waiting.iter().find(|waiting| waiting.runner.as_ref() == Some(&name)).map(|waiting| &waiting.on)
+}
+
+/// Does exactly what the plan says, at once and without fault; nothing else happens.
+pub fn execute(policy: &ScaleSet, snapshot: &mut Snapshot, plan: &Plan, now: Timestamp) {
+    for step in &plan.steps {
+        act(policy, snapshot, &step.action, now);
+    }
+}
+
+fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timestamp) {
+    let place = |snapshot: &Snapshot, name: &RunnerName| {
+        snapshot.runners.iter().find(|runner| &runner.name == name).map(|runner| runner.target.at.clone())
+    };
+    match action {
+        Action::Intend { runners } => {
+            for intent in runners {
+                let (name, target) = (intent.name.clone(), intent.target.clone());
+                snapshot.runners.push(Runner::intended(name, intent.serial, target, policy.ephemeral, now));
+                snapshot.next_serial = snapshot.next_serial.max(intent.serial + 1);
+            }
+        }
+        Action::Withdraw { runner } => snapshot.runners.retain(|other| &other.name != runner),
+        Action::Launch { batch, rung, runners } => {
+            snapshot.batches.push(Batch {
+                id: batch.clone(),
+                set: policy.name.clone(),
+                rung: rung.clone(),
+                runners: runners.clone(),
+                stored_at: now,
+                hard_end_at: now.plus(policy.timing.lifetime_max),
+                settled: false,
+            });
+            for name in runners {
+                mark(snapshot, name, Mark::Launching { batch: batch.clone(), rung: rung.clone() }, now);
+            }
+            made(snapshot, batch, now);
+        }
+        Action::Relaunch { batch } => made(snapshot, batch, now),
+        Action::HandOff { runner, means, .. } => {
+            if *means == HandOffMeans::Jit {
+                mark(snapshot, runner, Mark::JitRequested, now);
+                let id = RegistrationId(5_000 + serial(runner));
+                mark(snapshot, runner, Mark::Registered(id), now);
+                let found =
+                    Registration { id, name: runner.to_string(), online: false, busy: false, labels: Vec::new() };
+                if let Some(at) = place(snapshot, runner)
+                    && let Observed::Seen { value, .. } =
+                        snapshot.registrations.entry(at).or_insert_with(|| Observed::seen(Vec::new(), now))
+                {
+                    value.push(found);
+                }
+            }
+            mark(snapshot, runner, Mark::HandedOff, now);
+        }
+        Action::Mark { runner, mark: change } => mark(snapshot, runner, change.clone(), now),
+        Action::LookUp { runner, registration, at } => {
+            let there = listed(snapshot, at).iter().any(|found| found.id == *registration);
+            let change = if there { Mark::RegistrationSeen } else { Mark::RegistrationMissing };
+            mark(snapshot, runner, change, now);
+        }
+        Action::Deregister { runner, registration, at } => {
+            if let Some(Observed::Seen { value, .. }) = snapshot.registrations.get_mut(at) {
+                value.retain(|found| found.id != *registration);
+            }
+            mark(snapshot, runner, Mark::Deregistered, now);
+        }
+        Action::Terminate { machine, runner } => {
+            if let Observed::Seen { value, .. } = &mut snapshot.machines {
+                for found in value.iter_mut().filter(|found| &found.id == machine) {
+                    found.state = MachineState::Ended;
+                }
+            }
+            if let Some(runner) = runner {
+                mark(snapshot, runner, Mark::Terminated, now);
+            }
+        }
+        Action::ExpireHandOff { runner, .. } => mark(snapshot, runner, Mark::HandOffGone, now),
+        Action::Strike(strike) => snapshot.strikes.push(strike.clone()),
+        Action::VerifyJob { job, .. } => change_job(snapshot, *job, |job| job.verified_at = Some(now)),
+        Action::Hold { job, until } => {
+            change_job(snapshot, *job, |job| job.held = Some(Held { since: now, until: *until }));
+        }
+        Action::Tell { jobs, .. } => {
+            for (id, verdict) in jobs {
+                let (Verdict::Waiting(text) | Verdict::Impossible(text) | Verdict::Settled(text)) = verdict;
+                let told = Told { at: now, check_run: 1, text: text.clone() };
+                change_job(snapshot, *id, |job| job.told = Some(told));
+            }
+        }
+        Action::Interrupted { job } => change_job(snapshot, *job, |job| job.interrupted_at = Some(now)),
+        Action::Rerun { repo, run } => snapshot.reruns.push((repo.clone(), *run)),
+    }
+}
+
+fn serial(name: &RunnerName) -> u64 {
+    name.as_str().rsplit('-').next().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn listed<'a>(snapshot: &'a Snapshot, at: &RegisterAt) -> &'a [Registration] {
+    snapshot.registrations.get(at).and_then(Observed::value).map_or(&[], Vec::as_slice)
+}
+
+fn mark(snapshot: &mut Snapshot, name: &RunnerName, change: Mark, now: Timestamp) {
+    for runner in snapshot.runners.iter_mut().filter(|runner| &runner.name == name) {
+        if runner.mark(change.clone(), now) {
+            runner.version += 1;
+        }
+    }
+    snapshot.runners.retain(|runner| runner.state.is_alive());
+}
+
+fn change_job(snapshot: &mut Snapshot, id: JobId, change: impl FnOnce(&mut Job)) {
+    if let Some(job) = snapshot.jobs.iter_mut().find(|job| job.id() == id) {
+        change(job);
+    }
+}
+
+/// The machines of a batch come to be and are bound; a call made again with its token makes none twice.
+fn made(snapshot: &mut Snapshot, id: &BatchId, now: Timestamp) {
+    let Some(batch) = snapshot.batches.iter().find(|batch| &batch.id == id).cloned() else { return };
+    for name in &batch.runners {
+        let machine = MachineId::parse(&format!("x-{name}")).unwrap();
+        if let Observed::Seen { value, .. } = &mut snapshot.machines
+            && !value.iter().any(|found| found.id == machine)
+        {
+            value.push(Machine {
+                id: machine.clone(),
+                set: batch.set.clone(),
+                plane: snapshot.plane.clone(),
+                batch: batch.id.clone(),
+                state: MachineState::Running,
+                voice: Some(Voice::Booting),
+                launched_at: now,
+                rung: batch.rung.clone(),
+                interrupted_at: None,
+            });
+        }
+        mark(snapshot, name, Mark::Machine(machine), now);
+    }
+    snapshot.batches.retain(|other| other.id != *id);
+}
+
+/// Plans for the standing policy at [`NOW`].
+pub fn planned(snapshot: &Snapshot) -> Plan {
+    plan(&policy(), snapshot, NOW)
+}
