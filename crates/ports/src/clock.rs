@@ -19,3 +19,29 @@ impl Clock for SystemClock {
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
+
+/// A clock that stands still until it is told otherwise; for contract suites and simulations.
+#[cfg(feature = "contract")]
+#[derive(Debug, Default)]
+pub struct ManualClock(std::sync::atomic::AtomicI64);
+
+#[cfg(feature = "contract")]
+impl ManualClock {
+    /// A clock that shows this time.
+    #[must_use]
+    pub const fn at(now: Timestamp) -> Self {
+        Self(std::sync::atomic::AtomicI64::new(now.as_millis()))
+    }
+    /// Moves it on.
+    pub fn advance(&self, by: std::time::Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.0.fetch_add(millis, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[cfg(feature = "contract")]
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(std::sync::atomic::Ordering::SeqCst))
+    }
+}

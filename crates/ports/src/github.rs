@@ -193,6 +193,8 @@ pub trait GitHub: Send + Sync + 'static {
     async fn jit_config(&self, request: &JitRequest) -> Result<JitConfig, GitHubError>;
     /// A registration token, cached until shortly before its end.
     async fn registration_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError>;
+    /// A token with which a machine can remove its own registration (`config.sh remove`); good for an hour, not cached.
+    async fn removal_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError>;
     /// Removes a registration: `Ok` on 204 and 404, `Busy` on 422.
     async fn deregister(&self, at: &RegisterAt, id: RegistrationId) -> Result<(), GitHubError>;
     /// Repositories in which the App is installed, at most `limit`, the most recently pushed first.

@@ -133,7 +133,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError>;
     /// One job.
     async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError>;
-    /// All open jobs, and those that ended at or after `ended_since`; by id.
+    /// All open jobs; and of those that ended at or after `ended_since` the ones that still matter: their runner is alive, their
+    /// author was told, or their machine was interrupted. By id.
     async fn open_jobs(&self, ended_since: Timestamp) -> Result<Vec<Job>, LedgerError>;
     /// The newest jobs by first sight, at most `limit`.
     async fn recent_jobs(&self, limit: usize) -> Result<Vec<Job>, LedgerError>;

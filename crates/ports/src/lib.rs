@@ -6,13 +6,19 @@
 
 pub mod clock;
 #[cfg(feature = "contract")]
+pub mod contract_ledger;
+#[cfg(feature = "contract")]
 pub mod contract_machines;
+#[cfg(feature = "contract")]
+pub mod contract_queue;
 pub mod github;
 pub mod hand_off;
 pub mod ledger;
 pub mod machines;
 pub mod queue;
 
+#[cfg(feature = "contract")]
+pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock};
 pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary};
 pub use hand_off::{HandOff, HandOffError, RunnerConfig};
