@@ -1,1 +1,18 @@
-//! The GitHub client: Apps, runners, jobs, checks, deliveries, releases.
+//! The GitHub client: Apps, runners, jobs, checks, deliveries, releases; and the payloads that GitHub sends.
+//!
+//! It is an edge: it turns GitHub's answers into the questions that a caller acts on, and nothing more. No call sleeps
+//! for a limit; reads are tried again a bounded number of times, writes never.
+
+mod auth;
+mod calls;
+mod config;
+mod etags;
+mod http;
+mod operations;
+pub mod releases;
+pub mod webhook;
+mod wire;
+
+pub use config::{AppCredentials, ConfigError, GitHubConfig, api_base};
+pub use http::{Counter, Exchange as Seen, GitHubClient, Recorder};
+pub use operations::{OPERATIONS, Operation};

@@ -1,0 +1,365 @@
+//! The port's questions as GitHub's operations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use runnersmith_ports::{
+    CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary,
+};
+use runnersmith_types::{
+    DeliveryId, FactSource, JobFact, JobId, Label, Owner, OwnerKind, RegisterAt, Registration, RegistrationId,
+    RepoFullName, RunId, Secret, Timestamp,
+};
+use serde_json::json;
+
+use crate::http::{As, GitHubClient, of_repo};
+use crate::operations::{self as op, Operation};
+use crate::wire;
+
+/// Lists are read to their end, but never further than this.
+const PAGES_MAX: usize = 100;
+/// A sweep looks at so many runs of each status.
+const RUNS_MAX: usize = 50;
+
+/// One of three operations, by the place.
+const fn by_place(at: &RegisterAt, repo: Operation, org: Operation, enterprise: Operation) -> Operation {
+    match at {
+        RegisterAt::Repository(_) => repo,
+        RegisterAt::Organization(_) => org,
+        RegisterAt::Enterprise(_) => enterprise,
+    }
+}
+
+fn actions_path(at: &RegisterAt, rest: &str) -> String {
+    match at {
+        RegisterAt::Repository(repo) => format!("/repos/{repo}/actions/{rest}"),
+        RegisterAt::Organization(owner) => format!("/orgs/{owner}/actions/{rest}"),
+        RegisterAt::Enterprise(slug) => format!("/enterprises/{slug}/actions/{rest}"),
+    }
+}
+
+fn registration(found: wire::Runner) -> Registration {
+    Registration {
+        id: RegistrationId(found.id),
+        name: found.name,
+        online: found.status == "online",
+        busy: found.busy,
+        labels: found.labels.iter().map(|label| Label::of_job(&label.name)).collect(),
+    }
+}
+
+impl GitHubClient {
+    async fn runner_pages(&self, at: &RegisterAt, name: Option<&str>) -> Result<Vec<Registration>, GitHubError> {
+        let operation = by_place(at, op::REPO_RUNNERS, op::ORG_RUNNERS, op::ENTERPRISE_RUNNERS);
+        let subject = at.to_string();
+        let filter = name.map(|name| format!("&name={name}")).unwrap_or_default();
+        // Pages shift while they are read: a registration may come twice, and absence proves nothing.
+        let mut found: BTreeMap<RegistrationId, Registration> = BTreeMap::new();
+        for page in 1..=PAGES_MAX {
+            let path = actions_path(at, &format!("runners?per_page=100&page={page}{filter}"));
+            let answer: wire::Runners = self.call(operation, As::Place(at.clone()), &path, &subject, None).await?;
+            let last =
+                answer.runners.len() < 100 || u64::try_from(page * 100).unwrap_or(u64::MAX) >= answer.total_count;
+            found.extend(answer.runners.into_iter().map(registration).map(|runner| (runner.id, runner)));
+            if last {
+                break;
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    async fn runner_token(
+        &self,
+        operation: Operation,
+        at: &RegisterAt,
+        rest: &str,
+    ) -> Result<RegistrationToken, GitHubError> {
+        let (path, subject) = (actions_path(at, rest), at.to_string());
+        let found: wire::Token = self.call(operation, As::Place(at.clone()), &path, &subject, None).await?;
+        let place = match at {
+            RegisterAt::Repository(repo) => repo.to_string(),
+            RegisterAt::Organization(owner) => owner.to_string(),
+            RegisterAt::Enterprise(slug) => format!("enterprises/{slug}"),
+        };
+        Ok(RegistrationToken {
+            token: Secret::new(found.token),
+            expires_at: wire::timestamp(Some(&found.expires_at)).unwrap_or(self.clock.now()),
+            url: format!("{}/{place}", self.server_url),
+        })
+    }
+
+    async fn group_id(&self, at: &RegisterAt, name: &str) -> Result<u64, GitHubError> {
+        let (operation, path) = match at {
+            // A repository's runners are always in its default group.
+            RegisterAt::Repository(_) => return Ok(1),
+            RegisterAt::Organization(_) => (op::ORG_GROUPS, actions_path(at, "runner-groups?per_page=100")),
+            RegisterAt::Enterprise(_) => (op::ENTERPRISE_GROUPS, actions_path(at, "runner-groups?per_page=100")),
+        };
+        if let Some(id) = self.group(at, name) {
+            return Ok(id);
+        }
+        // A burst asks for many configs at once; one of them looks the group up for all.
+        let _one = self.finding_groups.lock().await;
+        if let Some(id) = self.group(at, name) {
+            return Ok(id);
+        }
+        let subject = format!("runner group {name:?} of {at}");
+        let groups: wire::Groups = self.call(operation, As::Place(at.clone()), &path, &subject, None).await?;
+        for group in &groups.runner_groups {
+            self.remember_group(at, &group.name, group.id);
+        }
+        self.group(at, name).ok_or(GitHubError::NotFound { operation: operation.id, subject })
+    }
+
+    fn fact(&self, job: wire::Job, repo: &RepoFullName, source: FactSource) -> Option<JobFact> {
+        job.fact(repo.clone(), OwnerKind::Unknown, source, self.clock.now())
+    }
+
+    async fn run_jobs(&self, repo: &RepoFullName, run: u64) -> Result<Vec<JobFact>, GitHubError> {
+        let subject = format!("run {run} of {repo}");
+        let mut facts = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let path = format!("/repos/{repo}/actions/runs/{run}/jobs?filter=latest&per_page=100&page={page}");
+            let answer: wire::Jobs = self.call(op::RUN_JOBS, of_repo(repo), &path, &subject, None).await?;
+            let last = answer.jobs.len() < 100;
+            facts.extend(answer.jobs.into_iter().filter_map(|job| self.fact(job, repo, FactSource::Sweep)));
+            if last {
+                break;
+            }
+        }
+        Ok(facts)
+    }
+}
+
+#[async_trait]
+impl GitHub for GitHubClient {
+    async fn job(&self, repo: &RepoFullName, id: JobId) -> Result<JobFact, GitHubError> {
+        let subject = format!("job {id} of {repo}");
+        let found: wire::Job =
+            self.call(op::JOB, of_repo(repo), &format!("/repos/{repo}/actions/jobs/{id}"), &subject, None).await?;
+        self.fact(found, repo, FactSource::Get).ok_or_else(|| GitHubError::Transient {
+            operation: op::JOB.id,
+            subject,
+            source: "its status is a word that this version does not know".into(),
+        })
+    }
+
+    async fn registrations(&self, at: &RegisterAt) -> Result<Vec<Registration>, GitHubError> {
+        self.runner_pages(at, None).await
+    }
+
+    async fn registration(&self, at: &RegisterAt, id: RegistrationId) -> Result<Registration, GitHubError> {
+        let operation = by_place(at, op::REPO_RUNNER, op::ORG_RUNNER, op::ENTERPRISE_RUNNER);
+        let subject = format!("registration {id} at {at}");
+        let found: wire::Runner = self
+            .call(operation, As::Place(at.clone()), &actions_path(at, &format!("runners/{id}")), &subject, None)
+            .await?;
+        Ok(registration(found))
+    }
+
+    async fn registration_by_name(&self, at: &RegisterAt, name: &str) -> Result<Option<Registration>, GitHubError> {
+        Ok(self.runner_pages(at, Some(name)).await?.into_iter().find(|found| found.name == name))
+    }
+
+    async fn jit_config(&self, request: &JitRequest) -> Result<JitConfig, GitHubError> {
+        let at = &request.at;
+        let group = self.group_id(at, request.group.as_str()).await?;
+        let operation = by_place(at, op::REPO_JIT, op::ORG_JIT, op::ENTERPRISE_JIT);
+        let labels: Vec<&str> = request.labels.iter().map(Label::as_str).collect();
+        let body = json!({"name": request.name, "runner_group_id": group, "labels": labels, "work_folder": "_work"});
+        let subject = format!("{} at {at}", request.name);
+        let path = actions_path(at, "runners/generate-jitconfig");
+        let asked = self.call(operation, As::Place(at.clone()), &path, &subject, Some(body)).await;
+        if matches!(asked, Err(GitHubError::NotFound { .. } | GitHubError::Refused { .. })) {
+            self.forget_group(at, request.group.as_str());
+        }
+        let found: wire::Jit = asked?;
+        Ok(JitConfig { registration: RegistrationId(found.runner.id), encoded: Secret::new(found.encoded_jit_config) })
+    }
+
+    async fn registration_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError> {
+        if let Some(token) = self.cached_registration_token(at) {
+            return Ok(token);
+        }
+        let operation = by_place(at, op::REPO_TOKEN, op::ORG_TOKEN, op::ENTERPRISE_TOKEN);
+        let token = self.runner_token(operation, at, "runners/registration-token").await?;
+        self.remember_registration_token(at, &token);
+        Ok(token)
+    }
+
+    async fn removal_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError> {
+        let operation = by_place(at, op::REPO_REMOVE, op::ORG_REMOVE, op::ENTERPRISE_REMOVE);
+        self.runner_token(operation, at, "runners/remove-token").await
+    }
+
+    async fn deregister(&self, at: &RegisterAt, id: RegistrationId) -> Result<(), GitHubError> {
+        let operation = by_place(at, op::REPO_RUNNER_DELETE, op::ORG_RUNNER_DELETE, op::ENTERPRISE_RUNNER_DELETE);
+        let subject = format!("registration {id} at {at}");
+        match self
+            .send(operation, &As::Place(at.clone()), &actions_path(at, &format!("runners/{id}")), &subject, None)
+            .await
+        {
+            Ok(_) | Err(GitHubError::NotFound { .. }) => Ok(()),
+            Err(GitHubError::Refused { status: 422, operation, subject, .. }) => {
+                Err(GitHubError::Busy { operation, subject })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn repositories(&self, limit: usize) -> Result<Vec<RepoFullName>, GitHubError> {
+        let installations: Vec<wire::Installation> =
+            self.call(op::INSTALLATIONS, As::App, "/app/installations?per_page=100", "the App", None).await?;
+        let mut found: BTreeSet<(String, RepoFullName)> = BTreeSet::new();
+        for (id, account) in installations.into_iter().filter_map(|found| Some((found.id, found.account?))) {
+            let Ok(owner) = Owner::parse(&account.login) else { continue };
+            // A person's installation has no address of its own, but its number is known now.
+            let place = RegisterAt::Organization(owner);
+            self.remember_installation(&place, id);
+            let who = As::Place(place);
+            let answer: wire::Repositories = self
+                .call(op::REPOSITORIES, who, "/installation/repositories?per_page=100", &account.login, None)
+                .await?;
+            for repository in answer.repositories {
+                if let Ok(name) = RepoFullName::parse(&repository.full_name) {
+                    found.insert((repository.pushed_at.unwrap_or_default(), name));
+                }
+            }
+        }
+        Ok(found.into_iter().rev().take(limit).map(|(_, name)| name).collect())
+    }
+
+    async fn sweep(&self, repo: &RepoFullName) -> Result<Vec<JobFact>, GitHubError> {
+        let mut runs = BTreeSet::new();
+        // A run in progress has queued jobs too.
+        for status in ["queued", "in_progress"] {
+            let path = format!("/repos/{repo}/actions/runs?status={status}&per_page={RUNS_MAX}");
+            let answer: wire::Runs = self.call(op::RUNS, of_repo(repo), &path, repo.as_str(), None).await?;
+            runs.extend(answer.workflow_runs.into_iter().map(|run| run.id));
+        }
+        let mut facts = Vec::new();
+        for run in runs {
+            facts.extend(self.run_jobs(repo, run).await?);
+        }
+        Ok(facts)
+    }
+
+    async fn run(&self, repo: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
+        let found: wire::Run = self
+            .call(
+                op::RUN,
+                of_repo(repo),
+                &format!("/repos/{repo}/actions/runs/{id}"),
+                &format!("run {id} of {repo}"),
+                None,
+            )
+            .await?;
+        Ok(RunSummary { id: RunId(found.id), status: found.status.unwrap_or_default() })
+    }
+
+    async fn rerun_failed(&self, repo: &RepoFullName, id: RunId) -> Result<(), GitHubError> {
+        let path = format!("/repos/{repo}/actions/runs/{id}/rerun-failed-jobs");
+        self.send(op::RERUN_FAILED, &of_repo(repo), &path, &format!("run {id} of {repo}"), None).await.map(|_| ())
+    }
+
+    async fn failed_deliveries(&self, since: Timestamp, limit: usize) -> Result<Vec<FailedDelivery>, GitHubError> {
+        let mut cursor = String::new();
+        let mut delivered: BTreeSet<String> = BTreeSet::new();
+        let mut failed: BTreeMap<String, FailedDelivery> = BTreeMap::new();
+        // The log is newest first, so a later success of the same delivery is seen before its failure.
+        for _ in 0..PAGES_MAX {
+            let raw = self
+                .send(op::DELIVERIES, &As::App, &format!("/app/hook/deliveries?per_page=100{cursor}"), "the App", None)
+                .await?;
+            let page: Vec<wire::Delivery> =
+                serde_json::from_slice(&raw.body).map_err(|error| GitHubError::Transient {
+                    operation: op::DELIVERIES.id,
+                    subject: "the App".into(),
+                    source: Box::new(error),
+                })?;
+            let mut past = page.is_empty();
+            for line in page {
+                let at = wire::timestamp(Some(&line.delivered_at)).unwrap_or(since);
+                past |= at < since;
+                if past || delivered.contains(&line.guid) {
+                    continue;
+                }
+                if (200..300).contains(&line.status_code) {
+                    delivered.insert(line.guid);
+                } else if let (false, Ok(guid)) = (failed.contains_key(&line.guid), DeliveryId::parse(&line.guid)) {
+                    failed.insert(line.guid, FailedDelivery { id: line.id, guid, at, event: line.event });
+                }
+            }
+            let next = raw.headers.get("link").and_then(|link| link.to_str().ok()).and_then(next_cursor);
+            match next {
+                Some(next) if !past && failed.len() < limit => cursor = format!("&cursor={next}"),
+                _ => break,
+            }
+        }
+        let mut failed: Vec<FailedDelivery> = failed.into_values().collect();
+        failed.sort_by_key(|delivery| delivery.at);
+        failed.truncate(limit);
+        Ok(failed)
+    }
+
+    async fn redeliver(&self, id: u64) -> Result<(), GitHubError> {
+        let path = format!("/app/hook/deliveries/{id}/attempts");
+        self.send(op::REDELIVER, &As::App, &path, &format!("delivery {id}"), None).await.map(|_| ())
+    }
+
+    async fn tell(&self, check: &CheckRun) -> Result<u64, GitHubError> {
+        let repo = &check.repo;
+        let mut body = json!({"name": "Runnersmith", "output": {"title": check.title, "summary": check.summary}});
+        match &check.conclusion {
+            Some(conclusion) => (body["status"], body["conclusion"]) = (json!("completed"), json!(conclusion)),
+            None => body["status"] = json!("in_progress"),
+        }
+        let subject = format!("{repo} at {}", check.head_sha);
+        let found: wire::Id = match check.id {
+            Some(id) => {
+                self.call(
+                    op::CHECK_UPDATE,
+                    of_repo(repo),
+                    &format!("/repos/{repo}/check-runs/{id}"),
+                    &subject,
+                    Some(body),
+                )
+                .await?
+            }
+            None => {
+                body["head_sha"] = json!(check.head_sha);
+                self.call(op::CHECK_CREATE, of_repo(repo), &format!("/repos/{repo}/check-runs"), &subject, Some(body))
+                    .await?
+            }
+        };
+        Ok(found.id)
+    }
+
+    async fn is_organization(&self, owner: &Owner) -> Result<bool, GitHubError> {
+        let path = format!("/orgs/{owner}/installation");
+        match self.send(op::ORG_INSTALLATION, &As::App, &path, owner.as_str(), None).await {
+            Ok(_) => return Ok(true),
+            Err(GitHubError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let path = format!("/users/{owner}/installation");
+        match self.send(op::USER_INSTALLATION, &As::App, &path, owner.as_str(), None).await {
+            Ok(_) => Ok(false),
+            Err(GitHubError::NotFound { operation, subject }) => Err(GitHubError::NotInstalled { operation, subject }),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn whoami(&self) -> Result<String, GitHubError> {
+        let app: wire::App = self.call(op::APP, As::App, "/app", "the App", None).await?;
+        Ok(app.slug)
+    }
+}
+
+/// The cursor of the next page in a `Link` header.
+fn next_cursor(link: &str) -> Option<String> {
+    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
+    let (_, rest) = next.split_once("cursor=")?;
+    let cursor: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "_-%".contains(*c)).collect();
+    (!cursor.is_empty()).then_some(cursor)
+}

@@ -1,0 +1,110 @@
+//! How to reach a GitHub, and who we are there.
+
+use std::path::PathBuf;
+
+use runnersmith_types::Secret;
+
+use crate::http::{Counter, Recorder};
+
+/// An App's credentials.
+#[derive(Clone, Debug)]
+pub struct AppCredentials {
+    /// Its number or client id.
+    pub app_id: String,
+    /// Its private key, PEM (PKCS#1 as GitHub gives it, or PKCS#8).
+    pub private_key_pem: Secret,
+}
+
+/// How to reach a GitHub.
+#[derive(Clone)]
+pub struct GitHubConfig {
+    /// `https://github.com`, `https://acme.ghe.com`, or a GitHub Enterprise Server.
+    pub server_url: String,
+    /// Overrides what follows from `server_url`.
+    pub api_base: Option<String>,
+    /// The App.
+    pub app: AppCredentials,
+    /// More certificate authorities, a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// A proxy's address.
+    pub proxy: Option<String>,
+    /// Sees every exchange, tokens and all; for tests.
+    pub recorder: Option<Recorder>,
+    /// Told of every call: its operation, and the status or 0 when there was no answer. For metrics.
+    pub counter: Option<Counter>,
+}
+
+impl GitHubConfig {
+    /// The defaults around what has no default.
+    #[must_use]
+    pub fn new(server_url: &str, app: AppCredentials) -> Self {
+        Self {
+            server_url: server_url.to_owned(),
+            api_base: None,
+            app,
+            ca_file: None,
+            proxy: None,
+            recorder: None,
+            counter: None,
+        }
+    }
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The key.
+    #[error("the App's private key cannot be read: {0}")]
+    Key(String),
+    /// The address.
+    #[error("GitHub's address {0:?} is not an http or https address")]
+    Address(String),
+    /// The certificate file.
+    #[error("the CA file {path}")]
+    Ca {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The HTTP client.
+    #[error("prepare the HTTP client")]
+    Http(#[source] reqwest::Error),
+}
+
+/// The REST API's address for a server: `api.github.com`, `api.<host>` for ghe.com, `<server>/api/v3` for a server of one's own.
+///
+/// # Errors
+/// When the text is not an address.
+pub fn api_base(server_url: &str) -> Result<String, ConfigError> {
+    let url = server_url.trim_end_matches('/');
+    let Some((scheme, host)) =
+        url.split_once("://").filter(|(scheme, host)| matches!(*scheme, "http" | "https") && !host.is_empty())
+    else {
+        return Err(ConfigError::Address(server_url.to_owned()));
+    };
+    Ok(match host.to_ascii_lowercase().as_str() {
+        "github.com" | "www.github.com" => "https://api.github.com".to_owned(),
+        lower if lower.ends_with(".ghe.com") => format!("{scheme}://api.{lower}"),
+        _ => format!("{url}/api/v3"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::api_base;
+
+    #[test]
+    fn the_api_address_follows_from_the_server() {
+        for (server, api) in [
+            ("https://github.com", "https://api.github.com"),
+            ("https://github.com/", "https://api.github.com"),
+            ("https://acme.ghe.com", "https://api.acme.ghe.com"),
+            ("https://github.acme.corp", "https://github.acme.corp/api/v3"),
+        ] {
+            assert_eq!(api_base(server).unwrap(), api);
+        }
+        assert!(api_base("github.com").is_err());
+    }
+}

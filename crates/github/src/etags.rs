@@ -1,0 +1,69 @@
+//! Answers that GitHub need not send again. A 304 costs nothing of the primary limit, so lists that rarely change are asked for
+//! with what was heard the last time.
+
+use std::collections::HashMap;
+
+/// So many answers are kept; each is asked for again within minutes or never.
+const ANSWERS_MAX: usize = 256;
+/// A larger answer is not kept.
+const ANSWER_BYTES_MAX: usize = 512 * 1024;
+
+/// The last answers to GETs, by path. The credential is not part of the key: one client is one App, and a path names its owner.
+#[derive(Default)]
+pub(crate) struct ETags {
+    answers: HashMap<String, Kept>,
+    used: u64,
+}
+
+struct Kept {
+    etag: String,
+    body: Vec<u8>,
+    used: u64,
+}
+
+impl ETags {
+    /// What to ask with.
+    pub fn of(&self, path: &str) -> Option<String> {
+        self.answers.get(path).map(|kept| kept.etag.clone())
+    }
+
+    /// GitHub says that nothing has changed: the answer of the last time.
+    pub fn unchanged(&mut self, path: &str) -> Option<Vec<u8>> {
+        self.used += 1;
+        let kept = self.answers.get_mut(path)?;
+        kept.used = self.used;
+        Some(kept.body.clone())
+    }
+
+    /// Keeps an answer; the one that was not used for the longest time makes room.
+    pub fn keep(&mut self, path: &str, etag: &str, body: &[u8]) {
+        if body.len() > ANSWER_BYTES_MAX || etag.is_empty() || etag.len() > 256 {
+            return;
+        }
+        self.used += 1;
+        self.answers.insert(path.to_owned(), Kept { etag: etag.to_owned(), body: body.to_vec(), used: self.used });
+        if self.answers.len() > ANSWERS_MAX
+            && let Some(oldest) = self.answers.iter().min_by_key(|(_, kept)| kept.used).map(|(path, _)| path.clone())
+        {
+            self.answers.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_that_was_not_used_for_the_longest_time_makes_room() {
+        let mut etags = ETags::default();
+        for n in 0..ANSWERS_MAX {
+            etags.keep(&n.to_string(), "\"e\"", b"body");
+        }
+        assert_eq!(etags.unchanged("0").as_deref(), Some(b"body".as_slice()));
+        etags.keep("more", "\"e\"", b"body");
+        assert!(etags.of("0").is_some() && etags.of("1").is_none() && etags.of("more").is_some());
+        etags.keep("large", "\"e\"", &vec![0; ANSWER_BYTES_MAX + 1]);
+        assert!(etags.of("large").is_none());
+    }
+}

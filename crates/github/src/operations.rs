@@ -1,0 +1,62 @@
+//! Every operation that the client uses, as GitHub's OpenAPI documents name it. A call needs one of these, so none can be left out of the tests.
+
+/// One operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// GitHub's operationId.
+    pub id: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// The path's template.
+    pub path: &'static str,
+}
+
+macro_rules! operations {
+    ($($name:ident = $id:literal, $method:literal, $path:literal;)*) => {
+        $(pub(crate) const $name: Operation = Operation { id: $id, method: $method, path: $path };)*
+        /// All of them.
+        pub const OPERATIONS: &[Operation] = &[$($name),*];
+    };
+}
+
+operations! {
+    APP = "apps/get-authenticated", "GET", "/app";
+    INSTALLATIONS = "apps/list-installations", "GET", "/app/installations";
+    ORG_INSTALLATION = "apps/get-org-installation", "GET", "/orgs/{org}/installation";
+    USER_INSTALLATION = "apps/get-user-installation", "GET", "/users/{username}/installation";
+    REPO_INSTALLATION = "apps/get-repo-installation", "GET", "/repos/{owner}/{repo}/installation";
+    ENTERPRISE_INSTALLATION = "apps/get-enterprise-installation", "GET", "/enterprises/{enterprise}/installation";
+    ACCESS_TOKEN = "apps/create-installation-access-token", "POST", "/app/installations/{installation_id}/access_tokens";
+    REPOSITORIES = "apps/list-repos-accessible-to-installation", "GET", "/installation/repositories";
+    DELIVERIES = "apps/list-webhook-deliveries", "GET", "/app/hook/deliveries";
+    REDELIVER = "apps/redeliver-webhook-delivery", "POST", "/app/hook/deliveries/{delivery_id}/attempts";
+    ORG_RUNNERS = "actions/list-self-hosted-runners-for-org", "GET", "/orgs/{org}/actions/runners";
+    ORG_RUNNER = "actions/get-self-hosted-runner-for-org", "GET", "/orgs/{org}/actions/runners/{runner_id}";
+    ORG_RUNNER_DELETE = "actions/delete-self-hosted-runner-from-org", "DELETE", "/orgs/{org}/actions/runners/{runner_id}";
+    ORG_JIT = "actions/generate-runner-jitconfig-for-org", "POST", "/orgs/{org}/actions/runners/generate-jitconfig";
+    ORG_TOKEN = "actions/create-registration-token-for-org", "POST", "/orgs/{org}/actions/runners/registration-token";
+    ORG_REMOVE = "actions/create-remove-token-for-org", "POST", "/orgs/{org}/actions/runners/remove-token";
+    ORG_GROUPS = "actions/list-self-hosted-runner-groups-for-org", "GET", "/orgs/{org}/actions/runner-groups";
+    REPO_RUNNERS = "actions/list-self-hosted-runners-for-repo", "GET", "/repos/{owner}/{repo}/actions/runners";
+    REPO_RUNNER = "actions/get-self-hosted-runner-for-repo", "GET", "/repos/{owner}/{repo}/actions/runners/{runner_id}";
+    REPO_RUNNER_DELETE = "actions/delete-self-hosted-runner-from-repo", "DELETE", "/repos/{owner}/{repo}/actions/runners/{runner_id}";
+    REPO_JIT = "actions/generate-runner-jitconfig-for-repo", "POST", "/repos/{owner}/{repo}/actions/runners/generate-jitconfig";
+    REPO_TOKEN = "actions/create-registration-token-for-repo", "POST", "/repos/{owner}/{repo}/actions/runners/registration-token";
+    REPO_REMOVE = "actions/create-remove-token-for-repo", "POST", "/repos/{owner}/{repo}/actions/runners/remove-token";
+    ENTERPRISE_RUNNERS = "enterprise-admin/list-self-hosted-runners-for-enterprise", "GET", "/enterprises/{enterprise}/actions/runners";
+    ENTERPRISE_RUNNER = "enterprise-admin/get-self-hosted-runner-for-enterprise", "GET", "/enterprises/{enterprise}/actions/runners/{runner_id}";
+    ENTERPRISE_RUNNER_DELETE = "enterprise-admin/delete-self-hosted-runner-from-enterprise", "DELETE", "/enterprises/{enterprise}/actions/runners/{runner_id}";
+    ENTERPRISE_JIT = "actions/generate-runner-jitconfig-for-enterprise", "POST", "/enterprises/{enterprise}/actions/runners/generate-jitconfig";
+    ENTERPRISE_TOKEN = "enterprise-admin/create-registration-token-for-enterprise", "POST", "/enterprises/{enterprise}/actions/runners/registration-token";
+    ENTERPRISE_REMOVE = "enterprise-admin/create-remove-token-for-enterprise", "POST", "/enterprises/{enterprise}/actions/runners/remove-token";
+    ENTERPRISE_GROUPS = "enterprise-admin/list-self-hosted-runner-groups-for-enterprise", "GET", "/enterprises/{enterprise}/actions/runner-groups";
+    JOB = "actions/get-job-for-workflow-run", "GET", "/repos/{owner}/{repo}/actions/jobs/{job_id}";
+    RUNS = "actions/list-workflow-runs-for-repo", "GET", "/repos/{owner}/{repo}/actions/runs";
+    RUN = "actions/get-workflow-run", "GET", "/repos/{owner}/{repo}/actions/runs/{run_id}";
+    RUN_JOBS = "actions/list-jobs-for-workflow-run", "GET", "/repos/{owner}/{repo}/actions/runs/{run_id}/jobs";
+    RERUN_FAILED = "actions/re-run-workflow-failed-jobs", "POST", "/repos/{owner}/{repo}/actions/runs/{run_id}/rerun-failed-jobs";
+    CHECK_CREATE = "checks/create", "POST", "/repos/{owner}/{repo}/check-runs";
+    CHECK_UPDATE = "checks/update", "PATCH", "/repos/{owner}/{repo}/check-runs/{check_run_id}";
+    RELEASE_LATEST = "repos/get-latest-release", "GET", "/repos/{owner}/{repo}/releases/latest";
+    RELEASES = "repos/list-releases", "GET", "/repos/{owner}/{repo}/releases";
+}

@@ -1,0 +1,123 @@
+//! The newest release of `actions/runner`: found, fetched in bounded memory, verified, and put in place only when whole.
+
+use std::path::{Path, PathBuf};
+
+use runnersmith_ports::GitHubError;
+use serde::Deserialize;
+
+use crate::http::{As, GitHubClient};
+use crate::operations as op;
+
+/// Why a release could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// GitHub.
+    #[error("find the newest release")]
+    GitHub(#[from] GitHubError),
+    /// No archive for this machine.
+    #[error("release {version} has no archive {name}")]
+    NoAsset {
+        /// The release.
+        version: String,
+        /// The archive.
+        name: String,
+    },
+    /// Not what GitHub says it is: the old one stays.
+    #[error("the archive of release {version} does not have the checksum that GitHub gives")]
+    Checksum {
+        /// The release.
+        version: String,
+    },
+    /// GitHub gives no checksum: nothing unverified is used.
+    #[error("release {version} gives no checksum for {name}")]
+    NoChecksum {
+        /// The release.
+        version: String,
+        /// The archive.
+        name: String,
+    },
+    /// The disk.
+    #[error("write {}", path.display())]
+    Disk {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+#[derive(Deserialize)]
+struct Release {
+    tag_name: String,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    draft: bool,
+    assets: Vec<Asset>,
+}
+
+#[derive(Deserialize)]
+struct Asset {
+    name: String,
+    browser_download_url: String,
+    digest: Option<String>,
+}
+
+/// Fetches the newest release for this machine into a directory, unless it is there already. Answers the archive's path.
+///
+/// # Errors
+/// When it cannot be found, fetched, verified or written; what was there before stays.
+pub async fn fetch_runner(client: &GitHubClient, prerelease: bool, directory: &Path) -> Result<PathBuf, ReleaseError> {
+    let release: Release = if prerelease {
+        let all: Vec<Release> = client
+            .call(op::RELEASES, As::Nobody, "/repos/actions/runner/releases?per_page=10", "actions/runner", None)
+            .await?;
+        let newest = all.into_iter().find(|release| !release.draft);
+        newest.ok_or_else(|| GitHubError::NotFound { operation: op::RELEASES.id, subject: "actions/runner".into() })?
+    } else {
+        client
+            .call(op::RELEASE_LATEST, As::Nobody, "/repos/actions/runner/releases/latest", "actions/runner", None)
+            .await?
+    };
+    let version = release.tag_name.trim_start_matches('v').to_owned();
+    let platform = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
+    let name = format!("actions-runner-{platform}-{version}.tar.gz");
+    let safe = version.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
+    let asset = release.assets.iter().find(|asset| safe && asset.name == name);
+    let Some(asset) = asset else { return Err(ReleaseError::NoAsset { version, name }) };
+    let target = directory.join(&name);
+    if target.exists() {
+        return Ok(target);
+    }
+    let sum = asset.digest.as_deref().and_then(|digest| digest.strip_prefix("sha256:")).map(str::to_owned);
+    let Some(sum) = sum.or_else(|| from_notes(release.body.as_deref().unwrap_or_default(), platform)) else {
+        return Err(ReleaseError::NoChecksum { version, name });
+    };
+    let disk = |source: std::io::Error| ReleaseError::Disk { path: target.clone(), source };
+    std::fs::create_dir_all(directory).map_err(disk)?;
+    let part = directory.join(format!("{name}.part"));
+    let found = client.download(&asset.browser_download_url, &part).await.map_err(|error| match error {
+        DownloadError::GitHub(error) => ReleaseError::GitHub(error),
+        DownloadError::Disk(source) => ReleaseError::Disk { path: part.clone(), source },
+    })?;
+    if !found.eq_ignore_ascii_case(&sum) {
+        // A broken download is of no use, and its removal is best effort.
+        let _ = std::fs::remove_file(&part);
+        return Err(ReleaseError::Checksum { version });
+    }
+    std::fs::rename(&part, &target).map_err(disk)?;
+    Ok(target)
+}
+
+/// The checksum in the release's notes: `<!-- BEGIN SHA linux-x64 -->…<!-- END SHA linux-x64 -->`.
+fn from_notes(notes: &str, platform: &str) -> Option<String> {
+    let (_, rest) = notes.split_once(&format!("<!-- BEGIN SHA {platform} -->"))?;
+    let (sum, _) = rest.split_once("<!--")?;
+    Some(sum.trim().to_owned()).filter(|sum| sum.len() == 64)
+}
+
+pub(crate) enum DownloadError {
+    GitHub(GitHubError),
+    Disk(std::io::Error),
+}

@@ -1,0 +1,199 @@
+//! GitHub's forms, as far as they are read. Everything that an older server leaves out is optional.
+
+use runnersmith_types::{
+    Conclusion, FactSource, JobFact, JobId, JobStatus, Label, OwnerKind, RegistrationId, RepoFullName, RunId, Timestamp,
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(crate) struct Message {
+    #[serde(default)]
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Id {
+    pub id: u64,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Token {
+    pub token: String,
+    pub expires_at: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct App {
+    #[serde(default)]
+    pub slug: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Account {
+    #[serde(default, rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub login: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Installation {
+    pub id: u64,
+    pub account: Option<Account>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Repositories {
+    pub repositories: Vec<Repository>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Repository {
+    pub full_name: String,
+    pub pushed_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct RunnerLabel {
+    pub name: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Runner {
+    pub id: u64,
+    pub name: String,
+    #[serde(default)]
+    pub status: String,
+    #[serde(default)]
+    pub busy: bool,
+    #[serde(default)]
+    pub labels: Vec<RunnerLabel>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Runners {
+    pub total_count: u64,
+    pub runners: Vec<Runner>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Jit {
+    pub runner: Runner,
+    pub encoded_jit_config: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Groups {
+    pub runner_groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Group {
+    pub id: u64,
+    pub name: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Runs {
+    pub workflow_runs: Vec<Run>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Run {
+    pub id: u64,
+    pub status: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Jobs {
+    pub jobs: Vec<Job>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Delivery {
+    pub id: u64,
+    pub guid: String,
+    pub delivered_at: String,
+    pub event: String,
+    pub status_code: i64,
+}
+
+/// A job, in an answer or in a payload.
+#[derive(Deserialize)]
+pub(crate) struct Job {
+    pub id: u64,
+    pub run_id: u64,
+    pub run_attempt: Option<u32>,
+    pub status: String,
+    pub conclusion: Option<String>,
+    #[serde(default)]
+    pub name: Option<String>,
+    pub workflow_name: Option<String>,
+    pub head_sha: Option<String>,
+    #[serde(default)]
+    pub labels: Vec<String>,
+    pub runner_id: Option<u64>,
+    pub runner_name: Option<String>,
+    pub created_at: Option<serde_json::Value>,
+    pub started_at: Option<serde_json::Value>,
+    pub completed_at: Option<serde_json::Value>,
+}
+
+/// The most characters of a job's or workflow's name that are kept.
+const NAME_CHARS_MAX: usize = 200;
+
+impl Job {
+    /// The bounded fact. `None` when its status is a word that we do not know.
+    pub fn fact(
+        self,
+        repo: RepoFullName,
+        owner_kind: OwnerKind,
+        source: FactSource,
+        received_at: Timestamp,
+    ) -> Option<JobFact> {
+        let status = JobStatus::from_github(&self.status)?;
+        let cut = |text: Option<String>| text.unwrap_or_default().chars().take(NAME_CHARS_MAX).collect::<String>();
+        let head_sha = self
+            .head_sha
+            .filter(|sha| sha.len() <= 64 && sha.bytes().all(|b| b.is_ascii_hexdigit()))
+            .unwrap_or_default();
+        // Real deliveries carry a runner on queued jobs; it means nothing there.
+        let has_runner = status >= JobStatus::InProgress;
+        Some(JobFact {
+            source,
+            received_at,
+            delivery: None,
+            id: JobId(self.id),
+            run: RunId(self.run_id),
+            run_attempt: self.run_attempt.unwrap_or(0),
+            repo,
+            owner_kind,
+            head_sha,
+            name: cut(self.name),
+            workflow: cut(self.workflow_name),
+            labels_cut: self.labels.len() > JobFact::LABELS_MAX,
+            labels: self.labels.iter().take(JobFact::LABELS_MAX).map(|label| Label::of_job(label)).collect(),
+            status,
+            conclusion: self.conclusion.map(|word| Conclusion(word.chars().take(32).collect())),
+            runner_name: self
+                .runner_name
+                .filter(|name| has_runner && !name.is_empty())
+                .map(|name| name.chars().take(100).collect()),
+            runner_id: self.runner_id.filter(|id| has_runner && *id != 0).map(RegistrationId),
+            created_at: self.created_at.as_ref().and_then(date),
+            started_at: self.started_at.as_ref().and_then(date).filter(|_| has_runner),
+            completed_at: self.completed_at.as_ref().and_then(date),
+        })
+    }
+}
+
+/// A date: RFC 3339 with any offset, with a space for the T, or Unix seconds.
+fn date(value: &serde_json::Value) -> Option<Timestamp> {
+    value.as_i64().map(Timestamp::from_secs).or_else(|| timestamp(value.as_str()))
+}
+
+/// A date as text.
+pub(crate) fn timestamp(text: Option<&str>) -> Option<Timestamp> {
+    let parsed: jiff::Timestamp = text?.trim().replacen(" UTC", "Z", 1).parse().ok()?;
+    Some(Timestamp::from_millis(parsed.as_millisecond()))
+}
