@@ -11,7 +11,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::model::{Check, State, World};
-use crate::{Faults, auth, hooks, json as form, protocol, time};
+use crate::{Faults, Limit, auth, board, hooks, json as form, protocol, time};
 
 /// An answer in the making.
 pub(crate) struct Answer {
@@ -19,20 +19,45 @@ pub(crate) struct Answer {
     body: Option<Value>,
     raw: Option<Vec<u8>>,
     link: Option<String>,
+    limit: Option<Limit>,
+    etag: Option<String>,
 }
 
 impl Answer {
     pub fn json(status: u16, body: Value) -> Self {
-        Self { status, body: Some(body), raw: None, link: None }
+        Self { status, body: Some(body), raw: None, link: None, limit: None, etag: None }
     }
     pub fn empty(status: u16) -> Self {
-        Self { status, body: None, raw: None, link: None }
+        Self { status, body: None, raw: None, link: None, limit: None, etag: None }
     }
     pub fn message(status: u16, text: &str) -> Self {
         Self::json(status, json!({"message": text, "documentation_url": "https://docs.github.com/rest"}))
     }
-    fn not_found() -> Self {
+    pub fn not_found() -> Self {
         Self::message(404, "Not Found")
+    }
+    /// A conditional GET whose answer has not changed is answered without a body.
+    fn unless_known(mut self, method: &Method, headers: &HeaderMap) -> Self {
+        if method != Method::GET || self.status != 200 {
+            return self;
+        }
+        let Some(body) = &self.body else { return self };
+        let etag = format!("W/\"{}\"", auth::hmac("etag", body.to_string().as_bytes(), ring::hmac::HMAC_SHA256));
+        if headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()) == Some(etag.as_str()) {
+            (self.status, self.body) = (304, None);
+        }
+        self.etag = Some(etag);
+        self
+    }
+    fn limited(limit: Limit) -> Self {
+        let (status, text) = match limit {
+            Limit::Primary(_) => (403, "API rate limit exceeded for installation."),
+            Limit::RetryAfter(_) => {
+                (429, "You have exceeded a rate limit. Please wait a few minutes before you try again.")
+            }
+            Limit::Secondary => (403, "You have exceeded a secondary rate limit. Please wait before you try again."),
+        };
+        Self { limit: Some(limit), ..Self::message(status, text) }
     }
 }
 
@@ -44,8 +69,20 @@ impl IntoResponse for Answer {
             (None, Some(body)) => (status, axum::Json(body)).into_response(),
             (None, None) => status.into_response(),
         };
-        for (name, value) in [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "4999"), ("x-ratelimit-reset", "4102444800")] {
-            response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        let now = u64::try_from(time::now_ms() / 1000).unwrap_or(0);
+        let (remaining, reset) = match self.limit {
+            Some(Limit::Primary(seconds)) => (0, now + seconds),
+            Some(Limit::RetryAfter(_) | Limit::Secondary) | None => (4_999, now + 3_600),
+        };
+        let headers = response.headers_mut();
+        headers.insert("x-ratelimit-limit", 5_000.into());
+        headers.insert("x-ratelimit-remaining", remaining.into());
+        headers.insert("x-ratelimit-reset", reset.into());
+        if let Some(Limit::RetryAfter(seconds)) = self.limit {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(etag) = self.etag.and_then(|etag| etag.parse().ok()) {
+            headers.insert(header::ETAG, etag);
         }
         if let Some(link) = self.link.and_then(|link| link.parse().ok()) {
             response.headers_mut().insert(header::LINK, link);
@@ -61,7 +98,13 @@ enum Caller {
     Nobody,
 }
 
-pub(crate) async fn entry(Shared(world): Shared<Arc<World>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
+pub(crate) async fn entry(
+    Shared(world): Shared<Arc<World>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
     let path = uri.path().strip_prefix("/api/v3").unwrap_or(uri.path()).to_owned();
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     if let Some(what) = path.strip_prefix("/_runner/") {
@@ -72,7 +115,9 @@ pub(crate) async fn entry(Shared(world): Shared<Arc<World>>, method: Method, uri
     let answer = {
         let mut state = world.lock();
         let query = query(uri.query().unwrap_or_default());
-        rest(&mut state, &method, &path, &query, &headers, &body)
+        let answer = rest(&mut state, &method, &path, &query, &headers, &body).unless_known(&method, &headers);
+        state.not_modified += u64::from(answer.status == 304);
+        answer
     };
     hooks::flush(&world);
     world.changed.notify_waiters();
@@ -85,7 +130,9 @@ fn query(text: &str) -> BTreeMap<String, String> {
 }
 
 fn caller(state: &State, headers: &HeaderMap) -> Caller {
-    let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return Caller::Nobody };
+    let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
+        return Caller::Nobody;
+    };
     let token = value.trim_start_matches("Bearer ").trim_start_matches("bearer ").trim_start_matches("token ");
     if let Some((installation, end)) = state.tokens.get(token) {
         return if *end > time::now_ms() { Caller::Installation(*installation) } else { Caller::Nobody };
@@ -98,10 +145,20 @@ fn caller(state: &State, headers: &HeaderMap) -> Caller {
     }
 }
 
-fn rest(state: &mut State, method: &Method, path: &str, query: &BTreeMap<String, String>, headers: &HeaderMap, body: &Value) -> Answer {
+fn rest(
+    state: &mut State,
+    method: &Method,
+    path: &str,
+    query: &BTreeMap<String, String>,
+    headers: &HeaderMap,
+    body: &Value,
+) -> Answer {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let operation = format!("{method} {}", template(&segments));
     *state.calls.entry(operation.clone()).or_default() += 1;
+    if let Some(limit) = state.faults.limited() {
+        return Answer::limited(limit);
+    }
     if let Some(status) = state.faults.failure(&operation) {
         return Answer::message(status, "a fault was switched on");
     }
@@ -111,7 +168,9 @@ fn rest(state: &mut State, method: &Method, path: &str, query: &BTreeMap<String,
             let archive = state.release.as_ref().map(|(_, archive)| archive.clone());
             return archive.map_or_else(Answer::not_found, |raw| Answer { raw: Some(raw), ..Answer::empty(200) });
         }
-        ("GET", ["repos", "actions", "runner", "releases", ..]) => return releases(state, segments.last() == Some(&"latest")),
+        ("GET", ["repos", "actions", "runner", "releases", ..]) => {
+            return releases(state, segments.last() == Some(&"latest"));
+        }
         _ => {}
     }
     match caller(state, headers) {
@@ -142,39 +201,69 @@ fn template(segments: &[&str]) -> String {
     format!("/{}", parts.join("/"))
 }
 
-fn as_app(state: &mut State, app: u64, method: &Method, segments: &[&str], query: &BTreeMap<String, String>, body: &Value) -> Answer {
+fn as_app(
+    state: &mut State,
+    app: u64,
+    method: &Method,
+    segments: &[&str],
+    query: &BTreeMap<String, String>,
+    body: &Value,
+) -> Answer {
     let _ = body;
     let installation_of = |state: &State, owner: &str| {
-        let found = state.installations.iter().find(|(_, (of, at))| *of == app && at.eq_ignore_ascii_case(owner)).map(|(id, _)| *id);
+        let found = state
+            .installations
+            .iter()
+            .find(|(_, (of, at))| *of == app && at.eq_ignore_ascii_case(owner))
+            .map(|(id, _)| *id);
         found.map_or_else(Answer::not_found, |id| Answer::json(200, form::installation(state, id)))
     };
     match (method.as_str(), segments) {
         ("GET", ["app"]) => Answer::json(200, form::app(state, app)),
         ("GET", ["app", "installations"]) => {
-            let ids: Vec<u64> = state.installations.iter().filter(|(_, (of, _))| *of == app).map(|(id, _)| *id).collect();
+            let ids: Vec<u64> =
+                state.installations.iter().filter(|(_, (of, _))| *of == app).map(|(id, _)| *id).collect();
             Answer::json(200, ids.into_iter().map(|id| form::installation(state, id)).collect())
+        }
+        ("GET", ["orgs", owner, "installation"]) if !state.owners.get(*owner).is_some_and(|(_, org)| *org) => {
+            Answer::not_found()
         }
         ("GET", ["orgs" | "users" | "enterprises", owner, "installation"]) => installation_of(state, owner),
         ("GET", ["repos", owner, repo, "installation"]) => {
-            if state.repositories.contains_key(&format!("{owner}/{repo}")) { installation_of(state, owner) } else { Answer::not_found() }
+            if state.repositories.contains_key(&format!("{owner}/{repo}")) {
+                installation_of(state, owner)
+            } else {
+                Answer::not_found()
+            }
         }
         ("POST", ["app", "installations", id, "access_tokens"]) => {
-            let Some(id) = id.parse().ok().filter(|id| state.installations.contains_key(id)) else { return Answer::not_found() };
+            let Some(id) = id.parse().ok().filter(|id| state.installations.contains_key(id)) else {
+                return Answer::not_found();
+            };
             let (token, end) = (state.token("ghs_"), time::now_ms() + 3_600_000);
             state.tokens.insert(token.clone(), (id, end));
-            Answer::json(201, json!({"token": token, "expires_at": time::text(end), "permissions": {"actions": "read"}, "repository_selection": "all"}))
+            Answer::json(
+                201,
+                json!({"token": token, "expires_at": time::text(end), "permissions": {"actions": "read"}, "repository_selection": "all"}),
+            )
         }
         ("GET", ["app", "hook", "deliveries"]) => {
             let size = query.get("per_page").and_then(|text| text.parse().ok()).unwrap_or(30).min(100);
             let cursor: u64 = query.get("cursor").and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
             let failed = query.get("status").map(String::as_str);
             let matches = |d: &&crate::model::Delivery| {
-                let bad = d.status == 0 || d.status >= 300;
-                d.app == app && d.id < cursor && failed.is_none_or(|wanted| (wanted == "failure") == bad)
+                // What is still under way is not in the log yet.
+                let bad = d.status >= 300;
+                d.app == app
+                    && d.status > 0
+                    && d.id < cursor
+                    && failed.is_none_or(|wanted| (wanted == "failure") == bad)
             };
             let page: Vec<&crate::model::Delivery> = state.deliveries.iter().rev().filter(matches).take(size).collect();
             let link = (page.len() == size).then(|| page.last().map(|d| d.id)).flatten();
-            let link = link.map(|last| format!("<{}/app/hook/deliveries?per_page={size}&cursor={last}>; rel=\"next\"", state.base));
+            let link = link.map(|last| {
+                format!("<{}/app/hook/deliveries?per_page={size}&cursor={last}>; rel=\"next\"", state.base)
+            });
             Answer { link, ..Answer::json(200, page.into_iter().map(form::delivery).collect()) }
         }
         ("POST", ["app", "hook", "deliveries", id, "attempts"]) => {
@@ -185,8 +274,17 @@ fn as_app(state: &mut State, app: u64, method: &Method, segments: &[&str], query
     }
 }
 
-fn as_installation(state: &mut State, installation: u64, method: &Method, segments: &[&str], query: &BTreeMap<String, String>, body: &Value) -> Answer {
-    let Some((_, owner)) = state.installations.get(&installation).cloned() else { return Answer::message(401, "Bad credentials") };
+fn as_installation(
+    state: &mut State,
+    installation: u64,
+    method: &Method,
+    segments: &[&str],
+    query: &BTreeMap<String, String>,
+    body: &Value,
+) -> Answer {
+    let Some((_, owner)) = state.installations.get(&installation).cloned() else {
+        return Answer::message(401, "Bad credentials");
+    };
     let allowed = match segments {
         ["orgs" | "repos", of, ..] => of.eq_ignore_ascii_case(&owner),
         _ => true,
@@ -196,21 +294,35 @@ fn as_installation(state: &mut State, installation: u64, method: &Method, segmen
     }
     match (method.as_str(), segments) {
         ("GET", ["installation", "repositories"]) => {
-            let names: Vec<String> = state.repositories.keys().filter(|name| name.split('/').next() == Some(owner.as_str())).cloned().collect();
+            let names: Vec<String> = state
+                .repositories
+                .keys()
+                .filter(|name| name.split('/').next() == Some(owner.as_str()))
+                .cloned()
+                .collect();
             let repositories: Vec<Value> = names.iter().map(|name| full_repository(state, name)).collect();
             Answer::json(200, json!({"total_count": repositories.len(), "repositories": repositories}))
         }
-        ("GET", ["users", login]) => state.owners.contains_key(*login).then(|| form::user(state, login)).map_or_else(Answer::not_found, |user| Answer::json(200, user)),
+        ("GET", ["users", login]) => state
+            .owners
+            .contains_key(*login)
+            .then(|| form::user(state, login))
+            .map_or_else(Answer::not_found, |user| Answer::json(200, user)),
         ("GET", ["rate_limit"]) => {
             let bucket = json!({"limit": 5000, "used": 1, "remaining": 4999, "reset": 4_102_444_800_u64});
             Answer::json(200, json!({"resources": {"core": bucket, "search": bucket}, "rate": bucket}))
         }
         (verb, ["orgs", org, "actions", rest @ ..]) => actions(state, verb, org, rest, query, body),
-        (verb, ["enterprises", slug, "actions", rest @ ..]) => actions(state, verb, &format!("enterprises/{slug}"), rest, query, body),
+        (verb, ["enterprises", slug, "actions", rest @ ..]) => {
+            actions(state, verb, &format!("enterprises/{slug}"), rest, query, body)
+        }
         (verb, ["repos", owner, repo, rest @ ..]) => {
             let repository = format!("{owner}/{repo}");
             if !state.repositories.contains_key(&repository) {
                 return Answer::not_found();
+            }
+            if let Some(answer) = board::handle(state, verb, &repository, rest, query, body) {
+                return answer;
             }
             match (verb, rest) {
                 (_, ["actions", rest @ ..]) => actions(state, verb, &repository, rest, query, body),
@@ -223,7 +335,7 @@ fn as_installation(state: &mut State, installation: u64, method: &Method, segmen
     }
 }
 
-fn full_repository(state: &State, name: &str) -> Value {
+pub(crate) fn full_repository(state: &State, name: &str) -> Value {
     let mut repository = form::repository(state, name);
     let more = json!({
         "clone_url": format!("{}/{name}.git", state.base), "git_url": format!("git://localhost/{name}.git"), "ssh_url": format!("git@localhost:{name}.git"),
@@ -240,22 +352,40 @@ fn full_repository(state: &State, name: &str) -> Value {
 }
 
 /// Everything under `…/actions` of a repository, organisation or enterprise; `scope` says which.
-fn actions(state: &mut State, verb: &str, scope: &str, rest: &[&str], query: &BTreeMap<String, String>, body: &Value) -> Answer {
-    let stale = state.faults.stale_busy;
+fn actions(
+    state: &mut State,
+    verb: &str,
+    scope: &str,
+    rest: &[&str],
+    query: &BTreeMap<String, String>,
+    body: &Value,
+) -> Answer {
+    let (stale, shift) = (state.faults.stale_busy, state.faults.shift_pages);
     match (verb, rest) {
         ("GET", ["runners"]) => {
             let name = query.get("name");
-            let found = state.runners.values().filter(|runner| runner.scope == scope && name.is_none_or(|name| runner.name.contains(name.as_str())));
-            paged(found.map(|runner| form::runner(runner, stale)).collect(), "runners", query)
+            let found = state
+                .runners
+                .values()
+                .filter(|runner| runner.scope == scope && name.is_none_or(|name| runner.name.contains(name.as_str())));
+            paged(found.map(|runner| form::runner(runner, stale)).collect(), "runners", query, shift)
         }
         ("GET", ["runners", id]) => {
-            let found = id.parse().ok().and_then(|id: u64| state.runners.get(&id)).filter(|runner| runner.scope == scope);
+            let found =
+                id.parse().ok().and_then(|id: u64| state.runners.get(&id)).filter(|runner| runner.scope == scope);
             found.map_or_else(Answer::not_found, |runner| Answer::json(200, form::runner(runner, stale)))
         }
         ("DELETE", ["runners", id]) => {
-            let Some(id) = id.parse().ok().filter(|id| state.runners.get(id).is_some_and(|runner| runner.scope == scope)) else { return Answer::not_found() };
+            let Some(id) =
+                id.parse().ok().filter(|id| state.runners.get(id).is_some_and(|runner| runner.scope == scope))
+            else {
+                return Answer::not_found();
+            };
             if state.runners[&id].job.is_some() && !stale {
-                return Answer::json(422, json!({"message": format!("Runner {id} is currently running a job and cannot be deleted."), "documentation_url": "https://docs.github.com/rest"}));
+                return Answer::json(
+                    422,
+                    json!({"message": format!("Runner {id} is currently running a job and cannot be deleted."), "documentation_url": "https://docs.github.com/rest"}),
+                );
             }
             state.runners.remove(&id);
             Answer::empty(204)
@@ -266,22 +396,30 @@ fn actions(state: &mut State, verb: &str, scope: &str, rest: &[&str], query: &BT
             state.registration_tokens.insert(token.clone(), (scope.to_owned(), end));
             Answer::json(201, json!({"token": token, "expires_at": time::text(end)}))
         }
-        ("GET", ["runner-groups"]) => Answer::json(200, json!({"total_count": 1, "runner_groups": [form::group(state, scope)]})),
+        ("GET", ["runner-groups"]) => {
+            Answer::json(200, json!({"total_count": 1, "runner_groups": [form::group(state, scope)]}))
+        }
         ("GET", ["jobs", id]) => {
             let found = id.parse().ok().and_then(|id: u64| state.jobs.get(&id)).filter(|job| job.repository == scope);
             found.map_or_else(Answer::not_found, |job| Answer::json(200, form::job(state, job)))
         }
         ("GET", ["runs"]) => {
             let wanted = query.get("status");
-            let ids: Vec<u64> = state.runs.iter().filter(|(_, (repository, _))| repository == scope).map(|(id, _)| *id).collect();
-            let runs = ids.into_iter().rev().filter(|id| wanted.is_none_or(|wanted| &form::run_status(state, *id) == wanted));
-            paged(runs.map(|id| form::run(state, id)).collect(), "workflow_runs", query)
+            let ids: Vec<u64> =
+                state.runs.iter().filter(|(_, (repository, _))| repository == scope).map(|(id, _)| *id).collect();
+            let runs =
+                ids.into_iter().rev().filter(|id| wanted.is_none_or(|wanted| &form::run_status(state, *id) == wanted));
+            paged(runs.map(|id| form::run(state, id)).collect(), "workflow_runs", query, shift)
         }
-        ("GET", ["runs", id]) => id.parse().ok().filter(|id| state.runs.contains_key(id)).map_or_else(Answer::not_found, |id| Answer::json(200, form::run(state, id))),
+        ("GET", ["runs", id]) => id
+            .parse()
+            .ok()
+            .filter(|id| state.runs.contains_key(id))
+            .map_or_else(Answer::not_found, |id| Answer::json(200, form::run(state, id))),
         ("GET", ["runs", id, "jobs"]) => {
             let Some(id) = id.parse().ok().filter(|id| state.runs.contains_key(id)) else { return Answer::not_found() };
             let jobs = state.jobs.values().filter(|job| job.run == id && job.status != "pending");
-            paged(jobs.map(|job| form::job(state, job)).collect(), "jobs", query)
+            paged(jobs.map(|job| form::job(state, job)).collect(), "jobs", query, shift)
         }
         ("POST", ["runs", id, "rerun-failed-jobs"]) => {
             let Some(id) = id.parse().ok().filter(|id| state.runs.contains_key(id)) else { return Answer::not_found() };
@@ -297,7 +435,12 @@ fn actions(state: &mut State, verb: &str, scope: &str, rest: &[&str], query: &BT
 
 /// Failed jobs come again, as GitHub does it: as new jobs with numbers of their own.
 fn rerun(state: &mut State, run: u64) {
-    let failed: Vec<u64> = state.jobs.values().filter(|job| job.run == run && job.conclusion.as_deref() == Some("failure")).map(|job| job.id).collect();
+    let failed: Vec<u64> = state
+        .jobs
+        .values()
+        .filter(|job| job.run == run && job.conclusion.as_deref() == Some("failure"))
+        .map(|job| job.id)
+        .collect();
     for old in failed {
         let id = state.id();
         let Some(mut job) = state.jobs.remove(&old) else { continue };
@@ -310,8 +453,17 @@ fn rerun(state: &mut State, run: u64) {
 
 fn jit(state: &mut State, scope: &str, body: &Value) -> Answer {
     let name = body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let labels: Vec<String> = body.get("labels").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-    let Some(group) = body.get("runner_group_id").and_then(Value::as_u64) else { return Answer::message(422, "runner_group_id is missing") };
+    let labels: Vec<String> = body
+        .get("labels")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
+    let Some(group) = body.get("runner_group_id").and_then(Value::as_u64) else {
+        return Answer::message(422, "runner_group_id is missing");
+    };
     if name.is_empty() || name.len() > 64 || labels.is_empty() || labels.len() > 100 {
         return Answer::message(422, "name or labels are not valid");
     }
@@ -322,23 +474,27 @@ fn jit(state: &mut State, scope: &str, body: &Value) -> Answer {
     if Faults::take(&mut state.faults.lose_jit_answers) {
         return Answer::message(502, "the answer was lost");
     }
-    let config = json!({"server": state.base, "runner_id": id, "runner_name": name, "key": key, "ephemeral": true}).to_string();
+    let config =
+        json!({"server": state.base, "runner_id": id, "runner_name": name, "key": key, "ephemeral": true}).to_string();
     let encoded = base64::engine::general_purpose::STANDARD.encode(config);
     let runner = form::runner(&state.runners[&id], false);
     Answer::json(201, json!({"runner": runner, "encoded_jit_config": encoded}))
 }
 
-fn paged(items: Vec<Value>, name: &str, query: &BTreeMap<String, String>) -> Answer {
+/// One page of a list. When pages shift, somebody has left the list since the page before: all that follow moved up by one.
+fn paged(items: Vec<Value>, name: &str, query: &BTreeMap<String, String>, shift: bool) -> Answer {
     let number = |key: &str, default: usize| query.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (size, page) = (number("per_page", 30).clamp(1, 100), number("page", 1).max(1));
     let total = items.len();
-    let items: Vec<Value> = items.into_iter().skip((page - 1) * size).take(size).collect();
+    let items: Vec<Value> =
+        items.into_iter().skip((page - 1) * size + usize::from(shift && page > 1)).take(size).collect();
     Answer::json(200, json!({"total_count": total, (name): items}))
 }
 
 fn check(state: &mut State, repository: &str, id: Option<u64>, body: &Value) -> Answer {
     let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
-    let output = |key: &str| body.get("output").and_then(|output| output.get(key)).and_then(Value::as_str).map(str::to_owned);
+    let output =
+        |key: &str| body.get("output").and_then(|output| output.get(key)).and_then(Value::as_str).map(str::to_owned);
     let id = match id {
         Some(id) if state.checks.contains_key(&id) => id,
         Some(_) => return Answer::not_found(),
@@ -373,12 +529,15 @@ fn check(state: &mut State, repository: &str, id: Option<u64>, body: &Value) -> 
 }
 
 fn releases(state: &State, latest: bool) -> Answer {
-    let Some((version, archive)) = &state.release else { return if latest { Answer::not_found() } else { Answer::json(200, json!([])) } };
+    let Some((version, archive)) = &state.release else {
+        return if latest { Answer::not_found() } else { Answer::json(200, json!([])) };
+    };
     use std::fmt::Write as _;
-    let digest = ring::digest::digest(&ring::digest::SHA256, archive).as_ref().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let digest =
+        ring::digest::digest(&ring::digest::SHA256, archive).as_ref().iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
     let at = format!("{}/repos/actions/runner/releases/1", state.base);
     let author = form::user(state, state.owners.keys().next().map_or("nobody", String::as_str));
     let release = json!({

@@ -16,7 +16,8 @@ use crate::time;
 /// # Errors
 /// When the key cannot be made.
 pub fn generate_app_key() -> Result<String, SimError> {
-    let key = rsa::RsaPrivateKey::new(&mut rand::rngs::OsRng, 2048).map_err(|error| SimError::Key(error.to_string()))?;
+    let key =
+        rsa::RsaPrivateKey::new(&mut rand::rngs::OsRng, 2048).map_err(|error| SimError::Key(error.to_string()))?;
     let pem = key.to_pkcs1_pem(LineEnding::LF).map_err(|error| SimError::Key(error.to_string()))?;
     Ok(pem.to_string())
 }

@@ -2,6 +2,17 @@
 
 use std::collections::BTreeMap;
 
+/// How GitHub says "not so fast".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// 403, nothing remaining, and when the hour is over (seconds from now).
+    Primary(u64),
+    /// 429 with `Retry-After` (seconds).
+    RetryAfter(u64),
+    /// 403 that says "secondary rate limit" and nothing else.
+    Secondary,
+}
+
 /// Faults; all off by default. Counts go down by one with each use.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -11,14 +22,22 @@ pub struct Faults {
     pub double_deliveries: u32,
     /// Each delivery is late by so many milliseconds.
     pub delay_deliveries_ms: u64,
+    /// Each delivery is late by a random time below so many milliseconds, so that they overtake each other.
+    pub reorder_deliveries_ms: u64,
     /// Payloads name this installation instead of the right one.
     pub wrong_installation: Option<u64>,
     /// The next calls of an operation (`METHOD path-template`, or `*`) answer this status so many times.
     pub fail: BTreeMap<String, (u16, u32)>,
+    /// So many of the next calls are over a limit.
+    pub limit: Option<(Limit, u32)>,
     /// So many of the next JIT calls have their effect, but their answer is lost (a 502).
     pub lose_jit_answers: u32,
     /// Runners look not busy although they have a job, and their removal succeeds.
     pub stale_busy: bool,
+    /// Lists shift while their pages are read: an item between two pages is not shown.
+    pub shift_pages: bool,
+    /// `check_run` is delivered too for each queued job, as to Apps made before `workflow_job` was.
+    pub check_runs: bool,
 }
 
 impl Faults {
@@ -32,6 +51,17 @@ impl Faults {
             self.fail.remove(key);
         }
         Some(status)
+    }
+
+    /// Whether this call is over a limit, and which.
+    pub(crate) fn limited(&mut self) -> Option<Limit> {
+        let (limit, left) = self.limit.as_mut()?;
+        let limit = *limit;
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.limit = None;
+        }
+        Some(limit)
     }
 
     pub(crate) fn take(count: &mut u32) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::model::{Delivery, State};
-use crate::{Faults, auth, json as form, time};
+use crate::{Faults, api, auth, json as form, time};
 
 /// GitHub gives up after ten seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ pub(crate) fn job(state: &mut State, id: u64, action: &str) {
     let mut payload = json!({
         "action": action,
         "workflow_job": workflow_job,
-        "repository": form::repository(state, &job.repository),
+        "repository": api::full_repository(state, &job.repository),
         "sender": form::user(state, &owner),
     });
     if state.owners.get(&owner).is_some_and(|(_, organization)| *organization) {
@@ -36,12 +36,26 @@ pub(crate) fn job(state: &mut State, id: u64, action: &str) {
         if doubled {
             send(state, app, "workflow_job", action, &payload, guid);
         }
+        if state.faults.check_runs && action == "queued" {
+            payload["action"] = json!("created");
+            let workflow_job = payload.as_object_mut().and_then(|payload| payload.remove("workflow_job"));
+            payload["check_run"] = form::check_run_of_job(state, id, &workflow_job.unwrap_or_default());
+            let guid = self::guid(state);
+            send(state, app, "check_run", "created", &payload, guid);
+        }
     }
 }
 
 fn guid(state: &mut State) -> String {
     let (a, b) = (state.id(), state.random);
-    format!("{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}", a & 0xffff_ffff, b & 0xffff, (b >> 16) & 0xfff, (b >> 28) & 0xfff, a ^ (b >> 16) & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        a & 0xffff_ffff,
+        b & 0xffff,
+        (b >> 16) & 0xfff,
+        (b >> 28) & 0xfff,
+        a ^ (b >> 16) & 0xffff_ffff_ffff
+    )
 }
 
 fn send(state: &mut State, app: u64, event: &str, action: &str, payload: &Value, guid: String) {
@@ -113,10 +127,18 @@ async fn deliver(world: &crate::model::World, id: u64) {
             .header("X-GitHub-Hook-ID", delivery.app.to_string())
             .header("X-GitHub-Hook-Installation-Target-Type", "integration")
             .header("X-GitHub-Hook-Installation-Target-ID", delivery.app.to_string())
-            .header("X-Hub-Signature-256", format!("sha256={}", auth::hmac(secret, body.as_bytes(), ring::hmac::HMAC_SHA256)))
-            .header("X-Hub-Signature", format!("sha1={}", auth::hmac(secret, body.as_bytes(), ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)))
+            .header(
+                "X-Hub-Signature-256",
+                format!("sha256={}", auth::hmac(secret, body.as_bytes(), ring::hmac::HMAC_SHA256)),
+            )
+            .header(
+                "X-Hub-Signature",
+                format!("sha1={}", auth::hmac(secret, body.as_bytes(), ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)),
+            )
             .body(body);
-        (request, state.faults.delay_deliveries_ms)
+        let random = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        let overtaken = random.checked_rem(state.faults.reorder_deliveries_ms).unwrap_or(0);
+        (request, state.faults.delay_deliveries_ms + overtaken)
     };
     tokio::time::sleep(Duration::from_millis(delay)).await;
     let status = request.send().await.map_or(502, |answer| answer.status().as_u16());

@@ -11,10 +11,11 @@ pub(crate) const HEAD_SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 /// A person or organisation as GitHub's "simple user".
 pub(crate) fn user(state: &State, login: &str) -> Value {
     let (id, organization) = state.owners.get(login).copied().unwrap_or((1, false));
-    let at = format!("{}/users/{login}", state.base);
+    let in_url = login.replace('[', "%5B").replace(']', "%5D");
+    let at = format!("{}/users/{in_url}", state.base);
     json!({
         "login": login, "id": id, "node_id": format!("U_{id}"), "gravatar_id": "",
-        "avatar_url": format!("{}/avatars/{id}", state.base), "url": at, "html_url": format!("{}/{login}", state.base),
+        "avatar_url": format!("{}/avatars/{id}", state.base), "url": at, "html_url": format!("{}/{in_url}", state.base),
         "followers_url": format!("{at}/followers"), "following_url": format!("{at}/following"), "gists_url": format!("{at}/gists"),
         "starred_url": format!("{at}/starred"), "subscriptions_url": format!("{at}/subscriptions"),
         "organizations_url": format!("{at}/orgs"), "repos_url": format!("{at}/repos"), "events_url": format!("{at}/events"),
@@ -42,10 +43,42 @@ pub(crate) fn repository(state: &State, full_name: &str) -> Value {
     let at = format!("{}/repos/{full_name}", state.base);
     let mut repository = Map::new();
     for path in [
-        "archive", "assignees", "blobs", "branches", "collaborators", "comments", "commits", "compare", "contents", "contributors",
-        "deployments", "downloads", "events", "forks", "git_commits", "git_refs", "git_tags", "hooks", "issue_comment", "issue_events",
-        "issues", "keys", "labels", "languages", "merges", "milestones", "notifications", "pulls", "releases", "stargazers",
-        "statuses", "subscribers", "subscription", "tags", "teams", "trees",
+        "archive",
+        "assignees",
+        "blobs",
+        "branches",
+        "collaborators",
+        "comments",
+        "commits",
+        "compare",
+        "contents",
+        "contributors",
+        "deployments",
+        "downloads",
+        "events",
+        "forks",
+        "git_commits",
+        "git_refs",
+        "git_tags",
+        "hooks",
+        "issue_comment",
+        "issue_events",
+        "issues",
+        "keys",
+        "labels",
+        "languages",
+        "merges",
+        "milestones",
+        "notifications",
+        "pulls",
+        "releases",
+        "stargazers",
+        "statuses",
+        "subscribers",
+        "subscription",
+        "tags",
+        "teams",
+        "trees",
     ] {
         repository.insert(format!("{path}_url"), json!(format!("{at}/{path}")));
     }
@@ -95,7 +128,13 @@ pub(crate) fn run(state: &State, id: u64) -> Value {
     let over = jobs.iter().all(|job| job.status == "completed");
     let begun = jobs.iter().any(|job| job.started_ms.is_some());
     let failed = jobs.iter().any(|job| job.conclusion.as_deref() == Some("failure"));
-    let status = if over { "completed" } else if begun { "in_progress" } else { "queued" };
+    let status = if over {
+        "completed"
+    } else if begun {
+        "in_progress"
+    } else {
+        "queued"
+    };
     let conclusion = over.then_some(if failed { "failure" } else { "success" });
     let mut run = json!({
         "id": id, "name": name, "node_id": format!("WFR_{id}"), "head_branch": "main", "head_sha": HEAD_SHA,
@@ -121,7 +160,12 @@ pub(crate) fn run_status(state: &State, id: u64) -> String {
 
 /// A registration.
 pub(crate) fn runner(runner: &Runner, stale: bool) -> Value {
-    let labels: Vec<Value> = runner.labels.iter().enumerate().map(|(n, name)| json!({"id": n + 1, "name": name, "type": "custom"})).collect();
+    let labels: Vec<Value> = runner
+        .labels
+        .iter()
+        .enumerate()
+        .map(|(n, name)| json!({"id": n + 1, "name": name, "type": "custom"}))
+        .collect();
     json!({
         "id": runner.id, "name": runner.name, "os": if runner.session.is_some() { "linux" } else { "unknown" },
         "status": if runner.session.is_some() { "online" } else { "offline" },
@@ -131,12 +175,17 @@ pub(crate) fn runner(runner: &Runner, stale: bool) -> Value {
 
 /// The runner group that every owner has.
 pub(crate) fn group(state: &State, owner: &str) -> Value {
-    let at = format!("{}/orgs/{owner}/actions/runner-groups/1", state.base);
-    json!({
-        "id": 1, "name": "Default", "visibility": "all", "default": true, "runners_url": format!("{at}/runners"), "inherited": false,
-        "allows_public_repositories": false, "restricted_to_workflows": false, "selected_workflows": [],
-        "workflow_restrictions_read_only": false,
-    })
+    let enterprise = owner.starts_with("enterprises/");
+    let place = if enterprise { owner.to_owned() } else { format!("orgs/{owner}") };
+    let mut group = json!({
+        "id": 1, "name": "Default", "visibility": "all", "default": true,
+        "runners_url": format!("{}/{place}/actions/runner-groups/1/runners", state.base), "allows_public_repositories": false,
+        "restricted_to_workflows": false, "selected_workflows": [], "workflow_restrictions_read_only": false,
+    });
+    if !enterprise {
+        group["inherited"] = json!(false);
+    }
+    group
 }
 
 /// The App.
@@ -188,5 +237,30 @@ pub(crate) fn check(state: &State, check: &Check) -> Value {
         "completed_at": check.conclusion.as_ref().map(|_| text(check.started_ms)),
         "output": {"title": check.title, "summary": check.summary, "text": null, "annotations_count": 0, "annotations_url": format!("{url}/annotations")},
         "name": check.name, "check_suite": {"id": 1}, "app": self::app(state, app), "pull_requests": [],
+    })
+}
+
+/// The check run that GitHub Actions makes for a job; it has the job's number.
+pub(crate) fn check_run_of_job(state: &State, id: u64, job: &Value) -> Value {
+    let at = format!("{}/repos/actions/check-runs/{id}", state.base);
+    let suite = json!({
+        "id": 1, "node_id": "CS_1", "head_branch": "main", "head_sha": job["head_sha"], "status": "queued", "conclusion": null,
+        "url": at, "before": null, "after": null, "pull_requests": [], "app": actions_app(state),
+        "created_at": text(0), "updated_at": text(0),
+    });
+    json!({
+        "id": id, "node_id": format!("CR_{id}"), "head_sha": job["head_sha"], "external_id": "", "url": at, "html_url": at,
+        "details_url": at, "status": "queued", "conclusion": null, "started_at": job["created_at"], "completed_at": null,
+        "output": {"title": null, "summary": null, "text": null, "annotations_count": 0, "annotations_url": format!("{at}/annotations")},
+        "name": job["name"], "check_suite": suite, "app": actions_app(state), "pull_requests": [],
+    })
+}
+
+fn actions_app(state: &State) -> Value {
+    json!({
+        "id": 15_368, "slug": "github-actions", "node_id": "A_15368", "client_id": "Iv1.actions", "name": "GitHub Actions",
+        "description": "Automate your workflow from idea to production", "owner": user(state, "github"),
+        "external_url": "https://help.github.com/en/actions", "html_url": format!("{}/apps/github-actions", state.base),
+        "created_at": text(0), "updated_at": text(0), "permissions": {"actions": "write"}, "events": ["check_run"],
     })
 }

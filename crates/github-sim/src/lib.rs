@@ -5,6 +5,7 @@
 
 mod api;
 mod auth;
+mod board;
 mod faults;
 mod hooks;
 mod json;
@@ -20,7 +21,7 @@ use axum::routing::any;
 use tokio::sync::watch;
 
 pub use auth::generate_app_key;
-pub use faults::Faults;
+pub use faults::{Faults, Limit};
 pub use model::{JobSpec, JobView, RunnerView, WorkflowSpec};
 
 /// What can go wrong when the simulator is set up.
@@ -186,6 +187,12 @@ impl Simulator {
         self.world.lock().calls.clone()
     }
 
+    /// Calls so far that were answered 304.
+    #[must_use]
+    pub fn not_modified(&self) -> u64 {
+        self.world.lock().not_modified
+    }
+
     /// Deliveries that were tried: (event, action, HTTP status or 0).
     #[must_use]
     pub fn deliveries(&self) -> Vec<(String, String, u16)> {
@@ -195,7 +202,47 @@ impl Simulator {
     /// Check runs made by Apps: (repository, commit, title, conclusion).
     #[must_use]
     pub fn check_runs(&self) -> Vec<(String, String, String, Option<String>)> {
-        self.world.lock().checks.values().map(|c| (c.repository.clone(), c.head_sha.clone(), c.title.clone(), c.conclusion.clone())).collect()
+        self.world
+            .lock()
+            .checks
+            .values()
+            .map(|c| (c.repository.clone(), c.head_sha.clone(), c.title.clone(), c.conclusion.clone()))
+            .collect()
+    }
+
+    /// Opens an issue as somebody. Answers its number.
+    ///
+    /// # Errors
+    /// When the repository is not known.
+    pub fn open_issue(
+        &self,
+        repository: &str,
+        author: &str,
+        title: &str,
+        body: &str,
+        labels: &[&str],
+    ) -> Result<u64, SimError> {
+        let mut state = self.world.lock();
+        if !state.repositories.contains_key(repository) {
+            return Err(SimError::Repository(repository.to_owned()));
+        }
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        Ok(board::open(&mut state, repository, author, title, body, labels))
+    }
+
+    /// Writes files on a branch, making it.
+    pub fn write_files(&self, repository: &str, branch: &str, files: &[(&str, &str)]) {
+        board::write(&mut self.world.lock(), repository, branch, files);
+    }
+
+    /// A token of the installation at an owner, as an App would mint it; for tests that call by hand.
+    #[must_use]
+    pub fn installation_token(&self, owner: &str) -> Option<String> {
+        let mut state = self.world.lock();
+        let id = state.installations.iter().find(|(_, (_, at))| at == owner).map(|(id, _)| *id)?;
+        let (token, end) = (state.token("ghs_"), time::now_ms() + 3_600_000);
+        state.tokens.insert(token.clone(), (id, end));
+        Some(token)
     }
 
     /// Switches faults.

@@ -140,6 +140,8 @@ pub(crate) struct State {
     /// Deliveries made under the lock, to be sent when it is released.
     pub outbox: Vec<u64>,
     pub calls: BTreeMap<String, u64>,
+    pub not_modified: u64,
+    pub boards: crate::board::Boards,
     pub faults: Faults,
     pub release: Option<(String, Vec<u8>)>,
 }
@@ -174,6 +176,8 @@ impl World {
             deliveries: VecDeque::new(),
             outbox: Vec::new(),
             calls: BTreeMap::new(),
+            not_modified: 0,
+            boards: crate::board::Boards::default(),
             faults: Faults::default(),
             release: None,
         };
@@ -221,7 +225,8 @@ impl World {
 
     pub fn cancel(&self, run: u64) {
         let mut state = self.lock();
-        let ids: Vec<u64> = state.jobs.values().filter(|job| job.run == run && job.status != "completed").map(|job| job.id).collect();
+        let ids: Vec<u64> =
+            state.jobs.values().filter(|job| job.run == run && job.status != "completed").map(|job| job.id).collect();
         for id in ids {
             complete(&mut state, id, "cancelled");
         }
@@ -235,7 +240,15 @@ impl World {
         let silent: Vec<(u64, Option<u64>)> = state
             .runners
             .values()
-            .filter(|runner| runner.session.is_some() && now - runner.heard_ms > timeout + runner.job.and_then(|job| state.jobs.get(&job)).map_or(0, |job| i64::try_from(job.spec.duration.as_millis()).unwrap_or(0)))
+            .filter(|runner| {
+                runner.session.is_some()
+                    && now - runner.heard_ms
+                        > timeout
+                            + runner
+                                .job
+                                .and_then(|job| state.jobs.get(&job))
+                                .map_or(0, |job| i64::try_from(job.spec.duration.as_millis()).unwrap_or(0))
+            })
             .map(|runner| (runner.id, runner.job))
             .collect();
         for (id, job) in silent {
@@ -322,8 +335,10 @@ impl State {
     pub fn job_for(&self, runner: &Runner) -> Option<u64> {
         let serves = |job: &&Job| {
             let owner = job.repository.split('/').next().unwrap_or_default();
-            let in_scope = runner.scope == owner || runner.scope == job.repository || runner.scope.starts_with("enterprises/");
-            let labels = job.spec.labels.iter().all(|label| runner.labels.iter().any(|own| own.eq_ignore_ascii_case(label)));
+            let in_scope =
+                runner.scope == owner || runner.scope == job.repository || runner.scope.starts_with("enterprises/");
+            let labels =
+                job.spec.labels.iter().all(|label| runner.labels.iter().any(|own| own.eq_ignore_ascii_case(label)));
             job.status == "queued" && in_scope && labels && !self.is_held_back(job)
         };
         self.jobs.values().find(serves).map(|job| job.id)
@@ -332,7 +347,9 @@ impl State {
     fn is_held_back(&self, job: &Job) -> bool {
         let Some((matrix, limit)) = &job.spec.max_parallel else { return false };
         let running = self.jobs.values().filter(|other| {
-            other.run == job.run && other.status == "in_progress" && other.spec.max_parallel.as_ref().is_some_and(|(name, _)| name == matrix)
+            other.run == job.run
+                && other.status == "in_progress"
+                && other.spec.max_parallel.as_ref().is_some_and(|(name, _)| name == matrix)
         });
         running.count() >= *limit
     }
@@ -372,14 +389,23 @@ pub(crate) fn complete(state: &mut State, id: u64, conclusion: &str) {
         }
     }
     hooks::job(state, id, "completed");
-    let followers: Vec<u64> =
-        state.jobs.values().filter(|job| job.run == run && job.status == "pending" && job.spec.needs.contains(&name)).map(|job| job.id).collect();
+    let followers: Vec<u64> = state
+        .jobs
+        .values()
+        .filter(|job| job.run == run && job.status == "pending" && job.spec.needs.contains(&name))
+        .map(|job| job.id)
+        .collect();
     for follower in followers {
         if conclusion != "success" {
             complete(state, follower, "skipped");
             continue;
         }
-        let done = |need: &String| state.jobs.values().any(|job| job.run == run && &job.spec.name == need && job.conclusion.as_deref() == Some("success"));
+        let done = |need: &String| {
+            state
+                .jobs
+                .values()
+                .any(|job| job.run == run && &job.spec.name == need && job.conclusion.as_deref() == Some("success"))
+        };
         let ready = state.jobs.get(&follower).is_some_and(|job| job.spec.needs.iter().all(done));
         if ready && let Some(job) = state.jobs.get_mut(&follower) {
             job.status = "queued";

@@ -20,7 +20,9 @@ pub(crate) async fn handle(world: &Arc<World>, what: &str, body: Value) -> Answe
             Answer::empty(204)
         }
         "session" => session(world, &body),
-        "poll" => poll(world, &text("session"), body.get("wait_ms").and_then(Value::as_u64).unwrap_or(0).min(30_000)).await,
+        "poll" => {
+            poll(world, &text("session"), body.get("wait_ms").and_then(Value::as_u64).unwrap_or(0).min(30_000)).await
+        }
         "complete" => {
             let mut state = world.lock();
             let Some(id) = by_session(&state, &text("session")) else { return Answer::message(404, "no such session") };
@@ -55,7 +57,9 @@ fn by_session(state: &State, session: &str) -> Option<u64> {
 
 fn register(state: &mut State, body: &Value) -> Answer {
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
-    let Some((scope, _)) = state.registration_tokens.get(text("token")).filter(|(_, end)| *end > time::now_ms()).cloned() else {
+    let Some((scope, _)) =
+        state.registration_tokens.get(text("token")).filter(|(_, end)| *end > time::now_ms()).cloned()
+    else {
         return Answer::message(401, "the registration token is not valid");
     };
     let name = text("name").to_owned();
@@ -67,16 +71,36 @@ fn register(state: &mut State, body: &Value) -> Answer {
     }
     // config.sh adds these by itself; a JIT config does not.
     let mut labels: Vec<String> = ["self-hosted", "Linux", "X64"].map(str::to_owned).to_vec();
-    labels.extend(body.get("labels").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+    labels.extend(
+        body.get("labels").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned),
+    );
     let ephemeral = body.get("ephemeral").and_then(Value::as_bool).unwrap_or(false);
     let (id, key) = add(state, name, scope, labels, ephemeral, 1);
     Answer::json(201, json!({"runner_id": id, "key": key, "server": state.base}))
 }
 
 /// Adds a registration. Answers its number and the key of its sessions.
-pub(crate) fn add(state: &mut State, name: String, scope: String, labels: Vec<String>, ephemeral: bool, group: u64) -> (u64, String) {
+pub(crate) fn add(
+    state: &mut State,
+    name: String,
+    scope: String,
+    labels: Vec<String>,
+    ephemeral: bool,
+    group: u64,
+) -> (u64, String) {
     let (id, key) = (state.id(), state.token("key-"));
-    let runner = Runner { id, name, scope, labels, ephemeral, key: key.clone(), group, session: None, heard_ms: time::now_ms(), job: None };
+    let runner = Runner {
+        id,
+        name,
+        scope,
+        labels,
+        ephemeral,
+        key: key.clone(),
+        group,
+        session: None,
+        heard_ms: time::now_ms(),
+        job: None,
+    };
     state.runners.insert(id, runner);
     (id, key)
 }

@@ -9,5 +9,6 @@ pub(crate) fn now_ms() -> i64 {
 
 /// GitHub's form: `2026-11-24T03:00:00Z`. Whole seconds, as GitHub sends them.
 pub(crate) fn text(ms: i64) -> String {
-    jiff::Timestamp::from_second(ms.div_euclid(1000)).map_or_else(|_| "1970-01-01T00:00:00Z".into(), |at| at.to_string())
+    jiff::Timestamp::from_second(ms.div_euclid(1000))
+        .map_or_else(|_| "1970-01-01T00:00:00Z".into(), |at| at.to_string())
 }
