@@ -15,7 +15,18 @@ pub struct Overlay {
 }
 
 /// All mends; every document needs every one.
-pub const OVERLAYS: [Overlay; 6] = [
+pub const OVERLAYS: [Overlay; 7] = [
+    Overlay {
+        name: "the conflict of a file's content",
+        argument: "oneOf of a basic error and a rule violation, whose fields are all optional: every error matches both and so \
+                   fails; anyOf is meant",
+        apply: |document| {
+            let schema = document.pointer_mut(
+                "/paths/~1repos~1{owner}~1{repo}~1contents~1{path}/put/responses/409/content/application~1json/schema",
+            )?;
+            rename(schema, "oneOf", "anyOf")
+        },
+    },
     Overlay {
         name: "the account of a listed installation",
         argument: "GET /app/installations wants an account that is a user and an enterprise at once (allOf); the package's \

@@ -70,7 +70,7 @@ fn jit_config_requests_are_held_against_the_schema() {
         Some(with(good.clone(), "/labels", json!([]))),
         Some(with(good.clone(), "/labels", json!(many))),
         Some(with(good.clone(), "/labels", json!("self-hosted"))),
-        Some(with(good.clone(), "/work_dir", json!("_work"))),
+        Some(with(good.clone(), "/directory", json!("_work"))),
         Some(with(good, "/name", Value::Null)),
     ] {
         assert!(!request("POST", JIT, bad.clone()).is_empty(), "accepted: {bad:?}");

@@ -1,0 +1,250 @@
+//! Our client's requests and our simulator's answers, both judged by GitHub's own documents. Every operation of the client
+//! has to be driven: one that is added and not driven here fails the test.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig, OPERATIONS, Seen, releases};
+use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
+use runnersmith_ports::{CheckRun, GitHub, GitHubError, JitRequest, SystemClock};
+use runnersmith_referee::{Coverage, Doc, Exchange, OpenApi, skip_unless_available};
+use runnersmith_types::{
+    JobId, JobStatus, Label, Owner, RegisterAt, RepoFullName, RunId, RunnerGroupName, Secret, Timestamp,
+};
+
+/// A document, the client and the simulator that are judged by it, and what passed between them.
+struct Bed {
+    simulator: Simulator,
+    client: GitHubClient,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    home: std::path::PathBuf,
+}
+
+impl Bed {
+    async fn new(name: &str, prefix: &str) -> Self {
+        let key = runnersmith_github_sim::generate_app_key().unwrap();
+        let simulator = Simulator::start(Options::default()).await.unwrap();
+        for org in ["acme", "acme-inc"] {
+            simulator.add_org(org);
+        }
+        simulator.add_user("octocat");
+        simulator.add_repository("acme/shop");
+        let app = simulator
+            .add_app(App {
+                slug: "runnersmith".into(),
+                private_key_pem: key.clone(),
+                webhook_secret: "s".into(),
+                webhook_url: Some("http://127.0.0.1:9/webhook".into()),
+            })
+            .unwrap();
+        simulator.install(app, "acme");
+        simulator.install(app, "acme-inc");
+        simulator.install(app, "octocat");
+        simulator.set_runner_release("2.999.1", b"an archive".to_vec());
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let log = seen.clone();
+        let mut config = GitHubConfig::new(
+            &simulator.base_url(),
+            AppCredentials { app_id: app.to_string(), private_key_pem: Secret::new(key) },
+        );
+        config.api_base = Some(format!("{}{prefix}", simulator.base_url()));
+        config.recorder = Some(Arc::new(move |exchange| log.lock().unwrap().push(exchange.clone())));
+        let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
+        let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&home).unwrap();
+        Self { simulator, client, seen, home }
+    }
+
+    /// Judges everything that passed so far; answers what was wrong.
+    fn judge(&self, document: &OpenApi, coverage: &mut Coverage) -> Vec<String> {
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
+        assert!(!seen.is_empty(), "nothing passed");
+        let mut wrong = Vec::new();
+        for exchange in seen {
+            let exchange = Exchange {
+                method: exchange.method.into(),
+                path: exchange.path_and_query,
+                operation_id: Some(exchange.operation.into()),
+                request_body: exchange.request_body,
+                status: exchange.status,
+                response_body: exchange.response_body,
+            };
+            wrong.extend(coverage.judge(document, &exchange).iter().map(ToString::to_string));
+        }
+        wrong.sort();
+        wrong.dedup();
+        wrong
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
+fn org() -> RegisterAt {
+    RegisterAt::Organization(Owner::parse("acme").unwrap())
+}
+fn shop() -> RepoFullName {
+    RepoFullName::parse("acme/shop").unwrap()
+}
+
+/// Everything that concerns the runners of one place.
+async fn runners(client: &GitHubClient, at: &RegisterAt) {
+    let request = JitRequest {
+        at: at.clone(),
+        name: "linux-abcdef-1".into(),
+        labels: vec![Label::of_set("self-hosted").unwrap(), Label::of_set("with space & ünïcode").unwrap()],
+        group: RunnerGroupName::parse("Default").unwrap(),
+    };
+    let jit = client.jit_config(&request).await.unwrap();
+    let again = client.jit_config(&request).await.unwrap_err();
+    assert!(matches!(again, GitHubError::Conflict { .. }), "{again}");
+    let listed = client.registrations(at).await.unwrap();
+    assert_eq!(listed.iter().map(|found| found.id).collect::<Vec<_>>(), [jit.registration]);
+    assert_eq!(client.registration(at, jit.registration).await.unwrap().name, request.name);
+    let by_name = client.registration_by_name(at, &request.name).await.unwrap();
+    assert_eq!(by_name.map(|found| found.id), Some(jit.registration));
+    assert!(client.registration_by_name(at, "linux-abcdef").await.unwrap().is_none(), "a prefix is not the name");
+    assert!(!client.registration_token(at).await.unwrap().token.expose().is_empty());
+    let (register, remove) = (client.registration_token(at).await.unwrap(), client.removal_token(at).await.unwrap());
+    assert_ne!(register.token.expose(), remove.token.expose());
+    client.deregister(at, jit.registration).await.unwrap();
+    client.deregister(at, jit.registration).await.unwrap();
+    let gone = client.registration(at, jit.registration).await.unwrap_err();
+    assert!(matches!(gone, GitHubError::NotFound { .. }), "{gone}");
+}
+
+/// Everything that concerns jobs, runs, tellings and the App itself.
+async fn jobs(bed: &Bed) {
+    let (client, repo) = (&bed.client, shop());
+    assert_eq!(client.whoami().await.unwrap(), "runnersmith");
+    assert!(client.is_organization(&Owner::parse("acme").unwrap()).await.unwrap());
+    assert!(!client.is_organization(&Owner::parse("octocat").unwrap()).await.unwrap());
+    assert_eq!(client.repositories(10).await.unwrap(), vec![repo.clone()]);
+    bed.simulator.set_faults(|faults| faults.lose_deliveries = 100);
+    let begun = Timestamp(0);
+    let job = |name: &str, labels: &[&str]| JobSpec {
+        name: name.into(),
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        ..JobSpec::default()
+    };
+    let workflow =
+        WorkflowSpec { name: "ci".into(), jobs: vec![job("build", &["self-hosted", "linux"]), job("test", &[])] };
+    let run = RunId(bed.simulator.dispatch("acme/shop", workflow).unwrap());
+    let swept = client.sweep(&repo).await.unwrap();
+    assert_eq!(swept.len(), 2, "{swept:?}");
+    let fact = client.job(&repo, swept[0].id).await.unwrap();
+    assert_eq!((fact.status, fact.run), (JobStatus::Queued, run));
+    let gone = client.job(&repo, JobId(404_404)).await.unwrap_err();
+    assert!(matches!(gone, GitHubError::NotFound { .. }), "{gone}");
+    assert_eq!(client.run(&repo, run).await.unwrap().status, "queued");
+    let refused = client.rerun_failed(&repo, run).await.unwrap_err();
+    assert!(matches!(refused, GitHubError::Unauthorized { .. } | GitHubError::Refused { .. }), "{refused}");
+    bed.simulator.cancel_run(run.0);
+    client.rerun_failed(&repo, run).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while client.failed_deliveries(begun, 10).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let failed = client.failed_deliveries(begun, 10).await.unwrap();
+    client.redeliver(failed[0].id).await.unwrap();
+    let mut check = CheckRun {
+        repo: repo.clone(),
+        head_sha: fact.head_sha.clone(),
+        id: None,
+        title: "waits".into(),
+        summary: "at its maximum".into(),
+        conclusion: None,
+    };
+    check.id = Some(client.tell(&check).await.unwrap());
+    check.conclusion = Some("neutral".into());
+    assert_eq!(Some(client.tell(&check).await.unwrap()), check.id);
+    for prerelease in [false, true] {
+        releases::fetch_runner(client, prerelease, &bed.home.join(format!("{prerelease}"))).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_of_the_client_passes_githubs_own_documents() {
+    if !skip_unless_available("every_operation_of_the_client_passes_githubs_own_documents") {
+        return;
+    }
+    let github = OpenApi::load(Doc::ApiGithubCom).unwrap();
+    let enterprise = OpenApi::load(Doc::Ghec).unwrap();
+    let (mut coverage, mut wrong) = (Coverage::default(), Vec::new());
+    let bed = Bed::new("dotcom", "").await;
+    runners(&bed.client, &org()).await;
+    runners(&bed.client, &RegisterAt::Repository(shop())).await;
+    jobs(&bed).await;
+    wrong.extend(bed.judge(&github, &mut coverage));
+    runners(&bed.client, &RegisterAt::Enterprise(Owner::parse("acme-inc").unwrap())).await;
+    wrong.extend(bed.judge(&enterprise, &mut coverage));
+    assert!(wrong.is_empty(), "{} violations\n{}", wrong.len(), wrong.join("\n"));
+    let missing = coverage.missing(OPERATIONS.iter().map(|operation| operation.id));
+    assert!(missing.is_empty(), "operations of the client that were not driven: {missing:?}");
+    let mine: Vec<&str> = OPERATIONS.iter().map(|operation| operation.id).collect();
+    let unknown: Vec<&String> = coverage.covered().keys().filter(|id| !mine.contains(&id.as_str())).collect();
+    assert!(unknown.is_empty(), "driven and not in the list: {unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_server_version_accepts_the_same_calls() {
+    if !skip_unless_available("every_server_version_accepts_the_same_calls") {
+        return;
+    }
+    for doc in [Doc::Ghes317, Doc::Ghes318, Doc::Ghes319, Doc::Ghec] {
+        let document = OpenApi::load(doc).unwrap();
+        let mut coverage = Coverage::default();
+        let bed = Bed::new(doc.name(), "/api/v3").await;
+        runners(&bed.client, &org()).await;
+        runners(&bed.client, &RegisterAt::Repository(shop())).await;
+        jobs(&bed).await;
+        let wrong = bed.judge(&document, &mut coverage);
+        assert!(wrong.is_empty(), "{}: {} violations\n{}", doc.name(), wrong.len(), wrong.join("\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_of_the_simulator_are_githubs() {
+    if !skip_unless_available("refusals_of_the_simulator_are_githubs") {
+        return;
+    }
+    let github = OpenApi::load(Doc::ApiGithubCom).unwrap();
+    let mut coverage = Coverage::default();
+    let bed = Bed::new("refusals", "").await;
+    let nowhere = RegisterAt::Organization(Owner::parse("elsewhere").unwrap());
+    let error = bed.client.registrations(&nowhere).await.unwrap_err();
+    assert!(matches!(error, GitHubError::NotInstalled { .. }), "{error}");
+    for (status, kind) in [(500, "transient"), (503, "transient"), (403, "unauthorized"), (404, "not_found")] {
+        let list = "GET /orgs/{org}/actions/runners".to_owned();
+        bed.simulator.set_faults(|faults| _ = faults.fail.insert(list, (status, 3)));
+        let error = bed.client.registrations(&org()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status}: {error}");
+        bed.simulator.set_faults(|faults| faults.fail.clear());
+    }
+    let wrong = bed.judge(&github, &mut coverage);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_key_is_not_allowed_and_prints_no_secret() {
+    let bed = Bed::new("key", "").await;
+    let other = runnersmith_github_sim::generate_app_key().unwrap();
+    let mut config = GitHubConfig::new(
+        &bed.simulator.base_url(),
+        AppCredentials { app_id: "1".into(), private_key_pem: Secret::new(other.clone()) },
+    );
+    config.api_base = Some(bed.simulator.base_url());
+    let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
+    let error = client.registrations(&org()).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Unauthorized { .. }), "{error}");
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("PRIVATE KEY") && !shown.contains(&other[40..80]), "{shown}");
+}

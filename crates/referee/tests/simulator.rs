@@ -1,0 +1,182 @@
+//! What the simulator has for IssueOps (no client of ours yet), called by hand and judged; and its deliveries.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
+use runnersmith_referee::{Coverage, Doc, Exchange, OpenApi, skip_unless_available};
+use serde_json::{Value, json};
+
+struct Hand {
+    simulator: Simulator,
+    http: reqwest::Client,
+    token: String,
+    document: OpenApi,
+    wrong: Mutex<(Coverage, Vec<String>)>,
+}
+
+impl Hand {
+    async fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let simulator = Simulator::start(Options::default()).await.unwrap();
+        simulator.add_org("acme");
+        simulator.add_user("octocat");
+        simulator.add_repository("acme/shop");
+        simulator.write_files("acme/shop", "main", &[("README.md", "hello"), ("envs/default/main.tf", "# here")]);
+        let key = runnersmith_github_sim::generate_app_key().unwrap();
+        let app = App { slug: "app".into(), private_key_pem: key, webhook_secret: "s".into(), webhook_url: None };
+        let app = simulator.add_app(app).unwrap();
+        simulator.install(app, "acme");
+        let token = simulator.installation_token("acme").unwrap();
+        let document = OpenApi::load(Doc::ApiGithubCom).unwrap();
+        Self { simulator, http: reqwest::Client::new(), token, document, wrong: Mutex::default() }
+    }
+
+    /// Calls, judges, answers.
+    async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let path = format!("/repos/acme/shop{path}");
+        let mut request = self
+            .http
+            .request(method.parse().unwrap(), format!("{}{path}", self.simulator.base_url()))
+            .header("Authorization", format!("Bearer {}", self.token));
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        let response_body: Option<Value> = serde_json::from_str(&text).ok();
+        let exchange = Exchange {
+            method: method.into(),
+            path,
+            operation_id: None,
+            request_body: body,
+            status,
+            response_body: response_body.clone(),
+        };
+        let mut wrong = self.wrong.lock().unwrap();
+        let found = wrong.0.judge(&self.document, &exchange);
+        wrong.1.extend(found.iter().map(ToString::to_string));
+        (status, response_body.unwrap_or_default())
+    }
+
+    fn assert_right(&self) {
+        let wrong = self.wrong.lock().unwrap();
+        assert!(wrong.1.is_empty(), "{} violations\n{}", wrong.1.len(), wrong.1.join("\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issues_are_opened_labelled_commented_and_closed() {
+    if !skip_unless_available("issues_are_opened_labelled_commented_and_closed") {
+        return;
+    }
+    let hand = Hand::new().await;
+    let number = hand
+        .simulator
+        .open_issue("acme/shop", "octocat", "runners", "please", &["self-hosted-runner-scale-set"])
+        .unwrap();
+    let (_, listed) = hand.call("GET", "/issues?labels=self-hosted-runner-scale-set", None).await;
+    assert_eq!(listed[0]["number"], number);
+    assert_eq!(listed[0]["user"]["login"], "octocat");
+    let at = format!("/issues/{number}");
+    let (_, comment) = hand.call("POST", &format!("{at}/comments"), Some(json!({"body": "a plan"}))).await;
+    let edit = format!("/issues/comments/{}", comment["id"]);
+    assert_eq!(hand.call("PATCH", &edit, Some(json!({"body": "a better plan"}))).await.1["body"], "a better plan");
+    assert_eq!(hand.call("GET", &format!("{at}/comments"), None).await.1[0]["body"], "a better plan");
+    hand.call("POST", &format!("{at}/labels"), Some(json!({"labels": ["approved"]}))).await;
+    assert_eq!(hand.call("DELETE", &format!("{at}/labels/approved"), None).await.0, 200);
+    assert_eq!(hand.call("DELETE", &format!("{at}/labels/approved"), None).await.0, 404);
+    assert_eq!(hand.call("PATCH", &at, Some(json!({"state": "closed"}))).await.1["state"], "closed");
+    assert_eq!(hand.call("GET", "/issues", None).await.1, json!([]));
+    assert_eq!(hand.call("GET", "/issues?state=closed", None).await.1[0]["number"], number);
+    assert_eq!(hand.call("GET", "/issues/404", None).await.0, 404);
+    assert_eq!(hand.call("POST", "/issues", Some(json!({"title": "second"}))).await.1["number"], number + 1);
+    hand.assert_right();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_written_on_a_branch_proposed_and_merged() {
+    if !skip_unless_available("a_change_is_written_on_a_branch_proposed_and_merged") {
+        return;
+    }
+    let hand = Hand::new().await;
+    let (_, main) = hand.call("GET", "/git/ref/heads/main", None).await;
+    let branch = json!({"ref": "refs/heads/change-1", "sha": main["object"]["sha"]});
+    assert_eq!(hand.call("POST", "/git/refs", Some(branch.clone())).await.0, 201);
+    assert_eq!(hand.call("POST", "/git/refs", Some(branch)).await.0, 422);
+    let put = |content: &str, sha: Value| {
+        let mut body = json!({"message": "m", "content": content, "branch": "change-1"});
+        if !sha.is_null() {
+            body["sha"] = sha;
+        }
+        Some(body)
+    };
+    assert_eq!(hand.call("PUT", "/contents/envs/new/main.tf", put("bmV3", Value::Null)).await.0, 201);
+    let (_, old) = hand.call("GET", "/contents/README.md?ref=change-1", None).await;
+    assert_eq!(old["content"], "aGVsbG8=");
+    assert_eq!(
+        hand.call("PUT", "/contents/README.md", put("eA==", Value::Null)).await.0,
+        422,
+        "a change needs the sha"
+    );
+    assert_eq!(hand.call("PUT", "/contents/README.md", put("eA==", json!("0123"))).await.0, 409, "the right one");
+    assert_eq!(hand.call("PUT", "/contents/README.md", put("eA==", old["sha"].clone())).await.0, 200);
+    let pull = json!({"title": "change", "head": "change-1", "base": "main", "body": "closes #1"});
+    let (status, opened) = hand.call("POST", "/pulls", Some(pull)).await;
+    assert_eq!(status, 201, "{opened}");
+    let at = format!("/pulls/{}", opened["number"]);
+    assert_eq!(hand.call("GET", "/pulls?head=acme:change-1", None).await.1.as_array().unwrap().len(), 1);
+    assert_eq!(hand.call("GET", &at, None).await.1["merged"], false);
+    assert_eq!(hand.call("PUT", &format!("{at}/merge"), Some(json!({}))).await.1["merged"], true);
+    assert_eq!(hand.call("PUT", &format!("{at}/merge"), Some(json!({}))).await.0, 405);
+    assert_eq!(hand.call("GET", &at, None).await.1["merged"], true);
+    let (_, merged) = hand.call("GET", "/contents/README.md", None).await;
+    assert_eq!(merged["content"], "eA==");
+    let gone = json!({"message": "m", "sha": merged["sha"]});
+    assert_eq!(hand.call("DELETE", "/contents/README.md", Some(gone)).await.0, 200);
+    assert_eq!(hand.call("GET", "/contents/README.md", None).await.0, 404);
+    hand.assert_right();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_simulators_deliveries_are_githubs() {
+    if !skip_unless_available("the_simulators_deliveries_are_githubs") {
+        return;
+    }
+    let hand = Hand::new().await;
+    type Kept = Arc<Mutex<Vec<(String, Value)>>>;
+    let kept: Kept = Arc::default();
+    let seen = kept.clone();
+    let take = axum::routing::post(async move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
+        let event = headers["x-github-event"].to_str().unwrap().to_owned();
+        seen.lock().unwrap().push((event, serde_json::from_slice(&body).unwrap()));
+        axum::http::StatusCode::ACCEPTED
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    hand.simulator.set_webhook_url(&format!("http://{}/hook", listener.local_addr().unwrap()));
+    tokio::spawn(axum::serve(listener, axum::Router::new().route("/hook", take)).into_future());
+    hand.simulator.set_faults(|faults| faults.check_runs = true);
+    let job = JobSpec { name: "build".into(), labels: vec!["self-hosted".into()], ..JobSpec::default() };
+    let run = hand.simulator.dispatch("acme/shop", WorkflowSpec { name: "ci".into(), jobs: vec![job] }).unwrap();
+    hand.simulator.cancel_run(run);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while kept.lock().unwrap().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let kept = kept.lock().unwrap().clone();
+    let mut wrong = Vec::new();
+    for (event, payload) in &kept {
+        wrong.extend(hand.document.validate_webhook(event, payload, true).iter().map(ToString::to_string));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let events: std::collections::BTreeSet<String> =
+        kept.iter().map(|(event, payload)| format!("{event} {}", payload["action"].as_str().unwrap())).collect();
+    let wanted = ["check_run created", "workflow_job completed", "workflow_job queued"];
+    assert_eq!(events.into_iter().collect::<Vec<_>>(), wanted);
+}
