@@ -94,6 +94,9 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
         event.delivery.clone_from(&fact.delivery);
         event.runner = record.job.runner();
         events.push(event);
+        if record.merged == Merged::Status {
+            say(record);
+        }
         if record.merged == Merged::Status && fact.status >= JobStatus::InProgress {
             measure(world, record).await;
         }
@@ -111,19 +114,42 @@ fn concerns(fact: &JobFact, policies: &[&ScaleSet]) -> Vec<ScaleSetName> {
         Err(_) => policies.iter().map(|policy| policy.name.clone()).min().into_iter().collect(),
     };
     if let Some(name) = &fact.runner_name {
-        sets.extend(policies.iter().filter(|policy| name.starts_with(&format!("{}-", policy.name))).map(|policy| policy.name.clone()));
+        sets.extend(
+            policies
+                .iter()
+                .filter(|policy| name.starts_with(&format!("{}-", policy.name)))
+                .map(|policy| policy.name.clone()),
+        );
     }
     sets
 }
 
-/// Stage latencies, when a job of ours starts.
+/// Stage latencies when a job of ours starts, and its trace when it ends.
 async fn measure(world: &World, record: &runnersmith_ports::Recorded) {
     let Some(name) = record.job.runner() else { return };
-    match world.ports.ledger.runner(&name).await {
-        Ok(Some(runner)) => world.metrics.job_moved(&record.job, Some(&runner)),
-        Ok(None) => world.metrics.job_moved(&record.job, None),
-        Err(error) => tracing::debug!(error = %crate::chain(&error), "a job could not be measured"),
+    let runner = match world.ports.ledger.runner(&name).await {
+        Ok(runner) => runner,
+        Err(error) => return tracing::debug!(error = %crate::chain(&error), "a job could not be measured"),
+    };
+    world.metrics.job_moved(&record.job, runner.as_ref());
+    if let (Some(observer), false, Some(_)) = (&world.observer, record.job.fact.status.is_open(), &runner) {
+        observer.ended(&record.job, runner.as_ref());
     }
+}
+
+/// One line for each change of a job's status.
+fn say(record: &runnersmith_ports::Recorded) {
+    let fact = &record.job.fact;
+    tracing::info!(
+        correlation_id = %crate::correlation_id(fact.id),
+        job = fact.id.0,
+        run = fact.run.0,
+        repository = %fact.repo,
+        status = fact.status.word(),
+        delivery = fact.delivery.as_ref().map(tracing::field::display),
+        runner = fact.runner_name.as_ref().map(|name| tracing::field::display(name.escape_debug())),
+        "job"
+    );
 }
 
 enum Fetched {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt;
 use runnersmith_ports::{BudgetKind, GitHubError, Lease, LedgerError};
 use runnersmith_types::{
-    Action, Event, EventKind, FactSource, Held, Job, JobFact, JobId, JobStatus, MachineId, Mark, Plan, Reason, RegisterAt,
-    RegistrationId, RepoFullName, Runner, RunnerName, ScaleSet, Snapshot, Step,
+    Action, Event, EventKind, FactSource, Held, Job, JobFact, JobId, JobStatus, MachineId, Mark, Plan, Reason,
+    RegisterAt, RegistrationId, RepoFullName, Runner, RunnerName, ScaleSet, Snapshot, Step,
 };
 
 use crate::{World, hand_over, launch, pass::LEASE_TTL, tell};
@@ -206,7 +206,8 @@ fn split(steps: Vec<Step>) -> (Records, Vec<Step>) {
 async fn after_marks(hands: &Hands<'_>, marks: &[(RunnerName, Mark, Reason)]) -> Result<(), LedgerError> {
     let ledger = &hands.world.ports.ledger;
     let came_online = marks.iter().any(|(name, mark, _)| {
-        matches!(mark, Mark::Idle(_) | Mark::Busy(_)) && hands.runners.get(name).is_some_and(|runner| runner.online_at.is_none())
+        matches!(mark, Mark::Idle(_) | Mark::Busy(_))
+            && hands.runners.get(name).is_some_and(|runner| runner.online_at.is_none())
     });
     if came_online && !hands.snapshot.boot_failures.is_empty() {
         ledger.boot_succeeded(&hands.policy.name).await?;
@@ -214,7 +215,8 @@ async fn after_marks(hands: &Hands<'_>, marks: &[(RunnerName, Mark, Reason)]) ->
     for (name, mark, _) in marks {
         let Some(runner) = hands.runners.get(name) else { continue };
         let never_online = runner.online_at.is_none() && runner.handed_at.is_some();
-        if matches!(mark, Mark::Draining | Mark::Lost) && never_online
+        if matches!(mark, Mark::Draining | Mark::Lost)
+            && never_online
             && let Some(rung) = runner.rung.clone()
         {
             let at = hands.world.ports.clock.now();
@@ -263,9 +265,11 @@ async fn run(hands: &Hands<'_>, action: Action) -> Effect {
             }
         }
         Action::Rerun { repo, run } => rerun(hands, &repo, run).await,
-        Action::Mark { .. } | Action::Withdraw { .. } | Action::Intend { .. } | Action::Launch { .. } | Action::Relaunch { .. } => {
-            Effect::put_off("recorded apart")
-        }
+        Action::Mark { .. }
+        | Action::Withdraw { .. }
+        | Action::Intend { .. }
+        | Action::Launch { .. }
+        | Action::Relaunch { .. } => Effect::put_off("recorded apart"),
     }
 }
 
@@ -364,10 +368,23 @@ async fn finish(
         hands.world.ports.ledger.mark(lease, effect.marks).await?;
     }
     let (event_kind, text, outcome) = match effect.outcome {
-        Outcome::Done(text) => (EventKind::Done, format!("{reason}; {text}"), "done"),
+        Outcome::Done(text) => {
+            let job = subject.job;
+            tracing::info!(
+                correlation_id = job.map(|job| tracing::field::display(crate::correlation_id(job))),
+                set = %hands.policy.name,
+                action = kind,
+                runner = subject.runner.as_ref().map(tracing::field::display),
+                machine = subject.machine.as_ref().map(tracing::field::display),
+                reason = %reason,
+                "{text}"
+            );
+            (EventKind::Done, format!("{reason}; {text}"), "done")
+        }
         Outcome::PutOff(text) => (EventKind::Decided, format!("{reason}; put off: {text}"), "put_off"),
         Outcome::Failed(text) => {
-            tracing::warn!(set = %hands.policy.name, action = kind, error = %text, "an action failed");
+            let runner = subject.runner.as_ref().map(tracing::field::display);
+            tracing::warn!(set = %hands.policy.name, action = kind, runner, error = %text, "an action failed");
             (EventKind::Failed, format!("{reason}; {text}"), "failed")
         }
     };
@@ -405,9 +422,11 @@ impl Subject {
                 Self { job: Some(*job), ..Self::default() }
             }
             Action::Tell { jobs, .. } => Self { job: jobs.first().map(|(job, _)| *job), ..Self::default() },
-            Action::Intend { .. } | Action::Launch { .. } | Action::Relaunch { .. } | Action::Strike(_) | Action::Rerun { .. } => {
-                Self::default()
-            }
+            Action::Intend { .. }
+            | Action::Launch { .. }
+            | Action::Relaunch { .. }
+            | Action::Strike(_)
+            | Action::Rerun { .. } => Self::default(),
         }
     }
 }

@@ -7,7 +7,12 @@ use runnersmith_types::{Action, HandOffMeans, MachineId, Mark, RegisterAt, Runne
 use crate::execute::{Effect, Hands};
 
 /// Registers the runner by the planned means and puts its config where only its machine reads it.
-pub(crate) async fn hand_over(hands: &Hands<'_>, name: &RunnerName, machine: &MachineId, means: HandOffMeans) -> Effect {
+pub(crate) async fn hand_over(
+    hands: &Hands<'_>,
+    name: &RunnerName,
+    machine: &MachineId,
+    means: HandOffMeans,
+) -> Effect {
     let Some(runner) = hands.runners.get(name) else { return Effect::put_off("the runner is not recorded any more") };
     match means {
         HandOffMeans::Jit => jit(hands, runner, machine).await,
@@ -60,7 +65,11 @@ async fn jit(hands: &Hands<'_>, runner: &Runner, machine: &MachineId) -> Effect 
 ///
 /// # Errors
 /// When the ledger fails or the lease is lost.
-pub(crate) async fn reserve(hands: &Hands<'_>, lease: &Lease, steps: Vec<Step>) -> Result<(Vec<Step>, Vec<Step>), LedgerError> {
+pub(crate) async fn reserve(
+    hands: &Hands<'_>,
+    lease: &Lease,
+    steps: Vec<Step>,
+) -> Result<(Vec<Step>, Vec<Step>), LedgerError> {
     let (mut go_on, mut put_off, mut marks) = (Vec::with_capacity(steps.len()), Vec::new(), Vec::new());
     for step in steps {
         if let Action::HandOff { runner, means: HandOffMeans::Jit, .. } = &step.action {
@@ -91,7 +100,10 @@ async fn clear_lost_attempt(hands: &Hands<'_>, runner: &Runner, at: &RegisterAt)
         Ok(None) => Effect::done("the earlier request registered nothing", vec![(name, Mark::NextAttempt)]),
         Ok(Some(found)) if found.online || found.busy => {
             // Somebody runs under this name: the hand-off did arrive.
-            Effect::done("the earlier hand-off did arrive", vec![(name.clone(), Mark::Registered(found.id)), (name, Mark::HandedOff)])
+            Effect::done(
+                "the earlier hand-off did arrive",
+                vec![(name.clone(), Mark::Registered(found.id)), (name, Mark::HandedOff)],
+            )
         }
         Ok(Some(found)) => match ports.github.deregister(at, found.id).await {
             Ok(()) => Effect::done("the lost registration is removed", vec![(name, Mark::NextAttempt)]),

@@ -19,7 +19,7 @@ pub mod why;
 use std::sync::Arc;
 
 use runnersmith_ports::{Clock, GitHub, HandOff, Ledger, Machines, Queue};
-use runnersmith_types::{ScaleSet, ScaleSetName};
+use runnersmith_types::{Job, JobId, Runner, ScaleSet, ScaleSetName};
 
 pub use intake::{Admission, Intake, Signal};
 pub use observe::Depth;
@@ -66,6 +66,20 @@ pub struct World {
     pub metrics: Arc<metrics::Metrics>,
     /// Who we are, in leases.
     pub holder: String,
+    /// Told of each job of ours that ends, for traces.
+    pub observer: Option<Arc<dyn JobObserver>>,
+}
+
+/// Somebody who wants to know when a job of ours has ended. Must not block.
+pub trait JobObserver: Send + Sync + 'static {
+    /// The job has ended; its runner, if it is recorded.
+    fn ended(&self, job: &Job, runner: Option<&Runner>);
+}
+
+/// The id that every log line about a job has, from its first delivery to its end.
+#[must_use]
+pub fn correlation_id(job: JobId) -> String {
+    format!("job-{job}")
 }
 
 impl World {

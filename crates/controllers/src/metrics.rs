@@ -156,9 +156,11 @@ impl Metrics {
         self.actions.get_or_create(&vec![("kind", kind.to_owned()), ("outcome", outcome.to_owned())]).inc();
     }
 
-    /// GitHub was called; `kind` says what came of it (`ok`, or the error's stable word).
-    pub fn github_call(&self, operation: &'static str, kind: &'static str) {
-        self.github_calls.get_or_create(&vec![("operation", operation.to_owned()), ("kind", kind.to_owned())]).inc();
+    /// GitHub was called and answered with this status; 0: it did not answer.
+    pub fn github_call(&self, operation: &'static str, status: u16) {
+        self.github_calls
+            .get_or_create(&vec![("operation", operation.to_owned()), ("status", status.to_string())])
+            .inc();
     }
 
     /// A launch call for so many runners is about to be made.
@@ -266,7 +268,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.delivery("workflow_job", 202);
         metrics.action("launch", "done");
-        metrics.github_call("jit_config", "ok");
+        metrics.github_call("jit_config", 201);
         metrics.dead_letter();
         metrics.stage_took("boot", Duration::from_secs(3));
         let text = metrics.encode();

@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use runnersmith_ports::{BudgetKind, GitHubError};
-use runnersmith_types::{
-    Budget, Level, Observed, Peer, RegisterAt, Registration, ScaleSet, Snapshot, Timestamp,
-};
+use runnersmith_types::{Budget, Level, Observed, Peer, RegisterAt, Registration, ScaleSet, Snapshot, Timestamp};
 
 use crate::{Ports, World};
 
@@ -51,7 +49,8 @@ pub async fn observe(
     let now = ports.clock.now();
     let runners = ledger.live_runners(&policy.name).await?;
     let jobs = ledger.open_jobs(now.minus(ENDED_LOOK_BACK)).await?;
-    let counts: BTreeMap<_, _> = ledger.counts().await?.into_iter().map(|(set, alive, supply)| (set, (alive, supply))).collect();
+    let counts: BTreeMap<_, _> =
+        ledger.counts().await?.into_iter().map(|(set, alive, supply)| (set, (alive, supply))).collect();
     let peers = world
         .sets
         .iter()
@@ -81,7 +80,10 @@ async fn places(world: &World, policy: &ScaleSet) -> Result<BTreeSet<RegisterAt>
     let runners = world.ports.ledger.live_runners(&policy.name).await?;
     let mut places: BTreeSet<RegisterAt> = runners.into_iter().map(|runner| runner.target.at).collect();
     places.extend(policy.scope.at.clone());
-    debug_assert!(policy.scope.level != Level::Enterprise || policy.scope.at.is_some(), "an enterprise set has a place");
+    debug_assert!(
+        policy.scope.level != Level::Enterprise || policy.scope.at.is_some(),
+        "an enterprise set has a place"
+    );
     Ok(places)
 }
 

@@ -1,9 +1,10 @@
 //! One pass over one scale set, under its lease: observe, plan, execute, and again until there is nothing left to do.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_ports::{LedgerError, Release};
-use runnersmith_types::{ScaleSetName, Timestamp};
+use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
 use crate::execute::execute;
 use crate::levels::Level;
@@ -43,6 +44,9 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     while passed.rounds < ROUNDS_MAX {
         passed.rounds += 1;
         let snapshot = observe(world, policy, depth).await?;
+        for batch in over(&snapshot) {
+            ledger.settle_batch(&lease, batch).await?;
+        }
         let now = world.ports.clock.now();
         let plan = runnersmith_plan::plan(policy, &snapshot, now);
         let findings = runnersmith_plan::lint(policy, &snapshot, &plan);
@@ -67,7 +71,8 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         depth = Depth::Signal;
         if !progressed {
             // Everything failed or was put off: trying again at once would only hammer; the next pass retries.
-            passed.next_wake = Some(world.ports.clock.now().plus(RETRY_AFTER).min(passed.next_wake.unwrap_or(Timestamp(i64::MAX))));
+            passed.next_wake =
+                Some(world.ports.clock.now().plus(RETRY_AFTER).min(passed.next_wake.unwrap_or(Timestamp(i64::MAX))));
             break;
         }
     }
@@ -78,6 +83,14 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
     schedule(world, set, passed.next_wake).await?;
     Ok(passed)
+}
+
+/// Stored calls of which no runner waits for its machine any more: a crash, or a list that was quicker than the call's own
+/// answer, has bound them all.
+fn over(snapshot: &Snapshot) -> impl Iterator<Item = &BatchId> {
+    let launching = snapshot.runners.iter().filter(|runner| runner.state == RunnerState::Launching);
+    let needed: BTreeSet<&BatchId> = launching.filter_map(|runner| runner.batch.as_ref()).collect();
+    snapshot.batches.iter().map(|batch| &batch.id).filter(move |id| !needed.contains(id))
 }
 
 /// After a pass in which nothing succeeded.

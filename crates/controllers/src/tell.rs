@@ -8,7 +8,12 @@ use runnersmith_types::{JobId, RepoFullName, Told, Verdict};
 use crate::execute::{Effect, Hands};
 
 /// Creates or updates the commit's check run and records what each job's author was told.
-pub(crate) async fn tell(hands: &Hands<'_>, repo: RepoFullName, head_sha: String, jobs: Vec<(JobId, Verdict)>) -> Effect {
+pub(crate) async fn tell(
+    hands: &Hands<'_>,
+    repo: RepoFullName,
+    head_sha: String,
+    jobs: Vec<(JobId, Verdict)>,
+) -> Effect {
     if hands.take(BudgetKind::Jit).await.is_none() {
         return Effect::put_off("this minute's budget for writes is used up");
     }
@@ -42,7 +47,13 @@ pub fn text(verdict: &Verdict) -> &str {
     }
 }
 
-fn check_run(hands: &Hands<'_>, repo: RepoFullName, head_sha: String, id: Option<u64>, jobs: &[(JobId, Verdict)]) -> CheckRun {
+fn check_run(
+    hands: &Hands<'_>,
+    repo: RepoFullName,
+    head_sha: String,
+    id: Option<u64>,
+    jobs: &[(JobId, Verdict)],
+) -> CheckRun {
     let waiting = jobs.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Waiting(_))).count();
     let impossible = jobs.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Impossible(_))).count();
     let (title, conclusion) = match (waiting, impossible) {

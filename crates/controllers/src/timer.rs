@@ -28,7 +28,9 @@ pub async fn sweep(world: &World) -> Result<BTreeSet<ScaleSetName>, LedgerError>
         }
         match world.ports.github.sweep(&repo).await {
             Ok(facts) => consume::record(world, facts, &mut woken).await?,
-            Err(error) => tracing::warn!(error = %crate::chain(&error), repo = %repo, "a repository could not be swept"),
+            Err(error) => {
+                tracing::warn!(error = %crate::chain(&error), repo = %repo, "a repository could not be swept")
+            }
         }
     }
     Ok(woken)
@@ -36,7 +38,8 @@ pub async fn sweep(world: &World) -> Result<BTreeSet<ScaleSetName>, LedgerError>
 
 async fn active_repositories(world: &World) -> Result<BTreeSet<RepoFullName>, LedgerError> {
     let recent = world.ports.ledger.recent_jobs(500).await?;
-    let mut repos: BTreeSet<RepoFullName> = recent.into_iter().map(|job| job.fact.repo).take(REPOSITORIES_MAX).collect();
+    let mut repos: BTreeSet<RepoFullName> =
+        recent.into_iter().map(|job| job.fact.repo).take(REPOSITORIES_MAX).collect();
     if repos.len() < REPOSITORIES_MAX && take(world).await? {
         match world.ports.github.repositories(REPOSITORIES_MAX).await {
             Ok(installed) => repos.extend(installed.into_iter().take(REPOSITORIES_MAX - repos.len())),
@@ -56,7 +59,8 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
     const ASKED_MAX: usize = 500;
     let ledger = &world.ports.ledger;
     let now = world.ports.clock.now();
-    let since = ledger.get(CURSOR).await?.and_then(|text| text.parse().ok()).map_or(now.minus(REDELIVERY_LOOK_BACK), Timestamp);
+    let since =
+        ledger.get(CURSOR).await?.and_then(|text| text.parse().ok()).map_or(now.minus(REDELIVERY_LOOK_BACK), Timestamp);
     if !take(world).await? {
         return Ok(0);
     }
@@ -68,7 +72,8 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
         }
     };
     // A delivery is asked for once; one that fails again is found by the sweep.
-    let mut known: Vec<String> = ledger.get(ASKED).await?.map(|text| text.split(' ').map(str::to_owned).collect()).unwrap_or_default();
+    let mut known: Vec<String> =
+        ledger.get(ASKED).await?.map(|text| text.split(' ').map(str::to_owned).collect()).unwrap_or_default();
     let mut asked = 0;
     for delivery in failed {
         let guid = delivery.guid.to_string();
@@ -80,7 +85,9 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
                 asked += 1;
                 known.push(guid);
             }
-            Err(error) => tracing::warn!(error = %crate::chain(&error), delivery = %guid, "a delivery could not be asked for"),
+            Err(error) => {
+                tracing::warn!(error = %crate::chain(&error), delivery = %guid, "a delivery could not be asked for")
+            }
         }
     }
     let surplus = known.len().saturating_sub(ASKED_MAX);
@@ -90,12 +97,26 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
     Ok(asked)
 }
 
-/// Drops old history, a bounded piece at a time.
+/// Rows of each table that one transaction drops: others wait for it meanwhile.
+const PRUNED_AT_ONCE: usize = 2_000;
+/// So many transactions in one round; what is left is for the next.
+const PRUNES_MAX: usize = 100;
+
+/// Drops old history, a bounded piece at a time, until nothing old is left. Answers how many rows went.
 ///
 /// # Errors
 /// When the ledger fails.
 pub async fn prune(world: &World, keep: Duration) -> Result<u64, LedgerError> {
-    world.ports.ledger.prune(world.ports.clock.now().minus(keep), 5_000).await
+    let before = world.ports.clock.now().minus(keep);
+    let mut gone = 0;
+    for _ in 0..PRUNES_MAX {
+        let more = world.ports.ledger.prune(before, PRUNED_AT_ONCE).await?;
+        gone += more;
+        if more == 0 {
+            break;
+        }
+    }
+    Ok(gone)
 }
 
 async fn take(world: &World) -> Result<bool, LedgerError> {

@@ -244,18 +244,19 @@ pub fn stages(job: &Job, runner: Option<&Runner>) -> Vec<Stage> {
     // Where the delivery that said "queued" was lost, the way begins with the first one that came.
     let begun = job.queued_at.unwrap_or(job.first_seen_at);
     let clip = |at: Option<Timestamp>| at.map(|at| at.max(begun));
+    // The delivery of the start is often quicker than our own look at the runner: then it was online at the latest by then.
+    let online = runner.and_then(|runner| runner.online_at).or(job.in_progress_at);
     if let Some(runner) = runner {
         add(StageName::Decision, Some(begun), Some(runner.intended_at));
         for (name, from, to) in [
             (StageName::Launch, Some(runner.intended_at), runner.machine_at),
-            (StageName::Boot, runner.machine_at, runner.handed_at.or(runner.online_at)),
-            (StageName::Register, runner.handed_at, runner.online_at),
+            (StageName::Boot, runner.machine_at, runner.handed_at.or(online)),
+            (StageName::Register, runner.handed_at, online),
         ] {
             add(name, clip(from), to);
         }
     }
-    let ready = clip(runner.and_then(|runner| runner.online_at).or(job.queued_at));
-    // The webhook often tells of the start before the runner was ever seen idle: then it took no time.
+    let ready = if runner.is_some() { clip(online) } else { job.queued_at };
     add(StageName::Assign, ready.min(job.in_progress_at), job.in_progress_at);
     add(StageName::Run, job.in_progress_at, job.ended_at);
     stages

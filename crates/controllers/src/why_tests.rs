@@ -1,3 +1,5 @@
+//! What `why` says, told apart from the code so that both stay short.
+
 use runnersmith_types::{
     FactSource, JobFact, Label, Mark, Owner, OwnerKind, RegisterAt, RepoFullName, RunId, ScaleSetName, Target,
 };

@@ -1,0 +1,54 @@
+//! The door: "accepted" is said only of what is on disk, and what is dropped is recorded.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod support;
+
+use std::sync::Arc;
+
+use runnersmith_controllers::{Admission, Intake, Signal};
+use runnersmith_ports::contract_ledger::fact;
+use runnersmith_ports::{Ledger as _, Queue as _, SystemClock};
+use runnersmith_store::SqliteStore;
+use runnersmith_types::{FactSource, JobFact, JobId, JobStatus, Label, Timestamp};
+use support::policy;
+
+fn job(id: u64, label: &str) -> Signal {
+    let labels = vec![Label::of_job(label)];
+    Signal::Job(Box::new(JobFact { labels, ..fact(id, 1, JobStatus::Queued, FactSource::Delivery, Timestamp(0)) }))
+}
+
+#[tokio::test]
+async fn on_a_full_disk_a_delivery_is_refused_and_what_was_accepted_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SystemClock);
+    let store = SqliteStore::open_at_most(&home.path().join("ledger"), clock.clone(), 60).unwrap();
+    let intake = Intake::new(Arc::new(store.queue()), Arc::new(store.ledger()), clock, vec![policy(1)]);
+    let mut accepted = 0;
+    let why = loop {
+        match intake.admit(job(accepted + 1, "self-hosted"), None).await {
+            Admission::Accepted => accepted += 1,
+            Admission::Failed(why) => break why,
+            Admission::Dropped(why) => panic!("{why}"),
+        }
+    };
+    assert!(why.contains("disk is full"), "{why}");
+    assert!(accepted > 0);
+    assert_eq!(store.queue().depth().await.unwrap().0, accepted);
+}
+
+#[tokio::test]
+async fn what_nothing_serves_is_dropped_and_recorded_unless_it_asks_for_a_self_hosted_runner() {
+    let home = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SystemClock);
+    let store = SqliteStore::open(&home.path().join("ledger"), clock.clone()).unwrap();
+    let intake = Intake::new(Arc::new(store.queue()), Arc::new(store.ledger()), clock, vec![policy(1)]);
+    let Admission::Dropped(why) = intake.admit(job(1, "ubuntu-latest"), None).await else { panic!("not dropped") };
+    assert!(why.contains("ubuntu-latest"), "{why}");
+    assert_eq!(store.queue().depth().await.unwrap(), (0, 0, 0));
+    let told = store.ledger().history_of_job(JobId(1), 10).await.unwrap();
+    assert!(told.iter().any(|event| event.text.contains("no scale set serves it")), "{told:?}");
+    for (id, label) in [(2, "SELF-HOSTED"), (3, "Linux")] {
+        assert_eq!(intake.admit(job(id, label), None).await, Admission::Accepted, "{label}");
+    }
+}

@@ -1,0 +1,361 @@
+//! The loop over a real ledger and queue, a clock that stands still, and doubles of GitHub and the machines that can be told to
+//! fail at any call.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that fails panics")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runnersmith_controllers::{Depth, Limits, Ports, World, levels::Levels, metrics::Metrics, pass};
+use runnersmith_ports::contract_ledger::fact;
+use runnersmith_ports::*;
+use runnersmith_store::SqliteStore;
+use runnersmith_types::*;
+
+/// What the doubles were asked, in order, and what they shall answer.
+#[derive(Default)]
+pub struct Script {
+    /// `launch linux-…`, `terminate m`, `jit name`, `deregister id`, `put m`, …
+    pub calls: Vec<String>,
+    /// The next call that begins so fails in this way, once.
+    pub faults: Vec<(String, Fault)>,
+    pub machines: BTreeMap<MachineId, Machine>,
+    pub by_batch: BTreeMap<BatchId, Vec<MachineId>>,
+    pub registrations: BTreeMap<u64, Registration>,
+    pub handed: BTreeMap<MachineId, String>,
+    pub jobs: BTreeMap<JobId, JobFact>,
+    pub told: Vec<CheckRun>,
+    next: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The effect happens, the answer is lost.
+    AnswerLost,
+    /// Nothing happens.
+    Unavailable,
+    NoCapacity,
+    RateLimited,
+    Busy,
+}
+
+#[derive(Clone)]
+pub struct Doubles(pub Arc<Mutex<Script>>, pub Arc<ManualClock>);
+
+impl Script {
+    fn fault(&mut self, call: String) -> Option<Fault> {
+        let found = self.faults.iter().position(|(beginning, _)| call.starts_with(beginning.as_str()));
+        self.calls.push(call);
+        found.map(|index| self.faults.remove(index).1)
+    }
+    pub fn count(&self, beginning: &str) -> usize {
+        self.calls.iter().filter(|call| call.starts_with(beginning)).count()
+    }
+    pub fn fail(&mut self, beginning: &str, fault: Fault) {
+        self.faults.push((beginning.to_owned(), fault));
+    }
+}
+
+impl Doubles {
+    pub fn script(&self) -> std::sync::MutexGuard<'_, Script> {
+        self.0.lock().unwrap()
+    }
+    fn github(&self, operation: &'static str, fault: Option<Fault>) -> Result<(), GitHubError> {
+        let subject = "a double".to_owned();
+        match fault {
+            None => Ok(()),
+            Some(Fault::RateLimited) => Err(GitHubError::RateLimited {
+                operation,
+                subject,
+                until: self.1.now().plus(Duration::from_secs(1_800)),
+            }),
+            Some(Fault::Busy) => Err(GitHubError::Busy { operation, subject }),
+            Some(Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity) => {
+                Err(GitHubError::Transient { operation, subject, source: "502".into() })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Machines for Doubles {
+    async fn launch(&self, request: &LaunchRequest) -> Result<Vec<MachineId>, MachinesError> {
+        let now = self.1.now();
+        let mut script = self.script();
+        let fault = script.fault(format!("launch {}", request.batch.runners.len()));
+        if fault == Some(Fault::NoCapacity) {
+            return Err(MachinesError::NoCapacity { operation: "launch", rung: request.batch.rung.clone() });
+        }
+        let lost = || MachinesError::Failed { operation: "launch", source: "timeout".into() };
+        if fault == Some(Fault::Unavailable) {
+            return Err(lost());
+        }
+        if !script.by_batch.contains_key(&request.batch.id) {
+            let mut ids = Vec::new();
+            for _ in &request.batch.runners {
+                script.next += 1;
+                let id = MachineId::parse(&format!("m-{:04}", script.next)).unwrap();
+                script.machines.insert(
+                    id.clone(),
+                    Machine {
+                        id: id.clone(),
+                        set: request.batch.set.clone(),
+                        plane: request.plane.clone(),
+                        batch: request.batch.id.clone(),
+                        state: MachineState::Running,
+                        voice: Some(Voice::Booting),
+                        launched_at: now,
+                        rung: request.batch.rung.clone(),
+                        interrupted_at: None,
+                    },
+                );
+                ids.push(id);
+            }
+            script.by_batch.insert(request.batch.id.clone(), ids);
+        }
+        if fault.is_some() {
+            return Err(lost());
+        }
+        Ok(script.by_batch[&request.batch.id].clone())
+    }
+    async fn list(&self, set: &ScaleSetName, _plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
+        let mut script = self.script();
+        if script.fault("list".into()).is_some() {
+            return Err(MachinesError::Throttled { operation: "list" });
+        }
+        Ok(script.machines.values().filter(|machine| &machine.set == set).cloned().collect())
+    }
+    async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {
+        let mut script = self.script();
+        for id in ids {
+            if script.fault(format!("terminate {id}")).is_some() {
+                return Err(MachinesError::Throttled { operation: "terminate" });
+            }
+            if let Some(machine) = script.machines.get_mut(id) {
+                machine.state = MachineState::Ended;
+            }
+        }
+        Ok(())
+    }
+    async fn wait(&self, _timeout: Duration) {}
+}
+
+#[async_trait]
+impl HandOff for Doubles {
+    async fn put(
+        &self,
+        id: &MachineId,
+        name: &RunnerName,
+        _: &RegisterAt,
+        config: &RunnerConfig,
+    ) -> Result<(), HandOffError> {
+        let mut script = self.script();
+        if script.fault(format!("put {name}")).is_some() {
+            return Err(HandOffError::Throttled { operation: "put", machine: id.clone() });
+        }
+        let kind = if matches!(config, RunnerConfig::Jit { .. }) { "jit" } else { "token" };
+        script.handed.insert(id.clone(), kind.into());
+        Ok(())
+    }
+    async fn pending(&self, id: &MachineId) -> Result<bool, HandOffError> {
+        Ok(self.script().handed.contains_key(id))
+    }
+    async fn expire(&self, id: &MachineId) -> Result<(), HandOffError> {
+        let mut script = self.script();
+        script.calls.push(format!("expire {id}"));
+        script.handed.remove(id);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl GitHub for Doubles {
+    async fn job(&self, _: &RepoFullName, id: JobId) -> Result<JobFact, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("job {id}"));
+        self.github("job", fault)?;
+        script.jobs.get(&id).cloned().ok_or(GitHubError::NotFound { operation: "job", subject: id.to_string() })
+    }
+    async fn registrations(&self, at: &RegisterAt) -> Result<Vec<Registration>, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("registrations {at}"));
+        self.github("registrations", fault)?;
+        Ok(script.registrations.values().cloned().collect())
+    }
+    async fn registration(&self, _: &RegisterAt, id: RegistrationId) -> Result<Registration, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("registration {id}"));
+        self.github("registration", fault)?;
+        let found = script.registrations.get(&id.0).cloned();
+        found.ok_or(GitHubError::NotFound { operation: "registration", subject: id.to_string() })
+    }
+    async fn registration_by_name(&self, _: &RegisterAt, name: &str) -> Result<Option<Registration>, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("by name {name}"));
+        self.github("registration by name", fault)?;
+        Ok(script.registrations.values().find(|found| found.name == name).cloned())
+    }
+    async fn jit_config(&self, request: &JitRequest) -> Result<JitConfig, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("jit {}", request.name));
+        if matches!(fault, Some(Fault::Unavailable | Fault::RateLimited)) {
+            self.github("jit", fault)?;
+        }
+        if script.registrations.values().any(|found| found.name == request.name) {
+            let (operation, subject) = ("jit", request.name.clone());
+            return Err(GitHubError::Conflict { operation, subject, message: "already exists".into() });
+        }
+        script.next += 1;
+        let id = 1_000 + script.next;
+        let name = request.name.clone();
+        let made = Registration { id: RegistrationId(id), name, online: false, busy: false, labels: Vec::new() };
+        script.registrations.insert(id, made);
+        self.github("jit", fault)?;
+        Ok(JitConfig { registration: RegistrationId(id), encoded: Secret::new("config") })
+    }
+    async fn registration_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("token {at}"));
+        self.github("token", fault)?;
+        let expires_at = self.1.now().plus(Duration::from_secs(3_600));
+        Ok(RegistrationToken { token: Secret::new("t"), expires_at, url: "https://github.com/acme".into() })
+    }
+    async fn removal_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError> {
+        self.registration_token(at).await
+    }
+    async fn deregister(&self, _: &RegisterAt, id: RegistrationId) -> Result<(), GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("deregister {id}"));
+        self.github("deregister", fault)?;
+        script.registrations.remove(&id.0);
+        Ok(())
+    }
+    async fn repositories(&self, _: usize) -> Result<Vec<RepoFullName>, GitHubError> {
+        Ok(vec![RepoFullName::parse("acme/shop").unwrap()])
+    }
+    async fn sweep(&self, repo: &RepoFullName) -> Result<Vec<JobFact>, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("sweep {repo}"));
+        self.github("sweep", fault)?;
+        Ok(script.jobs.values().filter(|job| &job.repo == repo && job.status.is_open()).cloned().collect())
+    }
+    async fn run(&self, _: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
+        Ok(RunSummary { id, status: "completed".into() })
+    }
+    async fn rerun_failed(&self, _: &RepoFullName, id: RunId) -> Result<(), GitHubError> {
+        self.script().calls.push(format!("rerun {id}"));
+        Ok(())
+    }
+    async fn failed_deliveries(&self, _: Timestamp, _: usize) -> Result<Vec<FailedDelivery>, GitHubError> {
+        Ok(Vec::new())
+    }
+    async fn redeliver(&self, _: u64) -> Result<(), GitHubError> {
+        Ok(())
+    }
+    async fn tell(&self, check: &CheckRun) -> Result<u64, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault("tell".into());
+        self.github("tell", fault)?;
+        script.told.push(check.clone());
+        Ok(check.id.unwrap_or(7))
+    }
+    async fn is_organization(&self, _: &Owner) -> Result<bool, GitHubError> {
+        Ok(true)
+    }
+    async fn whoami(&self) -> Result<String, GitHubError> {
+        Ok("double".into())
+    }
+}
+
+pub struct Bed {
+    pub world: World,
+    pub doubles: Doubles,
+    pub clock: Arc<ManualClock>,
+    home: tempfile::TempDir,
+}
+
+pub fn set(name: &str) -> ScaleSetName {
+    ScaleSetName::parse(name).unwrap()
+}
+
+pub fn policy(runners_max: u32) -> ScaleSet {
+    let labels = ["self-hosted", "linux"].iter().map(|label| Label::of_set(label).unwrap()).collect();
+    ScaleSet { runners_max, ..ScaleSet::new(set("linux"), labels) }
+}
+
+impl Bed {
+    pub fn new(policy: ScaleSet) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_000)));
+        let doubles = Doubles(Arc::default(), clock.clone());
+        let world = world(home.path(), policy, &doubles, &clock, "one");
+        Self { world, doubles, clock, home }
+    }
+
+    /// Another process on the same ledger; or the same one after a crash.
+    pub fn another(&self, holder: &str) -> World {
+        world(self.home.path(), self.world.sets[0].clone(), &self.doubles, &self.clock, holder)
+    }
+
+    pub async fn queued(&self, ids: std::ops::RangeInclusive<u64>) {
+        let facts = ids.map(|id| fact(id, id, JobStatus::Queued, FactSource::Delivery, self.clock.now())).collect();
+        self.world.ports.ledger.record_facts(facts, &[set("linux")]).await.unwrap();
+    }
+
+    pub async fn fact(&self, id: u64, status: JobStatus, runner: Option<&Runner>) {
+        let mut fact = fact(id, id, status, FactSource::Delivery, self.clock.now());
+        fact.runner_name = runner.map(Runner::registration_name);
+        self.world.ports.ledger.record_facts(vec![fact], &[set("linux")]).await.unwrap();
+    }
+
+    pub async fn pass(&self, depth: Depth) -> runnersmith_controllers::Passed {
+        pass(&self.world, &set("linux"), depth).await.unwrap()
+    }
+
+    pub async fn runners(&self) -> Vec<Runner> {
+        self.world.ports.ledger.live_runners(&set("linux")).await.unwrap()
+    }
+
+    /// Every machine's runner comes online by its own word.
+    pub async fn online(&self) {
+        for machine in self.doubles.script().machines.values_mut() {
+            if machine.voice == Some(Voice::Booting) {
+                machine.voice = Some(Voice::Listening);
+            }
+        }
+        for registration in self.doubles.script().registrations.values_mut() {
+            registration.online = true;
+        }
+        self.pass(Depth::Full).await;
+    }
+
+    pub fn machines_made(&self) -> usize {
+        self.doubles.script().machines.len()
+    }
+
+    pub fn distinct_names(&self) -> BTreeSet<String> {
+        self.doubles.script().registrations.values().map(|found| found.name.clone()).collect()
+    }
+}
+
+fn world(home: &std::path::Path, policy: ScaleSet, doubles: &Doubles, clock: &Arc<ManualClock>, holder: &str) -> World {
+    let store = SqliteStore::open(&home.join("ledger"), clock.clone()).unwrap();
+    World {
+        ports: Ports {
+            queue: Arc::new(store.queue()),
+            ledger: Arc::new(store.ledger()),
+            machines: Arc::new(doubles.clone()),
+            hand_off: Arc::new(doubles.clone()),
+            github: Arc::new(doubles.clone()),
+            clock: clock.clone(),
+        },
+        sets: Arc::new(vec![policy]),
+        limits: Limits { jit_per_minute: 150, calls_per_minute: 900 },
+        levels: Arc::new(Levels::default()),
+        metrics: Arc::new(Metrics::new()),
+        holder: holder.into(),
+        observer: None,
+    }
+}
