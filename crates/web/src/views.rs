@@ -149,7 +149,10 @@ impl Overview {
                 }
             }
         }
-        let mut jobs = web.ledger.open_jobs(now.minus(ENDED_LOOK_BACK)).await?;
+        let mut jobs = web.ledger.open_jobs(Timestamp(i64::MAX)).await?;
+        let since = Some(now.minus(ENDED_LOOK_BACK));
+        let recent = web.ledger.recent_jobs(ENDED_MAX * 4).await?;
+        jobs.extend(recent.into_iter().filter(|job| !job.fact.status.is_open() && job.ended_at >= since));
         jobs.sort_by_key(|job| (order(job.fact.status), job.ended_at.map(|at| -at.0), job.queued_at, job.id()));
         let queued = jobs.iter().filter(|job| job.fact.status == JobStatus::Queued).count();
         let running = jobs.iter().filter(|job| job.fact.status == JobStatus::InProgress).count();

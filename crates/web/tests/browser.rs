@@ -34,6 +34,16 @@ fn chromedriver() -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join("chromedriver")).find(|file| file.is_file())
 }
 
+/// Says and counts that a test did not run.
+#[expect(clippy::print_stdout, reason = "a skipped test has no other voice")]
+fn skipped(what: &str) {
+    println!("SKIPPED: {what}");
+    if let Some(list) = std::env::var_os("RUNNERSMITH_SKIPPED") {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(list).unwrap();
+        std::io::Write::write_all(&mut file, format!("{what}\n").as_bytes()).unwrap();
+    }
+}
+
 struct Browser {
     client: reqwest::Client,
     session: String,
@@ -135,7 +145,7 @@ async fn start(driver: &Path, profile: &Path) -> (Driver, Browser) {
 async fn the_dashboard_updates_itself_in_a_browser_in_light_and_dark() {
     let Some(driver) = chromedriver() else {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "chromedriver must be installed in CI");
-        println!("SKIPPED: chromedriver not found in PATH or RUNNERSMITH_CHROMEDRIVER");
+        skipped("the browser test: chromedriver is neither in PATH nor named by RUNNERSMITH_CHROMEDRIVER");
         return;
     };
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -61,7 +61,7 @@ impl Ledger for FakeLedger {
         })
     }
     async fn recent_jobs(&self, _: usize) -> Result<Vec<Job>, LedgerError> {
-        not_here("recent_jobs")
+        self.read(|shown| shown.jobs.clone())
     }
     async fn hold_job(&self, _: JobId, _: Held) -> Result<bool, LedgerError> {
         not_here("hold_job")
@@ -337,7 +337,7 @@ pub fn fill(world: &World) {
     shown.history = vec![
         event(134, EventKind::Seen, "queued", "GitHub says queued", Some(4127), None),
         event(133, EventKind::Decided, "intend", "1 job waits and no runner is idle", None, Some("small-q7xk-41")),
-        event(132, EventKind::Done, "launch", "1 of 1 machines on local process in here", None, Some("small-q7xk-41")),
+        event(132, EventKind::Done, "launch", "1 of 1 machines on local process", None, Some("small-q7xk-41")),
         event(
             131,
             EventKind::Done,
@@ -378,7 +378,7 @@ pub fn fill(world: &World) {
             None,
             Some("small-q7xk-44"),
         ),
-        event(5, EventKind::Done, "launch", "1 of 1 machines on local process in here", None, Some("small-q7xk-44")),
+        event(5, EventKind::Done, "launch", "1 of 1 machines on local process", None, Some("small-q7xk-44")),
     ];
     drop(shown);
     let count = |pairs: &[(&'static str, u32)]| pairs.iter().copied().collect::<BTreeMap<_, _>>();
