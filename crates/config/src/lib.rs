@@ -1,1 +1,148 @@
 //! The configuration file: read, checked, explained.
+//!
+//! One TOML file says everything. A field that is not known is refused with what was probably meant, a version that is
+//! newer than the program is refused, and all problems are told at once. Secrets are not in the file: it names the files
+//! or environment variables that hold them.
+
+mod problem;
+mod reader;
+mod scale_set;
+mod sections;
+
+use std::path::Path;
+
+use runnersmith_types::ScaleSet;
+use toml::de::DeTable;
+
+pub use problem::{ConfigError, Problem};
+pub use sections::{Distribution, GitHub, Limits, Local, Log, Otel, Server, Source, Store, Timer};
+
+use crate::reader::{Reader, Sink};
+
+/// The newest version of the file's format that this program knows.
+pub const VERSION: i64 = 1;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The web server.
+    pub server: Server,
+    /// The embedded store.
+    pub store: Store,
+    /// GitHub and the App.
+    pub github: GitHub,
+    /// Budgets.
+    pub limits: Limits,
+    /// Machines on this host.
+    pub local: Local,
+    /// What happens without a signal.
+    pub timer: Timer,
+    /// Logs.
+    pub log: Log,
+    /// OpenTelemetry export, if configured.
+    pub otel: Option<Otel>,
+    /// The scale sets; at least one, with distinct names.
+    pub scale_sets: Vec<ScaleSet>,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file. Relative paths in it are taken from the file's own directory.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not valid; the error lists every problem with its line.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let mut config = Self::parse(&text)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        config.server.resolve(base);
+        config.store.resolve(base);
+        config.github.resolve(base);
+        config.local.resolve(base);
+        Ok(config)
+    }
+
+    /// Parses a text.
+    ///
+    /// # Errors
+    /// When it is not valid; the error lists every problem with its line.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let sink = Sink::new(text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let line = error.span().map_or(1, |span| sink.line(span.start));
+            sink.add(line, "", format!("not TOML: {}", error.message()));
+        }
+        let problems = sink.take();
+        if !problems.is_empty() {
+            return Err(ConfigError::Invalid(problems));
+        }
+        let root = Reader::new(&sink, &table);
+        match root.integer("version", 1..=i64::MAX) {
+            Some(VERSION) => {}
+            Some(newer) => {
+                // Nothing else of a newer format can be judged.
+                let what =
+                    format!("{newer} is newer than this program knows ({VERSION}); a newer runnersmith is needed");
+                root.refuse("version", what);
+                return Err(ConfigError::Invalid(sink.take()));
+            }
+            None => root
+                .refuse("version", format!("write `version = {VERSION}`, so that a later program knows what is meant")),
+        }
+        let config = Self::sections(&root);
+        root.finish();
+        let problems = sink.take();
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+    }
+
+    fn sections(root: &Reader<'_>) -> Self {
+        let mut scale_sets: Vec<ScaleSet> = Vec::new();
+        let tables = root.tables("scale_set");
+        if tables.is_empty() {
+            root.refuse("scale_set", "at least one [[scale_set]] is needed");
+        }
+        for mut table in tables {
+            let Some(set) = scale_set::read(&mut table) else { continue };
+            if scale_sets.iter().any(|other| other.name.as_str().eq_ignore_ascii_case(set.name.as_str())) {
+                table.refuse("name", "another scale set has this name");
+            }
+            scale_sets.push(set);
+        }
+        let (server, github, otel) =
+            (Server::read(&root.table("server")), GitHub::read(&root.table("github")), root.table("otel"));
+        let warnings = warnings(&github, &scale_sets);
+        Self {
+            server,
+            store: Store::read(&root.table("store")),
+            github,
+            limits: Limits::read(&root.table("limits")),
+            local: Local::read(&root.table("local")),
+            timer: Timer::read(&root.table("timer")),
+            log: Log::read(&root.table("log")),
+            otel: otel.is_there().then(|| Otel::read(&otel)),
+            scale_sets,
+            warnings,
+        }
+    }
+}
+
+fn warnings(github: &GitHub, sets: &[ScaleSet]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if github.allow_sha1 {
+        warnings.push("[github] allow_sha1: SHA-1 signatures are weak; only very old GHES needs them".into());
+    }
+    for set in sets {
+        if !set.ephemeral {
+            let text = "reusable runners keep what a job leaves behind; use them for trusted repositories only";
+            warnings.push(format!("scale_set.{}: {text}", set.name));
+        }
+        if set.scope.allowed.is_empty() && !github.server_url.contains(".ghe.com") {
+            let text = "serves every repository in which the App is installed; machines are processes of this host, so name trusted ones in allowed_repositories";
+            warnings.push(format!("scale_set.{}: {text}", set.name));
+        }
+    }
+    warnings
+}

@@ -1,0 +1,312 @@
+//! Every section but the scale sets.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::reader::{Reader, Unit};
+
+/// Where a secret is: never in the file itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file that holds it.
+    File(PathBuf),
+    /// An environment variable that holds it (a key: in Base64).
+    Env(String),
+}
+
+impl Source {
+    fn resolve(&mut self, base: &Path) {
+        if let Self::File(path) = self {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+/// The first parts of paths that the dashboard uses itself.
+const PATHS_TAKEN: [&str; 10] =
+    ["jobs", "sets", "runners", "api", "metrics", "events", "healthz", "readyz", "assets", "favicon.ico"];
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where to listen. Default `127.0.0.1:8787`.
+    pub listen: SocketAddr,
+    /// The path of the App's webhook address. Default `/webhook`.
+    pub webhook_path: String,
+    /// The file with the dashboard's token; needed when listening beyond this machine.
+    pub dashboard_token: Option<Source>,
+}
+
+impl Server {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787));
+        let listen = reader.string("listen").map_or(default, |text| {
+            text.parse().unwrap_or_else(|_| {
+                reader
+                    .refuse("listen", "an address and a port are needed, such as \"127.0.0.1:8787\" or \"[::]:8787\"");
+                default
+            })
+        });
+        let webhook_path = reader.string("webhook_path").unwrap_or("/webhook");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        if !webhook_path.starts_with('/') || webhook_path.len() < 2 || !webhook_path.chars().all(plain) {
+            reader.refuse("webhook_path", "a path such as \"/webhook\" is needed: letters, digits, `-`, `_`, `.`, `/`");
+        }
+        let first = webhook_path.split('/').nth(1).unwrap_or_default();
+        if PATHS_TAKEN.contains(&first) {
+            reader.refuse(
+                "webhook_path",
+                format!("/{first} is the dashboard's own; choose another, such as \"/webhook\""),
+            );
+        }
+        let dashboard_token = file(reader, "dashboard_token_file");
+        if !listen.ip().is_loopback() && dashboard_token.is_none() {
+            let what =
+                "is reachable from other machines: name a dashboard_token_file, or listen on 127.0.0.1 behind a proxy";
+            reader.refuse("listen", what);
+        }
+        reader.finish();
+        Self { listen, webhook_path: webhook_path.to_owned(), dashboard_token }
+    }
+    pub(crate) fn resolve(&mut self, base: &Path) {
+        self.dashboard_token.iter_mut().for_each(|source| source.resolve(base));
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Where ledger and queue live. Default `data`.
+    pub directory: PathBuf,
+    /// How long ended jobs and runners are kept. Default 30 days.
+    pub history: Duration,
+}
+
+impl Store {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let directory = path(reader, "directory").unwrap_or_else(|| "data".into());
+        let history = reader.time("history_days", Unit::Days, 1..=3_650).unwrap_or(Duration::from_secs(30 * 86_400));
+        reader.finish();
+        Self { directory, history }
+    }
+    pub(crate) fn resolve(&mut self, base: &Path) {
+        self.directory = base.join(&self.directory);
+    }
+}
+
+/// `[github]`
+#[derive(Clone, Debug)]
+pub struct GitHub {
+    /// `https://github.com` (default), a ghe.com address, or a GitHub Enterprise Server.
+    pub server_url: String,
+    /// The REST API's address, if it does not follow from `server_url`.
+    pub api_url: Option<String>,
+    /// The App's number or client id.
+    pub app_id: String,
+    /// The App's private key.
+    pub private_key: Source,
+    /// The webhook's secret.
+    pub webhook_secret: Source,
+    /// The secret before it, while it is being changed.
+    pub previous_webhook_secret: Option<Source>,
+    /// Accept `X-Hub-Signature` alone (very old GHES).
+    pub allow_sha1: bool,
+    /// More certificate authorities, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// A proxy's address.
+    pub proxy: Option<String>,
+}
+
+impl GitHub {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let missing = || Source::Env(String::new());
+        let github = Self {
+            server_url: address(reader, "server_url").unwrap_or_else(|| "https://github.com".into()),
+            api_url: address(reader, "api_url"),
+            app_id: app_id(reader),
+            private_key: source(reader, "private_key_file", "private_key_base64_env").unwrap_or_else(missing),
+            webhook_secret: source(reader, "webhook_secret_file", "webhook_secret_env").unwrap_or_else(missing),
+            previous_webhook_secret: file(reader, "previous_webhook_secret_file"),
+            allow_sha1: reader.boolean("allow_sha1", false),
+            ca_file: path(reader, "ca_file"),
+            proxy: address(reader, "proxy"),
+        };
+        reader.finish();
+        github
+    }
+    pub(crate) fn resolve(&mut self, base: &Path) {
+        self.private_key.resolve(base);
+        self.webhook_secret.resolve(base);
+        self.previous_webhook_secret.iter_mut().for_each(|source| source.resolve(base));
+        self.ca_file.iter_mut().for_each(|path| *path = base.join(&*path));
+    }
+}
+
+/// `[limits]`: what the App may use of GitHub, for all loops together.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// JIT configs in a minute. Default 150: GitHub's secondary limits allow about 180 writes.
+    pub jit_per_minute: u32,
+    /// All calls in a minute. Default 900, GitHub's points for REST.
+    pub calls_per_minute: u32,
+}
+
+impl Limits {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let limits = Self {
+            jit_per_minute: reader.number("jit_per_minute", 1..=10_000, 150),
+            calls_per_minute: reader.number("calls_per_minute", 10..=100_000, 900),
+        };
+        reader.finish();
+        limits
+    }
+}
+
+/// Where the runner distribution comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// The newest release of `actions/runner`.
+    Latest {
+        /// Prereleases too.
+        prerelease: bool,
+    },
+    /// An extracted directory, or a `tar.gz` of it.
+    Path(PathBuf),
+}
+
+/// `[local]`: machines that are processes of this host.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// The runner distribution. Default: the newest release.
+    pub distribution: Distribution,
+    /// Where machines live. Default `machines`.
+    pub machines: PathBuf,
+}
+
+impl Local {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let prerelease = reader.boolean("allow_prerelease", false);
+        let distribution = match reader.string("runner_distribution") {
+            None | Some("latest") => Distribution::Latest { prerelease },
+            Some("") => {
+                reader.refuse("runner_distribution", "\"latest\", or the path of a directory or tar.gz");
+                Distribution::Latest { prerelease }
+            }
+            Some(path) => Distribution::Path(path.into()),
+        };
+        let machines = path(reader, "machines_directory").unwrap_or_else(|| "machines".into());
+        reader.finish();
+        Self { distribution, machines }
+    }
+    pub(crate) fn resolve(&mut self, base: &Path) {
+        self.machines = base.join(&self.machines);
+        if let Distribution::Path(path) = &mut self.distribution {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+/// `[timer]`: what happens without a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct Timer {
+    /// A full look at every set. Default 60 s.
+    pub full_pass: Duration,
+    /// The sweep of active repositories and of the delivery log. Default 300 s.
+    pub sweep: Duration,
+}
+
+impl Timer {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let seconds = |key, default| reader.time(key, Unit::Seconds, 1..=3_600).unwrap_or(Duration::from_secs(default));
+        let timer = Self { full_pass: seconds("full_pass_seconds", 60), sweep: seconds("sweep_seconds", 300) };
+        reader.finish();
+        timer
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// JSON lines (default) or text.
+    pub json: bool,
+    /// `error`, `warn`, `info` (default), `debug`, `trace`, or a filter such as `info,runnersmith_github=debug`.
+    pub level: String,
+}
+
+impl Log {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let json = match reader.string("format") {
+            None | Some("json") => true,
+            Some("text") => false,
+            Some(_) => {
+                reader.refuse("format", "\"json\" or \"text\" is allowed");
+                true
+            }
+        };
+        let level = reader.string("level").unwrap_or("info").to_owned();
+        reader.finish();
+        Self { json, level }
+    }
+}
+
+/// `[otel]`: traces to an OpenTelemetry collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otel {
+    /// The collector's OTLP/HTTP address, such as `http://127.0.0.1:4318`.
+    pub endpoint: String,
+}
+
+impl Otel {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let endpoint = match reader.required("endpoint", "the collector's OTLP/HTTP address, \"http://127.0.0.1:4318\"")
+        {
+            Some(_) => address(reader, "endpoint").unwrap_or_default(),
+            None => String::new(),
+        };
+        reader.finish();
+        Self { endpoint }
+    }
+}
+
+fn path(reader: &Reader<'_>, key: &'static str) -> Option<PathBuf> {
+    let text = reader.string(key)?;
+    if text.is_empty() {
+        reader.refuse(key, "a path is needed");
+    }
+    Some(text.into())
+}
+
+fn file(reader: &Reader<'_>, key: &'static str) -> Option<Source> {
+    path(reader, key).map(Source::File)
+}
+
+/// Exactly one of a file and an environment variable.
+fn source(reader: &Reader<'_>, file_key: &'static str, env_key: &'static str) -> Option<Source> {
+    match (file(reader, file_key), reader.string(env_key)) {
+        (Some(_), Some(_)) => reader.refuse(file_key, format!("give either {file_key} or {env_key}, not both")),
+        (Some(file), None) => return Some(file),
+        (None, Some("")) => reader.refuse(env_key, "the name of an environment variable is needed"),
+        (None, Some(name)) => return Some(Source::Env(name.to_owned())),
+        (None, None) => reader.refuse(file_key, format!("is missing: give {file_key} or {env_key}")),
+    }
+    None
+}
+
+fn app_id(reader: &Reader<'_>) -> String {
+    let hint = "the App's id or client id, in quotes, from its settings page";
+    let Some(text) = reader.required("app_id", hint) else { return String::new() };
+    if text.is_empty() || text.len() > 64 || !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.') {
+        reader.refuse("app_id", "letters, digits and dots are allowed, such as \"123456\" or \"Iv23li…\"");
+    }
+    text.to_owned()
+}
+
+fn address(reader: &Reader<'_>, key: &'static str) -> Option<String> {
+    let text = reader.string(key)?;
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if !host.is_some_and(|host| !host.is_empty() && !host.chars().any(|c| c.is_whitespace() || c.is_control())) {
+        reader.refuse(key, "an address that begins with https:// or http:// is needed");
+    }
+    Some(text.trim_end_matches('/').to_owned())
+}

@@ -1,0 +1,206 @@
+//! The configuration as operators write it: the example is true, mistakes are told all at once, and with a hint.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use runnersmith_config::{Config, ConfigError, Distribution, Source};
+use runnersmith_types::{Level, Timing};
+
+const EXAMPLE: &str = include_str!("../../../runnersmith.example.toml");
+
+/// The smallest valid file.
+fn least(more: &str) -> String {
+    format!(
+        "version = 1\n[github]\napp_id = \"1\"\nprivate_key_file = \"k\"\nwebhook_secret_file = \"s\"\n[[scale_set]]\nname = \"linux\"\nlabels = [\"linux\"]\n{more}"
+    )
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match Config::parse(text) {
+        Err(ConfigError::Invalid(problems)) => problems.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The example with every commented-out field switched on.
+fn everything_on() -> String {
+    let on = |line: &str| match line.strip_prefix("# ") {
+        Some(rest) if rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => {
+            rest.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    let text: Vec<String> = EXAMPLE.lines().map(on).collect();
+    // Of each pair only one may be given.
+    let either = ["private_key_file", "webhook_secret_file"];
+    text.into_iter().filter(|line| !either.iter().any(|key| line.starts_with(key))).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_is_valid_as_it_stands_and_with_every_field_switched_on() {
+    let plain = Config::parse(EXAMPLE).unwrap();
+    assert_eq!(plain.scale_sets.len(), 1);
+    let all = Config::parse(&everything_on()).unwrap();
+    assert_eq!(all.scale_sets[0].floor.len(), 2);
+    assert_eq!(all.github.private_key, Source::Env("APP_KEY_BASE64".into()));
+    assert_eq!(all.otel.unwrap().endpoint, "http://127.0.0.1:4318");
+}
+
+#[test]
+fn a_commented_out_default_in_the_example_is_the_default() {
+    let plain = Config::parse(EXAMPLE).unwrap();
+    let keep = ["version", "app_id", "name", "labels", "level", "at =", "private_key_file", "webhook_secret_file", "["];
+    let defaults = [
+        "runner_group",
+        "serves_unlabelled",
+        "ephemeral",
+        "runners_max",
+        "priority",
+        "token_when",
+        "rerun_",
+        "tell",
+        "_seconds",
+        "_minutes",
+        "_hours",
+        "history_days",
+        "_per_minute",
+        "listen",
+        "webhook_path",
+        "directory",
+        "format",
+        "level",
+        "allow_",
+        "runner_distribution",
+        "server_url",
+        "machines_directory",
+    ];
+    let text: Vec<String> = EXAMPLE
+        .lines()
+        .filter_map(|line| match line.strip_prefix("# ") {
+            Some(rest)
+                if defaults.iter().any(|key| {
+                    rest.split(" = ").next().is_some_and(|name| name.contains(key) && !name.contains(' '))
+                }) =>
+            {
+                Some(rest.to_owned())
+            }
+            Some(_) => None,
+            None => keep.iter().any(|key| line.starts_with(key)).then(|| line.to_owned()),
+        })
+        .collect();
+    let set = Config::parse(&text.join("\n")).unwrap();
+    assert_eq!(set.scale_sets, plain.scale_sets);
+    assert_eq!(
+        format!("{:?}{:?}{:?}{:?}{:?}", set.server, set.store, set.limits, set.timer, set.log),
+        format!("{:?}{:?}{:?}{:?}{:?}", plain.server, plain.store, plain.limits, plain.timer, plain.log)
+    );
+    assert_eq!(format!("{:?}{:?}", set.github, set.local), format!("{:?}{:?}", plain.github, plain.local));
+    assert!(text.len() > 45, "the filter above no longer finds the fields: {}", text.len());
+}
+
+#[test]
+fn the_least_file_has_the_designs_defaults() {
+    let config = Config::parse(&least("")).unwrap();
+    let set = &config.scale_sets[0];
+    assert_eq!(set.timing, Timing::default());
+    assert!(set.ephemeral && set.tell && set.token_when_jit_exhausted && !set.rerun_interrupted);
+    assert_eq!((set.runners_max, set.scope.level), (3, Level::Organization));
+    assert_eq!(config.local.distribution, Distribution::Latest { prerelease: false });
+    assert!(config.server.listen.ip().is_loopback());
+    let reusable = Config::parse(&least("ephemeral = false")).unwrap();
+    assert_eq!(reusable.scale_sets[0].timing.delay.as_secs(), 30);
+    assert!(reusable.warnings.iter().any(|warning| warning.contains("trusted")), "{:?}", reusable.warnings);
+}
+
+#[test]
+fn a_misspelt_field_is_refused_with_what_was_probably_meant_and_its_line() {
+    let told = problems(&least("runner_max = 4"));
+    assert_eq!(told, ["line 9: scale_set.linux.runner_max: there is no such field; did you mean `runners_max`?"]);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let told = problems(
+        r#"
+version = 1
+[server]
+listen = "everywhere"
+webhook_path = "hook"
+[github]
+app_id = 5
+server_url = "github.com"
+webhook_secret_file = "a"
+webhook_secret_env = "B"
+[[scale_set]]
+name = "has space"
+[[scale_set]]
+name = "b"
+labels = ["x", "a,b"]
+runners_max = 0
+level = "planet"
+[[scale_set.idle_config]]
+cron = "* 9-17 * * 1-5"
+timeZone = "Mars/Olympus"
+[[scale_set.idle_window]]
+from = "8:00"
+to = "24:00"
+time_zone = "UTC"
+days = ["Monday"]
+"#,
+    );
+    for part in [
+        "line 4: server.listen",
+        "line 5: server.webhook_path",
+        "line 7: github.app_id: a text in quotes is needed",
+        "line 8: github.server_url",
+        "private_key_file: is missing",
+        "not both",
+        "scale set name \"has space\" is not valid",
+        "scale_set.b.labels: label \"a,b\" is not valid",
+        "1 to 10000 is allowed",
+        "\"organization\", \"repository\" or \"enterprise\"",
+        "six are needed",
+        "\"Monday\" is not a day",
+        "from \"00:00\" to \"23:59\"",
+        "is needed for an idle floor",
+    ] {
+        assert!(told.iter().any(|line| line.contains(part)), "{part}\n{}", told.join("\n"));
+    }
+}
+
+#[test]
+fn a_newer_format_and_a_missing_version_are_refused() {
+    assert!(problems("version = 2\nnew_things = true")[0].contains("newer than this program knows"));
+    assert!(problems(&least("").replace("version = 1", "")).iter().any(|line| line.contains("write `version = 1`")));
+}
+
+#[test]
+fn what_is_not_toml_is_told_with_its_line() {
+    let told = problems("version = 1\n[github\n");
+    assert!(told[0].starts_with("line 2: not TOML"), "{told:?}");
+    assert!(problems("\u{0}\u{feff}\u{1b}[31m")[0].contains("not TOML"));
+}
+
+#[test]
+fn listening_beyond_this_machine_needs_a_token_for_the_dashboard() {
+    let open = least("").replace("[github]", "[server]\nlisten = \"0.0.0.0:80\"\n[github]");
+    assert!(problems(&open)[0].contains("dashboard_token_file"));
+    let closed = open.replace("0.0.0.0:80\"", "0.0.0.0:80\"\ndashboard_token_file = \"t\"");
+    assert!(Config::parse(&closed).is_ok());
+}
+
+#[test]
+fn relative_paths_are_taken_from_the_files_directory() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("runnersmith.toml");
+    std::fs::write(&file, least("")).unwrap();
+    let config = Config::read(&file).unwrap();
+    assert_eq!(config.store.directory, home.path().join("data"));
+    assert_eq!(config.github.private_key, Source::File(home.path().join("k")));
+    assert!(matches!(Config::read(&home.path().join("none")), Err(ConfigError::Read { .. })));
+}
+
+#[test]
+fn two_sets_of_one_name_are_refused() {
+    let told = problems(&least("[[scale_set]]\nname = \"LINUX\"\nlabels = [\"x\"]"));
+    assert!(told[0].contains("another scale set has this name"), "{told:?}");
+}
