@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// File an issue, get a fleet of GitHub Actions runners.
+/// Self-hosted GitHub Actions runners that come when a job is queued and are gone when it is done.
 #[derive(Debug, Parser)]
 #[command(name = "runnersmith", version, about, after_help = crate::exit::HELP)]
 pub struct Cli {

@@ -1,26 +1,24 @@
 //! The main job on a fresh machine: a simulated GitHub, real processes as machines, runners from zero to the maximum
 //! and back, and a table that shows where each job's time went.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use runnersmith_config::Distribution;
 use runnersmith_controllers::Limits;
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_github_sim::{self as sim, Simulator};
-use runnersmith_types::{
-    Job, JobStatus, Label, Ladder, Level, Owner, RegisterAt, Runner, RunnerGroupName, ScaleSet, ScaleSetName, Scope,
-    Secret, Timing,
-};
+use runnersmith_types::{Job, JobStatus, Label, Owner, RegisterAt, Runner, ScaleSet, ScaleSetName, Secret, Timestamp};
 
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
 use crate::loops::Rhythm;
 use crate::report;
 use crate::serve::{Server, wait_for_signal};
-use crate::settings::{Distribution, Settings, own_supervisor};
+use crate::settings::{Settings, own_supervisor};
 use crate::startup;
 
 /// No demo of the allowed sizes needs longer, even on a busy machine.
@@ -37,10 +35,14 @@ pub async fn command(options: cli::Demo) -> Result<ExitStatus, Failure> {
     report::note(&format!("dashboard           http://{}/", server.address));
     report::note(&format!("{} jobs, at most {} runners, scale to zero afterwards\n", options.jobs, options.maximum));
 
-    let run = github.simulator.dispatch("acme/shop", workflow(&options)).map_err(|error| Failure::internal(error.to_string()))?;
+    let dispatched_at = server.world.ports.clock.now();
+    let run = github
+        .simulator
+        .dispatch("acme/shop", workflow(&options))
+        .map_err(|error| Failure::internal(error.to_string()))?;
     let watched = watch(&server, &options).await;
     let outcome = match watched {
-        Ok(peak) => outcome(&server, &github, run, peak).await,
+        Ok(peak) => outcome(&server, &github, Dispatched { run, at: dispatched_at }, peak).await,
         Err(failure) => Err(failure),
     };
     let status = match outcome {
@@ -68,8 +70,9 @@ struct Home(std::path::PathBuf);
 impl Home {
     fn new() -> Result<Self, Failure> {
         let directory = std::env::temp_dir().join(format!("runnersmith-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&directory)
-            .map_err(|error| Failure::outside(format!("make {}: {error}", directory.display()), "set TMPDIR to a writable directory"))?;
+        std::fs::create_dir_all(&directory).map_err(|error| {
+            Failure::outside(format!("make {}: {error}", directory.display()), "set TMPDIR to a writable directory")
+        })?;
         Ok(Self(directory))
     }
     fn path(&self) -> &Path {
@@ -95,47 +98,41 @@ async fn start_github(home: &Home) -> Result<DemoGitHub, Failure> {
     let fail = |what: &str, error: String| Failure::internal(format!("{what}: {error}"));
     let key = sim::generate_app_key().map_err(|error| fail("make the demo's App key", error.to_string()))?;
     let secret = format!("{:x}{:x}", std::process::id(), std::time::Instant::now().elapsed().as_nanos() + 0x9e37_79b9);
-    let simulator = Simulator::start(sim::Options::default())
-        .await
-        .map_err(|error| Failure::outside(format!("start the simulated GitHub: {error}"), "a free loopback port is needed"))?;
+    let simulator = Simulator::start(sim::Options::default()).await.map_err(|error| {
+        Failure::outside(format!("start the simulated GitHub: {error}"), "a free loopback port is needed")
+    })?;
     simulator.add_org("acme");
     simulator.add_repository("acme/shop");
     let app_id = simulator
-        .add_app(sim::App { slug: "runnersmith-demo".into(), private_key_pem: key.clone(), webhook_secret: secret.clone(), webhook_url: None })
+        .add_app(sim::App {
+            slug: "runnersmith-demo".into(),
+            private_key_pem: key.clone(),
+            webhook_secret: secret.clone(),
+            webhook_url: None,
+        })
         .map_err(|error| fail("register the demo's App", error.to_string()))?;
     simulator.install(app_id, "acme");
     let exe = std::env::current_exe().map_err(|error| fail("find this program", error.to_string()))?;
     runnersmith_stand_in::write_distribution(&home.path().join("distribution"), &exe)
         .map_err(|error| fail("write the stand-in runner", error.to_string()))?;
-    Ok(DemoGitHub { simulator, app_key: Secret::new(key), app_id: app_id.to_string(), webhook_secret: Secret::new(secret) })
+    Ok(DemoGitHub {
+        simulator,
+        app_key: Secret::new(key),
+        app_id: app_id.to_string(),
+        webhook_secret: Secret::new(secret),
+    })
 }
 
 fn settings(options: &cli::Demo, home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
     let parse = |error: runnersmith_types::ParseError| Failure::internal(error.to_string());
-    let labels: Result<BTreeSet<Label>, _> = ["self-hosted", "linux", "demo"].iter().map(|l| Label::of_set(l)).collect();
-    let set = ScaleSet {
-        name: ScaleSetName::parse("demo").map_err(parse)?,
-        labels: labels.map_err(parse)?,
-        serves_unlabelled: false,
-        scope: Scope {
-            level: Level::Organization,
-            at: Some(RegisterAt::Organization(Owner::parse("acme").map_err(parse)?)),
-            allowed: Vec::new(),
-        },
-        group: RunnerGroupName::parse("Default").map_err(parse)?,
-        ephemeral: true,
-        runners_max: options.maximum,
-        priority: 0,
-        floor: Vec::new(),
-        timing: Timing::default(),
-        ladder: Ladder::local(),
-        token_when_jit_exhausted: true,
-        rerun_interrupted: false,
-        tell: true,
-    };
+    let labels: Result<BTreeSet<Label>, _> =
+        ["self-hosted", "linux", "demo"].iter().map(|l| Label::of_set(l)).collect();
+    let mut set = ScaleSet::new(ScaleSetName::parse("demo").map_err(parse)?, labels.map_err(parse)?);
+    set.scope.at = Some(RegisterAt::Organization(Owner::parse("acme").map_err(parse)?));
+    set.runners_max = options.maximum;
     let mut config = GitHubConfig::new(
         &github.simulator.base_url(),
-        vec![AppCredentials { app_id: github.app_id.clone(), private_key_pem: github.app_key.clone() }],
+        AppCredentials { app_id: github.app_id.clone(), private_key_pem: github.app_key.clone() },
     );
     config.api_base = Some(github.simulator.base_url());
     Ok(Settings {
@@ -151,6 +148,7 @@ fn settings(options: &cli::Demo, home: &Home, github: &DemoGitHub) -> Result<Set
         webhook_secrets: vec![github.webhook_secret.clone()],
         allow_sha1: false,
         dashboard_token: None,
+        otel: None,
         rhythm: Rhythm::default(),
     })
 }
@@ -177,7 +175,8 @@ async fn watch(server: &Server, options: &cli::Demo) -> Result<usize, Failure> {
             let jobs = ledger.recent_jobs(1_000).await.map_err(|error| Failure::internal(error.to_string()))?;
             let mut alive = 0;
             for set in server.world.sets.iter() {
-                alive += ledger.live_runners(&set.name).await.map_err(|error| Failure::internal(error.to_string()))?.len();
+                alive +=
+                    ledger.live_runners(&set.name).await.map_err(|error| Failure::internal(error.to_string()))?.len();
             }
             peak = peak.max(alive);
             let count = |status: JobStatus| jobs.iter().filter(|job| job.fact.status == status).count();
@@ -191,7 +190,11 @@ async fn watch(server: &Server, options: &cli::Demo) -> Result<usize, Failure> {
                 "▮".repeat(alive.min(50))
             );
             if text != last {
-                if terminal { report::progress(&text) } else { report::note(&text) }
+                if terminal {
+                    report::progress(&text)
+                } else {
+                    report::note(&text)
+                }
                 last = text;
             }
             if done >= options.jobs as usize && alive == 0 {
@@ -210,6 +213,13 @@ async fn watch(server: &Server, options: &cli::Demo) -> Result<usize, Failure> {
         report::note("");
     }
     answer
+}
+
+/// The workflow run, and when it was dispatched.
+#[derive(Clone, Copy)]
+struct Dispatched {
+    run: u64,
+    at: Timestamp,
 }
 
 /// One job's row.
@@ -241,7 +251,8 @@ struct Outcome {
     registrations_left: usize,
     /// Median of receipt → launched over the jobs that did not wait at the maximum.
     control_plane_median_ms: Option<u64>,
-    github_calls: u64,
+    /// Calls to GitHub, by operation.
+    github_calls: BTreeMap<String, u64>,
     github_jit_calls: u64,
     runners_used: usize,
 }
@@ -252,7 +263,12 @@ impl Outcome {
     }
 }
 
-async fn outcome(server: &Server, github: &DemoGitHub, run: u64, runners_peak: usize) -> Result<Outcome, Failure> {
+async fn outcome(
+    server: &Server,
+    github: &DemoGitHub,
+    dispatched: Dispatched,
+    runners_peak: usize,
+) -> Result<Outcome, Failure> {
     let internal = |error: runnersmith_ports::LedgerError| Failure::internal(error.to_string());
     let ledger = &server.world.ports.ledger;
     let mut jobs = ledger.recent_jobs(1_000).await.map_err(internal)?;
@@ -261,7 +277,7 @@ async fn outcome(server: &Server, github: &DemoGitHub, run: u64, runners_peak: u
     let mut rows = Vec::with_capacity(jobs.len());
     for job in &jobs {
         let runner = job.runner().and_then(|name| runners.iter().find(|runner| runner.name == name));
-        rows.push(row(job, runner));
+        rows.push(row(job, runner, dispatched.at));
     }
     let first_seen = jobs.iter().filter_map(|job| job.queued_at).min();
     let mut shares: Vec<u64> = runners
@@ -276,13 +292,18 @@ async fn outcome(server: &Server, github: &DemoGitHub, run: u64, runners_peak: u
     let calls = github.simulator.calls();
     let jit = calls.iter().filter(|(operation, _)| operation.contains("generate-jitconfig")).map(|(_, n)| *n).sum();
     Ok(Outcome {
-        succeeded: github.simulator.jobs(run).iter().filter(|job| job.conclusion.as_deref() == Some("success")).count(),
+        succeeded: github
+            .simulator
+            .jobs(dispatched.run)
+            .iter()
+            .filter(|job| job.conclusion.as_deref() == Some("success"))
+            .count(),
         jobs: rows,
         runners_peak,
         runners_left: runners.iter().filter(|runner| runner.state.is_alive()).count(),
         registrations_left: github.simulator.runners().len(),
         control_plane_median_ms: shares.get(shares.len() / 2).copied(),
-        github_calls: calls.iter().map(|(_, n)| *n).sum(),
+        github_calls: calls,
         github_jit_calls: jit,
         runners_used: runners.len(),
     })
@@ -292,9 +313,10 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn row(job: &Job, runner: Option<&Runner>) -> Row {
+fn row(job: &Job, runner: Option<&Runner>, dispatched_at: Timestamp) -> Row {
     let queued = job.queued_at.unwrap_or(job.first_seen_at);
-    let created = job.fact.created_at.unwrap_or(queued);
+    // GitHub's own times have whole seconds only; here it is known better.
+    let created = dispatched_at.min(queued);
     let intended = runner.map_or(queued, |runner| runner.intended_at).max(queued);
     let machine = runner.and_then(|runner| runner.machine_at).unwrap_or(intended).max(intended);
     let online = runner.and_then(|runner| runner.online_at).unwrap_or(machine).max(machine);
@@ -317,7 +339,7 @@ fn show(outcome: &Outcome, options: &cli::Demo) -> Result<(), Failure> {
         return report::json(outcome);
     }
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["job", "runner", "delivery", "wait + decision", "launch", "boot", "assign", "queued → started"]);
     for row in &outcome.jobs {
         let ms = |value: u64| format!("{value} ms");
@@ -343,11 +365,15 @@ fn show(outcome: &Outcome, options: &cli::Demo) -> Result<(), Failure> {
         outcome.succeeded, options.jobs, outcome.runners_peak, outcome.runners_left, outcome.registrations_left
     ));
     if let Some(median) = outcome.control_plane_median_ms {
-        report::line(&format!("control plane, queued → launched: {median} ms at the median (jobs that did not wait at the maximum)"));
+        report::line(&format!(
+            "control plane, queued → launched: {median} ms at the median (jobs that did not wait at the maximum)"
+        ));
     }
     report::line(&format!(
         "GitHub calls: {} in all, {} JIT configs for {} runners",
-        outcome.github_calls, outcome.github_jit_calls, outcome.runners_used
+        outcome.github_calls.values().sum::<u64>(),
+        outcome.github_jit_calls,
+        outcome.runners_used
     ));
     Ok(())
 }

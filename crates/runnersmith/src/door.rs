@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runnersmith_controllers::{Admission, Intake, Signal};
+use runnersmith_controllers::{Admission, Intake, Signal, correlation_id};
 use runnersmith_github::webhook::{self, Parsed};
 use runnersmith_ports::Clock;
 use runnersmith_types::{DeliveryId, Secret};
@@ -43,7 +43,7 @@ impl runnersmith_web::Intake for Door {
             Err(error) => return answer(400, error.to_string()),
         };
         let signals = match parsed {
-            Parsed::Job(fact) => vec![Signal::Job(Box::new(fact))],
+            Parsed::Job(fact) => vec![Signal::Job(fact)],
             Parsed::CheckRun { repo, job } => vec![Signal::CheckRun { repo, job }],
             Parsed::Installation { repositories } => {
                 repositories.into_iter().take(100).map(|repo| Signal::Sweep { repo }).collect()
@@ -54,8 +54,17 @@ impl runnersmith_web::Intake for Door {
         };
         let mut last = answer(202, "nothing in it concerns us");
         for signal in signals {
+            let job = if let Signal::Job(fact) = &signal { Some(fact.id) } else { None };
             last = match self.intake.admit(signal, delivery.clone()).await {
-                Admission::Accepted => answer(202, "accepted"),
+                Admission::Accepted => {
+                    tracing::info!(
+                        correlation_id = job.map(|job| tracing::field::display(correlation_id(job))),
+                        delivery = delivery.as_ref().map(tracing::field::display),
+                        event = %event.escape_debug(),
+                        "delivery accepted"
+                    );
+                    answer(202, "accepted")
+                }
                 Admission::Dropped(why) => answer(202, why),
                 Admission::Failed(why) => return answer(503, why),
             };

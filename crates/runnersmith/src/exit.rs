@@ -11,7 +11,6 @@ pub enum ExitStatus {
     /// What was asked for did not come true (a demo's job failed, the job asked about is not known).
     Unmet = 1,
     /// The command line is wrong (clap's own number).
-    #[expect(dead_code, reason = "clap exits with it; it stands here because the list is documented here")]
     Usage = 2,
     /// The configuration is wrong.
     Config = 3,

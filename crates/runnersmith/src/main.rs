@@ -10,6 +10,7 @@ mod report;
 mod serve;
 mod settings;
 mod startup;
+mod traces;
 
 use std::process::ExitCode;
 

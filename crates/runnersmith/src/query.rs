@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use runnersmith_config::Config;
+use runnersmith_config::{Config, Distribution};
 use runnersmith_controllers::{Depth, World, chain, observe::observe, why as timeline};
 use runnersmith_github::GitHubClient;
 use runnersmith_ports::{Clock, LedgerError, SystemClock};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
 use crate::report;
-use crate::settings::{Distribution, Settings};
+use crate::settings::Settings;
 
 /// Reads and checks the configuration.
 pub fn read_config(path: &Path) -> Result<Config, Failure> {
@@ -33,9 +33,18 @@ pub fn settings(config: &Config) -> Result<Settings, Failure> {
 fn look(options: &cli::Query) -> Result<World, Failure> {
     let config = read_config(&options.file.config)?;
     let settings = settings(&config)?;
+    let ledger = settings.data.join(crate::serve::LEDGER);
+    if !ledger.exists() {
+        // Looking makes nothing.
+        return Err(Failure::outside(
+            format!("there is no ledger {}", ledger.display()),
+            "start `runnersmith serve` first",
+        ));
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let github = GitHubClient::new(settings.github.clone(), clock.clone())
-        .map_err(|error| Failure::config(format!("prepare the GitHub client: {}", chain(&error)), "check the [github] section"))?;
+    let github = GitHubClient::new(settings.github.clone(), clock.clone()).map_err(|error| {
+        Failure::config(format!("prepare the GitHub client: {}", chain(&error)), "check the [github] section")
+    })?;
     let distribution = match &settings.distribution {
         Distribution::Path(path) => path.clone(),
         // Nothing is launched by looking.
@@ -50,8 +59,11 @@ fn ledger_failed(error: LedgerError) -> Failure {
 
 /// `runnersmith why`.
 pub async fn why(options: cli::Why) -> Result<ExitStatus, Failure> {
-    let id = timeline::parse_job(&options.job)
-        .map_err(|error| Failure { status: ExitStatus::Usage, what: error.to_string(), hint: Some("give the job's number or its address in GitHub".into()) })?;
+    let id = timeline::parse_job(&options.job).map_err(|error| Failure {
+        status: ExitStatus::Usage,
+        what: error.to_string(),
+        hint: Some("give the job's number or its address in GitHub".into()),
+    })?;
     let world = look(&options.query)?;
     let plans = plans(&world).await?;
     for (set, plan, at) in &plans {
@@ -64,7 +76,9 @@ pub async fn why(options: cli::Why) -> Result<ExitStatus, Failure> {
         Some(why) => report::line(&why.to_string()),
         None => {
             report::note(&format!("job {id} is not in the ledger"));
-            report::note("hint: no delivery named it; check the App's webhook (Advanced → Recent deliveries) and that the App is installed in the repository");
+            report::note(
+                "hint: no delivery named it; check the App's webhook (Advanced → Recent deliveries) and that the App is installed in the repository",
+            );
             return Ok(ExitStatus::Unmet);
         }
     }
@@ -196,7 +210,10 @@ pub async fn status(options: cli::Query) -> Result<ExitStatus, Failure> {
     let counts = ledger.counts().await.map_err(ledger_failed)?;
     let mut sets = Vec::new();
     for policy in world.sets.iter() {
-        let (alive, supply) = counts.iter().find(|(name, ..)| name == &policy.name).map_or((0, 0), |(_, alive, supply)| (*alive, *supply));
+        let (alive, supply) = counts
+            .iter()
+            .find(|(name, ..)| name == &policy.name)
+            .map_or((0, 0), |(_, alive, supply)| (*alive, *supply));
         let runners = ledger.live_runners(&policy.name).await.map_err(ledger_failed)?;
         sets.push(SetJson {
             name: policy.name.to_string(),
@@ -205,7 +222,11 @@ pub async fn status(options: cli::Query) -> Result<ExitStatus, Failure> {
             runners_max: policy.runners_max,
             runners: runners
                 .into_iter()
-                .map(|runner| RunnerJson { name: runner.name.to_string(), state: runner.state.word(), job: runner.job.map(|id| id.0) })
+                .map(|runner| RunnerJson {
+                    name: runner.name.to_string(),
+                    state: runner.state.word(),
+                    job: runner.job.map(|id| id.0),
+                })
                 .collect(),
         });
     }
@@ -227,7 +248,10 @@ pub async fn status(options: cli::Query) -> Result<ExitStatus, Failure> {
         return Ok(ExitStatus::Success);
     }
     for set in status.sets {
-        report::line(&format!("{}: {} of {} runners alive, {} can take a job", set.name, set.alive, set.runners_max, set.supply));
+        report::line(&format!(
+            "{}: {} of {} runners alive, {} can take a job",
+            set.name, set.alive, set.runners_max, set.supply
+        ));
         for runner in set.runners {
             let job = runner.job.map(|id| format!(" (job {id})")).unwrap_or_default();
             report::line(&format!("  {} {}{job}", runner.name, runner.state));
@@ -246,11 +270,11 @@ pub async fn status(options: cli::Query) -> Result<ExitStatus, Failure> {
 /// `runnersmith check`.
 pub fn check(options: &cli::ConfigFile) -> Result<ExitStatus, Failure> {
     let config = read_config(&options.config)?;
-    for warning in config.warnings() {
+    for warning in &config.warnings {
         report::note(&format!("warning: {warning}"));
     }
-    report::line(&format!("{} is valid: {} scale set(s)", options.config.display(), config.scale_sets().len()));
-    for set in config.scale_sets() {
+    report::line(&format!("{} is valid: {} scale set(s)", options.config.display(), config.scale_sets.len()));
+    for set in &config.scale_sets {
         let labels: Vec<&str> = set.labels.iter().map(runnersmith_types::Label::as_str).collect();
         report::line(&format!("  {}: labels {}, at most {} runners", set.name, labels.join(", "), set.runners_max));
     }

@@ -24,7 +24,8 @@ pub fn progress(text: &str) {
 
 /// Data as JSON.
 pub fn json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(format!("print JSON: {error}")))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::internal(format!("print JSON: {error}")))?;
     line(&text);
     Ok(())
 }

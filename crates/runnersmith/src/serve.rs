@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use runnersmith_config::Distribution;
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
-use runnersmith_controllers::{Intake, Ports, World, chain};
-use runnersmith_github::GitHubClient;
+use runnersmith_controllers::{Intake, JobObserver, Ports, World, chain};
+use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, GitHub, SystemClock};
 use runnersmith_store::SqliteStore;
@@ -22,8 +23,12 @@ use crate::door::Door;
 use crate::exit::{ExitStatus, Failure};
 use crate::loops;
 use crate::report;
-use crate::settings::{Distribution, Settings};
+use crate::settings::Settings;
 use crate::startup;
+use crate::traces::Traces;
+
+/// The ledger's file in the store's directory.
+pub const LEDGER: &str = "ledger.sqlite3";
 
 /// How long a graceful stop waits for what is under way.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -35,6 +40,7 @@ pub struct Server {
     /// Its world, for those in the same process.
     pub world: World,
     stop: watch::Sender<bool>,
+    traces: Option<Arc<Traces>>,
     loops: JoinSet<()>,
     web: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -53,11 +59,20 @@ impl Server {
             )
         })?;
         let address = listener.local_addr().map_err(|error| Failure::internal(error.to_string()))?;
-        let github = GitHubClient::new(settings.github.clone(), clock.clone()).map_err(|error| {
+        let (metrics, counted) = (Arc::new(Metrics::new()), settings.github.clone());
+        let counter = metrics.clone();
+        let counted = GitHubConfig {
+            counter: Some(Arc::new(move |operation, status| counter.github_call(operation, status))),
+            ..counted
+        };
+        let traces = settings.otel.as_deref().map(Traces::new).transpose()?.map(Arc::new);
+        let github = GitHubClient::new(counted, clock.clone()).map_err(|error| {
             Failure::config(format!("prepare the GitHub client: {}", chain(&error)), "check the [github] section")
         })?;
         let distribution = distribution(&github, &settings).await?;
-        let world = world(&settings, Arc::new(github), distribution, clock.clone())?;
+        let mut world = world(&settings, Arc::new(github), distribution, clock.clone())?;
+        world.metrics = metrics;
+        world.observer = traces.clone().map(|traces| traces as Arc<dyn JobObserver>);
         let (stop, stopped) = watch::channel(false);
         let door = Door {
             intake: Intake::new(
@@ -91,7 +106,7 @@ impl Server {
                 .await
         });
         let loops = loops::start(&world, settings.rhythm, &stopped);
-        Ok(Self { address, world, stop, loops, web })
+        Ok(Self { address, world, stop, traces, loops, web })
     }
 
     /// Stops: no new deliveries, what is under way is finished, then everything ends. Machines go on by themselves.
@@ -103,6 +118,10 @@ impl Server {
         }
         // Event streams of open dashboards would keep the server alive.
         self.web.abort();
+        if let Some(traces) = self.traces.take() {
+            // It sends what is left and blocks meanwhile.
+            let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
+        }
     }
 }
 
@@ -135,6 +154,7 @@ pub fn world(
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),
         holder: format!("{}-{}", hostname(), std::process::id()),
+        observer: None,
     })
 }
 
@@ -143,7 +163,7 @@ pub fn open_store(data: &Path, clock: Arc<dyn Clock>) -> Result<SqliteStore, Fai
     std::fs::create_dir_all(data).map_err(|error| {
         Failure::outside(format!("make {}: {error}", data.display()), "choose a writable [store] directory")
     })?;
-    SqliteStore::open(&data.join("ledger.sqlite3"), clock).map_err(|error| {
+    SqliteStore::open(&data.join(LEDGER), clock).map_err(|error| {
         Failure::outside(
             format!("open the ledger in {}: {}", data.display(), chain(&error)),
             "the directory must be writable; a ledger of a newer version needs a newer program",
@@ -188,8 +208,8 @@ impl runnersmith_web::Readiness for Ready {
 /// `runnersmith serve`.
 pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     let config = crate::query::read_config(&options.file.config)?;
-    startup::logs(config.log_json(), config.log_level());
-    for warning in config.warnings() {
+    startup::logs(config.log.json, &config.log.level);
+    for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let settings = crate::query::settings(&config)?;
@@ -197,7 +217,9 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     match server.world.ports.github.whoami().await {
         Ok(slug) => tracing::info!(app = %slug, "GitHub knows the App"),
         // The server goes on: deliveries are stored, and the key may be mended meanwhile.
-        Err(error) => tracing::error!(error = %chain(&error), "GitHub does not accept the App; check [github] app_id and key"),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "GitHub does not accept the App; check [github] app_id and key")
+        }
     }
     tracing::info!(address = %server.address, sets = server.world.sets.len(), "serving");
     report::note(&format!("dashboard: http://{}/", server.address));

@@ -4,23 +4,14 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use runnersmith_config::{Config, Distribution, Source};
 use runnersmith_controllers::Limits;
-use runnersmith_github::GitHubConfig;
+use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_types::{ScaleSet, Secret};
 
+use crate::exit::Failure;
 use crate::loops::Rhythm;
-
-/// Where the runner distribution comes from.
-#[derive(Clone, Debug)]
-pub enum Distribution {
-    /// An extracted directory, or a `tar.gz` of it.
-    Path(PathBuf),
-    /// The newest release of `actions/runner`.
-    Latest {
-        /// Prereleases too.
-        prerelease: bool,
-    },
-}
 
 /// Everything resolved.
 pub struct Settings {
@@ -48,6 +39,8 @@ pub struct Settings {
     pub allow_sha1: bool,
     /// The dashboard's token, if it has one.
     pub dashboard_token: Option<Secret>,
+    /// Where traces go, if anywhere.
+    pub otel: Option<String>,
     /// How often things are looked at without a signal.
     pub rhythm: Rhythm,
 }
@@ -55,4 +48,87 @@ pub struct Settings {
 /// The command with which this program supervises a machine.
 pub fn own_supervisor() -> std::io::Result<Vec<OsString>> {
     Ok(vec![std::env::current_exe()?.into_os_string(), "machine".into()])
+}
+
+/// Resolves a configuration into what a server needs, secrets included.
+///
+/// # Errors
+/// A secret that cannot be read, or that is empty.
+pub fn from_config(config: &Config) -> Result<Settings, Failure> {
+    let github = &config.github;
+    let key = secret(&github.private_key, "private_key", "the App's private key")?;
+    let key = match &github.private_key {
+        Source::File(_) => key,
+        Source::Env(name) => decode(name, &key)?,
+    };
+    let app = AppCredentials { app_id: github.app_id.clone(), private_key_pem: key };
+    let mut client = GitHubConfig::new(&github.server_url, app);
+    (client.api_base, client.ca_file, client.proxy) =
+        (github.api_url.clone(), github.ca_file.clone(), github.proxy.clone());
+    let mut webhook_secrets = vec![secret(&github.webhook_secret, "webhook_secret", "the webhook's secret")?];
+    if let Some(previous) = &github.previous_webhook_secret {
+        webhook_secrets.push(secret(previous, "previous_webhook_secret", "the webhook's previous secret")?);
+    }
+    let dashboard_token = match &config.server.dashboard_token {
+        Some(source) => Some(secret(source, "dashboard_token", "the dashboard's token")?),
+        None => None,
+    };
+    Ok(Settings {
+        listen: config.server.listen,
+        webhook_path: config.server.webhook_path.clone(),
+        data: config.store.directory.clone(),
+        machines: config.local.machines.clone(),
+        distribution: config.local.distribution.clone(),
+        supervisor: own_supervisor().map_err(|error| Failure::internal(format!("find this program: {error}")))?,
+        sets: config.scale_sets.clone(),
+        limits: Limits {
+            jit_per_minute: config.limits.jit_per_minute,
+            calls_per_minute: config.limits.calls_per_minute,
+        },
+        github: client,
+        webhook_secrets,
+        allow_sha1: github.allow_sha1,
+        dashboard_token,
+        otel: config.otel.as_ref().map(|otel| otel.endpoint.clone()),
+        rhythm: Rhythm {
+            full_pass: config.timer.full_pass,
+            sweep: config.timer.sweep,
+            history: config.store.history,
+            ..Rhythm::default()
+        },
+    })
+}
+
+fn secret(source: &Source, field: &str, what: &str) -> Result<Secret, Failure> {
+    let (text, place) = match source {
+        Source::File(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                let hint = format!("[github] or [server] {field}_file names it; it must be readable by this user");
+                Failure::config(format!("read {what} from {}: {error}", path.display()), hint)
+            })?;
+            (text, path.display().to_string())
+        }
+        Source::Env(name) => {
+            let text = std::env::var(name).map_err(|_| {
+                Failure::config(
+                    format!("{what}: the environment variable {name} is not set"),
+                    "export it, or name a file instead",
+                )
+            })?;
+            (text, name.clone())
+        }
+    };
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(Failure::config(format!("{what} in {place} is empty"), "an empty secret would accept everybody"));
+    }
+    Ok(Secret::new(text))
+}
+
+fn decode(name: &str, key: &Secret) -> Result<Secret, Failure> {
+    let compact: String = key.expose().chars().filter(|c| !c.is_whitespace()).collect();
+    let decoded = base64::engine::general_purpose::STANDARD.decode(compact).ok();
+    decoded.and_then(|bytes| String::from_utf8(bytes).ok()).map(Secret::new).ok_or_else(|| {
+        Failure::config(format!("the App's private key in {name} is not Base64"), "base64 -w0 app.private-key.pem")
+    })
 }

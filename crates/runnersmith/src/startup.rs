@@ -7,8 +7,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::{ExitStatus, Failure};
 
-/// The asynchronous runtime.
+/// The asynchronous runtime, and the one provider of cryptography for everything in it.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    // It fails only when one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

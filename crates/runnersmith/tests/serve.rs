@@ -1,5 +1,7 @@
 //! `serve` as its user knows it: jobs run, the commands answer, bad input is refused, secrets stay secret.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
 mod support;
 
 use std::time::Duration;
@@ -26,13 +28,19 @@ async fn jobs_run_and_the_commands_tell_about_them() {
     let serve = bed.serve();
     bed.ready().await;
     let run = bed.github.dispatch("acme/shop", jobs(3, Duration::from_millis(300))).unwrap();
-    until("every job is over", Duration::from_secs(60), || bed.log(), async || {
-        bed.github.jobs(run).iter().all(|job| job.conclusion.as_deref() == Some("success"))
-    })
+    until(
+        "every job is over",
+        Duration::from_secs(60),
+        || bed.log(),
+        async || bed.github.jobs(run).iter().all(|job| job.conclusion.as_deref() == Some("success")),
+    )
     .await;
-    until("nothing is left over", Duration::from_secs(30), || bed.log(), async || {
-        bed.machines_alive().is_empty() && bed.github.runners().is_empty()
-    })
+    until(
+        "nothing is left over",
+        Duration::from_secs(30),
+        || bed.log(),
+        async || bed.machines_alive().is_empty() && bed.github.runners().is_empty(),
+    )
     .await;
     let job = bed.github.jobs(run)[0].id;
     let why = bed.run(&["why", &job.to_string()]);
@@ -97,9 +105,12 @@ async fn a_hostile_job_is_kept_harmless_and_visible() {
     let body = serde_json::to_vec(&payload).unwrap();
     let (status, text) = post(&bed, "workflow_job", body.clone(), sign(SECRET, &body)).await;
     assert_eq!(status, 202, "{text}");
-    until("the job is in the ledger", Duration::from_secs(10), || bed.log(), async || {
-        bed.run(&["why", "4242"]).status.code() == Some(0)
-    })
+    until(
+        "the job is in the ledger",
+        Duration::from_secs(10),
+        || bed.log(),
+        async || bed.run(&["why", "4242"]).status.code() == Some(0),
+    )
     .await;
     let page = reqwest::get(bed.url("/jobs/4242")).await.unwrap().text().await.unwrap();
     assert!(!page.contains("<script>alert"), "unescaped foreign text in the page");
@@ -110,6 +121,11 @@ async fn a_hostile_job_is_kept_harmless_and_visible() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_and_a_broken_configuration_end_with_a_hint_and_their_exit_code() {
     let bed = Bed::new(1).await;
+    for command in ["status", "plan"] {
+        let output = bed.run(&[command]);
+        assert_eq!(output.status.code(), Some(4), "there is no ledger yet");
+        assert!(!bed.path("data").exists(), "looking makes nothing");
+    }
     let _taken = std::net::TcpListener::bind(("127.0.0.1", bed.port)).unwrap();
     let output = bed.run(&["serve"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -121,4 +137,75 @@ async fn a_taken_port_and_a_broken_configuration_end_with_a_hint_and_their_exit_
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("runners_max"), "did you mean …: {text}");
+}
+
+/// The smallest OTLP collector: it keeps what is posted to it.
+async fn collector() -> (String, std::sync::Arc<std::sync::Mutex<Vec<u8>>>) {
+    let seen: std::sync::Arc<std::sync::Mutex<Vec<u8>>> = std::sync::Arc::default();
+    let kept = seen.clone();
+    let traces =
+        axum::routing::post(async move |body: axum::body::Bytes| kept.lock().unwrap().extend_from_slice(&body));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, axum::Router::new().route("/v1/traces", traces)).into_future());
+    (address, seen)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_correlation_id_leads_from_the_delivery_to_the_end_and_a_trace_is_sent() {
+    let bed = Bed::new(1).await;
+    let (address, traces) = collector().await;
+    let config = std::fs::read_to_string(bed.path("runnersmith.toml")).unwrap();
+    std::fs::write(bed.path("runnersmith.toml"), format!("{config}\n[otel]\nendpoint = \"{address}\"\n")).unwrap();
+    let serve = bed.serve();
+    bed.ready().await;
+    let run = bed.github.dispatch("acme/shop", jobs(1, Duration::from_millis(50))).unwrap();
+    let over = async || bed.github.jobs(run).iter().all(|job| job.conclusion.is_some());
+    until("the job is over", Duration::from_secs(60), || bed.log(), over).await;
+    let id = bed.github.jobs(run)[0].id;
+    let wanted = format!("job-{id}");
+    let lines = || -> Vec<serde_json::Value> {
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        let all: Vec<serde_json::Value> = bed.log().lines().filter(|line| line.starts_with('{')).map(parse).collect();
+        all.into_iter().filter(|line| line["fields"]["correlation_id"] == wanted.as_str()).collect()
+    };
+    let ended = async || lines().iter().any(|line| line["fields"]["status"] == "completed");
+    until("the end is in the log", Duration::from_secs(30), || bed.log(), ended).await;
+    let told = lines();
+    assert_eq!(told[0]["fields"]["message"], "delivery accepted", "{told:?}");
+    let statuses: Vec<&str> = told.iter().filter_map(|line| line["fields"]["status"].as_str()).collect();
+    assert_eq!(statuses, ["queued", "in progress", "completed"], "{told:?}");
+    assert!(told.iter().any(|line| line["fields"]["runner"].is_string() && line["fields"]["delivery"].is_string()));
+    let metrics = reqwest::get(bed.url("/metrics")).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("operation=\"actions/generate-runner-jitconfig-for-org\",status=\"201\""), "{metrics}");
+    for stage in ["delivery", "decision", "launch", "boot", "register", "assign"] {
+        assert!(metrics.contains(&format!("stage=\"{stage}\"")), "{stage}\n{metrics}");
+    }
+    assert_eq!(serve.stop().await, Some(0), "{}", bed.log());
+    let sent = String::from_utf8_lossy(&traces.lock().unwrap()).into_owned();
+    for part in ["runnersmith", "job", "boot", "assign", "acme/shop", "github.job.id"] {
+        assert!(sent.contains(part), "{part} is not in the trace");
+    }
+}
+
+/// R1: the rival takes a configuration that could not be read once for an empty one, and drops every job from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn r01_a_configuration_that_cannot_be_read_is_never_taken_as_empty() {
+    let bed = Bed::new(1).await;
+    let (secret, hidden) = (bed.path("secret"), bed.path("hidden"));
+    std::fs::rename(&secret, &hidden).unwrap();
+    let output = bed.run(&["serve"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("the webhook's secret") && text.contains("hint:"), "{text}");
+    std::fs::write(&secret, "\n").unwrap();
+    let output = bed.run(&["serve"]);
+    assert_eq!(output.status.code(), Some(3), "an empty secret would accept everybody");
+    std::fs::rename(&hidden, &secret).unwrap();
+    let serve = bed.serve();
+    bed.ready().await;
+    let run = bed.github.dispatch("acme/shop", jobs(1, Duration::from_millis(10))).unwrap();
+    let over = async || bed.github.jobs(run).iter().all(|job| job.conclusion.is_some());
+    until("the job is over", Duration::from_secs(60), || bed.log(), over).await;
+    assert_eq!(serve.stop().await, Some(0));
 }

@@ -41,6 +41,8 @@ runners_max = {runners_max}
     }
 
     pub async fn with_sets(sets: &str) -> Self {
+        // A second call finds it installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let key = runnersmith_github_sim::generate_app_key().unwrap();
         let github = Simulator::start(Options::default()).await.unwrap();
         github.add_org("acme");
@@ -144,15 +146,24 @@ sweep_seconds = 1
     /// Every machine that was ever made, by its directory.
     pub fn machine_directories(&self) -> Vec<String> {
         std::fs::read_dir(self.path("machines"))
-            .map(|entries| entries.filter_map(Result::ok).filter(|e| e.path().join("machine.json").exists()).map(|e| e.file_name().to_string_lossy().into_owned()).collect())
+            .map(|entries| {
+                entries
+                    .filter_map(Result::ok)
+                    .filter(|e| e.path().join("machine.json").exists())
+                    .map(|e| e.file_name().to_string_lossy().into_owned())
+                    .collect()
+            })
             .unwrap_or_default()
     }
 
     pub async fn ready(&self) {
         let client = reqwest::Client::new();
-        until("the server is ready", Duration::from_secs(30), || self.log(), async || {
-            matches!(client.get(self.url("/readyz")).send().await, Ok(answer) if answer.status().is_success())
-        })
+        until(
+            "the server is ready",
+            Duration::from_secs(30),
+            || self.log(),
+            async || matches!(client.get(self.url("/readyz")).send().await, Ok(answer) if answer.status().is_success()),
+        )
         .await;
     }
 }
