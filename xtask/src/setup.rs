@@ -1,0 +1,77 @@
+//! What tests need beside cargo. Everything is pinned, goes below the target directory where it can, and is only
+//! fetched when it is not there.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::command::{cargo, is_there, program, run, target};
+
+/// GitHub's own documents: the API's description, webhook payloads and their schemas.
+const REFEREES: [&str; 3] =
+    ["@octokit/openapi@23.0.2", "@octokit/webhooks-examples@7.6.1", "@octokit/webhooks-schemas@7.6.1"];
+
+/// Keeps the list of dependencies honest.
+const DENY: &str = "0.20.2";
+
+/// Installs what is missing. What cannot be installed is said; the tests that need it count as skipped.
+pub fn setup() -> Result<()> {
+    referees()?;
+    deny()?;
+    browser();
+    Ok(())
+}
+
+fn referees() -> Result<()> {
+    let directory = target().join("referees");
+    let stamp = directory.join("installed");
+    let wanted = REFEREES.join(" ");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    if !is_there("npm") {
+        eprintln!(
+            "setup: npm is not there; install Node.js 20 or newer, or the tests against GitHub's documents are skipped"
+        );
+        return Ok(());
+    }
+    std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    let prefix = directory.display().to_string();
+    let mut arguments =
+        vec!["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"];
+    arguments.extend(REFEREES);
+    run(program("npm", &arguments))?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
+}
+
+/// Where cargo-deny lies once it is installed.
+pub fn deny_path() -> PathBuf {
+    target().join("tools").join("bin").join("cargo-deny")
+}
+
+fn deny() -> Result<()> {
+    if deny_path().exists() {
+        return Ok(());
+    }
+    let (root, package) = (target().join("tools").display().to_string(), format!("cargo-deny@{DENY}"));
+    run(cargo(&["install", "--locked", "--quiet", "--root", &root, &package]))
+}
+
+fn browser() {
+    if is_there("chromedriver") {
+        return;
+    }
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if is_root && is_there("apt-get") {
+        let packages = ["install", "--yes", "--no-install-recommends", "chromium", "chromium-driver"];
+        let installed =
+            run(program("apt-get", &["update", "--quiet"])).and_then(|()| run(program("apt-get", &packages)));
+        match installed {
+            Ok(()) => return,
+            Err(error) => eprintln!("setup: {error:#}"),
+        }
+    }
+    eprintln!(
+        "setup: chromedriver is not there; install Debian's chromium and chromium-driver, or the browser test is skipped"
+    );
+}
