@@ -2,18 +2,21 @@
 //! nothing is retried here: the next round or pass does that.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::StreamExt;
 use runnersmith_ports::{BudgetKind, GitHubError, Lease, LedgerError};
 use runnersmith_types::{
-    Action, Event, EventKind, FactSource, Held, Job, JobFact, JobId, JobStatus, MachineId, Mark, Plan, Reason,
-    RegisterAt, RegistrationId, RepoFullName, Runner, RunnerName, ScaleSet, Snapshot, Step,
+    Action, Event, EventKind, Job, JobId, MachineId, Mark, Plan, Reason, Runner, RunnerName, ScaleSet, Snapshot, Step,
 };
 
-use crate::{World, hand_over, launch, pass::LEASE_TTL, tell};
+use crate::{World, effects, hand_over, launch};
 
 /// Remote effects that run side by side. GitHub asks clients not to be wildly parallel; the hand-offs of a burst are paced by the budget anyway.
 const SIDE_BY_SIDE: usize = 16;
+/// Outcomes that are recorded in one transaction, if they are there at the same time. A crash before it makes them be
+/// looked at again, which every action bears.
+const RECORDED_TOGETHER: usize = 32;
 
 /// What came of one action.
 #[derive(Debug)]
@@ -66,11 +69,34 @@ pub(crate) struct Hands<'a> {
     pub runners: BTreeMap<&'a RunnerName, &'a Runner>,
     pub jobs: BTreeMap<JobId, &'a Job>,
     pub snapshot: &'a Snapshot,
+    /// Calls that were taken from the budget at once.
+    purse: AtomicU32,
 }
 
 impl Hands<'_> {
+    /// Takes what the steps will need of the calls' budget in one go, so that each call is not one to the ledger too. When
+    /// there is not so much, each step takes its own until there is none.
+    async fn fill_purse(&self, steps: &[Step]) {
+        let asks = |step: &&Step| {
+            matches!(step.action, Action::LookUp { .. } | Action::Deregister { .. } | Action::VerifyJob { .. })
+        };
+        let Ok(count) = u32::try_from(steps.iter().filter(asks).count()) else { return };
+        let limit = self.world.limits.calls_per_minute;
+        if count > 1
+            && matches!(self.world.ports.ledger.take_budget(BudgetKind::Calls, count, limit).await, Ok(Some(_)))
+        {
+            self.purse.store(count, Ordering::Relaxed);
+        }
+    }
+
     /// Takes one unit of a budget. `None`: there is none left, or the ledger cannot say.
     pub(crate) async fn take(&self, kind: BudgetKind) -> Option<u32> {
+        let from_purse = |left: u32| left.checked_sub(1);
+        if kind == BudgetKind::Calls
+            && let Ok(left) = self.purse.fetch_update(Ordering::Relaxed, Ordering::Relaxed, from_purse)
+        {
+            return Some(left - 1);
+        }
         let limit = match kind {
             BudgetKind::Jit => self.world.limits.jit_per_minute,
             BudgetKind::Calls => self.world.limits.calls_per_minute,
@@ -96,6 +122,7 @@ pub async fn execute(
         runners: snapshot.runners.iter().map(|runner| (&runner.name, runner)).collect(),
         jobs: snapshot.jobs.iter().map(|job| (job.id(), job)).collect(),
         snapshot,
+        purse: AtomicU32::new(0),
     };
     let ledger = &world.ports.ledger;
     let (records, effects) = split(plan.steps);
@@ -141,29 +168,74 @@ pub async fn execute(
         let effect = Effect::put_off("this minute's JIT budget is used up");
         finish(&hands, lease, &mut events, action.kind(), reason, Subject::of(&action), effect).await?;
     }
-    // All other effects run side by side; each outcome is recorded by itself.
+    hands.fill_purse(&effects).await;
+    let (ends, effects): (Vec<Step>, Vec<Step>) =
+        effects.into_iter().partition(|step| matches!(step.action, Action::Terminate { .. }));
+    // All other effects run side by side; the outcomes that are there are recorded together.
     let mut effects = futures_util::stream::iter(effects)
         .map(|Step { action, reason }| {
             let hands = &hands;
             async move {
                 let (kind, subject) = (action.kind(), Subject::of(&action));
-                (kind, subject, reason, run(hands, action).await)
+                (kind, subject, reason, effects::run(hands, action).await)
             }
         })
-        .buffer_unordered(SIDE_BY_SIDE);
-    while let Some((kind, subject, reason, effect)) = effects.next().await {
+        .buffer_unordered(SIDE_BY_SIDE)
+        .ready_chunks(RECORDED_TOGETHER);
+    while let Some(chunk) = effects.next().await {
         keep(world, lease).await?;
-        progressed |= finish(&hands, lease, &mut events, kind, reason, subject, effect).await?;
+        progressed |= finish_all(&hands, lease, &mut events, chunk).await?;
     }
     drop(effects);
+    if !ends.is_empty() {
+        keep(world, lease).await?;
+        progressed |= end(&hands, lease, &mut events, ends).await?;
+    }
     ledger.append(events).await?;
     Ok(progressed)
 }
 
+/// An outcome with what it is about.
+type Came = (&'static str, Subject, Reason, Effect);
+
+/// Records the marks of several outcomes in one go, then each outcome.
+async fn finish_all(
+    hands: &Hands<'_>,
+    lease: &Lease,
+    events: &mut Vec<Event>,
+    mut came: Vec<Came>,
+) -> Result<bool, LedgerError> {
+    let marks: Vec<(RunnerName, Mark)> =
+        came.iter_mut().flat_map(|(_, _, _, effect)| std::mem::take(&mut effect.marks)).collect();
+    if !marks.is_empty() {
+        hands.world.ports.ledger.mark(lease, marks).await?;
+    }
+    let mut progressed = false;
+    for (kind, subject, reason, effect) in came {
+        progressed |= finish(hands, lease, events, kind, reason, subject, effect).await?;
+    }
+    Ok(progressed)
+}
+
+/// Ends machines in one call.
+async fn end(hands: &Hands<'_>, lease: &Lease, events: &mut Vec<Event>, ends: Vec<Step>) -> Result<bool, LedgerError> {
+    let (mut machines, mut about) = (Vec::with_capacity(ends.len()), Vec::with_capacity(ends.len()));
+    for Step { action, reason } in ends {
+        let (kind, subject) = (action.kind(), Subject::of(&action));
+        if let Action::Terminate { machine, runner } = action {
+            machines.push((machine, runner));
+            about.push((kind, subject, reason));
+        }
+    }
+    let effects = effects::terminate(hands, machines).await;
+    let came = about.into_iter().zip(effects).map(|((kind, subject, reason), effect)| (kind, subject, reason, effect));
+    finish_all(hands, lease, events, came.collect()).await
+}
+
 /// Executors stop issuing near the lease's end: it is renewed in time, or given up.
 async fn keep(world: &World, lease: &mut Lease) -> Result<(), LedgerError> {
-    if world.ports.clock.now().plus(LEASE_TTL / 2) >= lease.until {
-        world.ports.ledger.renew(lease, LEASE_TTL).await?;
+    if world.ports.clock.now().plus(world.lease_ttl / 2) >= lease.until {
+        world.ports.ledger.renew(lease, world.lease_ttl).await?;
     }
     Ok(())
 }
@@ -214,7 +286,9 @@ async fn after_marks(hands: &Hands<'_>, marks: &[(RunnerName, Mark, Reason)]) ->
     }
     for (name, mark, _) in marks {
         let Some(runner) = hands.runners.get(name) else { continue };
-        let never_online = runner.online_at.is_none() && runner.handed_at.is_some();
+        let now_seen =
+            marks.iter().any(|(other, mark, _)| other == name && matches!(mark, Mark::Idle(_) | Mark::Busy(_)));
+        let never_online = runner.online_at.is_none() && runner.handed_at.is_some() && !now_seen;
         if matches!(mark, Mark::Draining | Mark::Lost)
             && never_online
             && let Some(rung) = runner.rung.clone()
@@ -226,132 +300,6 @@ async fn after_marks(hands: &Hands<'_>, marks: &[(RunnerName, Mark, Reason)]) ->
         }
     }
     Ok(())
-}
-
-async fn run(hands: &Hands<'_>, action: Action) -> Effect {
-    match action {
-        Action::HandOff { runner, machine, means } => hand_over::hand_over(hands, &runner, &machine, means).await,
-        Action::LookUp { runner, registration, at } => look_up(hands, runner, registration, &at).await,
-        Action::Deregister { runner, registration, at } => deregister(hands, runner, registration, &at).await,
-        Action::Terminate { machine, runner } => terminate(hands, machine, runner).await,
-        Action::ExpireHandOff { runner, machine } => match hands.world.ports.hand_off.expire(&machine).await {
-            Ok(()) | Err(runnersmith_ports::HandOffError::MachineGone { .. }) => {
-                Effect::done("the hand-off is gone", vec![(runner, Mark::HandOffGone)])
-            }
-            Err(error) => Effect::failed(&error),
-        },
-        Action::Strike(strike) => {
-            let text = format!("{} is left alone for a while: {}", strike.rung, strike.why);
-            match hands.world.ports.ledger.strike(&hands.policy.name, strike).await {
-                Ok(()) => Effect::done(text, Vec::new()),
-                Err(error) => Effect::failed(&error),
-            }
-        }
-        Action::VerifyJob { job, repo } => verify(hands, job, &repo).await,
-        Action::Hold { job, until } => {
-            let held = Held { since: hands.world.ports.clock.now(), until };
-            match hands.world.ports.ledger.hold_job(job, held).await {
-                Ok(true) => Effect::done("held", Vec::new()),
-                Ok(false) => Effect::put_off("it is not queued any more"),
-                Err(error) => Effect::failed(&error),
-            }
-        }
-        Action::Tell { repo, head_sha, jobs } => tell::tell(hands, repo, head_sha, jobs).await,
-        Action::Interrupted { job } => {
-            let at = hands.world.ports.clock.now();
-            match hands.world.ports.ledger.interrupted_job(job, at).await {
-                Ok(_) => Effect::done("recorded", Vec::new()),
-                Err(error) => Effect::failed(&error),
-            }
-        }
-        Action::Rerun { repo, run } => rerun(hands, &repo, run).await,
-        Action::Mark { .. }
-        | Action::Withdraw { .. }
-        | Action::Intend { .. }
-        | Action::Launch { .. }
-        | Action::Relaunch { .. } => Effect::put_off("recorded apart"),
-    }
-}
-
-async fn look_up(hands: &Hands<'_>, runner: RunnerName, id: RegistrationId, at: &RegisterAt) -> Effect {
-    if hands.take(BudgetKind::Calls).await.is_none() {
-        return Effect::put_off("this minute's call budget is used up");
-    }
-    match hands.world.ports.github.registration(at, id).await {
-        Ok(found) => {
-            let mut marks = vec![(runner.clone(), Mark::RegistrationSeen)];
-            if found.busy {
-                marks.push((runner, Mark::Busy(None)));
-            }
-            Effect::done(format!("GitHub knows registration {id}"), marks)
-        }
-        Err(GitHubError::NotFound { .. }) => {
-            Effect::done(format!("GitHub does not know registration {id}"), vec![(runner, Mark::RegistrationMissing)])
-        }
-        Err(error) => Effect::github(&error),
-    }
-}
-
-async fn deregister(hands: &Hands<'_>, runner: RunnerName, id: RegistrationId, at: &RegisterAt) -> Effect {
-    if hands.take(BudgetKind::Calls).await.is_none() {
-        return Effect::put_off("this minute's call budget is used up");
-    }
-    match hands.world.ports.github.deregister(at, id).await {
-        Ok(()) => Effect::done(format!("registration {id} is removed"), vec![(runner, Mark::Deregistered)]),
-        Err(GitHubError::Busy { .. }) => {
-            Effect::done("GitHub says that it has a job: kept", vec![(runner, Mark::RemovalRefused)])
-        }
-        Err(error) => Effect::github(&error),
-    }
-}
-
-async fn terminate(hands: &Hands<'_>, machine: MachineId, runner: Option<RunnerName>) -> Effect {
-    match hands.world.ports.machines.terminate(std::slice::from_ref(&machine)).await {
-        Ok(()) => Effect::done(
-            format!("machine {machine} is ended"),
-            runner.into_iter().map(|name| (name, Mark::Terminated)).collect(),
-        ),
-        Err(error) => Effect::failed(&error),
-    }
-}
-
-async fn verify(hands: &Hands<'_>, id: JobId, repo: &RepoFullName) -> Effect {
-    let Some(job) = hands.jobs.get(&id) else { return Effect::put_off("the job is not open any more") };
-    if hands.take(BudgetKind::Calls).await.is_none() {
-        return Effect::put_off("this minute's call budget is used up");
-    }
-    let now = hands.world.ports.clock.now();
-    let fact = match hands.world.ports.github.job(repo, id).await {
-        Ok(fact) => fact,
-        Err(GitHubError::NotFound { .. } | GitHubError::Unauthorized { .. } | GitHubError::NotInstalled { .. }) => {
-            JobFact { source: FactSource::Get, received_at: now, status: JobStatus::Gone, ..job.fact.clone() }
-        }
-        Err(error) => return Effect::github(&error),
-    };
-    let word = fact.status.word();
-    match hands.world.ports.ledger.record_facts(vec![fact], &[]).await {
-        Ok(_) => Effect::done(format!("GitHub says: {word}"), Vec::new()),
-        Err(error) => Effect::failed(&error),
-    }
-}
-
-async fn rerun(hands: &Hands<'_>, repo: &RepoFullName, run: runnersmith_types::RunId) -> Effect {
-    let ports = &hands.world.ports;
-    match ports.github.run(repo, run).await {
-        Ok(summary) if summary.status == "completed" => {}
-        // GitHub answers 403 until the whole run has ended.
-        Ok(_) => return Effect::put_off("the run has not ended yet"),
-        Err(error) => return Effect::github(&error),
-    }
-    match ports.ledger.rerun(repo, run).await {
-        Ok(true) => {}
-        Ok(false) => return Effect::put_off("it was re-run before"),
-        Err(error) => return Effect::failed(&error),
-    }
-    match ports.github.rerun_failed(repo, run).await {
-        Ok(()) => Effect::done(format!("the failed jobs of run {run} are re-run"), Vec::new()),
-        Err(error) => Effect::github(&error),
-    }
 }
 
 /// Records what came of an action. Answers whether it had its effect.

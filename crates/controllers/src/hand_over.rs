@@ -2,7 +2,7 @@
 //! step is recorded before it is taken, and a config that may be lost is replaced by the next attempt's.
 
 use runnersmith_ports::{BudgetKind, GitHubError, HandOffError, JitRequest, Lease, LedgerError, RunnerConfig};
-use runnersmith_types::{Action, HandOffMeans, MachineId, Mark, RegisterAt, Runner, RunnerName, Step};
+use runnersmith_types::{Action, HandOffMeans, MachineId, Mark, RegisterAt, Runner, RunnerName, Step, Voice};
 
 use crate::execute::{Effect, Hands};
 
@@ -26,7 +26,7 @@ async fn jit(hands: &Hands<'_>, runner: &Runner, machine: &MachineId) -> Effect 
     let at = &runner.target.at;
     if runner.jit_requested_at.is_some() && runner.handed_at.is_none() {
         // An earlier request may have registered the runner while its answer, or our hand-off, was lost.
-        return clear_lost_attempt(hands, runner, at).await;
+        return clear_lost_attempt(hands, runner, machine, at).await;
     }
     let request = JitRequest {
         at: at.clone(),
@@ -71,11 +71,14 @@ pub(crate) async fn reserve(
     steps: Vec<Step>,
 ) -> Result<(Vec<Step>, Vec<Step>), LedgerError> {
     let (mut go_on, mut put_off, mut marks) = (Vec::with_capacity(steps.len()), Vec::new(), Vec::new());
+    let mut reserved = reserved(hands, &steps).await;
     for step in steps {
         if let Action::HandOff { runner, means: HandOffMeans::Jit, .. } = &step.action {
             let asked_before = hands.runners.get(runner).is_none_or(|record| record.jit_requested_at.is_some());
             if !asked_before {
-                if hands.take(BudgetKind::Jit).await.is_none() {
+                let granted = reserved > 0 || hands.take(BudgetKind::Jit).await.is_some();
+                reserved = reserved.saturating_sub(1);
+                if !granted {
                     put_off.push(step);
                     continue;
                 }
@@ -90,15 +93,45 @@ pub(crate) async fn reserve(
     Ok((go_on, put_off))
 }
 
-async fn clear_lost_attempt(hands: &Hands<'_>, runner: &Runner, at: &RegisterAt) -> Effect {
+/// What all the steps need of the JIT budget, taken at once; 0 when there is not so much, and each takes its own.
+async fn reserved(hands: &Hands<'_>, steps: &[Step]) -> u32 {
+    let asks = |step: &&Step| {
+        matches!(&step.action, Action::HandOff { runner, means: HandOffMeans::Jit, .. }
+            if hands.runners.get(runner).is_some_and(|record| record.jit_requested_at.is_none()))
+    };
+    let count = u32::try_from(steps.iter().filter(asks).count()).unwrap_or(u32::MAX);
+    if count < 2 {
+        return 0;
+    }
+    let (ledger, limit) = (&hands.world.ports.ledger, hands.world.limits.jit_per_minute);
+    match ledger.take_budget(BudgetKind::Jit, count, limit).await {
+        Ok(Some(_)) => count,
+        Ok(None) | Err(_) => 0,
+    }
+}
+
+async fn clear_lost_attempt(hands: &Hands<'_>, runner: &Runner, machine: &MachineId, at: &RegisterAt) -> Effect {
     let ports = &hands.world.ports;
     let name = runner.name.clone();
+    // The lost attempt's config is taken back before its registration is: a machine that read it later would start a runner
+    // that GitHub does not know. One that has read it already keeps it.
+    let arrived = match ports.hand_off.pending(machine).await {
+        Ok(true) => match ports.hand_off.expire(machine).await {
+            Ok(()) | Err(HandOffError::MachineGone { .. }) => false,
+            Err(error) => return Effect::failed(&error),
+        },
+        Ok(false) => has_read(hands, machine),
+        Err(HandOffError::MachineGone { .. }) => false,
+        Err(error) => return Effect::failed(&error),
+    };
     if hands.take(BudgetKind::Calls).await.is_none() {
         return Effect::put_off("this minute's call budget is used up");
     }
     match ports.github.registration_by_name(at, &runner.registration_name()).await {
+        // Its one job is over already, and GitHub has removed its registration.
+        Ok(None) if arrived => Effect::done("the earlier hand-off did arrive", vec![(name, Mark::HandedOff)]),
         Ok(None) => Effect::done("the earlier request registered nothing", vec![(name, Mark::NextAttempt)]),
-        Ok(Some(found)) if found.online || found.busy => {
+        Ok(Some(found)) if found.online || found.busy || arrived => {
             // Somebody runs under this name: the hand-off did arrive.
             Effect::done(
                 "the earlier hand-off did arrive",
@@ -110,6 +143,16 @@ async fn clear_lost_attempt(hands: &Hands<'_>, runner: &Runner, at: &RegisterAt)
             Err(error) => Effect::github(&error),
         },
         Err(error) => Effect::github(&error),
+    }
+}
+
+/// Whether the machine says that it has read its hand-off.
+fn has_read(hands: &Hands<'_>, machine: &MachineId) -> bool {
+    let machines = hands.snapshot.machines.value().into_iter().flatten();
+    let voice = machines.filter(|seen| seen.id == *machine).find_map(|seen| seen.voice.as_ref());
+    match voice {
+        Some(Voice::Configured | Voice::Listening | Voice::Busy | Voice::JobDone | Voice::Ended(_)) => true,
+        Some(Voice::Booting) | None => false,
     }
 }
 

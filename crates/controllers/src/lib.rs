@@ -4,6 +4,7 @@
 //! runs in a Lambda, in one process and in a simulation. It decides nothing itself: decisions come from the planner.
 
 pub mod consume;
+mod effects;
 pub mod execute;
 pub mod hand_over;
 pub mod intake;
@@ -17,6 +18,7 @@ pub mod timer;
 pub mod why;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use runnersmith_ports::{Clock, GitHub, HandOff, Ledger, Machines, Queue};
 use runnersmith_types::{Job, JobId, Runner, ScaleSet, ScaleSetName};
@@ -66,6 +68,8 @@ pub struct World {
     pub metrics: Arc<metrics::Metrics>,
     /// Who we are, in leases.
     pub holder: String,
+    /// How long a lease holds without being renewed: so long a crashed holder stops its set.
+    pub lease_ttl: Duration,
     /// Told of each job of ours that ends, for traces.
     pub observer: Option<Arc<dyn JobObserver>>,
 }

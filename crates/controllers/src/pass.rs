@@ -11,7 +11,7 @@ use crate::levels::Level;
 use crate::observe::{Depth, observe};
 use crate::{Signal, World};
 
-/// A lease is short, so that a crashed holder does not stop a set for long; a pass renews it.
+/// By default a lease is so short that a crashed holder does not stop a set for long; a pass renews it.
 pub const LEASE_TTL: Duration = Duration::from_secs(20);
 /// A quiet world settles in four rounds (invariant I9); a busy one may wake the pass again, so there is a wider bound.
 const ROUNDS_MAX: usize = 24;
@@ -36,7 +36,7 @@ pub struct Passed {
 pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Passed, LedgerError> {
     let Some(policy) = world.set(set) else { return Ok(Passed::default()) };
     let ledger = &world.ports.ledger;
-    let Some(mut lease) = ledger.acquire(set, &world.holder, LEASE_TTL).await? else {
+    let Some(mut lease) = ledger.acquire(set, &world.holder, world.lease_ttl).await? else {
         return Ok(Passed { held_elsewhere: true, ..Passed::default() });
     };
     let mut passed = Passed::default();
@@ -58,7 +58,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
             break;
         }
         if plan.steps.is_empty() {
-            match ledger.release(&mut lease, LEASE_TTL).await? {
+            match ledger.release(&mut lease, world.lease_ttl).await? {
                 Release::Released | Release::Lost => {
                     schedule(world, set, passed.next_wake).await?;
                     return Ok(passed);

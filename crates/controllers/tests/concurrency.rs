@@ -290,3 +290,31 @@ async fn a_whole_life_leaves_nothing_behind() {
     assert_eq!((script.count("terminate"), script.count("deregister")), (0, 0), "it went by itself");
     assert_eq!(script.count("jit "), 1, "one call to GitHub for one ephemeral runner: {:?}", script.calls);
 }
+
+/// Five hundred surplus runners are looked at and ended with calls that grow with pages: one list, one end. Only GitHub has to
+/// be told of each.
+#[tokio::test]
+async fn five_hundred_surplus_machines_are_ended_in_one_call() {
+    let mut bed = Bed::new(policy(500));
+    (bed.world.limits.jit_per_minute, bed.world.limits.calls_per_minute) = (10_000, 10_000);
+    bed.queued(1..=500).await;
+    for _ in 0..10 {
+        bed.pass(Depth::Signal).await;
+    }
+    assert_eq!(bed.machines_made(), 500);
+    assert_eq!(bed.doubles.script().count("launch "), 6, "one call for each batch of at most 90");
+    bed.online().await;
+    for id in 1..=500 {
+        bed.fact(id, JobStatus::Completed, None).await;
+    }
+    bed.doubles.script().calls.clear();
+    for _ in 0..12 {
+        bed.clock.advance(std::time::Duration::from_secs(60));
+        bed.pass(Depth::Full).await;
+    }
+    let script = bed.doubles.script();
+    assert_eq!(script.count("terminate"), 500, "all were ended");
+    assert_eq!(script.count("deregister"), 500, "each registration once");
+    assert_eq!(script.count("end "), 1, "in one call");
+    assert!(script.count("list") <= 40, "{} lists", script.count("list"));
+}

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use runnersmith_types::{
     Action, BatchId, Intent, RegisterAt, Runner, RunnerName, RunnerState as S, Target, WaitingOn,
-    policy::LAUNCH_BATCH_MAX,
+    policy::{INTENTS_MAX, LAUNCH_BATCH_MAX},
 };
 
 use crate::draft::Draft;
@@ -60,7 +60,10 @@ fn intend(draft: &mut Draft<'_>, granted: &BTreeMap<RegisterAt, usize>) {
     }
     if !intents.is_empty() {
         let reason = format!("{} job(s) and a floor of {} want more runners than there are", draft.demand, draft.floor);
-        draft.step(Action::Intend { runners: intents }, reason);
+        // In pieces that a ledger can take in one transaction each; the serials grow from piece to piece.
+        for piece in intents.chunks(INTENTS_MAX) {
+            draft.step(Action::Intend { runners: piece.to_vec() }, reason.clone());
+        }
     }
 }
 

@@ -138,6 +138,11 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
             draft.mark(index, Mark::Finished, "its runner ended after its job");
             return;
         }
+        Some(Voice::Ended(_)) if ended_as_after_a_job(draft, index, &seen) => {
+            draft.mark(index, Mark::Busy(None), "the machine says that its runner ended well, as after a job");
+            draft.mark(index, Mark::Finished, "its runner ended after its job");
+            return;
+        }
         Some(Voice::Ended(_)) => {
             draft.mark(index, Mark::Lost, "its runner ended without a job");
             return;
@@ -175,11 +180,31 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
     }
 }
 
+fn ended_well(seen: &Evidence<'_>) -> bool {
+    matches!(seen.voice(), Some(Voice::Ended(how)) if how.split(' ').next_back() == Some("0"))
+}
+
+/// An ephemeral runner that had its configuration and ended with code 0 has run a job: without one it ends otherwise. Short jobs
+/// are over before any delivery about them has come, and that is no failure to boot.
+fn ended_as_after_a_job(draft: &Draft<'_>, index: usize, seen: &Evidence<'_>) -> bool {
+    let runner = &draft.runners[index];
+    runner.ephemeral && runner.handed_at.is_some() && runner.deregistered_at.is_none() && ended_well(seen)
+}
+
 /// The machine is gone: what is left of the runner?
 fn ended(draft: &mut Draft<'_>, index: usize) {
     let seen = draft.evidence(index);
     let runner = &draft.runners[index];
-    let ended_well = matches!(seen.voice(), Some(Voice::Ended(how)) if how.split(' ').next_back() == Some("0"));
+    // Its whole life may lie between two looks: that it worked is recorded, so that it is no failure to boot.
+    if matches!(runner.state, S::Booting | S::Idle) {
+        if let Some(job) = seen.job.filter(|job| job.fact.started_at.is_some() || !job.fact.status.is_open()) {
+            draft.mark(index, Mark::Busy(Some(job.id())), format!("job {} ran on it", job.id()));
+        } else if ended_as_after_a_job(draft, index, &seen) {
+            draft.mark(index, Mark::Busy(None), "the machine says that its runner ended well, as after a job");
+        }
+    }
+    let runner = &draft.runners[index];
+    let ended_well = ended_well(&seen);
     let worked = runner.busy_at.is_some() || runner.finished_at.is_some() || seen.job.is_some();
     // GitHub itself removes the registration of an ephemeral runner that ran its job to the end.
     let over = runner.finished_at.is_some() || (seen.job.is_some() && seen.running().is_none()) || ended_well;

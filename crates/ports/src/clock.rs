@@ -45,3 +45,17 @@ impl Clock for ManualClock {
         Timestamp(self.0.load(std::sync::atomic::Ordering::SeqCst))
     }
 }
+
+/// A clock that a test moves; one that stands still, or one that an emulated service keeps.
+#[cfg(feature = "contract")]
+pub trait TestClock: Send + Sync {
+    /// Moves it on.
+    fn advance(&self, by: std::time::Duration);
+}
+
+#[cfg(feature = "contract")]
+impl TestClock for ManualClock {
+    fn advance(&self, by: std::time::Duration) {
+        Self::advance(self, by);
+    }
+}

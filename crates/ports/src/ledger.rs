@@ -128,8 +128,9 @@ pub trait Ledger: Send + Sync + 'static {
     async fn plane(&self) -> Result<PlaneId, LedgerError>;
 
     // --- facts -----------------------------------------------------------
-    /// Merges facts (by [`Job::merge`]) and wakes the given sets, in one transaction. When a job's status changes,
-    /// other jobs of the same run that are held stop being held. Answers in the order of the facts.
+    /// Merges facts (by [`Job::merge`]), each in a transaction of its own or all in one, and then wakes the given sets. When
+    /// a job's status changes, other jobs of the same run that are held stop being held. After an error some facts may
+    /// be recorded; recording them again changes nothing. Answers in the order of the facts.
     async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError>;
     /// One job.
     async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError>;
@@ -158,7 +159,8 @@ pub trait Ledger: Send + Sync + 'static {
     // --- runners ---------------------------------------------------------
     /// The next free serial.
     async fn next_serial(&self) -> Result<u64, LedgerError>;
-    /// Records intents if the lease holds, the set's alive count plus theirs is at most `runners_max`, and no name exists. All or none.
+    /// Records intents (at most [`runnersmith_types::INTENTS_MAX`]) if the lease holds, the set's alive count plus theirs is at most
+    /// `runners_max`, and no name exists. All or none.
     async fn intend(
         &self,
         lease: &Lease,
@@ -174,7 +176,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn open_batches(&self, set: &ScaleSetName) -> Result<Vec<Batch>, LedgerError>;
     /// Marks a batch settled.
     async fn settle_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError>;
-    /// Applies marks (by [`Runner::mark`]) under the lease, in order, in one transaction; unknown runners are skipped. Answers the changed records.
+    /// Applies marks (by [`Runner::mark`]) under the lease, in order; the marks of one runner in one transaction, as many runners
+    /// together as the store can. Unknown runners are skipped. Answers the changed records.
     async fn mark(&self, lease: &Lease, marks: Vec<(RunnerName, Mark)>) -> Result<Vec<Runner>, LedgerError>;
     /// The set's runners that are not gone, by name.
     async fn live_runners(&self, set: &ScaleSetName) -> Result<Vec<Runner>, LedgerError>;

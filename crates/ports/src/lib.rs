@@ -17,9 +17,9 @@ pub mod ledger;
 pub mod machines;
 pub mod queue;
 
-#[cfg(feature = "contract")]
-pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock};
+#[cfg(feature = "contract")]
+pub use clock::{ManualClock, TestClock};
 pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary};
 pub use hand_off::{HandOff, HandOffError, RunnerConfig};
 pub use ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};

@@ -55,8 +55,8 @@ pub const BODY_BYTES_MAX: usize = 8 * 1024;
 
 /// A durable queue. Contract: `send` returns only after the message is durable; a received message is invisible
 /// for `visibility`, then comes again unless acknowledged; a message received more than `receives_max` times is
-/// moved to the dead letters instead of being received again; acknowledge and extend with a stale receipt are no-ops
-/// that answer `false`; order is not promised.
+/// moved to the dead letters instead of being received again; acknowledge and extend with a stale receipt are no-ops,
+/// and answer so where the service can tell (SQS cannot); order is not promised.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Sends one message, invisible for `delay`.

@@ -5,6 +5,7 @@
 //! nothing here can reach them. Records derive `serde` because the ledger stores exactly these
 //! records and its form is a promise; wire types of GitHub and AWS live at the edges.
 
+pub mod ec2;
 pub mod event;
 pub mod ids;
 pub mod job;
@@ -15,6 +16,7 @@ pub mod secret;
 pub mod snapshot;
 pub mod time;
 
+pub use ec2::Ec2Set;
 pub use event::{Event, EventKind};
 pub use ids::{
     BatchId, DeliveryId, JobId, Label, MachineId, Owner, ParseError, PlaneId, RegistrationId, RepoFullName, RunId,
@@ -23,7 +25,7 @@ pub use ids::{
 pub use job::{Conclusion, FactSource, Held, Job, JobFact, JobStatus, OwnerKind, Told};
 pub use plan::{Action, HandOffMeans, Intent, Plan, Reason, Step, Verdict, Waiting, WaitingOn};
 pub use policy::{
-    Day, FloorEntry, Ladder, Level, Market, RegisterAt, RepoPattern, Rung, ScaleSet, Scope, Target, Timing,
+    Day, FloorEntry, INTENTS_MAX, Ladder, Level, Market, RegisterAt, RepoPattern, Rung, ScaleSet, Scope, Target, Timing,
 };
 pub use runner::{Batch, Mark, Runner, RunnerState};
 pub use secret::Secret;

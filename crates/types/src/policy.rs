@@ -301,5 +301,8 @@ impl ScaleSet {
     }
 }
 
-/// Most machines in one launch call.
-pub const LAUNCH_BATCH_MAX: usize = 100;
+/// Most runners that one action intends: a transaction of DynamoDB holds 100 items, lease and serial included.
+pub const INTENTS_MAX: usize = 90;
+
+/// Most machines in one launch call: the batch is stored in one transaction with its runners.
+pub const LAUNCH_BATCH_MAX: usize = 90;

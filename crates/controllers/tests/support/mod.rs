@@ -129,6 +129,7 @@ impl Machines for Doubles {
     }
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {
         let mut script = self.script();
+        script.calls.push(format!("end {} together", ids.len()));
         for id in ids {
             if script.fault(format!("terminate {id}")).is_some() {
                 return Err(MachinesError::Throttled { operation: "terminate" });
@@ -356,6 +357,7 @@ fn world(home: &std::path::Path, policy: ScaleSet, doubles: &Doubles, clock: &Ar
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),
         holder: holder.into(),
+        lease_ttl: runnersmith_controllers::pass::LEASE_TTL,
         observer: None,
     }
 }
