@@ -1,0 +1,226 @@
+//! Jobs: one item each, changed only from the version that was read.
+
+use futures_util::future::try_join_all;
+use runnersmith_ports::Recorded;
+use runnersmith_types::job::Merged;
+use runnersmith_types::{FactSource, Job, JobFact, JobId, RunnerName, ScaleSetName, Timestamp};
+
+use super::DynamoLedger;
+use super::table::{Fault, Item, Page, Terms, key, number, record, text, with_record};
+
+/// Open jobs are spread over so many partitions. It must never change: it says where a job is.
+const SHARDS: u64 = 8;
+/// Two writers of one job: so often the later one reads again.
+const ATTEMPTS_MAX: usize = 20;
+
+fn partition(id: JobId) -> String {
+    format!("jobs#{}", id.0 % SHARDS)
+}
+
+fn open_key(id: JobId) -> String {
+    format!("open#{:020}", id.0)
+}
+
+fn done_key(id: JobId) -> String {
+    format!("done#{:020}", id.0)
+}
+
+/// A later attempt's registration is named `<runner>.<attempt>`; our runners' own names have no dot.
+fn runner_name(job: &Job) -> Option<RunnerName> {
+    let name = job.fact.runner_name.as_deref()?;
+    RunnerName::parse(name.split('.').next().unwrap_or(name)).ok()
+}
+
+/// Told or interrupted: somebody has to close that.
+fn is_followed(job: &Job) -> bool {
+    job.told.is_some() || job.interrupted_at.is_some()
+}
+
+impl DynamoLedger {
+    fn job_item(&self, job: &Job, open: bool) -> Result<Item, Fault> {
+        let sk = if open { open_key(job.id()) } else { done_key(job.id()) };
+        let mut item = with_record(key(partition(job.id()), sk), job)?;
+        item.insert("version".into(), number(job.version));
+        item.insert("kind".into(), text("job"));
+        item.insert("at".into(), number(job.first_seen_at.as_millis()));
+        if let Some(ended_at) = job.ended_at {
+            item.insert("ended".into(), number(ended_at.as_millis()));
+            item.insert("expires".into(), number(self.expires(ended_at)));
+        }
+        Ok(item)
+    }
+
+    /// The job, and whether it lies among the open ones.
+    async fn find_job(&self, id: JobId) -> Result<Option<(Job, bool)>, Fault> {
+        let partition = partition(id);
+        if let Some(item) = self.table.get(&partition, &open_key(id)).await? {
+            return Ok(Some((record(&item)?, true)));
+        }
+        match self.table.get(&partition, &done_key(id)).await? {
+            Some(item) => Ok(Some((record(&item)?, false))),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn read_job(&self, id: JobId) -> Result<Option<Job>, Fault> {
+        Ok(self.find_job(id).await?.map(|(job, _)| job))
+    }
+
+    /// Writes a job that was read at `version`, moving it between open and done where its life says so.
+    async fn write_job(&self, job: &Job, version: u64, was_open: bool) -> Result<(), Fault> {
+        let stays = job.fact.status.is_open() || is_followed(job) || self.has_live_runner(job).await?;
+        let unchanged = || Terms::when("version = :version").value(":version", number(version));
+        if version == 0 {
+            // Whether it is new is asked of both places where it could be.
+            let absent = || Terms::when("attribute_not_exists(pk)");
+            let other = key(partition(job.id()), if stays { done_key(job.id()) } else { open_key(job.id()) });
+            let items =
+                vec![self.table.putting(self.job_item(job, stays)?, absent())?, self.table.checking(other, absent())?];
+            return self.table.transact(items).await;
+        }
+        if stays == was_open {
+            return self.table.put(self.job_item(job, stays)?, unchanged()).await;
+        }
+        let (old, absent) = (
+            key(partition(job.id()), if was_open { open_key(job.id()) } else { done_key(job.id()) }),
+            Terms::when("attribute_not_exists(pk)"),
+        );
+        self.table
+            .transact(vec![
+                self.table.deleting_when(old, unchanged())?,
+                self.table.putting(self.job_item(job, stays)?, absent)?,
+            ])
+            .await
+    }
+
+    async fn has_live_runner(&self, job: &Job) -> Result<bool, Fault> {
+        match runner_name(job) {
+            Some(name) => Ok(self.read_runner(&name).await?.is_some_and(|runner| runner.state.is_alive())),
+            None => Ok(false),
+        }
+    }
+
+    pub(super) async fn merge_fact(&self, fact: JobFact) -> Result<Recorded, Fault> {
+        let asked = fact.source != FactSource::Delivery;
+        for _ in 0..ATTEMPTS_MAX {
+            let found = self.find_job(fact.id).await?;
+            let recorded = match found {
+                None => {
+                    let job = Job::first(fact.clone());
+                    match self.write_job(&job, 0, false).await {
+                        Ok(()) => Recorded { merged: Merged::Status, new: true, job },
+                        Err(Fault::Condition(..)) => continue,
+                        Err(fault) => return Err(fault),
+                    }
+                }
+                Some((mut job, was_open)) => {
+                    let (version, held) = (job.version, job.held.is_some());
+                    let merged = job.merge(fact.clone());
+                    if merged != Merged::Nothing || asked {
+                        job.version += 1;
+                        match self.write_job(&job, version, was_open).await {
+                            Ok(()) => {}
+                            Err(Fault::Condition(..)) => continue,
+                            Err(fault) => return Err(fault),
+                        }
+                    }
+                    if held && job.held.is_none() {
+                        self.table.delete(&held_partition(&job), &job.id().to_string()).await?;
+                    }
+                    Recorded { merged, new: false, job }
+                }
+            };
+            if recorded.merged == Merged::Status {
+                self.free_run(&recorded.job).await?;
+            }
+            return Ok(recorded);
+        }
+        Err(Fault::other(format!("job {} is changed by others all the time", fact.id)))
+    }
+
+    /// A run that changes may have freed its held jobs.
+    async fn free_run(&self, changed: &Job) -> Result<(), Fault> {
+        let partition = held_partition(changed);
+        for item in self.table.query(&partition, "", Page::default()).await? {
+            let sk = super::table::read_text(&item, "sk").unwrap_or_default().to_owned();
+            let Ok(id) = sk.parse().map(JobId) else { continue };
+            if id != changed.id() {
+                self.change_job(id, |job| job.held.take().is_some()).await?;
+            }
+            self.table.delete(&partition, &sk).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes a job; `false` when it is not there, or the change says that there is nothing to do.
+    pub(super) async fn change_job(&self, id: JobId, change: impl Fn(&mut Job) -> bool) -> Result<bool, Fault> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some((mut job, was_open)) = self.find_job(id).await? else { return Ok(false) };
+            let version = job.version;
+            if !change(&mut job) {
+                return Ok(false);
+            }
+            job.version += 1;
+            match self.write_job(&job, version, was_open).await {
+                Ok(()) => return Ok(true),
+                Err(Fault::Condition(..)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::other(format!("job {id} is changed by others all the time")))
+    }
+
+    pub(super) async fn hold(&self, id: JobId, held: runnersmith_types::Held) -> Result<bool, Fault> {
+        let Some(job) = self.read_job(id).await? else { return Ok(false) };
+        // The pointer first: one without a held job is harmless, a held job without one would not be freed by its run.
+        self.table.put(key(held_partition(&job), id.to_string()), Terms::default()).await?;
+        self.change_job(id, move |job| {
+            let queued = job.fact.status == runnersmith_types::JobStatus::Queued;
+            if queued {
+                job.held = Some(held);
+            }
+            queued
+        })
+        .await
+    }
+
+    /// All jobs among the open ones that matter.
+    pub(super) async fn read_open_jobs(&self, ended_since: Timestamp) -> Result<Vec<Job>, Fault> {
+        let shards = (0..SHARDS)
+            .map(|shard| async move { self.table.query(&format!("jobs#{shard}"), "open#", Page::default()).await });
+        let mut jobs = Vec::new();
+        for item in try_join_all(shards).await?.into_iter().flatten() {
+            let job: Job = record(&item)?;
+            let ended_lately = job.ended_at.is_some_and(|at| at >= ended_since);
+            if job.fact.status.is_open() || (ended_lately && (is_followed(&job) || self.has_live_runner(&job).await?)) {
+                jobs.push(job);
+            }
+        }
+        jobs.sort_by_key(Job::id);
+        Ok(jobs)
+    }
+
+    /// A runner is gone: its job, if it has ended, is history.
+    pub(super) async fn archive_job(&self, id: JobId) -> Result<(), Fault> {
+        self.change_job(id, |job| !job.fact.status.is_open() && !is_followed(job)).await.map(drop)
+    }
+
+    pub(super) async fn read_recent_jobs(&self, limit: usize) -> Result<Vec<Job>, Fault> {
+        let page = Page { limit: Some(limit), newest_first: true };
+        self.table.by_kind("job", None, page).await?.iter().map(record).collect()
+    }
+
+    pub(super) async fn record_all(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, Fault> {
+        let mut recorded = Vec::with_capacity(facts.len());
+        for fact in facts {
+            recorded.push(self.merge_fact(fact).await?);
+        }
+        // After the facts: whoever is woken sees them.
+        try_join_all(wake.iter().map(|set| self.wake_set(set))).await?;
+        Ok(recorded)
+    }
+}
+
+fn held_partition(job: &Job) -> String {
+    format!("held#{}#{}", job.fact.repo, job.fact.run)
+}

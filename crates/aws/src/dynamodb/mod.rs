@@ -1,0 +1,89 @@
+//! The ledger on DynamoDB: one table, written so that every promise of the port is one conditional write or one transaction.
+//!
+//! | partition key | sort key | what |
+//! | --- | --- | --- |
+//! | `jobs#<n>` | `open#<job>`, `done#<job>` | a job; spread over partitions by its number. `open` is what a pass reads |
+//! | `held#<repository>#<run>` | `<job>` | a held job, so that a change of its run finds it |
+//! | `sets` | `<set>` | lease, counts of alive runners and of supply |
+//! | `wake#<set>` | `wake` | the wake counter, apart from the lease so that waking never disturbs a transaction |
+//! | `set#<set>` | `live#<runner>`, `gone#<runner>`, `batch#<id>`, `strike#…`, `boot#…` | what belongs to a set |
+//! | `batch#<id>` | `batch` | a batch by its id |
+//! | `events#job#…`, `events#runner#…` | time | history |
+//! | `budget#<kind>#<minute>`, `rerun`, `value#<key>`, `plane`, `serial` | | small things |
+//!
+//! Passes read consistently from the first rows only. The index `by_kind` is for history and pruning. `expires` is the
+//! table's time to live.
+
+mod history;
+mod jobs;
+mod ledger;
+mod runners;
+mod sets;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use runnersmith_ports::Clock;
+use runnersmith_types::PlaneId;
+use tokio::sync::OnceCell;
+
+use crate::Session;
+use table::Table;
+
+/// What the ledger may call.
+pub const OPERATIONS: [&str; 7] = [
+    "dynamodb:GetItem",
+    "dynamodb:Query",
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:BatchWriteItem",
+];
+
+/// The table as `CreateTable` takes it (JSON), `TableName` excepted: the Terraform module and the tests make it so.
+pub const TABLE_DEFINITION: &str = r#"{
+  "BillingMode": "PAY_PER_REQUEST",
+  "AttributeDefinitions": [
+    {"AttributeName": "pk", "AttributeType": "S"},
+    {"AttributeName": "sk", "AttributeType": "S"},
+    {"AttributeName": "kind", "AttributeType": "S"},
+    {"AttributeName": "at", "AttributeType": "N"}
+  ],
+  "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+  "GlobalSecondaryIndexes": [{
+    "IndexName": "by_kind",
+    "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
+    "Projection": {"ProjectionType": "ALL"}
+  }]
+}"#;
+
+/// The ledger in a DynamoDB table.
+#[derive(Clone)]
+pub struct DynamoLedger {
+    table: Table,
+    clock: Arc<dyn Clock>,
+    /// How long history is kept; the table's time to live removes it soon after.
+    keep: Duration,
+    plane: Arc<OnceCell<PlaneId>>,
+    events: Arc<AtomicU64>,
+    /// Tells this process's writes from everybody else's.
+    nonce: Arc<str>,
+}
+
+impl DynamoLedger {
+    /// The ledger in this table, which exists.
+    #[must_use]
+    pub fn new(session: &Session, table: &str, keep: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            table: Table::new(session, table),
+            clock,
+            keep,
+            plane: Arc::default(),
+            events: Arc::default(),
+            nonce: table::nonce().into(),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Runners and batches of a set, and the counts that go with them, always under the set's lease.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::try_join_all;
+use runnersmith_ports::{Lease, LedgerError};
+use runnersmith_types::{Batch, BatchId, Intent, Mark, Runner, RunnerName, RunnerState, ScaleSetName};
+
+use super::DynamoLedger;
+use super::sets::row;
+use super::table::{Fault, Item, Page, Terms, key, number, read_number, record, text, with_record};
+
+/// A transaction has at most 100 items; a changed runner that is gone needs two, and the lease's row one.
+const MARKED_AT_ONCE: usize = 45;
+
+fn partition(set: &ScaleSetName) -> String {
+    format!("set#{set}")
+}
+
+/// `<set>-<plane>-<serial>`: the set of a runner of ours is in its name.
+fn set_of(name: &RunnerName) -> Option<ScaleSetName> {
+    let (rest, _serial) = name.as_str().rsplit_once('-')?;
+    let (set, _plane) = rest.rsplit_once('-')?;
+    ScaleSetName::parse(set).ok()
+}
+
+fn supply(runner: &Runner) -> i64 {
+    i64::from(runner.state.is_supply())
+}
+
+fn alive(runner: &Runner) -> i64 {
+    i64::from(runner.state.is_alive())
+}
+
+impl DynamoLedger {
+    fn runner_item(&self, runner: &Runner) -> Result<Item, Fault> {
+        let place = if runner.state.is_alive() { "live" } else { "gone" };
+        let key = key(partition(&runner.target.set), format!("{place}#{}", runner.name));
+        let mut item = with_record(key, runner)?;
+        item.insert("version".into(), number(runner.version));
+        item.insert("kind".into(), text("runner"));
+        item.insert("at".into(), number(runner.serial));
+        if let Some(gone_at) = runner.gone_at {
+            item.insert("ended".into(), number(gone_at.as_millis()));
+            item.insert("expires".into(), number(self.expires(gone_at)));
+        }
+        Ok(item)
+    }
+
+    pub(super) async fn read_runner(&self, name: &RunnerName) -> Result<Option<Runner>, Fault> {
+        let Some(set) = set_of(name) else { return Ok(None) };
+        let partition = partition(&set);
+        for place in ["live", "gone"] {
+            if let Some(item) = self.table.get(&partition, &format!("{place}#{name}")).await? {
+                return record(&item).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn read_live_runners(&self, set: &ScaleSetName) -> Result<Vec<Runner>, Fault> {
+        self.table.query(&partition(set), "live#", Page::default()).await?.iter().map(record).collect()
+    }
+
+    pub(super) async fn read_serial(&self) -> Result<u64, Fault> {
+        let found = self.table.get("serial", "serial").await?.unwrap_or_default();
+        Ok(read_number(&found, "next").cast_unsigned().max(1))
+    }
+
+    pub(super) async fn write_intents(
+        &self,
+        lease: &Lease,
+        intents: Vec<Intent>,
+        ephemeral: bool,
+        runners_max: u32,
+    ) -> Result<(), LedgerError> {
+        const OPERATION: &str = "record intents";
+        let (Some(first), Some(last)) =
+            (intents.iter().map(|i| i.serial).min(), intents.iter().map(|i| i.serial).max())
+        else {
+            return Ok(());
+        };
+        let (count, now) = (intents.len(), self.clock.now());
+        let condition = format!("{count} more are at most {runners_max}, and the serials from {first} are free");
+        if count > runnersmith_types::INTENTS_MAX || count > runners_max as usize {
+            return Err(LedgerError::Conflict { operation: OPERATION, condition });
+        }
+        let fault = |fault: Fault| fault.ledger(OPERATION);
+        let room = i64::from(runners_max) - i64::try_from(count).unwrap_or(i64::MAX);
+        let fence = self
+            .fence(lease, " AND (attribute_not_exists(alive) OR alive <= :room)")
+            .value(":room", number(room))
+            .value(":count", number(count));
+        let serial = Terms::when("attribute_not_exists(#next) OR #next <= :first")
+            .name("#next", "next")
+            .value(":first", number(first))
+            .value(":then", number(last + 1));
+        let mut items = vec![
+            self.table.updating(row(&lease.set), "ADD alive :count, supply :count", fence).map_err(fault)?,
+            self.table.updating(key("serial", "serial"), "SET #next = :then", serial).map_err(fault)?,
+        ];
+        for intent in intents {
+            let runner = Runner::intended(intent.name, intent.serial, intent.target, ephemeral, now);
+            let item = self.runner_item(&runner).map_err(fault)?;
+            items.push(self.table.putting(item, Terms::when("attribute_not_exists(pk)")).map_err(fault)?);
+        }
+        self.transact_under(OPERATION, lease, items, condition).await
+    }
+
+    /// A transaction whose first item is the row of the lease.
+    async fn transact_under(
+        &self,
+        operation: &'static str,
+        lease: &Lease,
+        items: Vec<aws_sdk_dynamodb::types::TransactWriteItem>,
+        condition: String,
+    ) -> Result<(), LedgerError> {
+        match self.table.transact(items).await {
+            Ok(()) => Ok(()),
+            Err(Fault::Condition(failed, _)) => {
+                let row_failed = failed.first() == Some(&true);
+                // The row asks for more than the lease: which of it failed is only seen by looking.
+                let lost = row_failed && self.holds(lease).await.map_err(|fault| fault.ledger(operation))?.is_none();
+                Err(Self::refused(operation, lease, if lost { String::new() } else { condition }))
+            }
+            Err(fault) => Err(fault.ledger(operation)),
+        }
+    }
+
+    pub(super) async fn write_batch(&self, lease: &Lease, batch: Batch) -> Result<(), LedgerError> {
+        const OPERATION: &str = "store a batch";
+        let fault = |fault: Fault| fault.ledger(OPERATION);
+        let now = self.clock.now();
+        let looked = try_join_all(batch.runners.iter().map(|name| self.read_runner(name))).await.map_err(fault)?;
+        let new = || Terms::when("attribute_not_exists(pk)");
+        let open = key(partition(&batch.set), format!("batch#{}", batch.id));
+        let mut items = vec![
+            self.table.checking(row(&lease.set), self.fence(lease, "")).map_err(fault)?,
+            self.table.putting(self.batch_item(&batch).map_err(fault)?, new()).map_err(fault)?,
+            self.table.putting(with_record(open, &batch).map_err(fault)?, new()).map_err(fault)?,
+        ];
+        for (name, found) in batch.runners.iter().zip(looked) {
+            let Some(mut runner) = found.filter(|runner| runner.state == RunnerState::Intended) else {
+                if self.holds(lease).await.map_err(fault)?.is_none() {
+                    return Err(Self::refused(OPERATION, lease, ""));
+                }
+                return Err(Self::refused(OPERATION, lease, format!("{name} is intended")));
+            };
+            let version = runner.version;
+            runner.mark(Mark::Launching { batch: batch.id.clone(), rung: batch.rung.clone() }, now);
+            runner.version = version + 1;
+            let terms = Terms::when("version = :version").value(":version", number(version));
+            items.push(self.table.putting(self.runner_item(&runner).map_err(fault)?, terms).map_err(fault)?);
+        }
+        let condition = format!("batch {} is new and its runners are intended", batch.id);
+        self.transact_under(OPERATION, lease, items, condition).await
+    }
+
+    fn batch_item(&self, batch: &Batch) -> Result<Item, Fault> {
+        let mut item = with_record(key(format!("batch#{}", batch.id), "batch"), batch)?;
+        item.insert("kind".into(), text("batch"));
+        item.insert("at".into(), number(batch.stored_at.as_millis()));
+        if batch.settled {
+            item.insert("ended".into(), number(batch.stored_at.as_millis()));
+            item.insert("expires".into(), number(self.expires(batch.stored_at)));
+        }
+        Ok(item)
+    }
+
+    pub(super) async fn read_batch(&self, id: &BatchId) -> Result<Option<Batch>, Fault> {
+        self.table.get(&format!("batch#{id}"), "batch").await?.as_ref().map(record).transpose()
+    }
+
+    pub(super) async fn read_open_batches(&self, set: &ScaleSetName) -> Result<Vec<Batch>, Fault> {
+        self.table.query(&partition(set), "batch#", Page::default()).await?.iter().map(record).collect()
+    }
+
+    pub(super) async fn close_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
+        const OPERATION: &str = "settle a batch";
+        let fault = |fault: Fault| fault.ledger(OPERATION);
+        let check = self.table.checking(row(&lease.set), self.fence(lease, "")).map_err(fault)?;
+        let mut items = vec![check];
+        if let Some(batch) = self.read_batch(id).await.map_err(fault)? {
+            let settled = self.batch_item(&Batch { settled: true, ..batch }).map_err(fault)?;
+            items.push(self.table.putting(settled, Terms::default()).map_err(fault)?);
+            items.push(self.table.deleting(key(partition(&lease.set), format!("batch#{id}"))).map_err(fault)?);
+        }
+        self.transact_under(OPERATION, lease, items, String::new()).await
+    }
+
+    pub(super) async fn write_marks(
+        &self,
+        lease: &Lease,
+        marks: Vec<(RunnerName, Mark)>,
+    ) -> Result<Vec<Runner>, LedgerError> {
+        const OPERATION: &str = "mark runners";
+        let fault = |fault: Fault| fault.ledger(OPERATION);
+        let now = self.clock.now();
+        if self.holds(lease).await.map_err(fault)?.is_none() {
+            return Err(Self::refused(OPERATION, lease, ""));
+        }
+        let names: BTreeSet<&RunnerName> = marks.iter().map(|(name, _)| name).collect();
+        // A set's live runners in one read when there are many, else one by one.
+        let found: BTreeMap<RunnerName, Runner> = if names.len() > 3 {
+            let all = self.read_live_runners(&lease.set).await.map_err(fault)?;
+            all.into_iter().map(|runner| (runner.name.clone(), runner)).collect()
+        } else {
+            let looked = try_join_all(names.iter().map(|name| self.read_runner(name))).await.map_err(fault)?;
+            looked.into_iter().flatten().map(|runner| (runner.name.clone(), runner)).collect()
+        };
+        let mut now_records = found.clone();
+        let mut changed: BTreeSet<RunnerName> = BTreeSet::new();
+        for (name, mark) in marks {
+            let Some(runner) = now_records.get_mut(&name).filter(|runner| runner.target.set == lease.set) else {
+                continue;
+            };
+            let version = runner.version;
+            if runner.mark(mark, now) {
+                runner.version = version + 1;
+                changed.insert(name);
+            }
+        }
+        let changed: Vec<(Runner, Runner)> = changed
+            .iter()
+            .filter_map(|name| Some((found.get(name)?.clone(), now_records.get(name)?.clone())))
+            .collect();
+        for chunk in changed.chunks(MARKED_AT_ONCE) {
+            self.write_marked(OPERATION, lease, chunk).await?;
+        }
+        for (before, after) in &changed {
+            if before.state.is_alive()
+                && !after.state.is_alive()
+                && let Some(job) = after.job
+            {
+                self.archive_job(job).await.map_err(fault)?;
+            }
+        }
+        Ok(changed.into_iter().map(|(_, after)| after).collect())
+    }
+
+    async fn write_marked(
+        &self,
+        operation: &'static str,
+        lease: &Lease,
+        changed: &[(Runner, Runner)],
+    ) -> Result<(), LedgerError> {
+        let fault = |fault: Fault| fault.ledger(operation);
+        let by = |count: fn(&Runner) -> i64| changed.iter().map(|(old, new)| count(new) - count(old)).sum::<i64>();
+        let (alive_by, supply_by) = (by(alive), by(supply));
+        let mut items = if alive_by == 0 && supply_by == 0 {
+            vec![self.table.checking(row(&lease.set), self.fence(lease, "")).map_err(fault)?]
+        } else {
+            let fence = self.fence(lease, "").value(":alive", number(alive_by)).value(":supply", number(supply_by));
+            let change = "ADD alive :alive, supply :supply";
+            vec![self.table.updating(row(&lease.set), change, fence).map_err(fault)?]
+        };
+        for (before, after) in changed {
+            let unchanged = Terms::when("version = :version").value(":version", number(before.version));
+            let item = self.runner_item(after).map_err(fault)?;
+            if before.state.is_alive() == after.state.is_alive() {
+                items.push(self.table.putting(item, unchanged).map_err(fault)?);
+            } else {
+                let old = key(partition(&before.target.set), format!("live#{}", before.name));
+                items.push(self.table.deleting_when(old, unchanged).map_err(fault)?);
+                items.push(self.table.putting(item, Terms::default()).map_err(fault)?);
+            }
+        }
+        self.transact_under(operation, lease, items, "the runners are as they were read".into()).await
+    }
+
+    pub(super) async fn read_recent_runners(&self, limit: usize) -> Result<Vec<Runner>, Fault> {
+        let page = Page { limit: Some(limit), newest_first: true };
+        self.table.by_kind("runner", None, page).await?.iter().map(record).collect()
+    }
+}

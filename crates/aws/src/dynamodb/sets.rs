@@ -1,0 +1,142 @@
+//! Leases, wake-ups and counts of scale sets.
+
+use std::time::Duration;
+
+use runnersmith_ports::{Lease, LedgerError, Release};
+use runnersmith_types::ScaleSetName;
+
+use super::DynamoLedger;
+use super::table::{Fault, Item, Page, Terms, key, number, read_number, read_text, text};
+
+/// What every write under a lease asks of the set's row.
+pub(super) const HOLDS: &str = "generation = :generation AND #until > :now";
+
+pub(super) fn row(set: &ScaleSetName) -> Item {
+    key("sets", set.as_str())
+}
+
+fn wake_row(set: &ScaleSetName) -> Item {
+    key(format!("wake#{set}"), "wake")
+}
+
+impl DynamoLedger {
+    /// The terms of a lease, with more conditions after it.
+    pub(super) fn fence(&self, lease: &Lease, more: &str) -> Terms {
+        Terms::when(&format!("{HOLDS}{more}"))
+            .value(":generation", number(lease.generation))
+            .value(":now", number(self.clock.now().as_millis()))
+            .name("#until", "until")
+    }
+
+    /// A write refused by the row of its lease, or by something else.
+    pub(super) fn refused(operation: &'static str, lease: &Lease, condition: impl Into<String>) -> LedgerError {
+        let condition = condition.into();
+        if condition.is_empty() {
+            return LedgerError::LeaseLost { operation, set: lease.set.clone() };
+        }
+        LedgerError::Conflict { operation, condition }
+    }
+
+    /// Whether the lease holds now.
+    pub(super) async fn holds(&self, lease: &Lease) -> Result<Option<Item>, Fault> {
+        let found = self.table.get("sets", lease.set.as_str()).await?.unwrap_or_default();
+        let generation = read_number(&found, "generation");
+        let holds =
+            generation == lease.generation.cast_signed() && read_number(&found, "until") > self.clock.now().as_millis();
+        Ok(holds.then_some(found))
+    }
+
+    pub(super) async fn wake_set(&self, set: &ScaleSetName) -> Result<(), Fault> {
+        let terms = Terms::default().value(":one", number(1));
+        self.table.update(wake_row(set), "ADD wake_seq :one", terms).await.map(drop)
+    }
+
+    async fn wake_seq(&self, set: &ScaleSetName) -> Result<u64, Fault> {
+        let found = self.table.get(&format!("wake#{set}"), "wake").await?.unwrap_or_default();
+        Ok(read_number(&found, "wake_seq").cast_unsigned())
+    }
+
+    pub(super) async fn take_lease(
+        &self,
+        set: &ScaleSetName,
+        holder: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, Fault> {
+        // Read before the lease is taken: a wake-up in between is then seen at its release.
+        let wake_seq = self.wake_seq(set).await?;
+        let now = self.clock.now();
+        let until = now.plus(ttl);
+        let call = format!("{}-{}", self.nonce, self.next_number());
+        let terms = Terms::when("attribute_not_exists(#until) OR #until <= :now")
+            .value(":now", number(now.as_millis()))
+            .value(":until", number(until.as_millis()))
+            .value(":holder", text(holder))
+            .value(":call", text(&call))
+            .value(":one", number(1))
+            .name("#until", "until")
+            .name("#call", "call");
+        let change = "SET #until = :until, holder = :holder, #call = :call ADD generation :one";
+        let row = match self.table.update(row(set), change, terms).await {
+            Ok(row) => row,
+            // Our own call whose answer was lost and which the SDK made again.
+            Err(Fault::Condition(_, Some(row))) if read_text(&row, "call") == Some(&call) => row,
+            Err(Fault::Condition(..)) => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+        let generation = read_number(&row, "generation").cast_unsigned();
+        Ok(Some(Lease { set: set.clone(), generation, until, wake_seq }))
+    }
+
+    pub(super) async fn let_go(&self, lease: &mut Lease, ttl: Duration) -> Result<Release, Fault> {
+        let unchanged = if lease.wake_seq == 0 {
+            Terms::when("attribute_not_exists(wake_seq) OR wake_seq = :seen")
+        } else {
+            Terms::when("wake_seq = :seen")
+        };
+        let unchanged = unchanged.value(":seen", number(lease.wake_seq));
+        let free = self.fence(lease, "").value(":never", number(0));
+        let items = vec![
+            self.table.updating(row(&lease.set), "SET #until = :never", free)?,
+            self.table.checking(wake_row(&lease.set), unchanged)?,
+        ];
+        match self.table.transact(items).await {
+            Ok(()) => return Ok(Release::Released),
+            Err(Fault::Condition(failed, _)) if failed.first() == Some(&true) => return Ok(Release::Lost),
+            Err(Fault::Condition(..)) => {}
+            Err(fault) => return Err(fault),
+        }
+        let seen = self.wake_seq(&lease.set).await?;
+        let extended = self.extend_lease(lease, ttl).await?;
+        if !extended {
+            return Ok(Release::Lost);
+        }
+        lease.wake_seq = seen;
+        Ok(Release::WokenAgain)
+    }
+
+    pub(super) async fn extend_lease(&self, lease: &mut Lease, ttl: Duration) -> Result<bool, Fault> {
+        let until = self.clock.now().plus(ttl);
+        let terms = self.fence(lease, "").value(":until", number(until.as_millis()));
+        match self.table.update(row(&lease.set), "SET #until = :until", terms).await {
+            Ok(_) => {
+                lease.until = until;
+                Ok(true)
+            }
+            Err(Fault::Condition(..)) => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    pub(super) async fn set_counts(&self) -> Result<Vec<(ScaleSetName, u32, u32)>, Fault> {
+        let rows = self.table.query("sets", "", Page::default()).await?;
+        let count = |row: &Item, name| u32::try_from(read_number(row, name)).unwrap_or(0);
+        Ok(rows
+            .iter()
+            .filter_map(|row| {
+                let set = ScaleSetName::parse(read_text(row, "sk")?).ok()?;
+                let alive = count(row, "alive");
+                (alive > 0).then(|| (set, alive, count(row, "supply")))
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,87 @@
+//! What an AWS error asks of us, for every service alike.
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// What somebody does differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Too many calls.
+    Throttled,
+    /// The thing is not there.
+    NotFound,
+    /// We may not do that: a person must change a policy.
+    Denied,
+    /// Anything else.
+    Other,
+}
+
+/// A failed call: its code and AWS's message, or the chain of causes. It never holds a request's content.
+#[derive(Debug, thiserror::Error)]
+#[error("{service} {operation}: {code}: {text}")]
+pub struct Failure {
+    /// `sqs`, `dynamodb`, …
+    pub service: &'static str,
+    /// The operation (`SendMessage`).
+    pub operation: &'static str,
+    /// AWS's code, or `no answer`.
+    pub code: String,
+    text: String,
+}
+
+/// Codes that mean "too many calls"; AWS spells it differently from service to service.
+const THROTTLED: [&str; 10] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "TooManyUpdates",
+    "ProvisionedThroughputExceededException",
+    "EC2ThrottledException",
+];
+
+impl Failure {
+    /// From an SDK's error.
+    pub fn new<E, R>(service: &'static str, operation: &'static str, error: &SdkError<E, R>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug,
+    {
+        let code = error.code().unwrap_or("no answer").to_owned();
+        let text = match error.message() {
+            Some(message) => message.to_owned(),
+            None => chain(error),
+        };
+        Self { service, operation, code, text }
+    }
+
+    /// What it asks of us.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        let code = self.code.as_str();
+        if THROTTLED.contains(&code) {
+            Kind::Throttled
+        } else if code.contains("NotFound") || code == "NoSuchKey" || code.contains("NonExistent") {
+            Kind::NotFound
+        } else if code.contains("AccessDenied") || code.contains("Unauthorized") || code == "403" {
+            Kind::Denied
+        } else {
+            Kind::Other
+        }
+    }
+}
+
+/// The causes, each by its `Display`: the SDK's own context would print the raw answer, and that may hold a secret.
+fn chain(error: &dyn std::error::Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    for _ in 0..8 {
+        let Some(source) = cause else { break };
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

@@ -1,0 +1,27 @@
+//! The ports on AWS, EC2 excepted: SQS is the queue, DynamoDB the ledger, SSM Parameter Store the hand-off and the settings,
+//! S3 keeps runner distributions.
+//!
+//! They live apart from the embedded store so that one machine needs no AWS SDK, and apart from EC2 because that SDK
+//! alone takes longer to build than everything else. Each service is a feature, so that a function links what it uses.
+//! Every module declares the operations that it calls in `OPERATIONS`; a test holds what was observed against them, and
+//! the Terraform module grants nothing else.
+
+#[cfg(feature = "ledger")]
+pub mod dynamodb;
+mod error;
+#[cfg(feature = "objects")]
+pub mod objects;
+pub mod session;
+#[cfg(feature = "queue")]
+pub mod sqs;
+#[cfg(feature = "parameters")]
+pub mod ssm;
+
+#[cfg(feature = "ledger")]
+pub use dynamodb::{DynamoLedger, TABLE_DEFINITION};
+pub use error::{Failure, Kind};
+pub use session::Session;
+#[cfg(feature = "queue")]
+pub use sqs::SqsQueue;
+#[cfg(feature = "parameters")]
+pub use ssm::{ParameterHandOff, Parameters};

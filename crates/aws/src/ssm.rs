@@ -1,0 +1,199 @@
+//! Parameter Store: the hand-off of a machine's runner configuration, and the plane's own settings and secrets.
+//!
+//! A hand-off is one parameter named after its machine, under a path of which a machine's role may read and delete only
+//! its own. Its value is lines, not JSON, so that a shell without a JSON parser can read it.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::types::{ParameterTier, ParameterType};
+use runnersmith_ports::{HandOff, HandOffError, RunnerConfig};
+use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret};
+
+use crate::{Failure, Kind, Session};
+
+/// What the hand-off may call.
+pub const HAND_OFF_OPERATIONS: [&str; 3] = ["ssm:PutParameter", "ssm:GetParameters", "ssm:DeleteParameter"];
+/// What reading settings may call.
+pub const SETTINGS_OPERATIONS: [&str; 2] = ["ssm:GetParametersByPath", "ssm:GetParameters"];
+/// A standard parameter holds 4 KB; longer ones are of the advanced tier (8 KB), which costs.
+const STANDARD_BYTES_MAX: usize = 4096;
+/// An advanced one.
+const ADVANCED_BYTES_MAX: usize = 8192;
+
+/// How hand-offs are encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// Not at all: a plain parameter.
+    Plain,
+    /// By AWS's key for Parameter Store.
+    #[default]
+    Managed,
+    /// By this key.
+    Key(String),
+}
+
+impl Encryption {
+    /// Parameter Store's words for it: the type, and the key.
+    #[must_use]
+    pub fn parameter(&self) -> (ParameterType, Option<&str>) {
+        match self {
+            Self::Plain => (ParameterType::String, None),
+            Self::Managed => (ParameterType::SecureString, None),
+            Self::Key(id) => (ParameterType::SecureString, Some(id)),
+        }
+    }
+}
+
+/// The hand-off by parameters.
+pub struct ParameterHandOff {
+    client: Client,
+    path: String,
+    encryption: Encryption,
+}
+
+impl ParameterHandOff {
+    /// Below this path (`/runnersmith/<environment>/hand-off`).
+    #[must_use]
+    pub fn new(session: &Session, path: &str, encryption: Encryption) -> Self {
+        Self { client: Client::new(session.config()), path: path.trim_end_matches('/').to_owned(), encryption }
+    }
+
+    fn name(&self, machine: &MachineId) -> String {
+        format!("{}/{machine}", self.path)
+    }
+}
+
+fn failed(operation: &'static str, machine: &MachineId, failure: Failure) -> HandOffError {
+    match failure.kind() {
+        Kind::Throttled => HandOffError::Throttled { operation, machine: machine.clone() },
+        Kind::NotFound | Kind::Denied | Kind::Other => {
+            HandOffError::Failed { operation, machine: machine.clone(), source: failure.into() }
+        }
+    }
+}
+
+/// The value that a machine reads. The first line says which kind it is.
+#[must_use]
+pub fn value(config: &RunnerConfig) -> Secret {
+    match config {
+        RunnerConfig::Jit { encoded } => Secret::new(format!("jit\n{}", encoded.expose())),
+        RunnerConfig::Token { url, token, name, labels, group, ephemeral } => {
+            let group = group.as_deref().unwrap_or_default();
+            Secret::new(format!("token\n{url}\n{}\n{name}\n{labels}\n{group}\n{ephemeral}", token.expose()))
+        }
+    }
+}
+
+#[async_trait]
+impl HandOff for ParameterHandOff {
+    async fn put(
+        &self,
+        machine: &MachineId,
+        _runner: &RunnerName,
+        _at: &RegisterAt,
+        config: &RunnerConfig,
+    ) -> Result<(), HandOffError> {
+        let value = value(config);
+        let bytes = value.expose().len();
+        if bytes > ADVANCED_BYTES_MAX {
+            let source = format!("the configuration has {bytes} bytes, a parameter holds {ADVANCED_BYTES_MAX}").into();
+            return Err(HandOffError::Failed { operation: "put", machine: machine.clone(), source });
+        }
+        let tier = if bytes > STANDARD_BYTES_MAX { ParameterTier::Advanced } else { ParameterTier::Standard };
+        let (kind, key) = self.encryption.parameter();
+        self.client
+            .put_parameter()
+            .name(self.name(machine))
+            .value(value.expose())
+            .r#type(kind)
+            .set_key_id(key.map(str::to_owned))
+            .tier(tier)
+            .overwrite(true)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| failed("put", machine, Failure::new("ssm", "PutParameter", &error)))
+    }
+
+    async fn pending(&self, machine: &MachineId) -> Result<bool, HandOffError> {
+        let answer = self
+            .client
+            .get_parameters()
+            .names(self.name(machine))
+            .send()
+            .await
+            .map_err(|error| failed("look", machine, Failure::new("ssm", "GetParameters", &error)))?;
+        Ok(!answer.parameters.unwrap_or_default().is_empty())
+    }
+
+    async fn expire(&self, machine: &MachineId) -> Result<(), HandOffError> {
+        let answer = self.client.delete_parameter().name(self.name(machine)).send().await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let failure = Failure::new("ssm", "DeleteParameter", &error);
+                if failure.kind() == Kind::NotFound { Ok(()) } else { Err(failed("expire", machine, failure)) }
+            }
+        }
+    }
+}
+
+/// Settings and secrets under a path.
+#[derive(Clone)]
+pub struct Parameters {
+    client: Client,
+}
+
+impl Parameters {
+    /// A reader.
+    #[must_use]
+    pub fn new(session: &Session) -> Self {
+        Self { client: Client::new(session.config()) }
+    }
+
+    /// All parameters below a path, by the rest of their names, decrypted.
+    ///
+    /// # Errors
+    /// When Parameter Store refuses.
+    pub async fn below(&self, path: &str) -> Result<BTreeMap<String, Secret>, Failure> {
+        let path = path.trim_end_matches('/');
+        let mut pages = self
+            .client
+            .get_parameters_by_path()
+            .path(path)
+            .recursive(true)
+            .with_decryption(true)
+            .into_paginator()
+            .send();
+        let mut found = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::new("ssm", "GetParametersByPath", &error))?;
+            for parameter in page.parameters.unwrap_or_default() {
+                if let (Some(name), Some(value)) = (parameter.name, parameter.value) {
+                    let rest = name.strip_prefix(path).unwrap_or(&name).trim_start_matches('/').to_owned();
+                    found.insert(rest, Secret::new(value));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// These parameters, decrypted; the ones that are not there are left out. At most 10.
+    ///
+    /// # Errors
+    /// When Parameter Store refuses.
+    pub async fn named(&self, names: &[String]) -> Result<BTreeMap<String, Secret>, Failure> {
+        let answer = self
+            .client
+            .get_parameters()
+            .set_names(Some(names.to_vec()))
+            .with_decryption(true)
+            .send()
+            .await
+            .map_err(|error| Failure::new("ssm", "GetParameters", &error))?;
+        let found = answer.parameters.unwrap_or_default().into_iter();
+        Ok(found.filter_map(|one| Some((one.name?, Secret::new(one.value?)))).collect())
+    }
+}

@@ -1,0 +1,100 @@
+//! The ports on AWS keep the contracts of the embedded ones, against the emulator.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runnersmith_aws::ssm::Encryption;
+use runnersmith_aws::{DynamoLedger, ParameterHandOff, Session, SqsQueue, TABLE_DEFINITION};
+use runnersmith_emulator::{Emulator, skip_unless_available};
+use runnersmith_ports::contract_ledger::{LedgerWorld, ledger};
+use runnersmith_ports::contract_machines::{HandOffWorld, hand_off};
+use runnersmith_ports::contract_queue::{QueueWorld, queue};
+use runnersmith_ports::{HandOff as _, ManualClock, RunnerConfig, TestClock};
+use runnersmith_types::{MachineId, Owner, RegisterAt, RunnerName, Secret, Timestamp};
+use serde_json::{Value, json};
+
+struct QueuesClock(Arc<Emulator>);
+
+impl TestClock for QueuesClock {
+    fn advance(&self, by: Duration) {
+        self.0.advance(by).unwrap();
+    }
+}
+
+async fn session(emulator: &Emulator) -> Session {
+    Session::with_key(emulator.url(), "us-east-1", "tester").await
+}
+
+fn make_queue(emulator: &Emulator, name: &str, attributes: &Value) -> String {
+    let body = json!({ "QueueName": name, "Attributes": attributes });
+    emulator.json("sqs", "AmazonSQS.CreateQueue", &body).unwrap()["QueueUrl"].as_str().unwrap().to_owned()
+}
+
+fn make_table(emulator: &Emulator, name: &str) {
+    let mut definition: Value = serde_json::from_str(TABLE_DEFINITION).unwrap();
+    definition["TableName"] = json!(name);
+    emulator.json("dynamodb", "DynamoDB_20120810.CreateTable", &definition).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_keeps_its_contract() {
+    if skip_unless_available("the contract of the queue on SQS") {
+        return;
+    }
+    let emulator = Arc::new(Emulator::start().unwrap());
+    let dead = make_queue(&emulator, "dead", &json!({}));
+    let redrive = json!({ "deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead", "maxReceiveCount": 10 });
+    let url = make_queue(&emulator, "jobs", &json!({ "RedrivePolicy": redrive.to_string() }));
+    let sqs = SqsQueue::new(&session(&emulator).await, &url, Some(&dead), Duration::from_secs(30));
+    let clock = QueuesClock(emulator.clone());
+    queue(&QueueWorld { queue: &sqs, clock: &clock, receives_max: 10, tells_stale: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_keeps_its_contract() {
+    if skip_unless_available("the contract of the ledger on DynamoDB") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    make_table(&emulator, "ledger");
+    let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_000)));
+    let keep = Duration::from_secs(30 * 24 * 3600);
+    let dynamo = DynamoLedger::new(&session(&emulator).await, "ledger", keep, clock.clone());
+    ledger(&LedgerWorld { ledger: &dynamo, clock: &clock }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hand_off_keeps_its_contract_with_every_encryption() {
+    if skip_unless_available("the contract of the hand-off on Parameter Store") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let session = session(&emulator).await;
+    let key = emulator.json("kms", "TrentService.CreateKey", &json!({})).unwrap();
+    let key = key["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned();
+    let look = |name: &str| {
+        let names = json!({ "Names": [name], "WithDecryption": true });
+        let found = emulator.json("ssm", "AmazonSSM.GetParameters", &names).unwrap();
+        (found["Parameters"][0]["Value"].as_str().unwrap().to_owned(), found["Parameters"][0]["Type"].clone())
+    };
+    for (place, encryption) in
+        [("plain", Encryption::Plain), ("managed", Encryption::Managed), ("own", Encryption::Key(key))]
+    {
+        let kind = if encryption == Encryption::Plain { "String" } else { "SecureString" };
+        let parameters = ParameterHandOff::new(&session, &format!("/test/{place}"), encryption);
+        let machine = |name: &str| MachineId::parse(name).unwrap();
+        let world = HandOffWorld { hand_off: &parameters, machine: machine("i-1"), other: machine("i-2"), gone: None };
+        hand_off(&world).await;
+        // A long configuration, as a JIT config is, arrives whole.
+        let config = RunnerConfig::Jit { encoded: Secret::new("x".repeat(6000)) };
+        let at = RegisterAt::Organization(Owner::parse("acme").unwrap());
+        parameters.put(&machine("i-3"), &RunnerName::parse("a-b-1").unwrap(), &at, &config).await.unwrap();
+        assert_eq!(look(&format!("/test/{place}/i-3")), (format!("jit\n{}", "x".repeat(6000)), json!(kind)));
+        let endless = RunnerConfig::Jit { encoded: Secret::new("x".repeat(9000)) };
+        let refused =
+            parameters.put(&machine("i-4"), &RunnerName::parse("a-b-2").unwrap(), &at, &endless).await.unwrap_err();
+        assert!(!format!("{refused:?}").contains("xxx"), "an error holds no secret");
+    }
+}

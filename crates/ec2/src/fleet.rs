@@ -1,0 +1,265 @@
+//! One launch call: an instant fleet of one batch on one rung.
+//!
+//! CreateFleet, because one call tries every type and zone of the rung. It allows only a few requests a second, so a
+//! batch is one call. Its client token is the batch's id: the same batch launches once, however often it is asked for.
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{
+    DefaultTargetCapacityType, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateOverridesRequest,
+    FleetLaunchTemplateSpecificationRequest, FleetOnDemandAllocationStrategy, FleetType, InstanceRequirementsRequest,
+    MemoryMiBRequest, OnDemandOptionsRequest, ResourceType, SpotAllocationStrategy, SpotOptionsRequest,
+    TagSpecification, TargetCapacitySpecificationRequest, VCpuCountRangeRequest,
+};
+use runnersmith_aws::Failure;
+use runnersmith_ports::{LaunchRequest, MachinesError};
+use runnersmith_types::ec2::{Allocation, BY_ATTRIBUTES, RUNG_SEPARATOR};
+use runnersmith_types::{Ec2Set, MachineId, Market};
+
+use crate::{folded, tags};
+
+const OPERATION: &str = "launch";
+
+/// What an error code asks of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Another rung.
+    Capacity,
+    /// Patience.
+    Throttled,
+    /// A person who raises a limit.
+    Quota,
+    /// A person who mends the configuration.
+    Request,
+    /// The same call again.
+    Other,
+}
+
+/// EC2's codes, from its API reference ("Error codes for the Amazon EC2 API") and CreateFleet's own.
+pub(crate) fn asks(code: &str) -> Asks {
+    const CAPACITY: [&str; 8] = [
+        "InsufficientInstanceCapacity",
+        "InsufficientHostCapacity",
+        "InsufficientReservedInstanceCapacity",
+        "InsufficientCapacity",
+        "UnfulfillableCapacity",
+        "SpotMaxPriceTooLow",
+        "InsufficientFreeAddressesInSubnet",
+        "MaxSpotFleetRequestCountExceeded",
+    ];
+    const QUOTA: [&str; 6] = [
+        "VcpuLimitExceeded",
+        "InstanceLimitExceeded",
+        "MaxSpotInstanceCountExceeded",
+        "VolumeLimitExceeded",
+        "MaxIOPSLimitExceeded",
+        "PendingVerification",
+    ];
+    const THROTTLED: [&str; 4] = ["RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException"];
+    const REQUEST: [&str; 9] = [
+        "Invalid",
+        "Missing",
+        "Unsupported",
+        "Malformed",
+        "UnauthorizedOperation",
+        "AccessDenied",
+        "AuthFailure",
+        "OptInRequired",
+        "UnknownParameter",
+    ];
+    if CAPACITY.contains(&code) {
+        Asks::Capacity
+    } else if THROTTLED.contains(&code) {
+        Asks::Throttled
+    } else if QUOTA.contains(&code) {
+        Asks::Quota
+    } else if REQUEST.iter().any(|start| code.starts_with(start)) {
+        Asks::Request
+    } else {
+        Asks::Other
+    }
+}
+
+pub(crate) async fn launch(
+    client: &Client,
+    set: &Ec2Set,
+    request: &LaunchRequest,
+) -> Result<Vec<MachineId>, MachinesError> {
+    let rung = &request.batch.rung;
+    let wanted = i32::try_from(request.batch.runners.len()).unwrap_or(i32::MAX);
+    let (spot, on_demand) = match rung.market {
+        Market::Spot => (wanted, 0),
+        Market::OnDemand => (0, wanted),
+        Market::Local => return Err(bad(format!("{rung} is not on EC2"))),
+    };
+    let default = if spot > 0 { DefaultTargetCapacityType::Spot } else { DefaultTargetCapacityType::OnDemand };
+    let capacity = TargetCapacitySpecificationRequest::builder()
+        .total_target_capacity(wanted)
+        .spot_target_capacity(spot)
+        .on_demand_target_capacity(on_demand)
+        .default_target_capacity_type(default)
+        .build();
+    let answer = client
+        .create_fleet()
+        .r#type(FleetType::Instant)
+        .client_token(request.batch.id.as_str())
+        .target_capacity_specification(capacity)
+        .spot_options(SpotOptionsRequest::builder().allocation_strategy(spot_strategy(set.allocation)).build())
+        .on_demand_options(
+            OnDemandOptionsRequest::builder().allocation_strategy(on_demand_strategy(set.allocation)).build(),
+        )
+        .launch_template_configs(template(set, request)?)
+        .tag_specifications(labels(request))
+        .send()
+        .await
+        .map_err(|error| folded(OPERATION, Failure::new("ec2", "CreateFleet", &error), Some(rung)))?;
+    let instances = answer.instances.unwrap_or_default().into_iter();
+    let mut ids: Vec<MachineId> = instances
+        .flat_map(|one| one.instance_ids.unwrap_or_default())
+        .filter_map(|id| MachineId::parse(&id).ok())
+        .collect();
+    ids.sort();
+    ids.dedup();
+    let errors = answer.errors.unwrap_or_default();
+    if !errors.is_empty() {
+        let codes: Vec<&str> = errors.iter().filter_map(|error| error.error_code.as_deref()).collect();
+        tracing::warn!(batch = %request.batch.id, launched = ids.len(), wanted, codes = ?codes, "a fleet has fewer machines");
+    }
+    if !ids.is_empty() {
+        return Ok(ids);
+    }
+    // Nothing was launched. The gravest of the reasons is told: a person's work before patience before another rung.
+    let gravest = errors
+        .iter()
+        .map(|error| {
+            let code = error.error_code.as_deref().unwrap_or("UnfulfillableCapacity");
+            (rank(asks(code)), code, error.error_message.as_deref().unwrap_or(""))
+        })
+        .max();
+    let (_, code, message) = gravest.unwrap_or((0, "UnfulfillableCapacity", "the fleet is empty"));
+    let what = format!("{code}: {message}");
+    Err(match asks(code) {
+        Asks::Capacity | Asks::Other => MachinesError::NoCapacity { operation: OPERATION, rung: rung.clone() },
+        Asks::Throttled => MachinesError::Throttled { operation: OPERATION },
+        Asks::Quota => MachinesError::Quota { operation: OPERATION, what },
+        Asks::Request => MachinesError::BadRequest { operation: OPERATION, what },
+    })
+}
+
+const fn rank(asks: Asks) -> u8 {
+    match asks {
+        Asks::Request => 4,
+        Asks::Quota => 3,
+        Asks::Throttled => 2,
+        Asks::Capacity => 1,
+        Asks::Other => 0,
+    }
+}
+
+fn bad(what: String) -> MachinesError {
+    MachinesError::BadRequest { operation: OPERATION, what }
+}
+
+fn spot_strategy(allocation: Allocation) -> SpotAllocationStrategy {
+    match allocation {
+        Allocation::PriceCapacityOptimized => SpotAllocationStrategy::PriceCapacityOptimized,
+        // One type and zone in a call: any strategy is the same.
+        Allocation::CapacityOptimized | Allocation::Prioritized => SpotAllocationStrategy::CapacityOptimized,
+        Allocation::LowestPrice => SpotAllocationStrategy::LowestPrice,
+        Allocation::Diversified => SpotAllocationStrategy::Diversified,
+    }
+}
+
+fn on_demand_strategy(allocation: Allocation) -> FleetOnDemandAllocationStrategy {
+    match allocation {
+        Allocation::Prioritized => FleetOnDemandAllocationStrategy::Prioritized,
+        // On demand there is no spare capacity to be optimised for.
+        Allocation::PriceCapacityOptimized
+        | Allocation::CapacityOptimized
+        | Allocation::LowestPrice
+        | Allocation::Diversified => FleetOnDemandAllocationStrategy::LowestPrice,
+    }
+}
+
+fn template(set: &Ec2Set, request: &LaunchRequest) -> Result<FleetLaunchTemplateConfigRequest, MachinesError> {
+    let specification = FleetLaunchTemplateSpecificationRequest::builder().version(&set.template_version);
+    let specification = if set.launch_template.starts_with("lt-") {
+        specification.launch_template_id(&set.launch_template)
+    } else {
+        specification.launch_template_name(&set.launch_template)
+    };
+    let rung = &request.batch.rung;
+    let mut overrides = Vec::new();
+    for zone in rung.zone.split(RUNG_SEPARATOR) {
+        // A batch that was stored before a zone was taken out of the configuration is still launched elsewhere.
+        for subnet in set.subnets.iter().filter(|subnet| subnet.zone == zone) {
+            for machine_type in rung.machine_type.split(RUNG_SEPARATOR) {
+                let place = FleetLaunchTemplateOverridesRequest::builder().subnet_id(&subnet.id);
+                let place = if machine_type == BY_ATTRIBUTES {
+                    place.instance_requirements(requirements(set)?)
+                } else {
+                    place.instance_type(machine_type.into())
+                };
+                let price = set.max_price.clone().filter(|_| rung.market == Market::Spot);
+                overrides.push(place.set_max_price(price).build());
+            }
+        }
+    }
+    if overrides.is_empty() {
+        return Err(bad(format!("no subnet is configured for {rung}")));
+    }
+    Ok(FleetLaunchTemplateConfigRequest::builder()
+        .launch_template_specification(specification.build())
+        .set_overrides(Some(overrides))
+        .build())
+}
+
+fn requirements(set: &Ec2Set) -> Result<InstanceRequirementsRequest, MachinesError> {
+    let Some(attributes) = set.attributes else {
+        return Err(bad("the set does not choose by attributes any more".into()));
+    };
+    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    let vcpus = VCpuCountRangeRequest::builder()
+        .min(number(attributes.vcpus_min))
+        .set_max(attributes.vcpus_max.map(number))
+        .build();
+    let memory = MemoryMiBRequest::builder()
+        .min(number(attributes.memory_mib_min))
+        .set_max(attributes.memory_mib_max.map(number))
+        .build();
+    Ok(InstanceRequirementsRequest::builder().v_cpu_count(vcpus).memory_mib(memory).build())
+}
+
+/// Whose they are, on the machines and on the fleet.
+fn labels(request: &LaunchRequest) -> TagSpecification {
+    let batch = &request.batch;
+    TagSpecification::builder()
+        .resource_type(ResourceType::Instance)
+        .tags(tags::tag("Name", &format!("runnersmith-{}", batch.set)))
+        .tags(tags::tag(tags::PLANE, request.plane.as_str()))
+        .tags(tags::tag(tags::SET, batch.set.as_str()))
+        .tags(tags::tag(tags::BATCH, batch.id.as_str()))
+        .tags(tags::tag(tags::RUNG, &tags::write_rung(&batch.rung)))
+        .tags(tags::tag(tags::HARD_END_AT, &batch.hard_end_at.as_millis().to_string()))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asks, asks};
+
+    #[test]
+    fn codes_are_questions() {
+        for (code, question) in [
+            ("InsufficientInstanceCapacity", Asks::Capacity),
+            ("SpotMaxPriceTooLow", Asks::Capacity),
+            ("RequestLimitExceeded", Asks::Throttled),
+            ("VcpuLimitExceeded", Asks::Quota),
+            ("InvalidLaunchTemplateId.NotFound", Asks::Request),
+            ("UnauthorizedOperation", Asks::Request),
+            ("InternalError", Asks::Other),
+            ("no answer", Asks::Other),
+        ] {
+            assert_eq!(asks(code), question, "{code}");
+        }
+    }
+}

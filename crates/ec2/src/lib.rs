@@ -1,0 +1,128 @@
+//! Machines on EC2: one call for N of them, spot first, and what a machine says of itself by its tags.
+//!
+//! It is a crate of its own because the EC2 SDK takes longer to build than everything else together; nothing but the
+//! shells depends on it. It decides nothing: which types, zones and market a call names stands in the rung.
+
+mod fleet;
+mod list;
+pub mod tags;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_ec2::Client;
+use runnersmith_aws::{Failure, Kind, Session};
+use runnersmith_ports::{LaunchRequest, Machines, MachinesError};
+use runnersmith_types::{Ec2Set, Machine, MachineId, PlaneId, ScaleSetName, Timestamp};
+
+/// What this crate may call.
+pub const OPERATIONS: [&str; 5] =
+    ["ec2:CreateFleet", "ec2:RunInstances", "ec2:DescribeInstances", "ec2:TerminateInstances", "ec2:CreateTags"];
+/// Machines in one terminate call; EC2 advises against more than a thousand.
+const TERMINATED_AT_ONCE: usize = 500;
+
+/// Machines on EC2, for these sets.
+pub struct Ec2Machines {
+    client: Client,
+    sets: BTreeMap<ScaleSetName, Ec2Set>,
+}
+
+impl Ec2Machines {
+    /// Machines for these sets.
+    #[must_use]
+    pub fn new(session: &Session, sets: BTreeMap<ScaleSetName, Ec2Set>) -> Self {
+        Self { client: Client::new(session.config()), sets }
+    }
+
+    /// Records that a machine will be taken back, where every list reads it. `false` when there is no such machine.
+    ///
+    /// # Errors
+    /// When EC2 refuses.
+    pub async fn warn(&self, machine: &MachineId, at: Timestamp) -> Result<bool, Failure> {
+        let tag = tags::tag(tags::INTERRUPTED_AT, &at.as_millis().to_string());
+        match self.client.create_tags().resources(machine.as_str()).tags(tag).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let failure = Failure::new("ec2", "CreateTags", &error);
+                if failure.kind() == Kind::NotFound { Ok(false) } else { Err(failure) }
+            }
+        }
+    }
+
+    /// The set and plane of a machine, if it is one of ours.
+    ///
+    /// # Errors
+    /// When EC2 refuses.
+    pub async fn find(&self, machine: &MachineId) -> Result<Option<Machine>, Failure> {
+        let answer = self.client.describe_instances().instance_ids(machine.as_str()).send().await;
+        match answer {
+            Ok(found) => {
+                let instances = found.reservations.unwrap_or_default().into_iter();
+                Ok(instances.flat_map(|one| one.instances.unwrap_or_default()).find_map(|one| list::machine(&one)))
+            }
+            Err(error) => {
+                let failure = Failure::new("ec2", "DescribeInstances", &error);
+                if failure.kind() == Kind::NotFound { Ok(None) } else { Err(failure) }
+            }
+        }
+    }
+
+    async fn end(&self, mut ids: Vec<String>) -> Result<(), MachinesError> {
+        // Each repetition leaves out at least one that EC2 does not know, so it ends.
+        while !ids.is_empty() {
+            let call = self.client.terminate_instances().set_instance_ids(Some(ids.clone()));
+            let Err(error) = call.send().await else { return Ok(()) };
+            let failure = Failure::new("ec2", "TerminateInstances", &error);
+            let before = ids.len();
+            if failure.kind() == Kind::NotFound || failure.code.contains("Malformed") {
+                let text = failure.to_string();
+                ids.retain(|id| !text.contains(id.as_str()));
+            }
+            if ids.len() == before {
+                return Err(folded("terminate", failure, None));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error as a question.
+fn folded(operation: &'static str, failure: Failure, rung: Option<&runnersmith_types::Rung>) -> MachinesError {
+    match (fleet::asks(&failure.code), rung) {
+        (fleet::Asks::Throttled, _) => MachinesError::Throttled { operation },
+        (fleet::Asks::Capacity, Some(rung)) => MachinesError::NoCapacity { operation, rung: rung.clone() },
+        (fleet::Asks::Quota, _) => MachinesError::Quota { operation, what: failure.to_string() },
+        (fleet::Asks::Request, _) => MachinesError::BadRequest { operation, what: failure.to_string() },
+        (fleet::Asks::Capacity, None) | (fleet::Asks::Other, _) => {
+            MachinesError::Failed { operation, source: failure.into() }
+        }
+    }
+}
+
+#[async_trait]
+impl Machines for Ec2Machines {
+    async fn launch(&self, request: &LaunchRequest) -> Result<Vec<MachineId>, MachinesError> {
+        let Some(set) = self.sets.get(&request.batch.set) else {
+            let what = format!("{} has no ec2 section", request.batch.set);
+            return Err(MachinesError::BadRequest { operation: "launch", what });
+        };
+        fleet::launch(&self.client, set, request).await
+    }
+
+    async fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
+        list::list(&self.client, set, plane).await.map_err(|failure| folded("list", failure, None))
+    }
+
+    async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {
+        for chunk in ids.chunks(TERMINATED_AT_ONCE) {
+            self.end(chunk.iter().map(ToString::to_string).collect()).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait(&self, timeout: Duration) {
+        // EC2 tells of changes by EventBridge only; here the next look is at the timeout.
+        tokio::time::sleep(timeout).await;
+    }
+}

@@ -1,0 +1,59 @@
+//! What there is, by tag.
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
+use runnersmith_aws::Failure;
+use runnersmith_types::{BatchId, Machine, MachineId, MachineState, PlaneId, ScaleSetName, Timestamp};
+
+use crate::tags;
+
+/// EC2 gives at most 1,000 in a page.
+const PAGE: i32 = 1000;
+
+/// The machines of a set, the ended ones included for as long as EC2 lists them (about an hour).
+pub(crate) async fn list(client: &Client, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, Failure> {
+    let filter = |name: &str, value: &str| Filter::builder().name(format!("tag:{name}")).values(value).build();
+    let mut pages = client
+        .describe_instances()
+        .filters(filter(tags::SET, set.as_str()))
+        .filters(filter(tags::PLANE, plane.as_str()))
+        .max_results(PAGE)
+        .into_paginator()
+        .send();
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| Failure::new("ec2", "DescribeInstances", &error))?;
+        let instances = page.reservations.unwrap_or_default().into_iter();
+        found.extend(instances.flat_map(|one| one.instances.unwrap_or_default()).filter_map(|one| machine(&one)));
+    }
+    found.sort_by(|a: &Machine, b| a.id.cmp(&b.id));
+    Ok(found)
+}
+
+/// A machine of ours, by its tags; another's has none of them.
+pub(crate) fn machine(instance: &Instance) -> Option<Machine> {
+    let tag = |key: &str| {
+        let tags = instance.tags.as_deref().unwrap_or_default();
+        tags.iter().find(|tag| tag.key.as_deref() == Some(key)).and_then(|tag| tag.value.as_deref())
+    };
+    let millis = |key: &str| tag(key).and_then(|text| text.parse().ok()).map(Timestamp::from_millis);
+    let state = match instance.state.as_ref().and_then(|state| state.name.as_ref()) {
+        Some(InstanceStateName::Pending) | None => MachineState::Pending,
+        Some(InstanceStateName::Running) => MachineState::Running,
+        // A machine that was stopped by hand does not work and is not seen again: its disk is all that is left.
+        Some(_) => MachineState::Ended,
+    };
+    Some(Machine {
+        id: MachineId::parse(instance.instance_id.as_deref()?).ok()?,
+        set: ScaleSetName::parse(tag(tags::SET)?).ok()?,
+        plane: PlaneId::parse(tag(tags::PLANE)?).ok()?,
+        batch: BatchId::parse(tag(tags::BATCH)?).ok()?,
+        state,
+        voice: tag(tags::VOICE).and_then(tags::read_voice),
+        launched_at: Timestamp::from_millis(
+            instance.launch_time.and_then(|time| time.to_millis().ok()).unwrap_or_default(),
+        ),
+        rung: tags::read_rung(tag(tags::RUNG)?)?,
+        interrupted_at: millis(tags::INTERRUPTED_AT),
+    })
+}

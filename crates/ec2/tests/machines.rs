@@ -1,0 +1,181 @@
+//! Machines on EC2 keep the port's contract, and errors are folded into questions, against the emulator.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use runnersmith_aws::Session;
+use runnersmith_ec2::Ec2Machines;
+use runnersmith_emulator::{Emulator, Fault, skip_unless_available};
+use runnersmith_ports::contract_machines::{MachinesWorld, machines};
+use runnersmith_ports::{Clock as _, LaunchRequest, Machines as _, MachinesError, SystemClock};
+use runnersmith_types::ec2::{Allocation, Capacity, Subnet};
+use runnersmith_types::{Batch, BatchId, Ec2Set, MachineId, PlaneId, RunnerName, ScaleSetName, Timestamp};
+
+/// What stands between two XML tags.
+fn between(xml: &str, tag: &str) -> Vec<String> {
+    let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
+    xml.split(&open).skip(1).filter_map(|rest| rest.split(&close).next().map(str::to_owned)).collect()
+}
+
+/// An account with a launch template and the default subnets.
+fn account(emulator: &Emulator) -> Ec2Set {
+    let images = emulator.query("ec2", "DescribeImages", &[("Owner.1", "amazon")]).unwrap();
+    let image = between(&images, "imageId").remove(0);
+    let template = [
+        ("LaunchTemplateName", "runners"),
+        ("LaunchTemplateData.ImageId", image.as_str()),
+        ("LaunchTemplateData.InstanceType", "t3.micro"),
+        ("LaunchTemplateData.InstanceInitiatedShutdownBehavior", "terminate"),
+    ];
+    let template = emulator.query("ec2", "CreateLaunchTemplate", &template).unwrap();
+    let subnets = emulator.query("ec2", "DescribeSubnets", &[]).unwrap();
+    let (ids, zones) = (between(&subnets, "subnetId"), between(&subnets, "availabilityZone"));
+    Ec2Set {
+        launch_template: between(&template, "launchTemplateId").remove(0),
+        template_version: "$Default".into(),
+        subnets: ids.into_iter().zip(zones).take(2).map(|(id, zone)| Subnet { zone, id }).collect(),
+        types: vec!["m5.large".into(), "m6i.large".into()],
+        attributes: None,
+        allocation: Allocation::PriceCapacityOptimized,
+        capacity: Capacity::SpotThenOnDemand,
+        max_price: Some("0.5".into()),
+    }
+}
+
+const SETS: [&str; 7] = ["tagged", "again", "here", "there", "ending", "twice", "racing"];
+
+async fn machines_of(emulator: &Emulator, set: &Ec2Set) -> Ec2Machines {
+    let session = Session::with_key(emulator.url(), "us-east-1", "tester").await;
+    let sets: BTreeMap<ScaleSetName, Ec2Set> =
+        SETS.iter().map(|name| (ScaleSetName::parse(name).unwrap(), set.clone())).collect();
+    Ec2Machines::new(&session, sets)
+}
+
+fn request(set: &Ec2Set, batch: &str, count: usize, rung: usize) -> LaunchRequest {
+    let batch = Batch {
+        id: BatchId::parse(batch).unwrap(),
+        set: ScaleSetName::parse("here").unwrap(),
+        rung: set.ladder(Duration::ZERO).unwrap().rungs.remove(rung),
+        runners: (0..count).map(|n| RunnerName::parse(&format!("here-p-{n}")).unwrap()).collect(),
+        stored_at: Timestamp::from_secs(1),
+        hard_end_at: Timestamp::from_secs(2),
+        settled: false,
+    };
+    LaunchRequest { batch, plane: PlaneId::parse("plane1").unwrap() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machines_on_ec2_keep_their_contract_on_both_markets() {
+    if skip_unless_available("the contract of machines on EC2") {
+        return;
+    }
+    let original = Emulator::start().unwrap();
+    let set = account(&original);
+    for rung in set.ladder(Duration::ZERO).unwrap().rungs {
+        let emulator = original.copy().unwrap();
+        let ec2 = machines_of(&emulator, &set).await;
+        machines(&MachinesWorld { machines: &ec2, rung, now: SystemClock.now() }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ec2_refuses_is_a_question_and_launches_nothing() {
+    if skip_unless_available("the errors of EC2") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let set = account(&emulator);
+    let ec2 = machines_of(&emulator, &set).await;
+    let refused = async |code: &str, batch: &str| {
+        emulator.inject(&[Fault::error("CreateFleet", code, 400)]).unwrap();
+        ec2.launch(&request(&set, batch, 2, 0)).await.unwrap_err()
+    };
+    assert!(matches!(refused("InsufficientInstanceCapacity", "a1").await, MachinesError::NoCapacity { .. }));
+    assert!(matches!(refused("VcpuLimitExceeded", "a2").await, MachinesError::Quota { .. }));
+    assert!(matches!(refused("InvalidParameterValue", "a3").await, MachinesError::BadRequest { .. }));
+    assert!(matches!(refused("UnauthorizedOperation", "a4").await, MachinesError::BadRequest { .. }));
+    emulator.inject(&[Fault::error("CreateFleet", "RequestLimitExceeded", 503).times(3)]).unwrap();
+    let throttled = ec2.launch(&request(&set, "a5", 2, 0)).await.unwrap_err();
+    assert!(matches!(throttled, MachinesError::Throttled { .. }), "{throttled:?}");
+    let plane = PlaneId::parse("plane1").unwrap();
+    assert!(ec2.list(&ScaleSetName::parse("here").unwrap(), &plane).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_call_launches_a_batch_once_whatever_becomes_of_the_answer() {
+    if skip_unless_available("lost answers of EC2") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let set = account(&emulator);
+    let ec2 = machines_of(&emulator, &set).await;
+    let here = ScaleSetName::parse("here").unwrap();
+    let plane = PlaneId::parse("plane1").unwrap();
+    emulator.forget_calls().unwrap();
+    assert_eq!(ec2.launch(&request(&set, "b1", 90, 0)).await.unwrap().len(), 90);
+    assert_eq!(emulator.calls().unwrap().get("tester ec2:CreateFleet"), Some(&1), "one call for all");
+    // The effect happens and the answer is lost, more often than the SDK tries: the same call later finds the same machines.
+    emulator.inject(&[Fault::lost_answer("CreateFleet").times(3)]).unwrap();
+    let lost = ec2.launch(&request(&set, "b2", 5, 0)).await.unwrap_err();
+    assert!(matches!(lost, MachinesError::Failed { .. }), "{lost:?}");
+    assert_eq!(ec2.launch(&request(&set, "b2", 5, 0)).await.unwrap().len(), 5);
+    assert_eq!(ec2.list(&here, &plane).await.unwrap().len(), 95, "none was launched twice");
+    // A fleet that is only partly filled is a success with fewer machines.
+    emulator.inject(&[Fault::partial_fleet(2)]).unwrap();
+    assert_eq!(ec2.launch(&request(&set, "b3", 5, 1)).await.unwrap().len(), 2);
+    // Ending five hundred takes a call, not five hundred; unknown ones do not keep the others alive.
+    let mut all: Vec<MachineId> = ec2.list(&here, &plane).await.unwrap().into_iter().map(|one| one.id).collect();
+    all.push(MachineId::parse("i-0123456789abcdef0").unwrap());
+    emulator.forget_calls().unwrap();
+    ec2.terminate(&all).await.unwrap();
+    assert_eq!(
+        emulator.calls().unwrap().get("tester ec2:TerminateInstances"),
+        Some(&2),
+        "one more without the unknown"
+    );
+    let left = ec2.list(&here, &plane).await.unwrap();
+    assert!(left.iter().all(|one| one.state == runnersmith_types::MachineState::Ended), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interruption_is_read_from_the_machine() {
+    if skip_unless_available("interruptions on EC2") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let set = account(&emulator);
+    let ec2 = machines_of(&emulator, &set).await;
+    let machine = ec2.launch(&request(&set, "c1", 1, 0)).await.unwrap().remove(0);
+    let at = Timestamp::from_millis(1_800_000_000_123);
+    assert!(ec2.warn(&machine, at).await.unwrap());
+    assert_eq!(ec2.find(&machine).await.unwrap().unwrap().interrupted_at, Some(at));
+    assert!(ec2.find(&MachineId::parse("i-0123456789abcdef0").unwrap()).await.unwrap().is_none());
+}
+
+/// The template as Terraform renders it, with a value for each variable.
+fn rendered() -> String {
+    let template = include_str!("../user-data/user-data.sh.tftpl").replace("$${", "\u{1}");
+    let mut parts = template.split("${");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("value");
+        text.push_str(part.split_once('}').map_or("", |(_, rest)| rest));
+    }
+    text.replace('\u{1}', "${")
+}
+
+#[test]
+fn the_user_data_is_small_and_clean() {
+    let script = rendered();
+    assert!(script.len() < 14 * 1024, "EC2 takes 16 KB with the user's own snippets; this has {}", script.len());
+    let beside = runnersmith_emulator::find::python().ok().and_then(|python| Some(python.parent()?.join("shellcheck")));
+    let program = beside.filter(|program| program.exists()).unwrap_or_else(|| "shellcheck".into());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script).unwrap();
+    match std::process::Command::new(program).args(["--shell", "bash"]).arg(file.path()).output() {
+        Ok(judged) => assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout)),
+        Err(error) => runnersmith_emulator::find::skip("the user data by shellcheck", &error.to_string()),
+    }
+}
