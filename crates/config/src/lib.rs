@@ -4,6 +4,9 @@
 //! newer than the program is refused, and all problems are told at once. Secrets are not in the file: it names the files
 //! or environment variables that hold them.
 
+mod aws;
+mod ec2;
+mod parameters;
 mod problem;
 mod reader;
 mod scale_set;
@@ -11,9 +14,12 @@ mod sections;
 
 use std::path::Path;
 
-use runnersmith_types::ScaleSet;
+use std::collections::BTreeMap;
+
+use runnersmith_types::{Ec2Set, ScaleSet, ScaleSetName};
 use toml::de::DeTable;
 
+pub use aws::{Aws, Encryption};
 pub use problem::{ConfigError, Problem};
 pub use sections::{Distribution, GitHub, Limits, Local, Log, Otel, Server, Source, Store, Timer};
 
@@ -43,6 +49,10 @@ pub struct Config {
     pub otel: Option<Otel>,
     /// The scale sets; at least one, with distinct names.
     pub scale_sets: Vec<ScaleSet>,
+    /// Sets whose machines are on EC2, with how they are bought.
+    pub ec2: BTreeMap<ScaleSetName, Ec2Set>,
+    /// What is on AWS, if anything is.
+    pub aws: Option<Aws>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<String>,
 }
@@ -100,12 +110,14 @@ impl Config {
 
     fn sections(root: &Reader<'_>) -> Self {
         let mut scale_sets: Vec<ScaleSet> = Vec::new();
+        let mut ec2 = BTreeMap::new();
         let tables = root.tables("scale_set");
         if tables.is_empty() {
             root.refuse("scale_set", "at least one [[scale_set]] is needed");
         }
         for mut table in tables {
-            let Some(set) = scale_set::read(&mut table) else { continue };
+            let Some((set, on_ec2)) = scale_set::read(&mut table) else { continue };
+            ec2.extend(on_ec2.map(|on_ec2| (set.name.clone(), on_ec2)));
             if scale_sets.iter().any(|other| other.name.as_str().eq_ignore_ascii_case(set.name.as_str())) {
                 table.refuse("name", "another scale set has this name");
             }
@@ -113,7 +125,16 @@ impl Config {
         }
         let (server, github, otel) =
             (Server::read(&root.table("server")), GitHub::read(&root.table("github")), root.table("otel"));
-        let warnings = warnings(&github, &scale_sets);
+        let aws = root.table("aws");
+        let aws = aws.is_there().then(|| Aws::read(&aws));
+        if aws.is_none() {
+            if let Some(set) = ec2.keys().next() {
+                root.refuse("aws", format!("scale_set.{set} is on EC2: an [aws] section with hand_off_path is needed"));
+            }
+        } else if aws.as_ref().is_some_and(|aws| aws.hand_off_path.is_none()) && !ec2.is_empty() {
+            root.refuse("aws", "machines on EC2 read their configuration there: hand_off_path is needed");
+        }
+        let warnings = warnings(&github, &scale_sets, &ec2);
         Self {
             server,
             store: Store::read(&root.table("store")),
@@ -124,12 +145,14 @@ impl Config {
             log: Log::read(&root.table("log")),
             otel: otel.is_there().then(|| Otel::read(&otel)),
             scale_sets,
+            ec2,
+            aws,
             warnings,
         }
     }
 }
 
-fn warnings(github: &GitHub, sets: &[ScaleSet]) -> Vec<String> {
+fn warnings(github: &GitHub, sets: &[ScaleSet], ec2: &BTreeMap<ScaleSetName, Ec2Set>) -> Vec<String> {
     let mut warnings = Vec::new();
     if github.allow_sha1 {
         warnings.push("[github] allow_sha1: SHA-1 signatures are weak; only very old GHES needs them".into());
@@ -139,7 +162,7 @@ fn warnings(github: &GitHub, sets: &[ScaleSet]) -> Vec<String> {
             let text = "reusable runners keep what a job leaves behind; use them for trusted repositories only";
             warnings.push(format!("scale_set.{}: {text}", set.name));
         }
-        if set.scope.allowed.is_empty() && !github.server_url.contains(".ghe.com") {
+        if !ec2.contains_key(&set.name) && set.scope.allowed.is_empty() && !github.server_url.contains(".ghe.com") {
             let text = "serves every repository in which the App is installed; machines are processes of this host, so name trusted ones in allowed_repositories";
             warnings.push(format!("scale_set.{}: {text}", set.name));
         }

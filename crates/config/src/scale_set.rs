@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use runnersmith_plan::schedule;
 use runnersmith_types::{
-    Day, FloorEntry, Label, Level, Owner, RegisterAt, RepoFullName, RepoPattern, RunnerGroupName, ScaleSet,
+    Day, Ec2Set, FloorEntry, Label, Level, Owner, RegisterAt, RepoFullName, RepoPattern, RunnerGroupName, ScaleSet,
     ScaleSetName, Scope, Timing,
 };
 
 use crate::reader::{Reader, Unit};
 
 /// Reads one set. `None` when it has no usable name; everything else that is wrong is reported and read as its default.
-pub(crate) fn read(reader: &mut Reader<'_>) -> Option<ScaleSet> {
+pub(crate) fn read(reader: &mut Reader<'_>) -> Option<(ScaleSet, Option<Ec2Set>)> {
     let name = reader.required("name", "a short word, part of every runner's name")?;
     let name = match ScaleSetName::parse(name) {
         Ok(name) => name,
@@ -23,6 +23,8 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<ScaleSet> {
     reader.rename(format!("scale_set.{name}"));
     let ephemeral = reader.boolean("ephemeral", true);
     let default = ScaleSet::new(name, labels(reader));
+    let ec2 = reader.table("ec2");
+    let on_ec2 = if ec2.is_there() { crate::ec2::read(&ec2) } else { None };
     let set = ScaleSet {
         serves_unlabelled: reader.boolean("serves_unlabelled", default.serves_unlabelled),
         scope: scope(reader),
@@ -40,7 +42,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<ScaleSet> {
         tell: reader.boolean("tell", default.tell),
         name: default.name,
         labels: default.labels,
-        ladder: default.ladder,
+        ladder: on_ec2.as_ref().map_or(default.ladder, |(_, ladder)| ladder.clone()),
     };
     if !set.floor.is_empty() && set.scope.at.is_none() {
         reader.refuse(
@@ -49,7 +51,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<ScaleSet> {
         );
     }
     reader.finish();
-    Some(set)
+    Some((set, on_ec2.map(|(ec2, _)| ec2)))
 }
 
 fn labels(reader: &Reader<'_>) -> BTreeSet<Label> {

@@ -13,6 +13,8 @@ pub enum Source {
     File(PathBuf),
     /// An environment variable that holds it (a key: in Base64).
     Env(String),
+    /// A parameter of AWS's Parameter Store that holds it.
+    Parameter(String),
 }
 
 impl Source {
@@ -34,7 +36,7 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The path of the App's webhook address. Default `/webhook`.
     pub webhook_path: String,
-    /// The file with the dashboard's token; needed when listening beyond this machine.
+    /// Where the dashboard's token is; needed when listening beyond this machine.
     pub dashboard_token: Option<Source>,
 }
 
@@ -114,6 +116,8 @@ pub struct GitHub {
     pub allow_sha1: bool,
     /// More certificate authorities, PEM.
     pub ca_file: Option<PathBuf>,
+    /// A parameter of Parameter Store that holds them instead.
+    pub ca_parameter: Option<String>,
     /// A proxy's address.
     pub proxy: Option<String>,
 }
@@ -125,11 +129,18 @@ impl GitHub {
             server_url: address(reader, "server_url").unwrap_or_else(|| "https://github.com".into()),
             api_url: address(reader, "api_url"),
             app_id: app_id(reader),
-            private_key: source(reader, "private_key_file", "private_key_base64_env").unwrap_or_else(missing),
-            webhook_secret: source(reader, "webhook_secret_file", "webhook_secret_env").unwrap_or_else(missing),
-            previous_webhook_secret: file(reader, "previous_webhook_secret_file"),
+            private_key: source(reader, ["private_key_file", "private_key_base64_env", "private_key_parameter"])
+                .unwrap_or_else(missing),
+            webhook_secret: source(reader, ["webhook_secret_file", "webhook_secret_env", "webhook_secret_parameter"])
+                .unwrap_or_else(missing),
+            previous_webhook_secret: file(reader, "previous_webhook_secret_file")
+                .or_else(|| parameter(reader, "previous_webhook_secret_parameter")),
             allow_sha1: reader.boolean("allow_sha1", false),
             ca_file: path(reader, "ca_file"),
+            ca_parameter: match parameter(reader, "ca_parameter") {
+                Some(Source::Parameter(name)) => Some(name),
+                _ => None,
+            },
             proxy: address(reader, "proxy"),
         };
         reader.finish();
@@ -214,12 +225,18 @@ pub struct Timer {
     pub full_pass: Duration,
     /// The sweep of active repositories and of the delivery log. Default 300 s.
     pub sweep: Duration,
+    /// How long a crashed server or function stops a set. Default 20 s.
+    pub lease: Duration,
 }
 
 impl Timer {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let seconds = |key, default| reader.time(key, Unit::Seconds, 1..=3_600).unwrap_or(Duration::from_secs(default));
-        let timer = Self { full_pass: seconds("full_pass_seconds", 60), sweep: seconds("sweep_seconds", 300) };
+        let timer = Self {
+            full_pass: seconds("full_pass_seconds", 60),
+            sweep: seconds("sweep_seconds", 300),
+            lease: reader.time("lease_seconds", Unit::Seconds, 2..=120).unwrap_or(Duration::from_secs(20)),
+        };
         reader.finish();
         timer
     }
@@ -281,16 +298,30 @@ fn file(reader: &Reader<'_>, key: &'static str) -> Option<Source> {
     path(reader, key).map(Source::File)
 }
 
-/// Exactly one of a file and an environment variable.
-fn source(reader: &Reader<'_>, file_key: &'static str, env_key: &'static str) -> Option<Source> {
-    match (file(reader, file_key), reader.string(env_key)) {
-        (Some(_), Some(_)) => reader.refuse(file_key, format!("give either {file_key} or {env_key}, not both")),
-        (Some(file), None) => return Some(file),
-        (None, Some("")) => reader.refuse(env_key, "the name of an environment variable is needed"),
-        (None, Some(name)) => return Some(Source::Env(name.to_owned())),
-        (None, None) => reader.refuse(file_key, format!("is missing: give {file_key} or {env_key}")),
+fn parameter(reader: &Reader<'_>, key: &'static str) -> Option<Source> {
+    let name = reader.string(key)?;
+    if !name.starts_with('/') || name.len() < 2 {
+        reader.refuse(key, "the name of a parameter is needed, such as \"/runnersmith/webhook-secret\"");
     }
-    None
+    Some(Source::Parameter(name.to_owned()))
+}
+
+/// Exactly one of a file, an environment variable and a parameter.
+fn source(reader: &Reader<'_>, [file_key, env_key, parameter_key]: [&'static str; 3]) -> Option<Source> {
+    let env = reader.string(env_key).map(|name| {
+        if name.is_empty() {
+            reader.refuse(env_key, "the name of an environment variable is needed");
+        }
+        Source::Env(name.to_owned())
+    });
+    let mut given = [file(reader, file_key), env, parameter(reader, parameter_key)].into_iter().flatten();
+    let (first, more) = (given.next(), given.next().is_some());
+    if first.is_none() {
+        reader.refuse(file_key, format!("is missing: give {file_key}, {env_key} or {parameter_key}"));
+    } else if more {
+        reader.refuse(file_key, format!("give either {file_key}, {env_key} or {parameter_key}, not two of them"));
+    }
+    first
 }
 
 fn app_id(reader: &Reader<'_>) -> String {

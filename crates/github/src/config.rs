@@ -22,8 +22,8 @@ pub struct GitHubConfig {
     pub server_url: String,
     /// Overrides what follows from `server_url`.
     pub api_base: Option<String>,
-    /// The App.
-    pub app: AppCredentials,
+    /// The App; a client without one makes only the calls that need nobody's leave.
+    pub app: Option<AppCredentials>,
     /// More certificate authorities, a PEM file.
     pub ca_file: Option<PathBuf>,
     /// A proxy's address.
@@ -38,10 +38,16 @@ impl GitHubConfig {
     /// The defaults around what has no default.
     #[must_use]
     pub fn new(server_url: &str, app: AppCredentials) -> Self {
+        Self { app: Some(app), ..Self::anonymous(server_url) }
+    }
+
+    /// Nobody in particular, for public things such as releases.
+    #[must_use]
+    pub fn anonymous(server_url: &str) -> Self {
         Self {
             server_url: server_url.to_owned(),
             api_base: None,
-            app,
+            app: None,
             ca_file: None,
             proxy: None,
             recorder: None,

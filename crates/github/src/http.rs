@@ -46,7 +46,7 @@ pub struct GitHubClient {
     http: reqwest::Client,
     pub(crate) base: String,
     pub(crate) server_url: String,
-    signer: Signer,
+    signer: Option<Signer>,
     pub(crate) clock: Arc<dyn Clock>,
     recorder: Option<Recorder>,
     counter: Option<Counter>,
@@ -116,7 +116,7 @@ impl GitHubClient {
             http: builder.build().map_err(ConfigError::Http)?,
             base,
             server_url: config.server_url.trim_end_matches('/').to_owned(),
-            signer: Signer::new(&config.app)?,
+            signer: config.app.as_ref().map(Signer::new).transpose()?,
             clock,
             recorder: config.recorder,
             counter: config.counter,
@@ -338,7 +338,14 @@ impl GitHubClient {
 
     fn jwt(&self) -> Result<Secret, GitHubError> {
         let now = self.clock.now().as_secs() + self.memory().skew;
-        self.signer.jwt(Timestamp::from_secs(now)).map_err(|_| GitHubError::Unauthorized {
+        let Some(signer) = &self.signer else {
+            return Err(GitHubError::Unauthorized {
+                operation: "sign the App's JWT",
+                subject: "the App".into(),
+                message: "this client has no App".into(),
+            });
+        };
+        signer.jwt(Timestamp::from_secs(now)).map_err(|_| GitHubError::Unauthorized {
             operation: "sign the App's JWT",
             subject: "the App".into(),
             message: "the private key cannot sign".into(),

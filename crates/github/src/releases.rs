@@ -47,17 +47,7 @@ pub enum ReleaseError {
     },
 }
 
-#[derive(Deserialize)]
-struct Release {
-    tag_name: String,
-    #[serde(default)]
-    body: Option<String>,
-    #[serde(default)]
-    draft: bool,
-    assets: Vec<Asset>,
-}
-
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Asset {
     name: String,
     browser_download_url: String,
@@ -69,45 +59,93 @@ struct Asset {
 /// # Errors
 /// When it cannot be found, fetched, verified or written; what was there before stays.
 pub async fn fetch_runner(client: &GitHubClient, prerelease: bool, directory: &Path) -> Result<PathBuf, ReleaseError> {
-    let release: Release = if prerelease {
-        let all: Vec<Release> = client
-            .call(op::RELEASES, As::Nobody, "/repos/actions/runner/releases?per_page=10", "actions/runner", None)
-            .await?;
-        let newest = all.into_iter().find(|release| !release.draft);
-        newest.ok_or_else(|| GitHubError::NotFound { operation: op::RELEASES.id, subject: "actions/runner".into() })?
-    } else {
-        client
-            .call(op::RELEASE_LATEST, As::Nobody, "/repos/actions/runner/releases/latest", "actions/runner", None)
-            .await?
-    };
-    let version = release.tag_name.trim_start_matches('v').to_owned();
     let platform = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
-    let name = format!("actions-runner-{platform}-{version}.tar.gz");
-    let safe = version.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
-    let asset = release.assets.iter().find(|asset| safe && asset.name == name);
-    let Some(asset) = asset else { return Err(ReleaseError::NoAsset { version, name }) };
-    let target = directory.join(&name);
-    if target.exists() {
-        return Ok(target);
+    newest(client, prerelease).await?.archive(platform)?.fetch(client, directory).await
+}
+
+/// A release of `actions/runner`.
+#[derive(Debug, Deserialize)]
+pub struct Release {
+    tag_name: String,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    draft: bool,
+    assets: Vec<Asset>,
+}
+
+/// One archive of a release, with the checksum that GitHub gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// The release's version (`2.330.0`).
+    pub version: String,
+    /// The archive's file name.
+    pub name: String,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+    url: String,
+}
+
+/// The newest release, or the newest of all with prereleases.
+///
+/// # Errors
+/// When GitHub does not answer.
+pub async fn newest(client: &GitHubClient, prerelease: bool) -> Result<Release, ReleaseError> {
+    if !prerelease {
+        let path = "/repos/actions/runner/releases/latest";
+        return Ok(client.call(op::RELEASE_LATEST, As::Nobody, path, "actions/runner", None).await?);
     }
-    let sum = asset.digest.as_deref().and_then(|digest| digest.strip_prefix("sha256:")).map(str::to_owned);
-    let Some(sum) = sum.or_else(|| from_notes(release.body.as_deref().unwrap_or_default(), platform)) else {
-        return Err(ReleaseError::NoChecksum { version, name });
-    };
-    let disk = |source: std::io::Error| ReleaseError::Disk { path: target.clone(), source };
-    std::fs::create_dir_all(directory).map_err(disk)?;
-    let part = directory.join(format!("{name}.part"));
-    let found = client.download(&asset.browser_download_url, &part).await.map_err(|error| match error {
-        DownloadError::GitHub(error) => ReleaseError::GitHub(error),
-        DownloadError::Disk(source) => ReleaseError::Disk { path: part.clone(), source },
-    })?;
-    if !found.eq_ignore_ascii_case(&sum) {
-        // A broken download is of no use, and its removal is best effort.
-        let _ = std::fs::remove_file(&part);
-        return Err(ReleaseError::Checksum { version });
+    let path = "/repos/actions/runner/releases?per_page=10";
+    let all: Vec<Release> = client.call(op::RELEASES, As::Nobody, path, "actions/runner", None).await?;
+    let newest = all.into_iter().find(|release| !release.draft);
+    let none = || GitHubError::NotFound { operation: op::RELEASES.id, subject: "actions/runner".into() };
+    Ok(newest.ok_or_else(none)?)
+}
+
+impl Release {
+    /// Its archive for a platform (`linux-x64`, `linux-arm64`).
+    ///
+    /// # Errors
+    /// When there is none, or none that could be verified.
+    pub fn archive(&self, platform: &str) -> Result<Archive, ReleaseError> {
+        let version = self.tag_name.trim_start_matches('v').to_owned();
+        let name = format!("actions-runner-{platform}-{version}.tar.gz");
+        let safe = version.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
+        let asset = self.assets.iter().find(|asset| safe && asset.name == name);
+        let Some(asset) = asset else { return Err(ReleaseError::NoAsset { version, name }) };
+        let sum = asset.digest.as_deref().and_then(|digest| digest.strip_prefix("sha256:")).map(str::to_owned);
+        let Some(sha256) = sum.or_else(|| from_notes(self.body.as_deref().unwrap_or_default(), platform)) else {
+            return Err(ReleaseError::NoChecksum { version, name });
+        };
+        Ok(Archive { version, name, sha256, url: asset.browser_download_url.clone() })
     }
-    std::fs::rename(&part, &target).map_err(disk)?;
-    Ok(target)
+}
+
+impl Archive {
+    /// Fetches it into a directory in bounded memory, unless it is there already. Answers its path.
+    ///
+    /// # Errors
+    /// When it cannot be fetched, verified or written; what was there before stays.
+    pub async fn fetch(&self, client: &GitHubClient, directory: &Path) -> Result<PathBuf, ReleaseError> {
+        let target = directory.join(&self.name);
+        if target.exists() {
+            return Ok(target);
+        }
+        let disk = |source: std::io::Error| ReleaseError::Disk { path: target.clone(), source };
+        std::fs::create_dir_all(directory).map_err(disk)?;
+        let part = directory.join(format!("{}.part", self.name));
+        let found = client.download(&self.url, &part).await.map_err(|error| match error {
+            DownloadError::GitHub(error) => ReleaseError::GitHub(error),
+            DownloadError::Disk(source) => ReleaseError::Disk { path: part.clone(), source },
+        })?;
+        if !found.eq_ignore_ascii_case(&self.sha256) {
+            // A broken download is of no use, and its removal is best effort.
+            let _ = std::fs::remove_file(&part);
+            return Err(ReleaseError::Checksum { version: self.version.clone() });
+        }
+        std::fs::rename(&part, &target).map_err(disk)?;
+        Ok(target)
+    }
 }
 
 /// The checksum in the release's notes: `<!-- BEGIN SHA linux-x64 -->…<!-- END SHA linux-x64 -->`.

@@ -149,6 +149,7 @@ fn settings(options: &cli::Demo, home: &Home, github: &DemoGitHub) -> Result<Set
         allow_sha1: false,
         dashboard_token: None,
         otel: None,
+        cloud: crate::cloud::CloudHere::default(),
         rhythm: Rhythm::default(),
     })
 }

@@ -19,6 +19,8 @@ pub struct Rhythm {
     pub sweep: Duration,
     /// Dropping old history.
     pub prune: Duration,
+    /// How long a lease holds without being renewed.
+    pub lease: Duration,
     /// How long ended things are kept.
     pub history: Duration,
 }
@@ -29,6 +31,7 @@ impl Default for Rhythm {
             full_pass: Duration::from_secs(60),
             sweep: Duration::from_secs(300),
             prune: Duration::from_secs(600),
+            lease: runnersmith_controllers::pass::LEASE_TTL,
             history: Duration::from_secs(30 * 86_400),
         }
     }

@@ -1,8 +1,8 @@
 //! File an issue, get a fleet of GitHub Actions runners. This file only dispatches.
 
 mod cli;
+mod cloud;
 mod demo;
-mod door;
 mod exit;
 mod loops;
 mod query;

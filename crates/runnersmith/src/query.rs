@@ -26,15 +26,15 @@ pub fn read_config(path: &Path) -> Result<Config, Failure> {
 }
 
 /// Resolves a configuration into what a server needs, secrets included.
-pub fn settings(config: &Config) -> Result<Settings, Failure> {
-    crate::settings::from_config(config)
+pub async fn settings(config: &Config) -> Result<Settings, Failure> {
+    crate::settings::from_config(config).await
 }
 
-fn look(options: &cli::Query) -> Result<World, Failure> {
+async fn look(options: &cli::Query) -> Result<World, Failure> {
     let config = read_config(&options.file.config)?;
-    let settings = settings(&config)?;
+    let settings = settings(&config).await?;
     let ledger = settings.data.join(crate::serve::LEDGER);
-    if !ledger.exists() {
+    if !settings.cloud.has_ledger() && !ledger.exists() {
         // Looking makes nothing.
         return Err(Failure::outside(
             format!("there is no ledger {}", ledger.display()),
@@ -64,7 +64,7 @@ pub async fn why(options: cli::Why) -> Result<ExitStatus, Failure> {
         what: error.to_string(),
         hint: Some("give the job's number or its address in GitHub".into()),
     })?;
-    let world = look(&options.query)?;
+    let world = look(&options.query).await?;
     let plans = plans(&world).await?;
     for (set, plan, at) in &plans {
         if let Some(policy) = world.set(set) {
@@ -123,7 +123,7 @@ struct WaitingJson {
 
 /// `runnersmith plan`.
 pub async fn plan(options: cli::Query) -> Result<ExitStatus, Failure> {
-    let world = look(&options)?;
+    let world = look(&options).await?;
     let plans: Vec<PlanJson> = plans(&world)
         .await?
         .into_iter()
@@ -205,7 +205,7 @@ struct JobJson {
 
 /// `runnersmith status`.
 pub async fn status(options: cli::Query) -> Result<ExitStatus, Failure> {
-    let world = look(&options)?;
+    let world = look(&options).await?;
     let ledger = &world.ports.ledger;
     let counts = ledger.counts().await.map_err(ledger_failed)?;
     let mut sets = Vec::new();

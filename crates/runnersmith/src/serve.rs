@@ -10,6 +10,7 @@ use runnersmith_config::Distribution;
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::{Intake, JobObserver, Ports, World, chain};
+use runnersmith_door::Door;
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, GitHub, SystemClock};
@@ -19,7 +20,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli;
-use crate::door::Door;
 use crate::exit::{ExitStatus, Failure};
 use crate::loops;
 use crate::report;
@@ -69,7 +69,12 @@ impl Server {
         let github = GitHubClient::new(counted, clock.clone()).map_err(|error| {
             Failure::config(format!("prepare the GitHub client: {}", chain(&error)), "check the [github] section")
         })?;
-        let distribution = distribution(&github, &settings).await?;
+        let distribution = if settings.cloud.has_all_machines(&settings.sets) {
+            // No machine is here; those on EC2 have theirs from their image or bucket.
+            settings.machines.join("distribution")
+        } else {
+            distribution(&github, &settings).await?
+        };
         let mut world = world(&settings, Arc::new(github), distribution, clock.clone())?;
         world.metrics = metrics;
         world.observer = traces.clone().map(|traces| traces as Arc<dyn JobObserver>);
@@ -140,20 +145,22 @@ pub fn world(
             "the directory must be writable and its disk must have room",
         )
     })?;
+    let here = Ports {
+        queue: Arc::new(store.queue()),
+        ledger: Arc::new(store.ledger()),
+        machines: Arc::new(machines),
+        hand_off: Arc::new(LocalHandOff::new(&settings.machines)),
+        github,
+        clock,
+    };
     Ok(World {
-        ports: Ports {
-            queue: Arc::new(store.queue()),
-            ledger: Arc::new(store.ledger()),
-            machines: Arc::new(machines),
-            hand_off: Arc::new(LocalHandOff::new(&settings.machines)),
-            github,
-            clock,
-        },
+        ports: settings.cloud.ports(here),
         sets: Arc::new(settings.sets.clone()),
         limits: settings.limits,
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),
         holder: format!("{}-{}", hostname(), std::process::id()),
+        lease_ttl: settings.rhythm.lease,
         observer: None,
     })
 }
@@ -212,7 +219,7 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let settings = crate::query::settings(&config)?;
+    let settings = crate::query::settings(&config).await?;
     let server = Server::start(settings).await?;
     match server.world.ports.github.whoami().await {
         Ok(slug) => tracing::info!(app = %slug, "GitHub knows the App"),

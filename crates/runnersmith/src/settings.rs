@@ -1,5 +1,6 @@
 //! What a server needs to run, resolved: from a configuration file, or from the demo.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use runnersmith_controllers::Limits;
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_types::{ScaleSet, Secret};
 
+use crate::cloud::CloudHere;
 use crate::exit::Failure;
 use crate::loops::Rhythm;
 
@@ -41,6 +43,8 @@ pub struct Settings {
     pub dashboard_token: Option<Secret>,
     /// Where traces go, if anywhere.
     pub otel: Option<String>,
+    /// What is on AWS.
+    pub cloud: CloudHere,
     /// How often things are looked at without a signal.
     pub rhythm: Rhythm,
 }
@@ -54,12 +58,17 @@ pub fn own_supervisor() -> std::io::Result<Vec<OsString>> {
 ///
 /// # Errors
 /// A secret that cannot be read, or that is empty.
-pub fn from_config(config: &Config) -> Result<Settings, Failure> {
+pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
     let github = &config.github;
+    let cloud = CloudHere::new(config).await?;
+    let parameters = cloud.secrets(config).await?;
+    let secret = |source: &Source, field: &str, what: &str| secret(source, &parameters, field, what);
     let key = secret(&github.private_key, "private_key", "the App's private key")?;
     let key = match &github.private_key {
         Source::File(_) => key,
-        Source::Env(name) => decode(name, &key)?,
+        // A parameter may hold it either way.
+        Source::Parameter(_) if key.expose().contains("-----BEGIN") => key,
+        Source::Env(name) | Source::Parameter(name) => decode(name, &key)?,
     };
     let app = AppCredentials { app_id: github.app_id.clone(), private_key_pem: key };
     let mut client = GitHubConfig::new(&github.server_url, app);
@@ -90,17 +99,28 @@ pub fn from_config(config: &Config) -> Result<Settings, Failure> {
         allow_sha1: github.allow_sha1,
         dashboard_token,
         otel: config.otel.as_ref().map(|otel| otel.endpoint.clone()),
+        cloud,
         rhythm: Rhythm {
             full_pass: config.timer.full_pass,
             sweep: config.timer.sweep,
+            lease: config.timer.lease,
             history: config.store.history,
             ..Rhythm::default()
         },
     })
 }
 
-fn secret(source: &Source, field: &str, what: &str) -> Result<Secret, Failure> {
+fn secret(source: &Source, parameters: &BTreeMap<String, Secret>, field: &str, what: &str) -> Result<Secret, Failure> {
     let (text, place) = match source {
+        Source::Parameter(name) => {
+            let found = parameters.get(name).ok_or_else(|| {
+                Failure::config(
+                    format!("{what}: there is no parameter {name} in Parameter Store, or it may not be read"),
+                    "put it there as a SecureString, and allow ssm:GetParameters on it",
+                )
+            })?;
+            (found.expose().to_owned(), name.clone())
+        }
         Source::File(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 let hint = format!("[github] or [server] {field}_file names it; it must be readable by this user");

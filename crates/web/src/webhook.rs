@@ -1,6 +1,5 @@
 //! The webhook's endpoint: it takes the raw bytes and the headers that matter, and leaves every judgement to the intake.
 
-use async_trait::async_trait;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -8,47 +7,12 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use runnersmith_door::{Answer, RawDelivery};
+
 use crate::App;
 
 /// The largest delivery that GitHub sends, bytes.
 pub const BODY_BYTES_MAX: usize = 25 * 1024 * 1024;
-
-/// A delivery as it came, not verified.
-#[derive(Clone, Debug, Default)]
-pub struct RawDelivery {
-    /// `X-GitHub-Event`.
-    pub event: Option<String>,
-    /// `X-GitHub-Delivery`.
-    pub id: Option<String>,
-    /// `X-Hub-Signature-256`.
-    pub signature_256: Option<String>,
-    /// `X-Hub-Signature`.
-    pub signature_1: Option<String>,
-    /// `X-GitHub-Hook-ID`.
-    pub hook_id: Option<String>,
-    /// `X-GitHub-Hook-Installation-Target-Type`.
-    pub target_type: Option<String>,
-    /// `X-GitHub-Hook-Installation-Target-ID`.
-    pub target_id: Option<String>,
-    /// The raw bytes, over which the signature was made.
-    pub body: Bytes,
-}
-
-/// What a delivery is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// Why, for GitHub's delivery log; no secret.
-    pub reason: String,
-}
-
-/// Takes deliveries. An answer below 300 promises that the delivery is durable or is not needed.
-#[async_trait]
-pub trait Intake: Send + Sync {
-    /// Verifies and admits one delivery.
-    async fn deliver(&self, delivery: RawDelivery) -> Answer;
-}
 
 /// The configured path if it can be a route beside ours, else `/webhook`.
 pub(crate) fn path(configured: &str) -> String {
@@ -88,9 +52,9 @@ pub(crate) async fn deliver(
             app.web.intake.deliver(delivery).await
         }
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Answer { status: 413, reason: format!("the delivery is larger than {BODY_BYTES_MAX} bytes") }
+            Answer::new(413, format!("the delivery is larger than {BODY_BYTES_MAX} bytes"))
         }
-        Err(_) => Answer { status: 400, reason: "the delivery's body could not be read".into() },
+        Err(_) => Answer::new(400, "the delivery's body could not be read"),
     };
     app.web.metrics.delivery(event.as_deref().unwrap_or(""), answer.status);
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -185,10 +185,10 @@ pub struct Door(pub Mutex<Vec<RawDelivery>>);
 impl Intake for Door {
     async fn deliver(&self, delivery: RawDelivery) -> Answer {
         if delivery.signature_256.as_deref() != Some("good") {
-            return Answer { status: 401, reason: "the signature is missing or wrong".into() };
+            return Answer::new(401, "the signature is missing or wrong");
         }
         self.0.lock().unwrap().push(delivery);
-        Answer { status: 202, reason: "accepted".into() }
+        Answer::new(202, "accepted")
     }
 }
 

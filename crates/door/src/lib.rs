@@ -1,28 +1,81 @@
 //! The webhook's door: signature first, over the raw bytes; then the payload; then the queue; then the answer.
+//!
+//! It is apart from the web server because a Lambda function is a door too, and both must judge alike.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runnersmith_controllers::{Admission, Intake, Signal, correlation_id};
+use bytes::Bytes;
+use runnersmith_controllers::{Admission, Signal, correlation_id};
 use runnersmith_github::webhook::{self, Parsed};
 use runnersmith_ports::Clock;
 use runnersmith_types::{DeliveryId, Secret};
-use runnersmith_web::{Answer, RawDelivery};
+
+/// A delivery as it came, not verified.
+#[derive(Clone, Debug, Default)]
+pub struct RawDelivery {
+    /// `X-GitHub-Event`.
+    pub event: Option<String>,
+    /// `X-GitHub-Delivery`.
+    pub id: Option<String>,
+    /// `X-Hub-Signature-256`.
+    pub signature_256: Option<String>,
+    /// `X-Hub-Signature`.
+    pub signature_1: Option<String>,
+    /// `X-GitHub-Hook-ID`.
+    pub hook_id: Option<String>,
+    /// `X-GitHub-Hook-Installation-Target-Type`.
+    pub target_type: Option<String>,
+    /// `X-GitHub-Hook-Installation-Target-ID`.
+    pub target_id: Option<String>,
+    /// The raw bytes, over which the signature was made.
+    pub body: Bytes,
+}
+
+/// What a delivery is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Why, for GitHub's delivery log; no secret.
+    pub reason: String,
+    /// No scale set serves the job: newer settings might.
+    pub unserved: bool,
+}
+
+impl Answer {
+    /// An answer.
+    #[must_use]
+    pub fn new(status: u16, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into(), unserved: false }
+    }
+}
+
+/// Takes deliveries. An answer below 300 promises that the delivery is durable or is not needed.
+#[async_trait]
+pub trait Intake: Send + Sync {
+    /// Verifies and admits one delivery.
+    async fn deliver(&self, delivery: RawDelivery) -> Answer;
+}
 
 /// Checks and admits deliveries.
 pub struct Door {
-    pub intake: Intake,
+    /// Admits what is verified.
+    pub intake: runnersmith_controllers::Intake,
+    /// The webhook's secret, or two while it is being changed.
     pub secrets: Vec<Secret>,
+    /// Accept `X-Hub-Signature` alone.
     pub allow_sha1: bool,
+    /// Time.
     pub clock: Arc<dyn Clock>,
 }
 
 fn answer(status: u16, reason: impl Into<String>) -> Answer {
-    Answer { status, reason: reason.into() }
+    Answer::new(status, reason)
 }
 
 #[async_trait]
-impl runnersmith_web::Intake for Door {
+impl Intake for Door {
     async fn deliver(&self, raw: RawDelivery) -> Answer {
         let verified = webhook::verify(
             &self.secrets,
@@ -65,7 +118,7 @@ impl runnersmith_web::Intake for Door {
                     );
                     answer(202, "accepted")
                 }
-                Admission::Dropped(why) => answer(202, why),
+                Admission::Dropped(why) => Answer { unserved: true, ..answer(202, why) },
                 Admission::Failed(why) => return answer(503, why),
             };
         }

@@ -1,0 +1,71 @@
+//! The configuration as parameters: the plane's own sections in one, each scale set in another, as JSON.
+//!
+//! So a scale set's stack registers its policy by writing one parameter below the plane's path, and the plane finds it.
+//! The fields are the file's, word for word; Terraform writes JSON, and its `null` means "not given".
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{Config, ConfigError, Problem};
+
+impl Config {
+    /// A configuration from the plane's parameter and the sets' parameters, by the names of the latter.
+    ///
+    /// A set that is not valid is left out, and told in the answer: one team's mistake must not stop another team's runners.
+    ///
+    /// # Errors
+    /// When the plane's own part is not valid, or no set is.
+    pub fn from_parameters(
+        plane: &str,
+        sets: &BTreeMap<String, String>,
+    ) -> Result<(Self, Vec<(String, ConfigError)>), ConfigError> {
+        let plane = object("the plane's parameter", plane)?;
+        let (mut good, mut left_out) = (Vec::new(), Vec::new());
+        for (name, text) in sets {
+            let alone = object(name, text).and_then(|set| text_of(&plane, &[&set]).map(|text| (set, text)));
+            match alone.and_then(|(set, text)| Self::parse(&text).map(|_| set)) {
+                Ok(set) => good.push(set),
+                Err(error) => left_out.push((name.clone(), error)),
+            }
+        }
+        if good.is_empty()
+            && let Some((_, error)) = left_out.pop()
+        {
+            return Err(error);
+        }
+        let good: Vec<&Value> = good.iter().collect();
+        Ok((Self::parse(&text_of(&plane, &good)?)?, left_out))
+    }
+}
+
+fn problem(what: String) -> ConfigError {
+    ConfigError::Invalid(vec![Problem { line: 1, field: String::new(), what }])
+}
+
+fn object(name: &str, text: &str) -> Result<Value, ConfigError> {
+    let value: Value = serde_json::from_str(text).map_err(|error| problem(format!("{name} is not JSON: {error}")))?;
+    if value.is_object() { Ok(without_nulls(value)) } else { Err(problem(format!("{name} is not a JSON object"))) }
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(fields.map(|(name, value)| (name, without_nulls(value))).collect())
+        }
+        Value::Array(items) => {
+            Value::Array(items.into_iter().filter(|item| !item.is_null()).map(without_nulls).collect())
+        }
+        other => other,
+    }
+}
+
+fn text_of(plane: &Value, sets: &[&Value]) -> Result<String, ConfigError> {
+    let mut whole = plane.clone();
+    if let Some(fields) = whole.as_object_mut() {
+        fields.entry("version").or_insert(crate::VERSION.into());
+        fields.insert("scale_set".into(), Value::Array(sets.iter().map(|set| (*set).clone()).collect()));
+    }
+    toml::to_string(&whole).map_err(|error| problem(format!("it cannot be read as a configuration: {error}")))
+}

@@ -1,0 +1,112 @@
+//! What of this server is on AWS. Without the feature `aws` it is nothing, and a configuration that wants it is refused.
+
+use std::collections::BTreeMap;
+
+use runnersmith_config::Config;
+use runnersmith_controllers::Ports;
+use runnersmith_types::{ScaleSet, Secret};
+
+use crate::exit::Failure;
+
+/// What is on AWS, if anything.
+#[derive(Clone, Debug, Default)]
+pub struct CloudHere {
+    #[cfg(feature = "aws")]
+    found: Option<(runnersmith_cloud::Cloud, Config)>,
+}
+
+#[cfg(feature = "aws")]
+impl CloudHere {
+    /// As the configuration says.
+    ///
+    /// # Errors
+    /// Never with the feature; without it when the configuration names AWS.
+    pub async fn new(config: &Config) -> Result<Self, Failure> {
+        let named = config.aws.clone().or_else(|| {
+            // A secret in Parameter Store is enough to need AWS.
+            (!runnersmith_cloud::secret_names(config).is_empty()).then(Default::default)
+        });
+        let Some(aws) = named else { return Ok(Self::default()) };
+        let cloud = runnersmith_cloud::Cloud::new(&aws, config.store.history).await;
+        Ok(Self { found: Some((cloud, config.clone())) })
+    }
+
+    /// The secrets that lie in Parameter Store.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn secrets(&self, config: &Config) -> Result<BTreeMap<String, Secret>, Failure> {
+        let Some((cloud, _)) = &self.found else { return Ok(BTreeMap::new()) };
+        cloud.secrets(&runnersmith_cloud::secret_names(config)).await.map_err(|failure| {
+            Failure::outside(
+                format!("read secrets from Parameter Store: {failure}"),
+                "credentials and region come from the usual places (AWS_PROFILE, AWS_REGION); ssm:GetParameters must be allowed",
+            )
+        })
+    }
+
+    /// The ports, those on AWS in place of those here.
+    pub fn ports(&self, here: Ports) -> Ports {
+        match &self.found {
+            Some((cloud, config)) => cloud.ports(here, &config.ec2),
+            None => here,
+        }
+    }
+
+    /// Whether the ledger is on AWS.
+    pub fn has_ledger(&self) -> bool {
+        self.found.as_ref().is_some_and(|(_, config)| config.aws.as_ref().is_some_and(|aws| aws.table.is_some()))
+    }
+
+    /// Whether every set's machines are on EC2.
+    pub fn has_all_machines(&self, sets: &[ScaleSet]) -> bool {
+        let on_ec2 = |set: &ScaleSet| self.found.as_ref().is_some_and(|(_, config)| config.ec2.contains_key(&set.name));
+        sets.iter().all(on_ec2)
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_self, clippy::unused_async, reason = "the same face with and without AWS")]
+impl CloudHere {
+    /// Nothing.
+    ///
+    /// # Errors
+    /// When the configuration names AWS.
+    pub async fn new(config: &Config) -> Result<Self, Failure> {
+        use runnersmith_config::Source;
+        let github = &config.github;
+        let sources =
+            [Some(&github.private_key), Some(&github.webhook_secret), github.previous_webhook_secret.as_ref()];
+        let parameter = sources.into_iter().flatten().any(|source| matches!(source, Source::Parameter(_)));
+        if config.aws.is_none() && !parameter {
+            return Ok(Self::default());
+        }
+        Err(Failure::config(
+            "the configuration names AWS, and this program was built without it",
+            "build it with `cargo build --release --features aws`, or take a released program",
+        ))
+    }
+
+    /// None.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn secrets(&self, _config: &Config) -> Result<BTreeMap<String, Secret>, Failure> {
+        Ok(BTreeMap::new())
+    }
+
+    /// What is here.
+    pub fn ports(&self, here: Ports) -> Ports {
+        here
+    }
+
+    /// Never.
+    pub fn has_ledger(&self) -> bool {
+        false
+    }
+
+    /// Never, unless there are none.
+    pub fn has_all_machines(&self, _sets: &[ScaleSet]) -> bool {
+        false
+    }
+}
