@@ -16,6 +16,8 @@ pub enum Limit {
 /// Faults; all off by default. Counts go down by one with each use.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
+    /// What is downloaded is not what the release says it is.
+    pub broken_download: bool,
     /// So many of the next deliveries are lost: logged as failed, never sent.
     pub lose_deliveries: u32,
     /// So many of the next deliveries are sent twice.

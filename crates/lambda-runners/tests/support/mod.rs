@@ -1,0 +1,500 @@
+//! A plane on AWS for tests: everything that the Terraform module deploys, made by plain calls in the emulator; the Lambda
+//! host, the hypervisor and a simulated GitHub around it. Leftovers fail the test.
+
+#![allow(dead_code, reason = "each test file uses its part of the world")]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use runnersmith_emulator::Emulator;
+use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
+use runnersmith_lambda_host::{Account, Host, Hypervisor, MachineStart};
+use serde_json::{Value, json};
+
+pub const SECRET: &str = "it is a test's secret";
+pub const PATH: &str = "/runnersmith/test";
+const ACCOUNT: &str = "123456789012";
+
+/// What a plane is made with.
+#[derive(Clone)]
+pub struct Wishes {
+    pub runners_max: u32,
+    pub level: &'static str,
+    pub ephemeral: bool,
+    /// Fields of the scale set's parameter that replace ours.
+    pub set: Value,
+    /// Fields of the plane's parameter.
+    pub plane: Value,
+    pub function_timeout: u64,
+    /// A message received more often than this is dead.
+    pub receives_max: u32,
+    /// The queue's visibility timeout in seconds; six times the function's if it is not given.
+    pub visibility: Option<u64>,
+    pub encrypt: Option<&'static str>,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            runners_max: 10,
+            level: "organization",
+            ephemeral: true,
+            set: json!({}),
+            plane: json!({}),
+            function_timeout: 60,
+            receives_max: 10,
+            visibility: None,
+            encrypt: None,
+        }
+    }
+}
+
+pub struct Bed {
+    pub account: Account,
+    pub github: Simulator,
+    pub app: u64,
+    pub host: Option<Host>,
+    pub queue: String,
+    pub dead: String,
+    pub runs: std::sync::Mutex<Vec<u64>>,
+    /// Parameters that were put as settings.
+    pub parameters: u64,
+    api: String,
+}
+
+/// A program that was built beside this test.
+pub fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let directory = test.parent().and_then(Path::parent).unwrap();
+    let program = directory.join(name);
+    assert!(program.exists(), "{} is not built: run the tests of the whole workspace", program.display());
+    program
+}
+
+fn merged(mut base: Value, more: &Value) -> Value {
+    for (name, value) in more.as_object().into_iter().flatten() {
+        match (base.get_mut(name), value) {
+            (Some(Value::Object(_)), Value::Object(_)) => base[name] = merged(base[name].clone(), value),
+            _ => base[name] = value.clone(),
+        }
+    }
+    base
+}
+
+/// What stands between two XML tags, the first time.
+pub fn first(xml: &str, tag: &str) -> String {
+    let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
+    let found = xml.split(&open).nth(1).and_then(|rest| rest.split(&close).next());
+    found.unwrap_or_else(|| panic!("no {tag} in {xml}")).to_owned()
+}
+
+/// Log lines without what is the same in all of them.
+fn brief(logs: &str) -> String {
+    let lines = logs.lines().map(|line| {
+        let Ok(read) = serde_json::from_str::<Value>(line) else { return line.to_owned() };
+        if read["_aws"].is_object() { String::new() } else { format!("{} {}", read["level"], read["fields"]) }
+    });
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+fn zip_of(program: &Path) -> String {
+    // The program itself is too large to be copied for each test; the zip's bootstrap becomes it.
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
+    zip.start_file("bootstrap", options).unwrap();
+    write!(zip, "#!/bin/sh\nexec '{}' \"$@\"\n", program.display()).unwrap();
+    STANDARD.encode(zip.finish().unwrap().into_inner())
+}
+
+/// The operations that a program declares for a handler.
+pub fn operations(program: &str, handler: &str) -> Vec<String> {
+    let output = std::process::Command::new(built(program)).args(["--operations", handler]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn role(emulator: &Emulator, name: &str, operations: &[String]) -> String {
+    let assume = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": { "Service": "lambda.amazonaws.com" } }] });
+    let made = emulator
+        .query("iam", "CreateRole", &[("RoleName", name), ("AssumeRolePolicyDocument", &assume.to_string())])
+        .unwrap();
+    let policy =
+        json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": operations, "Resource": "*" }] });
+    let parameters = [("RoleName", name), ("PolicyName", "declared"), ("PolicyDocument", &policy.to_string())];
+    emulator.query("iam", "PutRolePolicy", &parameters).unwrap();
+    first(&made, "Arn")
+}
+
+fn parameter(emulator: &Emulator, name: &str, value: &str, kind: &str) {
+    let body = json!({ "Name": name, "Value": value, "Type": kind });
+    emulator.json("ssm", "AmazonSSM.PutParameter", &body).unwrap();
+}
+
+impl Bed {
+    /// Deploys a plane and starts it.
+    pub async fn new(wishes: Wishes) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let emulator = Arc::new(Emulator::start().unwrap());
+        let account = Account::new(emulator.clone());
+        let key = runnersmith_github_sim::generate_app_key().unwrap();
+        let github = Simulator::start(Options::default()).await.unwrap();
+        github.add_org("acme");
+        github.add_repository("acme/shop");
+        let mut bed = Self {
+            account,
+            github,
+            app: 0,
+            host: None,
+            queue: String::new(),
+            dead: String::new(),
+            runs: Default::default(),
+            parameters: 4,
+            api: String::new(),
+        };
+        // The App's number is known only when it is there, and its webhook's address only when the host runs.
+        bed.deploy(&emulator, &wishes);
+        let host = Host::start(&bed.account, runnersmith_lambda_host::Options { speed: 30, ..Default::default() })
+            .await
+            .unwrap();
+        let address = format!("{}/webhook", host.api(&bed.api));
+        bed.app = bed
+            .github
+            .add_app(App {
+                slug: "runnersmith-test".into(),
+                private_key_pem: key.clone(),
+                webhook_secret: SECRET.into(),
+                webhook_url: Some(address),
+            })
+            .unwrap();
+        bed.github.install(bed.app, "acme");
+        bed.settings(&emulator, &wishes, &key);
+        bed.host = Some(host);
+        bed
+    }
+
+    pub fn emulator(&self) -> &Emulator {
+        self.account.emulator()
+    }
+
+    pub fn host(&self) -> &Host {
+        self.host.as_ref().unwrap()
+    }
+
+    fn deploy(&mut self, emulator: &Emulator, wishes: &Wishes) {
+        let queue = |name: &str, attributes: Value| {
+            let body = json!({ "QueueName": name, "Attributes": attributes });
+            emulator.json("sqs", "AmazonSQS.CreateQueue", &body).unwrap()["QueueUrl"].as_str().unwrap().to_owned()
+        };
+        self.dead = queue("dead", json!({}));
+        let redrive = json!({ "deadLetterTargetArn": format!("arn:aws:sqs:us-east-1:{ACCOUNT}:dead"), "maxReceiveCount": wishes.receives_max });
+        let visibility = wishes.visibility.unwrap_or(6 * wishes.function_timeout).to_string();
+        self.queue = queue("jobs", json!({ "RedrivePolicy": redrive.to_string(), "VisibilityTimeout": visibility }));
+        let mut table: Value = serde_json::from_str(runnersmith_aws::TABLE_DEFINITION).unwrap();
+        table["TableName"] = json!("ledger");
+        emulator.json("dynamodb", "DynamoDB_20120810.CreateTable", &table).unwrap();
+
+        for (name, program, handler) in [
+            ("webhook", "lambda-webhook", "webhook"),
+            ("scale-up", "lambda-runners", "scale-up"),
+            ("scale-down", "lambda-runners", "scale-down"),
+            ("interruption", "lambda-runners", "interruption"),
+            ("housekeeper", "lambda-runners", "housekeeper"),
+        ] {
+            let mut allowed = operations(program, handler);
+            allowed.push("iam:PassRole".into());
+            let role = role(emulator, name, &allowed);
+            let body = json!({
+                "FunctionName": name, "Runtime": "provided.al2023", "Role": role, "Handler": handler,
+                "Code": { "ZipFile": zip_of(&built(program)) }, "Timeout": wishes.function_timeout, "MemorySize": 256,
+                "Environment": { "Variables": { "RUNNERSMITH_PATH": PATH, "RUNNERSMITH_LOG": "info" } },
+            });
+            emulator.rest("lambda", "POST", "/2015-03-31/functions", body.to_string().as_bytes()).unwrap();
+        }
+        let mapping = json!({ "EventSourceArn": format!("arn:aws:sqs:us-east-1:{ACCOUNT}:jobs"), "FunctionName": "scale-up",
+            "BatchSize": 10, "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "ScalingConfig": { "MaximumConcurrency": 2 } });
+        emulator.rest("lambda", "POST", "/2015-03-31/event-source-mappings/", mapping.to_string().as_bytes()).unwrap();
+        self.gateway(emulator);
+        self.rules(emulator);
+    }
+
+    fn gateway(&mut self, emulator: &Emulator) {
+        let call = |path: &str, body: Value| -> Value {
+            let answer = emulator.rest("apigateway", "POST", path, body.to_string().as_bytes()).unwrap();
+            serde_json::from_slice(&answer).unwrap()
+        };
+        let api = call("/v2/apis", json!({ "name": "webhook", "protocolType": "HTTP" }));
+        self.api = api["apiId"].as_str().unwrap().to_owned();
+        let integration = json!({ "integrationType": "AWS_PROXY", "payloadFormatVersion": "2.0",
+            "integrationUri": format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:webhook") });
+        let integration = call(&format!("/v2/apis/{}/integrations", self.api), integration);
+        let target = format!("integrations/{}", integration["integrationId"].as_str().unwrap());
+        call(&format!("/v2/apis/{}/routes", self.api), json!({ "routeKey": "POST /webhook", "target": target }));
+    }
+
+    fn rules(&self, emulator: &Emulator) {
+        let rule = |name: &str, what: Value, function: &str| {
+            let mut body = what;
+            body["Name"] = json!(name);
+            emulator.json("events", "AWSEvents.PutRule", &body).unwrap();
+            let arn = format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:{function}");
+            let target = json!({ "Rule": name, "Targets": [{ "Id": "one", "Arn": arn }] });
+            emulator.json("events", "AWSEvents.PutTargets", &target).unwrap();
+        };
+        rule("scale-down", json!({ "ScheduleExpression": "rate(1 minute)" }), "scale-down");
+        let details = ["EC2 Spot Instance Interruption Warning", "EC2 Instance State-change Notification"];
+        let pattern = json!({ "source": ["aws.ec2"], "detail-type": details });
+        rule("interruption", json!({ "EventPattern": pattern.to_string() }), "interruption");
+    }
+
+    fn settings(&self, emulator: &Emulator, wishes: &Wishes, key: &str) {
+        let subnets = emulator.query("ec2", "DescribeSubnets", &[]).unwrap();
+        let (subnet, zone) = (first(&subnets, "subnetId"), first(&subnets, "availabilityZone"));
+        parameter(emulator, &format!("{PATH}/secrets/app-key"), key, "SecureString");
+        parameter(emulator, &format!("{PATH}/secrets/webhook"), SECRET, "SecureString");
+        let base = self.github.base_url();
+        let mut aws = json!({ "queue_url": self.queue, "dead_letter_queue_url": self.dead, "table": "ledger",
+            "hand_off_path": format!("{PATH}/hand-off") });
+        match wishes.encrypt {
+            Some("none") => aws["encrypt_hand_off"] = json!(false),
+            Some(key) => aws["kms_key_id"] = json!(key),
+            None => {}
+        }
+        let plane = json!({
+            "github": { "server_url": base, "api_url": base, "app_id": self.app.to_string(),
+                "private_key_parameter": format!("{PATH}/secrets/app-key"),
+                "webhook_secret_parameter": format!("{PATH}/secrets/webhook") },
+            "limits": { "jit_per_minute": 5000, "calls_per_minute": 20_000 },
+            "aws": aws,
+        });
+        parameter(emulator, &format!("{PATH}/config/plane"), &merged(plane, &wishes.plane).to_string(), "String");
+        let at = if wishes.level == "repository" { "acme/shop" } else { "acme" };
+        let set = json!({
+            "name": "linux", "labels": ["self-hosted", "linux", "x64"], "level": wishes.level, "at": at,
+            "runners_max": wishes.runners_max, "ephemeral": wishes.ephemeral,
+            "idle_confirm_seconds": 1, "settle_seconds": 0, "minimum_running_time_in_minutes": 0,
+            "finished_grace_seconds": 2, "ghost_grace_seconds": 2, "delay_seconds": 0,
+            "ec2": { "launch_template": "runners", "instance_types": ["m5.large", "m6i.large"],
+                "subnets": [{ "zone": zone, "id": subnet }], "cool_down_seconds": 1 },
+        });
+        parameter(emulator, &format!("{PATH}/config/sets/linux"), &merged(set, &wishes.set).to_string(), "String");
+    }
+
+    /// The set's launch template, with this user data.
+    pub fn template(&self, user_data: &str) {
+        let images = self.emulator().query("ec2", "DescribeImages", &[("Owner.1", "amazon")]).unwrap();
+        let parameters = [
+            ("LaunchTemplateName", "runners"),
+            ("LaunchTemplateData.ImageId", &first(&images, "imageId")),
+            ("LaunchTemplateData.InstanceType", "t3.micro"),
+            ("LaunchTemplateData.InstanceInitiatedShutdownBehavior", "terminate"),
+            ("LaunchTemplateData.UserData", &STANDARD.encode(user_data)),
+        ];
+        self.emulator().query("ec2", "CreateLaunchTemplate", &parameters).unwrap();
+    }
+
+    /// A machine's role: what the user data needs, and nothing else.
+    pub fn machine_role(&self) -> String {
+        let allowed = [
+            "ssm:GetParameter",
+            "ssm:DeleteParameter",
+            "s3:GetObject",
+            "ec2:CreateTags",
+            "ec2:DescribeTags",
+            "kms:Decrypt",
+        ];
+        role(self.emulator(), "machine", &allowed.map(str::to_owned))
+    }
+
+    /// Machines as fast stand-ins: what the user data does, without its AWS CLI, which takes a second a call.
+    pub fn quick_machines(&self) -> Hypervisor {
+        self.template("#!/bin/sh\nexit 0\n");
+        let program = Some(built("quick-machine"));
+        let start = MachineStart {
+            role: self.machine_role(),
+            path: vec![built("runnersmith").parent().unwrap().to_owned()],
+            program,
+        };
+        Hypervisor::start(&self.account, start).unwrap()
+    }
+
+    /// Dispatches a workflow with so many jobs.
+    pub fn dispatch(&self, jobs: usize, job_ms: u64) {
+        let jobs = (1..=jobs)
+            .map(|n| JobSpec {
+                name: format!("job {n}"),
+                labels: vec!["self-hosted".into(), "linux".into()],
+                duration: Duration::from_millis(job_ms),
+                ..JobSpec::default()
+            })
+            .collect();
+        let run = self.github.dispatch("acme/shop", WorkflowSpec { name: "ci".into(), jobs }).unwrap();
+        self.runs.lock().unwrap().push(run);
+    }
+
+    /// All jobs of all runs.
+    pub fn jobs(&self) -> Vec<runnersmith_github_sim::JobView> {
+        self.runs.lock().unwrap().iter().flat_map(|run| self.github.jobs(*run)).collect()
+    }
+
+    /// Waits until a condition holds.
+    pub async fn until(
+        &self,
+        machines: &Hypervisor,
+        what: &str,
+        within: Duration,
+        mut holds: impl AsyncFnMut() -> bool,
+    ) {
+        let end = Instant::now() + within;
+        while Instant::now() < end {
+            if holds().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let (logs, consoles) = (brief(&self.host().logs()), machines.consoles());
+        let history = self.history();
+        panic!(
+            "never seen: {what}\n{history}\n{logs}\n{consoles}\njobs: {:#?}\nleft: {:#?}",
+            self.jobs(),
+            self.leftovers()
+        );
+    }
+
+    /// Waits until every job has run, and nothing of their runners is left: no machine, registration or hand-off.
+    pub async fn settles(&self, machines: &Hypervisor, jobs: usize, within: Duration) {
+        self.until(machines, "every job has run", within, async || {
+            let views = self.jobs();
+            views.len() == jobs && views.iter().all(|job| job.conclusion.as_deref() == Some("success"))
+        })
+        .await;
+        self.until(machines, "nothing is left", within, async || self.leftovers().is_empty()).await;
+    }
+
+    /// What the ledger says went wrong with runners.
+    fn history(&self) -> String {
+        let body = json!({ "TableName": "ledger", "IndexName": "by_kind", "KeyConditionExpression": "kind = :kind",
+            "ExpressionAttributeValues": { ":kind": { "S": "event" } } });
+        let found = self.emulator().json("dynamodb", "DynamoDB_20120810.Query", &body).unwrap();
+        let events = found["Items"].as_array().into_iter().flatten().filter_map(|item| {
+            let event: Value = serde_json::from_str(item["record"]["S"].as_str()?).ok()?;
+            let what = event["what"].as_str()?;
+            let odd = ["lost", "draining", "registration_missing", "machine_missing"].contains(&what)
+                || event["kind"].as_str() == Some("failed");
+            odd.then(|| format!("history: {} {} {}", event["runner"], what, event["text"]))
+        });
+        events.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Everything that should not be there any more.
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        let machines = self.emulator().query("ec2", "DescribeInstances", &[]).unwrap();
+        for rest in machines.split("<instanceState>").skip(1) {
+            let state = first(rest, "name");
+            if state != "terminated" {
+                left.push(format!("a machine is {state}"));
+            }
+        }
+        left.extend(self.github.runners().into_iter().map(|runner| format!("runner {}", runner.name)));
+        let path = json!({ "Path": format!("{PATH}/hand-off"), "Recursive": true });
+        let found = self.emulator().json("ssm", "AmazonSSM.GetParametersByPath", &path).unwrap();
+        left.extend(
+            found["Parameters"].as_array().into_iter().flatten().map(|one| format!("hand-off {}", one["Name"])),
+        );
+        left
+    }
+
+    /// How often an action was called, by whomever.
+    pub fn calls(&self, action: &str) -> u64 {
+        let calls = self.emulator().calls().unwrap();
+        calls.iter().filter(|(name, _)| name.ends_with(&format!(":{action}"))).map(|(_, count)| count).sum()
+    }
+
+    /// A hypervisor whose machines do nothing.
+    pub fn no_machines(&self) -> Hypervisor {
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("idle-machine");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 3600\n").unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let start = MachineStart { role: self.machine_role(), path: Vec::new(), program: Some(program) };
+        Hypervisor::start(&self.account, start).unwrap()
+    }
+
+    /// Machines that are not terminated.
+    pub fn machines_alive(&self) -> usize {
+        let machines = self.emulator().query("ec2", "DescribeInstances", &[]).unwrap();
+        machines.split("<instanceState>").skip(1).filter(|rest| first(rest, "name") != "terminated").count()
+    }
+
+    pub fn all_succeeded(&self, jobs: usize) -> bool {
+        let views = self.jobs();
+        views.len() == jobs && views.iter().all(|job| job.conclusion.as_deref() == Some("success"))
+    }
+
+    /// How often an operation of GitHub was called whose path holds this.
+    pub fn github_calls(&self, part: &str) -> u64 {
+        self.github.calls().iter().filter(|(name, _)| name.contains(part)).map(|(_, count)| count).sum()
+    }
+
+    /// How many calls a role made.
+    pub fn calls_of(&self, role: &str) -> u64 {
+        let calls = self.emulator().calls().unwrap();
+        calls.iter().filter(|(name, _)| name.starts_with(&format!("{role} "))).map(|(_, count)| count).sum()
+    }
+
+    /// Messages that the functions sent to themselves.
+    pub fn wakes(&self) -> u64 {
+        let calls = self.emulator().calls().unwrap();
+        let own = |name: &&String| name.ends_with(":SendMessage") && !name.starts_with("webhook ");
+        calls.iter().filter(|(name, _)| own(name)).map(|(_, count)| count).sum()
+    }
+
+    pub fn dead_letters(&self) -> u64 {
+        let body = json!({ "QueueUrl": self.dead, "AttributeNames": ["ApproximateNumberOfMessages"] });
+        let found = self.emulator().json("sqs", "AmazonSQS.GetQueueAttributes", &body).unwrap();
+        found["Attributes"]["ApproximateNumberOfMessages"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// A delivery's body.
+    pub fn delivery(&self, status: &str, id: u64) -> String {
+        json!({
+            "action": status,
+            "workflow_job": { "id": id, "run_id": 1, "run_attempt": 1, "name": "job", "workflow_name": "ci",
+                "head_sha": "c0ffee", "status": status, "conclusion": null, "labels": ["self-hosted", "linux"],
+                "runner_id": null, "runner_name": null, "created_at": "2026-11-24T08:00:00Z" },
+            "repository": { "id": 1, "full_name": "acme/shop", "name": "shop", "owner": { "login": "acme", "type": "Organization" } },
+            "organization": { "login": "acme" },
+            "installation": { "id": 1 },
+        })
+        .to_string()
+    }
+
+    /// Posts a delivery signed with a secret; the status.
+    pub async fn post(&self, event: &str, body: &str, secret: &str) -> u16 {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+        let signature: String =
+            ring::hmac::sign(&key, body.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.send(event, Some(format!("sha256={signature}")), body).await
+    }
+
+    /// Posts a delivery with this signature, or none.
+    pub async fn post_raw(&self, signature: Option<String>, body: &str) -> u16 {
+        self.send("workflow_job", signature, body).await
+    }
+
+    async fn send(&self, event: &str, signature: Option<String>, body: &str) -> u16 {
+        let mut request = reqwest::Client::new()
+            .post(format!("{}/webhook", self.host().api(&self.api)))
+            .header("X-GitHub-Event", event)
+            .header("X-GitHub-Delivery", "00000000-0000-4000-8000-000000000001")
+            .body(body.to_owned());
+        if let Some(signature) = signature {
+            request = request.header("X-Hub-Signature-256", signature);
+        }
+        request.send().await.unwrap().status().as_u16()
+    }
+}

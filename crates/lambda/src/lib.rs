@@ -1,0 +1,29 @@
+//! What the Lambda programs share: settings from Parameter Store, logs, metrics, and the queue of one event.
+//!
+//! The programs are thin: an event comes in, a controller makes its pass, an answer goes out. Nothing here knows EC2, so
+//! that the webhook function does not link it.
+
+pub mod emf;
+pub mod event_queue;
+pub mod settings;
+
+pub use event_queue::EventQueue;
+pub use settings::{Settings, SettingsError};
+
+/// Logs as JSON lines, which CloudWatch can filter by field. `RUNNERSMITH_LOG` is a filter such as `info`.
+pub fn logs() {
+    let level = variable("RUNNERSMITH_LOG").unwrap_or_else(|| "info".into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Lambda gives each line its time.
+    let logs = tracing_subscriber::fmt().json().without_time().with_env_filter(filter).with_writer(std::io::stdout);
+    let _ = logs.try_init();
+    // It fails only when one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// An environment variable that is not empty.
+#[must_use]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

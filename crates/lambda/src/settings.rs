@@ -1,0 +1,180 @@
+//! Settings and secrets, read from Parameter Store when a function starts and again when they are old.
+//!
+//! A function has one variable, the plane's path. Below `<path>/config` lie the plane's own part (`plane`) and each
+//! scale set's (`sets/<name>`), so that a set's stack registers itself by writing a parameter. Secrets are named in the
+//! plane's part and lie elsewhere, so that each function reads only those it may. Rotation needs no deploy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use base64::Engine as _;
+use runnersmith_aws::{Failure, Parameters, Session};
+use runnersmith_config::{Config, ConfigError, Source};
+use runnersmith_github::{AppCredentials, GitHubConfig};
+use runnersmith_types::Secret;
+
+use crate::variable;
+
+/// The variable with the plane's path.
+pub const PATH: &str = "RUNNERSMITH_PATH";
+/// Settings are read again when they are this old.
+pub const FRESH_FOR: Duration = Duration::from_secs(300);
+/// Something that newer settings might mend makes them be read again, but not more often than this.
+pub const MENDED_AT_MOST_EVERY: Duration = Duration::from_secs(60);
+
+/// Why a function has no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Its own variable.
+    #[error("the environment variable {PATH} is not set; hint: the Terraform module sets it")]
+    NoPath,
+    /// Parameter Store.
+    #[error("read settings below {path}")]
+    Read {
+        /// The path.
+        path: String,
+        /// Why.
+        #[source]
+        source: Failure,
+    },
+    /// There are none.
+    #[error("there is no parameter {0}; hint: was the plane's stack applied?")]
+    Missing(String),
+    /// They are not valid.
+    #[error("the settings below {path}")]
+    Invalid {
+        /// The path.
+        path: String,
+        /// What is wrong with them.
+        #[source]
+        source: ConfigError,
+    },
+    /// A secret.
+    #[error("{0}")]
+    Secret(String),
+}
+
+/// Settings as they are now.
+pub struct Settings {
+    /// Everything.
+    pub config: Config,
+    /// The session that read them.
+    pub session: Session,
+}
+
+impl Settings {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When they are missing, unreadable or wrong; a scale set that is wrong is only logged and left out.
+    pub async fn read() -> Result<Self, SettingsError> {
+        let path = variable(PATH).ok_or(SettingsError::NoPath)?;
+        let path = format!("{}/config", path.trim_end_matches('/'));
+        let session = Session::from_environment(None, None).await;
+        let found = Parameters::new(&session)
+            .below(&path)
+            .await
+            .map_err(|source| SettingsError::Read { path: path.clone(), source })?;
+        let plane = found.get("plane").ok_or_else(|| SettingsError::Missing(format!("{path}/plane")))?;
+        let sets: BTreeMap<String, String> = found
+            .iter()
+            .filter(|(name, _)| name.starts_with("sets/"))
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect();
+        let (config, left_out) = Config::from_parameters(plane.expose(), &sets)
+            .map_err(|source| SettingsError::Invalid { path: path.clone(), source })?;
+        for (name, error) in left_out {
+            tracing::error!(parameter = %format!("{path}/{name}"), error = %error, "a scale set is left out: its settings are wrong");
+        }
+        for warning in &config.warnings {
+            tracing::debug!("{warning}");
+        }
+        Ok(Self { config, session })
+    }
+
+    /// The webhook's secret, and the one before it if there is one.
+    ///
+    /// # Errors
+    /// When it is not there, or empty.
+    pub async fn webhook_secrets(&self) -> Result<Vec<Secret>, SettingsError> {
+        let github = &self.config.github;
+        let mut sources = vec![&github.webhook_secret];
+        sources.extend(&github.previous_webhook_secret);
+        let found = self.secrets(&sources).await?;
+        let mut secrets = Vec::new();
+        for (n, source) in sources.into_iter().enumerate() {
+            match named(source).and_then(|name| found.get(name)) {
+                Some(secret) if !secret.expose().trim_end().is_empty() => {
+                    secrets.push(Secret::new(secret.expose().trim_end_matches(['\r', '\n'])));
+                }
+                // A previous secret that is not there any more is no failure: the change is over.
+                _ if n > 0 => {}
+                _ => return Err(missing("the webhook's secret", source)),
+            }
+        }
+        Ok(secrets)
+    }
+
+    /// How to reach GitHub as the App.
+    ///
+    /// # Errors
+    /// When the key or the certificates are not there.
+    pub async fn github(&self) -> Result<GitHubConfig, SettingsError> {
+        let github = &self.config.github;
+        let ca = github.ca_parameter.clone().map(Source::Parameter);
+        let sources: Vec<&Source> = [Some(&github.private_key), ca.as_ref()].into_iter().flatten().collect();
+        let found = self.secrets(&sources).await?;
+        let key = named(&github.private_key).and_then(|name| found.get(name));
+        let key = pem(key.ok_or_else(|| missing("the App's private key", &github.private_key))?)?;
+        let app = AppCredentials { app_id: github.app_id.clone(), private_key_pem: key };
+        let mut config = GitHubConfig::new(&github.server_url, app);
+        (config.api_base, config.proxy) = (github.api_url.clone(), github.proxy.clone());
+        if let Some(source) = &ca {
+            let pem = named(source).and_then(|name| found.get(name));
+            let pem = pem.ok_or_else(|| missing("the certificate authorities", source))?;
+            // A function may write below /tmp only; certificates are no secret.
+            let file = std::env::temp_dir().join("runnersmith-ca.pem");
+            std::fs::write(&file, pem.expose())
+                .map_err(|error| SettingsError::Secret(format!("write {}: {error}", file.display())))?;
+            config.ca_file = Some(file);
+        }
+        Ok(config)
+    }
+
+    async fn secrets(&self, sources: &[&Source]) -> Result<BTreeMap<String, Secret>, SettingsError> {
+        let names: BTreeSet<String> = sources.iter().filter_map(|source| named(source)).map(str::to_owned).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        Parameters::new(&self.session)
+            .named(&names)
+            .await
+            .map_err(|source| SettingsError::Read { path: names.join(", "), source })
+    }
+}
+
+fn named(source: &Source) -> Option<&str> {
+    match source {
+        Source::Parameter(name) => Some(name),
+        Source::File(_) | Source::Env(_) => None,
+    }
+}
+
+fn missing(what: &str, source: &Source) -> SettingsError {
+    let place = match source {
+        Source::Parameter(name) => format!("there is no parameter {name}, or this function's role may not read it"),
+        Source::File(_) | Source::Env(_) => "a function reads secrets from Parameter Store only".to_owned(),
+    };
+    SettingsError::Secret(format!("{what}: {place}"))
+}
+
+/// A key as GitHub gives it, or in Base64.
+fn pem(secret: &Secret) -> Result<Secret, SettingsError> {
+    if secret.expose().contains("-----BEGIN") {
+        return Ok(secret.clone());
+    }
+    let compact: String = secret.expose().chars().filter(|c| !c.is_whitespace()).collect();
+    let decoded = base64::engine::general_purpose::STANDARD.decode(compact).ok();
+    decoded
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .map(Secret::new)
+        .ok_or_else(|| SettingsError::Secret("the App's private key is neither PEM nor Base64 of it".into()))
+}
