@@ -22,8 +22,11 @@ pub fn test() -> Result<()> {
     let begun = Instant::now();
     let mut tally = Tally::default();
     check(&mut tally, cargo(&["fmt", "--all", "--check"]));
-    check(&mut tally, cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]));
-    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
+    check(
+        &mut tally,
+        cargo(&["clippy", "--workspace", "--all-features", "--all-targets", "--locked", "--", "--deny", "warnings"]),
+    );
+    let mut doc = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--locked", "--quiet"]);
     doc.env("RUSTDOCFLAGS", "--deny warnings");
     check(&mut tally, doc);
     let mut deny = program(&deny_path().display().to_string(), &["--locked", "check", "bans", "licenses", "sources"]);
@@ -54,7 +57,7 @@ fn check(tally: &mut Tally, mut command: Command) {
 fn tests(tally: &mut Tally) -> Result<()> {
     let skipped = target().join("skipped-tests");
     std::fs::write(&skipped, "").with_context(|| format!("write {}", skipped.display()))?;
-    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let mut command = cargo(&["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"]);
     command.env("RUNNERSMITH_SKIPPED", &skipped).stdout(Stdio::piped());
     let shown = show(&command);
     println!("== {shown}");

@@ -20,7 +20,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what tests need beside cargo: GitHub's OpenAPI documents and payloads (npm), a browser (apt, as root).
+    /// Install what tests need beside cargo: GitHub's OpenAPI documents and payloads (npm), an AWS emulator (pip), a
+    /// browser (apt, as root).
     Setup,
     /// Set up, then run every check and every test. Ends with the line `N passed, N failed, N skipped`.
     Test,

