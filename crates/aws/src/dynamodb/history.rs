@@ -150,6 +150,7 @@ impl DynamoLedger {
 
     /// Drops what ended before a time. Answers how many items went.
     pub(super) async fn drop_old(&self, before: Timestamp, limit: usize) -> Result<u64, Fault> {
+        self.archive_old().await?;
         let mut gone = 0;
         for kind in ["job", "batch", "event", "event copy", "strike"] {
             let page = Page { limit: Some(limit), newest_first: false };

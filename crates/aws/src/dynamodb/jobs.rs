@@ -1,5 +1,7 @@
 //! Jobs: one item each, changed only from the version that was read.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use runnersmith_ports::Recorded;
 use runnersmith_types::job::Merged;
@@ -12,6 +14,9 @@ use super::table::{Fault, Item, Page, Terms, key, number, record, text, with_rec
 const SHARDS: u64 = 8;
 /// Two writers of one job: so often the later one reads again.
 const ATTEMPTS_MAX: usize = 20;
+
+/// Passes look back twenty minutes; a job that ended so long ago is history.
+const LONG_OVER: Duration = Duration::from_secs(3600);
 
 fn partition(id: JobId) -> String {
     format!("jobs#{}", id.0 % SHARDS)
@@ -50,6 +55,24 @@ impl DynamoLedger {
         Ok(item)
     }
 
+    /// Nothing is done about a job any more that ended so long ago, whoever follows it.
+    fn is_long_over(&self, job: &Job) -> bool {
+        job.ended_at.is_some_and(|at| self.clock.now().since(at) >= LONG_OVER)
+    }
+
+    /// Moves jobs that are long over out of what every pass reads.
+    pub(super) async fn archive_old(&self) -> Result<(), Fault> {
+        for shard in 0..SHARDS {
+            for item in self.table.query(&format!("jobs#{shard}"), "open#", Page::default()).await? {
+                let job: Job = record(&item)?;
+                if self.is_long_over(&job) {
+                    self.change_job(job.id(), |_| true).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The job, and whether it lies among the open ones.
     async fn find_job(&self, id: JobId) -> Result<Option<(Job, bool)>, Fault> {
         let partition = partition(id);
@@ -68,7 +91,8 @@ impl DynamoLedger {
 
     /// Writes a job that was read at `version`, moving it between open and done where its life says so.
     async fn write_job(&self, job: &Job, version: u64, was_open: bool) -> Result<(), Fault> {
-        let stays = job.fact.status.is_open() || is_followed(job) || self.has_live_runner(job).await?;
+        let stays = job.fact.status.is_open()
+            || (!self.is_long_over(job) && (is_followed(job) || self.has_live_runner(job).await?));
         let unchanged = || Terms::when("version = :version").value(":version", number(version));
         if version == 0 {
             // Whether it is new is asked of both places where it could be.
