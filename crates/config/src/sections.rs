@@ -133,8 +133,7 @@ impl GitHub {
                 .unwrap_or_else(missing),
             webhook_secret: source(reader, ["webhook_secret_file", "webhook_secret_env", "webhook_secret_parameter"])
                 .unwrap_or_else(missing),
-            previous_webhook_secret: file(reader, "previous_webhook_secret_file")
-                .or_else(|| parameter(reader, "previous_webhook_secret_parameter")),
+            previous_webhook_secret: previous(reader),
             allow_sha1: reader.boolean("allow_sha1", false),
             ca_file: path(reader, "ca_file"),
             ca_parameter: match parameter(reader, "ca_parameter") {
@@ -304,6 +303,16 @@ fn parameter(reader: &Reader<'_>, key: &'static str) -> Option<Source> {
         reader.refuse(key, "the name of a parameter is needed, such as \"/runnersmith/webhook-secret\"");
     }
     Some(Source::Parameter(name.to_owned()))
+}
+
+/// A file or a parameter, or neither.
+fn previous(reader: &Reader<'_>) -> Option<Source> {
+    let (file, parameter) =
+        (file(reader, "previous_webhook_secret_file"), parameter(reader, "previous_webhook_secret_parameter"));
+    if file.is_some() && parameter.is_some() {
+        reader.refuse("previous_webhook_secret_file", "give it or previous_webhook_secret_parameter, not both");
+    }
+    file.or(parameter)
 }
 
 /// Exactly one of a file, an environment variable and a parameter.

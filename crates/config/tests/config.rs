@@ -30,8 +30,15 @@ fn everything_on() -> String {
         _ => line.to_owned(),
     };
     let text: Vec<String> = EXAMPLE.lines().map(on).collect();
-    // Of each pair only one may be given.
-    let either = ["private_key_file", "webhook_secret_file"];
+    // Of things that exclude each other only one may be given.
+    let either = [
+        "private_key_file",
+        "private_key_parameter",
+        "webhook_secret_file",
+        "webhook_secret_parameter",
+        "previous_webhook_secret_parameter",
+        "instance_types",
+    ];
     text.into_iter().filter(|line| !either.iter().any(|key| line.starts_with(key))).collect::<Vec<_>>().join("\n")
 }
 
@@ -78,7 +85,9 @@ fn a_commented_out_default_in_the_example_is_the_default() {
         .filter_map(|line| match line.strip_prefix("# ") {
             Some(rest)
                 if defaults.iter().any(|key| {
-                    rest.split(" = ").next().is_some_and(|name| name.contains(key) && !name.contains(' '))
+                    rest.split(" = ")
+                        .next()
+                        .is_some_and(|name| name.contains(key) && !name.contains(' ') && name != "cool_down_seconds")
                 }) =>
             {
                 Some(rest.to_owned())
@@ -153,7 +162,7 @@ days = ["Monday"]
         "line 7: github.app_id: a text in quotes is needed",
         "line 8: github.server_url",
         "private_key_file: is missing",
-        "not both",
+        "not two of them",
         "scale set name \"has space\" is not valid",
         "scale_set.b.labels: label \"a,b\" is not valid",
         "1 to 10000 is allowed",
