@@ -139,7 +139,7 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
             return;
         }
         Some(Voice::Ended(_)) if ended_as_after_a_job(draft, index, &seen) => {
-            draft.mark(index, Mark::Busy(None), "the machine says that its runner ended well, as after a job");
+            draft.mark(index, Mark::Busy(None), "the machine says that its runner ended after a job");
             draft.mark(index, Mark::Finished, "its runner ended after its job");
             return;
         }
@@ -184,11 +184,14 @@ fn ended_well(seen: &Evidence<'_>) -> bool {
     matches!(seen.voice(), Some(Voice::Ended(how)) if how.split(' ').next_back() == Some("0"))
 }
 
-/// An ephemeral runner that had its configuration and ended with code 0 has run a job: without one it ends otherwise. Short jobs
-/// are over before any delivery about them has come, and that is no failure to boot.
+/// The machine says that a job ran on it before its runner ended. Short jobs are over before any delivery about them has come,
+/// and that is no failure to boot. The exit code alone says nothing: the runner's scripts end with 0 for most failures too.
 fn ended_as_after_a_job(draft: &Draft<'_>, index: usize, seen: &Evidence<'_>) -> bool {
     let runner = &draft.runners[index];
-    runner.ephemeral && runner.handed_at.is_some() && runner.deregistered_at.is_none() && ended_well(seen)
+    runner.ephemeral
+        && runner.handed_at.is_some()
+        && runner.deregistered_at.is_none()
+        && matches!(seen.voice(), Some(Voice::Ended(how)) if how.starts_with("job "))
 }
 
 /// The machine is gone: what is left of the runner?
@@ -200,7 +203,7 @@ fn ended(draft: &mut Draft<'_>, index: usize) {
         if let Some(job) = seen.job.filter(|job| job.fact.started_at.is_some() || !job.fact.status.is_open()) {
             draft.mark(index, Mark::Busy(Some(job.id())), format!("job {} ran on it", job.id()));
         } else if ended_as_after_a_job(draft, index, &seen) {
-            draft.mark(index, Mark::Busy(None), "the machine says that its runner ended well, as after a job");
+            draft.mark(index, Mark::Busy(None), "the machine says that its runner ended after a job");
         }
     }
     let runner = &draft.runners[index];

@@ -57,7 +57,8 @@ impl Quick {
         }
     }
 
-    fn run(&self) -> Result<i32, String> {
+    /// How the runner ended: whether a job ran, and its exit code.
+    fn run(&self) -> Result<String, String> {
         self.voice("booting");
         let runner = self.root.join("actions-runner");
         let program = find("runnersmith")?;
@@ -71,8 +72,17 @@ impl Quick {
                 .status()
                 .map_err(|error| format!("{script}: {error}"))
         };
+        // A job's hooks would say that it ran; its line on the runner's output does so here.
+        let listen = |arguments: &[&str]| {
+            let output = Command::new(runner.join("run.sh")).args(arguments).current_dir(&runner).output();
+            let output = output.map_err(|error| format!("run.sh: {error}"))?;
+            let said = String::from_utf8_lossy(&output.stdout);
+            let _ = writeln!(std::io::stdout(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+            let code = output.status.code().unwrap_or(1);
+            Ok::<String, String>(if said.contains("Running job") { format!("job {code}") } else { code.to_string() })
+        };
         let status = match lines.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["jit", config] => start("run.sh", &["--jitconfig", config])?,
+            ["jit", config] => listen(&["--jitconfig", config])?,
             ["token", url, token, name, labels, group, ephemeral] => {
                 let mut arguments =
                     vec!["--unattended", "--url", url, "--token", token, "--name", name, "--labels", labels];
@@ -85,11 +95,11 @@ impl Quick {
                 if !start("config.sh", &arguments)?.success() {
                     return Err("config.sh failed".into());
                 }
-                start("run.sh", &[])?
+                listen(&[])?
             }
             _ => return Err("the hand-off is of no known kind".into()),
         };
-        Ok(status.code().unwrap_or(1))
+        Ok(status)
     }
 }
 
