@@ -121,7 +121,11 @@ async fn verify(hands: &Hands<'_>, id: JobId, repo: &RepoFullName) -> Effect {
     let now = hands.world.ports.clock.now();
     let fact = match hands.world.ports.github.job(repo, id).await {
         Ok(fact) => fact,
-        Err(GitHubError::NotFound { .. } | GitHubError::Unauthorized { .. } | GitHubError::NotInstalled { .. }) => {
+        // Where the App is not installed any more nothing queued can be served; whether a job runs there is not known.
+        Err(error)
+            if matches!(error, GitHubError::NotFound { .. })
+                || (matches!(error, GitHubError::NotInstalled { .. }) && job.fact.status < JobStatus::InProgress) =>
+        {
             JobFact { source: FactSource::Get, received_at: now, status: JobStatus::Gone, ..job.fact.clone() }
         }
         Err(error) => return Effect::github(&error),

@@ -288,7 +288,16 @@ async fn after_marks(hands: &Hands<'_>, marks: &[(RunnerName, Mark, Reason)]) ->
         let Some(runner) = hands.runners.get(name) else { continue };
         let now_seen =
             marks.iter().any(|(other, mark, _)| other == name && matches!(mark, Mark::Idle(_) | Mark::Busy(_)));
-        let never_online = runner.online_at.is_none() && runner.handed_at.is_some() && !now_seen;
+        // Online by its own word alone, and never to GitHub, is not online.
+        let offline = runner.offline_since.is_some() && runner.busy_at.is_none();
+        let warned = hands
+            .snapshot
+            .machines
+            .value()
+            .into_iter()
+            .flatten()
+            .any(|machine| runner.machine.as_ref() == Some(&machine.id) && machine.interrupted_at.is_some());
+        let never_online = (runner.online_at.is_none() || offline) && runner.machine.is_some() && !now_seen && !warned;
         if matches!(mark, Mark::Draining | Mark::Lost)
             && never_online
             && let Some(rung) = runner.rung.clone()
@@ -398,6 +407,7 @@ fn mark_word(mark: &Mark) -> &'static str {
         Mark::HandedOff => "handed_off",
         Mark::Idle(_) => "idle",
         Mark::Busy(_) => "busy",
+        Mark::Offline => "offline",
         Mark::NotConfirmed => "not_confirmed",
         Mark::Draining => "draining",
         Mark::RemovalRefused => "removal_refused",

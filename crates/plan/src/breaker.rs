@@ -14,7 +14,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(3600);
 pub(crate) enum Breaker<'a> {
     /// Machines boot.
     Closed,
-    /// Too many failures, all on the same rung: another rung tells whether it is the rung or the image.
+    /// Too many failures, all on the same rung: another rung, that can be tried now, tells whether it is the rung or the
+    /// image.
     Doubted { failed: BTreeSet<&'a Rung> },
     /// Machines do not boot on two rungs (or on the only one).
     Open {
@@ -24,7 +25,9 @@ pub(crate) enum Breaker<'a> {
     },
 }
 
-pub(crate) fn state<'a>(draft: &mut Draft<'a>) -> Breaker<'a> {
+/// The breaker, with the rungs that can be tried now. It opens at the threshold when no other rung can be, so that a
+/// broken image does not hide behind a lack of capacity, and at twice the threshold whatever the rungs.
+pub(crate) fn state<'a>(draft: &mut Draft<'a>, warm: &[&Rung]) -> Breaker<'a> {
     let failures = &draft.snapshot.boot_failures;
     let timing = &draft.policy.timing;
     let threshold = timing.boot_failures_max.max(1) as usize;
@@ -32,8 +35,8 @@ pub(crate) fn state<'a>(draft: &mut Draft<'a>) -> Breaker<'a> {
         return Breaker::Closed;
     }
     let failed: BTreeSet<&Rung> = failures.iter().map(|failure| &failure.rung).collect();
-    let on_ladder: BTreeSet<&Rung> = draft.policy.ladder.rungs.iter().collect();
-    if failed.len() < 2 && !on_ladder.is_subset(&failed) {
+    let other = warm.iter().any(|rung| !failed.contains(rung));
+    if failed.len() < 2 && other && failures.len() < 2 * threshold {
         return Breaker::Doubted { failed };
     }
     let last = failures.iter().map(|failure| failure.at).max().unwrap_or(draft.now);

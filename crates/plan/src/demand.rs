@@ -6,7 +6,7 @@ use runnersmith_types::{Action, Job, RegisterAt, RunnerState as S, Timestamp, Wa
 
 use crate::draft::{Draft, age, number};
 use crate::share::Shared;
-use crate::{ladder, launch, observe, schedule};
+use crate::{ladder, launch, schedule};
 
 /// Launches what demand and floor want beyond the supply, within the maximum, the ladder and the breaker. Returns how
 /// many runners each place needs, its floor included.
@@ -16,7 +16,7 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Regis
         // A schedule changes at the minute.
         draft.wake_at(Timestamp::from_secs((draft.now.as_secs() / 60 + 1) * 60));
     }
-    let lines = lines(draft, shared);
+    let lines = &shared.wanted;
     draft.demand = number(lines.values().map(|line| line.len()).sum());
     let mut need: BTreeMap<RegisterAt, usize> = lines.iter().map(|(at, line)| (at.clone(), line.len())).collect();
     if let Some(at) = &draft.policy.scope.at
@@ -25,7 +25,7 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Regis
         *need.entry(at.clone()).or_default() += draft.floor as usize;
     }
     withdraw(draft, &need);
-    let have = supply(draft);
+    let have = supply(draft, |_| true);
     let missing: BTreeMap<&RegisterAt, usize> = need
         .iter()
         .map(|(at, need)| (at, need.saturating_sub(have.get(at).copied().unwrap_or(0))))
@@ -39,34 +39,21 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Regis
         ladder::Way::Probe(..) => room.min(usize::from(draft.in_state(S::Intended).is_empty())),
         ladder::Way::Shut(_) => 0,
     };
-    let granted = round_robin(&missing, slots, &lines);
-    explain(draft, &lines, &have, &granted, &way, room);
+    let granted = round_robin(&missing, slots, lines);
+    // Intents are on their way only where launching goes on.
+    let coming = match &way {
+        ladder::Way::Open(_) => have,
+        ladder::Way::Probe(..) | ladder::Way::Shut(_) => supply(draft, |state| state != S::Intended),
+    };
+    explain(draft, lines, &coming, &granted, &way, room);
     launch::launch(draft, &granted, &way);
     need
 }
 
-/// The jobs that want a runner, by place, oldest first.
-fn lines<'a>(draft: &mut Draft<'_>, shared: &Shared<'a>) -> BTreeMap<RegisterAt, Vec<&'a Job>> {
-    let mut unknown: BTreeMap<RegisterAt, usize> = BTreeMap::new();
-    for index in (0..draft.runners.len()).filter(|index| observe::took_unknown(draft, *index)) {
-        *unknown.entry(draft.runners[index].target.at.clone()).or_default() += 1;
-    }
-    let mut lines = BTreeMap::new();
-    for (at, jobs) in &shared.wanted {
-        // A runner whose job is unknown has taken one of these; which one, the late delivery will say.
-        let taken = unknown.get(at).copied().unwrap_or(0).min(jobs.len());
-        for job in &jobs[..taken] {
-            draft.wait_job(job.id(), WaitingOn::Runner { supply: number(taken) });
-        }
-        lines.insert(at.clone(), jobs[taken..].to_vec());
-    }
-    lines
-}
-
 /// Runners that can take a job, by place.
-fn supply(draft: &Draft<'_>) -> BTreeMap<RegisterAt, usize> {
+fn supply(draft: &Draft<'_>, counts: impl Fn(S) -> bool) -> BTreeMap<RegisterAt, usize> {
     let mut have = BTreeMap::new();
-    for runner in draft.runners.iter().filter(|runner| runner.state.is_supply()) {
+    for runner in draft.runners.iter().filter(|runner| runner.state.is_supply() && counts(runner.state)) {
         *have.entry(runner.target.at.clone()).or_default() += 1;
     }
     have
@@ -74,7 +61,7 @@ fn supply(draft: &Draft<'_>) -> BTreeMap<RegisterAt, usize> {
 
 /// Takes back intents that nothing wants any more, newest first, and those beyond a maximum that was lowered.
 fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RegisterAt, usize>) {
-    let mut surplus = supply(draft);
+    let mut surplus = supply(draft, |_| true);
     for (at, count) in &mut surplus {
         *count = count.saturating_sub(need.get(at).copied().unwrap_or(0));
     }

@@ -49,6 +49,10 @@ impl<'a> Evidence<'a> {
     pub fn voice(&self) -> Option<&'a Voice> {
         self.machine.and_then(|machine| machine.voice.as_ref())
     }
+    /// Whether GitHub or the machine itself says that an ephemeral runner's one job is over.
+    pub fn ended_its_job(&self, ephemeral: bool) -> bool {
+        ephemeral && (self.completed().is_some() || matches!(self.voice(), Some(Voice::JobDone | Voice::Ended(_))))
+    }
     /// Whether any source says that it has a job. GitHub's flag may be stale for minutes (actions/runner#4422), so it
     /// does not count against GitHub's own word that an ephemeral runner's one job is completed.
     pub fn busy(&self, ephemeral: bool) -> Option<&'static str> {

@@ -49,7 +49,9 @@ fn leave(draft: &mut Draft<'_>, index: usize) {
     if let Some(job) = seen.running() {
         // Only a machine that is gone comes here with a running job. The delivery of a good end may be late; after a
         // grace it counts as lost, and GitHub refuses to deregister until it has noticed too.
-        if draft.passed(since, timing.ghost_grace) && job.interrupted_at.is_none() {
+        // GitHub is asked first (`verify`): what it says after the machine was lost counts.
+        let still = job.verified_at.is_some_and(|at| at >= since);
+        if draft.passed(since, timing.ghost_grace) && still && job.interrupted_at.is_none() {
             let reason = format!("the machine of {name} is gone while GitHub says that the job runs on it");
             draft.step(Action::Interrupted { job: job.id() }, reason);
         }
@@ -135,6 +137,14 @@ fn terminate(draft: &mut Draft<'_>, index: usize, why: &str) {
         let timing = &draft.policy.timing;
         let until = machine.launched_at.plus(timing.lifetime_max).plus(timing.hard_end_after);
         draft.wait_runner(index, WaitingOn::Grace { what, until });
+        return;
+    }
+    let unregistered = runner.deregistered_at.is_some() || runner.missing_registration >= 2;
+    if !seen.ended_its_job(ephemeral)
+        && !unregistered
+        && let Some(why) = draft.unknown(&draft.runners[index].target.at)
+    {
+        draft.wait_runner(index, WaitingOn::UnknownSource { why });
         return;
     }
     if asked_at.is_none_or(|asked_at| draft.passed(asked_at, draft.policy.timing.settle)) {

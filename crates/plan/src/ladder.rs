@@ -26,7 +26,7 @@ pub(crate) fn way(draft: &mut Draft<'_>) -> Way {
         draft.wake_at(until);
         return Way::Shut(WaitingOn::Capacity { until });
     };
-    match breaker::state(draft) {
+    match breaker::state(draft, &warm) {
         Breaker::Closed => Way::Open((*first).clone()),
         Breaker::Doubted { failed } => {
             let failed: BTreeSet<&Rung> = failed.into_iter().collect();

@@ -88,8 +88,10 @@ fn there(draft: &mut Draft<'_>, index: usize) {
     {
         draft.mark(index, Mark::Registered(registration.id), "GitHub shows its registration");
     }
+    // The machine's own word that the one job is over is newer than GitHub's that it runs.
+    let over = state == S::Finished && seen.ended_its_job(ephemeral);
     if let Some(job) = seen.running() {
-        if state != S::Busy || draft.runners[index].job != Some(job.id()) {
+        if !over && (state != S::Busy || draft.runners[index].job != Some(job.id())) {
             draft.mark(index, Mark::Busy(Some(job.id())), format!("job {} runs on it", job.id()));
         }
     } else if ephemeral && seen.completed().is_some() {
@@ -98,7 +100,7 @@ fn there(draft: &mut Draft<'_>, index: usize) {
             draft.mark(index, Mark::Finished, "its one job is over");
         }
     } else if let Some(why) = seen.busy(ephemeral) {
-        if !matches!(state, S::Busy | S::Finished) {
+        if !over && state != S::Busy {
             draft.mark(index, Mark::Busy(None), why);
         }
     } else {
@@ -149,7 +151,9 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
         }
         Some(Voice::Booting | Voice::Configured | Voice::Listening | Voice::Busy | Voice::JobDone) | None => {}
     }
-    if ephemeral && dropped {
+    // A job that GitHub does not show any more may run all the same (the App's rights may have gone): only when every
+    // other source says that nothing runs is it over.
+    if ephemeral && dropped && draft.unknown(&draft.runners[index].target.at).is_none() {
         draft.mark(index, Mark::Finished, "GitHub does not know its job any more, and no source says busy");
         return;
     }
@@ -159,9 +163,15 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
     }
     let listens = matches!(seen.voice(), Some(Voice::Listening | Voice::JobDone));
     let online = seen.registration.is_some_and(|registration| registration.online);
+    let offline = seen.registration.is_some() && !online;
     let registration = seen.registration.map(|registration| registration.id);
+    let runner = &draft.runners[index];
     match state {
-        S::Booting if listens || online => draft.mark(index, Mark::Idle(registration), "it is online"),
+        S::Booting if online || (listens && !offline) => draft.mark(index, Mark::Idle(registration), "it is online"),
+        S::Idle if offline => draft.mark(index, Mark::Offline, "GitHub shows it offline"),
+        S::Idle if online && runner.offline_since.is_some() => {
+            draft.mark(index, Mark::Idle(registration), "it is online again");
+        }
         S::Busy => {
             let over = runner.job.is_some() && seen.job.is_some_and(|job| Some(job.id()) == runner.job);
             // GitHub's refusal (422) is newer than a job's first sign on the machine: it is believed for a while.
@@ -181,7 +191,11 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
 }
 
 fn ended_well(seen: &Evidence<'_>) -> bool {
-    matches!(seen.voice(), Some(Voice::Ended(how)) if how.split(' ').next_back() == Some("0"))
+    match seen.voice() {
+        Some(Voice::JobDone) => true,
+        Some(Voice::Ended(how)) => how.split(' ').next_back() == Some("0"),
+        Some(Voice::Booting | Voice::Configured | Voice::Listening | Voice::Busy) | None => false,
+    }
 }
 
 /// The machine says that a job ran on it before its runner ended. Short jobs are over before any delivery about them has come,
@@ -227,10 +241,13 @@ fn ended(draft: &mut Draft<'_>, index: usize) {
         }
     }
     let runner = &draft.runners[index];
-    if nothing_left && !handed && seen.running().is_none_or(|_| done) {
+    if runner.state == S::Booting {
+        // Never online: a failure to boot, also when it never got its configuration.
+        draft.mark(index, Mark::Lost, "its machine has ended and was never online");
+    } else if nothing_left && !handed && seen.running().is_none_or(|_| done) {
         let why = if done { "its job is over and its machine has ended" } else { "its machine has ended" };
         draft.mark(index, Mark::Gone(why.into()), why);
-    } else if matches!(runner.state, S::Booting | S::Idle | S::Busy) {
+    } else if matches!(runner.state, S::Idle | S::Busy) {
         draft.mark(index, Mark::Lost, "its machine has ended; its registration may be left");
     }
 }

@@ -14,18 +14,30 @@ pub(crate) fn overdue(draft: &mut Draft<'_>) {
         let born = runner.machine_at.unwrap_or(runner.intended_at);
         match runner.state {
             S::Booting => {
-                if let Some(handed_at) = runner.handed_at
-                    && draft.passed(handed_at, timing.boot_deadline)
-                    && is_known(draft, index)
-                {
-                    let why = "it was never seen online within the boot deadline, and no job names it";
+                let handed = runner.handed_at;
+                // Without its configuration it cannot boot; that is no place's fault, but ends as well.
+                let deadline = handed.unwrap_or_else(|| born.plus(timing.ghost_grace));
+                if draft.passed(deadline, timing.boot_deadline) && is_known(draft, index) {
+                    let why = match handed {
+                        Some(_) => "it was never seen online within the boot deadline, and no job names it",
+                        None => "it could not be given its configuration within the boot deadline",
+                    };
                     draft.mark(index, Mark::Draining, why);
-                    strike(draft, index);
+                    if handed.is_some() {
+                        strike(draft, index);
+                    }
                 }
             }
             S::Idle => {
+                let offline_since = runner.offline_since;
                 if draft.passed(born, timing.lifetime_max) && is_known(draft, index) {
                     draft.mark(index, Mark::Draining, "it is past its lifetime and not busy");
+                } else if let Some(since) = offline_since
+                    && draft.passed(since, timing.boot_deadline)
+                    && is_known(draft, index)
+                {
+                    draft.mark(index, Mark::Draining, "GitHub shows it offline: it can take no job");
+                    strike(draft, index);
                 } else {
                     look_up(draft, index);
                 }

@@ -1,14 +1,16 @@
 //! Which of the open jobs are this set's demand, and where. Every set's planner works this out for itself from the same
 //! jobs and policies, so that two sets never both buy a machine for one job.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use runnersmith_types::{
-    Action, Job, JobStatus, RegisterAt, RunnerState as S, ScaleSet, ScaleSetName, Snapshot, Timestamp, WaitingOn,
+    Action, Job, JobStatus, RegisterAt, RunnerState as S, ScaleSet, ScaleSetName, Snapshot, Target, Timestamp,
+    WaitingOn,
 };
 
 use crate::draft::{Draft, age};
-use crate::route;
+use crate::observe;
+use crate::route::{self, Candidate};
 
 /// This set's share of the open jobs.
 pub(crate) struct Shared<'a> {
@@ -18,13 +20,15 @@ pub(crate) struct Shared<'a> {
     pub impossible: Vec<(&'a Job, String)>,
 }
 
-/// Shares the open jobs out among the sets and keeps this set's.
+/// Shares the open jobs out among the sets and keeps this set's. Jobs are given out one by one, the oldest first, each to the
+/// best set that has a runner for it, else to the best that has room for one more: so a job stays where a machine was
+/// bought for it, and what exceeds one set's maximum goes to the next at once.
 pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
     let (snapshot, policy): (&'a Snapshot, &'a ScaleSet) = (draft.snapshot, draft.policy);
     let mut policies: Vec<&ScaleSet> = snapshot.peers.iter().map(|peer| &peer.policy).collect();
     policies.push(policy);
     let teller = policies.iter().map(|policy| &policy.name).min() == Some(&policy.name);
-    let full = full(draft);
+    let mut capacity = Capacity::of(draft);
     let idle_since = idle_since(draft);
     let mut open: Vec<&'a Job> =
         draft.jobs.iter().copied().filter(|job| job.fact.status <= JobStatus::Queued).collect();
@@ -41,9 +45,15 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
                 continue;
             }
         };
-        // When the best set is full the job may go to the next; when all are, the best keeps it in its line.
-        let free = candidates.iter().find(|candidate| !full.contains(&candidate.set));
-        if let Some(chosen) = free.or_else(|| candidates.first())
+        if job.fact.status == JobStatus::Queued && candidates.iter().any(|at| capacity.has_taken(&at.target, job)) {
+            draft.wait_job(job.id(), WaitingOn::Runner { supply: 1 });
+            continue;
+        }
+        // Held and gated jobs take nobody's place. When all sets are full, the best keeps the job in its line.
+        let held = job.held.is_some_and(|held| held.until > draft.now);
+        let counts = job.fact.status == JobStatus::Queued && !held;
+        let found = if counts { capacity.take(&candidates) } else { None };
+        if let Some(chosen) = found.or_else(|| candidates.first())
             && chosen.set == policy.name
             && wants(draft, job, idle_since.get(&chosen.target.at).copied())
         {
@@ -53,25 +63,91 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
     shared
 }
 
-/// Sets at their maximum with no runner to spare.
-fn full<'a>(draft: &Draft<'a>) -> BTreeSet<&'a ScaleSetName> {
-    let peers = draft.snapshot.peers.iter();
-    let mut full: BTreeSet<&ScaleSetName> = peers
-        .filter(|peer| peer.alive >= peer.policy.runners_max && peer.supply == 0)
-        .map(|peer| &peer.policy.name)
-        .collect();
-    let supply = draft.runners.iter().any(|runner| runner.state.is_supply());
-    if !supply && draft.alive() >= draft.policy.runners_max as usize {
-        full.insert(&draft.policy.name);
-    }
-    full
+/// What each set can still take while the jobs are given out.
+struct Capacity<'a> {
+    own: &'a ScaleSetName,
+    /// Runners of this set that can take a job, by place.
+    supply: BTreeMap<RegisterAt, usize>,
+    /// Since when runners of this set have had a job of which nothing else is known, by place, the longest first.
+    taken: BTreeMap<RegisterAt, Vec<Timestamp>>,
+    /// Of the other sets only how many runners can take a job, wherever they are.
+    others: BTreeMap<&'a ScaleSetName, usize>,
+    /// Machines that may still be bought.
+    room: BTreeMap<&'a ScaleSetName, usize>,
 }
 
-/// Since when each place has had an idle runner, the longest idle one.
+impl<'a> Capacity<'a> {
+    fn of(draft: &Draft<'a>) -> Self {
+        let own = &draft.policy.name;
+        let mut capacity = Self {
+            own,
+            supply: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            others: BTreeMap::new(),
+            room: BTreeMap::from([(own, (draft.policy.runners_max as usize).saturating_sub(draft.alive()))]),
+        };
+        for peer in &draft.snapshot.peers {
+            capacity.others.insert(&peer.policy.name, peer.supply as usize);
+            let room = peer.policy.runners_max.saturating_sub(peer.alive);
+            capacity.room.insert(&peer.policy.name, room as usize);
+        }
+        for (index, runner) in draft.runners.iter().enumerate() {
+            let at = runner.target.at.clone();
+            if runner.state.is_supply() {
+                *capacity.supply.entry(at).or_default() += 1;
+            } else if observe::took_unknown(draft, index) {
+                capacity.taken.entry(at).or_default().push(runner.busy_at.unwrap_or(draft.now));
+            }
+        }
+        for taken in capacity.taken.values_mut() {
+            taken.sort_unstable();
+        }
+        capacity
+    }
+
+    /// Whether a runner of this set whose job is unknown may have taken this one; the late delivery will say. A job that GitHub
+    /// still called queued after the runner took its own is another.
+    fn has_taken(&mut self, target: &Target, job: &Job) -> bool {
+        if &target.set != self.own {
+            return false;
+        }
+        let Some(taken) = self.taken.get_mut(&target.at) else { return false };
+        let Some(one) = taken.iter().position(|at| job.verified_at.is_none_or(|verified| verified <= *at)) else {
+            return false;
+        };
+        taken.remove(one);
+        true
+    }
+
+    /// A place for one job: a runner that is there or comes, else room for another; in the order of the candidates.
+    fn take<'c>(&mut self, candidates: &'c [Candidate]) -> Option<&'c Candidate> {
+        let supplied = candidates.iter().find(|candidate| {
+            let supply = match candidate.set == *self.own {
+                true => self.supply.get_mut(&candidate.target.at),
+                false => self.others.get_mut(&candidate.set),
+            };
+            take_one(supply)
+        });
+        supplied.or_else(|| candidates.iter().find(|candidate| take_one(self.room.get_mut(&candidate.set))))
+    }
+}
+
+fn take_one(count: Option<&mut usize>) -> bool {
+    match count {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// Since when each place has had a runner that could have taken a job: idle, and online by GitHub's own word in this pass.
 fn idle_since(draft: &Draft<'_>) -> HashMap<RegisterAt, Timestamp> {
     let mut longest: HashMap<RegisterAt, Timestamp> = HashMap::new();
-    for runner in draft.runners.iter().filter(|runner| runner.state == S::Idle) {
-        if let Some(since) = runner.idle_since {
+    for (index, runner) in draft.runners.iter().enumerate().filter(|(_, runner)| runner.state == S::Idle) {
+        let online = draft.evidence(index).registration.is_some_and(|seen| seen.online && !seen.busy);
+        if let Some(since) = runner.idle_since.filter(|_| online) {
             let slot = longest.entry(runner.target.at.clone()).or_insert(since);
             *slot = since.min(*slot);
         }

@@ -61,10 +61,20 @@ fn lost_jobs(draft: &mut Draft<'_>) -> HashSet<JobId> {
     lost
 }
 
-/// The oldest queued jobs, a few for each runner that has ended its job before any delivery said which: one of them it was.
-fn taken_jobs(draft: &Draft<'_>) -> HashSet<JobId> {
-    let ended: Vec<usize> = draft.in_state(S::Finished).into_iter().filter(|i| took_unknown(draft, *i)).collect();
-    let Some(last) = ended.iter().filter_map(|index| draft.runners[*index].finished_at).max() else {
+/// The oldest queued jobs, a few for each runner that took one before any delivery said which: one of them it was. A runner
+/// that is still busy gets a settle time first, in which the delivery usually comes.
+fn taken_jobs(draft: &mut Draft<'_>) -> HashSet<JobId> {
+    let mut ended = draft.in_state(S::Finished);
+    let settle = draft.policy.timing.settle;
+    for index in draft.in_state(S::Busy) {
+        let since = draft.runners[index].busy_at;
+        if took_unknown(draft, index) && since.is_some_and(|since| draft.passed(since, settle)) {
+            ended.push(index);
+        }
+    }
+    ended.retain(|index| took_unknown(draft, *index));
+    let taken_at = |index: &usize| draft.runners[*index].finished_at.or(draft.runners[*index].busy_at);
+    let Some(last) = ended.iter().filter_map(taken_at).max() else {
         return HashSet::new();
     };
     let waiting: HashSet<JobId> = draft.waiting.iter().filter_map(|waiting| waiting.job).collect();

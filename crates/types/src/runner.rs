@@ -110,6 +110,9 @@ pub struct Runner {
     pub online_at: Option<Timestamp>,
     /// Idle by every source that can speak since then.
     pub idle_since: Option<Timestamp>,
+    /// GitHub shows it offline since then, although it was online.
+    #[serde(default)]
+    pub offline_since: Option<Timestamp>,
     /// First seen busy.
     pub busy_at: Option<Timestamp>,
     /// Decided to remove.
@@ -118,7 +121,7 @@ pub struct Runner {
     pub deregistered_at: Option<Timestamp>,
     /// Its job completed.
     pub finished_at: Option<Timestamp>,
-    /// Lost since.
+    /// Lost since; the last time, if it was found again in between.
     pub lost_at: Option<Timestamp>,
     /// Times in a row that GitHub answered 404 for its registration, by id.
     pub missing_registration: u8,
@@ -126,7 +129,7 @@ pub struct Runner {
     pub looked_up_at: Option<Timestamp>,
     /// The machine was first missing from a complete list at this time.
     pub machine_missing_since: Option<Timestamp>,
-    /// Termination was asked for.
+    /// When termination was last asked for.
     pub terminated_at: Option<Timestamp>,
     /// The hand-off is known to be used or deleted.
     pub handoff_gone_at: Option<Timestamp>,
@@ -165,6 +168,8 @@ pub enum Mark {
     Idle(Option<RegistrationId>),
     /// Some source says busy.
     Busy(Option<JobId>),
+    /// GitHub shows it offline.
+    Offline,
     /// The idle confirmation starts anew (a source could not speak or disagreed).
     NotConfirmed,
     /// Removal decided.
@@ -216,6 +221,7 @@ impl Runner {
             handed_at: None,
             online_at: None,
             idle_since: None,
+            offline_since: None,
             busy_at: None,
             draining_at: None,
             deregistered_at: None,
@@ -282,17 +288,24 @@ impl Runner {
                     }
                     self.state = S::Idle;
                     self.idle_since.get_or_insert(at);
+                    self.offline_since = None;
                     self.missing_registration = 0;
                 }
             }
             Mark::Busy(job) => {
-                if matches!(self.state, S::Launching | S::Booting | S::Idle | S::Busy | S::Draining | S::Lost) {
+                // It may also have been taken for finished, because GitHub did not know its job.
+                if !matches!(self.state, S::Intended | S::Gone) {
                     self.state = S::Busy;
                     self.online_at.get_or_insert(at);
                     self.busy_at.get_or_insert(at);
                     self.idle_since = None;
-                    self.draining_at = None;
+                    (self.draining_at, self.lost_at, self.finished_at, self.offline_since) = (None, None, None, None);
                     self.job = job.or(self.job);
+                }
+            }
+            Mark::Offline => {
+                if self.state == S::Idle {
+                    self.offline_since.get_or_insert(at);
                 }
             }
             Mark::NotConfirmed => self.idle_since = if self.state == S::Idle { Some(at) } else { None },
@@ -324,7 +337,7 @@ impl Runner {
             Mark::Lost => {
                 if self.state != S::Gone && self.state != S::Lost {
                     self.state = S::Lost;
-                    self.lost_at.get_or_insert(at);
+                    self.lost_at = Some(at);
                     self.idle_since = None;
                 }
             }
@@ -340,9 +353,7 @@ impl Runner {
                 self.machine_missing_since.get_or_insert(at);
             }
             Mark::MachineSeen => self.machine_missing_since = None,
-            Mark::Terminated => {
-                self.terminated_at.get_or_insert(at);
-            }
+            Mark::Terminated => self.terminated_at = Some(at),
             Mark::HandOffGone => {
                 self.handoff_gone_at.get_or_insert(at);
             }
