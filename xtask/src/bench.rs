@@ -1,10 +1,22 @@
-//! All benchmarks with one command. They are figures, not tests: machines are noisy, so nothing here fails.
+//! All benchmarks with one command. They are figures, not tests: machines are noisy, so no figure makes it fail.
 
 use anyhow::Result;
+use clap::ValueEnum;
 
 use crate::command::{cargo, run};
+use crate::lambda_bench;
 
-/// Runs them one after another.
-pub fn bench() -> Result<()> {
-    run(cargo(&["bench", "--workspace", "--locked", "--benches"]))
+/// Benchmarks that are asked for by name.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Which {
+    /// The Lambda functions as they are shipped: cold start, latency, memory, size.
+    Lambda,
+}
+
+/// Runs one kind, or all that need nothing but cargo, one after another.
+pub fn bench(which: Option<Which>) -> Result<()> {
+    match which {
+        Some(Which::Lambda) => lambda_bench::bench(),
+        None => run(cargo(&["bench", "--workspace", "--locked", "--benches"])),
+    }
 }

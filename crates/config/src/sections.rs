@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use runnersmith_types::HookAddress;
+
 use crate::reader::{Reader, Unit};
 
 /// Where a secret is: never in the file itself.
@@ -112,6 +114,8 @@ pub struct GitHub {
     pub webhook_secret: Source,
     /// The secret before it, while it is being changed.
     pub previous_webhook_secret: Option<Source>,
+    /// The webhook that sends the deliveries, if it is an organisation's or a repository's own and not the App's.
+    pub webhook: Option<HookAddress>,
     /// Accept `X-Hub-Signature` alone (very old GHES).
     pub allow_sha1: bool,
     /// More certificate authorities, PEM.
@@ -134,6 +138,7 @@ impl GitHub {
             webhook_secret: source(reader, ["webhook_secret_file", "webhook_secret_env", "webhook_secret_parameter"])
                 .unwrap_or_else(missing),
             previous_webhook_secret: previous(reader),
+            webhook: webhook(reader),
             allow_sha1: reader.boolean("allow_sha1", false),
             ca_file: path(reader, "ca_file"),
             ca_parameter: match parameter(reader, "ca_parameter") {
@@ -340,6 +345,11 @@ fn app_id(reader: &Reader<'_>) -> String {
         reader.refuse("app_id", "letters, digits and dots are allowed, such as \"123456\" or \"Iv23li…\"");
     }
     text.to_owned()
+}
+
+fn webhook(reader: &Reader<'_>) -> Option<HookAddress> {
+    let text = reader.string("webhook")?;
+    HookAddress::parse(&text).map_err(|why| reader.refuse("webhook", why)).ok()
 }
 
 fn address(reader: &Reader<'_>, key: &'static str) -> Option<String> {

@@ -250,31 +250,45 @@ fn as_app(
                 json!({"token": token, "expires_at": time::text(end), "permissions": {"actions": "read"}, "repository_selection": "all"}),
             )
         }
-        ("GET", ["app", "hook", "deliveries"]) => {
+        (verb, ["app", "hook", "deliveries", rest @ ..]) => log(state, verb, app, "app/hook", rest, query),
+        _ => Answer::not_found(),
+    }
+}
+
+/// The log of an App's or a webhook's deliveries.
+fn log(state: &mut State, verb: &str, of: u64, path: &str, rest: &[&str], query: &BTreeMap<String, String>) -> Answer {
+    match (verb, rest) {
+        ("GET", []) => {
             let size = query.get("per_page").and_then(|text| text.parse().ok()).unwrap_or(30).min(100);
             let cursor: u64 = query.get("cursor").and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
             let failed = query.get("status").map(String::as_str);
             let matches = |d: &&crate::model::Delivery| {
                 // What is still under way is not in the log yet.
                 let bad = d.status >= 300;
-                d.app == app
-                    && d.status > 0
-                    && d.id < cursor
-                    && failed.is_none_or(|wanted| (wanted == "failure") == bad)
+                d.of == of && d.status > 0 && d.id < cursor && failed.is_none_or(|wanted| (wanted == "failure") == bad)
             };
             let page: Vec<&crate::model::Delivery> = state.deliveries.iter().rev().filter(matches).take(size).collect();
             let link = (page.len() == size).then(|| page.last().map(|d| d.id)).flatten();
-            let link = link.map(|last| {
-                format!("<{}/app/hook/deliveries?per_page={size}&cursor={last}>; rel=\"next\"", state.base)
-            });
+            let link = link
+                .map(|last| format!("<{}/{path}/deliveries?per_page={size}&cursor={last}>; rel=\"next\"", state.base));
             Answer { link, ..Answer::json(200, page.into_iter().map(form::delivery).collect()) }
         }
-        ("POST", ["app", "hook", "deliveries", id, "attempts"]) => {
+        ("POST", [id, "attempts"]) => {
             let known = id.parse().is_ok_and(|id| hooks::redeliver(state, id));
             if known { Answer::json(202, json!({})) } else { Answer::not_found() }
         }
         _ => Answer::not_found(),
     }
+}
+
+/// The log of a webhook of an organisation or a repository.
+fn hook_log(state: &mut State, verb: &str, scope: &str, rest: &[&str], query: &BTreeMap<String, String>) -> Answer {
+    let [id, "deliveries", rest @ ..] = rest else { return Answer::not_found() };
+    let Some(id) = id.parse().ok().filter(|id| state.hooks.get(id).is_some_and(|hook| hook.scope == scope)) else {
+        return Answer::not_found();
+    };
+    let kind = if scope.contains('/') { "repos" } else { "orgs" };
+    log(state, verb, id, &format!("{kind}/{scope}/hooks/{id}"), rest, query)
 }
 
 fn as_installation(
@@ -315,6 +329,7 @@ fn as_installation(
             let bucket = json!({"limit": 5000, "used": 1, "remaining": 4999, "reset": 4_102_444_800_u64});
             Answer::json(200, json!({"resources": {"core": bucket, "search": bucket}, "rate": bucket}))
         }
+        (verb, ["orgs", org, "hooks", rest @ ..]) => hook_log(state, verb, org, rest, query),
         (verb, ["orgs", org, "actions", rest @ ..]) => actions(state, verb, org, rest, query, body),
         (verb, ["enterprises", slug, "actions", rest @ ..]) => {
             actions(state, verb, &format!("enterprises/{slug}"), rest, query, body)
@@ -328,6 +343,7 @@ fn as_installation(
                 return answer;
             }
             match (verb, rest) {
+                (_, ["hooks", rest @ ..]) => hook_log(state, verb, &repository, rest, query),
                 (_, ["actions", rest @ ..]) => actions(state, verb, &repository, rest, query, body),
                 ("POST", ["check-runs"]) => check(state, &repository, None, body),
                 ("PATCH", ["check-runs", id]) => check(state, &repository, id.parse().ok(), body),

@@ -1,4 +1,4 @@
-//! Signed webhook deliveries, and their log.
+//! Signed webhook deliveries of Apps, organisations and repositories, and their logs.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{Faults, api, auth, json as form, time};
 /// GitHub gives up after ten seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends `workflow_job` to every App that is installed for the job's owner.
+/// Sends `workflow_job` to every App that is installed for the job's owner, and to the webhooks of owner and repository.
 pub(crate) fn job(state: &mut State, id: u64, action: &str) {
     let Some(job) = state.jobs.get(&id) else { return };
     let owner = job.repository.split('/').next().unwrap_or_default().to_owned();
@@ -24,24 +24,34 @@ pub(crate) fn job(state: &mut State, id: u64, action: &str) {
     if state.owners.get(&owner).is_some_and(|(_, organization)| *organization) {
         payload["organization"] = form::organization(state, &owner);
     }
-    let installed: Vec<(u64, u64)> =
-        state.installations.iter().filter(|(_, (_, at))| *at == owner).map(|(id, (app, _))| (*id, *app)).collect();
-    for (installation, app) in installed {
+    let repository = job.repository.clone();
+    let installed: Vec<(u64, Option<u64>)> = state
+        .installations
+        .iter()
+        .filter(|(_, (_, at))| *at == owner)
+        .map(|(id, (app, _))| (*app, Some(*id)))
+        .collect();
+    let hooks = state.hooks.iter().filter(|(_, hook)| hook.scope == owner || hook.scope == repository);
+    let hooks: Vec<(u64, Option<u64>)> = hooks.map(|(id, _)| (*id, None)).collect();
+    for (of, installation) in installed.into_iter().chain(hooks) {
         let mut payload = payload.clone();
-        let number = state.faults.wrong_installation.unwrap_or(installation);
-        payload["installation"] = json!({"id": number, "node_id": format!("I_{number}")});
+        // Only an App's deliveries name an installation.
+        if let Some(installation) = installation {
+            let number = state.faults.wrong_installation.unwrap_or(installation);
+            payload["installation"] = json!({"id": number, "node_id": format!("I_{number}")});
+        }
         let doubled = Faults::take(&mut state.faults.double_deliveries);
         let guid = guid(state);
-        send(state, app, "workflow_job", action, &payload, guid.clone());
+        send(state, of, "workflow_job", action, &payload, guid.clone());
         if doubled {
-            send(state, app, "workflow_job", action, &payload, guid);
+            send(state, of, "workflow_job", action, &payload, guid);
         }
         if state.faults.check_runs && action == "queued" {
             payload["action"] = json!("created");
             let workflow_job = payload.as_object_mut().and_then(|payload| payload.remove("workflow_job"));
             payload["check_run"] = form::check_run_of_job(state, id, &workflow_job.unwrap_or_default());
             let guid = self::guid(state);
-            send(state, app, "check_run", "created", &payload, guid);
+            send(state, of, "check_run", "created", &payload, guid);
         }
     }
 }
@@ -58,10 +68,10 @@ fn guid(state: &mut State) -> String {
     )
 }
 
-fn send(state: &mut State, app: u64, event: &str, action: &str, payload: &Value, guid: String) {
+fn send(state: &mut State, of: u64, event: &str, action: &str, payload: &Value, guid: String) {
     let id = state.id();
     let lost = Faults::take(&mut state.faults.lose_deliveries);
-    let url = state.apps.get(&app).and_then(|app| app.webhook_url.clone());
+    let wanted = state.hooks.contains_key(&of) || state.apps.get(&of).is_some_and(|app| app.webhook_url.is_some());
     let delivery = Delivery {
         id,
         guid,
@@ -70,11 +80,11 @@ fn send(state: &mut State, app: u64, event: &str, action: &str, payload: &Value,
         at_ms: time::now_ms(),
         status: if lost { 504 } else { 0 },
         redelivery: false,
-        app,
+        of,
         body: payload.to_string(),
     };
     state.log(delivery);
-    if !lost && url.is_some() {
+    if !lost && wanted {
         state.outbox.push(id);
     }
 }
@@ -101,7 +111,7 @@ pub(crate) fn redeliver(state: &mut State, id: u64) -> bool {
         at_ms: time::now_ms(),
         status: 0,
         redelivery: true,
-        app: old.app,
+        of: old.of,
         body: old.body.clone(),
     };
     state.log(delivery);
@@ -113,10 +123,14 @@ async fn deliver(world: &crate::model::World, id: u64) {
     let (request, delay) = {
         let state = world.lock();
         let Some(delivery) = state.deliveries.iter().rev().find(|delivery| delivery.id == id) else { return };
-        let Some(app) = state.apps.get(&delivery.app) else { return };
-        let Some(url) = app.webhook_url.clone() else { return };
+        let (url, secret, kind) = match (state.apps.get(&delivery.of), state.hooks.get(&delivery.of)) {
+            (Some(app), _) => (app.webhook_url.clone(), &app.app.webhook_secret, "integration"),
+            (None, Some(hook)) if hook.scope.contains('/') => (Some(hook.url.clone()), &hook.secret, "repository"),
+            (None, Some(hook)) => (Some(hook.url.clone()), &hook.secret, "organization"),
+            (None, None) => return,
+        };
+        let Some(url) = url else { return };
         let body = delivery.body.clone();
-        let secret = &app.app.webhook_secret;
         let request = client()
             .post(url)
             .timeout(TIMEOUT)
@@ -124,9 +138,9 @@ async fn deliver(world: &crate::model::World, id: u64) {
             .header("User-Agent", "GitHub-Hookshot/simulated")
             .header("X-GitHub-Event", &delivery.event)
             .header("X-GitHub-Delivery", &delivery.guid)
-            .header("X-GitHub-Hook-ID", delivery.app.to_string())
-            .header("X-GitHub-Hook-Installation-Target-Type", "integration")
-            .header("X-GitHub-Hook-Installation-Target-ID", delivery.app.to_string())
+            .header("X-GitHub-Hook-ID", delivery.of.to_string())
+            .header("X-GitHub-Hook-Installation-Target-Type", kind)
+            .header("X-GitHub-Hook-Installation-Target-ID", delivery.of.to_string())
             .header(
                 "X-Hub-Signature-256",
                 format!("sha256={}", auth::hmac(secret, body.as_bytes(), ring::hmac::HMAC_SHA256)),

@@ -146,6 +146,13 @@ impl Simulator {
         self.world.lock().install(app, owner);
     }
 
+    /// Adds a webhook of an organisation (`org`) or a repository (`owner/repo`); its number.
+    #[must_use]
+    pub fn add_hook(&self, scope: &str, url: &str, secret: &str) -> u64 {
+        let hook = model::Hook { scope: scope.to_owned(), url: url.to_owned(), secret: secret.to_owned() };
+        self.world.lock().add_hook(hook)
+    }
+
     /// Sends every App's deliveries there from now on.
     pub fn set_webhook_url(&self, url: &str) {
         for app in self.world.lock().apps.values_mut() {

@@ -94,6 +94,14 @@ pub(crate) struct AppState {
     pub webhook_url: Option<String>,
 }
 
+/// A webhook of an organisation or a repository.
+pub(crate) struct Hook {
+    /// `org` or `owner/repo`.
+    pub scope: String,
+    pub url: String,
+    pub secret: String,
+}
+
 pub(crate) struct Delivery {
     pub id: u64,
     pub guid: String,
@@ -102,7 +110,8 @@ pub(crate) struct Delivery {
     pub at_ms: i64,
     pub status: u16,
     pub redelivery: bool,
-    pub app: u64,
+    /// The App or the webhook that it is of.
+    pub of: u64,
     pub body: String,
 }
 
@@ -136,6 +145,7 @@ pub(crate) struct State {
     pub jobs: BTreeMap<u64, Job>,
     pub runners: BTreeMap<u64, Runner>,
     pub checks: BTreeMap<u64, Check>,
+    pub hooks: BTreeMap<u64, Hook>,
     pub deliveries: VecDeque<Delivery>,
     /// Deliveries made under the lock, to be sent when it is released.
     pub outbox: Vec<u64>,
@@ -173,6 +183,7 @@ impl World {
             jobs: BTreeMap::new(),
             runners: BTreeMap::new(),
             checks: BTreeMap::new(),
+            hooks: BTreeMap::new(),
             deliveries: VecDeque::new(),
             outbox: Vec::new(),
             calls: BTreeMap::new(),
@@ -291,6 +302,12 @@ impl State {
         let id = self.id();
         let webhook_url = app.webhook_url.clone();
         self.apps.insert(id, AppState { app, public, webhook_url });
+        id
+    }
+
+    pub fn add_hook(&mut self, hook: Hook) -> u64 {
+        let id = self.id();
+        self.hooks.insert(id, hook);
         id
     }
 

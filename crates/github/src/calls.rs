@@ -263,20 +263,17 @@ impl GitHub for GitHubClient {
     }
 
     async fn failed_deliveries(&self, since: Timestamp, limit: usize) -> Result<Vec<FailedDelivery>, GitHubError> {
+        let log = self.delivery_log();
         let mut cursor = String::new();
         let mut delivered: BTreeSet<String> = BTreeSet::new();
         let mut failed: BTreeMap<String, FailedDelivery> = BTreeMap::new();
         // The log is newest first, so a later success of the same delivery is seen before its failure.
         for _ in 0..PAGES_MAX {
-            let raw = self
-                .send(op::DELIVERIES, &As::App, &format!("/app/hook/deliveries?per_page=100{cursor}"), "the App", None)
-                .await?;
-            let page: Vec<wire::Delivery> =
-                serde_json::from_slice(&raw.body).map_err(|error| GitHubError::Transient {
-                    operation: op::DELIVERIES.id,
-                    subject: "the App".into(),
-                    source: Box::new(error),
-                })?;
+            let path = format!("{}?per_page=100{cursor}", log.path);
+            let raw = self.send(log.list, &log.who, &path, &log.subject, None).await?;
+            let page: Vec<wire::Delivery> = serde_json::from_slice(&raw.body).map_err(|error| {
+                GitHubError::Transient { operation: log.list.id, subject: log.subject.clone(), source: Box::new(error) }
+            })?;
             let mut past = page.is_empty();
             for line in page {
                 let at = wire::timestamp(Some(&line.delivered_at)).unwrap_or(since);
@@ -303,8 +300,9 @@ impl GitHub for GitHubClient {
     }
 
     async fn redeliver(&self, id: u64) -> Result<(), GitHubError> {
-        let path = format!("/app/hook/deliveries/{id}/attempts");
-        self.send(op::REDELIVER, &As::App, &path, &format!("delivery {id}"), None).await.map(|_| ())
+        let log = self.delivery_log();
+        let path = format!("{}/{id}/attempts", log.path);
+        self.send(log.again, &log.who, &path, &format!("delivery {id} of {}", log.subject), None).await.map(|_| ())
     }
 
     async fn tell(&self, check: &CheckRun) -> Result<u64, GitHubError> {
@@ -353,6 +351,43 @@ impl GitHub for GitHubClient {
     async fn whoami(&self) -> Result<String, GitHubError> {
         let app: wire::App = self.call(op::APP, As::App, "/app", "the App", None).await?;
         Ok(app.slug)
+    }
+}
+
+/// Where deliveries are logged, and as whom the log is read.
+struct DeliveryLog {
+    list: Operation,
+    again: Operation,
+    who: As,
+    path: String,
+    subject: String,
+}
+
+impl GitHubClient {
+    /// The log of the configured webhook; the App's own if there is none.
+    fn delivery_log(&self) -> DeliveryLog {
+        let (list, again) = match self.hook.as_ref().map(|hook| &hook.at) {
+            Some(RegisterAt::Organization(_)) => (op::ORG_DELIVERIES, op::ORG_REDELIVER),
+            Some(RegisterAt::Repository(_)) => (op::REPO_DELIVERIES, op::REPO_REDELIVER),
+            // Enterprises' webhooks have no log.
+            Some(RegisterAt::Enterprise(_)) | None => (op::DELIVERIES, op::REDELIVER),
+        };
+        match &self.hook {
+            Some(hook) => DeliveryLog {
+                list,
+                again,
+                who: As::Place(hook.at.clone()),
+                path: format!("/{hook}/deliveries"),
+                subject: format!("the webhook {hook}"),
+            },
+            None => DeliveryLog {
+                list,
+                again,
+                who: As::App,
+                path: "/app/hook/deliveries".into(),
+                subject: "the App".into(),
+            },
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use runnersmith_types::Secret;
+use runnersmith_types::{HookAddress, Secret};
 
 use crate::http::{Counter, Recorder};
 
@@ -24,6 +24,8 @@ pub struct GitHubConfig {
     pub api_base: Option<String>,
     /// The App; a client without one makes only the calls that need nobody's leave.
     pub app: Option<AppCredentials>,
+    /// The webhook whose delivery log is read, if it is not the App's own.
+    pub hook: Option<HookAddress>,
     /// More certificate authorities, a PEM file.
     pub ca_file: Option<PathBuf>,
     /// A proxy's address.
@@ -48,6 +50,7 @@ impl GitHubConfig {
             server_url: server_url.to_owned(),
             api_base: None,
             app: None,
+            hook: None,
             ca_file: None,
             proxy: None,
             recorder: None,

@@ -30,6 +30,10 @@ operations! {
     REPOSITORIES = "apps/list-repos-accessible-to-installation", "GET", "/installation/repositories";
     DELIVERIES = "apps/list-webhook-deliveries", "GET", "/app/hook/deliveries";
     REDELIVER = "apps/redeliver-webhook-delivery", "POST", "/app/hook/deliveries/{delivery_id}/attempts";
+    ORG_DELIVERIES = "orgs/list-webhook-deliveries", "GET", "/orgs/{org}/hooks/{hook_id}/deliveries";
+    ORG_REDELIVER = "orgs/redeliver-webhook-delivery", "POST", "/orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}/attempts";
+    REPO_DELIVERIES = "repos/list-webhook-deliveries", "GET", "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries";
+    REPO_REDELIVER = "repos/redeliver-webhook-delivery", "POST", "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts";
     ORG_RUNNERS = "actions/list-self-hosted-runners-for-org", "GET", "/orgs/{org}/actions/runners";
     ORG_RUNNER = "actions/get-self-hosted-runner-for-org", "GET", "/orgs/{org}/actions/runners/{runner_id}";
     ORG_RUNNER_DELETE = "actions/delete-self-hosted-runner-from-org", "DELETE", "/orgs/{org}/actions/runners/{runner_id}";

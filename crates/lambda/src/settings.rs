@@ -129,6 +129,7 @@ impl Settings {
         let app = AppCredentials { app_id: github.app_id.clone(), private_key_pem: key };
         let mut config = GitHubConfig::new(&github.server_url, app);
         (config.api_base, config.proxy) = (github.api_url.clone(), github.proxy.clone());
+        config.hook.clone_from(&github.webhook);
         if let Some(source) = &ca {
             let pem = named(source).and_then(|name| found.get(name));
             let pem = pem.ok_or_else(|| missing("the certificate authorities", source))?;

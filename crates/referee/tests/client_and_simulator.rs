@@ -11,13 +11,14 @@ use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::{CheckRun, GitHub, GitHubError, JitRequest, SystemClock};
 use runnersmith_referee::{Coverage, Doc, Exchange, OpenApi, skip_unless_available};
 use runnersmith_types::{
-    JobId, JobStatus, Label, Owner, RegisterAt, RepoFullName, RunId, RunnerGroupName, Secret, Timestamp,
+    HookAddress, JobId, JobStatus, Label, Owner, RegisterAt, RepoFullName, RunId, RunnerGroupName, Secret, Timestamp,
 };
 
 /// A document, the client and the simulator that are judged by it, and what passed between them.
 struct Bed {
     simulator: Simulator,
     client: GitHubClient,
+    config: GitHubConfig,
     seen: Arc<Mutex<Vec<Seen>>>,
     home: std::path::PathBuf,
 }
@@ -51,10 +52,10 @@ impl Bed {
         );
         config.api_base = Some(format!("{}{prefix}", simulator.base_url()));
         config.recorder = Some(Arc::new(move |exchange| log.lock().unwrap().push(exchange.clone())));
-        let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
+        let client = GitHubClient::new(config.clone(), Arc::new(SystemClock)).unwrap();
         let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&home).unwrap();
-        Self { simulator, client, seen, home }
+        Self { simulator, client, config, seen, home }
     }
 
     /// Judges everything that passed so far; answers what was wrong.
@@ -116,6 +117,25 @@ async fn runners(client: &GitHubClient, at: &RegisterAt) {
     client.deregister(at, jit.registration).await.unwrap();
     let gone = client.registration(at, jit.registration).await.unwrap_err();
     assert!(matches!(gone, GitHubError::NotFound { .. }), "{gone}");
+}
+
+/// The delivery logs of an organisation's and a repository's own webhook.
+async fn hooks(bed: &Bed) {
+    for (at, scope) in [(org(), "acme"), (RegisterAt::Repository(shop()), "acme/shop")] {
+        let id = bed.simulator.add_hook(scope, "http://127.0.0.1:9/webhook", "another secret");
+        let hook = HookAddress { at, id };
+        let config = GitHubConfig { hook: Some(hook), ..bed.config.clone() };
+        let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
+        bed.simulator.set_faults(|faults| faults.lose_deliveries = 100);
+        let workflow = WorkflowSpec { name: "ci".into(), jobs: vec![JobSpec::default()] };
+        bed.simulator.cancel_run(bed.simulator.dispatch("acme/shop", workflow).unwrap());
+        let failed = client.failed_deliveries(Timestamp(0), 10).await.unwrap();
+        assert!(!failed.is_empty(), "the log of {scope}'s webhook");
+        let of_app = bed.client.failed_deliveries(Timestamp(0), 100).await.unwrap();
+        assert!(of_app.iter().all(|one| failed.iter().all(|other| other.guid != one.guid)), "the logs are apart");
+        client.redeliver(failed[0].id).await.unwrap();
+        bed.simulator.set_faults(|faults| faults.lose_deliveries = 0);
+    }
 }
 
 /// Everything that concerns jobs, runs, tellings and the App itself.
@@ -183,6 +203,7 @@ async fn every_operation_of_the_client_passes_githubs_own_documents() {
     runners(&bed.client, &org()).await;
     runners(&bed.client, &RegisterAt::Repository(shop())).await;
     jobs(&bed).await;
+    hooks(&bed).await;
     wrong.extend(bed.judge(&github, &mut coverage));
     runners(&bed.client, &RegisterAt::Enterprise(Owner::parse("acme-inc").unwrap())).await;
     wrong.extend(bed.judge(&enterprise, &mut coverage));
@@ -206,6 +227,7 @@ async fn every_server_version_accepts_the_same_calls() {
         runners(&bed.client, &org()).await;
         runners(&bed.client, &RegisterAt::Repository(shop())).await;
         jobs(&bed).await;
+        hooks(&bed).await;
         let wrong = bed.judge(&document, &mut coverage);
         assert!(wrong.is_empty(), "{}: {} violations\n{}", doc.name(), wrong.len(), wrong.join("\n"));
     }

@@ -74,6 +74,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
     let mut client = GitHubConfig::new(&github.server_url, app);
     (client.api_base, client.ca_file, client.proxy) =
         (github.api_url.clone(), github.ca_file.clone(), github.proxy.clone());
+    client.hook.clone_from(&github.webhook);
     let mut webhook_secrets = vec![secret(&github.webhook_secret, "webhook_secret", "the webhook's secret")?];
     if let Some(previous) = &github.previous_webhook_secret {
         webhook_secrets.push(secret(previous, "previous_webhook_secret", "the webhook's previous secret")?);

@@ -7,6 +7,7 @@
 
 pub mod ec2;
 pub mod event;
+mod hook;
 pub mod ids;
 pub mod job;
 pub mod plan;
@@ -18,6 +19,7 @@ pub mod time;
 
 pub use ec2::Ec2Set;
 pub use event::{Event, EventKind};
+pub use hook::HookAddress;
 pub use ids::{
     BatchId, DeliveryId, JobId, Label, MachineId, Owner, ParseError, PlaneId, RegistrationId, RepoFullName, RunId,
     RunnerGroupName, RunnerName, ScaleSetName,
