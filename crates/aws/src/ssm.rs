@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType};
 use runnersmith_ports::{HandOff, HandOffError, RunnerConfig};
-use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret};
+use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret, Timestamp};
 
 use crate::{Failure, Kind, Session};
 
@@ -126,6 +126,23 @@ impl HandOff for ParameterHandOff {
             .await
             .map_err(|error| failed("look", machine, Failure::new("ssm", "GetParameters", &error)))?;
         Ok(!answer.parameters.unwrap_or_default().is_empty())
+    }
+
+    async fn waiting(&self) -> Result<Vec<(MachineId, Timestamp)>, HandOffError> {
+        let mut pages = self.client.get_parameters_by_path().path(&self.path).into_paginator().send();
+        let mut waiting = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| HandOffError::NotListed {
+                source: Failure::new("ssm", "GetParametersByPath", &error).into(),
+            })?;
+            for parameter in page.parameters.unwrap_or_default() {
+                let machine = parameter.name.as_deref().and_then(|name| name.rsplit('/').next()).map(MachineId::parse);
+                if let (Some(Ok(machine)), Some(at)) = (machine, parameter.last_modified_date) {
+                    waiting.push((machine, Timestamp::from_millis(at.to_millis().unwrap_or_default())));
+                }
+            }
+        }
+        Ok(waiting)
     }
 
     async fn expire(&self, machine: &MachineId) -> Result<(), HandOffError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_ports::{HandOff, HandOffError, LaunchRequest, Machines, MachinesError, RunnerConfig};
-use runnersmith_types::{Machine, MachineId, PlaneId, RegisterAt, RunnerName, ScaleSetName};
+use runnersmith_types::{Machine, MachineId, PlaneId, RegisterAt, RunnerName, ScaleSetName, Timestamp};
 
 /// EC2's ids begin so; those of processes are hashes.
 fn is_on_ec2(machine: &MachineId) -> bool {
@@ -40,7 +40,25 @@ impl Machines for SplitMachines {
     }
 
     async fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
-        self.of(set, "list")?.list(set, plane).await
+        if self.sets.contains(set) {
+            return self.there.list(set, plane).await;
+        }
+        // A set that no configuration puts on EC2 may have left machines there all the same.
+        match &self.here {
+            None => self.there.list(set, plane).await,
+            Some(here) => {
+                let found = here.list(set, plane).await?;
+                if found.is_empty() { self.there.list(set, plane).await } else { Ok(found) }
+            }
+        }
+    }
+
+    async fn sets(&self, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        let mut sets = self.there.sets(plane).await?;
+        if let Some(here) = &self.here {
+            sets.extend(here.sets(plane).await?);
+        }
+        Ok(sets)
     }
 
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {
@@ -90,6 +108,12 @@ impl HandOff for SplitHandOff {
 
     async fn pending(&self, machine: &MachineId) -> Result<bool, HandOffError> {
         self.of(machine).pending(machine).await
+    }
+
+    async fn waiting(&self) -> Result<Vec<(MachineId, Timestamp)>, HandOffError> {
+        let mut waiting = self.here.waiting().await?;
+        waiting.extend(self.there.waiting().await?);
+        Ok(waiting)
     }
 
     async fn expire(&self, machine: &MachineId) -> Result<(), HandOffError> {

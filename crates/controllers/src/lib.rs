@@ -7,6 +7,7 @@ pub mod consume;
 mod effects;
 pub mod execute;
 pub mod hand_over;
+pub mod housekeeping;
 pub mod intake;
 pub mod launch;
 pub mod levels;

@@ -7,7 +7,7 @@ mod fleet;
 mod list;
 pub mod tags;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -112,6 +112,10 @@ impl Machines for Ec2Machines {
 
     async fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
         list::list(&self.client, set, plane).await.map_err(|failure| folded("list", failure, None))
+    }
+
+    async fn sets(&self, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        list::sets(&self.client, plane).await.map_err(|failure| folded("sets", failure, None))
     }
 
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {

@@ -1,5 +1,7 @@
 //! What there is, by tag.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
 use runnersmith_aws::Failure;
@@ -12,14 +14,20 @@ const PAGE: i32 = 1000;
 
 /// The machines of a set, the ended ones included for as long as EC2 lists them (about an hour).
 pub(crate) async fn list(client: &Client, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, Failure> {
-    let filter = |name: &str, value: &str| Filter::builder().name(format!("tag:{name}")).values(value).build();
-    let mut pages = client
-        .describe_instances()
-        .filters(filter(tags::SET, set.as_str()))
-        .filters(filter(tags::PLANE, plane.as_str()))
-        .max_results(PAGE)
-        .into_paginator()
-        .send();
+    tagged(client, &[(tags::SET, set.as_str()), (tags::PLANE, plane.as_str())]).await
+}
+
+/// The sets that have machines which have not ended.
+pub(crate) async fn sets(client: &Client, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, Failure> {
+    let machines = tagged(client, &[(tags::PLANE, plane.as_str())]).await?.into_iter();
+    Ok(machines.filter(|machine| machine.state != MachineState::Ended).map(|machine| machine.set).collect())
+}
+
+async fn tagged(client: &Client, wanted: &[(&str, &str)]) -> Result<Vec<Machine>, Failure> {
+    let filters =
+        wanted.iter().map(|(name, value)| Filter::builder().name(format!("tag:{name}")).values(*value).build());
+    let mut pages =
+        client.describe_instances().set_filters(Some(filters.collect())).max_results(PAGE).into_paginator().send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| Failure::new("ec2", "DescribeInstances", &error))?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use runnersmith_controllers::{Depth, Signal, World, chain, consume, pass, timer};
+use runnersmith_controllers::{Depth, Signal, World, chain, consume, housekeeping, pass, timer};
 use runnersmith_lambda::{EventQueue, emf, variable};
 use runnersmith_ports::Queue;
 use runnersmith_types::{ScaleSetName, Timestamp};
@@ -63,8 +63,7 @@ impl Role {
         let base = reading.chain(ledger);
         match self {
             Self::ScaleUp => base.chain(passes).chain(consuming).collect(),
-            Self::ScaleDown | Self::Interruption => base.chain(passes).collect(),
-            Self::Housekeeper => base.collect(),
+            Self::ScaleDown | Self::Interruption | Self::Housekeeper => base.chain(passes).collect(),
         }
     }
 }
@@ -207,10 +206,15 @@ async fn interruption(plane: &Plane, event: &Value, deadline: u64) -> Result<Val
     Ok(Value::Null)
 }
 
-async fn housekeeper(plane: &Plane) -> Result<Value, Error> {
-    let gone = timer::prune(&plane.world, plane.history).await?;
-    tracing::info!(gone, "old history dropped");
-    Ok(json!({ "dropped": gone }))
+async fn housekeeper(plane: &Plane, deadline: u64) -> Result<Value, Error> {
+    let world = &plane.world;
+    let dropped = timer::prune(world, plane.history).await?;
+    let expired = housekeeping::expire_hand_offs(world).await?;
+    let (world, retired) = housekeeping::retired(world, &plane.left_out).await?;
+    let names: Vec<String> = retired.iter().map(ToString::to_string).collect();
+    tracing::info!(dropped, expired, retired = names.join(", "), "kept house");
+    look(&world, retired, Depth::Full, left(deadline)).await?;
+    Ok(json!({ "dropped": dropped, "expired": expired, "retired": names }))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -233,7 +237,7 @@ async fn main() -> Result<(), Error> {
                 Role::ScaleUp => scale_up(&plane, event.payload, deadline).await,
                 Role::ScaleDown => scale_down(&plane, deadline).await,
                 Role::Interruption => interruption(&plane, &event.payload, deadline).await,
-                Role::Housekeeper => housekeeper(&plane).await,
+                Role::Housekeeper => housekeeper(&plane, deadline).await,
             }
         }
     }))

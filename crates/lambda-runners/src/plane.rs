@@ -1,5 +1,6 @@
 //! The world of a function, made from the settings and made again when they are old.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use runnersmith_github::GitHubClient;
 use runnersmith_lambda::settings::FRESH_FOR;
 use runnersmith_lambda::{Settings, variable};
 use runnersmith_ports::{Clock, SystemClock};
-use runnersmith_types::Timestamp;
+use runnersmith_types::{ScaleSetName, Timestamp};
 use tokio::sync::Mutex;
 
 /// A plane as the settings say.
@@ -22,6 +23,8 @@ pub(crate) struct Plane {
     pub world: World,
     /// Its machines, for what only EC2 can be asked.
     pub machines: Arc<Ec2Machines>,
+    /// Sets whose settings cannot be read now.
+    pub left_out: BTreeSet<ScaleSetName>,
     /// How long history is kept.
     pub history: Duration,
     made_at: Timestamp,
@@ -88,5 +91,5 @@ async fn make(clock: Arc<dyn Clock>) -> Result<Plane, Error> {
         lease_ttl: config.timer.lease,
         observer: None,
     };
-    Ok(Plane { world, machines, history: config.store.history, made_at: clock.now() })
+    Ok(Plane { world, machines, left_out: settings.left_out, history: config.store.history, made_at: clock.now() })
 }

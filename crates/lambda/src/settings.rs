@@ -11,7 +11,7 @@ use base64::Engine as _;
 use runnersmith_aws::{Failure, Parameters, Session};
 use runnersmith_config::{Config, ConfigError, Source};
 use runnersmith_github::{AppCredentials, GitHubConfig};
-use runnersmith_types::Secret;
+use runnersmith_types::{ScaleSetName, Secret};
 
 use crate::variable;
 
@@ -58,6 +58,8 @@ pub enum SettingsError {
 pub struct Settings {
     /// Everything.
     pub config: Config,
+    /// Sets whose parameter is there but not valid.
+    pub left_out: BTreeSet<ScaleSetName>,
     /// The session that read them.
     pub session: Session,
 }
@@ -83,13 +85,15 @@ impl Settings {
             .collect();
         let (config, left_out) = Config::from_parameters(plane.expose(), &sets)
             .map_err(|source| SettingsError::Invalid { path: path.clone(), source })?;
+        let mut unread = BTreeSet::new();
         for (name, error) in left_out {
+            unread.extend(name.strip_prefix("sets/").and_then(|name| ScaleSetName::parse(name).ok()));
             tracing::error!(parameter = %format!("{path}/{name}"), error = %error, "a scale set is left out: its settings are wrong");
         }
         for warning in &config.warnings {
             tracing::debug!("{warning}");
         }
-        Ok(Self { config, session })
+        Ok(Self { config, left_out: unread, session })
     }
 
     /// The webhook's secret, and the one before it if there is one.

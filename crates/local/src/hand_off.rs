@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use runnersmith_ports::{HandOff, HandOffError, RunnerConfig};
-use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret};
+use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::dir::{MachineDir, Standing, read_small, remove_file, write_atomically};
@@ -95,6 +95,20 @@ impl LocalHandOff {
     }
 }
 
+fn waiting(root: &Path) -> io::Result<Vec<(MachineId, Timestamp)>> {
+    let mut waiting = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let Some(id) = entry.file_name().to_str().and_then(|name| MachineId::parse(name).ok()) else { continue };
+        let file = MachineDir::at(entry.path()).hand_off_file();
+        if let Ok(modified) = fs::metadata(file).and_then(|meta| meta.modified()) {
+            let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            waiting.push((id, Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))));
+        }
+    }
+    Ok(waiting)
+}
+
 enum Trouble {
     Gone,
     Io(io::Error),
@@ -141,6 +155,12 @@ impl HandOff for LocalHandOff {
             Err(error) => Err(Trouble::Io(error)),
         })
         .await
+    }
+
+    async fn waiting(&self) -> Result<Vec<(MachineId, Timestamp)>, HandOffError> {
+        let root = self.root.clone();
+        let listed = tokio::task::spawn_blocking(move || waiting(&root)).await;
+        listed.map_err(io::Error::other).flatten().map_err(|error| HandOffError::NotListed { source: error.into() })
     }
 
     async fn expire(&self, machine: &MachineId) -> Result<(), HandOffError> {

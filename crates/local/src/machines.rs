@@ -1,5 +1,6 @@
 //! The port: launch, list, terminate, wait.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,25 @@ impl Inner {
         let (result, children) = launch.all(request);
         self.children.lock().unwrap_or_else(PoisonError::into_inner).extend(children);
         result
+    }
+
+    fn sets(&self, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        let failed = |error: io::Error| MachinesError::Failed { operation: "sets", source: error.into() };
+        let mut sets = BTreeSet::new();
+        for entry in fs::read_dir(&self.root).map_err(failed)?.take(DIRECTORIES_MAX) {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().to_str().is_none_or(|name| MachineId::parse(name).is_err()) {
+                continue;
+            }
+            let dir = MachineDir::at(entry.path());
+            if dir.standing() != Standing::Over
+                && let Some(record) = dir.record().map_err(failed)?
+                && record.plane == *plane
+            {
+                sets.insert(record.set);
+            }
+        }
+        Ok(sets)
     }
 
     fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
@@ -183,6 +203,11 @@ impl Machines for LocalMachines {
     async fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
         let (set, plane) = (set.clone(), plane.clone());
         self.blocking("list", move |inner| inner.list(&set, &plane)).await
+    }
+
+    async fn sets(&self, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        let plane = plane.clone();
+        self.blocking("sets", move |inner| inner.sets(&plane)).await
     }
 
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {

@@ -27,7 +27,9 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
     let (snapshot, policy): (&'a Snapshot, &'a ScaleSet) = (draft.snapshot, draft.policy);
     let mut policies: Vec<&ScaleSet> = snapshot.peers.iter().map(|peer| &peer.policy).collect();
     policies.push(policy);
-    let teller = policies.iter().map(|policy| &policy.name).min() == Some(&policy.name);
+    // A set that can serve nothing, such as one that is on its way out, is nobody to ask.
+    let able = policies.iter().filter(|policy| !policy.labels.is_empty() || policy.serves_unlabelled);
+    let teller = able.map(|policy| &policy.name).min() == Some(&policy.name);
     let mut capacity = Capacity::of(draft);
     let idle_since = idle_since(draft);
     let mut open: Vec<&'a Job> =

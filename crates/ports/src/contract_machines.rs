@@ -150,6 +150,12 @@ async fn lists_are_by_set_and_plane(world: &MachinesWorld<'_>) {
     let elsewhere = world.launch(&world.request("here", "plane2", "f", 1)).await;
     assert_eq!(ids(&world.list("here", "plane1").await), here, "neither another set's nor another plane's");
     assert_eq!(ids(&world.list("here", "plane2").await), elsewhere, "another plane has its own");
+    let sets = match world.machines.sets(&parsed(PlaneId::parse("plane1"))).await {
+        Ok(sets) => sets,
+        Err(error) => panic!("sets: {error}"),
+    };
+    let named = |name: &str| sets.contains(&parsed(ScaleSetName::parse(name)));
+    assert!(named("here") && named("there") && !named("nobody"), "sets with machines are known: {sets:?}");
     assert!(world.list("nobody", "plane1").await.is_empty(), "a set without machines has none");
     world.terminate(&[here, there, elsewhere].concat()).await;
 }
@@ -257,6 +263,14 @@ pub async fn hand_off(world: &HandOffWorld<'_>) {
     world.must_put(&world.machine, "first").await;
     assert!(world.pending(&world.machine).await, "a put is pending");
     assert!(!world.pending(&world.other).await, "for its machine only");
+    match world.hand_off.waiting().await {
+        Ok(waiting) => {
+            let machines: Vec<&MachineId> = waiting.iter().map(|(machine, _)| machine).collect();
+            assert_eq!(machines, [&world.machine], "what waits is listed, and nothing else");
+            assert!(waiting.iter().all(|(_, at)| at.as_millis() > 0), "with when it was put");
+        }
+        Err(error) => panic!("waiting: {error}"),
+    }
 
     world.must_put(&world.machine, "second").await;
     world.must_put(&world.other, "third").await;

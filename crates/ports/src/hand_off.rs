@@ -1,7 +1,7 @@
 //! Giving a machine its runner's configuration, once.
 
 use async_trait::async_trait;
-use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret};
+use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret, Timestamp};
 
 /// What a machine needs to start its runner.
 #[derive(Clone, Debug)]
@@ -47,6 +47,13 @@ pub enum HandOffError {
         /// For whom.
         machine: MachineId,
     },
+    /// They cannot be listed.
+    #[error("hand-offs could not be listed")]
+    NotListed {
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Anything else; may be tried again.
     #[error("hand-off {operation} for {machine} failed")]
     Failed {
@@ -61,7 +68,7 @@ pub enum HandOffError {
 }
 
 /// The hand-off. Contract: `put` replaces an earlier one of the same machine and is readable only by that machine; the machine reads it once and
-/// deletes it; `expire` deletes it and succeeds when there is none; `pending` says whether it is still there.
+/// deletes it; `expire` deletes it and succeeds when there is none; `pending` says whether it is still there, `waiting` lists all that are.
 #[async_trait]
 pub trait HandOff: Send + Sync + 'static {
     /// Puts the config.
@@ -74,6 +81,8 @@ pub trait HandOff: Send + Sync + 'static {
     ) -> Result<(), HandOffError>;
     /// Whether a config waits to be read.
     async fn pending(&self, machine: &MachineId) -> Result<bool, HandOffError>;
+    /// All that wait to be read, with when each was put.
+    async fn waiting(&self) -> Result<Vec<(MachineId, Timestamp)>, HandOffError>;
     /// Deletes it.
     async fn expire(&self, machine: &MachineId) -> Result<(), HandOffError>;
 }

@@ -1,5 +1,7 @@
 //! Where runners run.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use runnersmith_types::{Batch, Machine, MachineId, PlaneId, Rung, ScaleSetName};
 
@@ -63,6 +65,8 @@ pub enum MachinesError {
 pub trait Machines: Send + Sync + 'static {
     /// Launches as many machines as the batch has runners. Sorted ids.
     async fn launch(&self, request: &LaunchRequest) -> Result<Vec<MachineId>, MachinesError>;
+    /// The sets of the plane that have machines which have not ended, whether a policy names them or not.
+    async fn sets(&self, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError>;
     /// The machines of a set.
     async fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError>;
     /// Ends machines.

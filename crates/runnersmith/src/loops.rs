@@ -1,11 +1,12 @@
 //! The loops of one process: a worker that records facts, one loop per scale set, the machines' voice, and the timer.
 //! They only wake each other; what is done is decided by the planner, and safety lies in the ledger's leases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_controllers::{Depth, World, chain, consume, pass, timer};
+use runnersmith_controllers::{Depth, World, chain, consume, housekeeping, pass, timer};
+use runnersmith_ports::LedgerError;
 use runnersmith_types::ScaleSetName;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -129,6 +130,20 @@ async fn listen(world: World, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Hand-offs that nobody will read, and runners of sets that the configuration does not name any more.
+async fn leftovers(world: &World) -> Result<(), LedgerError> {
+    let gone = housekeeping::expire_hand_offs(world).await?;
+    if gone > 0 {
+        tracing::info!(gone, "hand-offs that nobody will read are deleted");
+    }
+    let (world, retired) = housekeeping::retired(world, &BTreeSet::new()).await?;
+    for set in retired {
+        tracing::info!(set = %set, "the configuration does not name this scale set any more; its runners go");
+        pass(&world, &set, Depth::Full).await?;
+    }
+    Ok(())
+}
+
 /// The timer's duties.
 async fn sweep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     let mut sweep = tokio::time::interval(rhythm.sweep);
@@ -149,6 +164,9 @@ async fn sweep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Re
             _ = prune.tick() => {
                 if let Err(error) = timer::prune(&world, rhythm.history).await {
                     tracing::error!(error = %chain(&error), "old history could not be dropped");
+                }
+                if let Err(error) = leftovers(&world).await {
+                    tracing::error!(error = %chain(&error), "what is left of sets that are gone could not be worked through");
                 }
             }
             () = stopped(&mut stop) => return,

@@ -25,6 +25,7 @@ pub struct Script {
     pub by_batch: BTreeMap<BatchId, Vec<MachineId>>,
     pub registrations: BTreeMap<u64, Registration>,
     pub handed: BTreeMap<MachineId, String>,
+    pub put_at: BTreeMap<MachineId, Timestamp>,
     pub jobs: BTreeMap<JobId, JobFact>,
     pub told: Vec<CheckRun>,
     next: u64,
@@ -127,6 +128,10 @@ impl Machines for Doubles {
         }
         Ok(script.machines.values().filter(|machine| &machine.set == set).cloned().collect())
     }
+    async fn sets(&self, _plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        let alive = |machine: &&Machine| machine.state != MachineState::Ended;
+        Ok(self.script().machines.values().filter(alive).map(|machine| machine.set.clone()).collect())
+    }
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {
         let mut script = self.script();
         script.calls.push(format!("end {} together", ids.len()));
@@ -158,10 +163,15 @@ impl HandOff for Doubles {
         }
         let kind = if matches!(config, RunnerConfig::Jit { .. }) { "jit" } else { "token" };
         script.handed.insert(id.clone(), kind.into());
+        script.put_at.insert(id.clone(), self.1.now());
         Ok(())
     }
     async fn pending(&self, id: &MachineId) -> Result<bool, HandOffError> {
         Ok(self.script().handed.contains_key(id))
+    }
+    async fn waiting(&self) -> Result<Vec<(MachineId, Timestamp)>, HandOffError> {
+        let script = self.script();
+        Ok(script.handed.keys().map(|id| (id.clone(), script.put_at[id])).collect())
     }
     async fn expire(&self, id: &MachineId) -> Result<(), HandOffError> {
         let mut script = self.script();

@@ -1,0 +1,78 @@
+//! What is left of what is gone: hand-offs that nobody will read, and the runners of sets that no policy names any more.
+//!
+//! A pass cleans up after the runners of its own set. These are the things that no pass would look at.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runnersmith_ports::LedgerError;
+use runnersmith_types::{RunnerState, ScaleSet, ScaleSetName};
+
+use crate::World;
+
+/// A hand-off that has waited so long is none that a machine will still read: its boot deadline is far shorter.
+const HAND_OFF_KEPT: Duration = Duration::from_secs(3600);
+
+/// Deletes hand-offs that nobody will read: old, and of no machine whose runner is booting. Answers how many went.
+///
+/// # Errors
+/// When the ledger fails; what the hand-off's own store refuses is logged, and the next round tries again.
+pub async fn expire_hand_offs(world: &World) -> Result<usize, LedgerError> {
+    let (hand_off, ledger) = (&world.ports.hand_off, &world.ports.ledger);
+    let waiting = match hand_off.waiting().await {
+        Ok(waiting) => waiting,
+        Err(error) => {
+            tracing::warn!(error = %crate::chain(&error), "hand-offs could not be listed");
+            return Ok(0);
+        }
+    };
+    let before = world.ports.clock.now().minus(HAND_OFF_KEPT);
+    let old: Vec<_> = waiting.into_iter().filter(|(_, put_at)| *put_at < before).map(|(machine, _)| machine).collect();
+    if old.is_empty() {
+        return Ok(0);
+    }
+    let mut needed = BTreeSet::new();
+    for (set, _, _) in ledger.counts().await? {
+        let runners = ledger.live_runners(&set).await?.into_iter();
+        needed
+            .extend(runners.filter(|runner| runner.state <= RunnerState::Booting).filter_map(|runner| runner.machine));
+    }
+    let mut gone = 0;
+    for machine in old.into_iter().filter(|machine| !needed.contains(machine)) {
+        match hand_off.expire(&machine).await {
+            Ok(()) => gone += 1,
+            Err(error) => tracing::warn!(error = %crate::chain(&error), machine = %machine, "a hand-off stays"),
+        }
+    }
+    Ok(gone)
+}
+
+/// Sets that no policy names any more and of which runners or machines are left, and a world in which their policy is that
+/// there shall be none: passes in it drain what is idle and wait for what is busy, like any other pass.
+///
+/// `spared` are sets whose policy is there but cannot be read: a slip in it must not cost anybody a runner.
+///
+/// # Errors
+/// When the ledger fails; machines that cannot be listed are left to the next round.
+pub async fn retired(
+    world: &World,
+    spared: &BTreeSet<ScaleSetName>,
+) -> Result<(World, BTreeSet<ScaleSetName>), LedgerError> {
+    let ledger = &world.ports.ledger;
+    let counts = ledger.counts().await?.into_iter();
+    let mut left: BTreeSet<ScaleSetName> = counts.filter(|(_, alive, _)| *alive > 0).map(|(set, _, _)| set).collect();
+    match world.ports.machines.sets(&ledger.plane().await?).await {
+        Ok(sets) => left.extend(sets),
+        Err(error) => tracing::warn!(error = %crate::chain(&error), "the sets of machines could not be listed"),
+    }
+    left.retain(|set| world.set(set).is_none() && !spared.contains(set));
+    let mut sets = world.sets.as_ref().clone();
+    sets.extend(left.iter().map(|set| ScaleSet {
+        runners_max: 0,
+        tell: false,
+        ..ScaleSet::new(set.clone(), BTreeSet::new())
+    }));
+    sets.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((World { sets: Arc::new(sets), ..world.clone() }, left))
+}
