@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::LedgerError;
-use runnersmith_types::{RunnerState, ScaleSet, ScaleSetName};
+use runnersmith_types::{RunnerState, ScaleSet, ScaleSetName, Timing};
 
 use crate::World;
 
@@ -71,6 +71,7 @@ pub async fn retired(
     sets.extend(left.iter().map(|set| ScaleSet {
         runners_max: 0,
         tell: false,
+        timing: Timing { running_min: Duration::ZERO, ..Timing::default() },
         ..ScaleSet::new(set.clone(), BTreeSet::new())
     }));
     sets.sort_by(|a, b| a.name.cmp(&b.name));

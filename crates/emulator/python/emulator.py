@@ -2,7 +2,7 @@
 
 usage: emulator.py PORT   (0: any; the address is printed as the first line)
 
-    POST   /_emulator/faults   [{"action", "match": {}, "code", "message", "status", "times", "delay_ms", "after", "capacity"}]
+    POST   /_emulator/faults   [{"action", "match": {}, "code", "message", "status", "times", "delay_ms", "late_ms", "after", "capacity"}]
     DELETE /_emulator/faults
     GET    /_emulator/calls    {"caller action": count}; DELETE forgets them
     GET    /_emulator/audit    {"role action": "allow" | "deny"}
@@ -118,6 +118,8 @@ class Emulator:
             parameters["TargetCapacitySpecification.TotalTargetCapacity"] = str(fault["capacity"])
             body = urllib.parse.urlencode(parameters).encode()
         answer = self.answer(env, body, service, action, parameters)
+        if fault and fault.get("late_ms"):
+            answer = mend.without_young(answer, fault["late_ms"] / 1000)
         if fault and fault.get("code") and fault.get("after"):
             # The effect happened; the answer is lost.
             return error(start, protocol, fault.get("status", 500), fault["code"], fault.get("message", "injected"))

@@ -3,9 +3,11 @@
 Each mending says what AWS does. They reach into moto's internals, which is why the version is pinned.
 """
 
+import datetime
 import json
 import threading
 import types
+from xml.etree import ElementTree
 
 from moto.awslambda import models as functions
 from moto.core import authorization
@@ -277,3 +279,24 @@ def all_of_it(base, enforce):
     eventbridge()
     s3()
     dynamodb()
+
+
+def without_young(answer, seconds):
+    """A list of machines as EC2 gives it for a while after a launch: the newest are not in it yet."""
+    status, headers, content = answer
+    tree = ElementTree.fromstring(content)
+    space = tree.tag.partition("}")[0] + "}" if tree.tag.startswith("{") else ""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for reservations in tree.iter(f"{space}reservationSet"):
+        for reservation in list(reservations):
+            machines = reservation.find(f"{space}instancesSet")
+            for machine in list(machines):
+                at = machine.find(f"{space}launchTime").text.replace("Z", "+00:00")
+                if (now - datetime.datetime.fromisoformat(at)).total_seconds() < seconds:
+                    machines.remove(machine)
+            if not len(machines):
+                reservations.remove(reservation)
+    ElementTree.register_namespace("", space.strip("{}"))
+    content = ElementTree.tostring(tree)
+    headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    return status, headers + [("Content-Length", str(len(content)))], content

@@ -53,6 +53,9 @@ pub struct Fault {
     pub delay_ms: Option<u64>,
     /// The error comes after the effect: the answer is lost.
     pub after: bool,
+    /// Machines younger than this are not in the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_ms: Option<u64>,
     /// A fleet gets so many machines only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
@@ -74,6 +77,12 @@ impl Fault {
     pub fn slow(action: &str, delay: Duration) -> Self {
         let delay_ms = u64::try_from(delay.as_millis()).ok();
         Self { action: action.into(), times: 1, delay_ms, ..Self::default() }
+    }
+    /// Lists that do not show machines younger than this, every time until they are healed: EC2's lists lag behind its launches.
+    #[must_use]
+    pub fn late(action: &str, by: Duration) -> Self {
+        let late_ms = u64::try_from(by.as_millis()).ok();
+        Self { action: action.into(), times: u32::MAX, late_ms, ..Self::default() }
     }
     /// Fewer machines than asked for.
     #[must_use]

@@ -69,9 +69,11 @@ fn guid(state: &mut State) -> String {
 }
 
 fn send(state: &mut State, of: u64, event: &str, action: &str, payload: &Value, guid: String) {
+    if !state.hooks.contains_key(&of) && state.apps.get(&of).is_none_or(|app| app.webhook_url.is_none()) {
+        return;
+    }
     let id = state.id();
     let lost = Faults::take(&mut state.faults.lose_deliveries);
-    let wanted = state.hooks.contains_key(&of) || state.apps.get(&of).is_some_and(|app| app.webhook_url.is_some());
     let delivery = Delivery {
         id,
         guid,
@@ -84,7 +86,7 @@ fn send(state: &mut State, of: u64, event: &str, action: &str, payload: &Value, 
         body: payload.to_string(),
     };
     state.log(delivery);
-    if !lost && wanted {
+    if !lost {
         state.outbox.push(id);
     }
 }

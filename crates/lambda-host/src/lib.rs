@@ -10,6 +10,7 @@ mod function;
 mod hypervisor;
 mod runtime;
 mod sources;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 pub use account::Account;
 pub use function::{Function, FunctionError};
 pub use hypervisor::{Hypervisor, MachineStart};
+pub use tls::TlsFront;
 
 /// How a host behaves.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +111,11 @@ impl Host {
                 tokio::spawn(async move { function.invoke_later(payload).await });
             }
         }
+    }
+
+    /// Ends all processes, as Lambda does with those that are idle for long: the next invocations start new ones.
+    pub fn recycle(&self) {
+        self.functions.values().for_each(|function| function.end());
     }
 
     /// Kills one random process of any function. `false` when none runs.

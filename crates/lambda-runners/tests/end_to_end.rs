@@ -174,7 +174,7 @@ async fn hand_offs_are_encrypted_as_the_user_wants_and_an_interruption_drains() 
     if skip_unless_available("the end-to-end test of encryption and interruptions") {
         return;
     }
-    let bed = Bed::new(Wishes { encrypt: Some("none"), ..Wishes::default() }).await;
+    let bed = Bed::new(Wishes { encrypt: Some("none".into()), ..Wishes::default() }).await;
     let machines = bed.quick_machines();
     bed.dispatch(1, 20_000);
     bed.until(&machines, "the job runs", MINUTE, async || bed.jobs().iter().any(|job| job.status == "in_progress"))

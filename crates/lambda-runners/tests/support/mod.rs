@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_emulator::Emulator;
 use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
-use runnersmith_lambda_host::{Account, Host, Hypervisor, MachineStart};
+use runnersmith_lambda_host::{Account, Host, Hypervisor, MachineStart, TlsFront};
 use serde_json::{Value, json};
 
 pub const SECRET: &str = "it is a test's secret";
@@ -34,7 +34,14 @@ pub struct Wishes {
     pub receives_max: u32,
     /// The queue's visibility timeout in seconds; six times the function's if it is not given.
     pub visibility: Option<u64>,
-    pub encrypt: Option<&'static str>,
+    /// How hand-offs are encrypted: `none`, or a key's id; the managed key if it is not given.
+    pub encrypt: Option<String>,
+    /// A server of one's own, behind TLS with an authority that only a parameter names.
+    pub ghes: bool,
+    /// Deliveries come from this organisation's or repository's own webhook, not from the App's.
+    pub hook: Option<&'static str>,
+    /// More parameters below the sets' path: name and text.
+    pub more_sets: Vec<(&'static str, String)>,
 }
 
 impl Default for Wishes {
@@ -49,6 +56,9 @@ impl Default for Wishes {
             receives_max: 10,
             visibility: None,
             encrypt: None,
+            ghes: false,
+            hook: None,
+            more_sets: Vec::new(),
         }
     }
 }
@@ -63,6 +73,8 @@ pub struct Bed {
     pub runs: std::sync::Mutex<Vec<u64>>,
     /// Parameters that were put as settings.
     pub parameters: u64,
+    /// The number of the webhook, if deliveries come from one.
+    pub hook: u64,
     api: String,
 }
 
@@ -152,7 +164,8 @@ impl Bed {
             queue: String::new(),
             dead: String::new(),
             runs: Default::default(),
-            parameters: 4,
+            parameters: 4 + u64::from(wishes.ghes) + wishes.more_sets.len() as u64,
+            hook: 0,
             api: String::new(),
         };
         // The App's number is known only when it is there, and its webhook's address only when the host runs.
@@ -167,11 +180,18 @@ impl Bed {
                 slug: "runnersmith-test".into(),
                 private_key_pem: key.clone(),
                 webhook_secret: SECRET.into(),
-                webhook_url: Some(address),
+                webhook_url: wishes.hook.is_none().then(|| address.clone()),
             })
             .unwrap();
+        if let Some(scope) = wishes.hook {
+            bed.hook = bed.github.add_hook(scope, &address, SECRET);
+        }
         bed.github.install(bed.app, "acme");
-        bed.settings(&emulator, &wishes, &key);
+        let front = match wishes.ghes {
+            true => Some(TlsFront::start(&bed.github.base_url()).await.unwrap()),
+            false => None,
+        };
+        bed.settings(&emulator, &wishes, &key, front.as_ref());
         bed.host = Some(host);
         bed
     }
@@ -251,7 +271,7 @@ impl Bed {
         rule("interruption", json!({ "EventPattern": pattern.to_string() }), "interruption");
     }
 
-    fn settings(&self, emulator: &Emulator, wishes: &Wishes, key: &str) {
+    fn settings(&self, emulator: &Emulator, wishes: &Wishes, key: &str, front: Option<&TlsFront>) {
         let subnets = emulator.query("ec2", "DescribeSubnets", &[]).unwrap();
         let (subnet, zone) = (first(&subnets, "subnetId"), first(&subnets, "availabilityZone"));
         parameter(emulator, &format!("{PATH}/secrets/app-key"), key, "SecureString");
@@ -259,18 +279,29 @@ impl Bed {
         let base = self.github.base_url();
         let mut aws = json!({ "queue_url": self.queue, "dead_letter_queue_url": self.dead, "table": "ledger",
             "hand_off_path": format!("{PATH}/hand-off") });
-        match wishes.encrypt {
+        match wishes.encrypt.as_deref() {
             Some("none") => aws["encrypt_hand_off"] = json!(false),
             Some(key) => aws["kms_key_id"] = json!(key),
             None => {}
         }
-        let plane = json!({
+        let mut plane = json!({
             "github": { "server_url": base, "api_url": base, "app_id": self.app.to_string(),
                 "private_key_parameter": format!("{PATH}/secrets/app-key"),
                 "webhook_secret_parameter": format!("{PATH}/secrets/webhook") },
             "limits": { "jit_per_minute": 5000, "calls_per_minute": 20_000 },
             "aws": aws,
         });
+        if let Some(front) = front {
+            let ca = format!("{PATH}/ca");
+            parameter(emulator, &ca, &front.authority, "String");
+            // Where the API is follows from the server.
+            (plane["github"]["server_url"], plane["github"]["api_url"]) = (json!(front.url), Value::Null);
+            plane["github"]["ca_parameter"] = json!(ca);
+        }
+        if let Some(scope) = wishes.hook {
+            let kind = if scope.contains('/') { "repos" } else { "orgs" };
+            plane["github"]["webhook"] = json!(format!("{kind}/{scope}/hooks/{}", self.hook));
+        }
         parameter(emulator, &format!("{PATH}/config/plane"), &merged(plane, &wishes.plane).to_string(), "String");
         let at = if wishes.level == "repository" { "acme/shop" } else { "acme" };
         let set = json!({
@@ -281,7 +312,14 @@ impl Bed {
             "ec2": { "launch_template": "runners", "instance_types": ["m5.large", "m6i.large"],
                 "subnets": [{ "zone": zone, "id": subnet }], "cool_down_seconds": 1 },
         });
-        parameter(emulator, &format!("{PATH}/config/sets/linux"), &merged(set, &wishes.set).to_string(), "String");
+        let set = merged(set, &wishes.set);
+        parameter(emulator, &format!("{PATH}/config/sets/linux"), &set.to_string(), "String");
+        for (name, text) in &wishes.more_sets {
+            // What is JSON differs from the first set; what is not stays as it is.
+            let more =
+                serde_json::from_str(text).map_or_else(|_| text.clone(), |more| merged(set.clone(), &more).to_string());
+            parameter(emulator, &format!("{PATH}/config/sets/{name}"), &more, "String");
+        }
     }
 
     /// The set's launch template, with this user data.
@@ -324,10 +362,15 @@ impl Bed {
 
     /// Dispatches a workflow with so many jobs.
     pub fn dispatch(&self, jobs: usize, job_ms: u64) {
+        self.dispatch_for(&["self-hosted", "linux"], jobs, job_ms);
+    }
+
+    /// With these labels.
+    pub fn dispatch_for(&self, labels: &[&str], jobs: usize, job_ms: u64) {
         let jobs = (1..=jobs)
             .map(|n| JobSpec {
                 name: format!("job {n}"),
-                labels: vec!["self-hosted".into(), "linux".into()],
+                labels: labels.iter().map(|label| (*label).to_owned()).collect(),
                 duration: Duration::from_millis(job_ms),
                 ..JobSpec::default()
             })
