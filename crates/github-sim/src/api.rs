@@ -164,8 +164,9 @@ fn rest(
     }
     match (method.as_str(), segments.as_slice()) {
         ("GET", ["meta"]) => return Answer::json(200, json!({"verifiable_password_authentication": false})),
-        ("GET", ["_release", "runner.tar.gz"]) => {
-            let mut archive = state.release.as_ref().map(|(_, archive)| archive.clone());
+        ("GET", ["_release", name]) => {
+            let of = if *name == "prerelease.tar.gz" { &state.prerelease } else { &state.release };
+            let mut archive = of.as_ref().map(|(_, archive)| archive.clone());
             if let (true, Some(first)) = (state.faults.broken_download, archive.as_mut().and_then(|a| a.first_mut())) {
                 *first = !*first;
             }
@@ -547,27 +548,41 @@ fn check(state: &mut State, repository: &str, id: Option<u64>, body: &Value) -> 
     Answer::json(if created { 201 } else { 200 }, form::check(state, &state.checks[&id]))
 }
 
+/// The releases of actions/runner, newest first; a prerelease is never the latest.
 fn releases(state: &State, latest: bool) -> Answer {
-    let Some((version, archive)) = &state.release else {
-        return if latest { Answer::not_found() } else { Answer::json(200, json!([])) };
+    let release = |found: &Option<(String, Vec<u8>)>, prerelease| {
+        found.as_ref().map(|(version, archive)| release(state, version, archive, prerelease))
     };
+    let (newest, newer) = (release(&state.release, false), release(&state.prerelease, true));
+    if latest {
+        return newest.map_or_else(Answer::not_found, |release| Answer::json(200, release));
+    }
+    Answer::json(200, newer.into_iter().chain(newest).collect())
+}
+
+fn release(state: &State, version: &str, archive: &[u8], prerelease: bool) -> Value {
     use std::fmt::Write as _;
     let digest =
         ring::digest::digest(&ring::digest::SHA256, archive).as_ref().iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         });
-    let at = format!("{}/repos/actions/runner/releases/1", state.base);
+    let id = if prerelease { 2 } else { 1 };
+    let at = format!("{}/repos/actions/runner/releases/{id}", state.base);
     let author = form::user(state, state.owners.keys().next().map_or("nobody", String::as_str));
-    let release = json!({
-        "id": 1, "node_id": "RE_1", "url": at, "assets_url": format!("{at}/assets"), "upload_url": format!("{at}/assets"), "html_url": at,
-        "tarball_url": null, "zipball_url": null, "tag_name": format!("v{version}"), "target_commitish": "main", "name": format!("v{version}"),
-        "body": "", "draft": false, "prerelease": false, "created_at": time::text(0), "published_at": time::text(0), "author": author,
-        "assets": [{
-            "id": 2, "node_id": "RA_2", "url": format!("{at}/assets/2"), "browser_download_url": format!("{}/_release/runner.tar.gz", state.base),
-            "name": format!("actions-runner-linux-x64-{version}.tar.gz"), "label": null, "state": "uploaded", "content_type": "application/gzip",
+    let path = if prerelease { "prerelease.tar.gz" } else { "runner.tar.gz" };
+    let asset = |number: u64, platform: &str| {
+        let id = 10 * id + number;
+        json!({
+            "id": id, "node_id": format!("RA_{id}"), "url": format!("{at}/assets/{id}"), "browser_download_url": format!("{}/_release/{path}", state.base),
+            "name": format!("actions-runner-{platform}-{version}.tar.gz"), "label": null, "state": "uploaded", "content_type": "application/gzip",
             "size": archive.len(), "digest": format!("sha256:{digest}"), "download_count": 0, "created_at": time::text(0), "updated_at": time::text(0), "uploader": author,
-        }],
-    });
-    Answer::json(200, if latest { release } else { json!([release]) })
+        })
+    };
+    json!({
+        "id": id, "node_id": format!("RE_{id}"), "url": at, "assets_url": format!("{at}/assets"), "upload_url": format!("{at}/assets"), "html_url": at,
+        "tarball_url": null, "zipball_url": null, "tag_name": format!("v{version}"), "target_commitish": "main", "name": format!("v{version}"),
+        "body": "", "draft": false, "prerelease": prerelease, "created_at": time::text(0), "published_at": time::text(0), "author": author,
+        "assets": [asset(1, "linux-x64"), asset(2, "linux-arm64")],
+    })
 }

@@ -261,4 +261,9 @@ impl Simulator {
     pub fn set_runner_release(&self, version: &str, archive: Vec<u8>) {
         self.world.lock().release = Some((version.to_owned(), archive));
     }
+
+    /// A prerelease of actions/runner, newer than the release, with this archive.
+    pub fn set_runner_prerelease(&self, version: &str, archive: Vec<u8>) {
+        self.world.lock().prerelease = Some((version.to_owned(), archive));
+    }
 }

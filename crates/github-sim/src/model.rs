@@ -154,6 +154,7 @@ pub(crate) struct State {
     pub boards: crate::board::Boards,
     pub faults: Faults,
     pub release: Option<(String, Vec<u8>)>,
+    pub prerelease: Option<(String, Vec<u8>)>,
 }
 
 pub(crate) struct World {
@@ -191,6 +192,7 @@ impl World {
             boards: crate::board::Boards::default(),
             faults: Faults::default(),
             release: None,
+            prerelease: None,
         };
         Self { state: Mutex::new(state), changed: Notify::new() }
     }

@@ -250,11 +250,18 @@ impl Function {
         let function = self.clone();
         tokio::spawn(async move {
             let _ = child.wait().await;
-            function.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
+            let left = {
+                let mut processes = function.processes.lock().unwrap_or_else(PoisonError::into_inner);
+                processes.remove(&worker);
+                processes.len()
+            };
             let mut pending = function.pending();
             let lost: Vec<String> = pending
                 .iter()
-                .filter(|(_, pending)| pending.process.as_deref() == Some(worker.as_str()))
+                // With the last process what waits for one is lost too: it ended before it could take it.
+                .filter(|(_, pending)| {
+                    pending.process.as_deref() == Some(worker.as_str()) || (left == 0 && pending.process.is_none())
+                })
                 .map(|(id, _)| id.clone())
                 .collect();
             for id in lost {

@@ -1,10 +1,11 @@
 //! The syncer function: the newest release of actions/runner in the bucket, verified; nothing is uploaded twice.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use runnersmith_aws::Session;
 use runnersmith_aws::objects::Bucket;
+use runnersmith_aws::{Parameters, Session};
 use runnersmith_github::releases::{self, Archive};
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_lambda::variable;
@@ -12,7 +13,7 @@ use runnersmith_ports::SystemClock;
 use serde_json::{Value, json};
 
 /// The operations that this function may use. S3 counts a look at an object (HeadObject) as GetObject.
-const OPERATIONS: [&str; 2] = ["s3:GetObject", "s3:PutObject"];
+const OPERATIONS: [&str; 3] = ["s3:GetObject", "s3:PutObject", "ssm:GetParameters"];
 /// What an object says of itself: the checksum of the archive in it.
 const SHA256: &str = "sha256";
 /// The release it is from.
@@ -43,8 +44,10 @@ impl Syncer {
         let mut config = GitHubConfig::anonymous(&server);
         config.api_base = variable("RUNNERSMITH_RELEASES_API_URL");
         config.proxy = variable("RUNNERSMITH_PROXY");
-        config.ca_file = variable("RUNNERSMITH_CA_FILE").map(Into::into);
         let session = Session::from_environment(None, None).await;
+        if let Some(name) = variable("RUNNERSMITH_CA_PARAMETER") {
+            config.ca_file = Some(authorities(&session, name).await?);
+        }
         Ok(Self {
             bucket: Bucket::new(&session, &bucket),
             prefix: variable("RUNNERSMITH_PREFIX").unwrap_or_default(),
@@ -82,6 +85,17 @@ impl Syncer {
         tracing::info!(key, version = archive.version, "uploaded");
         Ok(true)
     }
+}
+
+/// The certificate authorities in a parameter, as a file: a function may write below its temporary directory only.
+async fn authorities(session: &Session, name: String) -> Result<PathBuf, Error> {
+    let found = Parameters::new(session).named(std::slice::from_ref(&name)).await?;
+    let pem = found
+        .get(&name)
+        .ok_or_else(|| format!("there is no parameter {name}, which RUNNERSMITH_CA_PARAMETER names"))?;
+    let file = std::env::temp_dir().join("runnersmith-ca.pem");
+    std::fs::write(&file, pem.expose()).map_err(|error| format!("write {}: {error}", file.display()))?;
+    Ok(file)
 }
 
 #[tokio::main(flavor = "current_thread")]
