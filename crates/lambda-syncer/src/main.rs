@@ -93,7 +93,7 @@ async fn authorities(session: &Session, name: String) -> Result<PathBuf, Error> 
     let pem = found
         .get(&name)
         .ok_or_else(|| format!("there is no parameter {name}, which RUNNERSMITH_CA_PARAMETER names"))?;
-    let file = std::env::temp_dir().join("runnersmith-ca.pem");
+    let file = std::env::temp_dir().join(format!("runnersmith-ca-{}.pem", std::process::id()));
     std::fs::write(&file, pem.expose()).map_err(|error| format!("write {}: {error}", file.display()))?;
     Ok(file)
 }

@@ -138,7 +138,7 @@ impl Settings {
             let pem = named(source).and_then(|name| found.get(name));
             let pem = pem.ok_or_else(|| missing("the certificate authorities", source))?;
             // A function may write below /tmp only; certificates are no secret.
-            let file = std::env::temp_dir().join("runnersmith-ca.pem");
+            let file = std::env::temp_dir().join(format!("runnersmith-ca-{}.pem", std::process::id()));
             std::fs::write(&file, pem.expose())
                 .map_err(|error| SettingsError::Secret(format!("write {}: {error}", file.display())))?;
             config.ca_file = Some(file);
