@@ -7,14 +7,18 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::types::{ParameterTier, ParameterType};
+use aws_sdk_ssm::types::{ParameterTier, ParameterType, Tag};
 use runnersmith_ports::{HandOff, HandOffError, RunnerConfig};
 use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret, Timestamp};
 
 use crate::{Failure, Kind, Session};
 
 /// What the hand-off may call.
-pub const HAND_OFF_OPERATIONS: [&str; 3] = ["ssm:PutParameter", "ssm:GetParameters", "ssm:DeleteParameter"];
+pub const HAND_OFF_OPERATIONS: [&str; 4] =
+    ["ssm:PutParameter", "ssm:AddTagsToResource", "ssm:GetParameters", "ssm:DeleteParameter"];
+/// A hand-off's tag with its machine's id. A machine's role reads and deletes only what names itself: its policy compares
+/// `ec2:SourceInstanceARN`, which nobody on the machine can choose, with this tag.
+pub const MACHINE_TAG: &str = "runnersmith-machine";
 /// What reading settings may call.
 pub const SETTINGS_OPERATIONS: [&str; 2] = ["ssm:GetParametersByPath", "ssm:GetParameters"];
 /// A standard parameter holds 4 KB; longer ones are of the advanced tier (8 KB), which costs.
@@ -103,15 +107,31 @@ impl HandOff for ParameterHandOff {
         }
         let tier = if bytes > STANDARD_BYTES_MAX { ParameterTier::Advanced } else { ParameterTier::Standard };
         let (kind, key) = self.encryption.parameter();
-        self.client
+        let tag = Tag::builder().key(MACHINE_TAG).value(machine.as_str()).build();
+        let tag = tag.map_err(|error| HandOffError::Failed {
+            operation: "put",
+            machine: machine.clone(),
+            source: error.into(),
+        })?;
+        let put = self
+            .client
             .put_parameter()
             .name(self.name(machine))
             .value(value.expose())
             .r#type(kind)
             .set_key_id(key.map(str::to_owned))
             .tier(tier)
-            .overwrite(true)
-            .send()
+            // Tags are given only to a new parameter; without its tag the machine could not read it.
+            .tags(tag)
+            .overwrite(false);
+        let Err(error) = put.clone().send().await else { return Ok(()) };
+        let failure = Failure::new("ssm", "PutParameter", &error);
+        if failure.code != "ParameterAlreadyExists" {
+            return Err(failed("put", machine, failure));
+        }
+        // What an earlier attempt has left. The plane deletes it before it hands over anew, so this is rare.
+        self.expire(machine).await?;
+        put.send()
             .await
             .map(|_| ())
             .map_err(|error| failed("put", machine, Failure::new("ssm", "PutParameter", &error)))
