@@ -1,0 +1,20 @@
+# Two environments in one account, each with a plane and a webhook of its own; neither can touch the other's.
+
+module "network" {
+  source = "../../modules/network"
+
+  name = "several"
+}
+
+module "runners" {
+  source   = "../.."
+  for_each = toset(["blue", "green"])
+
+  aws_region                  = var.aws_region
+  environment                 = each.key
+  vpc_id                      = module.network.vpc_id
+  subnet_ids                  = module.network.private_subnet_ids
+  github_app                  = var.github_app
+  enable_organization_runners = true
+  runner_extra_labels         = each.key
+}

@@ -1,0 +1,191 @@
+# What the functions may do: the operations that the programs declare (`--operations`), each on the environment's own
+# resources. A test compares the lists, and judges the documents.
+
+locals {
+  ec2 = "arn:${local.partition}:ec2:${local.region}:${local.account}"
+  # Machine roles are named so by the scale-set module; an environment's name has no full stop.
+  machine_roles = [for path in ["", "*/"] : "arn:${local.partition}:iam::${local.account}:role/${path}${local.name}.machine.*"]
+  own_tag       = { StringEquals = { "aws:ResourceTag/runnersmith:environment" = var.environment } }
+
+  reads_settings = [
+    {
+      Sid      = "OwnSettings"
+      Effect   = "Allow"
+      Action   = ["ssm:GetParametersByPath"]
+      Resource = ["${local.parameters}/config", "${local.parameters}/config/*"]
+    },
+  ]
+
+  reads = {
+    for kind, names in {
+      webhook = ["${local.parameters}/secrets/webhook-secret"]
+      runners = concat(
+        ["${local.parameters}/secrets/private-key", "${local.parameters}/hand-off/*"],
+        var.github.ca_parameter == null ? [] : ["arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.github.ca_parameter}"],
+      )
+      } : kind => [{
+        Sid      = "OwnSecrets"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameters"]
+        Resource = names
+    }]
+  }
+
+  decrypts = local.has_key ? [{
+    Sid      = "OwnKey"
+    Effect   = "Allow"
+    Action   = ["kms:Decrypt"]
+    Resource = [local.key_arn]
+  }] : []
+
+  encrypts = local.has_key ? [{
+    Sid      = "OwnKey"
+    Effect   = "Allow"
+    Action   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
+    Resource = [local.key_arn]
+  }] : []
+
+  sends = [{
+    Sid      = "OwnQueue"
+    Effect   = "Allow"
+    Action   = ["sqs:SendMessage"]
+    Resource = [aws_sqs_queue.jobs.arn]
+  }]
+
+  consumes = [{
+    Sid    = "OwnQueue"
+    Effect = "Allow"
+    Action = [
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:ReceiveMessage",
+      "sqs:SendMessage",
+    ]
+    # What cannot be read goes to the dead letters at once.
+    Resource = [aws_sqs_queue.jobs.arn, aws_sqs_queue.dead.arn]
+  }]
+
+  writes_history = [{
+    Sid      = "OwnLedger"
+    Effect   = "Allow"
+    Action   = ["dynamodb:BatchWriteItem"]
+    Resource = [aws_dynamodb_table.ledger.arn]
+  }]
+
+  keeps_ledger = [{
+    Sid    = "OwnLedger"
+    Effect = "Allow"
+    Action = [
+      "dynamodb:BatchWriteItem",
+      "dynamodb:ConditionCheckItem",
+      "dynamodb:DeleteItem",
+      "dynamodb:GetItem",
+      "dynamodb:PutItem",
+      "dynamodb:Query",
+      "dynamodb:UpdateItem",
+    ]
+    Resource = [aws_dynamodb_table.ledger.arn, "${aws_dynamodb_table.ledger.arn}/index/*"]
+  }]
+
+  hands_over = [{
+    Sid      = "OwnHandOffs"
+    Effect   = "Allow"
+    Action   = ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:PutParameter"]
+    Resource = ["${local.parameters}/hand-off/*"]
+    }, {
+    Sid      = "OwnHandOffsListed"
+    Effect   = "Allow"
+    Action   = ["ssm:GetParametersByPath"]
+    Resource = ["${local.parameters}/hand-off", "${local.parameters}/hand-off/*"]
+  }]
+
+  has_machines = [
+    {
+      # EC2 has no resource for reading.
+      Sid      = "SeeMachines"
+      Effect   = "Allow"
+      Action   = ["ec2:DescribeInstances"]
+      Resource = ["*"]
+    },
+    {
+      # Only by launch templates that are this environment's.
+      Sid       = "OwnTemplates"
+      Effect    = "Allow"
+      Action    = ["ec2:CreateFleet", "ec2:RunInstances"]
+      Resource  = ["${local.ec2}:launch-template/*"]
+      Condition = local.own_tag
+    },
+    {
+      Sid      = "Fleets"
+      Effect   = "Allow"
+      Action   = ["ec2:CreateFleet"]
+      Resource = ["${local.ec2}:fleet/*"]
+    },
+    {
+      # What a launch is made of. The template names it; a launch without such a template is refused by the condition.
+      Sid    = "Launch"
+      Effect = "Allow"
+      Action = ["ec2:RunInstances"]
+      Resource = [
+        "${local.ec2}:instance/*",
+        "${local.ec2}:key-pair/*",
+        "${local.ec2}:network-interface/*",
+        "${local.ec2}:security-group/*",
+        "${local.ec2}:subnet/*",
+        "${local.ec2}:volume/*",
+        "arn:${local.partition}:ec2:${local.region}::image/*",
+        "arn:${local.partition}:ec2:${local.region}::snapshot/*",
+      ]
+      Condition = { ArnLike = { "ec2:LaunchTemplate" = "${local.ec2}:launch-template/*" } }
+    },
+    {
+      Sid       = "TagWhatIsLaunched"
+      Effect    = "Allow"
+      Action    = ["ec2:CreateTags"]
+      Resource  = ["${local.ec2}:fleet/*", "${local.ec2}:instance/*", "${local.ec2}:network-interface/*", "${local.ec2}:volume/*"]
+      Condition = { StringEquals = { "ec2:CreateAction" = ["CreateFleet", "RunInstances"] } }
+    },
+    {
+      Sid       = "OwnMachines"
+      Effect    = "Allow"
+      Action    = ["ec2:CreateTags", "ec2:TerminateInstances"]
+      Resource  = ["${local.ec2}:instance/*"]
+      Condition = local.own_tag
+    },
+    {
+      Sid       = "OwnMachineRoles"
+      Effect    = "Allow"
+      Action    = ["iam:PassRole"]
+      Resource  = local.machine_roles
+      Condition = { StringEquals = { "iam:PassedToService" = "ec2.amazonaws.com" } }
+    },
+  ]
+
+  pass = concat(
+    local.reads_settings, local.reads["runners"], local.encrypts, local.keeps_ledger, local.hands_over, local.has_machines,
+  )
+
+  statements = {
+    webhook      = concat(local.reads_settings, local.reads["webhook"], local.decrypts, local.sends, local.writes_history)
+    scale-up     = concat(local.pass, local.consumes)
+    scale-down   = concat(local.pass, local.sends)
+    interruption = concat(local.pass, local.sends)
+    housekeeper  = concat(local.pass, local.sends)
+    syncer = concat(
+      [{
+        Sid      = "OwnBucket"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject"]
+        Resource = ["${aws_s3_bucket.distribution.arn}/*"]
+      }],
+      # Declared for the case that releases come from a server with its own authorities.
+      var.github.ca_parameter == null ? [] : [{
+        Sid      = "Authorities"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameters"]
+        Resource = ["arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.github.ca_parameter}"]
+      }],
+    )
+  }
+}

@@ -1,0 +1,48 @@
+output "webhook_endpoint" {
+  description = "Where GitHub delivers."
+  value       = "${aws_apigatewayv2_api.webhook.api_endpoint}/webhook"
+}
+
+output "webhook_secret_parameter" {
+  description = "Where the webhook's secret is kept."
+  value       = aws_ssm_parameter.webhook_secret.name
+}
+
+output "plane" {
+  description = "What a scale set needs to join: give it to the scale-set module as `plane`."
+  value = {
+    environment         = var.environment
+    name                = local.name
+    path                = local.path
+    has_key             = local.has_key
+    key_arn             = local.key_arn
+    distribution_bucket = aws_s3_bucket.distribution.id
+    distribution_prefix = "actions-runner/"
+    role_path           = var.role.path
+  }
+}
+
+output "queue_url" {
+  description = "The queue's address."
+  value       = aws_sqs_queue.jobs.url
+}
+
+output "table" {
+  description = "The ledger's table."
+  value       = aws_dynamodb_table.ledger.name
+}
+
+output "path" {
+  description = "The path in Parameter Store."
+  value       = local.path
+}
+
+output "functions" {
+  description = "The functions' names."
+  value       = { for name, function in module.function : name => function.name }
+}
+
+output "policies" {
+  description = "What each function may do, as JSON."
+  value       = { for name, function in module.function : name => function.policy }
+}

@@ -1,0 +1,157 @@
+variable "environment" {
+  description = "The plane's name. Everything in it is named after it, and it owns the path /runnersmith/<environment> of Parameter Store."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,61}$", var.environment))
+    error_message = "An environment's name has letters, digits, underscores and hyphens, at most 62 of them."
+  }
+}
+
+variable "github" {
+  description = "The App's id or client id; the server's address, unless it is github.com; the address of the webhook (orgs/<org>/hooks/<id> or repos/<owner>/<repo>/hooks/<id>) when it is not the App's own; a parameter with a server's certificate authorities."
+  type = object({
+    app_id       = string
+    server_url   = optional(string)
+    webhook      = optional(string)
+    ca_parameter = optional(string)
+  })
+  nullable = false
+}
+
+variable "secrets" {
+  description = "The App's private key (PEM or base64) and the webhook's secret. Written to Parameter Store by write-only arguments; they are in no state."
+  type = object({
+    private_key    = string
+    webhook_secret = string
+  })
+  nullable  = false
+  sensitive = true
+}
+
+variable "secrets_version" {
+  description = "Raise it by one when a secret changes: Terraform does not see that by itself."
+  type        = number
+  default     = 1
+  nullable    = false
+}
+
+variable "encryption" {
+  description = "Whether secrets are encrypted; by which key (ARN or id); whether a key is made when none is given."
+  type = object({
+    enabled    = optional(bool, true)
+    kms_key_id = optional(string)
+    manage_key = optional(bool, true)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "code" {
+  description = "The zips of the three programs: files, or objects of one bucket."
+  type = object({
+    bucket  = optional(string)
+    webhook = optional(object({ file = optional(string), key = optional(string), object_version = optional(string) }), {})
+    runners = optional(object({ file = optional(string), key = optional(string), object_version = optional(string) }), {})
+    syncer  = optional(object({ file = optional(string), key = optional(string), object_version = optional(string) }), {})
+  })
+  nullable = false
+}
+
+variable "architecture" {
+  description = "The functions' architecture, that of the zips: x86_64 or arm64."
+  type        = string
+  default     = "x86_64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.architecture)
+    error_message = "x86_64 or arm64."
+  }
+}
+
+variable "timeouts" {
+  description = "Seconds that each function may take."
+  type = object({
+    webhook    = optional(number, 10)
+    scale_up   = optional(number, 180)
+    scale_down = optional(number, 60)
+    syncer     = optional(number, 300)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "schedules" {
+  description = "EventBridge expressions: the pass over all sets, the syncer, the housekeeper."
+  type = object({
+    scale_down  = optional(string, "cron(*/5 * * * ? *)")
+    syncer      = optional(string, "cron(27 * * * ? *)")
+    housekeeper = optional(string, "rate(1 hour)")
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "distribution" {
+  description = "Which releases of actions/runner are kept in the bucket."
+  type = object({
+    architectures = optional(list(string), ["x64"])
+    prerelease    = optional(bool, false)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for one in var.distribution.architectures : contains(["x64", "arm64"], one)])
+    error_message = "x64 and arm64 are there."
+  }
+}
+
+variable "limits" {
+  description = "What the App may use of GitHub's API in a minute, for all functions together."
+  type = object({
+    jit_per_minute   = optional(number)
+    calls_per_minute = optional(number)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "network" {
+  description = "Subnets and security groups of the functions; none: they are in no VPC."
+  type = object({
+    subnet_ids         = optional(list(string), [])
+    security_group_ids = optional(list(string), [])
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "log" {
+  description = "The functions' log level, and the days that their logs are kept."
+  type = object({
+    level     = optional(string, "info")
+    retention = optional(number, 180)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "role" {
+  description = "Path and permissions boundary of all roles."
+  type = object({
+    path                 = optional(string)
+    permissions_boundary = optional(string)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "tags" {
+  description = "Tags on everything."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}

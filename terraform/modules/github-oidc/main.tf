@@ -1,0 +1,101 @@
+# Two identities for workflows, without any key in GitHub: one that plans (reads, and takes the state's lock), one that applies.
+# A token of GitHub says which repository, environment and workflow file it was made for; the trust names all three.
+
+data "aws_partition" "this" {}
+data "aws_caller_identity" "this" {}
+
+locals {
+  host     = trimprefix(var.issuer, "https://")
+  provider = var.create_provider ? aws_iam_openid_connect_provider.this[0].arn : "arn:${data.aws_partition.this.partition}:iam::${data.aws_caller_identity.this.account_id}:oidc-provider/${local.host}"
+  workflow = "${var.repository}/${var.workflow}@refs/heads/${var.default_branch}"
+
+  roles = {
+    plan  = { environment = var.plan_environment, policies = concat(["arn:${data.aws_partition.this.partition}:iam::aws:policy/ReadOnlyAccess"], var.plan_policy_arns) }
+    apply = { environment = var.apply_environment, policies = var.apply_policy_arns }
+  }
+  attachments = merge([for name, role in local.roles : { for index, arn in role.policies : "${name}-${index}" => { role = name, arn = arn } }]...)
+}
+
+resource "aws_iam_openid_connect_provider" "this" {
+  count          = var.create_provider ? 1 : 0
+  url            = var.issuer
+  client_id_list = ["sts.amazonaws.com"]
+  tags           = var.tags
+}
+
+resource "aws_iam_role" "this" {
+  for_each             = local.roles
+  name                 = "${var.name}-${each.key}"
+  description          = "Workflows of ${var.repository} that ${each.key}"
+  path                 = var.role_path
+  permissions_boundary = var.role_permissions_boundary
+  max_session_duration = 3600
+  tags                 = var.tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = local.provider }
+      Condition = {
+        StringEquals = {
+          "${local.host}:aud"              = "sts.amazonaws.com"
+          "${local.host}:sub"              = "repo:${var.repository}:environment:${each.value.environment}"
+          "${local.host}:job_workflow_ref" = local.workflow
+        }
+      }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "this" {
+  for_each   = local.attachments
+  role       = aws_iam_role.this[each.value.role].name
+  policy_arn = each.value.arn
+}
+
+# Both keep the state; only the lock and the plan's own files are written by the one that plans.
+resource "aws_iam_role_policy" "state" {
+  for_each = local.roles
+  name     = "state"
+  role     = aws_iam_role.this[each.key].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "ListState"
+          Effect   = "Allow"
+          Action   = ["s3:ListBucket"]
+          Resource = [var.state_bucket_arn]
+        },
+        {
+          Sid      = "ReadState"
+          Effect   = "Allow"
+          Action   = ["s3:GetObject"]
+          Resource = ["${var.state_bucket_arn}/*"]
+        },
+        {
+          Sid      = "Lock"
+          Effect   = "Allow"
+          Action   = ["s3:DeleteObject", "s3:PutObject"]
+          Resource = ["${var.state_bucket_arn}/*.tflock", "${var.state_bucket_arn}/*.plan"]
+        },
+      ],
+      each.key == "apply" ? [{
+        Sid      = "WriteState"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
+        Resource = ["${var.state_bucket_arn}/*"]
+      }] : [],
+      var.lock_table_arn == null ? [] : [{
+        Sid      = "LockTable"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"]
+        Resource = [var.lock_table_arn]
+      }],
+    )
+  })
+}

@@ -1,0 +1,9 @@
+output "plan_role_arn" {
+  description = "The role of workflows that plan."
+  value       = aws_iam_role.this["plan"].arn
+}
+
+output "apply_role_arn" {
+  description = "The role of workflows that apply."
+  value       = aws_iam_role.this["apply"].arn
+}

@@ -1,0 +1,105 @@
+variable "name" {
+  description = "The roles are <name>-plan and <name>-apply."
+  type        = string
+  default     = "runnersmith"
+  nullable    = false
+}
+
+variable "repository" {
+  description = "The control repository, owner/name."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", var.repository))
+    error_message = "owner/name."
+  }
+}
+
+variable "workflow" {
+  description = "The workflow file that may take the roles."
+  type        = string
+  default     = ".github/workflows/runnersmith.yml"
+  nullable    = false
+}
+
+variable "default_branch" {
+  description = "Only the workflow file of this branch counts."
+  type        = string
+  default     = "main"
+  nullable    = false
+}
+
+variable "plan_environment" {
+  description = "GitHub's environment of jobs that plan."
+  type        = string
+  default     = "runnersmith-plan"
+  nullable    = false
+}
+
+variable "apply_environment" {
+  description = "GitHub's environment of jobs that apply; let only the default branch use it."
+  type        = string
+  default     = "runnersmith-apply"
+  nullable    = false
+}
+
+variable "plan_policy_arns" {
+  description = "Policies of the plan role beside ReadOnlyAccess, for what that one does not let it read."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "apply_policy_arns" {
+  description = "Policies of the apply role: what may be made in the account. It has none by itself but for the state."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "state_bucket_arn" {
+  description = "The bucket of the state."
+  type        = string
+  nullable    = false
+}
+
+variable "lock_table_arn" {
+  description = "The lock table, if there is one."
+  type        = string
+  default     = null
+}
+
+variable "issuer" {
+  description = "Who makes the tokens; a GitHub Enterprise Server's is https://<host>/_services/token."
+  type        = string
+  default     = "https://token.actions.githubusercontent.com"
+  nullable    = false
+}
+
+variable "create_provider" {
+  description = "Whether the account's OIDC provider is made; there is one for each issuer in an account."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "role_path" {
+  description = "The roles' path."
+  type        = string
+  default     = "/"
+  nullable    = false
+}
+
+variable "role_permissions_boundary" {
+  description = "The roles' permissions boundary."
+  type        = string
+  default     = null
+}
+
+variable "tags" {
+  description = "Tags on everything."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}

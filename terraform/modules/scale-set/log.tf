@@ -1,0 +1,31 @@
+locals {
+  agent_path = "${var.plane.path}/agent/${var.name}"
+  # One group with a stream for each kind and machine; others as they are named.
+  own_group = var.name == var.plane.environment ? "${var.name}/runners" : "${var.plane.environment}/${var.name}/runners"
+  files = [for file in var.log.files : {
+    log_group_name  = file.prefix_log_group ? local.own_group : file.log_group_name
+    log_stream_name = file.prefix_log_group ? "${file.log_group_name}/${file.log_stream_name}" : file.log_stream_name
+    file_path       = file.file_path
+  }]
+  groups = var.log.agent ? toset(concat([local.own_group], [for file in var.log.files : file.log_group_name if !file.prefix_log_group])) : toset([])
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  for_each          = local.groups
+  name              = each.value
+  retention_in_days = var.log.retention
+  tags              = local.tags
+}
+
+resource "aws_ssm_parameter" "agent" {
+  count       = var.log.agent ? 1 : 0
+  name        = local.agent_path
+  description = "The CloudWatch agent's configuration on machines of the scale set ${var.name}"
+  type        = "String"
+  tags        = local.tags
+
+  value = coalesce(var.log.config, jsonencode({
+    agent = { run_as_user = "root" }
+    logs  = { logs_collected = { files = { collect_list = local.files } } }
+  }))
+}

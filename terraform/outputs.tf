@@ -1,0 +1,44 @@
+output "webhook_endpoint" {
+  description = "Where GitHub delivers: the webhook's address."
+  value       = module.control_plane.webhook_endpoint
+}
+
+output "webhook_secret_parameter" {
+  description = "Where the webhook's secret is kept."
+  value       = module.control_plane.webhook_secret_parameter
+}
+
+output "labels" {
+  description = "What jobs may ask for, by scale set."
+  value       = { for name, set in module.scale_set : name => set.labels }
+}
+
+output "plane" {
+  description = "What a further scale set needs to join this plane."
+  value       = module.control_plane.plane
+}
+
+output "functions" {
+  description = "The functions' names."
+  value       = module.control_plane.functions
+}
+
+output "policies" {
+  description = "What each function may do, as JSON."
+  value       = module.control_plane.policies
+}
+
+output "machine_policies" {
+  description = "What a machine may do, as JSON, by scale set."
+  value       = { for name, set in module.scale_set : name => set.role_policy }
+}
+
+output "scale_set_policies" {
+  description = "The registered policies, as JSON, by scale set."
+  value       = { for name, set in module.scale_set : name => set.policy }
+}
+
+output "machine_role_arns" {
+  description = "The machines' roles, by scale set, for policies of one's own."
+  value       = { for name, set in module.scale_set : name => set.role_arn }
+}

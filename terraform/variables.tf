@@ -1,0 +1,605 @@
+# The inputs of philips-labs/github-runner 0.x, same names, same defaults; what is new stands at the end.
+
+variable "aws_region" {
+  description = "AWS region. It must be the provider's."
+  type        = string
+  nullable    = false
+}
+
+variable "environment" {
+  description = "The name of the environment: of its resources, its path in Parameter Store, its scale set and a tag."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$", var.environment))
+    error_message = "An environment's name has letters, digits, underscores and hyphens, at most 40 of them."
+  }
+}
+
+variable "vpc_id" {
+  description = "The VPC of the machines."
+  type        = string
+  nullable    = false
+}
+
+variable "subnet_ids" {
+  description = "Subnets of the machines, in the VPC; private ones with a way out are advised."
+  type        = list(string)
+  nullable    = false
+
+  validation {
+    condition     = length(var.subnet_ids) > 0
+    error_message = "At least one subnet is needed."
+  }
+}
+
+variable "github_app" {
+  description = "The GitHub App: its private key in base64 (PEM is taken too), its id (or client id), the webhook's secret. Client id and secret are accepted and not needed. Key and secret are written to Parameter Store by write-only arguments and are in no state."
+  type = object({
+    key_base64     = string
+    id             = string
+    client_id      = optional(string)
+    client_secret  = optional(string)
+    webhook_secret = string
+  })
+  nullable  = false
+  sensitive = true
+
+  validation {
+    condition     = can(regex("^([0-9]+|Iv[0-9A-Za-z.]+)$", var.github_app.id))
+    error_message = "The App's id is a number, or its client id (Iv…)."
+  }
+  validation {
+    condition     = length(var.github_app.webhook_secret) >= 8
+    error_message = "A webhook secret has at least 8 characters; 32 random ones are advised."
+  }
+  validation {
+    condition     = startswith(var.github_app.key_base64, "-----BEGIN") || can(base64decode(var.github_app.key_base64))
+    error_message = "The App's private key is needed as PEM or in base64."
+  }
+}
+
+variable "enable_organization_runners" {
+  description = "Runners of the organisation; false: of single repositories."
+  type        = bool
+  nullable    = false
+}
+
+variable "ami_filter" {
+  description = "Filters for the image; none: Amazon Linux 2023 for the architecture."
+  type        = map(list(string))
+  default     = {}
+  nullable    = false
+}
+
+variable "ami_owners" {
+  description = "Owners of the image."
+  type        = list(string)
+  default     = ["amazon"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.ami_owners) > 0
+    error_message = "At least one owner is needed: without one, anybody's image could be taken."
+  }
+}
+
+variable "block_device_mappings" {
+  description = "The root disk: device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted, kms_key_id."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key in keys(var.block_device_mappings) : contains(["device_name", "volume_size", "volume_type", "iops", "throughput", "delete_on_termination", "encrypted", "kms_key_id"], key)])
+    error_message = "Known are device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted and kms_key_id."
+  }
+}
+
+variable "cloudwatch_config" {
+  description = "A configuration of the CloudWatch agent (JSON) in place of runner_log_files."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.cloudwatch_config == null || can(jsondecode(var.cloudwatch_config))
+    error_message = "The agent's configuration is JSON."
+  }
+}
+
+variable "create_service_linked_role_spot" {
+  description = "Make AWS's service-linked role for spot. There is one in an account: true where none is there yet, in one environment."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "enable_cloudwatch_agent" {
+  description = "Whether the CloudWatch agent sends the machines' logs."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "enable_ssm_on_runners" {
+  description = "Whether people can open a Session Manager shell on machines."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "encrypt_secrets" {
+  description = "Whether secrets and hand-offs are encrypted (SecureString)."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "ghes_url" {
+  description = "The address of a GitHub Enterprise Server or of ghe.com; null: github.com."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ghes_url == null || can(regex("^https://[^/\\s]+/?$", var.ghes_url))
+    error_message = "An address such as https://github.example.com is needed, without a path."
+  }
+}
+
+variable "idle_config" {
+  description = "How many runners are kept idle, and when: cron of six fields (seconds first), time zone, count. The first that matches counts. Without register_at it spares idle runners and launches none."
+  type = list(object({
+    cron      = string
+    timeZone  = string
+    idleCount = number
+  }))
+  default  = []
+  nullable = false
+
+  validation {
+    condition     = alltrue([for one in var.idle_config : length(split(" ", trimspace(one.cron))) == 6 && one.idleCount >= 0])
+    error_message = "Each entry has a cron of six fields (seconds first) and a count that is not negative."
+  }
+}
+
+variable "instance_profile_path" {
+  description = "The path of the machines' instance profile; null: /<environment>/."
+  type        = string
+  default     = null
+}
+
+variable "instance_type" {
+  description = "The machines' type; instance_types names several."
+  type        = string
+  default     = "m5.large"
+  nullable    = false
+}
+
+variable "key_name" {
+  description = "A key pair for the machines."
+  type        = string
+  default     = null
+}
+
+variable "kms_key_id" {
+  description = "The KMS key (ARN or id) for secrets and hand-offs; null: see manage_kms_key."
+  type        = string
+  default     = null
+}
+
+variable "lambda_s3_bucket" {
+  description = "The bucket of the zips, with the three keys; null: files."
+  type        = string
+  default     = null
+}
+
+variable "lambda_security_group_ids" {
+  description = "Security groups of the functions in the VPC."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "lambda_subnet_ids" {
+  description = "Subnets of the functions; none: they are in no VPC."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "logging_retention_in_days" {
+  description = "Days that logs are kept; 0: for ever."
+  type        = number
+  default     = 180
+  nullable    = false
+
+  validation {
+    condition     = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.logging_retention_in_days)
+    error_message = "CloudWatch keeps logs for 0 (for ever), 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653 days."
+  }
+}
+
+variable "manage_kms_key" {
+  description = "Whether a KMS key is made when kms_key_id is null; false: AWS's key for Parameter Store."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "minimum_running_time_in_minutes" {
+  description = "An idle runner younger than this is never removed."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = var.minimum_running_time_in_minutes >= 0 && var.minimum_running_time_in_minutes <= 1440
+    error_message = "0 to 1440 minutes."
+  }
+}
+
+variable "role_path" {
+  description = "The path of all roles; null: /<environment>/."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.role_path == null || can(regex("^/([!-~]+/)?$", var.role_path))
+    error_message = "A path begins and ends with a slash."
+  }
+}
+
+variable "role_permissions_boundary" {
+  description = "The ARN of the permissions boundary of all roles."
+  type        = string
+  default     = null
+}
+
+variable "runner_additional_security_group_ids" {
+  description = "Further security groups of the machines."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "runner_allow_prerelease_binaries" {
+  description = "Whether prereleases of actions/runner are taken."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "runner_as_root" {
+  description = "Whether the runner is root on its machine."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "runner_binaries_syncer_lambda_timeout" {
+  description = "Seconds that the syncer may take."
+  type        = number
+  default     = 300
+  nullable    = false
+}
+
+variable "runner_binaries_syncer_lambda_zip" {
+  description = "The syncer's zip; null: functions/<architecture>/runner-binaries-syncer.zip of this module."
+  type        = string
+  default     = null
+}
+
+variable "runner_extra_labels" {
+  description = "Further labels, joined by commas; self-hosted, linux and the architecture are always there."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "runner_group_name" {
+  description = "The runner group, for runners of an organisation."
+  type        = string
+  default     = "Default"
+  nullable    = false
+}
+
+variable "runner_iam_role_managed_policy_arns" {
+  description = "Managed policies for the machines' role. Every job can use them."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "runner_log_files" {
+  description = "Files that the CloudWatch agent sends. With prefix_log_group the group is <environment>/runners and the stream <log_group_name>/<log_stream_name>."
+  type = list(object({
+    log_group_name   = string
+    prefix_log_group = bool
+    file_path        = string
+    log_stream_name  = string
+  }))
+  default = [
+    {
+      file_path        = "/var/log/messages"
+      log_group_name   = "messages"
+      log_stream_name  = "{instance_id}"
+      prefix_log_group = true
+    },
+    {
+      file_path        = "/var/log/user-data.log"
+      log_group_name   = "user_data"
+      log_stream_name  = "{instance_id}"
+      prefix_log_group = true
+    },
+    {
+      file_path        = "/home/ec2-user/actions-runner/_diag/Runner_**.log"
+      log_group_name   = "runner"
+      log_stream_name  = "{instance_id}"
+      prefix_log_group = true
+    },
+  ]
+}
+
+variable "runners_lambda_s3_key" {
+  description = "The runners zip in lambda_s3_bucket."
+  type        = string
+  default     = null
+}
+
+variable "runners_lambda_s3_object_version" {
+  description = "Its version."
+  type        = string
+  default     = null
+}
+
+variable "runners_lambda_zip" {
+  description = "The runners zip; null: functions/<architecture>/runners.zip of this module."
+  type        = string
+  default     = null
+}
+
+variable "runners_maximum_count" {
+  description = "The most runners at once."
+  type        = number
+  default     = 3
+  nullable    = false
+
+  validation {
+    condition     = var.runners_maximum_count >= 1 && var.runners_maximum_count <= 10000 && floor(var.runners_maximum_count) == var.runners_maximum_count
+    error_message = "The maximum is a whole number from 1 to 10,000."
+  }
+}
+
+variable "runners_scale_down_lambda_timeout" {
+  description = "Seconds that the scale-down function may take."
+  type        = number
+  default     = 60
+  nullable    = false
+}
+
+variable "runners_scale_up_lambda_timeout" {
+  description = "Seconds that the scale-up function may take."
+  type        = number
+  default     = 180
+  nullable    = false
+
+  validation {
+    condition     = var.runners_scale_up_lambda_timeout >= 10 && var.runners_scale_up_lambda_timeout <= 900
+    error_message = "10 to 900 seconds."
+  }
+}
+
+variable "scale_down_schedule_expression" {
+  description = "When all sets are looked at: an expression of EventBridge."
+  type        = string
+  default     = "cron(*/5 * * * ? *)"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(cron|rate)\\(.+\\)$", var.scale_down_schedule_expression))
+    error_message = "cron(…) or rate(…)."
+  }
+}
+
+variable "syncer_lambda_s3_key" {
+  description = "The syncer's zip in lambda_s3_bucket."
+  type        = string
+  default     = null
+}
+
+variable "syncer_lambda_s3_object_version" {
+  description = "Its version."
+  type        = string
+  default     = null
+}
+
+variable "tags" {
+  description = "Tags on everything."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "userdata_post_install" {
+  description = "A snippet of bash after the runner has ended."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "userdata_pre_install" {
+  description = "A snippet of bash before the runner is fetched."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "userdata_template" {
+  description = "The path of a user data template in place of ours. It gets the same variables."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.userdata_template == null || try(fileexists(var.userdata_template), false)
+    error_message = "There is no such file."
+  }
+}
+
+variable "webhook_lambda_s3_key" {
+  description = "The webhook's zip in lambda_s3_bucket."
+  type        = string
+  default     = null
+}
+
+variable "webhook_lambda_s3_object_version" {
+  description = "Its version."
+  type        = string
+  default     = null
+}
+
+variable "webhook_lambda_timeout" {
+  description = "Seconds that the webhook function may take. GitHub gives up after 10."
+  type        = number
+  default     = 10
+  nullable    = false
+}
+
+variable "webhook_lambda_zip" {
+  description = "The webhook's zip; null: functions/<architecture>/webhook.zip of this module."
+  type        = string
+  default     = null
+}
+
+# --- new
+
+variable "ephemeral" {
+  description = "One job for each runner. false: runners are used again, as in the seed."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "delay_webhook_event" {
+  description = "Seconds that a job waits for an idle runner before one is launched; null: 0 for ephemeral runners, which are counted while they boot, else 30."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.delay_webhook_event == null || try(var.delay_webhook_event >= 0 && var.delay_webhook_event <= 900, false)
+    error_message = "0 to 900 seconds."
+  }
+}
+
+variable "register_at" {
+  description = "The organisation (or owner/repository) where runners register, if it is one. Needed for idle_config to launch runners."
+  type        = string
+  default     = null
+}
+
+variable "allowed_repositories" {
+  description = "Repositories (owner/name, owner/*) that may use the runners; none: all where the App is installed."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "github_webhook" {
+  description = "The webhook that feeds this environment, when it is an organisation's or a repository's and not the App's: orgs/<org>/hooks/<id> or repos/<owner>/<repo>/hooks/<id>."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_webhook == null || can(regex("^(orgs/[^/]+|repos/[^/]+/[^/]+)/hooks/[0-9]+$", var.github_webhook))
+    error_message = "orgs/<org>/hooks/<id> or repos/<owner>/<repo>/hooks/<id>."
+  }
+}
+
+variable "ghes_ca" {
+  description = "The PEM of the authority that signed the server's certificate; machines and functions trust it."
+  type        = string
+  default     = null
+}
+
+variable "instance_types" {
+  description = "Types in order of preference, in place of instance_type."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "capacity" {
+  description = "How machines are bought: how (spot, spot-then-on-demand, on-demand), the allocation strategy, the highest spot price in dollars an hour."
+  type = object({
+    market              = optional(string, "spot")
+    allocation_strategy = optional(string, "price-capacity-optimized")
+    spot_max_price      = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["spot", "spot-then-on-demand", "on-demand"], var.capacity.market)
+    error_message = "The market is spot, spot-then-on-demand or on-demand."
+  }
+}
+
+variable "runner_architecture" {
+  description = "The machines' architecture, x64 or arm64. It must fit instance_type and the image."
+  type        = string
+  default     = "x64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["x64", "arm64"], var.runner_architecture)
+    error_message = "x64 or arm64."
+  }
+}
+
+variable "lambda_architecture" {
+  description = "The functions' architecture, that of the zips: x86_64 or arm64."
+  type        = string
+  default     = "x86_64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.lambda_architecture)
+    error_message = "x86_64 or arm64."
+  }
+}
+
+variable "secrets_version" {
+  description = "Raise it by one when github_app's key or secret changes: Terraform does not see that by itself."
+  type        = number
+  default     = 1
+  nullable    = false
+}
+
+variable "scale_sets" {
+  description = "Several scale sets on one plane, by name, in place of the single one of the inputs above. What an entry does not give is taken from those."
+  type = map(object({
+    labels                = optional(list(string), [])
+    runners_maximum_count = optional(number)
+    instance_types        = optional(list(string))
+    runner_architecture   = optional(string)
+    runner_group_name     = optional(string)
+    ephemeral             = optional(bool)
+    market                = optional(string)
+    ami_filter            = optional(map(list(string)))
+    ami_owners            = optional(list(string))
+    subnet_ids            = optional(list(string))
+    allowed_repositories  = optional(list(string))
+    idle_config = optional(list(object({
+      cron      = string
+      timeZone  = string
+      idleCount = number
+    })))
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.scale_sets) : can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$", name))])
+    error_message = "A scale set's name has letters, digits, underscores and hyphens, at most 40 of them."
+  }
+}
