@@ -26,7 +26,10 @@ locals {
 
 check "image" {
   assert {
-    condition     = !anytrue([for name in lookup(var.ami_filter, "name", []) : startswith(name, "amzn2-")])
+    condition = !anytrue([
+      for filter in concat([var.ami_filter], [for set in local.scale_sets : set.ami_filter if set.ami_filter != null]) :
+      anytrue([for name in lookup(filter, "name", []) : startswith(name, "amzn2-")])
+    ])
     error_message = "ami_filter selects Amazon Linux 2, whose glibc 2.26 cannot run today's actions and which is out of support: use Amazon Linux 2023."
   }
 }
@@ -159,12 +162,12 @@ module "scale_set" {
 }
 
 resource "aws_ssm_parameter" "ghes_ca" {
-  count       = var.ghes_ca == null ? 0 : 1
-  name        = "/runnersmith/${var.environment}/ghes-ca"
-  description = "The authority that signed the server's certificate"
-  type        = "String"
-  value       = var.ghes_ca
-  tags        = merge(var.tags, { "runnersmith:environment" = var.environment })
+  count          = var.ghes_ca == null ? 0 : 1
+  name           = "/runnersmith/${var.environment}/ghes-ca"
+  description    = "The authority that signed the server's certificate"
+  type           = "String"
+  insecure_value = var.ghes_ca
+  tags           = merge(var.tags, { "runnersmith:environment" = var.environment })
 }
 
 resource "aws_iam_service_linked_role" "spot" {

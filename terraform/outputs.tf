@@ -42,3 +42,28 @@ output "machine_role_arns" {
   description = "The machines' roles, by scale set, for policies of one's own."
   value       = { for name, set in module.scale_set : name => set.role_arn }
 }
+
+output "plane_settings" {
+  description = "The plane's settings as the functions read them, as JSON. No secrets are in it."
+  value       = module.control_plane.settings
+}
+
+output "code" {
+  description = "How the functions are set up, for checks."
+  value       = module.control_plane.checks.code
+}
+
+output "visibility_timeout" {
+  description = "The queue's visibility timeout in seconds."
+  value       = module.control_plane.checks.visibility_timeout
+}
+
+output "schedules" {
+  description = "When functions are invoked."
+  value       = module.control_plane.checks.schedules
+}
+
+output "checks" {
+  description = "How scale sets are set up, for checks."
+  value       = { for name, set in module.scale_set : name => set.checks }
+}

@@ -86,7 +86,7 @@ variable "ami_owners" {
 }
 
 variable "block_device_mappings" {
-  description = "The root disk: device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted, kms_key_id."
+  description = "The root disk: device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted, kms_key_id (EC2's service-linked role for spot needs a grant on that key)."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -98,7 +98,7 @@ variable "block_device_mappings" {
 }
 
 variable "cloudwatch_config" {
-  description = "A configuration of the CloudWatch agent (JSON) in place of runner_log_files."
+  description = "A configuration of the CloudWatch agent (JSON) in place of runner_log_files. Its log groups are <environment>/runners and what runner_log_files names; other groups need a policy of one's own (runner_iam_role_managed_policy_arns)."
   type        = string
   default     = null
 
@@ -109,7 +109,7 @@ variable "cloudwatch_config" {
 }
 
 variable "create_service_linked_role_spot" {
-  description = "Make AWS's service-linked role for spot. There is one in an account: true where none is there yet, in one environment."
+  description = "Make AWS's service-linked role for spot. There is one in an account: true in the first environment of an account that has none yet, and nowhere else."
   type        = bool
   default     = false
   nullable    = false
@@ -601,5 +601,9 @@ variable "scale_sets" {
   validation {
     condition     = alltrue([for name in keys(var.scale_sets) : can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$", name))])
     error_message = "A scale set's name has letters, digits, underscores and hyphens, at most 40 of them."
+  }
+  validation {
+    condition     = alltrue([for set in var.scale_sets : set.market == null ? true : contains(["spot", "spot-then-on-demand", "on-demand"], set.market)])
+    error_message = "A scale set's market is spot, spot-then-on-demand or on-demand."
   }
 }

@@ -162,6 +162,10 @@ fn warnings(github: &GitHub, sets: &[ScaleSet], ec2: &BTreeMap<ScaleSetName, Ec2
             let text = "reusable runners keep what a job leaves behind; use them for trusted repositories only";
             warnings.push(format!("scale_set.{}: {text}", set.name));
         }
+        if !set.floor.is_empty() && set.scope.at.is_none() {
+            let text = "without `at` the idle floor keeps runners that are there and launches none: they would have to register somewhere, for example at = \"acme\"";
+            warnings.push(format!("scale_set.{}: {text}", set.name));
+        }
         if !ec2.contains_key(&set.name) && set.scope.allowed.is_empty() && !github.server_url.contains(".ghe.com") {
             let text = "serves every repository in which the App is installed; machines are processes of this host, so name trusted ones in allowed_repositories";
             warnings.push(format!("scale_set.{}: {text}", set.name));

@@ -44,12 +44,6 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<(ScaleSet, Option<Ec2Set>)
         labels: default.labels,
         ladder: on_ec2.as_ref().map_or(default.ladder, |(_, ladder)| ladder.clone()),
     };
-    if !set.floor.is_empty() && set.scope.at.is_none() {
-        reader.refuse(
-            "at",
-            "is needed for an idle floor: idle runners have to be registered somewhere, for example at = \"acme\"",
-        );
-    }
     reader.finish();
     Some((set, on_ec2.map(|(ec2, _)| ec2)))
 }

@@ -349,7 +349,7 @@ fn app_id(reader: &Reader<'_>) -> String {
 
 fn webhook(reader: &Reader<'_>) -> Option<HookAddress> {
     let text = reader.string("webhook")?;
-    HookAddress::parse(&text).map_err(|why| reader.refuse("webhook", why)).ok()
+    HookAddress::parse(text).map_err(|why| reader.refuse("webhook", why)).ok()
 }
 
 fn address(reader: &Reader<'_>, key: &'static str) -> Option<String> {

@@ -13,6 +13,7 @@ from moto.awslambda import models as functions
 from moto.core import authorization
 from moto.dynamodb import models as tables
 from moto.ec2.models import fleets
+from moto.ec2.models import instances
 from moto.ec2.models import launch_templates
 from moto.events import models as events
 from moto.iam import access_control
@@ -112,7 +113,7 @@ def ec2():
                     instance._placement.zone = zone
                 options = content.get("MetadataOptions")
                 if options:
-                    instance.metadata_options = {**getattr(instance, "metadata_options", {}), **options}
+                    instance.metadata_options = instances.MetadataOptions(options)
 
     fleets.Fleet.__init__ = fleet
 

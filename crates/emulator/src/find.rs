@@ -64,12 +64,21 @@ pub fn skip_unless_available(test: &str) -> bool {
     true
 }
 
+/// Tells and counts a skip because of a tool that no package index has: it may be missing in CI too.
+pub fn cannot_run(test: &str, why: &str) {
+    tell(test, why);
+}
+
 /// Tells and counts a skip.
 ///
 /// # Panics
 /// When `CI=true`.
 pub fn skip(test: &str, why: &str) {
     assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "{test} may not be skipped in CI: {why}");
+    tell(test, why);
+}
+
+fn tell(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}");
     let _ = writeln!(std::io::stderr(), "{line}");
     if let Some(list) = std::env::var_os("RUNNERSMITH_SKIPPED")

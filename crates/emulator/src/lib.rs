@@ -8,6 +8,7 @@
 
 pub mod find;
 mod http;
+pub mod terraform;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};

@@ -43,5 +43,4 @@ module "runners" {
   role_path                 = "/teams/ci/"
   instance_profile_path     = "/teams/ci/"
   role_permissions_boundary = aws_iam_policy.boundary.arn
-  block_device_mappings     = { kms_key_id = aws_kms_key.own.arn }
 }

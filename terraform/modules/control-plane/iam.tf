@@ -5,7 +5,11 @@ locals {
   ec2 = "arn:${local.partition}:ec2:${local.region}:${local.account}"
   # Machine roles are named so by the scale-set module; an environment's name has no full stop.
   machine_roles = [for path in ["", "*/"] : "arn:${local.partition}:iam::${local.account}:role/${path}${local.name}.machine.*"]
-  own_tag       = { StringEquals = { "aws:ResourceTag/runnersmith:environment" = var.environment } }
+  launched = concat(
+    [for kind in ["instance", "key-pair", "network-interface", "security-group", "spot-instances-request", "subnet", "volume"] : "${local.ec2}:${kind}/*"],
+    [for kind in ["image", "snapshot"] : "arn:${local.partition}:ec2:${local.region}::${kind}/*"],
+  )
+  own_tag = { StringEquals = { "aws:ResourceTag/runnersmith:environment" = var.environment } }
 
   reads_settings = [
     {
@@ -109,7 +113,7 @@ locals {
       Resource = ["*"]
     },
     {
-      # Only by launch templates that are this environment's.
+      # Only by launch templates that are this environment's. EC2 asks for the rest of a launch beside it.
       Sid       = "OwnTemplates"
       Effect    = "Allow"
       Action    = ["ec2:CreateFleet", "ec2:RunInstances"]
@@ -120,30 +124,21 @@ locals {
       Sid      = "Fleets"
       Effect   = "Allow"
       Action   = ["ec2:CreateFleet"]
-      Resource = ["${local.ec2}:fleet/*"]
+      Resource = concat(["${local.ec2}:fleet/*"], local.launched)
     },
     {
       # What a launch is made of. The template names it; a launch without such a template is refused by the condition.
-      Sid    = "Launch"
-      Effect = "Allow"
-      Action = ["ec2:RunInstances"]
-      Resource = [
-        "${local.ec2}:instance/*",
-        "${local.ec2}:key-pair/*",
-        "${local.ec2}:network-interface/*",
-        "${local.ec2}:security-group/*",
-        "${local.ec2}:subnet/*",
-        "${local.ec2}:volume/*",
-        "arn:${local.partition}:ec2:${local.region}::image/*",
-        "arn:${local.partition}:ec2:${local.region}::snapshot/*",
-      ]
+      Sid       = "Launch"
+      Effect    = "Allow"
+      Action    = ["ec2:RunInstances"]
+      Resource  = local.launched
       Condition = { ArnLike = { "ec2:LaunchTemplate" = "${local.ec2}:launch-template/*" } }
     },
     {
       Sid       = "TagWhatIsLaunched"
       Effect    = "Allow"
       Action    = ["ec2:CreateTags"]
-      Resource  = ["${local.ec2}:fleet/*", "${local.ec2}:instance/*", "${local.ec2}:network-interface/*", "${local.ec2}:volume/*"]
+      Resource  = ["${local.ec2}:fleet/*", "${local.ec2}:instance/*", "${local.ec2}:network-interface/*", "${local.ec2}:spot-instances-request/*", "${local.ec2}:volume/*"]
       Condition = { StringEquals = { "ec2:CreateAction" = ["CreateFleet", "RunInstances"] } }
     },
     {

@@ -17,7 +17,8 @@ locals {
 
   parameters  = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${local.path}"
   secret_type = var.encryption.enabled ? "SecureString" : "String"
-  makes_key   = var.encryption.enabled && var.encryption.manage_key && var.encryption.kms_key_id == null
+  # Known when planning as long as manage_key is false or no key is given, also when the key is made in the same apply.
+  makes_key = var.encryption.enabled && var.encryption.manage_key ? var.encryption.kms_key_id == null : false
   # One key in three cases; without any, Parameter Store's own.
   key_id  = !var.encryption.enabled ? null : local.makes_key ? aws_kms_key.this[0].arn : var.encryption.kms_key_id
   has_key = var.encryption.enabled && (var.encryption.manage_key || var.encryption.kms_key_id != null)
@@ -65,7 +66,8 @@ resource "aws_ssm_parameter" "plane" {
   type        = "String"
   tags        = local.tags
 
-  value = jsonencode({
+  # Not secret: a plan should show what changes in it.
+  insecure_value = jsonencode({
     github = {
       server_url               = var.github.server_url
       app_id                   = var.github.app_id

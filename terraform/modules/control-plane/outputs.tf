@@ -46,3 +46,17 @@ output "policies" {
   description = "What each function may do, as JSON."
   value       = { for name, function in module.function : name => function.policy }
 }
+
+output "settings" {
+  description = "The plane's settings as the functions read them, as JSON. No secrets are in it."
+  value       = aws_ssm_parameter.plane.insecure_value
+}
+
+output "checks" {
+  description = "How things are set up, for checks."
+  value = {
+    code               = { for name, function in module.function : name => function.settings }
+    visibility_timeout = aws_sqs_queue.jobs.visibility_timeout_seconds
+    schedules          = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.schedule_expression }
+  }
+}

@@ -84,10 +84,10 @@ variable "timeouts" {
 }
 
 variable "schedules" {
-  description = "EventBridge expressions: the pass over all sets, the syncer, the housekeeper."
+  description = "EventBridge expressions: the pass over all sets, the syncer (a look costs one call while nothing is new, and the first fills the bucket), the housekeeper."
   type = object({
     scale_down  = optional(string, "cron(*/5 * * * ? *)")
-    syncer      = optional(string, "cron(27 * * * ? *)")
+    syncer      = optional(string, "rate(10 minutes)")
     housekeeper = optional(string, "rate(1 hour)")
   })
   default  = {}

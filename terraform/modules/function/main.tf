@@ -2,6 +2,8 @@
 
 locals {
   in_vpc = length(var.network.subnet_ids) > 0
+  # A bucket may hold some of the zips only.
+  in_s3 = var.code.bucket != null && var.code.key != null
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -75,11 +77,11 @@ resource "aws_lambda_function" "this" {
   timeout                        = var.timeout
   reserved_concurrent_executions = var.concurrency
 
-  filename          = var.code.bucket == null ? var.code.file : null
-  source_code_hash  = var.code.bucket == null && var.code.file != null ? try(filebase64sha256(var.code.file), null) : null
-  s3_bucket         = var.code.bucket
-  s3_key            = var.code.bucket == null ? null : var.code.key
-  s3_object_version = var.code.bucket == null ? null : var.code.object_version
+  filename          = local.in_s3 ? null : var.code.file
+  source_code_hash  = local.in_s3 ? null : try(filebase64sha256(var.code.file), null)
+  s3_bucket         = local.in_s3 ? var.code.bucket : null
+  s3_key            = local.in_s3 ? var.code.key : null
+  s3_object_version = local.in_s3 ? var.code.object_version : null
 
   environment {
     variables = merge({ RUNNERSMITH_LOG = var.log.level }, var.variables)
@@ -110,13 +112,13 @@ resource "aws_lambda_function" "this" {
 
   lifecycle {
     precondition {
-      condition     = var.code.bucket != null || try(fileexists(var.code.file), false)
+      condition     = local.in_s3 || try(fileexists(var.code.file), false)
       error_message = "The zip ${coalesce(var.code.file, "(none)")} is not there; `cargo xtask lambda` builds it, a release has it, or name a bucket with lambda_s3_bucket and the keys."
     }
 
     # A zip begins with the name of its first file. In base64 a file's bytes 30 to 38 are the characters 40 to 51.
     precondition {
-      condition     = var.code.bucket != null || try(substr(filebase64(var.code.file), 40, 12) == "Ym9vdHN0cmFw", true)
+      condition     = local.in_s3 || try(substr(filebase64(var.code.file), 40, 12) == "Ym9vdHN0cmFw", true)
       error_message = "The zip ${coalesce(var.code.file, "(none)")} does not begin with a file `bootstrap`: it is not one of Runnersmith's (the zips of github-runner's Node functions do not work here)."
     }
   }

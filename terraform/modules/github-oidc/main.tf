@@ -7,7 +7,6 @@ data "aws_caller_identity" "this" {}
 locals {
   host     = trimprefix(var.issuer, "https://")
   provider = var.create_provider ? aws_iam_openid_connect_provider.this[0].arn : "arn:${data.aws_partition.this.partition}:iam::${data.aws_caller_identity.this.account_id}:oidc-provider/${local.host}"
-  workflow = "${var.repository}/${var.workflow}@refs/heads/${var.default_branch}"
 
   roles = {
     plan  = { environment = var.plan_environment, policies = concat(["arn:${data.aws_partition.this.partition}:iam::aws:policy/ReadOnlyAccess"], var.plan_policy_arns) }
@@ -39,11 +38,13 @@ resource "aws_iam_role" "this" {
       Action    = "sts:AssumeRoleWithWebIdentity"
       Principal = { Federated = local.provider }
       Condition = {
-        StringEquals = {
-          "${local.host}:aud"              = "sts.amazonaws.com"
-          "${local.host}:sub"              = "repo:${var.repository}:environment:${each.value.environment}"
-          "${local.host}:job_workflow_ref" = local.workflow
-        }
+        StringEquals = merge(
+          {
+            "${local.host}:aud" = "sts.amazonaws.com"
+            "${local.host}:sub" = "repo:${var.repository}:environment:${each.value.environment}"
+          },
+          var.workflow == null ? {} : { "${local.host}:job_workflow_ref" = "${var.repository}/${var.workflow}@refs/heads/${var.default_branch}" },
+        )
       }
     }]
   })

@@ -17,10 +17,9 @@ variable "repository" {
 }
 
 variable "workflow" {
-  description = "The workflow file that may take the roles."
+  description = "The workflow file that may take the roles. AWS compares it for github.com's issuer; null where it cannot (a GitHub Enterprise Server)."
   type        = string
   default     = ".github/workflows/runnersmith.yml"
-  nullable    = false
 }
 
 variable "default_branch" {

@@ -22,9 +22,10 @@ resource "aws_ssm_parameter" "agent" {
   name        = local.agent_path
   description = "The CloudWatch agent's configuration on machines of the scale set ${var.name}"
   type        = "String"
+  tier        = "Intelligent-Tiering"
   tags        = local.tags
 
-  value = coalesce(var.log.config, jsonencode({
+  insecure_value = coalesce(var.log.config, jsonencode({
     agent = { run_as_user = "root" }
     logs  = { logs_collected = { files = { collect_list = local.files } } }
   }))

@@ -48,6 +48,8 @@ locals {
   hand_off_path = "${var.plane.path}/hand-off"
   archive       = "${var.plane.distribution_prefix}actions-runner-linux-${var.runner.architecture}.tar.gz"
 
+  # length() counts characters.
+  user_data_bytes = floor(length(base64encode(local.user_data)) * 3 / 4)
   user_data = templatefile(coalesce(var.user_data.template, "${path.module}/../../../crates/ec2/user-data/user-data.sh.tftpl"), {
     environment                 = var.plane.environment
     region                      = local.region
@@ -114,8 +116,8 @@ resource "aws_launch_template" "this" {
 
   lifecycle {
     precondition {
-      condition     = length(local.user_data) <= 16384
-      error_message = "The user data has ${length(local.user_data)} bytes, EC2 takes 16,384: shorten the snippets, or fetch them from S3."
+      condition     = local.user_data_bytes <= 16384
+      error_message = "The user data has ${local.user_data_bytes} bytes, EC2 takes 16,384: shorten the snippets, or fetch them from S3."
     }
   }
 }
@@ -142,9 +144,12 @@ resource "aws_ssm_parameter" "policy" {
   name        = "${var.plane.path}/config/sets/${var.name}"
   description = "The policy of the scale set ${var.name}"
   type        = "String"
-  tags        = local.tags
+  # More than 4 KB are kept too.
+  tier = "Intelligent-Tiering"
+  tags = local.tags
 
-  value = jsonencode(merge({
+  # Not secret: a plan should show what changes in it.
+  insecure_value = jsonencode(merge({
     name                            = var.name
     labels                          = distinct(var.labels)
     level                           = var.scope.level

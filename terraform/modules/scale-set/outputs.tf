@@ -10,7 +10,7 @@ output "labels" {
 
 output "policy" {
   description = "The registered policy, as JSON."
-  value       = nonsensitive(aws_ssm_parameter.policy.value)
+  value       = aws_ssm_parameter.policy.insecure_value
 }
 
 output "launch_template_id" {
@@ -36,4 +36,25 @@ output "security_group_id" {
 output "user_data" {
   description = "The rendered user data."
   value       = local.user_data
+}
+
+output "checks" {
+  description = "How things are set up, for checks."
+  value = {
+    vpc_id               = aws_security_group.this.vpc_id
+    ami_filter           = local.ami_filter
+    ami_owners           = data.aws_ami.this.owners
+    disk                 = aws_launch_template.this.block_device_mappings[0].ebs[0]
+    agent                = one(aws_ssm_parameter.agent[*].insecure_value)
+    log_groups           = local.groups
+    retention            = try(values(aws_cloudwatch_log_group.this)[0].retention_in_days, null)
+    key_name             = aws_launch_template.this.key_name
+    profile_path         = aws_iam_instance_profile.this.path
+    role_path            = aws_iam_role.this.path
+    boundary             = aws_iam_role.this.permissions_boundary
+    managed              = aws_iam_role_policy_attachment.this[*].policy_arn
+    more_security_groups = var.network.security_group_ids
+    tags                 = aws_launch_template.this.tags
+    user_data            = local.user_data
+  }
 }

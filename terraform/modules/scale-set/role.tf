@@ -87,6 +87,13 @@ resource "aws_iam_role_policy" "this" {
           Resource = flatten([for group in aws_cloudwatch_log_group.this : [group.arn, "${group.arn}:*"]])
         },
       ] : [],
+      # A configuration of one's own may send metrics; CloudWatch has no resource for them.
+      var.log.agent && var.log.config != null ? [{
+        Sid      = "WriteMetrics"
+        Effect   = "Allow"
+        Action   = ["cloudwatch:PutMetricData"]
+        Resource = ["*"]
+      }] : [],
       # Not AmazonSSMManagedInstanceCore: that one may read every parameter.
       var.machine.session_manager ? [{
         Sid    = "SessionManager"

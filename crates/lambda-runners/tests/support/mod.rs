@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part of the world")]
 
+pub mod terraform;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,6 +77,7 @@ pub struct Bed {
     pub parameters: u64,
     /// The number of the webhook, if deliveries come from one.
     pub hook: u64,
+    table: String,
     api: String,
 }
 
@@ -114,12 +117,17 @@ fn brief(logs: &str) -> String {
 }
 
 fn zip_of(program: &Path) -> String {
+    STANDARD.encode(zipped(program))
+}
+
+/// A function's zip that runs a program of this build.
+pub fn zipped(program: &Path) -> Vec<u8> {
     // The program itself is too large to be copied for each test; the zip's bootstrap becomes it.
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
     zip.start_file("bootstrap", options).unwrap();
     write!(zip, "#!/bin/sh\nexec '{}' \"$@\"\n", program.display()).unwrap();
-    STANDARD.encode(zip.finish().unwrap().into_inner())
+    zip.finish().unwrap().into_inner()
 }
 
 /// The operations that a program declares for a handler.
@@ -147,6 +155,17 @@ fn parameter(emulator: &Emulator, name: &str, value: &str, kind: &str) {
 }
 
 impl Bed {
+    /// What somebody else has deployed, started: the API's id, the queue, its dead letters, and the table.
+    pub async fn deployed(account: Account, github: Simulator, app: u64, api: &str, parts: [String; 3]) -> Self {
+        let host = Host::start(&account, runnersmith_lambda_host::Options { speed: 30, ..Default::default() });
+        let host = host.await.unwrap();
+        github.set_webhook_url(&format!("{}/webhook", host.api(api)));
+        let [queue, dead, table] = parts;
+        let runs = Default::default();
+        let api = api.to_owned();
+        Self { account, github, app, host: Some(host), queue, dead, runs, parameters: 0, hook: 0, table, api }
+    }
+
     /// Deploys a plane and starts it.
     pub async fn new(wishes: Wishes) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -166,6 +185,7 @@ impl Bed {
             runs: Default::default(),
             parameters: 4 + u64::from(wishes.ghes) + wishes.more_sets.len() as u64,
             hook: 0,
+            table: "ledger".into(),
             api: String::new(),
         };
         // The App's number is known only when it is there, and its webhook's address only when the host runs.
@@ -351,12 +371,13 @@ impl Bed {
     /// Machines as fast stand-ins: what the user data does, without its AWS CLI, which takes a second a call.
     pub fn quick_machines(&self) -> Hypervisor {
         self.template("#!/bin/sh\nexit 0\n");
+        self.quick_machines_as(self.machine_role())
+    }
+
+    /// With this role, and a launch template that is there.
+    pub fn quick_machines_as(&self, role: String) -> Hypervisor {
         let program = Some(built("quick-machine"));
-        let start = MachineStart {
-            role: self.machine_role(),
-            path: vec![built("runnersmith").parent().unwrap().to_owned()],
-            program,
-        };
+        let start = MachineStart { role, path: vec![built("runnersmith").parent().unwrap().to_owned()], program };
         Hypervisor::start(&self.account, start).unwrap()
     }
 
@@ -401,8 +422,10 @@ impl Bed {
         }
         let (logs, consoles) = (brief(&self.host().logs()), machines.consoles());
         let history = self.history();
+        let audit = self.emulator().audit().unwrap_or_default();
+        let denied: Vec<_> = audit.iter().filter(|(_, verdict)| *verdict != "allow").collect();
         panic!(
-            "never seen: {what}\n{history}\n{logs}\n{consoles}\njobs: {:#?}\nleft: {:#?}",
+            "never seen: {what}\ndenied: {denied:?}\n{history}\n{logs}\n{consoles}\njobs: {:#?}\nleft: {:#?}",
             self.jobs(),
             self.leftovers()
         );
@@ -420,7 +443,7 @@ impl Bed {
 
     /// What the ledger says went wrong with runners.
     fn history(&self) -> String {
-        let body = json!({ "TableName": "ledger", "IndexName": "by_kind", "KeyConditionExpression": "kind = :kind",
+        let body = json!({ "TableName": self.table, "IndexName": "by_kind", "KeyConditionExpression": "kind = :kind",
             "ExpressionAttributeValues": { ":kind": { "S": "event" } } });
         let found = self.emulator().json("dynamodb", "DynamoDB_20120810.Query", &body).unwrap();
         let events = found["Items"].as_array().into_iter().flatten().filter_map(|item| {

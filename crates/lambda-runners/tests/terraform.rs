@@ -1,0 +1,229 @@
+//! The Terraform module by the real Terraform and the real provider against the emulator: applied, used, changed, destroyed.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use runnersmith_emulator::Emulator;
+use runnersmith_github_sim::{App, Options, Simulator};
+use runnersmith_lambda_host::{Account, TlsFront};
+use serde_json::{Value, json};
+use support::terraform::{Terraform, default_network, left, skip_unless_there};
+use support::{Bed, SECRET, operations};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A GitHub with an App, behind TLS as the module wants it.
+struct GitHub {
+    simulator: Simulator,
+    app: u64,
+    key: String,
+    front: TlsFront,
+}
+
+async fn github() -> GitHub {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    simulator.add_org("acme");
+    simulator.add_repository("acme/shop");
+    let key = runnersmith_github_sim::generate_app_key().unwrap();
+    let app = App {
+        slug: "runnersmith-test".into(),
+        private_key_pem: key.clone(),
+        webhook_secret: SECRET.into(),
+        webhook_url: None,
+    };
+    let app = simulator.add_app(app).unwrap();
+    simulator.install(app, "acme");
+    let front = TlsFront::start(&simulator.base_url()).await.unwrap();
+    GitHub { simulator, app, key, front }
+}
+
+fn variables(emulator: &Emulator, github: &GitHub) -> Value {
+    let (vpc, subnet) = default_network(emulator);
+    json!({ "aws_region": "us-east-1", "vpc_id": vpc, "subnet_ids": [subnet],
+        "github_app": { "key_base64": github.key, "id": github.app.to_string(), "webhook_secret": SECRET } })
+}
+
+fn api(endpoint: &Value) -> String {
+    let endpoint = endpoint.as_str().unwrap().trim_start_matches("https://");
+    endpoint.split('.').next().unwrap().to_owned()
+}
+
+/// The operations that a policy allows, without what each function may do beside its program's: its own log, its own failed
+/// events, the key, the machines' roles.
+fn granted(policy: &str) -> BTreeSet<String> {
+    let policy: Value = serde_json::from_str(policy).unwrap();
+    let mut granted = BTreeSet::new();
+    for statement in policy["Statement"].as_array().unwrap() {
+        assert_eq!(statement["Effect"], "Allow");
+        if ["OwnLog", "OwnDeadLetters", "OwnKey", "OwnMachineRoles", "InVpc"]
+            .contains(&statement["Sid"].as_str().unwrap())
+        {
+            continue;
+        }
+        granted
+            .extend(statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap().to_owned()));
+    }
+    granted
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_is_applied_runs_jobs_is_changed_and_destroyed() {
+    if skip_unless_there("the end-to-end test with Terraform") {
+        return;
+    }
+    let emulator = Arc::new(Emulator::start().unwrap());
+    let github = github().await;
+    let before = left(&emulator);
+    // Its environment's name is the one that the quick machines know.
+    let more = json!({ "module": { "runners": { "environment": "test", "ghes_url": github.front.url,
+        "ghes_ca": github.front.authority, "runners_maximum_count": 2 } },
+        "output": { "policies": { "value": "${module.runners.policies}" }, "functions": { "value": "${module.runners.functions}" },
+            "roles": { "value": "${module.runners.machine_role_arns}" }, "plane": { "value": "${module.runners.plane}" } } });
+    let terraform = Terraform::new(&emulator, "minimal", variables(&emulator, &github), more);
+    terraform.apply();
+    assert!(terraform.planned().is_empty(), "a second plan changes nothing: {:?}", terraform.planned());
+    let state = terraform.state();
+    assert!(!state.contains(SECRET) && !state.contains("PRIVATE KEY"), "no secret is in the state");
+
+    // Granted is what the programs declare.
+    let outputs = terraform.outputs();
+    let policies: BTreeMap<String, String> = serde_json::from_value(outputs["policies"]["value"].clone()).unwrap();
+    for (function, policy) in &policies {
+        let program = match function.as_str() {
+            "webhook" => "lambda-webhook",
+            "syncer" => "lambda-runner-binaries-syncer",
+            _ => "lambda-runners",
+        };
+        let declared: BTreeSet<String> = operations(program, function).into_iter().collect();
+        assert_eq!(granted(policy), declared, "{function}");
+    }
+
+    let path = outputs["plane"]["value"]["path"].as_str().unwrap();
+    assert_eq!(path, support::PATH);
+    let plane = json!({ "Name": format!("{path}/config/plane") });
+    let plane = emulator.json("ssm", "AmazonSSM.GetParameter", &plane).unwrap();
+    let plane: Value = serde_json::from_str(plane["Parameter"]["Value"].as_str().unwrap()).unwrap();
+    let queue = |name: &str| plane["aws"][name].as_str().unwrap().to_owned();
+    let parts = [queue("queue_url"), queue("dead_letter_queue_url"), queue("table")];
+    let account = Account::new(emulator.clone());
+    let at = api(&outputs["webhook_endpoint"]["value"]);
+    let bed = Bed::deployed(account, github.simulator.clone(), github.app, &at, parts).await;
+    emulator.enforce_policies().unwrap();
+    let machines = bed.quick_machines_as(outputs["roles"]["value"]["test"].as_str().unwrap().to_owned());
+    bed.dispatch(4, 100);
+    bed.settles(&machines, 4, 3 * MINUTE).await;
+    let audit = emulator.audit().unwrap();
+    let denied: Vec<_> = audit.iter().filter(|(_, verdict)| *verdict != "allow").collect();
+    assert!(denied.is_empty(), "{denied:?}");
+    drop(machines);
+    drop(bed);
+
+    // A change changes what is meant.
+    terraform.edit("environment", "minimum_running_time_in_minutes = 7\n  environment");
+    assert_eq!(terraform.planned(), ["update module.runners.module.scale_set[\"test\"].aws_ssm_parameter.policy"]);
+    terraform.apply();
+    assert!(terraform.planned().is_empty());
+    terraform.destroy();
+    assert_eq!(left(&emulator), before, "the account is as it was");
+}
+
+/// Applies, plans, changes, plans, applies, destroys.
+async fn whole_life(example: &str, zips: bool, from: &str, to: &str, meant: &[&str]) {
+    let emulator = Emulator::start().unwrap();
+    let github = github().await;
+    let before = left(&emulator);
+    let mut variables = variables(&emulator, &github);
+    // The examples with a network of their own have no such variables, and Terraform says so.
+    for name in ["vpc_id", "subnet_ids"] {
+        variables.as_object_mut().unwrap().remove(name);
+    }
+    if !zips {
+        variables.as_object_mut().unwrap().remove("zips");
+    }
+    let terraform = Terraform::new(&emulator, example, variables, json!({}));
+    terraform.apply();
+    assert!(terraform.planned().is_empty(), "{example}: {:?}", terraform.planned());
+    let state = terraform.state();
+    assert!(!state.contains(SECRET) && !state.contains("PRIVATE KEY"), "no secret is in the state of {example}");
+    terraform.edit(from, to);
+    assert_eq!(terraform.planned(), meant, "{example}");
+    terraform.apply();
+    assert!(terraform.planned().is_empty(), "{example}: {:?}", terraform.planned());
+    terraform.destroy();
+    assert_eq!(left(&emulator), before, "{example} leaves nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_seeds_example_lives_and_dies() {
+    if skip_unless_there("the seed's example with Terraform") {
+        return;
+    }
+    let meant = ["update module.runners.module.scale_set[\"seed\"].aws_ssm_parameter.policy"];
+    whole_life("seed-compatible", false, "runners_maximum_count       = 10", "runners_maximum_count = 4", &meant).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shared_plane_lives_and_dies() {
+    if skip_unless_there("the shared plane with Terraform") {
+        return;
+    }
+    let meant = ["update module.large.aws_ssm_parameter.policy"];
+    whole_life("shared-plane", true, "{ maximum = 4 }", "{ maximum = 5 }", &meant).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ones_own_key_and_boundary_live_and_die() {
+    if skip_unless_there("one's own key with Terraform") {
+        return;
+    }
+    let meant = ["update module.runners.module.control_plane.module.function[\"webhook\"].aws_lambda_function.this"];
+    whole_life(
+        "own-key-and-boundary",
+        false,
+        "environment                 = \"own_key\"",
+        "environment = \"own_key\"\n  webhook_lambda_timeout = 9",
+        &meant,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_other_example_can_be_planned() {
+    if skip_unless_there("the examples with Terraform") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let github = github().await;
+    let own_image = [("Name", "runnersmith-runner-1"), ("InstanceId", &machine(&emulator))];
+    emulator.query("ec2", "CreateImage", &own_image).unwrap();
+    let all: BTreeSet<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../terraform/examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let lived = ["minimal", "seed-compatible", "shared-plane", "own-key-and-boundary"];
+    for example in all.iter().filter(|name| !lived.contains(&name.as_str())) {
+        let mut variables = variables(&emulator, &github);
+        let extra = json!({ "security_group_ids": ["sg-12345678"], "lambda_security_group_ids": ["sg-12345678"], "ghes_ca": github.front.authority });
+        variables.as_object_mut().unwrap().extend(extra.as_object().cloned().unwrap());
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../terraform/examples");
+        let declared = std::fs::read_to_string(format!("{directory}/{example}/variables.tf")).unwrap();
+        variables.as_object_mut().unwrap().retain(|name, _| declared.contains(&format!("variable \"{name}\"")));
+        let terraform = Terraform::new(&emulator, example, variables, json!({}));
+        let planned = terraform.planned();
+        assert!(planned.len() > 60 && planned.iter().all(|one| one.starts_with("create ")), "{example}: {planned:#?}");
+    }
+}
+
+fn machine(emulator: &Emulator) -> String {
+    let images = emulator.query("ec2", "DescribeImages", &[("Owner.1", "amazon")]).unwrap();
+    let image = support::first(&images, "imageId");
+    let parameters = [("ImageId", image.as_str()), ("MinCount", "1"), ("MaxCount", "1"), ("InstanceType", "t3.micro")];
+    let machine = emulator.query("ec2", "RunInstances", &parameters).unwrap();
+    support::first(&machine, "instanceId")
+}

@@ -1,0 +1,194 @@
+//! The Terraform module without any cloud: its inputs against the seed's table, its own tests with a mocked provider, its
+//! format, and that its READMEs say what is there. `RUNNERSMITH_BLESS=1` writes the READMEs' tables anew.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use hcl::{Block, Body, Expression};
+use runnersmith_emulator::terraform;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("terraform")
+}
+
+fn blocks(directory: &Path, kind: &str) -> BTreeMap<String, Block> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "tf") {
+            continue;
+        }
+        let body: Body = hcl::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for block in body.into_blocks().filter(|block| block.identifier() == kind) {
+            let name = block.labels().first().map(|label| label.as_str().to_owned()).unwrap_or_default();
+            found.insert(name, block);
+        }
+    }
+    found
+}
+
+fn attribute<'a>(block: &'a Block, name: &str) -> Option<&'a Expression> {
+    block.body().attributes().find(|attribute| attribute.key() == name).map(|attribute| attribute.expr())
+}
+
+fn text(block: &Block, name: &str) -> String {
+    match attribute(block, name) {
+        Some(Expression::String(text)) => text.clone(),
+        Some(other) => hcl::format::to_string(other).unwrap().trim().to_owned(),
+        None => String::new(),
+    }
+}
+
+/// A value without its spelling.
+fn value(expression: &Expression) -> serde_json::Value {
+    let evaluated: hcl::Value =
+        hcl::from_str::<hcl::Map<String, hcl::Value>>(&format!("v = {}", hcl::format::to_string(expression).unwrap()))
+            .unwrap()
+            .swap_remove("v")
+            .unwrap();
+    serde_json::to_value(evaluated).unwrap()
+}
+
+#[test]
+fn every_input_of_the_seed_is_there_with_its_type_and_default() {
+    let table = std::fs::read_to_string(root().join("tests/fixtures/seed-inputs.tsv")).unwrap();
+    let variables = blocks(&root(), "variable");
+    let mut rows = 0;
+    for line in table.lines().skip(1).filter(|line| !line.is_empty()) {
+        let [name, kind, default, required] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+        let block = variables.get(name).unwrap_or_else(|| panic!("{name} is not there"));
+        let default = default.replace("<pre>", "").replace("</pre>", "").replace("<br>", "\n");
+        let ours = attribute(block, "default");
+        assert_eq!(required == "yes", ours.is_none(), "{name}: required or not");
+        if let Some(ours) = ours {
+            let theirs: hcl::Map<String, hcl::Value> =
+                hcl::from_str(&format!("v = {}", default.trim().replace(": ", " = "))).unwrap();
+            assert_eq!(value(ours), serde_json::to_value(&theirs["v"]).unwrap(), "{name}: the default");
+        }
+        // `any` is typed here, and an object may have optional fields.
+        let ours = text(block, "type").split_whitespace().collect::<String>();
+        let theirs = kind.replace("<pre>", "").replace("</pre>", "").replace("<br>", "\n");
+        let theirs = theirs.split_whitespace().collect::<String>();
+        if theirs != "any" && !theirs.contains("object") {
+            assert_eq!(ours, theirs, "{name}: the type");
+        }
+        rows += 1;
+    }
+    assert_eq!(rows, 54);
+}
+
+#[test]
+fn every_input_of_the_seed_has_a_test_of_its_effect_and_every_rule_one_that_breaks_it() {
+    let runs = |file: &str| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(root().join("tests").join(file)).unwrap();
+        text.lines().filter_map(|line| line.strip_prefix("run \"")?.split('"').next().map(str::to_owned)).collect()
+    };
+    let table = std::fs::read_to_string(root().join("tests/fixtures/seed-inputs.tsv")).unwrap();
+    let effects = runs("inputs.tftest.hcl");
+    for name in table.lines().skip(1).filter_map(|line| line.split('\t').next()).filter(|name| !name.is_empty()) {
+        assert!(effects.contains(&format!("input_{name}")), "{name} has no test of its effect");
+    }
+    let refusals = runs("validations.tftest.hcl");
+    for (name, block) in blocks(&root(), "variable") {
+        let rules = block.body().blocks().filter(|inner| inner.identifier() == "validation").count();
+        let broken = refusals.iter().filter(|run| run.starts_with(&format!("refuses_{name}"))).count();
+        assert!(broken >= rules, "{name} has {rules} rules and {broken} tests that break one");
+    }
+}
+
+/// The inputs and outputs as a README has them.
+fn tables(directory: &Path) -> String {
+    let mut table = String::from("| input | type | default | what it is |\n| --- | --- | --- | --- |\n");
+    for (name, block) in blocks(directory, "variable") {
+        let kind = text(&block, "type").split_whitespace().collect::<Vec<_>>().join(" ");
+        let kind = if kind.starts_with("object") || kind.contains("(object") {
+            kind.split('(').next().unwrap_or_default().to_owned() + "(object)"
+        } else {
+            kind
+        };
+        let kind = kind.replace("object(object)", "object");
+        let default = match attribute(&block, "default") {
+            None => "needed".to_owned(),
+            Some(default) => {
+                let text = value(default).to_string();
+                if text.len() > 60 { "see variables.tf".to_owned() } else { format!("`{text}`") }
+            }
+        };
+        let what = text(&block, "description").replace('|', "\\|").replace('<', "&lt;");
+        let _ = writeln!(table, "| `{name}` | {kind} | {default} | {what} |");
+    }
+    table.push_str("\n| output | what it is |\n| --- | --- |\n");
+    for (name, block) in blocks(directory, "output") {
+        let _ = writeln!(table, "| `{name}` | {} |", text(&block, "description").replace('<', "&lt;"));
+    }
+    table
+}
+
+#[test]
+fn readmes_say_what_is_there() {
+    const BEGIN: &str = "<!-- inputs and outputs: generated -->\n";
+    let mut directories = vec![root()];
+    directories.extend(std::fs::read_dir(root().join("modules")).unwrap().map(|entry| entry.unwrap().path()));
+    for directory in directories {
+        let file = directory.join("README.md");
+        let readme = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let (head, old) = readme.split_once(BEGIN).unwrap_or_else(|| panic!("{} has no {BEGIN}", file.display()));
+        let new = tables(&directory);
+        if std::env::var_os("RUNNERSMITH_BLESS").is_some() {
+            std::fs::write(&file, format!("{head}{BEGIN}{new}")).unwrap();
+        } else {
+            assert_eq!(old, new, "{} is old; hint: RUNNERSMITH_BLESS=1", file.display());
+        }
+    }
+}
+
+/// A copy, so that what Terraform writes beside a module is nobody's.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(".terraform") || name == "functions" {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(&name));
+        } else {
+            std::fs::copy(entry.path(), to.join(&name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_module_is_formatted_valid_and_passes_its_own_tests() {
+    if terraform::skip_unless_there("terraform fmt, validate and test") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    for part in ["terraform", "crates/ec2/user-data"] {
+        copy(&root().parent().unwrap().join(part), &home.path().join(part));
+    }
+    let here = home.path().join("terraform");
+    let run = |directory: &Path, arguments: &[&str]| {
+        let mut command = terraform::command(directory, home.path(), None).unwrap();
+        let output = command.args(arguments).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{} in {}\n{said}", arguments.join(" "), directory.display());
+        said
+    };
+    run(&here, &["fmt", "-check", "-recursive", "-diff"]);
+    let mut directories = Vec::new();
+    for kind in ["modules", "examples"] {
+        directories.extend(std::fs::read_dir(here.join(kind)).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    for directory in directories {
+        run(&directory, &["init", "-backend=false", "-input=false", "-no-color"]);
+        run(&directory, &["validate", "-no-color"]);
+    }
+    run(&here, &["init", "-backend=false", "-input=false", "-no-color"]);
+    let said = run(&here, &["test", "-no-color"]);
+    assert!(said.contains(" passed, 0 failed."), "{said}");
+}
