@@ -58,7 +58,7 @@ async fn a_set_that_no_policy_names_any_more_is_drained_and_its_busy_runner_is_l
         bed.clock.advance(Duration::from_secs(180));
     }
     let left = bed.runners().await;
-    assert_eq!(left.iter().map(|runner| runner.name.clone()).collect::<Vec<_>>(), [busy.name.clone()]);
+    assert_eq!(left.iter().map(|runner| &runner.name).collect::<Vec<_>>(), [&busy.name]);
     assert_eq!(left[0].state, RunnerState::Busy, "its job runs on");
     let alive = bed.doubles.script().machines.values().filter(|machine| machine.state != MachineState::Ended).count();
     assert_eq!(alive, 1, "only the busy one's machine");
