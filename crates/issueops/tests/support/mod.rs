@@ -1,0 +1,38 @@
+//! What the tests of this crate share: a policy, and requests from JSON blocks.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use runnersmith_issueops::policy::Policy;
+use runnersmith_issueops::request::{Kind, Known, Problem, Refused, Request, SetRequest, parse, validate};
+
+/// The policy of the tests.
+pub const POLICY: &str = include_str!("policy.toml");
+
+/// The policy of the tests, read.
+pub fn policy() -> Policy {
+    Policy::parse(POLICY).unwrap()
+}
+
+/// The seed's block with every key.
+pub const SEED_BLOCK: &str = r#"{
+  "environment": "linux_large",
+  "organization": "acme",
+  "minRunners": "1",
+  "maxRunners": "3",
+  "runnerGroup": "default",
+  "amiFilter": "amzn2-ami-hvm-2.*-x86_64-ebs",
+  "amiOwner": "amazon"
+}"#;
+
+/// Parses and judges.
+pub fn judge(body: &str, kind: Kind, known: &Known) -> Result<Request, Vec<Problem>> {
+    parse(body, kind).and_then(|given| validate(&given, kind, &policy(), known)).map_err(|Refused(problems)| problems)
+}
+
+/// A request to create, which must be valid.
+pub fn set(body: &str) -> SetRequest {
+    match judge(body, Kind::Set, &Known::default()).unwrap() {
+        Request::Set(set) => *set,
+        Request::Delete(_) => panic!("a deletion"),
+    }
+}
