@@ -20,4 +20,5 @@ pub mod digest;
 pub mod policy;
 pub mod render;
 pub mod request;
+pub mod summary;
 mod words;
