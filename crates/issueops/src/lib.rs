@@ -15,6 +15,7 @@
 //! 7. [`change`]: who may, when, and what follows;
 //! 8. [`comment`]: every text that is posted.
 
+pub mod change;
 pub mod command;
 pub mod digest;
 pub mod policy;

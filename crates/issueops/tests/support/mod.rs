@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod world;
+
 use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::request::{Kind, Known, Problem, Refused, Request, SetRequest, parse, validate};
 

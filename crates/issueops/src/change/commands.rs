@@ -1,0 +1,256 @@
+//! Commands: each is judged for itself, in the order written, on what the ones before it left.
+
+use super::decide::Draft;
+use super::who::{is_locked_out, may_approve, may_plan, may_write};
+use super::{
+    Approval, ChangeKind, Comment, Denial, HeldLock, Holder, Liveness, PLAIN_APPROVE_AFTER, Permission, PlanRecord,
+    Reaction, Reply, State, Step,
+};
+use crate::command::{Command, Consent, Line};
+use crate::digest::DigestPrefix;
+
+/// What is known when a comment is handled.
+pub(super) struct Facts<'a> {
+    pub(super) comment: &'a Comment,
+    pub(super) lock: Option<&'a HeldLock>,
+    pub(super) run: Liveness,
+}
+
+pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<Line>, facts: &Facts<'_>) {
+    // A run that is proved dead leaves an interrupted change, whatever is ordered.
+    if let State::Applying { run, .. } = &draft.change.state
+        && facts.run == Liveness::Dead
+    {
+        let run = run.clone();
+        draft.enter(State::Interrupted { run });
+    }
+    // One that died while it checked has done nothing; its approval is used up.
+    if let State::Checking(plan, _) = &draft.change.state
+        && facts.run == Liveness::Dead
+    {
+        let plan = plan.clone();
+        draft.enter(State::Planned(plan));
+        draft.steps.push(Step::ReleaseOwnLock);
+    }
+    let (mut misread, mut asked) = (Vec::new(), false);
+    for line in lines {
+        let (name, done) = match line {
+            Line::Unknown(line) => {
+                misread.push(line);
+                continue;
+            }
+            Line::Known(Command::Help) => {
+                asked = true;
+                continue;
+            }
+            Line::Known(Command::Status) => {
+                draft.say(Reply::Status { lock: facts.lock.cloned(), run: facts.run });
+                continue;
+            }
+            Line::Known(Command::Approve { digest, consent }) => {
+                ("approve", approve(draft, digest.as_ref(), consent, facts))
+            }
+            Line::Known(Command::Plan) => ("plan", plan(draft, facts)),
+            Line::Known(Command::Cancel) => ("cancel", cancel(draft, facts)),
+            Line::Known(Command::Lock { reason }) => ("lock", lock(draft, reason, facts)),
+            Line::Known(Command::Unlock) => ("unlock", unlock(draft, facts)),
+        };
+        if let Err(why) = done {
+            draft.steps.push(Step::React { comment: facts.comment.id, reaction: Reaction::No });
+            draft.say(Reply::Denied { command: name, actor: facts.comment.actor.login.clone(), why });
+        }
+    }
+    if asked || !misread.is_empty() {
+        draft.say(Reply::Help(misread));
+    }
+}
+
+/// What to write to approve a plan.
+pub(super) fn approve_line(plan: &PlanRecord, kind: ChangeKind) -> String {
+    let destroy = if plan.loses_state || kind == ChangeKind::Delete { " destroy" } else { "" };
+    format!("/approve {}{destroy}", plan.parts.digest().short())
+}
+
+fn busy(state: &State) -> Result<(), Denial> {
+    match state {
+        State::Checking(..) | State::Draining { .. } | State::Applying { .. } | State::Applied { .. } => {
+            Err(Denial::Busy(state.word()))
+        }
+        State::Done | State::Cancelled => Err(Denial::Over(state.word())),
+        State::Requested
+        | State::HandEdited
+        | State::Planning
+        | State::Planned(_)
+        | State::Expired
+        | State::NotMerged { .. }
+        | State::Failed(_)
+        | State::Interrupted { .. } => Ok(()),
+    }
+}
+
+fn approve(
+    draft: &mut Draft<'_>,
+    digest: Option<&DigestPrefix>,
+    consent: Consent,
+    facts: &Facts<'_>,
+) -> Result<(), Denial> {
+    let comment = facts.comment;
+    may_write(&comment.actor)?;
+    let kind = draft.change.kind;
+    // A second word while it drains: end the jobs that still run.
+    if let State::Draining { plan, approval, until, left, is_overdue } = &draft.change.state
+        && consent == Consent::KillJobs
+    {
+        let (plan, mut approval, until, left, is_overdue) =
+            (plan.clone(), approval.clone(), *until, *left, *is_overdue);
+        may_approve(&comment.actor, &draft.change, draft.rules, plan.is_hand_edited)?;
+        the_same(digest, &plan, kind)?;
+        approval.kills_jobs = true;
+        draft.enter(State::Draining { plan, approval, until, left, is_overdue });
+        draft.steps.push(Step::Drain { kill_jobs: true });
+        return Ok(());
+    }
+    busy(&draft.change.state)?;
+    let State::Planned(plan) = &draft.change.state else { return Err(Denial::NoPlan) };
+    let plan = plan.clone();
+    if is_expired(&plan, draft) {
+        super::progress::expire(draft);
+        return Err(Denial::NoPlan);
+    }
+    may_approve(&comment.actor, &draft.change, draft.rules, plan.is_hand_edited || draft.change.is_hand_edited)?;
+    let needs_destroy = plan.loses_state || kind == ChangeKind::Delete;
+    match digest {
+        Some(_) => the_same(digest, &plan, kind)?,
+        None => {
+            let was_read = comment.created_at.since(plan.posted_at) >= PLAIN_APPROVE_AFTER;
+            let is_enough = draft.rules.plain_approve && draft.change.plans_posted == 1 && was_read;
+            if !is_enough || needs_destroy {
+                return Err(Denial::NeedsDigest { line: approve_line(&plan, kind) });
+            }
+        }
+    }
+    if needs_destroy && consent < Consent::Destroy {
+        return Err(Denial::NeedsDestroy { line: approve_line(&plan, kind) });
+    }
+    if consent == Consent::KillJobs && kind != ChangeKind::Delete {
+        return Err(Denial::NotADeletion);
+    }
+    locked_out(facts, draft)?;
+    let approval = Approval {
+        by: comment.actor.login.clone(),
+        comment: comment.id,
+        at: comment.created_at,
+        digest: plan.parts.digest(),
+        kills_jobs: consent == Consent::KillJobs,
+        has_drained: false,
+    };
+    let digest = approval.digest;
+    draft.enter(State::Checking(plan, approval));
+    draft.steps.push(Step::Reread { digest });
+    Ok(())
+}
+
+/// A lock of this same change whose run is proved dead is taken over later; every other one keeps out.
+fn locked_out(facts: &Facts<'_>, draft: &Draft<'_>) -> Result<(), Denial> {
+    let Some(held) = facts.lock else { return Ok(()) };
+    if is_left_by_us(held, draft.change.pull) || !is_locked_out(&facts.comment.actor.login, &held.lock) {
+        return Ok(());
+    }
+    Err(Denial::IsLocked(held.lock.clone()))
+}
+
+/// Whether a dead run of this pull request holds the lock.
+pub(super) fn is_left_by_us(held: &HeldLock, own_pull: u64) -> bool {
+    matches!(held.lock.holder, Holder::Run { pull, .. } if pull == own_pull) && held.liveness == Liveness::Dead
+}
+
+pub(super) fn is_expired(plan: &PlanRecord, draft: &Draft<'_>) -> bool {
+    draft.now.since(plan.posted_at) >= draft.rules.plan_expiry
+}
+
+fn the_same(digest: Option<&DigestPrefix>, plan: &PlanRecord, kind: ChangeKind) -> Result<(), Denial> {
+    let own = plan.parts.digest();
+    match digest {
+        None => Err(Denial::NeedsDigest { line: approve_line(plan, kind) }),
+        Some(digest) if digest.names(&own) => Ok(()),
+        Some(_) => Err(Denial::OtherDigest { current: own.short() }),
+    }
+}
+
+fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
+    let is_hand_edited = draft.change.is_hand_edited;
+    may_plan(&facts.comment.actor, &draft.change, draft.rules, is_hand_edited)?;
+    busy(&draft.change.state)?;
+    if draft.change.state == State::Planning && facts.run == Liveness::Alive {
+        return Err(Denial::Busy(State::Planning.word()));
+    }
+    // Terraform's own lock of a dead run would stop the plan; it is left where it is, and the plan reads beside it.
+    let is_left = facts.lock.is_some_and(|held| is_left_by_us(held, draft.change.pull));
+    let without_terraform_lock = is_left || matches!(draft.change.state, State::Interrupted { .. });
+    if let State::Planned(_) = draft.change.state {
+        draft.steps.push(Step::DropPlan);
+    }
+    draft.enter(State::Planning);
+    draft.steps.push(Step::Plan { without_terraform_lock });
+    Ok(())
+}
+
+fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
+    let actor = &facts.comment.actor;
+    if !actor.login.eq_ignore_ascii_case(&draft.change.author) {
+        may_write(actor)?;
+    }
+    match &draft.change.state {
+        State::Applying { .. } | State::Applied { .. } | State::Interrupted { .. } | State::NotMerged { .. } => {
+            // What is half done is not undone by forgetting it.
+            return Err(Denial::Busy(draft.change.state.word()));
+        }
+        State::Done | State::Cancelled => return Err(Denial::Over(draft.change.state.word())),
+        State::Draining { .. } => draft.steps.extend([Step::EndDrain, Step::ReleaseOwnLock]),
+        State::Checking(..) => draft.steps.push(Step::ReleaseOwnLock),
+        State::Requested
+        | State::HandEdited
+        | State::Planning
+        | State::Planned(_)
+        | State::Expired
+        | State::Failed(_) => {}
+    }
+    draft.steps.push(Step::DropPlan);
+    draft.enter(State::Cancelled);
+    draft.say(Reply::Cancelled { by: Some(actor.login.clone()) });
+    draft.steps.extend([Step::ClosePull, Step::CloseIssue]);
+    Ok(())
+}
+
+fn lock(draft: &mut Draft<'_>, reason: String, facts: &Facts<'_>) -> Result<(), Denial> {
+    let actor = &facts.comment.actor;
+    may_write(actor)?;
+    if let Some(held) = facts.lock {
+        return Err(Denial::IsLocked(held.lock.clone()));
+    }
+    draft.steps.push(Step::TakeLock { by: actor.login.clone(), reason: reason.clone() });
+    draft.say(Reply::Locked { by: actor.login.clone(), reason });
+    draft.steps.push(Step::ShowState);
+    Ok(())
+}
+
+fn unlock(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
+    let actor = &facts.comment.actor;
+    may_write(actor)?;
+    let Some(HeldLock { lock, liveness }) = facts.lock else { return Err(Denial::NotLocked) };
+    match &lock.holder {
+        Holder::Person(login) => {
+            if !login.eq_ignore_ascii_case(&actor.login) && actor.permission != Permission::Admin {
+                return Err(Denial::NotYourLock(lock.clone()));
+            }
+        }
+        Holder::Run { .. } => match liveness {
+            Liveness::Dead => {}
+            Liveness::Alive | Liveness::Unknown => return Err(Denial::RunNotDead(lock.clone())),
+        },
+    }
+    draft.steps.push(Step::ReleaseLock { id: lock.id.clone() });
+    draft.say(Reply::Unlocked(lock.clone()));
+    draft.steps.push(Step::ShowState);
+    Ok(())
+}

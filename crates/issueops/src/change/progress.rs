@@ -1,0 +1,286 @@
+//! What follows from everything but comments. Each event is looked for in the states that it fits; in all others it is late
+//! or double, and changes nothing.
+
+use std::collections::BTreeSet;
+
+use super::commands::{is_expired, is_left_by_us};
+use super::decide::Draft;
+use super::who::is_locked_out;
+use super::{Approval, ChangeKind, Denial, Event, Left, PlanRecord, Reply, Reread, State, Step, VoidWhy};
+
+pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
+    match event {
+        // Commands are elsewhere.
+        Event::Comment { .. } => {}
+        Event::Rendered | Event::Reopened => rendered(draft, matches!(event, Event::Reopened)),
+        Event::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
+        Event::PlanPosted(plan) => {
+            if draft.change.state == State::Planning {
+                draft.change.plans_posted = draft.change.plans_posted.saturating_add(1);
+                draft.enter(State::Planned(plan.clone()));
+            }
+        }
+        Event::PlanFailed(failure) => {
+            if draft.change.state == State::Planning {
+                draft.enter(State::Failed(failure.clone()));
+                draft.say(Reply::Failed(failure.clone()));
+            }
+        }
+        Event::OtherApplied => {
+            if let State::Planned(_) = draft.change.state {
+                void(draft, VoidWhy::OtherApplied);
+            }
+        }
+        Event::Reread(reread) => checked(draft, reread),
+        Event::Drained(left) => drained(draft, *left),
+        Event::Applied => applied(draft),
+        Event::ApplyFailed(failure) => {
+            if let State::Applying { .. } = draft.change.state {
+                draft.enter(State::Failed(failure.clone()));
+                draft.say(Reply::Failed(failure.clone()));
+                draft.steps.extend([Step::DropPlan, Step::ReleaseOwnLock]);
+            }
+        }
+        Event::RunDied => {
+            if let State::Applying { run, .. } = &draft.change.state {
+                let run = run.clone();
+                draft.enter(State::Interrupted { run: run.clone() });
+                draft.say(Reply::Interrupted { run });
+            }
+        }
+        Event::Merged => merged(draft),
+        Event::MergeRefused(why) => {
+            if let State::Applied { head } = &draft.change.state {
+                let (head, why) = (head.clone(), why.clone());
+                draft.enter(State::NotMerged { head: head.clone(), why: why.clone() });
+                draft.say(Reply::NotMerged { head, why });
+                draft.steps.push(Step::ReleaseOwnLock);
+            }
+        }
+        Event::Closed => closed(draft),
+        Event::Tick => tick(draft),
+    }
+}
+
+/// The branch is as the request says: it can be planned without asking anybody.
+fn rendered(draft: &mut Draft<'_>, is_reopened: bool) {
+    draft.change.is_hand_edited = false;
+    match draft.change.state {
+        State::Cancelled if !is_reopened => {}
+        State::Checking(..)
+        | State::Draining { .. }
+        | State::Applying { .. }
+        | State::Applied { .. }
+        | State::NotMerged { .. }
+        | State::Interrupted { .. }
+        | State::Done => {}
+        State::Requested
+        | State::HandEdited
+        | State::Planning
+        | State::Planned(_)
+        | State::Expired
+        | State::Failed(_)
+        | State::Cancelled => {
+            if let State::Planned(_) = draft.change.state {
+                draft.steps.push(Step::DropPlan);
+            }
+            draft.enter(State::Planning);
+            draft.steps.push(Step::Plan { without_terraform_lock: false });
+        }
+    }
+}
+
+/// A push voids the plan and every approval of it. Files that are not as rendered are not planned until an admin asks:
+/// a plan runs code.
+fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<String>, is_hand_edited: bool) {
+    draft.change.committers.extend(committers.iter().cloned());
+    draft.change.is_hand_edited = is_hand_edited;
+    let why = if is_hand_edited { VoidWhy::HandEdited } else { VoidWhy::Pushed };
+    match draft.change.state {
+        State::Checking(_, Approval { has_drained, .. }) => {
+            // Not applied yet, and never to be: the reread that is under way finds another state.
+            give_back(draft, has_drained);
+            void(draft, why);
+        }
+        State::Draining { .. } => {
+            give_back(draft, true);
+            void(draft, why);
+        }
+        State::Planned(_)
+        | State::Planning
+        | State::Requested
+        | State::HandEdited
+        | State::Expired
+        | State::Failed(_) => {
+            void(draft, why);
+        }
+        // The apply goes on with what was approved; the merge names the head that was applied, and is refused.
+        State::Applying { .. } | State::Applied { .. } | State::NotMerged { .. } | State::Interrupted { .. } => {}
+        State::Done | State::Cancelled => {}
+    }
+}
+
+/// The plan cannot be approved any more. What can be planned without asking is planned anew.
+fn void(draft: &mut Draft<'_>, why: VoidWhy) {
+    draft.steps.push(Step::DropPlan);
+    let (next, goes_on) = match why {
+        VoidWhy::Expired => (State::Expired, false),
+        VoidWhy::HandEdited => (State::HandEdited, false),
+        VoidWhy::Pushed | VoidWhy::OtherApplied => (State::Planning, true),
+    };
+    draft.enter(next);
+    draft.say(Reply::Void(why));
+    if goes_on {
+        draft.steps.push(Step::Plan { without_terraform_lock: false });
+    }
+}
+
+pub(super) fn expire(draft: &mut Draft<'_>) {
+    void(draft, VoidWhy::Expired);
+}
+
+/// Undoes what an approval began: the drain, and the lock.
+fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
+    draft.steps.extend(has_drained.then_some(Step::EndDrain));
+    draft.steps.push(Step::ReleaseOwnLock);
+}
+
+/// Back to the plan, with the reason; the approval is used up.
+fn refuse(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, why: Denial) {
+    draft.enter(State::Planned(plan));
+    draft.say(Reply::Denied { command: "approve", actor: approval.by, why });
+    give_back(draft, approval.has_drained);
+}
+
+/// Everything was read again. Equal: on. Different: the plan is void, with what changed.
+fn checked(draft: &mut Draft<'_>, reread: &Reread) {
+    let State::Checking(plan, approval) = &draft.change.state else { return };
+    let (plan, approval) = (plan.clone(), approval.clone());
+    if let Some(held) = &reread.lock {
+        if is_left_by_us(held, draft.change.pull) {
+            draft.steps.push(Step::TakeOver { lock: held.lock.id.clone() });
+        } else if is_locked_out(&approval.by, &held.lock) {
+            return refuse(draft, plan, approval, Denial::IsLocked(held.lock.clone()));
+        }
+    }
+    // Somebody may have committed in the approver's name since.
+    let took_part = reread.committers.iter().any(|login| login.eq_ignore_ascii_case(&approval.by));
+    if took_part && !draft.rules.author_may_approve {
+        return refuse(draft, plan, approval, Denial::IsAuthor);
+    }
+    let changed = plan.parts.changed(&reread.parts);
+    if !changed.is_empty() || approval.digest != reread.parts.digest() {
+        draft.enter(State::Requested);
+        draft.say(Reply::Differs(changed));
+        draft.steps.push(Step::DropPlan);
+        give_back(draft, approval.has_drained);
+        return;
+    }
+    // What was approved in time and drained since is not too late.
+    if is_expired(&plan, draft) && !approval.has_drained {
+        give_back(draft, false);
+        return expire(draft);
+    }
+    if let Err(why) = &reread.mergeable {
+        return refuse(draft, plan, approval, Denial::NotMergeable(why.clone()));
+    }
+    match draft.change.kind {
+        ChangeKind::Set => apply(draft, plan, approval, &reread.run),
+        ChangeKind::Delete if approval.has_drained => apply(draft, plan, approval, &reread.run),
+        ChangeKind::Delete => {
+            let until = draft.now.plus(draft.rules.delete_wait);
+            let kill_jobs = approval.kills_jobs;
+            draft.enter(State::Draining { plan, approval, until, left: None, is_overdue: false });
+            draft.say(Reply::Draining { until });
+            draft.steps.push(Step::Drain { kill_jobs });
+        }
+    }
+}
+
+fn apply(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, run: &str) {
+    let (digest, head) = (approval.digest, plan.parts.head.clone());
+    draft.enter(State::Applying { plan, approval, run: run.to_owned() });
+    draft.steps.push(Step::Apply { digest, head });
+}
+
+/// Nothing is left: everything is read again, and then destroyed. Jobs still run after the wait: people are asked.
+fn drained(draft: &mut Draft<'_>, now_left: Left) {
+    let State::Draining { plan, approval, until, left, is_overdue } = draft.change.state.clone() else { return };
+    if now_left.is_nothing() {
+        let approval = Approval { has_drained: true, ..approval };
+        let digest = approval.digest;
+        draft.enter(State::Checking(plan, approval));
+        draft.steps.push(Step::Reread { digest });
+        return;
+    }
+    let ends_now = !is_overdue && draft.now >= until && now_left.jobs > 0 && !approval.kills_jobs;
+    if left == Some(now_left) && !ends_now {
+        return;
+    }
+    let digest = approval.digest;
+    let is_overdue = is_overdue || ends_now;
+    draft.enter(State::Draining { plan, approval, until, left: Some(now_left), is_overdue });
+    if ends_now {
+        draft.say(Reply::DrainOverdue { left: now_left, digest });
+    }
+}
+
+fn applied(draft: &mut Draft<'_>) {
+    let State::Applying { plan, .. } = &draft.change.state else { return };
+    let head = plan.parts.head.clone();
+    draft.enter(State::Applied { head: head.clone() });
+    draft.steps.extend([Step::DropPlan, Step::VoidOthers]);
+    draft.say(Reply::Applied);
+    draft.steps.push(Step::Merge { expected_head: head });
+}
+
+fn merged(draft: &mut Draft<'_>) {
+    match draft.change.state {
+        State::Applied { .. } | State::NotMerged { .. } => {
+            draft.enter(State::Done);
+            draft.steps.extend([Step::ReleaseOwnLock, Step::CloseIssue]);
+        }
+        _ => {}
+    }
+}
+
+fn closed(draft: &mut Draft<'_>) {
+    match draft.change.state {
+        State::Requested
+        | State::HandEdited
+        | State::Planning
+        | State::Planned(_)
+        | State::Expired
+        | State::Failed(_) => {
+            draft.steps.push(Step::DropPlan);
+            draft.enter(State::Cancelled);
+            draft.say(Reply::Cancelled { by: None });
+            draft.steps.extend([Step::ClosePull, Step::CloseIssue]);
+        }
+        State::Checking(..) | State::Draining { .. } => {
+            give_back(draft, draft.change.kind == ChangeKind::Delete);
+            draft.steps.push(Step::DropPlan);
+            draft.enter(State::Cancelled);
+            draft.say(Reply::Cancelled { by: None });
+            draft.steps.extend([Step::ClosePull, Step::CloseIssue]);
+        }
+        // What is half done, or done, is not undone by closing.
+        State::Applying { .. }
+        | State::Applied { .. }
+        | State::NotMerged { .. }
+        | State::Interrupted { .. }
+        | State::Done
+        | State::Cancelled => {}
+    }
+}
+
+fn tick(draft: &mut Draft<'_>) {
+    match &draft.change.state {
+        State::Planned(plan) if is_expired(plan, draft) => expire(draft),
+        State::Draining { approval, .. } => {
+            let kill_jobs = approval.kills_jobs;
+            draft.steps.push(Step::Drain { kill_jobs });
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,150 @@
+//! Who may do what. Each rule says why it denies, so that the answer can.
+
+use crate::change::{Change, Holder, Lock};
+use crate::policy::{ApprovalRules, PlanBy};
+
+/// What GitHub lets somebody do with the control repository, as its own roles are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    /// Nothing.
+    None,
+    /// Read.
+    Read,
+    /// Triage.
+    Triage,
+    /// Write.
+    Write,
+    /// Maintain.
+    Maintain,
+    /// Admin.
+    Admin,
+}
+
+/// Whether somebody is in the approvers' team.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// They are, and the membership is active.
+    Member,
+    /// They are not.
+    Stranger,
+    /// It could not be read, which is no yes.
+    Unknown,
+}
+
+/// Who wrote a comment, with what GitHub says of them now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The login.
+    pub login: String,
+    /// Whether it is a person: GitHub's type `User`, and no App wrote for them.
+    pub is_person: bool,
+    /// The permission, read now and not taken from the event.
+    pub permission: Permission,
+    /// Membership of the approvers' team, when the policy names one.
+    pub membership: Membership,
+}
+
+impl Actor {
+    fn is(&self, login: &str) -> bool {
+        self.login.eq_ignore_ascii_case(login)
+    }
+}
+
+/// Why a command is not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// Too little permission.
+    NeedsWrite,
+    /// Not in the team.
+    NeedsTeam(String),
+    /// Membership could not be read.
+    TeamUnknown(String),
+    /// They asked for the change, or committed to it.
+    IsAuthor,
+    /// Only an admin may, since files were edited by hand.
+    NeedsAdmin,
+    /// There is no plan.
+    NoPlan,
+    /// The digest is not the plan's.
+    OtherDigest {
+        /// The plan's digest, short.
+        current: String,
+    },
+    /// A plain `/approve` is not enough.
+    NeedsDigest {
+        /// What to write.
+        line: String,
+    },
+    /// The word is missing.
+    NeedsDestroy {
+        /// What to write.
+        line: String,
+    },
+    /// `destroy` kills nothing here.
+    NotADeletion,
+    /// The environment is locked.
+    IsLocked(Lock),
+    /// The lock is another person's.
+    NotYourLock(Lock),
+    /// The run that holds the lock is not proved dead.
+    RunNotDead(Lock),
+    /// There is no lock.
+    NotLocked,
+    /// Something is being applied, or destroyed.
+    Busy(&'static str),
+    /// The change is over.
+    Over(&'static str),
+    /// GitHub would not merge. Foreign text.
+    NotMergeable(String),
+}
+
+/// Writers may.
+pub(super) fn may_write(actor: &Actor) -> Result<(), Denial> {
+    if actor.permission >= Permission::Write { Ok(()) } else { Err(Denial::NeedsWrite) }
+}
+
+/// Who may cause a plan. A hand-edited folder runs what somebody wrote, with our credentials: an admin must ask for it.
+pub(super) fn may_plan(
+    actor: &Actor,
+    change: &Change,
+    rules: &ApprovalRules,
+    is_hand_edited: bool,
+) -> Result<(), Denial> {
+    if is_hand_edited {
+        return if actor.permission == Permission::Admin { Ok(()) } else { Err(Denial::NeedsAdmin) };
+    }
+    match rules.plan_by {
+        PlanBy::AuthorsAndWriters if actor.is(&change.author) => Ok(()),
+        PlanBy::AuthorsAndWriters | PlanBy::Writers => may_write(actor),
+    }
+}
+
+/// Who may approve.
+pub(super) fn may_approve(
+    actor: &Actor,
+    change: &Change,
+    rules: &ApprovalRules,
+    is_hand_edited: bool,
+) -> Result<(), Denial> {
+    may_write(actor)?;
+    if is_hand_edited && actor.permission != Permission::Admin {
+        return Err(Denial::NeedsAdmin);
+    }
+    if let Some(team) = &rules.team {
+        match actor.membership {
+            Membership::Member => {}
+            Membership::Stranger => return Err(Denial::NeedsTeam(team.clone())),
+            Membership::Unknown => return Err(Denial::TeamUnknown(team.clone())),
+        }
+    }
+    let took_part = actor.is(&change.author) || change.committers.iter().any(|login| actor.is(login));
+    if took_part && !rules.author_may_approve { Err(Denial::IsAuthor) } else { Ok(()) }
+}
+
+/// Whose lock keeps this actor from applying; one's own does not.
+pub(super) fn is_locked_out(actor: &str, lock: &Lock) -> bool {
+    match &lock.holder {
+        Holder::Person(login) => !login.eq_ignore_ascii_case(actor),
+        Holder::Run { .. } => true,
+    }
+}

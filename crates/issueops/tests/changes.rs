@@ -1,0 +1,437 @@
+//! What follows from what: approvals, locks, deletions, interruptions. Every rule of the design has its test here, in
+//! `seed_defects` or in `pitfalls`.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod support;
+
+use proptest::prelude::*;
+use runnersmith_issueops::change::{
+    ChangeKind, Denial, Event, Failure, Left, Liveness, Membership, Permission, Reaction, Reply, State, Step, VoidWhy,
+};
+use runnersmith_issueops::policy::PlanBy;
+use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
+
+fn approve(world: &World) -> String {
+    format!("/approve {}", world.digest())
+}
+
+fn failure() -> Failure {
+    Failure { stage: "apply".into(), resource: Some("aws_sqs_queue.q".into()), message: "denied".into() }
+}
+
+#[test]
+fn from_plan_to_merge() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let steps = world.says(&writer(), &line);
+    assert!(matches!(steps[0], Step::React { reaction: Reaction::Eyes, .. }), "acknowledged first");
+    assert!(rereads(&steps) && !applies(&steps));
+    let steps = world.checks();
+    let digest = world.parts.digest();
+    assert_eq!(steps, [Step::ShowState, Step::Apply { digest, head: "aaaa".into() }]);
+    let steps = world.event(&Event::Applied);
+    assert_eq!(steps.last(), Some(&Step::Merge { expected_head: "aaaa".into() }));
+    assert!(steps.contains(&Step::VoidOthers) && steps.contains(&Step::DropPlan));
+    let steps = world.event(&Event::Merged);
+    assert_eq!(world.change.state, State::Done);
+    assert_eq!(steps, [Step::ShowState, Step::ReleaseOwnLock, Step::CloseIssue]);
+}
+
+#[test]
+fn a_comment_is_followed_once() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let comment = world.comment(&writer(), &line);
+    assert!(rereads(&world.heard(comment.clone())));
+    assert_eq!(world.heard(comment.clone()), []);
+    world.checks();
+    world.event(&Event::ApplyFailed(failure()));
+    assert_eq!(world.heard(comment), [], "nor after the change went on");
+}
+
+#[test]
+fn old_comments_stay_handled_when_they_are_forgotten() {
+    let mut world = World::planned(ChangeKind::Set);
+    let first = world.comment(&writer(), "/help");
+    world.heard(first.clone());
+    for _ in 0..1000 {
+        world.says(&writer(), "/help");
+    }
+    assert!(world.change.handled.len() <= 500);
+    assert_eq!(world.heard(first), []);
+}
+
+#[test]
+fn a_plain_approve_needs_one_plan_that_was_there_for_a_minute() {
+    let mut world = World::planned(ChangeKind::Set);
+    let wanted = Denial::NeedsDigest { line: approve(&world) };
+    world.wait(59);
+    assert_eq!(denial(&world.says(&writer(), "/approve")), Some(&wanted));
+    world.wait(1);
+    assert!(rereads(&world.says(&writer(), "/approve")));
+    let mut world = World::planned(ChangeKind::Set);
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    world.wait(3600);
+    assert!(
+        matches!(denial(&world.says(&writer(), "/approve")), Some(Denial::NeedsDigest { .. })),
+        "two plans were posted"
+    );
+    let mut world = World::planned(ChangeKind::Set);
+    world.rules.plain_approve = false;
+    world.wait(3600);
+    assert!(matches!(denial(&world.says(&writer(), "/approve")), Some(Denial::NeedsDigest { .. })));
+}
+
+#[test]
+fn losing_state_needs_the_word() {
+    let mut world = World::new(ChangeKind::Set);
+    world.post_plan(true);
+    world.wait(100);
+    assert!(matches!(denial(&world.says(&writer(), "/approve")), Some(Denial::NeedsDigest { .. })));
+    let line = approve(&world);
+    let wanted = Denial::NeedsDestroy { line: format!("{line} destroy") };
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&wanted));
+    assert_eq!(denial(&world.says(&writer(), &format!("{line} destroy kill-jobs"))), Some(&Denial::NotADeletion));
+    assert!(rereads(&world.says(&writer(), &format!("{line} destroy"))));
+}
+
+#[test]
+fn who_may_approve() {
+    let line = |world: &World| approve(world);
+    for (who, is_allowed) in [
+        (actor("r", Permission::Read), false),
+        (actor("t", Permission::Triage), false),
+        (actor("w", Permission::Write), true),
+        (actor("m", Permission::Maintain), true),
+        (actor("a", Permission::Admin), true),
+    ] {
+        let mut world = World::planned(ChangeKind::Set);
+        let line = line(&world);
+        assert_eq!(rereads(&world.says(&who, &line)), is_allowed, "{who:?}");
+    }
+    let mut world = World::planned(ChangeKind::Set);
+    world.rules.team = Some("platform".into());
+    let text = approve(&world);
+    let mut who = writer();
+    assert_eq!(denial(&world.says(&who, &text)), Some(&Denial::TeamUnknown("platform".into())));
+    who.membership = Membership::Stranger;
+    assert_eq!(denial(&world.says(&who, &text)), Some(&Denial::NeedsTeam("platform".into())));
+    who.membership = Membership::Member;
+    assert!(rereads(&world.says(&who, &text)));
+}
+
+#[test]
+fn who_may_plan() {
+    let mut world = World::planned(ChangeKind::Set);
+    let plans = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Plan { .. }));
+    assert!(!plans(&world.says(&actor("eve", Permission::Read), "/plan")));
+    assert!(plans(&world.says(&actor("Ann", Permission::Read), "/plan")), "for their own request");
+    let mut world = World::planned(ChangeKind::Set);
+    world.rules.plan_by = PlanBy::Writers;
+    assert_eq!(denial(&world.says(&actor("ann", Permission::Read), "/plan")), Some(&Denial::NeedsWrite));
+}
+
+#[test]
+fn an_expired_plan_is_void_and_another_can_be_made() {
+    let mut world = World::planned(ChangeKind::Set);
+    world.wait(24 * 3600 - 1);
+    assert_eq!(world.event(&Event::Tick), []);
+    world.wait(1);
+    let line = approve(&world);
+    assert!(matches!(denial(&world.says(&writer(), &line)), Some(Denial::NoPlan)), "also before the tick");
+    assert_eq!(world.change.state, State::Expired);
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    assert!(rereads(&world.says(&writer(), &line)));
+    world.wait(25 * 3600);
+    assert!(!applies(&world.checks()), "nor when it expires between the approval and the look");
+}
+
+#[test]
+fn two_approvals_at_once_apply_once() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    assert!(rereads(&world.says(&writer(), &line)));
+    assert_eq!(denial(&world.says(&actor("otto", Permission::Admin), &line)), Some(&Denial::Busy("approved")));
+    assert!(applies(&world.checks()));
+    assert!(!applies(&world.checks()));
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::Busy("applying")));
+}
+
+#[test]
+fn locks_keep_others_out_and_end_by_their_holder_or_an_admin() {
+    let mut world = World::planned(ChangeKind::Set);
+    let steps = world.says(&writer(), "/lock moving the VPC");
+    assert!(steps.contains(&Step::TakeLock { by: "wanda".into(), reason: "moving the VPC".into() }));
+    world.lock = Some(person_lock("wanda"));
+    let line = approve(&world);
+    let otto = actor("otto", Permission::Write);
+    assert!(matches!(denial(&world.says(&otto, &line)), Some(Denial::IsLocked(_))));
+    assert!(matches!(denial(&world.says(&otto, "/lock")), Some(Denial::IsLocked(_))));
+    assert!(matches!(denial(&world.says(&otto, "/unlock")), Some(Denial::NotYourLock(_))));
+    let release = Step::ReleaseLock { id: "l2".into() };
+    assert!(world.says(&writer(), "/unlock").contains(&release));
+    assert!(world.says(&actor("root", Permission::Admin), "/unlock").contains(&release));
+    assert!(rereads(&world.says(&writer(), &line)), "one's own lock keeps nobody out but others");
+    assert!(applies(&world.checks()));
+    world.lock = None;
+    assert_eq!(denial(&world.says(&otto, "/unlock")), Some(&Denial::NotLocked));
+}
+
+#[test]
+fn a_lock_taken_between_the_approval_and_the_look_stops_the_apply() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    world.lock = Some(person_lock("otto"));
+    let steps = world.checks();
+    assert!(matches!(denial(&steps), Some(Denial::IsLocked(_))) && !applies(&steps));
+    assert!(matches!(world.change.state, State::Planned(_)), "the plan stays");
+}
+
+#[test]
+fn an_apply_that_was_killed_is_explained_planned_again_and_applied() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    world.checks();
+    world.lock = Some(run_lock(6, Liveness::Unknown));
+    assert!(matches!(denial(&world.says(&writer(), "/unlock")), Some(Denial::RunNotDead(_))), "unknown is not dead");
+    assert_eq!(denial(&world.says(&writer(), "/plan")), Some(&Denial::Busy("applying")));
+    world.lock = Some(run_lock(6, Liveness::Dead));
+    world.run = Liveness::Dead;
+    world.says(&writer(), "/status");
+    assert_eq!(world.change.state, State::Interrupted { run: "4711".into() });
+    assert_eq!(
+        denial(&world.says(&writer(), "/cancel")),
+        Some(&Denial::Busy("interrupted")),
+        "half done is not undone"
+    );
+    let steps = world.says(&writer(), "/plan");
+    assert!(steps.contains(&Step::Plan { without_terraform_lock: true }));
+    assert!(!steps.iter().any(|step| matches!(step, Step::ReleaseLock { .. })), "a plan never unlocks");
+    world.parts.state_serial += 1;
+    world.post_plan(false);
+    let line = approve(&world);
+    assert!(rereads(&world.says(&writer(), &line)));
+    let steps = world.checks();
+    assert!(steps.contains(&Step::TakeOver { lock: "l1".into() }) && applies(&steps));
+}
+
+#[test]
+fn the_lock_of_another_changes_dead_run_is_not_taken_over() {
+    let mut world = World::planned(ChangeKind::Set);
+    world.lock = Some(run_lock(99, Liveness::Dead));
+    let line = approve(&world);
+    assert!(matches!(denial(&world.says(&writer(), &line)), Some(Denial::IsLocked(_))));
+    assert!(world.says(&writer(), "/unlock").contains(&Step::ReleaseLock { id: "l1".into() }));
+}
+
+#[test]
+fn what_differs_is_said_and_nothing_is_applied() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    world.parts.state_serial = 4;
+    let steps = world.checks();
+    let [Reply::Differs(changed)] = replies(&steps)[..] else { panic!("{steps:?}") };
+    assert_eq!((changed[0].part.as_str(), changed[0].was.as_str(), changed[0].is.as_str()), ("state serial", "3", "4"));
+    assert!(!applies(&steps) && steps.contains(&Step::ReleaseOwnLock) && steps.contains(&Step::DropPlan));
+}
+
+#[test]
+fn what_cannot_be_merged_is_not_applied() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    let mut reread = world.reread();
+    reread.mergeable = Err("a required check failed".into());
+    let steps = world.event(&Event::Reread(Box::new(reread)));
+    assert!(matches!(denial(&steps), Some(Denial::NotMergeable(_))) && !applies(&steps));
+}
+
+#[test]
+fn applied_and_not_merged_is_a_state_with_a_way_out() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    world.checks();
+    world.event(&Event::Applied);
+    let steps = world.event(&Event::MergeRefused("head moved".into()));
+    assert!(matches!(replies(&steps)[..], [Reply::NotMerged { .. }]));
+    world.says(&writer(), "/plan");
+    world.parts = parts("bbbb");
+    world.post_plan(false);
+    let line = approve(&world);
+    assert!(rereads(&world.says(&writer(), &line)) && applies(&world.checks()));
+    assert!(world.event(&Event::Applied).contains(&Step::Merge { expected_head: "bbbb".into() }));
+    // Somebody may also merge by hand.
+    world.event(&Event::MergeRefused("again".into()));
+    world.event(&Event::Merged);
+    assert_eq!(world.change.state, State::Done);
+}
+
+#[test]
+fn a_failed_apply_merges_nothing_and_can_be_planned_again() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    world.checks();
+    let steps = world.event(&Event::ApplyFailed(failure()));
+    assert!(steps.contains(&Step::ReleaseOwnLock) && !steps.iter().any(|step| matches!(step, Step::Merge { .. })));
+    assert_eq!(world.event(&Event::Merged), []);
+    assert!(world.says(&writer(), "/plan").contains(&Step::Plan { without_terraform_lock: false }));
+}
+
+fn left(jobs: u32, machines: u32) -> Left {
+    Left { jobs, machines, ..Left::default() }
+}
+
+#[test]
+fn a_deletion_drains_checks_again_and_destroys() {
+    let mut world = World::planned(ChangeKind::Delete);
+    let line = approve(&world);
+    assert!(matches!(denial(&world.says(&writer(), &line)), Some(Denial::NeedsDestroy { .. })));
+    world.says(&writer(), &format!("{line} destroy"));
+    let steps = world.checks();
+    assert!(steps.contains(&Step::Drain { kill_jobs: false }) && !applies(&steps));
+    assert_eq!(world.event(&Event::Drained(left(1, 1))), [Step::ShowState], "the waiting is shown");
+    assert_eq!(world.event(&Event::Drained(left(1, 1))), [], "once");
+    assert!(world.event(&Event::Tick).contains(&Step::Drain { kill_jobs: false }));
+    assert!(!rereads(&world.event(&Event::Drained(Left { log_groups: 1, ..Left::default() }))));
+    assert!(rereads(&world.event(&Event::Drained(Left::default()))));
+    assert!(applies(&world.checks()));
+}
+
+#[test]
+fn a_deletion_whose_wait_has_ended_asks_and_kills_only_by_its_own_word() {
+    let mut world = World::planned(ChangeKind::Delete);
+    let line = approve(&world);
+    world.says(&writer(), &format!("{line} destroy"));
+    world.checks();
+    world.wait(6 * 3600);
+    let steps = world.event(&Event::Drained(left(1, 1)));
+    assert!(matches!(replies(&steps)[..], [Reply::DrainOverdue { .. }]));
+    assert_eq!(world.event(&Event::Drained(left(1, 1))), [], "asked once");
+    assert_eq!(denial(&world.says(&writer(), &format!("{line} destroy"))), Some(&Denial::Busy("draining")));
+    let steps = world.says(&writer(), &format!("{line} destroy kill-jobs"));
+    assert!(steps.contains(&Step::Drain { kill_jobs: true }));
+    let steps = world.says(&writer(), "/cancel");
+    assert!(steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock));
+    assert_eq!(world.change.state, State::Cancelled);
+}
+
+#[test]
+fn a_deletion_that_changed_while_it_drained_destroys_nothing() {
+    let mut world = World::planned(ChangeKind::Delete);
+    let line = approve(&world);
+    world.says(&writer(), &format!("{line} destroy"));
+    world.checks();
+    world.event(&Event::Drained(Left::default()));
+    world.parts.state_serial += 1;
+    let steps = world.checks();
+    assert!(!applies(&steps) && steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock));
+}
+
+#[test]
+fn several_commands_are_followed_in_their_order() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let steps = world.says(&writer(), &format!("/status\n{line}\n/plan\n/nonsense"));
+    assert!(rereads(&steps));
+    assert_eq!(denial(&steps), Some(&Denial::Busy("approved")), "the plan after it");
+    assert!(matches!(replies(&steps).last(), Some(Reply::Help(misread)) if misread.len() == 1));
+}
+
+#[test]
+fn closing_cancels_what_is_not_begun_and_reopening_plans_again() {
+    let mut world = World::planned(ChangeKind::Set);
+    let steps = world.event(&Event::Closed);
+    assert!(steps.contains(&Step::ClosePull));
+    assert_eq!(world.event(&Event::Rendered), [], "a cancelled change stays so");
+    assert!(world.event(&Event::Reopened).contains(&Step::Plan { without_terraform_lock: false }));
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    world.checks();
+    assert_eq!(world.event(&Event::Closed), [], "an apply goes on");
+}
+
+#[test]
+fn another_apply_voids_the_plan() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let steps = world.event(&Event::OtherApplied);
+    assert!(matches!(replies(&steps)[..], [Reply::Void(VoidWhy::OtherApplied)]));
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
+}
+
+/// One of many things that can happen, by number.
+fn happens(world: &mut World, what: u8) -> Vec<Step> {
+    let line = approve(world);
+    match what % 20 {
+        0 => world.says(&writer(), &line),
+        1 => world.says(&writer(), &format!("{line} destroy")),
+        2 => world.says(&writer(), "/plan"),
+        3 => world.says(&writer(), "/cancel"),
+        4 => world.event(&Event::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: true }),
+        5 => world.event(&Event::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false }),
+        6 => {
+            world.parts.state_serial += 1;
+            Vec::new()
+        }
+        7 => {
+            world.post_plan(what > 127);
+            Vec::new()
+        }
+        8..=10 => world.checks(),
+        11 => world.event(&Event::Drained(Left::default())),
+        12 => world.event(&Event::Applied),
+        13 => world.event(&Event::ApplyFailed(failure())),
+        14 => world.event(&Event::Merged),
+        15 => world.event(&Event::MergeRefused("no".into())),
+        16 => {
+            world.wait(7 * 3600);
+            world.event(&Event::Tick)
+        }
+        17 => world.event(&Event::RunDied),
+        18 => world.event(&Event::Reopened),
+        _ => world.says(&actor("ann", Permission::Admin), &format!("{line} destroy kill-jobs")),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Whatever happens in whatever order: what is applied was approved by somebody who may, is what is there, and is
+    /// applied once for each approval; a deletion was approved with its word and has drained.
+    #[test]
+    fn nothing_is_applied_without_an_approval_of_exactly_that(kind in any::<bool>(), events in prop::collection::vec(any::<u8>(), 0..60)) {
+        let kind = if kind { ChangeKind::Set } else { ChangeKind::Delete };
+        let mut world = World::new(kind);
+        let (mut approved, mut drained) = (None, false);
+        for what in events {
+            let steps = happens(&mut world, what);
+            for step in &steps {
+                match step {
+                    Step::Reread { digest } => approved = Some(*digest),
+                    Step::EndDrain => drained = false,
+                    Step::Apply { digest, head } => {
+                        prop_assert_eq!(approved.take(), Some(*digest));
+                        prop_assert_eq!(*digest, world.parts.digest());
+                        prop_assert_eq!(head, &world.parts.head);
+                        prop_assert!(kind == ChangeKind::Set || drained);
+                    }
+                    Step::Merge { expected_head } => prop_assert_eq!(expected_head, "aaaa"),
+                    _ => {}
+                }
+            }
+            drained |= what % 20 == 11 && matches!(world.change.state, State::Checking(..));
+            if let State::Checking(_, approval) | State::Draining { approval, .. } | State::Applying { approval, .. } = &world.change.state {
+                prop_assert_eq!(&approval.by, "wanda", "the author never");
+            }
+        }
+    }
+}
