@@ -51,6 +51,15 @@ pub struct PlanRecord {
     pub is_hand_edited: bool,
 }
 
+impl PlanRecord {
+    /// What to write to approve it.
+    #[must_use]
+    pub fn approve_line(&self, kind: ChangeKind) -> String {
+        let destroy = if self.loses_state || kind == ChangeKind::Delete { " destroy" } else { "" };
+        format!("/approve {}{destroy}", self.parts.digest().short())
+    }
+}
+
 /// An approval that was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
@@ -412,7 +421,7 @@ impl Reaction {
     }
 }
 
-/// What is answered by a comment of its own. The words are `comment`'s.
+/// What is answered by a comment of its own. The words are [`crate::comment`]'s.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The help, with what was not understood.

@@ -17,6 +17,7 @@
 
 pub mod change;
 pub mod command;
+pub mod comment;
 pub mod digest;
 pub mod policy;
 pub mod render;

@@ -65,12 +65,6 @@ pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<Line>, facts: &Facts<'_>)
     }
 }
 
-/// What to write to approve a plan.
-pub(super) fn approve_line(plan: &PlanRecord, kind: ChangeKind) -> String {
-    let destroy = if plan.loses_state || kind == ChangeKind::Delete { " destroy" } else { "" };
-    format!("/approve {}{destroy}", plan.parts.digest().short())
-}
-
 fn busy(state: &State) -> Result<(), Denial> {
     match state {
         State::Checking(..) | State::Draining { .. } | State::Applying { .. } | State::Applied { .. } => {
@@ -125,12 +119,12 @@ fn approve(
             let was_read = comment.created_at.since(plan.posted_at) >= PLAIN_APPROVE_AFTER;
             let is_enough = draft.rules.plain_approve && draft.change.plans_posted == 1 && was_read;
             if !is_enough || needs_destroy {
-                return Err(Denial::NeedsDigest { line: approve_line(&plan, kind) });
+                return Err(Denial::NeedsDigest { line: plan.approve_line(kind) });
             }
         }
     }
     if needs_destroy && consent < Consent::Destroy {
-        return Err(Denial::NeedsDestroy { line: approve_line(&plan, kind) });
+        return Err(Denial::NeedsDestroy { line: plan.approve_line(kind) });
     }
     if consent == Consent::KillJobs && kind != ChangeKind::Delete {
         return Err(Denial::NotADeletion);
@@ -171,7 +165,7 @@ pub(super) fn is_expired(plan: &PlanRecord, draft: &Draft<'_>) -> bool {
 fn the_same(digest: Option<&DigestPrefix>, plan: &PlanRecord, kind: ChangeKind) -> Result<(), Denial> {
     let own = plan.parts.digest();
     match digest {
-        None => Err(Denial::NeedsDigest { line: approve_line(plan, kind) }),
+        None => Err(Denial::NeedsDigest { line: plan.approve_line(kind) }),
         Some(digest) if digest.names(&own) => Ok(()),
         Some(_) => Err(Denial::OtherDigest { current: own.short() }),
     }

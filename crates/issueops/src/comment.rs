@@ -1,0 +1,73 @@
+//! Every text that is posted.
+//!
+//! It exists apart so that two things hold for all of them: nobody else's text can be more than text (it stands in fences
+//! and code spans that it cannot close), and every comment fits. What does not fit goes on in further comments and in a
+//! file, and nothing that is lost goes unnamed.
+
+mod layout;
+mod markdown;
+mod plan;
+mod reply;
+
+use runnersmith_types::Timestamp;
+
+pub use layout::{Layout, TooLong};
+pub use markdown::{code, fence, length};
+pub use plan::{Differs, PlanView, state_comment};
+pub use reply::{AppliedView, invalid, reply};
+
+/// The most characters of a comment, as GitHub says in its refusal. We count UTF-16 units, which is never less than it counts.
+pub const CHARS_MAX: usize = 65_536;
+
+/// What stands in the first line of a comment of ours, unseen, so that we find it again. Anybody can write one: it finds a
+/// comment and proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Marker {
+    /// The one comment that shows the record.
+    State,
+    /// A comment that goes on with the plan: its number from 1.
+    Continuation(usize),
+    /// An answer to a comment.
+    Reply,
+    /// What is wrong with an issue.
+    Invalid,
+}
+
+impl Marker {
+    /// The line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match self {
+            Self::State => "<!-- runnersmith:state -->".to_owned(),
+            Self::Continuation(number) => format!("<!-- runnersmith:plan:{number} -->"),
+            Self::Reply => "<!-- runnersmith:reply -->".to_owned(),
+            Self::Invalid => "<!-- runnersmith:invalid -->".to_owned(),
+        }
+    }
+
+    /// Reads the first line of a comment. A marker anywhere else is somebody's text.
+    #[must_use]
+    pub fn of(comment: &str) -> Option<Self> {
+        let line = comment.lines().next()?.trim_end();
+        let word = line.strip_prefix("<!-- runnersmith:")?.strip_suffix(" -->")?;
+        match word {
+            "state" => Some(Self::State),
+            "reply" => Some(Self::Reply),
+            "invalid" => Some(Self::Invalid),
+            _ => word.strip_prefix("plan:")?.parse().ok().map(Self::Continuation),
+        }
+    }
+}
+
+/// A moment for people, to the minute, UTC.
+fn moment(at: Timestamp) -> String {
+    match jiff::Timestamp::from_millisecond(at.as_millis()) {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => "at an unknown time".to_owned(),
+    }
+}
+
+/// `1 job`, `2 jobs`.
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}

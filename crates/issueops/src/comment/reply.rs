@@ -1,0 +1,239 @@
+//! Answers: short, with what to do next. A `match` without a rest arm, so that a new reply cannot go without words.
+
+use super::markdown::{code, fence, head, tail};
+use super::plan::{left_words, lock_line, next};
+use super::{Marker, count, moment};
+use crate::change::{Change, ChangeKind, Denial, Failure, HeldLock, Holder, Liveness, Lock, Misread, Reply, VoidWhy};
+use crate::command::Command;
+use crate::policy::Policy;
+use crate::render::example_workflow;
+use crate::request::{Kind, Problem};
+use crate::words::LabelName;
+
+/// The most characters of an error that is shown.
+const ERROR_MAX: usize = 12_000;
+/// The most entries of any list in an answer.
+const ENTRIES_MAX: usize = 40;
+
+/// What is known after an apply, from Terraform's outputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppliedView {
+    /// Where GitHub sends webhooks; `None` on a shared plane.
+    pub webhook_endpoint: Option<String>,
+    /// The SSM parameter that holds the webhook's secret; never the secret.
+    pub webhook_secret_parameter: Option<String>,
+    /// Labels beside `self-hosted`.
+    pub labels: Vec<LabelName>,
+    /// The most runners.
+    pub maximum: u32,
+}
+
+/// The answer's text. `applied` is needed for [`Reply::Applied`] alone.
+#[must_use]
+pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&AppliedView>) -> String {
+    let text = match reply {
+        Reply::Help(misread) => help(misread),
+        Reply::Status { lock, run } => status(change, policy, lock.as_ref(), *run),
+        Reply::Denied { command, actor, why } => {
+            format!("`/{command}` by {} was not followed: {}\n", code(actor), denial(why))
+        }
+        Reply::Differs(changed) => {
+            let line = |one: &crate::change::Changed| {
+                format!("- {}: was {}, is {}\n", one.part, code(&head(&one.was, 80)), code(&head(&one.is, 80)))
+            };
+            let lines: String = changed.iter().map(line).collect();
+            format!(
+                "Nothing was applied: what the plan was made from has changed.\n\n{lines}\n`/plan` makes a new plan.\n"
+            )
+        }
+        Reply::Locked { by, reason } => {
+            let reason = if reason.is_empty() { String::new() } else { format!(": {}", code(reason)) };
+            format!(
+                "{} is locked by {}{reason}. Nobody else can apply until `/unlock`.\n",
+                code(&change.environment),
+                code(by)
+            )
+        }
+        Reply::Unlocked(lock) => format!("The lock of {} is ended.\n", holder(lock)),
+        Reply::Cancelled { by: Some(by) } => format!("Given up by {}. Nothing is applied.\n", code(by)),
+        Reply::Cancelled { by: None } => {
+            "Closed, so given up. Nothing is applied; reopening the issue begins again.\n".to_owned()
+        }
+        Reply::Void(why) => void(*why, policy),
+        Reply::Draining { until } => format!(
+            "No new jobs are taken. Running ones may end until {}; then everything is destroyed. `/status` shows what is left, `/cancel` stops it.\n",
+            moment(*until)
+        ),
+        Reply::DrainOverdue { left, digest } => format!(
+            "Waiting has ended, and there are still: {}. Nothing was destroyed. It goes on by itself when the jobs end; to end them, comment\n\n```text\n/approve {} destroy kill-jobs\n```\n\n`/cancel` stops the deletion.\n",
+            left_words(left),
+            digest.short()
+        ),
+        Reply::Failed(failure) => failed(failure),
+        Reply::Interrupted { run } => format!(
+            "Run {} died while it applied, so what it did is not known. Nothing was merged. `/plan` shows what is left to do; approving that plan goes on.\n",
+            code(run)
+        ),
+        Reply::NotMerged { head: commit, why } => format!(
+            "Commit {} was applied, and its branch was not merged:\n\n{}\nWhat is there differs from the default branch until it is. Merge by hand, or mend the cause and comment `/plan`: a plan without changes can be approved, and is then merged.\n",
+            code(&head(commit, 64)),
+            fence(&tail(why, ERROR_MAX), "text")
+        ),
+        Reply::Applied => applied_text(change, applied.cloned().unwrap_or_default()),
+    };
+    format!("{}\n{text}", Marker::Reply.line())
+}
+
+fn holder(lock: &Lock) -> String {
+    match &lock.holder {
+        Holder::Person(login) => code(login),
+        Holder::Run { run, pull } => format!("run {} for #{pull}", code(run)),
+    }
+}
+
+fn help(misread: &[Misread]) -> String {
+    let mut text = String::new();
+    for one in misread.iter().take(ENTRIES_MAX) {
+        text.push_str(&format!("- {}: {}\n", code(&one.line), one.why));
+    }
+    if !misread.is_empty() {
+        text.push('\n');
+    }
+    text.push_str("A command is a line of its own, in exactly these words:\n\n");
+    for (form, meaning) in Command::FORMS {
+        text.push_str(&format!("- `{form}`: {meaning}\n"));
+    }
+    text
+}
+
+fn status(change: &Change, policy: &Policy, lock: Option<&HeldLock>, run: Liveness) -> String {
+    let mut text = format!("State: **{}**.\n{}", change.state.word(), next(change, policy));
+    if let Some(held) = lock {
+        text.push_str(&format!("\n{} ", lock_line(held)));
+        text.push_str(match (&held.lock.holder, held.liveness) {
+            (Holder::Person(_), _) => "They, or an admin, can end it with `/unlock`.\n",
+            (Holder::Run { .. }, Liveness::Dead) => {
+                "That run is dead: `/unlock` ends the lock, or approving a new plan of this change does.\n"
+            }
+            (Holder::Run { .. }, Liveness::Alive) => "That run goes on.\n",
+            (Holder::Run { .. }, Liveness::Unknown) => "Whether that run goes on is not known, so the lock stays.\n",
+        });
+    } else if run == Liveness::Alive {
+        text.push_str("\nA run is at work.\n");
+    }
+    text
+}
+
+fn denial(why: &Denial) -> String {
+    match why {
+        Denial::NeedsWrite => "it needs permission to write to this repository.".to_owned(),
+        Denial::NeedsTeam(team) => format!("it needs a member of the team {}.", code(team)),
+        Denial::TeamUnknown(team) => {
+            format!(
+                "membership of the team {} could not be read; the App needs the permission to read members.",
+                code(team)
+            )
+        }
+        Denial::IsAuthor => {
+            "who asked for a change or committed to it may not approve it. Somebody else must.".to_owned()
+        }
+        Denial::NeedsAdmin => "files were edited by hand, so it needs an admin of this repository.".to_owned(),
+        Denial::NoPlan => "there is no plan that can be approved. `/plan` makes one.".to_owned(),
+        Denial::OtherDigest { current } => {
+            format!("that is not the digest of the current plan, which is {}. Read it first.", code(current))
+        }
+        Denial::NeedsDigest { line } => {
+            format!("it must name the plan. Read it, then comment\n\n{}", fence(line, "text"))
+        }
+        Denial::NeedsDestroy { line } => {
+            format!("something that holds state would be lost. If that is meant, comment\n\n{}", fence(line, "text"))
+        }
+        Denial::NotADeletion => "`kill-jobs` is for deletions; this change ends no jobs.".to_owned(),
+        Denial::IsLocked(lock) => {
+            format!("the environment is locked by {} since {}. `/status` says more.", holder(lock), moment(lock.since))
+        }
+        Denial::NotYourLock(lock) => {
+            format!("the lock is held by {} since {}; they, or an admin, can end it.", holder(lock), moment(lock.since))
+        }
+        Denial::RunNotDead(lock) => {
+            format!("the lock is held by {} since {}, which is not proved dead.", holder(lock), moment(lock.since))
+        }
+        Denial::NotLocked => "there is no lock.".to_owned(),
+        Denial::Busy(state) => format!("the change is {state}; wait for that to end."),
+        Denial::Over(state) => format!("the change is {state}."),
+        Denial::NotMergeable(why) => format!(
+            "the branch could not be merged afterwards, so nothing was applied:\n\n{}\nMend that, then approve again.",
+            fence(&tail(why, ERROR_MAX), "text")
+        ),
+    }
+}
+
+fn void(why: VoidWhy, policy: &Policy) -> String {
+    match why {
+        VoidWhy::Expired => {
+            let hours = policy.approval.plan_expiry.as_secs() / 3600;
+            format!("The plan was not approved within {} and is void. `/plan` makes a new one.\n", count(usize::try_from(hours).unwrap_or(usize::MAX), "hour"))
+        }
+        VoidWhy::Pushed => "Somebody pushed; the plan and its approvals are void. A new plan is being made.\n".to_owned(),
+        VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
+        VoidWhy::OtherApplied => "Another change of this environment was applied; this plan is void. A new one is being made.\n".to_owned(),
+    }
+}
+
+fn failed(failure: &Failure) -> String {
+    let resource = failure.resource.as_ref().map(|name| format!(" at {}", code(&head(name, 600)))).unwrap_or_default();
+    let half =
+        if failure.stage == "plan" { "" } else { " What was done before the failure stays, and is in the state." };
+    format!(
+        "The {} failed{resource}. Nothing was merged.{half}\n\n{}\nMend the cause, then comment `/plan`.\n",
+        code(&head(&failure.stage, 20)).replace('`', ""),
+        fence(&tail(&failure.message, ERROR_MAX), "text")
+    )
+}
+
+fn applied_text(change: &Change, view: AppliedView) -> String {
+    if change.kind == ChangeKind::Delete {
+        return format!("{} is gone; its folder is in the archive.\n", code(&change.environment));
+    }
+    let mut text = format!("{} is applied.\n\n", code(&change.environment));
+    if let Some(endpoint) = &view.webhook_endpoint {
+        text.push_str(&format!("- Webhook endpoint: {}\n", code(&head(endpoint, 500))));
+    }
+    if let Some(parameter) = &view.webhook_secret_parameter {
+        text.push_str(&format!("- Its secret is in the SSM parameter {}\n", code(&head(parameter, 500))));
+    }
+    let labels: Vec<String> = view.labels.iter().take(ENTRIES_MAX).map(|label| code(label.as_str())).collect();
+    text.push_str(&format!(
+        "- Labels: `self-hosted`{}{}\n",
+        if labels.is_empty() { "" } else { ", " },
+        labels.join(", ")
+    ));
+    text.push_str("\nThis workflow starts several jobs at once, to see the runners come and go:\n\n");
+    text.push_str(&fence(&example_workflow(&view.labels, view.maximum), "yaml"));
+    text
+}
+
+/// What is wrong with an issue, field by field.
+#[must_use]
+pub fn invalid(problems: &[Problem], kind: Kind) -> String {
+    let what = match kind {
+        Kind::Set => "Nothing was created.",
+        Kind::Delete => "Nothing was deleted.",
+    };
+    let mut text = format!("{}\nThis request cannot be handled as it is. {what}\n", Marker::Invalid.line());
+    for problem in problems.iter().take(ENTRIES_MAX) {
+        text.push_str(&format!("\n**{}**\n", problem.field));
+        if !problem.given.is_empty() {
+            text.push_str(&format!("- given: {}\n", code(&problem.given)));
+        }
+        text.push_str(&format!("- allowed: {}\n", code(&head(&problem.allowed, 800))));
+        if !problem.example.is_empty() {
+            text.push_str(&format!("- example: {}\n", code(&head(&problem.example, 200))));
+        }
+    }
+    if problems.len() > ENTRIES_MAX {
+        text.push_str(&format!("\nand {}\n", count(problems.len() - ENTRIES_MAX, "further problem")));
+    }
+    text.push_str("\nEdit the issue; it is read again then.\n");
+    text
+}
