@@ -77,11 +77,35 @@ pub struct Approval {
     pub has_drained: bool,
 }
 
+/// What can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Making a plan.
+    Plan,
+    /// Applying it.
+    Apply,
+    /// Destroying what a deletion names.
+    Destroy,
+}
+
+impl Stage {
+    /// As a noun.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
 /// What goes wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What failed: `plan`, `apply`, `destroy`.
-    pub stage: String,
+    /// What failed.
+    pub stage: Stage,
     /// Which resource, if that is known. Foreign text.
     pub resource: Option<String>,
     /// What was said, short. Foreign text.

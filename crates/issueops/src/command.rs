@@ -142,18 +142,19 @@ fn own_lines(text: &str) -> Vec<&str> {
             _ => {}
         }
     }
-    let line =
-        |(start, line): (usize, &'_ str)| !constructs.iter().any(|c| c.start < start + line.len() && start < c.end);
+    let is_plain = |start, end| !constructs.iter().any(|range| range.start < end && start < range.end);
     let mut lines = Vec::new();
     for paragraph in paragraphs {
         let mut start = paragraph.start;
-        for part in text[paragraph].split_inclusive('\n') {
-            // A reason may have code or emphasis in it; the beginning of the line and its first word may not.
-            let word = part.split_whitespace().next().unwrap_or_default();
-            if line((start, &part[..word.len().min(part.len())])) || word.is_empty() {
-                lines.push(part.trim_end());
+        for line in text[paragraph].split_inclusive('\n') {
+            // Markdown forgives blanks before a paragraph; an order has none. A reason may have code or emphasis in it; the
+            // first word may not.
+            let is_at_beginning = start == 0 || text.as_bytes()[start - 1] == b'\n';
+            let word = line.find(char::is_whitespace).unwrap_or(line.len());
+            if line.starts_with('/') && is_at_beginning && is_plain(start, start + word) {
+                lines.push(line.trim_end());
             }
-            start += part.len();
+            start += line.len();
         }
     }
     lines
@@ -303,6 +304,9 @@ mod tests {
             "/",
             "/ plan",
             " text /plan",
+            " /plan",
+            "   /plan",
+            " \u{800}\n/\u{800}",
             "<b>\n/plan\n</b>",
             "<pre>\n\n/plan\n</pre>",
             "/plan\n===",

@@ -4,6 +4,7 @@
 //! and code spans that it cannot close), and every comment fits. What does not fit goes on in further comments and in a
 //! file, and nothing that is lost goes unnamed.
 
+mod drift;
 mod layout;
 mod markdown;
 mod plan;
@@ -11,6 +12,9 @@ mod reply;
 
 use runnersmith_types::Timestamp;
 
+use crate::words::EnvironmentName;
+
+pub use drift::{DriftIssue, drift_issue};
 pub use layout::{Layout, TooLong};
 pub use markdown::{code, fence, length};
 pub use plan::{Differs, PlanView, state_comment};
@@ -31,6 +35,8 @@ pub enum Marker {
     Reply,
     /// What is wrong with an issue.
     Invalid,
+    /// The issue that tells of an environment's drift.
+    Drift(String),
 }
 
 impl Marker {
@@ -42,6 +48,7 @@ impl Marker {
             Self::Continuation(number) => format!("<!-- runnersmith:plan:{number} -->"),
             Self::Reply => "<!-- runnersmith:reply -->".to_owned(),
             Self::Invalid => "<!-- runnersmith:invalid -->".to_owned(),
+            Self::Drift(environment) => format!("<!-- runnersmith:drift:{environment} -->"),
         }
     }
 
@@ -54,7 +61,11 @@ impl Marker {
             "state" => Some(Self::State),
             "reply" => Some(Self::Reply),
             "invalid" => Some(Self::Invalid),
-            _ => word.strip_prefix("plan:")?.parse().ok().map(Self::Continuation),
+            _ => match word.split_once(':')? {
+                ("plan", number) => number.parse().ok().map(Self::Continuation),
+                ("drift", name) => EnvironmentName::parse(name).ok().map(|name| Self::Drift(name.to_string())),
+                _ => None,
+            },
         }
     }
 }

@@ -7,7 +7,8 @@ mod support;
 
 use proptest::prelude::*;
 use runnersmith_issueops::change::{
-    ChangeKind, Denial, Event, Failure, Left, Liveness, Membership, Permission, Reaction, Reply, State, Step, VoidWhy,
+    ChangeKind, Denial, Event, Failure, Left, Liveness, Membership, Permission, Reaction, Reply, Stage, State, Step,
+    VoidWhy,
 };
 use runnersmith_issueops::policy::PlanBy;
 use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
@@ -17,7 +18,7 @@ fn approve(world: &World) -> String {
 }
 
 fn failure() -> Failure {
-    Failure { stage: "apply".into(), resource: Some("aws_sqs_queue.q".into()), message: "denied".into() }
+    Failure { stage: Stage::Apply, resource: Some("aws_sqs_queue.q".into()), message: "denied".into() }
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl Layout {
             listed += 1;
         }
         let text = lines(text);
-        let fits = length(&text) <= MAIN_TEXT_MAX;
+        // With its fence, which is as long as the text wants it to be.
+        let fits = length(&fence(&text, "")) <= MAIN_TEXT_MAX;
         let list_more = entries.len() - listed;
         let continuations = if list_more == 0 { Vec::new() } else { continuations(&entries, summary)? };
         let file = (list_more > 0 || !fits).then(|| file(summary, &text));

@@ -23,10 +23,13 @@ pub(super) fn line(text: &str) -> String {
     text.chars().flat_map(visible).collect()
 }
 
-/// Foreign text as a code span: no mention, no link, no HTML, no end of its own.
+/// The most characters of a code span, with its ticks it is three times that at most.
+const CODE_MAX: usize = 800;
+
+/// Foreign text as a code span, cut to 800 characters: no mention, no link, no HTML, no end of its own.
 #[must_use]
 pub fn code(text: &str) -> String {
-    let text = line(text);
+    let text = head(text, CODE_MAX);
     if text.trim().is_empty() {
         return "(nothing)".to_owned();
     }
@@ -69,6 +72,30 @@ pub(super) fn head(text: &str, chars_max: usize) -> String {
         return text;
     }
     text.chars().take(chars_max).chain(['…']).collect()
+}
+
+/// As many of the items as there is room for, and how many there is none for. A budget and not a count: text made to be
+/// long, or to need long fences, gets no more room than any other.
+pub(super) fn some(items: impl ExactSizeIterator<Item = String>, room: usize) -> (Vec<String>, usize) {
+    let (all, mut left) = (items.len(), room);
+    let fits = |item: &String| {
+        let is_room = length(item) <= left;
+        left = left.saturating_sub(length(item));
+        is_room
+    };
+    let items: Vec<String> = items.take_while(fits).collect();
+    let more = all - items.len();
+    (items, more)
+}
+
+/// Foreign names in a sentence.
+pub(super) fn names<'a>(items: impl ExactSizeIterator<Item = &'a str>, room: usize) -> String {
+    let (names, more) = some(items.map(|name| code(&head(name, 140))), room);
+    match (names.is_empty(), more) {
+        (_, 0) => names.join(", "),
+        (true, more) => format!("{more}, too long to be shown"),
+        (false, more) => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The one comment that shows a change, edited in place: what it is, what its plan would do, and what to write next.
 
-use super::markdown::{code, fence, head};
+use super::markdown::{code, fence, head, names, some};
 use super::{Layout, Marker, count, moment};
 use crate::change::{Change, ChangeKind, HeldLock, Holder, Left, PlanRecord, State};
 use crate::policy::{MicroDollars, Policy};
@@ -14,8 +14,9 @@ pub type Differs = Vec<Difference>;
 const SECTION_MAX: usize = 25;
 /// The most attributes of one resource there.
 const SECTION_DETAILS_MAX: usize = 4;
-/// The most files, labels, repositories that are named.
-const NAMES_MAX: usize = 20;
+/// The most characters of such a section, and of each list of names.
+const SECTION_CHARS_MAX: usize = 6_000;
+const NAMES_CHARS_MAX: usize = 1_500;
 
 /// A plan, as it is shown.
 #[derive(Clone, Debug)]
@@ -132,7 +133,7 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
         ),
         State::Done => line("Applied and merged.".to_owned()),
         State::Failed(failure) => {
-            line(format!("The {} failed; nothing was merged. Mend the cause, then comment `/plan`.", head(&failure.stage, 20).replace('`', "'")))
+            line(format!("The {} failed; nothing was merged. Mend the cause, then comment `/plan`.", failure.stage.word()))
         }
         State::Interrupted { run } => line(format!(
             "Run {} died while it applied; what it did is not known. `/plan` shows what is left to do, and approving that plan goes on.",
@@ -167,13 +168,8 @@ pub(super) fn left_words(left: &Left) -> String {
 fn shown(view: &PlanView<'_>, record: &PlanRecord) -> String {
     let mut text = format!("\n### Plan: {}\n", view.summary);
     if !view.differences.is_empty() {
-        let files: Vec<String> = view
-            .differences
-            .iter()
-            .take(NAMES_MAX)
-            .map(|one| format!("- {}\n", code(&head(&one.to_string(), 300))))
-            .collect();
-        let more = view.differences.len().saturating_sub(NAMES_MAX);
+        let files = view.differences.iter().map(|one| format!("- {}\n", code(&head(&one.to_string(), 300))));
+        let (files, more) = some(files, NAMES_CHARS_MAX);
         let more = if more > 0 { format!("- and {}\n", count(more, "further file")) } else { String::new() };
         text.push_str(&format!(
             "\n> [!WARNING]\n> Files were edited by hand; they are not what the request renders.\n\n{}{more}",
@@ -183,7 +179,7 @@ fn shown(view: &PlanView<'_>, record: &PlanRecord) -> String {
     let losses = view.summary.losses().count();
     if losses > 0 {
         text.push_str(&format!(
-            "\n> [!CAUTION]\n> {} that hold state would be lost. Approving needs the word `destroy`.\n",
+            "\n> [!CAUTION]\n> {} with state would be lost. Approving needs the word `destroy`.\n",
             count(losses, "resource")
         ));
     }
@@ -228,13 +224,12 @@ fn resources(view: &PlanView<'_>) -> String {
         ));
     }
     if !view.summary.outputs.is_empty() {
-        let names: Vec<String> =
-            view.summary.outputs.iter().take(NAMES_MAX).map(|name| code(&head(name, 100))).collect();
-        text.push_str(&format!("\nOutputs that change: {}.\n", names.join(", ")));
+        let outputs = names(view.summary.outputs.iter().map(String::as_str), NAMES_CHARS_MAX);
+        text.push_str(&format!("\nOutputs that change: {outputs}.\n"));
     }
     if !view.summary.drifted.is_empty() {
         text.push_str(&format!(
-            "\n{} differ from the state; the plan reckons with what is there.\n",
+            "\nFound to differ from the state: {}; the plan reckons with what is there.\n",
             count(view.summary.drifted.len(), "resource")
         ));
     }
@@ -256,28 +251,29 @@ fn section<'a>(title: &str, changes: impl Iterator<Item = &'a ResourceChange>) -
     if changes.is_empty() {
         return String::new();
     }
-    let mut text = format!("\n#### {title}\n\n");
-    for change in changes.iter().take(SECTION_MAX) {
-        let open = if change.is_open { " — **open to the whole internet**" } else { "" };
-        text.push_str(&format!("- {} {}{open}\n", change.effect.word(), code(&head(&change.address, 200))));
-        let details = if change.effect == Effect::Update { change.details.as_slice() } else { &[] };
-        for detail in details.iter().take(SECTION_DETAILS_MAX) {
-            let value = |text: &str| code(&head(text, 60));
-            text.push_str(&format!(
-                "  - {}: {} → {}\n",
-                code(&head(&detail.attribute, 60)),
-                value(&detail.before),
-                value(&detail.after)
-            ));
-        }
-        let more = details.len().saturating_sub(SECTION_DETAILS_MAX)
-            + if details.is_empty() { 0 } else { change.details_more };
-        if more > 0 {
-            text.push_str(&format!("  - and {}\n", count(more, "further attribute")));
-        }
+    let (entries, more) = some(changes.iter().take(SECTION_MAX).map(|change| section_entry(change)), SECTION_CHARS_MAX);
+    let more = more + changes.len().saturating_sub(SECTION_MAX);
+    let more = if more > 0 { format!("- and {more} more, in the list of resources\n") } else { String::new() };
+    format!("\n#### {title}\n\n{}{more}", entries.concat())
+}
+
+fn section_entry(change: &ResourceChange) -> String {
+    let open = if change.is_open { " — **open to the whole internet**" } else { "" };
+    let mut text = format!("- {} {}{open}\n", change.effect.word(), code(&head(&change.address, 200)));
+    let details = if change.effect == Effect::Update { change.details.as_slice() } else { &[] };
+    for detail in details.iter().take(SECTION_DETAILS_MAX) {
+        let value = |text: &str| code(&head(text, 60));
+        text.push_str(&format!(
+            "  - {}: {} → {}\n",
+            value(&detail.attribute),
+            value(&detail.before),
+            value(&detail.after)
+        ));
     }
-    if changes.len() > SECTION_MAX {
-        text.push_str(&format!("- and {} more, in the list of resources\n", changes.len() - SECTION_MAX));
+    let more =
+        details.len().saturating_sub(SECTION_DETAILS_MAX) + if details.is_empty() { 0 } else { change.details_more };
+    if more > 0 {
+        text.push_str(&format!("  - and {}\n", count(more, "further attribute")));
     }
     text
 }
@@ -296,11 +292,7 @@ fn arrow(before: Option<String>, after: Option<String>) -> String {
 fn fleet(change: &FleetChange, cost: &Cost) -> String {
     let both =
         |value: &dyn Fn(&Fleet) -> String| arrow(change.before.as_ref().map(value), change.after.as_ref().map(value));
-    let named = |labels: Vec<&str>| {
-        let names: Vec<String> = labels.iter().take(NAMES_MAX).map(|label| code(&head(label, 100))).collect();
-        let more = labels.len().saturating_sub(NAMES_MAX);
-        if more > 0 { format!("{} and {more} more", names.join(", ")) } else { names.join(", ") }
-    };
+    let named = |labels: Vec<&str>| names(labels.into_iter(), NAMES_CHARS_MAX);
     let short = |text: &str| code(&head(text, 100));
     let mut text = String::from("\n#### Fleet\n\n");
     text.push_str(&format!("- Maximum: {}\n", both(&|fleet| fleet.maximum.to_string())));
@@ -333,11 +325,11 @@ fn access(access: &GroupAccess) -> String {
     match access {
         GroupAccess::All { public: p } => format!("every repository may use it{}", public(p)),
         GroupAccess::Selected { repositories, public: p } => {
-            let names: Vec<String> = repositories.iter().take(NAMES_MAX).map(|name| code(&head(name, 140))).collect();
-            let more = repositories.len().saturating_sub(NAMES_MAX);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let names = if names.is_empty() { "no repository".to_owned() } else { names.join(", ") };
-            format!("{names}{more} may use it{}", public(p))
+            let list = match repositories.as_slice() {
+                [] => "no repository".to_owned(),
+                some => names(some.iter().map(String::as_str), NAMES_CHARS_MAX),
+            };
+            format!("{list} may use it{}", public(p))
         }
         GroupAccess::Missing => "**GitHub has no such group; the runners could not register**".to_owned(),
         GroupAccess::Unknown => "who may use it could not be read".to_owned(),

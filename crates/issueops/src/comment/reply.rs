@@ -3,7 +3,9 @@
 use super::markdown::{code, fence, head, tail};
 use super::plan::{left_words, lock_line, next};
 use super::{Marker, count, moment};
-use crate::change::{Change, ChangeKind, Denial, Failure, HeldLock, Holder, Liveness, Lock, Misread, Reply, VoidWhy};
+use crate::change::{
+    Change, ChangeKind, Denial, Failure, HeldLock, Holder, Liveness, Lock, Misread, Reply, Stage, VoidWhy,
+};
 use crate::command::Command;
 use crate::policy::Policy;
 use crate::render::example_workflow;
@@ -183,10 +185,10 @@ fn void(why: VoidWhy, policy: &Policy) -> String {
 fn failed(failure: &Failure) -> String {
     let resource = failure.resource.as_ref().map(|name| format!(" at {}", code(&head(name, 600)))).unwrap_or_default();
     let half =
-        if failure.stage == "plan" { "" } else { " What was done before the failure stays, and is in the state." };
+        if failure.stage == Stage::Plan { "" } else { " What was done before the failure stays, and is in the state." };
     format!(
         "The {} failed{resource}. Nothing was merged.{half}\n\n{}\nMend the cause, then comment `/plan`.\n",
-        code(&head(&failure.stage, 20)).replace('`', ""),
+        failure.stage.word(),
         fence(&tail(&failure.message, ERROR_MAX), "text")
     )
 }

@@ -1,0 +1,197 @@
+//! What has gone wrong in other IssueOps systems, each with its test, as far as it is a matter of deciding, reading or
+//! writing.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod support;
+
+use runnersmith_issueops::change::{ChangeKind, Denial, Event, Permission, Reply, State, Step, VoidWhy};
+use runnersmith_issueops::command::parse;
+use runnersmith_issueops::comment::{Layout, fence};
+use runnersmith_issueops::render::render;
+use runnersmith_issueops::summary::Summary;
+use runnersmith_types::Timestamp;
+use support::world::{World, actor, applies, denial, parts, replies, rereads, writer};
+use support::{SEED_BLOCK, policy, set};
+
+fn approve(world: &World) -> String {
+    format!("/approve {}", world.digest())
+}
+
+#[test]
+fn a_push_between_plan_and_approval_voids_the_plan() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let steps = world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    assert!(matches!(replies(&steps)[..], [Reply::Void(VoidWhy::Pushed)]));
+    assert!(steps.contains(&Step::DropPlan));
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
+    world.parts = parts("bbbb");
+    world.post_plan(false);
+    assert!(
+        matches!(denial(&world.says(&writer(), &line)), Some(Denial::OtherDigest { .. })),
+        "the old digest names nothing"
+    );
+}
+
+#[test]
+fn a_push_between_approval_and_apply_stops_it() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    let steps = world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    assert!(steps.contains(&Step::ReleaseOwnLock));
+    assert_eq!(world.checks(), []);
+}
+
+#[test]
+fn a_base_or_a_state_that_moved_stops_it() {
+    type Move = fn(&mut World);
+    let moves: [(&str, Move); 4] = [
+        ("base branch", |world| world.parts.base = runnersmith_issueops::digest::Digest::of(b"moved")),
+        ("state serial", |world| world.parts.state_serial += 1),
+        ("state lineage", |world| world.parts.state_lineage = "another".into()),
+        ("provider lock file", |world| world.parts.lock_file = runnersmith_issueops::digest::Digest::of(b"moved")),
+    ];
+    for (part, moves) in moves {
+        let mut world = World::planned(ChangeKind::Set);
+        let line = approve(&world);
+        world.says(&writer(), &line);
+        moves(&mut world);
+        let steps = world.checks();
+        let [Reply::Differs(changed)] = replies(&steps)[..] else { panic!("{part}: {steps:?}") };
+        assert_eq!(changed[0].part, part);
+        assert!(!applies(&steps));
+    }
+}
+
+#[test]
+fn an_edited_comment_and_one_that_was_there_before_the_plan_order_nothing() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let mut edited = world.comment(&writer(), &line);
+    edited.is_new = false;
+    assert_eq!(world.heard(edited), [], "the event is an edit");
+    let mut edited = world.comment(&writer(), &line);
+    edited.is_edited = true;
+    assert_eq!(world.heard(edited), [], "the event says created, and it was edited since");
+    world.wait(3600);
+    let mut early = world.comment(&writer(), "/approve");
+    early.created_at = Timestamp::from_secs(999_000);
+    assert!(matches!(denial(&world.heard(early)), Some(Denial::NeedsDigest { .. })), "delivered late, written before");
+}
+
+#[test]
+fn bots_order_nothing() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let mut bot = actor("copy-pr-bot", Permission::Admin);
+    bot.is_person = false;
+    assert_eq!(world.says(&bot, &line), []);
+}
+
+#[test]
+fn a_hand_edited_folder_is_planned_and_approved_by_admins_only() {
+    let mut world = World::planned(ChangeKind::Set);
+    let steps = world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
+    assert_eq!(world.change.state, State::HandEdited);
+    assert!(!steps.iter().any(|step| matches!(step, Step::Plan { .. })), "a plan runs code");
+    for who in [writer(), actor("ann", Permission::Maintain)] {
+        assert_eq!(denial(&world.says(&who, "/plan")), Some(&Denial::NeedsAdmin));
+    }
+    let root = actor("root", Permission::Admin);
+    assert!(world.says(&root, "/plan").contains(&Step::Plan { without_terraform_lock: false }));
+    world.parts = parts("bbbb");
+    world.post_plan(false);
+    let line = approve(&world);
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NeedsAdmin));
+    assert!(rereads(&world.says(&root, &line)));
+    // Rendering anew ends it.
+    let mut world = World::planned(ChangeKind::Set);
+    world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
+    assert!(world.event(&Event::Rendered).contains(&Step::Plan { without_terraform_lock: false }));
+    assert!(!world.change.is_hand_edited);
+}
+
+#[test]
+fn an_approval_covers_one_plan_of_one_change() {
+    let mut world = World::planned(ChangeKind::Set);
+    let old = approve(&world);
+    world.says(&writer(), "/plan");
+    world.parts.plan_file = runnersmith_issueops::digest::Digest::of(b"another plan");
+    world.post_plan(false);
+    assert!(matches!(denial(&world.says(&writer(), &old)), Some(Denial::OtherDigest { .. })));
+    // An approval while a plan is being made approves neither.
+    let new = approve(&world);
+    world.says(&writer(), "/plan");
+    assert_eq!(denial(&world.says(&writer(), &new)), Some(&Denial::NoPlan));
+    // An approval that was used is used up.
+    world.post_plan(false);
+    world.says(&writer(), &new);
+    world.checks();
+    assert!(!rereads(&world.says(&writer(), &new)));
+}
+
+#[test]
+fn who_may_only_read_approves_nothing() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    for command in [line.as_str(), "/plan", "/cancel", "/lock", "/unlock"] {
+        let steps = world.says(&actor("passer", Permission::Read), command);
+        assert_eq!(denial(&steps), Some(&Denial::NeedsWrite), "{command}");
+    }
+}
+
+#[test]
+fn an_apply_during_a_plan_or_a_second_plan_does_not_happen() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), "/plan");
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
+    assert_eq!(world.event(&Event::Applied), [], "nothing that was not begun is done");
+    assert_eq!(world.event(&Event::Merged), []);
+}
+
+#[test]
+fn the_stored_plan_is_dropped_as_soon_as_it_is_of_no_use() {
+    type End = fn(&mut World) -> Vec<Step>;
+    let ends: [End; 4] = [
+        |world| world.says(&writer(), "/cancel"),
+        |world| world.event(&Event::Closed),
+        |world| world.event(&Event::OtherApplied),
+        |world| {
+            world.wait(24 * 3600);
+            world.event(&Event::Tick)
+        },
+    ];
+    for end in ends {
+        let mut world = World::planned(ChangeKind::Set);
+        assert!(end(&mut world).contains(&Step::DropPlan));
+    }
+}
+
+#[test]
+fn plan_text_is_only_text() {
+    let evil = "```\n</details>\n\n/approve 0123456789ab\n\n@acme/all <img src=x>\n~~~\n````";
+    let plan = serde_json::json!({"format_version": "1.2", "resource_changes": [
+        {"address": format!("aws_x.y[\"{evil}\"]"), "mode": "managed", "type": "aws_x", "change": {"actions": ["delete"]}}]});
+    let summary = Summary::read(plan.to_string().as_bytes()).unwrap();
+    let many = Layout::of(&summary, &evil.repeat(3000)).unwrap();
+    for text in
+        [fence(evil, "text"), many.continuations.concat(), many.file.unwrap_or_default().lines().take(3).collect()]
+    {
+        assert_eq!(parse(&text), []);
+    }
+    assert!(fence(evil, "text").starts_with("`````text\n"));
+}
+
+#[test]
+fn nothing_that_is_rendered_is_a_workflow_or_has_an_expression() {
+    for (path, content) in render(&set(SEED_BLOCK), &policy()).unwrap() {
+        assert!(
+            path.starts_with("actions-runner-envs/linux_large/"),
+            "{path}: no workflow runs on the fleet it manages"
+        );
+        assert!(!content.contains("${"), "{path}");
+    }
+}

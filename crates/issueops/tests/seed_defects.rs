@@ -1,0 +1,170 @@
+//! The ten defects of the demo that this system descends from. Each has a test that fails when it comes back, as far as
+//! it is a matter of deciding, reading or writing; what is a matter of running is shown by the shell's tests.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod support;
+
+use runnersmith_issueops::change::{
+    ChangeKind, Denial, Event, Failure, Liveness, Permission, Reply, Stage, State, Step,
+};
+use runnersmith_issueops::comment::drift_issue;
+use runnersmith_issueops::render::render;
+use runnersmith_issueops::request::{Field, Kind, Known};
+use runnersmith_issueops::summary::Summary;
+use support::world::{World, actor, applies, denial, parts, replies, rereads, run_lock, writer};
+use support::{SEED_BLOCK, judge, policy, set};
+
+#[test]
+fn defect_01_no_plan_before_approval() {
+    let mut world = World::new(ChangeKind::Set);
+    for state in [State::Requested, State::Planning, State::HandEdited, State::Expired] {
+        world.change.state = state;
+        assert_eq!(denial(&world.says(&writer(), "/approve")), Some(&Denial::NoPlan));
+        assert_eq!(denial(&world.says(&writer(), "/approve 0123456789ab destroy")), Some(&Denial::NoPlan));
+        assert!(!applies(&world.checks()));
+    }
+}
+
+#[test]
+fn defect_02_a_push_after_the_approval_wins() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = format!("/approve {}", world.digest());
+    assert!(rereads(&world.says(&writer(), &line)));
+    world.event(&Event::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
+    assert!(!applies(&world.checks()), "the event came in time");
+    let mut world = World::planned(ChangeKind::Set);
+    world.says(&writer(), &line);
+    world.parts = parts("bbbb");
+    let steps = world.checks();
+    assert!(!applies(&steps) && matches!(replies(&steps)[..], [Reply::Differs(_)]), "the event was lost");
+}
+
+#[test]
+fn defect_03_fields_are_validated_by_another_fields_value() {
+    let evil =
+        "x\"\n}\nresource \"null_resource\" \"x\" {\n  provisioner \"local-exec\" {\n    command = \"id\"\n  }\n}\n#";
+    for field in Field::ALL.into_iter().filter(|field| *field != Field::Reason) {
+        for value in [evil, "${file(\"/etc/passwd\")}", "$(id)", "'; id; '", "a\nb: c", "%{ if true }x%{ endif }"] {
+            let mut block: serde_json::Value = serde_json::from_str(SEED_BLOCK).unwrap();
+            block[field.key()] = value.into();
+            let problems = judge(&block.to_string(), Kind::Set, &Known::default()).unwrap_err();
+            assert!(problems.iter().all(|problem| problem.field == field.title()), "{field}: {problems:?}");
+        }
+    }
+    // The two that the demo left out, right by themselves and wrong by themselves.
+    assert!(judge(&SEED_BLOCK.replace("amzn2-ami-hvm-2.*-x86_64-ebs", "amazon"), Kind::Set, &Known::default()).is_ok());
+    let problems =
+        judge(&SEED_BLOCK.replace("\"default\"", "\"undefined\""), Kind::Set, &Known::default()).unwrap_err();
+    assert_eq!(problems[0].field, Field::RunnerGroup.title());
+}
+
+#[test]
+fn defect_04_the_author_may_approve_their_own_change() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = format!("/approve {}", world.digest());
+    let ann = actor("ANN", Permission::Admin);
+    assert_eq!(denial(&world.says(&ann, &line)), Some(&Denial::IsAuthor), "logins have no case");
+    world.change.committers.insert("carl".into());
+    assert_eq!(denial(&world.says(&actor("carl", Permission::Admin), &line)), Some(&Denial::IsAuthor));
+    // Who committed only after approving is found by the second look.
+    assert!(rereads(&world.says(&writer(), &line)));
+    let mut reread = world.reread();
+    reread.committers.insert("Wanda".into());
+    let steps = world.event(&Event::Reread(Box::new(reread)));
+    assert_eq!(denial(&steps), Some(&Denial::IsAuthor));
+    world.rules.author_may_approve = true;
+    assert!(rereads(&world.says(&ann, &line)), "unless the policy says so");
+}
+
+#[test]
+fn defect_05_static_keys() {
+    let files = render(&set(SEED_BLOCK), &policy()).unwrap();
+    for (path, content) in &files {
+        for word in ["access_key", "secret_key", "AWS_SECRET", "AWS_ACCESS", "shared_credentials", "profile"] {
+            assert!(!content.contains(word), "{path}: {word}");
+        }
+    }
+}
+
+#[test]
+fn defect_06_locks_are_broken_by_force_on_any_failure() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = format!("/approve {}", world.digest());
+    world.says(&writer(), &line);
+    world.checks();
+    let failure = Failure { stage: Stage::Apply, resource: None, message: "Error acquiring the state lock".into() };
+    let steps = world.event(&Event::ApplyFailed(failure.clone()));
+    let breaks =
+        |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::ReleaseLock { .. } | Step::TakeOver { .. }));
+    assert!(!breaks(&steps) && steps.contains(&Step::ReleaseOwnLock));
+    world.change.state = State::Planning;
+    assert!(!breaks(&world.event(&Event::PlanFailed(failure))));
+    for liveness in [Liveness::Alive, Liveness::Unknown] {
+        for pull in [6, 7] {
+            world.lock = Some(run_lock(pull, liveness));
+            assert!(matches!(
+                denial(&world.says(&actor("root", Permission::Admin), "/unlock")),
+                Some(Denial::RunNotDead(_))
+            ));
+        }
+    }
+}
+
+#[test]
+fn defect_07_approvexyz_is_an_approval() {
+    let mut world = World::planned(ChangeKind::Set);
+    world.wait(3600);
+    for line in
+        ["/approvexyz", "/approve-all", "/approve: yes", "/approved", "/approve please", "I would /approve this"]
+    {
+        let steps = world.says(&writer(), line);
+        assert!(!rereads(&steps), "{line}");
+    }
+    let steps = world.says(&writer(), "/approvexyz");
+    assert!(matches!(replies(&steps)[..], [Reply::Help(_)]));
+}
+
+#[test]
+fn defect_08_the_pull_request_is_known_by_its_title() {
+    // No event has a title; a pull request is its number, and its branch is in this repository.
+    let mut world = World::planned(ChangeKind::Set);
+    let line = format!("/approve {}", world.digest());
+    let mut elsewhere = world.comment(&writer(), &line);
+    elsewhere.pull = 7;
+    assert_eq!(world.heard(elsewhere), []);
+    let mut fork = world.comment(&writer(), &line);
+    fork.is_fork = true;
+    assert_eq!(world.heard(fork), []);
+}
+
+#[test]
+fn defect_09_no_drift_cost_policy_or_lock() {
+    // Cost, policy and lock have tests of their own; drift opens one issue and closes it.
+    let drifted = r#"{"format_version": "1.2", "resource_drift": [{"address": "aws_sqs_queue.a", "change": {"actions": ["update"]}}]}"#;
+    let summary = Summary::read(drifted.as_bytes()).unwrap();
+    let issue = drift_issue(set(SEED_BLOCK).environment(), &summary).unwrap();
+    assert!(
+        issue.body.starts_with("<!-- runnersmith:drift:linux_large -->\n") && issue.body.contains("aws_sqs_queue.a")
+    );
+    let none = Summary::read(br#"{"format_version": "1.2"}"#).unwrap();
+    assert_eq!(drift_issue(set(SEED_BLOCK).environment(), &none), None);
+}
+
+#[test]
+fn defect_10_merges_without_looking_whether_the_head_is_what_was_applied() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = format!("/approve {}", world.digest());
+    world.says(&writer(), &line);
+    world.checks();
+    world.event(&Event::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
+    let steps = world.event(&Event::Applied);
+    assert!(steps.contains(&Step::Merge { expected_head: "aaaa".into() }), "the head that was applied, not the newest");
+    world.event(&Event::MergeRefused("head moved".into()));
+    assert_eq!(world.change.state.word(), "applied, not merged");
+    assert_eq!(
+        denial(&world.says(&writer(), "/plan")),
+        Some(&Denial::NeedsAdmin),
+        "what was pushed meanwhile is still judged"
+    );
+}
