@@ -45,7 +45,8 @@ struct Values<'a> {
     aws_region: &'a str,
     enable_organization_runners: bool,
     environment: &'a str,
-    ghes_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ghes_url: Option<Option<&'a str>>,
     idle_config: Vec<Idle>,
     instance_type: &'a str,
     organization: &'a str,
@@ -79,7 +80,7 @@ pub fn render(request: &SetRequest, policy: &Policy) -> Result<Files, serde_json
         Shape::OwnStack => (text::MAIN_OWN_STACK, text::VARIABLES_OWN_STACK),
         Shape::SharedPlane { .. } => (text::MAIN_SHARED_PLANE, text::VARIABLES_SHARED_PLANE),
     };
-    add("main.tf", main.replace(text::SOURCE, &policy.module_source));
+    add("main.tf", main.replace(text::SOURCE, &source(policy)));
     add("variables.tf", variables.to_owned());
     add(
         "outputs.tf",
@@ -124,7 +125,8 @@ fn values(request: &SetRequest, policy: &Policy) -> Result<String, serde_json::E
         aws_region: request.network.region.as_str(),
         enable_organization_runners: true,
         environment: request.environment.as_str(),
-        ghes_url: policy.ghes_url.as_deref(),
+        // A shared plane knows its server.
+        ghes_url: zips.as_ref().map(|_| policy.ghes_url.as_deref()),
         idle_config: Some(request.floor).filter(|floor| *floor > 0).map(always).into_iter().collect(),
         instance_type: request.instance_type.as_str(),
         organization: request.organization.as_str(),
@@ -167,6 +169,19 @@ struct S3<'a> {
 #[must_use]
 pub fn state_key(backend: &Backend, environment: &EnvironmentName) -> String {
     format!("{}/{environment}/terraform.tfstate", backend.key_prefix)
+}
+
+/// Where Terraform takes the module from: the root's for a stack of its own, the scale set's beside it for a shared plane. What
+/// follows a question mark says which version it is.
+fn source(policy: &Policy) -> String {
+    let (path, version) = match policy.module_source.split_once('?') {
+        Some((path, version)) => (path, format!("?{version}")),
+        None => (policy.module_source.as_str(), String::new()),
+    };
+    match policy.shape {
+        Shape::OwnStack => format!("{path}{version}"),
+        Shape::SharedPlane { .. } => format!("{}/modules/scale-set{version}", path.trim_end_matches('/')),
+    }
 }
 
 fn backend(backend: &Backend, environment: &EnvironmentName) -> Result<String, serde_json::Error> {

@@ -139,8 +139,11 @@ fn variables_are_declared_passed_and_given() {
         }
         given.sort_unstable();
         assert_eq!(declared, given);
-        let passed: Vec<&str> = file("main.tf").lines().filter_map(|l| l.split_once("= var.")).map(|l| l.1).collect();
-        assert_eq!(passed[1..], declared);
+        for name in declared {
+            let used = format!("var.{name}");
+            let word = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            assert!(file("main.tf").split(&used).skip(1).any(word), "{name} is not used in\n{}", file("main.tf"));
+        }
     }
 }
 

@@ -87,3 +87,25 @@ resource "aws_ssm_parameter" "plane" {
     }
   })
 }
+
+locals {
+  # What a scale set needs to join.
+  plane = {
+    environment         = var.environment
+    name                = local.name
+    path                = local.path
+    has_key             = local.has_key
+    key_arn             = local.key_arn
+    distribution_bucket = aws_s3_bucket.distribution.id
+    distribution_prefix = "actions-runner/"
+    role_path           = var.role.path
+  }
+}
+
+resource "aws_ssm_parameter" "join" {
+  name           = "${local.path}/plane"
+  description    = "What a scale set in a stack of its own needs to join"
+  type           = "String"
+  insecure_value = jsonencode(local.plane)
+  tags           = local.tags
+}

@@ -9,17 +9,8 @@ output "webhook_secret_parameter" {
 }
 
 output "plane" {
-  description = "What a scale set needs to join: give it to the scale-set module as `plane`."
-  value = {
-    environment         = var.environment
-    name                = local.name
-    path                = local.path
-    has_key             = local.has_key
-    key_arn             = local.key_arn
-    distribution_bucket = aws_s3_bucket.distribution.id
-    distribution_prefix = "actions-runner/"
-    role_path           = var.role.path
-  }
+  description = "What a scale set needs to join: give it to the scale-set module as `plane`. A stack of its own finds it as JSON in the parameter <path>/plane."
+  value       = local.plane
 }
 
 output "queue_url" {

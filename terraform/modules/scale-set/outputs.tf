@@ -13,6 +13,11 @@ output "policy" {
   value       = aws_ssm_parameter.policy.insecure_value
 }
 
+output "policy_parameter" {
+  description = "The parameter by which the plane finds the set."
+  value       = aws_ssm_parameter.policy.name
+}
+
 output "launch_template_id" {
   description = "The launch template."
   value       = aws_launch_template.this.id

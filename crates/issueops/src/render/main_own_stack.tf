@@ -16,7 +16,7 @@ module "runners" {
   github_app                        = var.github_app
   idle_config                       = var.idle_config
   instance_type                     = var.instance_type
-  organization                      = var.organization
+  register_at                       = var.organization
   runner_binaries_syncer_lambda_zip = var.runner_binaries_syncer_lambda_zip
   runner_extra_labels               = var.runner_extra_labels
   runner_group_name                 = var.runner_group_name

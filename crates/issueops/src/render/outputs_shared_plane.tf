@@ -2,5 +2,5 @@
 
 output "scale_set_parameter" {
   description = "The SSM parameter by which the control plane finds this scale set."
-  value       = module.runners.scale_set_parameter
+  value       = module.runners.policy_parameter
 }

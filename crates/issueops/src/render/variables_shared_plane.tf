@@ -30,12 +30,6 @@ variable "environment" {
   nullable    = false
 }
 
-variable "ghes_url" {
-  description = "GitHub Enterprise Server's address; null: github.com."
-  type        = string
-  default     = null
-}
-
 variable "idle_config" {
   description = "When idle runners are kept, and how many."
   type = list(object({
