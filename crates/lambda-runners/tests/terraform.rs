@@ -12,6 +12,7 @@ use runnersmith_emulator::Emulator;
 use runnersmith_github_sim::{App, Options, Simulator};
 use runnersmith_lambda_host::{Account, TlsFront};
 use serde_json::{Value, json};
+use support::iam::{Context, about_everything, allows, like};
 use support::terraform::{Terraform, default_network, left, skip_unless_there};
 use support::{Bed, SECRET, operations};
 
@@ -84,7 +85,7 @@ async fn an_environment_is_applied_runs_jobs_is_changed_and_destroyed() {
     let more = json!({ "module": { "runners": { "environment": "test", "ghes_url": github.front.url,
         "ghes_ca": github.front.authority, "runners_maximum_count": 2 } },
         "output": { "policies": { "value": "${module.runners.policies}" }, "functions": { "value": "${module.runners.functions}" },
-            "roles": { "value": "${module.runners.machine_role_arns}" }, "plane": { "value": "${module.runners.plane}" } } });
+            "roles": { "value": "${module.runners.machine_role_arns}" }, "machines": { "value": "${module.runners.machine_policies}" }, "plane": { "value": "${module.runners.plane}" } } });
     let terraform = Terraform::new(&emulator, "minimal", variables(&emulator, &github), more);
     terraform.apply();
     assert!(terraform.planned().is_empty(), "a second plan changes nothing: {:?}", terraform.planned());
@@ -103,6 +104,8 @@ async fn an_environment_is_applied_runs_jobs_is_changed_and_destroyed() {
         let declared: BTreeSet<String> = operations(program, function).into_iter().collect();
         assert_eq!(granted(policy), declared, "{function}");
     }
+    functions_stay_in_their_environment(&policies);
+    a_machine_has_only_what_is_its_own(outputs["machines"]["value"]["test"].as_str().unwrap());
 
     let path = outputs["plane"]["value"]["path"].as_str().unwrap();
     assert_eq!(path, support::PATH);
@@ -131,6 +134,101 @@ async fn an_environment_is_applied_runs_jobs_is_changed_and_destroyed() {
     assert!(terraform.planned().is_empty());
     terraform.destroy();
     assert_eq!(left(&emulator), before, "the account is as it was");
+}
+
+/// The environment `test` against `other`: the same account and region, all named and tagged alike.
+fn functions_stay_in_their_environment(policies: &BTreeMap<String, String>) {
+    let aws = |service: &str, what: &str| format!("arn:aws:{service}:us-east-1:123456789012:{what}");
+    let tagged = |environment| Context::from([("aws:ResourceTag/runnersmith:environment", environment)]);
+    let passes = |service| Context::from([("iam:PassedToService", service)]);
+    for (function, policy) in policies {
+        let may = |action: &str, resource: &str, context: &Context<'_>| allows(policy, action, resource, context);
+        let none = Context::new();
+        let launches = !["webhook", "syncer"].contains(&function.as_str());
+        for (environment, own) in [("test", true), ("other", false), ("test2", false), ("xtest", false)] {
+            let path = format!("parameter/runnersmith/{environment}");
+            for (action, resource, context, functions) in [
+                ("dynamodb:PutItem", aws("dynamodb", &format!("table/{environment}-ledger")), &none, launches),
+                ("sqs:SendMessage", aws("sqs", &format!("{environment}-jobs")), &none, function != "syncer"),
+                ("ssm:GetParameters", aws("ssm", &format!("{path}/secrets/private-key")), &none, launches),
+                (
+                    "ssm:GetParameters",
+                    aws("ssm", &format!("{path}/secrets/webhook-secret")),
+                    &none,
+                    function == "webhook",
+                ),
+                ("ssm:PutParameter", aws("ssm", &format!("{path}/hand-off/i-1")), &none, launches),
+                ("ssm:GetParametersByPath", aws("ssm", &format!("{path}/config")), &none, function != "syncer"),
+                ("ec2:TerminateInstances", aws("ec2", "instance/i-1"), &tagged(environment), launches),
+                ("ec2:CreateTags", aws("ec2", "instance/i-1"), &tagged(environment), launches),
+                ("ec2:CreateFleet", aws("ec2", "launch-template/lt-1"), &tagged(environment), launches),
+                ("ec2:RunInstances", aws("ec2", "launch-template/lt-1"), &tagged(environment), launches),
+                (
+                    "iam:PassRole",
+                    format!("arn:aws:iam::123456789012:role/{environment}/{environment}.machine.a"),
+                    &passes("ec2.amazonaws.com"),
+                    launches,
+                ),
+            ] {
+                let expected = own && functions;
+                assert_eq!(may(action, &resource, context), expected, "{function} {action} {resource} {context:?}");
+            }
+        }
+        // Neither unmarked machines, nor launches without a template, nor roles for other services.
+        assert!(!may("ec2:TerminateInstances", &aws("ec2", "instance/i-1"), &none), "{function}");
+        assert!(!may("ec2:RunInstances", &aws("ec2", "instance/*"), &none), "{function}");
+        let role = "arn:aws:iam::123456789012:role/test/test.machine.a";
+        assert!(!may("iam:PassRole", role, &passes("lambda.amazonaws.com")), "{function}");
+        assert!(
+            !may("iam:PassRole", "arn:aws:iam::123456789012:role/admin", &passes("ec2.amazonaws.com")),
+            "{function}"
+        );
+        assert!(!may("s3:GetObject", "arn:aws:s3:::states/ci.tfstate", &none), "{function}");
+        let everything = about_everything(policy);
+        assert!(everything.iter().all(|sid| sid == "SeeMachines"), "{function}: {everything:?}");
+    }
+}
+
+fn a_machine_has_only_what_is_its_own(policy: &str) {
+    let aws = |service: &str, what: &str| format!("arn:aws:{service}:us-east-1:123456789012:{what}");
+    let (own, another) = (aws("ec2", "instance/i-1"), aws("ec2", "instance/i-2"));
+    let hand_off = aws("ssm", "parameter/runnersmith/test/hand-off/i-1");
+    for action in ["ssm:GetParameter", "ssm:DeleteParameter"] {
+        let of = |tag| {
+            Context::from([("ec2:SourceInstanceARN", own.as_str()), ("aws:ResourceTag/runnersmith-machine", tag)])
+        };
+        assert!(allows(policy, action, &hand_off, &of("i-1")), "{action}");
+        assert!(!allows(policy, action, &hand_off, &of("i-2")), "{action} of another machine's");
+        assert!(!allows(policy, action, &hand_off, &of("")), "{action} without a name");
+        let untagged = Context::from([("ec2:SourceInstanceARN", own.as_str())]);
+        assert!(!allows(policy, action, &hand_off, &untagged), "{action} without a tag");
+        let from_elsewhere = Context::from([("aws:ResourceTag/runnersmith-machine", "i-1")]);
+        assert!(!allows(policy, action, &hand_off, &from_elsewhere), "{action} from no machine");
+        for secret in ["test/secrets/private-key", "test/config/plane", "other/hand-off/i-1"] {
+            assert!(
+                !allows(policy, action, &aws("ssm", &format!("parameter/runnersmith/{secret}")), &of("i-1")),
+                "{secret}"
+            );
+        }
+    }
+    let tags = |resource, keys| {
+        Context::from([("aws:ARN", resource), ("ec2:SourceInstanceARN", own.as_str()), ("aws:TagKeys", keys)])
+    };
+    assert!(allows(policy, "ec2:CreateTags", &own, &tags(&own, "runnersmith:voice")));
+    assert!(
+        !allows(policy, "ec2:CreateTags", &another, &tags(&another, "runnersmith:voice")),
+        "another machine's voice"
+    );
+    for keys in ["runnersmith:plane", "runnersmith:voice,runnersmith:environment"] {
+        assert!(!allows(policy, "ec2:CreateTags", &own, &tags(&own, keys)), "{keys}");
+    }
+    for action in
+        ["ec2:TerminateInstances", "ec2:RunInstances", "ec2:DescribeInstances", "iam:PassRole", "sqs:SendMessage"]
+    {
+        assert!(!allows(policy, action, &own, &tags(&own, "")), "{action}");
+    }
+    let everything = about_everything(policy);
+    assert_eq!(everything, ["SeeTags"], "every other statement names what it is about");
 }
 
 /// Applies, plans, changes, plans, applies, destroys.
@@ -226,4 +324,23 @@ fn machine(emulator: &Emulator) -> String {
     let parameters = [("ImageId", image.as_str()), ("MinCount", "1"), ("MaxCount", "1"), ("InstanceType", "t3.micro")];
     let machine = emulator.query("ec2", "RunInstances", &parameters).unwrap();
     support::first(&machine, "instanceId")
+}
+
+#[test]
+fn the_evaluator_knows_patterns_variables_and_denials() {
+    let document = r#"{ "Version": "2012-10-17", "Statement": [
+        { "Sid": "A", "Effect": "Allow", "Action": ["s3:Get*"], "Resource": ["arn:a/*"], "Condition": { "StringEquals": { "aws:ARN": "${ec2:SourceInstanceARN}" } } },
+        { "Sid": "D", "Effect": "Deny", "Action": "s3:*", "Resource": "arn:a/secret?", "Condition": { "Bool": { "aws:SecureTransport": "false" } } } ] }"#;
+    let own = Context::from([("aws:ARN", "i"), ("ec2:SourceInstanceARN", "i")]);
+    assert!(allows(document, "s3:GetObject", "arn:a/x", &own));
+    assert!(!allows(document, "s3:PutObject", "arn:a/x", &own));
+    assert!(!allows(document, "s3:GetObject", "arn:b/x", &own));
+    assert!(
+        !allows(document, "s3:GetObject", "arn:a/x", &Context::from([("aws:ARN", "i")])),
+        "a variable without a value"
+    );
+    let plain = Context::from([("aws:ARN", "i"), ("ec2:SourceInstanceARN", "i"), ("aws:SecureTransport", "false")]);
+    assert!(!allows(document, "s3:GetObject", "arn:a/secret1", &plain), "a denial wins");
+    assert!(allows(document, "s3:GetObject", "arn:a/secrets-of-many", &plain));
+    assert!(like("a*b*c", "a-b-b-c") && !like("a*b", "a-b-c") && like("*", "") && !like("?", ""));
 }
