@@ -47,8 +47,9 @@ impl Machines for SplitMachines {
         match &self.here {
             None => self.there.list(set, plane).await,
             Some(here) => {
-                let found = here.list(set, plane).await?;
-                if found.is_empty() { self.there.list(set, plane).await } else { Ok(found) }
+                let mut found = here.list(set, plane).await?;
+                found.extend(self.there.list(set, plane).await?);
+                Ok(found)
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use runnersmith_ports::{BudgetKind, GitHubError};
 use runnersmith_types::{
-    Action, FactSource, Held, JobFact, JobId, JobStatus, MachineId, Mark, RegisterAt, RegistrationId, RepoFullName,
-    RunnerName,
+    Action, FactSource, Held, Job, JobFact, JobId, JobStatus, MachineId, Mark, RegisterAt, RegistrationId,
+    RepoFullName, RunnerName,
 };
 
 use crate::execute::{Effect, Hands};
@@ -79,6 +79,10 @@ async fn deregister(hands: &Hands<'_>, runner: RunnerName, id: RegistrationId, a
     }
     match hands.world.ports.github.deregister(at, id).await {
         Ok(()) => Effect::done(format!("registration {id} is removed"), vec![(runner, Mark::Deregistered)]),
+        // The App is not there any more: its registrations are the owner's now.
+        Err(error @ GitHubError::NotInstalled { .. }) => {
+            Effect::done(format!("registration {id} is not ours any more: {error}"), vec![(runner, Mark::Deregistered)])
+        }
         Err(GitHubError::Busy { .. }) => {
             Effect::done("GitHub says that it has a job: kept", vec![(runner, Mark::RemovalRefused)])
         }
@@ -121,18 +125,34 @@ async fn verify(hands: &Hands<'_>, id: JobId, repo: &RepoFullName) -> Effect {
     let now = hands.world.ports.clock.now();
     let fact = match hands.world.ports.github.job(repo, id).await {
         Ok(fact) => fact,
-        // Where the App is not installed any more nothing queued can be served; whether a job runs there is not known.
-        Err(error)
-            if matches!(error, GitHubError::NotFound { .. })
-                || (matches!(error, GitHubError::NotInstalled { .. }) && job.fact.status < JobStatus::InProgress) =>
-        {
+        Err(GitHubError::NotFound { .. }) => {
             JobFact { source: FactSource::Get, received_at: now, status: JobStatus::Gone, ..job.fact.clone() }
+        }
+        // The App may not look, or is not installed there now: that says nothing of the job. It is asked for again only after a
+        // while, and until then nothing is bought for it, because nothing could be registered for it either.
+        Err(error @ (GitHubError::Unauthorized { .. } | GitHubError::NotInstalled { .. })) => {
+            return refused(hands, job, &error).await;
         }
         Err(error) => return Effect::github(&error),
     };
     let word = fact.status.word();
     match hands.world.ports.ledger.record_facts(vec![fact], &[]).await {
         Ok(_) => Effect::done(format!("GitHub says: {word}"), Vec::new()),
+        Err(error) => Effect::failed(&error),
+    }
+}
+
+async fn refused(hands: &Hands<'_>, job: &Job, error: &GitHubError) -> Effect {
+    let ledger = &hands.world.ports.ledger;
+    let now = hands.world.ports.clock.now();
+    let asked = JobFact { source: FactSource::Get, received_at: now, ..job.fact.clone() };
+    let mut recorded = ledger.record_facts(vec![asked], &[]).await.map(|_| ());
+    if recorded.is_ok() && job.fact.status == JobStatus::Queued {
+        let held = Held { since: now, until: now.plus(hands.policy.timing.hold_for) };
+        recorded = ledger.hold_job(job.id(), held).await.map(|_| ());
+    }
+    match recorded {
+        Ok(()) => Effect::done(format!("GitHub does not let us look: {error}"), Vec::new()),
         Err(error) => Effect::failed(&error),
     }
 }

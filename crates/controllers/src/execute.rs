@@ -288,8 +288,6 @@ async fn after_marks(hands: &Hands<'_>, marks: &[(RunnerName, Mark, Reason)]) ->
         let Some(runner) = hands.runners.get(name) else { continue };
         let now_seen =
             marks.iter().any(|(other, mark, _)| other == name && matches!(mark, Mark::Idle(_) | Mark::Busy(_)));
-        // Online by its own word alone, and never to GitHub, is not online.
-        let offline = runner.offline_since.is_some() && runner.busy_at.is_none();
         let warned = hands
             .snapshot
             .machines
@@ -297,7 +295,8 @@ async fn after_marks(hands: &Hands<'_>, marks: &[(RunnerName, Mark, Reason)]) ->
             .into_iter()
             .flatten()
             .any(|machine| runner.machine.as_ref() == Some(&machine.id) && machine.interrupted_at.is_some());
-        let never_online = (runner.online_at.is_none() || offline) && runner.machine.is_some() && !now_seen && !warned;
+        let lag = hands.policy.timing.ghost_grace;
+        let never_online = runner.was_never_online(lag) && runner.machine.is_some() && !now_seen && !warned;
         if matches!(mark, Mark::Draining | Mark::Lost)
             && never_online
             && let Some(rung) = runner.rung.clone()

@@ -179,8 +179,10 @@ async fn scale_down(plane: &Plane, deadline: u64) -> Result<Value, Error> {
     if tokio::time::timeout(left(deadline) / 2, healing).await.is_err() {
         tracing::warn!("the sweep was cut short; the next one goes on");
     }
+    // Sets that were taken out are looked at as often as the others, until nothing is left of them.
+    let (world, _) = housekeeping::retired(world, &plane.left_out).await?;
     let all = world.sets.iter().map(|set| set.name.clone()).collect();
-    look(world, all, Depth::Full, left(deadline)).await?;
+    look(&world, all, Depth::Full, left(deadline)).await?;
     if failed.is_empty() { Ok(Value::Null) } else { Err(failed.join("; ").into()) }
 }
 
@@ -202,7 +204,11 @@ async fn interruption(plane: &Plane, event: &Value, deadline: u64) -> Result<Val
         plane.machines.warn(&heard.machine, at).await?;
     }
     plane.world.ports.ledger.wake(&machine.set).await?;
-    look(&plane.world, BTreeSet::from([machine.set]), Depth::Signal, left(deadline)).await?;
+    let world = match plane.world.set(&machine.set) {
+        Some(_) => plane.world.clone(),
+        None => housekeeping::retired(&plane.world, &plane.left_out).await?.0,
+    };
+    look(&world, BTreeSet::from([machine.set]), Depth::Signal, left(deadline)).await?;
     Ok(Value::Null)
 }
 

@@ -39,7 +39,9 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Regis
         ladder::Way::Probe(..) => room.min(usize::from(draft.in_state(S::Intended).is_empty())),
         ladder::Way::Shut(_) => 0,
     };
-    let granted = round_robin(&missing, slots, lines);
+    // One probe after the other goes round the places, so that one that cannot boot does not stop the others.
+    let turn = if matches!(way, ladder::Way::Probe(..)) { draft.snapshot.boot_failures.len() } else { 0 };
+    let granted = round_robin(&missing, slots, lines, turn);
     // Intents are on their way only where launching goes on.
     let coming = match &way {
         ladder::Way::Open(_) => have,
@@ -91,10 +93,15 @@ fn round_robin(
     missing: &BTreeMap<&RegisterAt, usize>,
     slots: usize,
     lines: &BTreeMap<RegisterAt, Vec<&Job>>,
+    turn: usize,
 ) -> BTreeMap<RegisterAt, usize> {
     let oldest = |at: &RegisterAt| lines.get(at).and_then(|line| line.first()).map(|job| (age(job), job.id()));
     let mut places: Vec<&RegisterAt> = missing.keys().copied().collect();
     places.sort_by_key(|at| (oldest(at).is_none(), oldest(at), *at));
+    if !places.is_empty() {
+        let turn = turn % places.len();
+        places.rotate_left(turn);
+    }
     let mut granted: BTreeMap<RegisterAt, usize> = BTreeMap::new();
     let mut left = slots;
     while left > 0 && !places.is_empty() {

@@ -1,12 +1,18 @@
 //! The way out: deregister, settle, terminate, and nothing left behind (no hand-off, no registration, no machine).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use runnersmith_types::{
     Action, BatchId, MachineId, MachineState, Mark, RunnerName, RunnerState as S, Timestamp, Voice, WaitingOn,
 };
 
 use crate::draft::Draft;
+
+/// So long after its machine has ended a runner is not kept for a job that GitHub shows as running.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+/// So long after its machine has ended a runner is not kept for a registration that cannot be removed.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Everything that draining, lost and finished runners still need.
 pub(crate) fn going(draft: &mut Draft<'_>) {
@@ -46,7 +52,10 @@ fn leave(draft: &mut Draft<'_>, index: usize) {
     let timing = &draft.policy.timing;
     let runner = &draft.runners[index];
     let (name, since) = (runner.name.clone(), runner.lost_at.max(runner.draining_at).unwrap_or(draft.now));
-    if let Some(job) = seen.running() {
+    // GitHub ends a job by itself a quarter of an hour after its runner was lost; one that it still shows after an hour is one
+    // that we cannot ask about any more.
+    let forgotten = draft.is_gone(index) && draft.passed(since, FORGOTTEN_AFTER);
+    if let Some(job) = seen.running().filter(|_| !forgotten) {
         // Only a machine that is gone comes here with a running job. The delivery of a good end may be late; after a
         // grace it counts as lost, and GitHub refuses to deregister until it has noticed too.
         // GitHub is asked first (`verify`): what it says after the machine was lost counts.
@@ -57,6 +66,11 @@ fn leave(draft: &mut Draft<'_>, index: usize) {
         }
         let what = "its machine is gone; GitHub has not ended its job yet";
         draft.wait_runner(index, WaitingOn::Grace { what, until: job.changed_at.plus(timing.verify_after) });
+        return;
+    }
+    if draft.is_gone(index) && draft.passed(since, GIVEN_UP_AFTER) {
+        let why = "its machine ended a day ago, and GitHub does not let us remove its registration";
+        draft.mark(index, Mark::Gone(why.into()), why);
         return;
     }
     if let Some(what) = seen.busy(draft.policy.ephemeral)

@@ -174,6 +174,8 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
         }
         S::Busy => {
             let over = runner.job.is_some() && seen.job.is_some_and(|job| Some(job.id()) == runner.job);
+            // That GitHub does not show the job ends it only with every other source's word, above.
+            let over = over && !(ephemeral && dropped);
             // GitHub's refusal (422) is newer than a job's first sign on the machine: it is believed for a while.
             let (refused_at, settle) = (runner.looked_up_at, draft.policy.timing.settle);
             let deregistered = runner.deregistered_at.is_some();

@@ -36,8 +36,11 @@ pub(crate) fn overdue(draft: &mut Draft<'_>) {
                     && draft.passed(since, timing.boot_deadline)
                     && is_known(draft, index)
                 {
+                    let never = draft.runners[index].was_never_online(timing.ghost_grace);
                     draft.mark(index, Mark::Draining, "GitHub shows it offline: it can take no job");
-                    strike(draft, index);
+                    if never {
+                        strike(draft, index);
+                    }
                 } else {
                     look_up(draft, index);
                 }

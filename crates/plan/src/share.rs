@@ -68,12 +68,11 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
 /// What each set can still take while the jobs are given out.
 struct Capacity<'a> {
     own: &'a ScaleSetName,
-    /// Runners of this set that can take a job, by place.
-    supply: BTreeMap<RegisterAt, usize>,
     /// Since when runners of this set have had a job of which nothing else is known, by place, the longest first.
     taken: BTreeMap<RegisterAt, Vec<Timestamp>>,
-    /// Of the other sets only how many runners can take a job, wherever they are.
-    others: BTreeMap<&'a ScaleSetName, usize>,
+    /// How many runners of each set can take a job, wherever they are: more is not known of other sets, and every set must
+    /// come to the same answer, or a job would be nobody's.
+    supply: BTreeMap<&'a ScaleSetName, usize>,
     /// Machines that may still be bought.
     room: BTreeMap<&'a ScaleSetName, usize>,
 }
@@ -83,22 +82,20 @@ impl<'a> Capacity<'a> {
         let own = &draft.policy.name;
         let mut capacity = Self {
             own,
-            supply: BTreeMap::new(),
             taken: BTreeMap::new(),
-            others: BTreeMap::new(),
+            supply: BTreeMap::new(),
             room: BTreeMap::from([(own, (draft.policy.runners_max as usize).saturating_sub(draft.alive()))]),
         };
         for peer in &draft.snapshot.peers {
-            capacity.others.insert(&peer.policy.name, peer.supply as usize);
+            capacity.supply.insert(&peer.policy.name, peer.supply as usize);
             let room = peer.policy.runners_max.saturating_sub(peer.alive);
             capacity.room.insert(&peer.policy.name, room as usize);
         }
         for (index, runner) in draft.runners.iter().enumerate() {
-            let at = runner.target.at.clone();
             if runner.state.is_supply() {
-                *capacity.supply.entry(at).or_default() += 1;
+                *capacity.supply.entry(own).or_default() += 1;
             } else if observe::took_unknown(draft, index) {
-                capacity.taken.entry(at).or_default().push(runner.busy_at.unwrap_or(draft.now));
+                capacity.taken.entry(runner.target.at.clone()).or_default().push(runner.busy_at.unwrap_or(draft.now));
             }
         }
         for taken in capacity.taken.values_mut() {
@@ -123,13 +120,7 @@ impl<'a> Capacity<'a> {
 
     /// A place for one job: a runner that is there or comes, else room for another; in the order of the candidates.
     fn take<'c>(&mut self, candidates: &'c [Candidate]) -> Option<&'c Candidate> {
-        let supplied = candidates.iter().find(|candidate| {
-            let supply = match candidate.set == *self.own {
-                true => self.supply.get_mut(&candidate.target.at),
-                false => self.others.get_mut(&candidate.set),
-            };
-            take_one(supply)
-        });
+        let supplied = candidates.iter().find(|candidate| take_one(self.supply.get_mut(&candidate.set)));
         supplied.or_else(|| candidates.iter().find(|candidate| take_one(self.room.get_mut(&candidate.set))))
     }
 }

@@ -184,6 +184,23 @@ fn what_exceeds_one_sets_maximum_goes_to_the_next_at_once_and_nothing_is_bought_
     assert_eq!(bought((1, 1, 0), (10, 0)), (5, 0), "with both full the best keeps them in its line");
 }
 
+#[test]
+fn a_job_is_somebodys_also_when_a_set_has_runners_at_another_place_only() {
+    let job = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(10)));
+    let mut first = policy();
+    first.scope.allowed = Vec::new();
+    let mut of_linux = snapshot();
+    of_linux.jobs.push(job.clone());
+    of_linux.peers.push(Peer { policy: second(), alive: 1, supply: 1 });
+    let mut of_spare = snapshot();
+    of_spare.jobs.push(job);
+    of_spare.peers.push(Peer { policy: first.clone(), alive: 0, supply: 0 });
+    // The other set's one runner is registered elsewhere.
+    of_spare.runners.push(runner_at(50, S::Idle, ago(mins(2)), &org("elsewhere")));
+    let demand = (plan(&first, &of_linux, NOW).demand, plan(&second(), &of_spare, NOW).demand);
+    assert_eq!(demand.0 + demand.1, 1, "one of them has it in its line: {demand:?}");
+}
+
 // ---- a runner whose job is unknown ---------------------------------------------------------------------------------
 
 #[test]
@@ -236,6 +253,50 @@ fn the_breaker_opens_on_one_rung_when_the_other_lacks_capacity_and_at_twice_the_
     world.strikes.clear();
     failures(&mut world, 6);
     has_not(&plan(&set, &world, NOW), "launch");
+}
+
+#[test]
+fn probes_go_round_the_places_so_that_one_that_cannot_boot_does_not_stop_the_others() {
+    let mut set = policy();
+    set.ladder.rungs = vec![rung(1)];
+    let mut world = snapshot();
+    world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(30))));
+    world.jobs.push(job_of("globex/shop", 2, JobStatus::Queued, ago(mins(20))));
+    let mut places = std::collections::BTreeSet::new();
+    for count in [3, 4] {
+        failures(&mut world, count);
+        world.boot_failures.iter_mut().for_each(|failure| failure.at = ago(mins(30)));
+        for step in plan(&set, &world, NOW).steps {
+            if let runnersmith_types::Action::Intend { runners } = step.action {
+                places.extend(runners.into_iter().map(|intent| intent.target.at.to_string()));
+            }
+        }
+    }
+    assert_eq!(places.len(), 2, "{places:?}");
+}
+
+#[test]
+fn a_runner_that_github_had_shown_online_is_no_failure_to_boot() {
+    let mut runner = runner(1, S::Idle);
+    assert!(!runner.was_never_online(mins(2)));
+    assert!(runner.mark(Mark::Offline, ago(mins(6))));
+    assert!(!runner.was_never_online(mins(2)), "it was online for minutes");
+    runner.offline_since = runner.online_at;
+    assert!(runner.was_never_online(mins(2)), "by its own word only");
+}
+
+#[test]
+fn a_lost_runner_is_not_kept_for_ever_by_what_github_does_not_say() {
+    let mut world = snapshot();
+    let mut lost = runner(1, S::Lost);
+    lost.lost_at = Some(ago(mins(61)));
+    world.jobs.push(on(job_of("acme/shop", 1, JobStatus::InProgress, ago(mins(90))), &lost));
+    let mut ended = machine(1, Some(Voice::Busy));
+    ended.state = MachineState::Ended;
+    with(&mut world, lost, Some(ended), None);
+    has(&planned(&world), "deregister linux-abcdef-1");
+    world.runners[0].lost_at = Some(ago(mins(24 * 60)));
+    has(&planned(&world), "mark linux-abcdef-1 Gone: its machine ended a day ago");
 }
 
 // ---- ends ----------------------------------------------------------------------------------------------------------

@@ -238,6 +238,17 @@ impl Runner {
         }
     }
 
+    /// Whether GitHub has never shown it online: no source said so, or only the machine itself, and GitHub the contrary from the
+    /// start (within the time that its lists may lag).
+    #[must_use]
+    pub fn was_never_online(&self, lag: std::time::Duration) -> bool {
+        match (self.online_at, self.offline_since) {
+            (None, _) => true,
+            (Some(online), Some(offline)) => self.busy_at.is_none() && offline <= online.plus(lag),
+            (Some(_), None) => false,
+        }
+    }
+
     /// The name under which it registers at GitHub: its own for the first attempt, with the attempt appended later.
     #[must_use]
     pub fn registration_name(&self) -> String {
