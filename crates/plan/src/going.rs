@@ -37,8 +37,7 @@ fn expire(draft: &mut Draft<'_>, index: usize) {
     let runner = &draft.runners[index];
     let needed = matches!(runner.state, S::Intended | S::Launching | S::Booting | S::Gone);
     if !needed
-        && runner.handed_at.is_some()
-        && runner.handoff_gone_at.is_none()
+        && runner.may_have_hand_off()
         && let Some(machine) = runner.machine.clone()
     {
         let action = Action::ExpireHandOff { runner: runner.name.clone(), machine };
@@ -119,7 +118,7 @@ fn leave(draft: &mut Draft<'_>, index: usize) {
     }
     if draft.is_gone(index) {
         let runner = &draft.runners[index];
-        if runner.handed_at.is_none() || runner.handoff_gone_at.is_some() {
+        if !runner.may_have_hand_off() {
             draft.mark(
                 index,
                 Mark::Gone("its machine has ended".into()),

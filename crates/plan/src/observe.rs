@@ -231,7 +231,7 @@ fn ended(draft: &mut Draft<'_>, index: usize) {
     let asked = runner.handed_at.or(runner.jit_requested_at).is_some() && runner.deregistered_at.is_none();
     let registered = runner.registration.is_some() || asked;
     let nothing_left = done || !registered || runner.missing_registration >= 2;
-    let handed = runner.handed_at.is_some() && runner.handoff_gone_at.is_none();
+    let handed = runner.may_have_hand_off();
     if done && took_unknown(draft, index) {
         draft.mark(index, Mark::Finished, "its machine has ended; which job it had is not known yet");
         let since = draft.runners[index].finished_at.unwrap_or(draft.now);

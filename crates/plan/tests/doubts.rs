@@ -299,6 +299,24 @@ fn a_lost_runner_is_not_kept_for_ever_by_what_github_does_not_say() {
     has(&planned(&world), "mark linux-abcdef-1 Gone: its machine ended a day ago");
 }
 
+#[test]
+fn what_a_put_without_an_answer_may_have_left_is_deleted_before_its_runner_is_forgotten() {
+    let mut world = snapshot();
+    let mut busy = runner_at(1, S::Booting, ago(mins(2)), &acme());
+    for mark in [Mark::JitRequested, Mark::Registered(registration(1, false, false).id), Mark::Busy(None)] {
+        assert!(busy.mark(mark, ago(mins(1))));
+    }
+    world.jobs.push(on(job(1, JobStatus::Completed), &busy));
+    let mut ended = machine(1, Some(Voice::Ended("job 0".into())));
+    ended.state = MachineState::Ended;
+    with(&mut world, busy, Some(ended), None);
+    let first = planned(&world);
+    has(&first, "expire_hand_off linux-abcdef-1");
+    has_not(&first, "mark linux-abcdef-1 Gone");
+    assert!(world.runners[0].mark(Mark::HandOffGone, NOW));
+    has(&planned(&world), "mark linux-abcdef-1 Gone");
+}
+
 // ---- ends ----------------------------------------------------------------------------------------------------------
 
 #[test]

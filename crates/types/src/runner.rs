@@ -238,6 +238,15 @@ impl Runner {
         }
     }
 
+    /// Whether something may wait for its machine to be read: it was put, or a put was begun of which no answer came (a call that
+    /// is repeated may even put it again after the machine has read it).
+    #[must_use]
+    pub const fn may_have_hand_off(&self) -> bool {
+        (self.handed_at.is_some() || self.jit_requested_at.is_some())
+            && self.machine.is_some()
+            && self.handoff_gone_at.is_none()
+    }
+
     /// Whether GitHub has never shown it online: no source said so, or only the machine itself, and GitHub the contrary from the
     /// start (within the time that its lists may lag).
     #[must_use]
@@ -283,6 +292,7 @@ impl Runner {
             Mark::NextAttempt => {
                 self.attempt += 1;
                 (self.registration, self.jit_requested_at, self.handed_at) = (None, None, None);
+                self.handoff_gone_at = None;
             }
             Mark::HandedOff => {
                 self.handed_at.get_or_insert(at);
