@@ -27,6 +27,8 @@ use crate::account::between;
 pub struct MachineStart {
     /// The role whose credentials the machine has.
     pub role: String,
+    /// Other roles, by the machine's environment: several planes in one account.
+    pub roles: BTreeMap<String, String>,
     /// Directories before everything else on its path (the AWS CLI's, for example).
     pub path: Vec<PathBuf>,
     /// Another program than the user data; it gets the same environment and `RUNNERSMITH_MACHINE`.
@@ -188,7 +190,9 @@ impl Watch {
             // No package is there, so that all are asked for.
             shim(&shims, quiet, if quiet == "rpm" { "exit 1" } else { &log })?;
         }
-        let [key, secret, token] = self.account.assume(&self.start.role, id).await?;
+        let environment = self.environment(id).await?;
+        let role = self.start.roles.get(&environment).unwrap_or(&self.start.role);
+        let [key, secret, token] = self.account.assume(role, id).await?;
         let address = metadata(id.to_owned()).await?;
         let program = match &self.start.program {
             Some(program) => program.clone(),
@@ -217,6 +221,7 @@ impl Watch {
             .env("RUNNERSMITH_ROOT", &root)
             .env("RUNNERSMITH_IMDS", address)
             .env("RUNNERSMITH_MACHINE", id)
+            .env("RUNNERSMITH_ENVIRONMENT", environment)
             .env("AWS_ENDPOINT_URL", self.account.emulator().url())
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", key)
@@ -233,6 +238,14 @@ impl Watch {
         let _ = child.wait().await;
         kill_group(process);
         Ok(())
+    }
+
+    /// Which environment it is of, as its user data says; empty: a test's user data that says nothing.
+    async fn environment(&self, id: &str) -> Result<String, String> {
+        let script = self.user_data(id).await?;
+        let path = String::from_utf8_lossy(&script);
+        let name = path.split("parameter='/runnersmith/").nth(1).and_then(|rest| rest.split_once("/hand-off"));
+        Ok(name.map(|(name, _)| name.to_owned()).unwrap_or_default())
     }
 
     async fn user_data(&self, id: &str) -> Result<Vec<u8>, String> {

@@ -136,6 +136,85 @@ async fn an_environment_is_applied_runs_jobs_is_changed_and_destroyed() {
     assert_eq!(left(&emulator), before, "the account is as it was");
 }
 
+/// Two environments of one account, each with a plane, a queue, a ledger and a webhook of its own: jobs go through both at
+/// once under enforced policies, then one is destroyed while jobs run in the other, which does not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_environments_live_side_by_side_and_one_is_destroyed() {
+    if skip_unless_there("two environments with Terraform") {
+        return;
+    }
+    let emulator = Arc::new(Emulator::start().unwrap());
+    let github = github().await;
+    let more = json!({ "module": { "runners": { "ghes_url": github.front.url, "ghes_ca": github.front.authority } },
+        "output": { "of": { "value": "${{ for name, one in module.runners : name => { endpoint = one.webhook_endpoint, role = one.machine_role_arns[name], path = one.plane.path } }}" } } });
+    let app = json!({ "key_base64": github.key, "id": github.app.to_string(), "webhook_secret": SECRET });
+    let terraform = Terraform::new(
+        &emulator,
+        "several-environments",
+        json!({ "aws_region": "us-east-1", "github_app": app }),
+        more,
+    );
+    terraform.apply();
+    assert!(terraform.planned().is_empty(), "a second plan changes nothing: {:?}", terraform.planned());
+
+    let of = terraform.outputs()["of"]["value"].clone();
+    let parts = |environment: &str| {
+        let name = json!({ "Name": format!("{}/config/plane", of[environment]["path"].as_str().unwrap()) });
+        let plane = emulator.json("ssm", "AmazonSSM.GetParameter", &name).unwrap();
+        let plane: Value = serde_json::from_str(plane["Parameter"]["Value"].as_str().unwrap()).unwrap();
+        ["queue_url", "dead_letter_queue_url", "table"].map(|name| plane["aws"][name].as_str().unwrap().to_owned())
+    };
+    assert!(parts("blue").iter().zip(parts("green")).all(|(blue, green)| *blue != green), "nothing is shared");
+    let roles: BTreeMap<String, String> =
+        ["blue", "green"].map(|name| (name.to_owned(), of[name]["role"].as_str().unwrap().to_owned())).into();
+
+    // One App, and a webhook of the organisation for each environment.
+    let account = Account::new(emulator.clone());
+    let at = |environment: &str| api(&of[environment]["endpoint"]);
+    let bed = Bed::listening(account, github.simulator.clone(), github.app, &at("green"), parts("green")).await;
+    for environment in ["blue", "green"] {
+        let address = format!("{}/webhook", bed.host().api(&at(environment)));
+        assert_ne!(github.simulator.add_hook("orgs/acme", &address, SECRET), 0);
+    }
+    emulator.enforce_policies().unwrap();
+    let machines = bed.quick_machines_of(roles["green"].clone(), roles.clone());
+    for environment in ["blue", "green"] {
+        bed.dispatch_for(&["self-hosted", environment], 3, 100);
+    }
+    bed.settles(&machines, 6, 3 * MINUTE).await;
+    let ran = |environment: &str| {
+        // A runner's name begins with its set's, and each environment's set has the environment's.
+        let jobs = bed
+            .jobs()
+            .into_iter()
+            .filter(|job| job.runner_name.as_ref().is_some_and(|name| name.contains(environment)));
+        jobs.filter(|job| job.conclusion.as_deref() == Some("success")).count()
+    };
+    assert_eq!((ran("blue"), ran("green")), (3, 3));
+
+    // Blue goes while green works; what Terraform touches is blue's alone.
+    bed.dispatch_for(&["self-hosted", "green"], 4, 5_000);
+    bed.until(&machines, "green works", MINUTE, async || bed.github.runners().iter().any(|runner| runner.busy)).await;
+    terraform.edit(r#"["blue", "green"]"#, r#"["green"]"#);
+    let planned = terraform.planned();
+    assert!(
+        !planned.is_empty() && planned.iter().all(|line| line.starts_with(r#"delete module.runners["blue"]"#)),
+        "{planned:#?}"
+    );
+    terraform.apply();
+    bed.settles(&machines, 10, 3 * MINUTE).await;
+    bed.dispatch_for(&["self-hosted", "green"], 2, 100);
+    bed.settles(&machines, 12, 3 * MINUTE).await;
+    assert_eq!(ran("green"), 9);
+    assert!(terraform.planned().is_empty(), "{:?}", terraform.planned());
+    let of_blue: Vec<String> = left(&emulator).into_iter().filter(|what| what.contains("blue")).collect();
+    assert!(of_blue.is_empty(), "{of_blue:?}");
+    // Blue's functions still run here, on a host that read them before; what they may not do any more is theirs alone.
+    let audit = emulator.audit().unwrap();
+    let denied: Vec<_> = audit.iter().filter(|(what, verdict)| *verdict != "allow" && what.contains("green")).collect();
+    assert!(denied.is_empty(), "{denied:?}");
+}
+
 /// The environment `test` against `other`: the same account and region, all named and tagged alike.
 fn functions_stay_in_their_environment(policies: &BTreeMap<String, String>) {
     let aws = |service: &str, what: &str| format!("arn:aws:{service}:us-east-1:123456789012:{what}");

@@ -61,7 +61,7 @@ async fn a_machine_boots_by_its_user_data_runs_its_job_and_shuts_itself_down() {
     assert!(user_data.len() < 16 * 1024, "EC2 takes 16 KB, this is {}", user_data.len());
     bed.template(&user_data);
     bed.emulator().enforce_policies().unwrap();
-    let start = MachineStart { role: bed.machine_role(), path: vec![cli], program: None };
+    let start = MachineStart { role: bed.machine_role(), roles: Default::default(), path: vec![cli], program: None };
     let machines = Hypervisor::start(&bed.account, start).unwrap();
     bed.dispatch(1, 1_000);
     bed.settles(&machines, 1, Duration::from_secs(180)).await;

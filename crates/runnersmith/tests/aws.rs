@@ -95,7 +95,7 @@ async fn a_server_whose_everything_is_on_aws_runs_jobs_and_leaves_nothing() {
     let role =
         emulator.query("iam", "CreateRole", &[("RoleName", "machine"), ("AssumeRolePolicyDocument", &assume)]).unwrap();
     let path = vec![quick.parent().unwrap().to_owned()];
-    let start = MachineStart { role: first(&role, "Arn"), path, program: Some(quick) };
+    let start = MachineStart { role: first(&role, "Arn"), roles: Default::default(), path, program: Some(quick) };
     let machines = Hypervisor::start(&Account::new(emulator.clone()), start).unwrap();
 
     // The server's own credentials come from the environment, as they would on a host.

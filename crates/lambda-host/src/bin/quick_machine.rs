@@ -15,6 +15,8 @@ const BOOT_DEADLINE: Duration = Duration::from_secs(120);
 struct Quick {
     cloud: Emulator,
     machine: String,
+    /// Its environment: where its hand-off is.
+    environment: String,
     root: PathBuf,
 }
 fn variable(name: &str) -> Result<String, String> {
@@ -30,7 +32,7 @@ impl Quick {
     }
 
     fn hand_off(&self) -> Result<Vec<String>, String> {
-        let name = format!("/runnersmith/test/hand-off/{}", self.machine);
+        let name = format!("/runnersmith/{}/hand-off/{}", self.environment, self.machine);
         let until = Instant::now() + BOOT_DEADLINE;
         let mut last = String::new();
         loop {
@@ -117,6 +119,9 @@ fn main() -> Result<(), String> {
             &variable("AWS_SESSION_TOKEN")?,
         ),
         machine: variable("RUNNERSMITH_MACHINE")?,
+        environment: Some(variable("RUNNERSMITH_ENVIRONMENT")?)
+            .filter(|name| !name.is_empty())
+            .unwrap_or("test".into()),
         root: variable("RUNNERSMITH_ROOT")?.into(),
     };
     match quick.run() {

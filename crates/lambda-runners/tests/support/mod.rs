@@ -158,9 +158,15 @@ fn parameter(emulator: &Emulator, name: &str, value: &str, kind: &str) {
 impl Bed {
     /// What somebody else has deployed, started: the API's id, the queue, its dead letters, and the table.
     pub async fn deployed(account: Account, github: Simulator, app: u64, api: &str, parts: [String; 3]) -> Self {
+        let bed = Self::listening(account, github, app, api, parts).await;
+        bed.github.set_webhook_url(&format!("{}/webhook", bed.host().api(api)));
+        bed
+    }
+
+    /// As [`Self::deployed`]; the App's webhook goes nowhere.
+    pub async fn listening(account: Account, github: Simulator, app: u64, api: &str, parts: [String; 3]) -> Self {
         let host = Host::start(&account, runnersmith_lambda_host::Options { speed: 30, ..Default::default() });
         let host = host.await.unwrap();
-        github.set_webhook_url(&format!("{}/webhook", host.api(api)));
         let [queue, dead, table] = parts;
         let runs = Default::default();
         let api = api.to_owned();
@@ -377,8 +383,14 @@ impl Bed {
 
     /// With this role, and a launch template that is there.
     pub fn quick_machines_as(&self, role: String) -> Hypervisor {
+        self.quick_machines_of(role, Default::default())
+    }
+
+    /// With the role of the plane that launched them.
+    pub fn quick_machines_of(&self, role: String, roles: std::collections::BTreeMap<String, String>) -> Hypervisor {
         let program = Some(built("quick-machine"));
-        let start = MachineStart { role, path: vec![built("runnersmith").parent().unwrap().to_owned()], program };
+        let start =
+            MachineStart { role, roles, path: vec![built("runnersmith").parent().unwrap().to_owned()], program };
         Hypervisor::start(&self.account, start).unwrap()
     }
 
@@ -468,11 +480,11 @@ impl Bed {
             }
         }
         left.extend(self.github.runners().into_iter().map(|runner| format!("runner {}", runner.name)));
-        let path = json!({ "Path": format!("{PATH}/hand-off"), "Recursive": true });
+        // Of every environment in the account.
+        let path = json!({ "Path": "/runnersmith", "Recursive": true });
         let found = self.emulator().json("ssm", "AmazonSSM.GetParametersByPath", &path).unwrap();
-        left.extend(
-            found["Parameters"].as_array().into_iter().flatten().map(|one| format!("hand-off {}", one["Name"])),
-        );
+        let names = found["Parameters"].as_array().into_iter().flatten().filter_map(|one| one["Name"].as_str());
+        left.extend(names.filter(|name| name.contains("/hand-off/")).map(|name| format!("hand-off {name}")));
         left
     }
 
@@ -487,7 +499,12 @@ impl Bed {
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("idle-machine");
         std::fs::write(&program, "#!/bin/sh\nexec sleep 3600\n").unwrap();
         std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let start = MachineStart { role: self.machine_role(), path: Vec::new(), program: Some(program) };
+        let start = MachineStart {
+            role: self.machine_role(),
+            roles: Default::default(),
+            path: Vec::new(),
+            program: Some(program),
+        };
         Hypervisor::start(&self.account, start).unwrap()
     }
 
