@@ -22,7 +22,8 @@ pub fn setup() -> Result<()> {
     referees()?;
     deny()?;
     python()?;
-    browser();
+    debian("chromedriver", &["chromium", "chromium-driver"], "the browser test");
+    debian("packer", &["packer"], "the image's template by Packer");
     Ok(())
 }
 
@@ -86,21 +87,22 @@ fn deny() -> Result<()> {
     run(cargo(&["install", "--locked", "--quiet", "--root", &root, &package]))
 }
 
-fn browser() {
-    if is_there("chromedriver") {
+/// What Debian has as a package; without it a test is skipped and says so.
+fn debian(tool: &str, packages: &[&str], test: &str) {
+    if is_there(tool) {
         return;
     }
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     if is_root && is_there("apt-get") {
-        let packages = ["install", "--yes", "--no-install-recommends", "chromium", "chromium-driver"];
+        let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+        arguments.extend(packages);
         let installed =
-            run(program("apt-get", &["update", "--quiet"])).and_then(|()| run(program("apt-get", &packages)));
+            run(program("apt-get", &["update", "--quiet"])).and_then(|()| run(program("apt-get", &arguments)));
         match installed {
             Ok(()) => return,
             Err(error) => eprintln!("setup: {error:#}"),
         }
     }
-    eprintln!(
-        "setup: chromedriver is not there; install Debian's chromium and chromium-driver, or the browser test is skipped"
-    );
+    let packages = packages.join(" and ");
+    eprintln!("setup: {tool} is not there; install Debian's {packages}, or {test} is skipped");
 }
