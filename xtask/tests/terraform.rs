@@ -187,8 +187,77 @@ fn the_module_is_formatted_valid_and_passes_its_own_tests() {
     for directory in directories {
         run(&directory, &["init", "-backend=false", "-input=false", "-no-color"]);
         run(&directory, &["validate", "-no-color"]);
+        if directory.join("tests").exists() {
+            let said = run(&directory, &["test", "-no-color"]);
+            assert!(said.contains(" passed, 0 failed."), "{}\n{said}", directory.display());
+        }
     }
     run(&here, &["init", "-backend=false", "-input=false", "-no-color"]);
     let said = run(&here, &["test", "-no-color"]);
     assert!(said.contains(" passed, 0 failed."), "{said}");
+}
+
+/// The module itself and the modules below it that have rules.
+fn modules() -> Vec<PathBuf> {
+    let mut modules = vec![root()];
+    modules.extend(std::fs::read_dir(root().join("modules")).unwrap().map(|entry| entry.unwrap().path()));
+    modules.sort();
+    modules
+}
+
+/// Rules of a module by what they are about, and runs that break one by the same.
+fn rules_and_runs(module: &Path) -> (BTreeMap<String, usize>, BTreeMap<String, usize>) {
+    let (mut rules, mut runs) = (BTreeMap::new(), BTreeMap::new());
+    for (name, block) in blocks(module, "variable") {
+        let count = block.body().blocks().filter(|block| block.identifier() == "validation").count();
+        if count > 0 {
+            rules.insert(format!("var.{name}"), count);
+        }
+    }
+    for entry in std::fs::read_dir(module).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "tf") {
+            continue;
+        }
+        let body: Body = hcl::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for block in body.blocks().filter(|block| ["resource", "data"].contains(&block.identifier())) {
+            let lifecycles = block.body().blocks().filter(|block| block.identifier() == "lifecycle");
+            let conditions = lifecycles.flat_map(|block| block.body().blocks());
+            let count = conditions.filter(|block| block.identifier().ends_with("condition")).count();
+            if count > 0 {
+                let labels: Vec<&str> = block.labels().iter().map(|label| label.as_str()).collect();
+                rules.insert(labels.join("."), count);
+            }
+        }
+    }
+    for entry in std::fs::read_dir(module.join("tests")).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with(".tftest.hcl") {
+            let body: Body = hcl::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            for block in body.blocks().filter(|block| block.identifier() == "run") {
+                if let Some(Expression::Array(expected)) = attribute(block, "expect_failures") {
+                    for one in expected {
+                        let one = hcl::format::to_string(one).unwrap().trim().to_owned();
+                        *runs.entry(one).or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
+    (rules, runs)
+}
+
+/// A rule that no value breaks in a test may not be one.
+#[test]
+fn every_rule_of_every_module_is_broken_by_a_test() {
+    let mut all = 0;
+    for module in modules() {
+        let (rules, runs) = rules_and_runs(&module);
+        for (what, rules) in rules {
+            all += rules;
+            let tried = runs.get(&what).copied().unwrap_or(0);
+            assert!(tried >= rules, "{}: {what} has {rules} rules, and {tried} runs break one", module.display());
+        }
+    }
+    assert!(all > 40, "rules are found: {all}");
 }
