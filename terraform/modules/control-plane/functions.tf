@@ -66,12 +66,14 @@ resource "aws_apigatewayv2_integration" "webhook" {
 }
 
 resource "aws_apigatewayv2_route" "webhook" {
+  #checkov:skip=CKV_AWS_309:GitHub cannot sign as IAM does; the function checks its HMAC before anything else
   api_id    = aws_apigatewayv2_api.webhook.id
   route_key = "POST /webhook"
   target    = "integrations/${aws_apigatewayv2_integration.webhook.id}"
 }
 
 resource "aws_apigatewayv2_stage" "default" {
+  #checkov:skip=CKV_AWS_76:the function logs each delivery with its id, and GitHub keeps a log of its own
   api_id      = aws_apigatewayv2_api.webhook.id
   name        = "$default"
   auto_deploy = true
