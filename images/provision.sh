@@ -21,5 +21,5 @@ dnf clean all
 cloud-init clean --logs
 truncate -s 0 /etc/machine-id
 rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
-rm -f /root/.ssh/authorized_keys /home/ec2-user/.ssh/authorized_keys
+rm -f ~root/.ssh/authorized_keys ~ec2-user/.ssh/authorized_keys
 sync

@@ -198,7 +198,8 @@ impl Watch {
             Some(program) => program.clone(),
             None => {
                 let script = root.join("user-data.sh");
-                std::fs::write(&script, self.user_data(id).await?).map_err(|error| error.to_string())?;
+                let text = self.user_data(id).await?.ok_or_else(|| format!("{id} has no user data"))?;
+                std::fs::write(&script, text).map_err(|error| error.to_string())?;
                 std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))
                     .map_err(|error| error.to_string())?;
                 script
@@ -240,20 +241,20 @@ impl Watch {
         Ok(())
     }
 
-    /// Which environment it is of, as its user data says; empty: a test's user data that says nothing.
+    /// Which environment it is of, as its user data says; empty: there is none, or it is a test's that says nothing.
     async fn environment(&self, id: &str) -> Result<String, String> {
-        let script = self.user_data(id).await?;
+        let script = self.user_data(id).await?.unwrap_or_default();
         let path = String::from_utf8_lossy(&script);
         let name = path.split("parameter='/runnersmith/").nth(1).and_then(|rest| rest.split_once("/hand-off"));
         Ok(name.map(|(name, _)| name.to_owned()).unwrap_or_default())
     }
 
-    async fn user_data(&self, id: &str) -> Result<Vec<u8>, String> {
+    async fn user_data(&self, id: &str) -> Result<Option<Vec<u8>>, String> {
         let parameters = vec![("InstanceId".into(), id.to_owned()), ("Attribute".into(), "userData".into())];
         let xml = self.account.query("ec2", "DescribeInstanceAttribute", parameters).await?;
         let encoded = xml.split("<userData>").nth(1).and_then(|rest| between(rest, "value").into_iter().next());
-        let encoded = encoded.ok_or_else(|| format!("{id} has no user data"))?;
-        base64::engine::general_purpose::STANDARD.decode(encoded.trim()).map_err(|error| error.to_string())
+        let decode = |text: String| base64::engine::general_purpose::STANDARD.decode(text.trim());
+        encoded.map(decode).transpose().map_err(|error| error.to_string())
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Command {
     Plan(Query),
     /// Check a configuration file and say what it means.
     Check(ConfigFile),
+    /// Read Terraform files with a block of philips-labs/github-runner and say what changes. Nothing is written.
+    Migrate(Migrate),
     /// Supervise one local machine (started by `serve`).
     #[command(hide = true)]
     Machine {
@@ -50,6 +52,17 @@ pub struct ConfigFile {
     /// The configuration file (see `runnersmith.example.toml`).
     #[arg(short, long, env = "RUNNERSMITH_CONFIG", default_value = "runnersmith.toml")]
     pub config: PathBuf,
+}
+
+/// Options of `migrate`.
+#[derive(Args, Debug)]
+pub struct Migrate {
+    /// The directory with the block (`*.tf`, `*.tf.json`).
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `serve`.

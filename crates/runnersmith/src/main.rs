@@ -5,6 +5,7 @@ mod cloud;
 mod demo;
 mod exit;
 mod loops;
+mod migrate;
 mod query;
 mod report;
 mod serve;
@@ -38,6 +39,7 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
         Command::Status(options) => startup::runtime()?.block_on(query::status(options)),
         Command::Plan(options) => startup::runtime()?.block_on(query::plan(options)),
         Command::Check(options) => query::check(&options),
+        Command::Migrate(options) => migrate::run(&options),
         Command::Machine { directory } => startup::machine(&directory),
         Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
     }

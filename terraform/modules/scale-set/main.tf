@@ -120,6 +120,11 @@ resource "aws_launch_template" "this" {
       condition     = local.user_data_bytes <= 16384
       error_message = "The user data has ${local.user_data_bytes} bytes, EC2 takes 16,384: shorten the snippets, or fetch them from S3."
     }
+    # Graviton's types have a g after their generation (m7g, c7gn, im4gn), and a1 is the first of them.
+    precondition {
+      condition     = alltrue([for type in var.machine.instance_types : can(regex("^(a1|[a-z]+[0-9]+g[a-z]*)\\.", type)) == (var.runner.architecture == "arm64")])
+      error_message = "The runners are for ${var.runner.architecture}, and not all of ${join(", ", var.machine.instance_types)} are: arm64 needs Graviton types such as m7g.large, x64 needs others."
+    }
   }
 }
 

@@ -185,3 +185,34 @@ run "refuses_user_data_over_16_kb" {
   }
   expect_failures = [aws_launch_template.this]
 }
+
+run "refuses_types_of_another_architecture" {
+  command = plan
+  variables {
+    runner = { architecture = "arm64" }
+  }
+  expect_failures = [aws_launch_template.this]
+}
+
+run "refuses_one_type_of_another_architecture" {
+  command = plan
+  variables {
+    machine = { instance_types = ["g5.xlarge", "g4dn.xlarge", "m5.large", "x2gd.large"] }
+  }
+  expect_failures = [aws_launch_template.this]
+}
+
+run "takes_types_of_graviton" {
+  command = plan
+  variables {
+    runner  = { architecture = "arm64" }
+    machine = { instance_types = ["a1.large", "m7g.large", "c7gn.xlarge", "im4gn.large", "is4gen.large", "x2gd.large", "g5g.xlarge", "t4g.small", "r8gd.large"] }
+  }
+}
+
+run "takes_types_with_a_g_that_are_not_graviton" {
+  command = plan
+  variables {
+    machine = { instance_types = ["g5.xlarge", "g4dn.xlarge", "g6e.xlarge", "m6i.large", "p5en.48xlarge"] }
+  }
+}

@@ -1,0 +1,42 @@
+//! `runnersmith migrate`: files in, the report out.
+
+use std::collections::BTreeMap;
+
+use crate::cli;
+use crate::exit::{ExitStatus, Failure};
+use crate::report;
+
+/// The most files that are read in one directory.
+const FILES_MAX: usize = 1000;
+
+/// Reads the directory's Terraform files and prints what changes; [`ExitStatus::Unmet`] when something is left to do by hand.
+pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
+    let shown = options.directory.display();
+    let hint = "name the directory that holds your module block";
+    let outside = |error: std::io::Error| Failure::outside(format!("read {shown}: {error}"), hint);
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(&options.directory).map_err(outside)? {
+        let entry = entry.map_err(outside)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !is_file || !(name.ends_with(".tf") || name.ends_with(".tf.json")) {
+            continue;
+        }
+        if files.len() == FILES_MAX {
+            return Err(Failure::outside(format!("read {shown}: it has more than {FILES_MAX} Terraform files"), hint));
+        }
+        let bytes = std::fs::read(entry.path()).map_err(outside)?;
+        files.insert(name, String::from_utf8_lossy(&bytes).into_owned());
+    }
+    if files.is_empty() {
+        return Err(Failure::outside(format!("read {shown}: there is no .tf or .tf.json file"), hint));
+    }
+    let found = runnersmith_migrate::check(&files);
+    if options.json {
+        let text = serde_json::to_string_pretty(&found).map_err(|error| Failure::internal(error.to_string()))?;
+        report::line(&text);
+    } else {
+        report::line(found.to_string().trim_end());
+    }
+    Ok(if found.is_by_hand() { ExitStatus::Unmet } else { ExitStatus::Success })
+}
