@@ -12,6 +12,7 @@ mod decide;
 mod progress;
 mod who;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::command::{Command, Consent, Misread};
 pub use crate::digest::{Changed, Digest, Parts};
 pub use decide::decide;
-pub use who::{Actor, Denial, Membership, Permission};
+pub use who::{Actor, Denial, Membership, Permission, plans_by_itself};
 
 /// The most comment ids that a record remembers. Ids rise, so one below the oldest remembered counts as handled.
 pub const HANDLED_MAX: usize = 500;
@@ -318,7 +319,8 @@ pub struct Lock {
 }
 
 /// Whether a run goes on. What is not known is not dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Liveness {
     /// It does.
     Alive,
@@ -329,7 +331,7 @@ pub enum Liveness {
 }
 
 /// A lock, with what is known of its holder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLock {
     /// The lock.
     pub lock: Lock,
@@ -423,7 +425,8 @@ pub enum Event {
 }
 
 /// A reaction, as acknowledgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reaction {
     /// Seen.
     Eyes,
@@ -446,7 +449,8 @@ impl Reaction {
 }
 
 /// What is answered by a comment of its own. The words are [`crate::comment`]'s.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// The help, with what was not understood.
     Help(Vec<Misread>),
@@ -460,7 +464,7 @@ pub enum Reply {
     /// A command was refused.
     Denied {
         /// Which command, as its first word.
-        command: &'static str,
+        command: Cow<'static, str>,
         /// By whom it was.
         actor: String,
         /// Why.
@@ -515,7 +519,8 @@ pub enum Reply {
 }
 
 /// Why a plan is void.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VoidWhy {
     /// Not approved in time.
     Expired,
@@ -528,7 +533,8 @@ pub enum VoidWhy {
 }
 
 /// What is to be done. In order; each can be done twice without harm.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Acknowledge a comment.
     React {

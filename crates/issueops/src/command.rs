@@ -4,9 +4,11 @@
 //! block, or hide in HTML. A comment is therefore read by a Markdown parser first, and only lines of paragraphs at the top
 //! level count. Where there is doubt, a line is not a command: nobody can be made to approve by what they paste.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use pulldown_cmark::{Event, Parser, Tag};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::DigestPrefix;
 use crate::words::shown;
@@ -84,12 +86,12 @@ pub enum Line {
 }
 
 /// Why a line is not a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Misread {
     /// The line, cut to 80 characters, with what cannot be seen made visible.
     pub line: String,
     /// What is wrong with it, as a phrase.
-    pub why: &'static str,
+    pub why: Cow<'static, str>,
 }
 
 impl fmt::Display for Misread {
@@ -107,7 +109,10 @@ pub fn parse(comment: &str) -> Vec<Line> {
     let mut lines: Vec<Line> = own_lines(comment).into_iter().filter_map(read).take(COMMANDS_MAX + 1).collect();
     if lines.len() > COMMANDS_MAX {
         lines.pop();
-        lines.push(Line::Unknown(Misread { line: "…".to_owned(), why: "ten commands in one comment are enough" }));
+        lines.push(Line::Unknown(Misread {
+            line: "…".to_owned(),
+            why: "ten commands in one comment are enough".into(),
+        }));
     }
     lines
 }
@@ -191,7 +196,7 @@ fn read(line: &str) -> Option<Line> {
     }
     words.next();
     let words: Vec<&str> = words.collect();
-    let unknown = |why| Some(Line::Unknown(Misread { line: shown(line), why }));
+    let unknown = |why: &'static str| Some(Line::Unknown(Misread { line: shown(line), why: why.into() }));
     let alone = |command| match words.as_slice() {
         [] => Some(Line::Known(command)),
         _ => unknown("nothing may stand behind this command"),

@@ -155,10 +155,10 @@ fn two_approvals_at_once_apply_once() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
     assert!(rereads(&world.says(&writer(), &line)));
-    assert_eq!(denial(&world.says(&actor("otto", Permission::Admin), &line)), Some(&Denial::Busy("approved")));
+    assert_eq!(denial(&world.says(&actor("otto", Permission::Admin), &line)), Some(&Denial::Busy("approved".into())));
     assert!(applies(&world.checks()));
     assert!(!applies(&world.checks()));
-    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::Busy("applying")));
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::Busy("applying".into())));
 }
 
 #[test]
@@ -200,14 +200,14 @@ fn an_apply_that_was_killed_is_explained_planned_again_and_applied() {
     world.checks();
     world.lock = Some(run_lock(6, Liveness::Unknown));
     assert!(matches!(denial(&world.says(&writer(), "/unlock")), Some(Denial::RunNotDead(_))), "unknown is not dead");
-    assert_eq!(denial(&world.says(&writer(), "/plan")), Some(&Denial::Busy("applying")));
+    assert_eq!(denial(&world.says(&writer(), "/plan")), Some(&Denial::Busy("applying".into())));
     world.lock = Some(run_lock(6, Liveness::Dead));
     world.run = Liveness::Dead;
     world.says(&writer(), "/status");
     assert_eq!(world.change.state, State::Interrupted { run: "4711".into() });
     assert_eq!(
         denial(&world.says(&writer(), "/cancel")),
-        Some(&Denial::Busy("interrupted")),
+        Some(&Denial::Busy("interrupted".into())),
         "half done is not undone"
     );
     let steps = world.says(&writer(), "/plan");
@@ -316,7 +316,7 @@ fn a_deletion_whose_wait_has_ended_asks_and_kills_only_by_its_own_word() {
     let steps = world.event(&Event::Drained(left(1, 1)));
     assert!(matches!(replies(&steps)[..], [Reply::DrainOverdue { .. }]));
     assert_eq!(world.event(&Event::Drained(left(1, 1))), [], "asked once");
-    assert_eq!(denial(&world.says(&writer(), &format!("{line} destroy"))), Some(&Denial::Busy("draining")));
+    assert_eq!(denial(&world.says(&writer(), &format!("{line} destroy"))), Some(&Denial::Busy("draining".into())));
     let steps = world.says(&writer(), &format!("{line} destroy kill-jobs"));
     assert!(steps.contains(&Step::Drain { kill_jobs: true }));
     let steps = world.says(&writer(), "/cancel");
@@ -342,7 +342,7 @@ fn several_commands_are_followed_in_their_order() {
     let line = approve(&world);
     let steps = world.says(&writer(), &format!("/status\n{line}\n/plan\n/nonsense"));
     assert!(rereads(&steps));
-    assert_eq!(denial(&steps), Some(&Denial::Busy("approved")), "the plan after it");
+    assert_eq!(denial(&steps), Some(&Denial::Busy("approved".into())), "the plan after it");
     assert!(matches!(replies(&steps).last(), Some(Reply::Help(misread)) if misread.len() == 1));
 }
 

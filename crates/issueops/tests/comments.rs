@@ -165,11 +165,11 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Denial::NotYourLock(person_lock("otto").lock),
         Denial::RunNotDead(lock),
         Denial::NotLocked,
-        Denial::Busy("applying"),
-        Denial::Over("done"),
+        Denial::Busy("applying".into()),
+        Denial::Over("done".into()),
         Denial::NotMergeable("conflict".into()),
     ];
-    replies.extend(denials.map(|why| Reply::Denied { command: "approve", actor: "wanda".into(), why }));
+    replies.extend(denials.map(|why| Reply::Denied { command: "approve".into(), actor: "wanda".into(), why }));
     let comment = world.comment(&writer(), "/approvexyz\n/help");
     let help = runnersmith_issueops::change::decide(
         &world.change,
@@ -309,7 +309,7 @@ proptest! {
         let mut world = World::planned(ChangeKind::Set);
         world.change.environment = text.clone();
         let failure = Failure { stage: Stage::Apply, resource: Some(text.clone()), message: text.repeat(20) };
-        let why = |why| Reply::Denied { command: "approve", actor: text.clone(), why };
+        let why = |why| Reply::Denied { command: "approve".into(), actor: text.clone(), why };
         let changed = world.parts.changed(&support::world::parts(&text));
         let replies = [
             Reply::Failed(failure),

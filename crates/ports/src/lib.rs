@@ -11,17 +11,21 @@ pub mod contract_ledger;
 pub mod contract_machines;
 #[cfg(feature = "contract")]
 pub mod contract_queue;
+pub mod control;
 pub mod github;
 pub mod hand_off;
 pub mod ledger;
 pub mod machines;
 pub mod queue;
+pub mod shelf;
 
 pub use clock::{Clock, SystemClock};
 #[cfg(feature = "contract")]
 pub use clock::{ManualClock, TestClock};
+pub use control::ControlRepository;
 pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary};
 pub use hand_off::{HandOff, HandOffError, RunnerConfig};
 pub use ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
 pub use machines::{LaunchRequest, Machines, MachinesError};
 pub use queue::{Message, Queue, QueueError, Receipt};
+pub use shelf::{Expect, Shelf, ShelfError, Shelved, Version};

@@ -57,7 +57,7 @@ pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<Line>, facts: &Facts<'_>)
         };
         if let Err(why) = done {
             draft.steps.push(Step::React { comment: facts.comment.id, reaction: Reaction::No });
-            draft.say(Reply::Denied { command: name, actor: facts.comment.actor.login.clone(), why });
+            draft.say(Reply::Denied { command: name.into(), actor: facts.comment.actor.login.clone(), why });
         }
     }
     if asked || !misread.is_empty() {
@@ -68,9 +68,9 @@ pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<Line>, facts: &Facts<'_>)
 fn busy(state: &State) -> Result<(), Denial> {
     match state {
         State::Checking(..) | State::Draining { .. } | State::Applying { .. } | State::Applied { .. } => {
-            Err(Denial::Busy(state.word()))
+            Err(Denial::Busy(state.word().into()))
         }
-        State::Done | State::Cancelled => Err(Denial::Over(state.word())),
+        State::Done | State::Cancelled => Err(Denial::Over(state.word().into())),
         State::Requested
         | State::HandEdited
         | State::Planning
@@ -176,7 +176,7 @@ fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     may_plan(&facts.comment.actor, &draft.change, draft.rules, is_hand_edited)?;
     busy(&draft.change.state)?;
     if draft.change.state == State::Planning && facts.run == Liveness::Alive {
-        return Err(Denial::Busy(State::Planning.word()));
+        return Err(Denial::Busy(State::Planning.word().into()));
     }
     // Terraform's own lock of a dead run would stop the plan; it is left where it is, and the plan reads beside it.
     let is_left = facts.lock.is_some_and(|held| is_left_by_us(held, draft.change.pull));
@@ -197,9 +197,9 @@ fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     match &draft.change.state {
         State::Applying { .. } | State::Applied { .. } | State::Interrupted { .. } | State::NotMerged { .. } => {
             // What is half done is not undone by forgetting it.
-            return Err(Denial::Busy(draft.change.state.word()));
+            return Err(Denial::Busy(draft.change.state.word().into()));
         }
-        State::Done | State::Cancelled => return Err(Denial::Over(draft.change.state.word())),
+        State::Done | State::Cancelled => return Err(Denial::Over(draft.change.state.word().into())),
         State::Draining { .. } => draft.steps.extend([Step::EndDrain, Step::ReleaseOwnLock]),
         State::Checking(..) => draft.steps.push(Step::ReleaseOwnLock),
         State::Requested

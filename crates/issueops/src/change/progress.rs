@@ -148,7 +148,7 @@ fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
 /// Back to the plan, with the reason; the approval is used up.
 fn refuse(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, why: Denial) {
     draft.enter(State::Planned(plan));
-    draft.say(Reply::Denied { command: "approve", actor: approval.by, why });
+    draft.say(Reply::Denied { command: "approve".into(), actor: approval.by, why });
     give_back(draft, approval.has_drained);
 }
 

@@ -1,5 +1,9 @@
 //! Who may do what. Each rule says why it denies, so that the answer can.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use crate::change::{Change, Holder, Lock};
 use crate::policy::{ApprovalRules, PlanBy};
 
@@ -51,7 +55,8 @@ impl Actor {
 }
 
 /// Why a command is not followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Denial {
     /// Too little permission.
     NeedsWrite,
@@ -91,9 +96,9 @@ pub enum Denial {
     /// There is no lock.
     NotLocked,
     /// Something is being applied, or destroyed.
-    Busy(&'static str),
+    Busy(Cow<'static, str>),
     /// The change is over.
-    Over(&'static str),
+    Over(Cow<'static, str>),
     /// GitHub would not merge. Foreign text.
     NotMergeable(String),
 }
@@ -117,6 +122,12 @@ pub(super) fn may_plan(
         PlanBy::AuthorsAndWriters if actor.is(&change.author) => Ok(()),
         PlanBy::AuthorsAndWriters | PlanBy::Writers => may_write(actor),
     }
+}
+
+/// Whether the author's request may be planned without anybody asking for it. A stranger's waits for a writer's `/plan`.
+#[must_use]
+pub fn plans_by_itself(author: &Actor, change: &Change, rules: &ApprovalRules) -> bool {
+    author.is_person && may_plan(author, change, rules, false).is_ok()
 }
 
 /// Who may approve.

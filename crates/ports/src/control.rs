@@ -1,0 +1,208 @@
+//! What IssueOps asks of GitHub: the control repository's issues, pull requests, comments, files, people and runs.
+//!
+//! It is apart from [`crate::GitHub`], which is about runners: another identity may serve it (a workflow's own token), and
+//! who handles requests need not be allowed to register runners.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use runnersmith_types::Timestamp;
+
+use crate::GitHubError;
+
+/// An issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issue {
+    /// Its number.
+    pub number: u64,
+    /// Its title. Foreign text.
+    pub title: String,
+    /// Its body; empty if it has none. Foreign text.
+    pub body: String,
+    /// Names of its labels.
+    pub labels: Vec<String>,
+    /// Who opened it.
+    pub author: String,
+    /// Whether it is open.
+    pub is_open: bool,
+    /// Whether it is a pull request.
+    pub is_pull: bool,
+}
+
+/// A comment on an issue or a pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssueComment {
+    /// Its id; later comments have larger ones.
+    pub id: u64,
+    /// The issue or pull request that it is on.
+    pub issue: u64,
+    /// Its text. Foreign text.
+    pub body: String,
+    /// Who wrote it; `ghost` when the account is gone.
+    pub author: String,
+    /// Whether a person wrote it: an account of type `User`, and not through an App.
+    pub is_person: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed last; the same moment if never.
+    pub updated_at: Timestamp,
+}
+
+/// A pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pull {
+    /// Its number.
+    pub number: u64,
+    /// Whether it is open.
+    pub is_open: bool,
+    /// Whether it was merged.
+    pub is_merged: bool,
+    /// Its branch's name.
+    pub head_branch: String,
+    /// Its branch's commit.
+    pub head: String,
+    /// Whether its branch is in another repository; so it counts when that repository is gone.
+    pub is_fork: bool,
+    /// The branch that it would be merged into.
+    pub base_branch: String,
+    /// Whether GitHub would merge it; `None`: GitHub has not found out yet.
+    pub mergeable: Option<bool>,
+    /// GitHub's word for why or why not: `clean`, `dirty`, `blocked`, `behind`, `unstable`, `draft`, `unknown`.
+    pub mergeable_state: String,
+}
+
+/// A file of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// The content's hash by git.
+    pub sha: String,
+    /// Git's mode: `100644`, `100755`, `120000` (a link).
+    pub mode: String,
+}
+
+/// Who made a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitPeople {
+    /// The commit.
+    pub sha: String,
+    /// The logins of its author and its committer; `None`: GitHub knows no account for the address.
+    pub logins: Vec<Option<String>>,
+}
+
+/// What a login may do with the repository, as GitHub says it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// `admin`, `write`, `read` or `none`; custom roles are folded into these.
+    pub permission: String,
+    /// `admin`, `maintain`, `write`, `triage`, `read`, or a custom role's name.
+    pub role_name: String,
+}
+
+/// Who may use a runner group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Repositories, when only some may; `None`: all.
+    pub selected: Option<Vec<String>>,
+    /// Whether public repositories may use it.
+    pub allows_public: bool,
+}
+
+/// A workflow run, as far as its end is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunState {
+    /// GitHub's word: `queued`, `in_progress`, `completed`, `waiting` and others.
+    pub status: String,
+    /// Which attempt that is; earlier ones are over.
+    pub attempt: u64,
+}
+
+/// Why a merge did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// GitHub refuses (405: not mergeable, a rule; 409: the head is another one). Foreign text.
+    #[error("github merge: refused: {0}")]
+    Refused(String),
+    /// Anything else.
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
+}
+
+/// Files to write: content, or `None` to delete.
+pub type FileChanges = BTreeMap<String, Option<Vec<u8>>>;
+
+/// The control repository. Contract: as [`crate::GitHub`]; lists are read to their end (a bounded number of pages), and a
+/// list that was cut is an error, never a short list.
+#[async_trait]
+pub trait ControlRepository: Send + Sync + 'static {
+    /// `owner/name`.
+    fn name(&self) -> String;
+    /// The name of the default branch.
+    async fn default_branch(&self) -> Result<String, GitHubError>;
+
+    // --- files ------------------------------------------------------------
+    /// A branch's commit.
+    async fn branch(&self, branch: &str) -> Result<Option<String>, GitHubError>;
+    /// All files of a commit, by path.
+    async fn tree(&self, commit: &str) -> Result<BTreeMap<String, Blob>, GitHubError>;
+    /// A file's content, by the hash that a tree says.
+    async fn blob(&self, sha: &str) -> Result<Vec<u8>, GitHubError>;
+    /// Makes a commit on top of another: that one's files, with these changes. No branch has it yet. Answers the commit.
+    async fn commit(&self, parent: &str, message: &str, changes: &FileChanges) -> Result<String, GitHubError>;
+    /// Makes a branch. `Conflict` when it is there.
+    async fn create_branch(&self, branch: &str, commit: &str) -> Result<(), GitHubError>;
+    /// Moves a branch. Without `force` only forward, else `Conflict`.
+    async fn move_branch(&self, branch: &str, commit: &str, force: bool) -> Result<(), GitHubError>;
+    /// Deletes a branch; one that is not there is fine.
+    async fn delete_branch(&self, branch: &str) -> Result<(), GitHubError>;
+    /// Who made the commits that `head` has and `base` has not; at most 250, more is an error.
+    async fn people_between(&self, base: &str, head: &str) -> Result<Vec<CommitPeople>, GitHubError>;
+
+    // --- issues -----------------------------------------------------------
+    /// One issue; a pull request is one too.
+    async fn issue(&self, number: u64) -> Result<Issue, GitHubError>;
+    /// Open issues with this label, pull requests left out.
+    async fn open_issues(&self, label: &str) -> Result<Vec<Issue>, GitHubError>;
+    /// Opens an issue; answers its number.
+    async fn open_issue(&self, title: &str, body: &str, labels: &[&str]) -> Result<u64, GitHubError>;
+    /// Changes an issue's title and body.
+    async fn edit_issue(&self, number: u64, title: &str, body: &str) -> Result<(), GitHubError>;
+    /// Closes an issue; one that is closed is fine.
+    async fn close_issue(&self, number: u64) -> Result<(), GitHubError>;
+
+    // --- comments ---------------------------------------------------------
+    /// Comments on an issue or pull request that were made or changed at or after `since`, by id.
+    async fn comments(&self, issue: u64, since: Option<Timestamp>) -> Result<Vec<IssueComment>, GitHubError>;
+    /// One comment; `None` when it is gone.
+    async fn comment(&self, id: u64) -> Result<Option<IssueComment>, GitHubError>;
+    /// Comments; answers the id.
+    async fn add_comment(&self, issue: u64, body: &str) -> Result<u64, GitHubError>;
+    /// Changes a comment of our own. `NotFound` when it is gone.
+    async fn edit_comment(&self, id: u64, body: &str) -> Result<(), GitHubError>;
+    /// Deletes a comment of our own; one that is gone is fine.
+    async fn delete_comment(&self, id: u64) -> Result<(), GitHubError>;
+    /// Adds a reaction (`eyes`, `confused`, `-1`, `+1`, `rocket`) to a comment; one that is there is fine, and so is a comment
+    /// that is gone.
+    async fn react(&self, comment: u64, reaction: &str) -> Result<(), GitHubError>;
+
+    // --- pull requests ----------------------------------------------------
+    /// Opens a pull request of a branch of this repository; answers its number. When the branch has an open one, that one's.
+    async fn open_pull(&self, title: &str, body: &str, head: &str, base: &str) -> Result<u64, GitHubError>;
+    /// One pull request.
+    async fn pull(&self, number: u64) -> Result<Pull, GitHubError>;
+    /// Reopens a closed pull request. `Refused` when GitHub does not want to (its branch is gone or was forced).
+    async fn reopen_pull(&self, number: u64) -> Result<(), GitHubError>;
+    /// Closes a pull request; one that is closed is fine.
+    async fn close_pull(&self, number: u64) -> Result<(), GitHubError>;
+    /// Merges, if the head is this commit. Answers the commit on the base branch.
+    async fn merge(&self, number: u64, head: &str, title: &str) -> Result<String, MergeError>;
+
+    // --- people, groups, runs ---------------------------------------------
+    /// What somebody may do here.
+    async fn role(&self, login: &str) -> Result<Role, GitHubError>;
+    /// Whether somebody is an active member of a team of the repository's owner, by the team's slug.
+    async fn is_in_team(&self, team: &str, login: &str) -> Result<bool, GitHubError>;
+    /// Who may use a runner group of an organisation; `None`: there is no such group. Compared without case.
+    async fn runner_group(&self, organization: &str, group: &str) -> Result<Option<Group>, GitHubError>;
+    /// A workflow run of this repository; `None`: there is none of that number.
+    async fn workflow_run(&self, id: u64) -> Result<Option<RunState>, GitHubError>;
+}
