@@ -418,6 +418,10 @@ pub enum Event {
     MergeRefused(String),
     /// The issue or the pull request was closed.
     Closed,
+    /// The issue asks for another environment now, so for another change.
+    Superseded,
+    /// The issue was edited, and what it says now cannot be handled.
+    RequestInvalid,
     /// The issue was reopened, and is valid.
     Reopened,
     /// Time went by.
@@ -530,6 +534,8 @@ pub enum VoidWhy {
     HandEdited,
     /// Another change was applied.
     OtherApplied,
+    /// The issue says something else now, which cannot be handled.
+    RequestInvalid,
 }
 
 /// What is to be done. In order; each can be done twice without harm.

@@ -57,7 +57,9 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
                 draft.steps.push(Step::ReleaseOwnLock);
             }
         }
-        Event::Closed => closed(draft),
+        Event::Closed => closed(draft, true),
+        Event::Superseded => closed(draft, false),
+        Event::RequestInvalid => unfit(draft),
         Event::Tick => tick(draft),
     }
 }
@@ -126,6 +128,7 @@ fn void(draft: &mut Draft<'_>, why: VoidWhy) {
     let (next, goes_on) = match why {
         VoidWhy::Expired => (State::Expired, false),
         VoidWhy::HandEdited => (State::HandEdited, false),
+        VoidWhy::RequestInvalid => (State::Requested, false),
         VoidWhy::Pushed | VoidWhy::OtherApplied => (State::Planning, true),
     };
     draft.enter(next);
@@ -244,7 +247,29 @@ fn merged(draft: &mut Draft<'_>) {
     }
 }
 
-fn closed(draft: &mut Draft<'_>) {
+/// What a plan was made for is not what the issue says any more; nobody shall approve it.
+fn unfit(draft: &mut Draft<'_>) {
+    match draft.change.state {
+        State::Planned(_) | State::Planning | State::HandEdited | State::Expired | State::Failed(_) => {
+            void(draft, VoidWhy::RequestInvalid);
+        }
+        State::Checking(..) | State::Draining { .. } => {
+            give_back(draft, draft.change.kind == ChangeKind::Delete);
+            void(draft, VoidWhy::RequestInvalid);
+        }
+        // What is approved and being done goes on; the rest has nothing to lose.
+        State::Requested
+        | State::Applying { .. }
+        | State::Applied { .. }
+        | State::NotMerged { .. }
+        | State::Interrupted { .. }
+        | State::Done
+        | State::Cancelled => {}
+    }
+}
+
+/// Given up from outside. The issue stays open when it asks for something else now.
+fn closed(draft: &mut Draft<'_>, with_issue: bool) {
     match draft.change.state {
         State::Requested
         | State::HandEdited
@@ -255,14 +280,16 @@ fn closed(draft: &mut Draft<'_>) {
             draft.steps.push(Step::DropPlan);
             draft.enter(State::Cancelled);
             draft.say(Reply::Cancelled { by: None });
-            draft.steps.extend([Step::ClosePull, Step::CloseIssue]);
+            draft.steps.push(Step::ClosePull);
+            draft.steps.extend(with_issue.then_some(Step::CloseIssue));
         }
         State::Checking(..) | State::Draining { .. } => {
             give_back(draft, draft.change.kind == ChangeKind::Delete);
             draft.steps.push(Step::DropPlan);
             draft.enter(State::Cancelled);
             draft.say(Reply::Cancelled { by: None });
-            draft.steps.extend([Step::ClosePull, Step::CloseIssue]);
+            draft.steps.push(Step::ClosePull);
+            draft.steps.extend(with_issue.then_some(Step::CloseIssue));
         }
         // What is half done, or done, is not undone by closing.
         State::Applying { .. }
