@@ -278,7 +278,9 @@ impl Change {
         }
     }
 
-    fn was_handled(&self, comment: u64) -> bool {
+    /// Whether an order of this comment was followed, or refused, already.
+    #[must_use]
+    pub fn was_handled(&self, comment: u64) -> bool {
         comment <= self.handled_up_to || self.handled.contains(&comment)
     }
 
@@ -389,6 +391,8 @@ pub enum Event {
     },
     /// The branch has what the request renders: plan it. Follows the making of the pull request and each edit of the issue.
     Rendered,
+    /// The same, but who asked may not cause a plan: somebody who may must ask for it.
+    RenderedOnly,
     /// The branch has another head, which is not our commit.
     Pushed {
         /// Who committed, ourselves left out.

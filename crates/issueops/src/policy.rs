@@ -14,6 +14,8 @@ use serde::Serialize;
 
 pub use crate::words::{AmiOwner, EnvironmentName, GroupName, InstanceType, LabelName, NotAName, Organization, Region};
 
+/// Where the file lies in the control repository.
+pub const FILE: &str = "runnersmith-policy.toml";
 /// The newest version of the file's format that this program knows.
 pub const VERSION: u32 = 1;
 

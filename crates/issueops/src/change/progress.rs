@@ -12,7 +12,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
     match event {
         // Commands are elsewhere.
         Event::Comment { .. } => {}
-        Event::Rendered | Event::Reopened => rendered(draft, matches!(event, Event::Reopened)),
+        Event::Rendered | Event::RenderedOnly | Event::Reopened => rendered(draft, event),
         Event::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
         Event::PlanPosted(plan) => {
             if draft.change.state == State::Planning {
@@ -65,10 +65,10 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
 }
 
 /// The branch is as the request says: it can be planned without asking anybody.
-fn rendered(draft: &mut Draft<'_>, is_reopened: bool) {
+fn rendered(draft: &mut Draft<'_>, event: &Event) {
     draft.change.is_hand_edited = false;
     match draft.change.state {
-        State::Cancelled if !is_reopened => {}
+        State::Cancelled if *event != Event::Reopened => {}
         State::Checking(..)
         | State::Draining { .. }
         | State::Applying { .. }
@@ -85,6 +85,10 @@ fn rendered(draft: &mut Draft<'_>, is_reopened: bool) {
         | State::Cancelled => {
             if let State::Planned(_) = draft.change.state {
                 draft.steps.push(Step::DropPlan);
+            }
+            if *event == Event::RenderedOnly {
+                draft.enter(State::Requested);
+                return;
             }
             draft.enter(State::Planning);
             draft.steps.push(Step::Plan { without_terraform_lock: false });

@@ -46,3 +46,12 @@ pub fn taken(environment: &EnvironmentName, pull: u64) -> String {
 pub fn valid_again() -> String {
     format!("{}\nThe request had problems; they are mended.\n", Marker::Invalid.line())
 }
+
+/// The answer to an edit that came too late for the change that is being applied.
+#[must_use]
+pub fn edited_too_late(state: &str) -> String {
+    format!(
+        "{}\nThe change that this issue asked for is {state}, so this edit is no part of it. When it is over, reopen this issue or file a new one.\n",
+        Marker::Reply.line()
+    )
+}
