@@ -24,6 +24,8 @@ pub struct GitHubConfig {
     pub api_base: Option<String>,
     /// The App; a client without one makes only the calls that need nobody's leave.
     pub app: Option<AppCredentials>,
+    /// A plain token (a workflow's own, or a person's) that is used instead of the App's installations. It is never renewed.
+    pub token: Option<Secret>,
     /// The webhook whose delivery log is read, if it is not the App's own.
     pub hook: Option<HookAddress>,
     /// More certificate authorities, a PEM file.
@@ -43,6 +45,12 @@ impl GitHubConfig {
         Self { app: Some(app), ..Self::anonymous(server_url) }
     }
 
+    /// Whoever the token is of. Calls that only an App may make fail.
+    #[must_use]
+    pub fn with_token(server_url: &str, token: Secret) -> Self {
+        Self { token: Some(token), ..Self::anonymous(server_url) }
+    }
+
     /// Nobody in particular, for public things such as releases.
     #[must_use]
     pub fn anonymous(server_url: &str) -> Self {
@@ -50,6 +58,7 @@ impl GitHubConfig {
             server_url: server_url.to_owned(),
             api_base: None,
             app: None,
+            token: None,
             hook: None,
             ca_file: None,
             proxy: None,

@@ -41,13 +41,14 @@ const TOKEN_MARGIN: Duration = Duration::from_secs(300);
 /// No answer of ours is larger: 100 runs with their repositories are about 3 MB.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// A client of one App.
+/// A client of one App, or of one token.
 pub struct GitHubClient {
     http: reqwest::Client,
     pub(crate) base: String,
     pub(crate) server_url: String,
     pub(crate) hook: Option<runnersmith_types::HookAddress>,
     signer: Option<Signer>,
+    token: Option<Secret>,
     pub(crate) clock: Arc<dyn Clock>,
     recorder: Option<Recorder>,
     counter: Option<Counter>,
@@ -75,7 +76,7 @@ struct Memory {
 #[derive(Clone, Debug)]
 pub(crate) enum As {
     App,
-    /// The installation that covers this place.
+    /// The token, if there is one; else the installation that covers this place.
     Place(RegisterAt),
     /// No authorisation: public material.
     Nobody,
@@ -119,6 +120,7 @@ impl GitHubClient {
             server_url: config.server_url.trim_end_matches('/').to_owned(),
             hook: config.hook,
             signer: config.app.as_ref().map(Signer::new).transpose()?,
+            token: config.token,
             clock,
             recorder: config.recorder,
             counter: config.counter,
@@ -203,7 +205,7 @@ impl GitHubClient {
             match raw.status {
                 200..=299 => return Ok(raw),
                 // A token may have been revoked, an App installed anew, a clock be wrong: each is tried once more.
-                401 if !renewed && matches!(who, As::Place(_)) => {
+                401 if !renewed && self.token.is_none() && matches!(who, As::Place(_)) => {
                     renewed = true;
                     self.forget(who);
                 }
@@ -317,7 +319,7 @@ impl GitHubClient {
         if let Some(until) = limit(raw.status, &raw.headers, &raw.body, self.clock.now()) {
             return GitHubError::RateLimited { operation, subject, until };
         }
-        let message = serde_json::from_slice::<wire::Message>(&raw.body).map(|found| found.message).unwrap_or_default();
+        let message = serde_json::from_slice::<wire::Message>(&raw.body).map(|found| found.text()).unwrap_or_default();
         let message: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
         match raw.status {
             404 | 410 => GitHubError::NotFound { operation, subject },
@@ -334,6 +336,7 @@ impl GitHubClient {
         match who {
             As::Nobody => Ok(None),
             As::App => self.jwt().map(Some),
+            As::Place(_) if self.token.is_some() => Ok(self.token.clone()),
             As::Place(at) => self.token(at).await.map(Some),
         }
     }

@@ -1,4 +1,5 @@
-//! The GitHub client: Apps, runners, jobs, checks, deliveries, releases; and the payloads that GitHub sends.
+//! The GitHub client: Apps, runners, jobs, checks, deliveries, releases, the control repository; and the payloads that
+//! GitHub sends.
 //!
 //! It is an edge: it turns GitHub's answers into the questions that a caller acts on, and nothing more. No call sleeps
 //! for a limit; reads are tried again a bounded number of times, writes never.
@@ -6,6 +7,9 @@
 mod auth;
 mod calls;
 mod config;
+mod control;
+mod control_files;
+mod control_wire;
 mod etags;
 mod http;
 mod operations;
@@ -14,5 +18,6 @@ pub mod webhook;
 mod wire;
 
 pub use config::{AppCredentials, ConfigError, GitHubConfig, api_base};
+pub use control::ControlClient;
 pub use http::{Counter, Exchange as Seen, GitHubClient, Recorder};
 pub use operations::{OPERATIONS, Operation};

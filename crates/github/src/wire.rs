@@ -8,7 +8,21 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 pub(crate) struct Message {
     #[serde(default)]
-    pub message: String,
+    message: String,
+    #[serde(default)]
+    errors: serde_json::Value,
+}
+
+impl Message {
+    /// GitHub's words. "Validation Failed" alone says nothing: what it means stands in `errors`, as texts or objects.
+    pub fn text(self) -> String {
+        let one = |error: &serde_json::Value| error.as_str().or_else(|| error["message"].as_str()).map(str::to_owned);
+        let errors = match &self.errors {
+            serde_json::Value::Array(errors) => errors.iter().filter_map(one).collect(),
+            other => one(other).into_iter().collect::<Vec<_>>(),
+        };
+        if errors.is_empty() { self.message } else { format!("{}: {}", self.message, errors.join("; ")) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -44,6 +58,8 @@ pub(crate) struct Installation {
 
 #[derive(Deserialize)]
 pub(crate) struct Repositories {
+    #[serde(default)]
+    pub total_count: u64,
     pub repositories: Vec<Repository>,
 }
 
@@ -53,8 +69,9 @@ pub(crate) struct Repository {
     pub pushed_at: Option<String>,
 }
 
+/// Something of which only the name matters.
 #[derive(Deserialize)]
-pub(crate) struct RunnerLabel {
+pub(crate) struct Named {
     pub name: String,
 }
 
@@ -67,7 +84,7 @@ pub(crate) struct Runner {
     #[serde(default)]
     pub busy: bool,
     #[serde(default)]
-    pub labels: Vec<RunnerLabel>,
+    pub labels: Vec<Named>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +101,8 @@ pub(crate) struct Jit {
 
 #[derive(Deserialize)]
 pub(crate) struct Groups {
+    #[serde(default)]
+    pub total_count: u64,
     pub runner_groups: Vec<Group>,
 }
 
@@ -91,6 +110,10 @@ pub(crate) struct Groups {
 pub(crate) struct Group {
     pub id: u64,
     pub name: String,
+    #[serde(default)]
+    pub visibility: String,
+    #[serde(default)]
+    pub allows_public_repositories: bool,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +125,7 @@ pub(crate) struct Runs {
 pub(crate) struct Run {
     pub id: u64,
     pub status: Option<String>,
+    pub run_attempt: Option<u64>,
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,412 @@
+//! The control repository as GitHub has it: issues, comments, pull requests, people, runs. Its files are in `control_files`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use runnersmith_ports::control::{
+    Blob, CommitPeople, FileChanges, Group, Issue, IssueComment, MergeError, Pull, Role, RunState,
+};
+use runnersmith_ports::{ControlRepository, GitHubError};
+use runnersmith_types::{Owner, RegisterAt, RepoFullName, Timestamp};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::control_files::unusable;
+use crate::control_wire as wire;
+use crate::http::{As, GitHubClient, Raw, of_repo};
+use crate::operations::{self as op, Operation};
+use crate::wire::{Groups, Repositories, Run};
+
+/// Lists are read to their end; one that is longer than so many pages of 100 is an error.
+const PAGES_MAX: usize = 50;
+
+/// The control repository, by a client that may be an App or a token.
+#[derive(Clone)]
+pub struct ControlClient {
+    client: Arc<GitHubClient>,
+    /// Who reads teams and runner groups: a workflow's own token may not.
+    organization: Arc<GitHubClient>,
+    repo: RepoFullName,
+}
+
+impl ControlClient {
+    /// The repository of that name.
+    #[must_use]
+    pub fn new(client: Arc<GitHubClient>, repo: RepoFullName) -> Self {
+        Self { organization: client.clone(), client, repo }
+    }
+
+    /// Reads teams and runner groups as somebody else: a workflow's own token may read neither.
+    #[must_use]
+    pub fn with_organization_reader(self, organization: Arc<GitHubClient>) -> Self {
+        Self { organization, ..self }
+    }
+
+    pub(crate) fn subject(&self, what: &str, which: impl std::fmt::Display) -> String {
+        format!("{what} {which} of {}", self.repo)
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/repos/{}{rest}", self.repo)
+    }
+
+    pub(crate) async fn send(
+        &self,
+        operation: Operation,
+        rest: &str,
+        subject: &str,
+        body: Option<Value>,
+    ) -> Result<Raw, GitHubError> {
+        self.client.send(operation, &of_repo(&self.repo), &self.path(rest), subject, body).await
+    }
+
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        operation: Operation,
+        rest: &str,
+        subject: &str,
+    ) -> Result<T, GitHubError> {
+        self.client.call(operation, of_repo(&self.repo), &self.path(rest), subject, None).await
+    }
+
+    pub(crate) async fn write<T: DeserializeOwned>(
+        &self,
+        operation: Operation,
+        rest: &str,
+        subject: &str,
+        body: Value,
+    ) -> Result<T, GitHubError> {
+        self.client.call(operation, of_repo(&self.repo), &self.path(rest), subject, Some(body)).await
+    }
+
+    /// A whole list; `filter` goes into the query and begins with `&`.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        operation: Operation,
+        rest: &str,
+        filter: &str,
+        subject: &str,
+    ) -> Result<Vec<T>, GitHubError> {
+        let mut all = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let found: Vec<T> =
+                self.read(operation, &format!("{rest}?per_page=100&page={page}{filter}"), subject).await?;
+            let last = found.len() < 100;
+            all.extend(found);
+            if last {
+                return Ok(all);
+            }
+        }
+        Err(unusable(operation, subject.to_owned(), "the list is longer than is read"))
+    }
+
+    async fn of_organization<T: DeserializeOwned>(
+        &self,
+        operation: Operation,
+        owner: &Owner,
+        rest: &str,
+        subject: &str,
+    ) -> Result<T, GitHubError> {
+        let who = As::Place(RegisterAt::Organization(owner.clone()));
+        self.organization.call(operation, who, &format!("/orgs/{owner}{rest}"), subject, None).await
+    }
+
+    async fn repository(&self) -> Result<wire::FullRepository, GitHubError> {
+        self.read(op::REPOSITORY, "", self.repo.as_str()).await
+    }
+
+    async fn update_issue(&self, number: u64, body: Value) -> Result<(), GitHubError> {
+        let rest = format!("/issues/{number}");
+        self.send(op::ISSUE_UPDATE, &rest, &self.subject("issue", number), Some(body)).await.map(|_| ())
+    }
+
+    async fn update_pull(&self, number: u64, state: &str) -> Result<(), GitHubError> {
+        let (rest, body) = (format!("/pulls/{number}"), json!({"state": state}));
+        self.send(op::PULL_UPDATE, &rest, &self.subject("pull request", number), Some(body)).await.map(|_| ())
+    }
+
+    /// The open pull request of a branch of this repository into a base.
+    async fn open_pull_of(&self, head: &str, base: &str) -> Result<Option<u64>, GitHubError> {
+        let label = escape_value(&format!("{}:{head}", self.repo.owner()));
+        let filter = format!("&state=open&head={label}&base={}", escape_value(base));
+        let found: Vec<wire::WirePull> =
+            self.list(op::PULLS, "/pulls", &filter, &self.subject("pull request of", head)).await?;
+        let own = |pull: &&wire::WirePull| pull.head.branch == head && !pull.is_fork_of(self.repo.as_str());
+        Ok(found.iter().find(own).map(|pull| pull.number))
+    }
+
+    /// The repositories that may use a runner group.
+    async fn repositories_of_group(
+        &self,
+        owner: &Owner,
+        group: u64,
+        subject: &str,
+    ) -> Result<Vec<String>, GitHubError> {
+        let mut all = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let rest = format!("/actions/runner-groups/{group}/repositories?per_page=100&page={page}");
+            let found: Repositories = self.of_organization(op::GROUP_REPOSITORIES, owner, &rest, subject).await?;
+            let last = found.repositories.len() < 100;
+            all.extend(found.repositories.into_iter().map(|repository| repository.full_name));
+            if last {
+                return complete(op::GROUP_REPOSITORIES, subject, all, found.total_count);
+            }
+        }
+        Err(unusable(op::GROUP_REPOSITORIES, subject.to_owned(), "the list is longer than is read"))
+    }
+
+    async fn groups(&self, owner: &Owner, subject: &str) -> Result<Vec<crate::wire::Group>, GitHubError> {
+        let mut all = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let rest = format!("/actions/runner-groups?per_page=100&page={page}");
+            let found: Groups = self.of_organization(op::ORG_GROUPS, owner, &rest, subject).await?;
+            let last = found.runner_groups.len() < 100;
+            all.extend(found.runner_groups);
+            if last {
+                return complete(op::ORG_GROUPS, subject, all, found.total_count);
+            }
+        }
+        Err(unusable(op::ORG_GROUPS, subject.to_owned(), "the list is longer than is read"))
+    }
+}
+
+/// A list that says how long it is, and is.
+fn complete<T>(operation: Operation, subject: &str, all: Vec<T>, total: u64) -> Result<Vec<T>, GitHubError> {
+    if u64::try_from(all.len()).unwrap_or(u64::MAX) < total {
+        return Err(unusable(operation, subject.to_owned(), "GitHub listed fewer than there are"));
+    }
+    Ok(all)
+}
+
+/// A part of a path; slashes stay.
+pub(crate) fn escape(text: &str) -> String {
+    text.split('/').map(escape_value).collect::<Vec<_>>().join("/")
+}
+
+/// A value in a query, or one segment of a path.
+fn escape_value(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+        escaped
+    })
+}
+
+/// An operation after which it is gone: that it was gone before is as good.
+fn gone_is_fine<T>(done: Result<T, GitHubError>) -> Result<(), GitHubError> {
+    match done {
+        Ok(_) | Err(GitHubError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[async_trait]
+impl ControlRepository for ControlClient {
+    fn name(&self) -> String {
+        self.repo.to_string()
+    }
+    async fn default_branch(&self) -> Result<String, GitHubError> {
+        Ok(self.repository().await?.default_branch)
+    }
+
+    async fn branch(&self, branch: &str) -> Result<Option<String>, GitHubError> {
+        self.find_branch(branch).await
+    }
+    async fn tree(&self, commit: &str) -> Result<BTreeMap<String, Blob>, GitHubError> {
+        self.read_tree(commit).await
+    }
+    async fn blob(&self, sha: &str) -> Result<Vec<u8>, GitHubError> {
+        self.read_blob(sha).await
+    }
+    async fn commit(&self, parent: &str, message: &str, changes: &FileChanges) -> Result<String, GitHubError> {
+        self.make_commit(parent, message, changes).await
+    }
+    async fn create_branch(&self, branch: &str, commit: &str) -> Result<(), GitHubError> {
+        self.make_branch(branch, commit).await
+    }
+    async fn move_branch(&self, branch: &str, commit: &str, force: bool) -> Result<(), GitHubError> {
+        self.set_branch(branch, commit, force).await
+    }
+    async fn delete_branch(&self, branch: &str) -> Result<(), GitHubError> {
+        self.remove_branch(branch).await
+    }
+    async fn people_between(&self, base: &str, head: &str) -> Result<Vec<CommitPeople>, GitHubError> {
+        self.compare(base, head).await
+    }
+
+    async fn issue(&self, number: u64) -> Result<Issue, GitHubError> {
+        let found: wire::WireIssue =
+            self.read(op::ISSUE, &format!("/issues/{number}"), &self.subject("issue", number)).await?;
+        Ok(found.into())
+    }
+
+    async fn open_issues(&self, label: &str) -> Result<Vec<Issue>, GitHubError> {
+        // From the oldest on: an issue that is opened meanwhile moves no other to another page.
+        let filter = format!("&state=open&labels={}&sort=created&direction=asc", escape_value(label));
+        let subject = self.subject("issues with", label);
+        let found: Vec<wire::WireIssue> = self.list(op::ISSUES, "/issues", &filter, &subject).await?;
+        let issues: BTreeMap<u64, Issue> = found.into_iter().map(|found| (found.number, found.into())).collect();
+        Ok(issues.into_values().filter(|issue| !issue.is_pull).collect())
+    }
+
+    async fn open_issue(&self, title: &str, body: &str, labels: &[&str]) -> Result<u64, GitHubError> {
+        let body = json!({"title": title, "body": body, "labels": labels});
+        let made: wire::WireIssue =
+            self.write(op::ISSUE_CREATE, "/issues", &self.subject("an issue", "new"), body).await?;
+        Ok(made.number)
+    }
+
+    async fn edit_issue(&self, number: u64, title: &str, body: &str) -> Result<(), GitHubError> {
+        self.update_issue(number, json!({"title": title, "body": body})).await
+    }
+
+    async fn close_issue(&self, number: u64) -> Result<(), GitHubError> {
+        self.update_issue(number, json!({"state": "closed"})).await
+    }
+
+    async fn comments(&self, issue: u64, since: Option<Timestamp>) -> Result<Vec<IssueComment>, GitHubError> {
+        let subject = self.subject("comments on", issue);
+        // GitHub says "after" and means "at or after", in whole seconds; a second more costs nothing, and is filtered here.
+        let since = since.map(|since| Timestamp::from_secs(since.as_secs()));
+        let filter = since
+            .and_then(|since| jiff::Timestamp::from_second(since.as_secs() - 1).ok())
+            .map(|since| format!("&since={}", escape_value(&since.to_string())))
+            .unwrap_or_default();
+        let rest = format!("/issues/{issue}/comments");
+        let mut comments = BTreeMap::new();
+        for found in self.list::<wire::WireComment>(op::COMMENTS, &rest, &filter, &subject).await? {
+            let comment = found.read().ok_or_else(|| unusable(op::COMMENTS, subject.clone(), "a date is none"))?;
+            comments.insert(comment.id, comment);
+        }
+        let recent = |comment: &IssueComment| since.is_none_or(|since| comment.updated_at >= since);
+        Ok(comments.into_values().filter(recent).collect())
+    }
+
+    async fn comment(&self, id: u64) -> Result<Option<IssueComment>, GitHubError> {
+        let subject = self.subject("comment", id);
+        match self.read::<wire::WireComment>(op::COMMENT, &format!("/issues/comments/{id}"), &subject).await {
+            Ok(found) => found.read().map(Some).ok_or_else(|| unusable(op::COMMENT, subject, "a date is none")),
+            Err(GitHubError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn add_comment(&self, issue: u64, body: &str) -> Result<u64, GitHubError> {
+        let rest = format!("/issues/{issue}/comments");
+        let made: crate::wire::Id =
+            self.write(op::COMMENT_CREATE, &rest, &self.subject("comment on", issue), json!({"body": body})).await?;
+        Ok(made.id)
+    }
+
+    async fn edit_comment(&self, id: u64, body: &str) -> Result<(), GitHubError> {
+        let rest = format!("/issues/comments/{id}");
+        let body = Some(json!({"body": body}));
+        self.send(op::COMMENT_UPDATE, &rest, &self.subject("comment", id), body).await.map(|_| ())
+    }
+
+    async fn delete_comment(&self, id: u64) -> Result<(), GitHubError> {
+        let rest = format!("/issues/comments/{id}");
+        gone_is_fine(self.send(op::COMMENT_DELETE, &rest, &self.subject("comment", id), None).await)
+    }
+
+    async fn react(&self, comment: u64, reaction: &str) -> Result<(), GitHubError> {
+        let rest = format!("/issues/comments/{comment}/reactions");
+        let body = Some(json!({"content": reaction}));
+        gone_is_fine(self.send(op::REACT, &rest, &self.subject("comment", comment), body).await)
+    }
+
+    async fn open_pull(&self, title: &str, body: &str, head: &str, base: &str) -> Result<u64, GitHubError> {
+        let body = json!({"title": title, "body": body, "head": head, "base": base});
+        let subject = self.subject("pull request of", head);
+        match self.write::<wire::WirePull>(op::PULL_CREATE, "/pulls", &subject, body).await {
+            Ok(made) => Ok(made.number),
+            // 422 has several meanings: whether there is one decides, not the words.
+            Err(error @ GitHubError::Refused { status: 422, .. }) => self.open_pull_of(head, base).await?.ok_or(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn pull(&self, number: u64) -> Result<Pull, GitHubError> {
+        let rest = format!("/pulls/{number}");
+        let found: wire::WirePull = self.read(op::PULL, &rest, &self.subject("pull request", number)).await?;
+        Ok(found.read(self.repo.as_str()))
+    }
+
+    async fn reopen_pull(&self, number: u64) -> Result<(), GitHubError> {
+        self.update_pull(number, "open").await
+    }
+
+    async fn close_pull(&self, number: u64) -> Result<(), GitHubError> {
+        self.update_pull(number, "closed").await
+    }
+
+    async fn merge(&self, number: u64, head: &str, title: &str) -> Result<String, MergeError> {
+        let method = self.repository().await?.merge_method();
+        let body = json!({"sha": head, "commit_title": title, "merge_method": method});
+        let (rest, subject) = (format!("/pulls/{number}/merge"), self.subject("pull request", number));
+        match self.write::<wire::Sha>(op::MERGE, &rest, &subject, body).await {
+            Ok(merged) => Ok(merged.sha),
+            Err(GitHubError::Refused { status: 405, message, .. } | GitHubError::Conflict { message, .. }) => {
+                Err(MergeError::Refused(message))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn role(&self, login: &str) -> Result<Role, GitHubError> {
+        let rest = format!("/collaborators/{}/permission", escape_value(login));
+        match self.read::<wire::Permission>(op::ROLE, &rest, &self.subject("permission of", login)).await {
+            Ok(found) => {
+                let role_name = found.role_name.unwrap_or_else(|| found.permission.clone());
+                Ok(Role { permission: found.permission, role_name })
+            }
+            Err(GitHubError::NotFound { .. }) => Ok(Role { permission: "none".into(), role_name: "none".into() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn is_in_team(&self, team: &str, login: &str) -> Result<bool, GitHubError> {
+        let rest = format!("/teams/{}/memberships/{}", escape_value(team), escape_value(login));
+        let subject = format!("{login} in team {team}");
+        match self.of_organization::<wire::Membership>(op::TEAM_MEMBER, &self.repo.owner(), &rest, &subject).await {
+            // One who was invited and has not accepted is `pending`.
+            Ok(found) => Ok(found.state == "active"),
+            Err(GitHubError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn runner_group(&self, organization: &str, group: &str) -> Result<Option<Group>, GitHubError> {
+        let subject = format!("runner group {group:?} of {organization}");
+        let owner = Owner::parse(organization).map_err(|error| GitHubError::Refused {
+            operation: op::ORG_GROUPS.id,
+            subject: subject.clone(),
+            status: 404,
+            message: error.to_string(),
+        })?;
+        let groups = self.groups(&owner, &subject).await?;
+        let wanted = group.to_lowercase();
+        let Some(found) = groups.into_iter().find(|found| found.name.to_lowercase() == wanted) else { return Ok(None) };
+        let selected = if found.visibility == "selected" {
+            Some(self.repositories_of_group(&owner, found.id, &subject).await?)
+        } else {
+            None
+        };
+        Ok(Some(Group { selected, allows_public: found.allows_public_repositories }))
+    }
+
+    async fn workflow_run(&self, id: u64) -> Result<Option<RunState>, GitHubError> {
+        match self.read::<Run>(op::RUN, &format!("/actions/runs/{id}"), &self.subject("run", id)).await {
+            Ok(found) => {
+                Ok(Some(RunState { status: found.status.unwrap_or_default(), attempt: found.run_attempt.unwrap_or(1) }))
+            }
+            Err(GitHubError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! GitHub's forms of what the control repository has, as far as they are read.
+
+use runnersmith_ports::control::{Issue, IssueComment, Pull};
+use serde::Deserialize;
+
+use crate::wire::{Account, Named, timestamp};
+
+/// How GitHub calls an account that is gone.
+const GHOST: &str = "ghost";
+
+#[derive(Deserialize)]
+pub(crate) struct FullRepository {
+    pub default_branch: String,
+    // The three are told only to whoever may write.
+    pub allow_merge_commit: Option<bool>,
+    pub allow_squash_merge: Option<bool>,
+}
+
+impl FullRepository {
+    /// How a pull request is merged there; a merge commit if that is allowed, because it keeps the commit that was approved.
+    pub fn merge_method(&self) -> &'static str {
+        match (self.allow_merge_commit, self.allow_squash_merge) {
+            (None | Some(true), _) => "merge",
+            (Some(false), None | Some(true)) => "squash",
+            (Some(false), Some(false)) => "rebase",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Sha {
+    pub sha: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Ref {
+    pub object: Sha,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Tree {
+    pub tree: Vec<TreeEntry>,
+    #[serde(default)]
+    pub truncated: bool,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct TreeEntry {
+    pub path: String,
+    pub mode: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub sha: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Blob {
+    pub content: String,
+    pub encoding: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct GitCommit {
+    pub tree: Sha,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Comparison {
+    pub total_commits: u64,
+    pub commits: Vec<ComparedCommit>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ComparedCommit {
+    pub sha: String,
+    // Null, or an empty object, when no account has the address.
+    pub author: Option<Account>,
+    pub committer: Option<Account>,
+}
+
+pub(crate) fn login(account: Option<Account>) -> Option<String> {
+    account.map(|account| account.login).filter(|login| !login.is_empty())
+}
+
+#[derive(Deserialize)]
+pub(crate) struct WireIssue {
+    pub number: u64,
+    title: String,
+    body: Option<String>,
+    #[serde(default)]
+    labels: Vec<Named>,
+    user: Option<Account>,
+    state: String,
+    pull_request: Option<serde::de::IgnoredAny>,
+}
+
+impl From<WireIssue> for Issue {
+    fn from(found: WireIssue) -> Self {
+        Self {
+            number: found.number,
+            title: found.title,
+            body: found.body.unwrap_or_default(),
+            labels: found.labels.into_iter().map(|label| label.name).collect(),
+            author: login(found.user).unwrap_or_else(|| GHOST.into()),
+            is_open: found.state == "open",
+            is_pull: found.pull_request.is_some(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct WireComment {
+    id: u64,
+    body: Option<String>,
+    user: Option<Account>,
+    issue_url: String,
+    created_at: String,
+    updated_at: String,
+    performed_via_github_app: Option<serde::de::IgnoredAny>,
+}
+
+impl WireComment {
+    /// `None` when a date or the issue's address is none.
+    pub fn read(self) -> Option<IssueComment> {
+        Some(IssueComment {
+            id: self.id,
+            issue: self.issue_url.rsplit('/').next()?.parse().ok()?,
+            body: self.body.unwrap_or_default(),
+            is_person: self.performed_via_github_app.is_none()
+                && self.user.as_ref().is_some_and(|user| user.kind == "User"),
+            author: login(self.user).unwrap_or_else(|| GHOST.into()),
+            created_at: timestamp(Some(&self.created_at))?,
+            updated_at: timestamp(Some(&self.updated_at))?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct WirePull {
+    pub number: u64,
+    state: String,
+    #[serde(default)]
+    merged: bool,
+    pub head: Side,
+    base: Side,
+    mergeable: Option<bool>,
+    #[serde(default)]
+    mergeable_state: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Side {
+    #[serde(rename = "ref")]
+    pub branch: String,
+    sha: String,
+    // Null when that repository was deleted.
+    pub repo: Option<NamedRepository>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct NamedRepository {
+    pub full_name: String,
+}
+
+impl WirePull {
+    /// Whether its branch is somewhere else than in this repository.
+    pub fn is_fork_of(&self, repo: &str) -> bool {
+        self.head.repo.as_ref().is_none_or(|head| !head.full_name.eq_ignore_ascii_case(repo))
+    }
+
+    pub fn read(self, repo: &str) -> Pull {
+        Pull {
+            number: self.number,
+            is_open: self.state == "open",
+            is_merged: self.merged,
+            is_fork: self.is_fork_of(repo),
+            head_branch: self.head.branch,
+            head: self.head.sha,
+            base_branch: self.base.branch,
+            mergeable: self.mergeable,
+            mergeable_state: if self.mergeable_state.is_empty() { "unknown".into() } else { self.mergeable_state },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Permission {
+    pub permission: String,
+    // Servers of one's own had no role names before 3.4.
+    pub role_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Membership {
+    pub state: String,
+}
