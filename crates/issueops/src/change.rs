@@ -248,6 +248,9 @@ pub struct Change {
     pub committers: BTreeSet<String>,
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,
+    /// Whether an apply was begun, and nothing was merged since: giving the change up does not undo what it did.
+    #[serde(default)]
+    pub is_half_done: bool,
     /// How it is.
     pub state: State,
     /// How many plans were ever posted.
@@ -271,6 +274,7 @@ impl Change {
             branch: branch.to_owned(),
             committers: BTreeSet::new(),
             is_hand_edited: false,
+            is_half_done: false,
             state: State::Requested,
             plans_posted: 0,
             handled: BTreeSet::new(),
@@ -414,7 +418,7 @@ pub enum Event {
     Applied,
     /// Applying failed; the run says so itself.
     ApplyFailed(Failure),
-    /// The run that applied is proved dead.
+    /// The run that checked or applied is proved dead.
     RunDied,
     /// The branch was merged.
     Merged,
@@ -501,7 +505,7 @@ pub enum Reply {
         /// When waiting ends.
         until: Timestamp,
     },
-    /// Jobs still run and waiting has ended.
+    /// Waiting has ended, and something is left.
     DrainOverdue {
         /// What is left.
         left: Left,
@@ -569,7 +573,8 @@ pub enum Step {
         /// The digest that was approved.
         digest: Digest,
     },
-    /// Take over a lock of this same change, whose run is proved dead; by this id, or not at all.
+    /// Take over a lock of this same change, whose run is proved dead; by this id, or not at all. Terraform's own lock goes
+    /// with it, if that dead run left one: nothing would remember it once this lock is released.
     TakeOver {
         /// The lock's id.
         lock: String,

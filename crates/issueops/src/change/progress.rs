@@ -42,9 +42,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
             }
         }
         Event::RunDied => {
-            if let State::Applying { run, .. } = &draft.change.state {
-                let run = run.clone();
-                draft.enter(State::Interrupted { run: run.clone() });
+            if let Some(run) = run_died(draft) {
                 draft.say(Reply::Interrupted { run });
             }
         }
@@ -61,6 +59,25 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
         Event::Superseded => closed(draft, false),
         Event::RequestInvalid => unfit(draft),
         Event::Tick => tick(draft),
+    }
+}
+
+/// The run of this change is proved dead. Answers its name if it died while it applied, so that what it did is not known. One
+/// that died while it checked has done nothing: its approval is used up, and what it had drained is given back.
+pub(super) fn run_died(draft: &mut Draft<'_>) -> Option<String> {
+    match &draft.change.state {
+        State::Applying { run, .. } => {
+            let run = run.clone();
+            draft.enter(State::Interrupted { run: run.clone() });
+            Some(run)
+        }
+        State::Checking(plan, Approval { has_drained, .. }) => {
+            let (plan, has_drained) = (plan.clone(), *has_drained);
+            draft.enter(State::Planned(plan));
+            give_back(draft, has_drained);
+            None
+        }
+        _ => None,
     }
 }
 
@@ -133,6 +150,8 @@ fn void(draft: &mut Draft<'_>, why: VoidWhy) {
         VoidWhy::Expired => (State::Expired, false),
         VoidWhy::HandEdited => (State::HandEdited, false),
         VoidWhy::RequestInvalid => (State::Requested, false),
+        // What an admin asked for once is not planned again without one.
+        VoidWhy::OtherApplied if draft.change.is_hand_edited => (State::HandEdited, false),
         VoidWhy::Pushed | VoidWhy::OtherApplied => (State::Planning, true),
     };
     draft.enter(next);
@@ -147,7 +166,7 @@ pub(super) fn expire(draft: &mut Draft<'_>) {
 }
 
 /// Undoes what an approval began: the drain, and the lock.
-fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
+pub(super) fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
     draft.steps.extend(has_drained.then_some(Step::EndDrain));
     draft.steps.push(Step::ReleaseOwnLock);
 }
@@ -206,11 +225,12 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
 
 fn apply(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, run: &str) {
     let (digest, head) = (approval.digest, plan.parts.head.clone());
+    draft.change.is_half_done = true;
     draft.enter(State::Applying { plan, approval, run: run.to_owned() });
     draft.steps.push(Step::Apply { digest, head });
 }
 
-/// Nothing is left: everything is read again, and then destroyed. Jobs still run after the wait: people are asked.
+/// Nothing is left: everything is read again, and then destroyed. Something is left after the wait: people are told, once.
 fn drained(draft: &mut Draft<'_>, now_left: Left) {
     let State::Draining { plan, approval, until, left, is_overdue } = draft.change.state.clone() else { return };
     if now_left.is_nothing() {
@@ -220,7 +240,7 @@ fn drained(draft: &mut Draft<'_>, now_left: Left) {
         draft.steps.push(Step::Reread { digest });
         return;
     }
-    let ends_now = !is_overdue && draft.now >= until && now_left.jobs > 0 && !approval.kills_jobs;
+    let ends_now = !is_overdue && draft.now >= until;
     if left == Some(now_left) && !ends_now {
         return;
     }
@@ -244,6 +264,7 @@ fn applied(draft: &mut Draft<'_>) {
 fn merged(draft: &mut Draft<'_>) {
     match draft.change.state {
         State::Applied { .. } | State::NotMerged { .. } => {
+            draft.change.is_half_done = false;
             draft.enter(State::Done);
             draft.steps.extend([Step::ReleaseOwnLock, Step::CloseIssue]);
         }
