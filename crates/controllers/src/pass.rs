@@ -34,16 +34,25 @@ pub struct Passed {
 /// # Errors
 /// When the ledger fails, or the lease is lost half way; what was executed until then is recorded, and the next pass goes on.
 pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Passed, LedgerError> {
-    let Some(policy) = world.set(set) else { return Ok(Passed::default()) };
+    if world.set(set).is_none() {
+        return Ok(Passed::default());
+    }
     let ledger = &world.ports.ledger;
     let Some(mut lease) = ledger.acquire(set, &world.holder, world.lease_ttl).await? else {
         return Ok(Passed { held_elsewhere: true, ..Passed::default() });
+    };
+    // Once for the whole pass, and after the lease: whoever takes a set out and then gets its lease knows that no pass goes on
+    // which still has its old policy.
+    let sets = world.sets.load();
+    let Some(policy) = sets.iter().find(|policy| &policy.name == set) else {
+        let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
+        return Ok(Passed::default());
     };
     let mut passed = Passed::default();
     let mut depth = depth;
     while passed.rounds < ROUNDS_MAX {
         passed.rounds += 1;
-        let snapshot = observe(world, policy, depth).await?;
+        let snapshot = observe(world, &sets, policy, depth).await?;
         for batch in over(&snapshot) {
             ledger.settle_batch(&lease, batch).await?;
         }

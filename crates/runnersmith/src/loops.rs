@@ -2,8 +2,8 @@
 //! They only wake each other; what is done is decided by the planner, and safety lies in the ledger's leases.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use runnersmith_controllers::{Depth, World, chain, consume, housekeeping, pass, timer};
 use runnersmith_ports::LedgerError;
@@ -39,34 +39,38 @@ impl Default for Rhythm {
 }
 
 /// Wakes the loop of each set.
-#[derive(Clone)]
-pub struct Wakers(Arc<BTreeMap<ScaleSetName, Notify>>);
+#[derive(Clone, Default)]
+pub struct Wakers(Arc<Mutex<BTreeMap<ScaleSetName, Arc<Notify>>>>);
 
 impl Wakers {
-    fn new(world: &World) -> Self {
-        Self(Arc::new(world.sets.iter().map(|set| (set.name.clone(), Notify::new())).collect()))
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ScaleSetName, Arc<Notify>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// The waker of a set whose loop begins.
+    fn of(&self, set: &ScaleSetName) -> Arc<Notify> {
+        self.all().entry(set.clone()).or_default().clone()
+    }
+    fn forget(&self, set: &ScaleSetName) {
+        self.all().remove(set);
     }
     fn wake(&self, set: &ScaleSetName) {
-        if let Some(waker) = self.0.get(set) {
+        if let Some(waker) = self.all().get(set) {
             waker.notify_one();
         }
     }
     fn wake_all(&self) {
-        self.0.values().for_each(Notify::notify_one);
+        self.all().values().for_each(|waker| waker.notify_one());
     }
 }
 
 /// Starts all loops. They end when `stop` says so, each after what it is doing.
 pub fn start(world: &World, rhythm: Rhythm, stop: &watch::Receiver<bool>) -> JoinSet<()> {
-    let wakers = Wakers::new(world);
+    let wakers = Wakers::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(work(world.clone(), wakers.clone(), stop.clone()));
     tasks.spawn(listen(world.clone(), wakers.clone(), stop.clone()));
     tasks.spawn(sweep(world.clone(), rhythm, wakers.clone(), stop.clone()));
-    for set in world.sets.iter() {
-        tasks.spawn(look(world.clone(), set.name.clone(), rhythm, wakers.clone(), stop.clone()));
-    }
-    wakers.wake_all();
+    tasks.spawn(keep(world.clone(), rhythm, wakers, stop.clone()));
     tasks
 }
 
@@ -103,21 +107,131 @@ async fn work(world: World, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// One set's loop: woken by facts, by its own delayed messages, by machines, and by the timer.
-async fn look(world: World, set: ScaleSetName, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Receiver<bool>) {
-    let Some(waker) = wakers.0.get(&set) else { return };
-    let mut full = tokio::time::interval(rhythm.full_pass);
-    full.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Keeps one loop for each set that there is, and for each that is on its way out: those that come get theirs at once, and
+/// those that go keep theirs until nothing is left of them.
+async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Receiver<bool>) {
+    let mut changes = world.sets.subscribe();
+    let mut round = tokio::time::interval(rhythm.sweep);
+    let (mut loops, mut running) = (JoinSet::new(), BTreeSet::new());
     loop {
-        let depth = tokio::select! {
-            _ = full.tick() => Depth::Full,
-            () = waker.notified() => Depth::Signal,
-            () = stopped(&mut stop) => return,
+        let wanted: Vec<ScaleSetName> = tokio::select! {
+            // Runners of sets that nothing names any more: left by an earlier run, or by another configuration.
+            _ = round.tick() => match housekeeping::retired(&world, &BTreeSet::new()).await {
+                Ok((_, retired)) => retired.into_iter().collect(),
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "sets that are gone could not be looked for");
+                    Vec::new()
+                }
+            },
+            // Sets that were taken out begin to drain now, and jobs may go to another set than before.
+            changed = changes.changed() => {
+                if changed.is_err() { break }
+                wakers.wake_all();
+                Vec::new()
+            }
+            Some(ended) = loops.join_next() => {
+                match ended {
+                    Ok(set) => {
+                        wakers.forget(&set);
+                        running.remove(&set);
+                    }
+                    Err(error) => tracing::error!(error = %error, "the loop of a scale set has ended by itself"),
+                }
+                Vec::new()
+            }
+            () = stopped(&mut stop) => break,
         };
-        if let Err(error) = pass(&world, &set, depth).await {
-            tracing::error!(error = %chain(&error), set = %set, "a pass failed; the next one goes on");
+        // Also after a loop's end: its set may have come back meanwhile.
+        let named = changes.borrow_and_update().clone();
+        for set in wanted.into_iter().chain(named.iter().map(|set| set.name.clone())) {
+            if running.insert(set.clone()) {
+                let waker = wakers.of(&set);
+                loops.spawn(look(world.clone(), set, rhythm, waker, stop.clone()));
+            }
         }
     }
+    while loops.join_next().await.is_some() {}
+}
+
+/// A set on its way out needs GitHub's own word for each removal, but a burst of signals need not ask for it each time.
+const DRAIN_LOOKS_EVERY: Duration = Duration::from_secs(1);
+
+/// One set's loop: woken by facts, by its own delayed messages, by machines, and by the timer. It ends when the set is gone and
+/// nothing is left of it, and answers which it was.
+async fn look(
+    world: World,
+    set: ScaleSetName,
+    rhythm: Rhythm,
+    waker: Arc<Notify>,
+    mut stop: watch::Receiver<bool>,
+) -> ScaleSetName {
+    let mut full = tokio::time::interval(rhythm.full_pass);
+    full.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut said, mut looked): (bool, Option<Instant>) = (false, None);
+    loop {
+        let mut depth = tokio::select! {
+            _ = full.tick() => Depth::Full,
+            () = waker.notified() => Depth::Signal,
+            () = stopped(&mut stop) => return set,
+        };
+        if world.set(&set).is_some() {
+            (said, looked) = (false, None);
+            if let Err(error) = pass(&world, &set, depth).await {
+                tracing::error!(error = %chain(&error), set = %set, "a pass failed; the next one goes on");
+            }
+            continue;
+        }
+        match looked.map(|at| at.elapsed()).filter(|ago| *ago < DRAIN_LOOKS_EVERY) {
+            None => {
+                depth = Depth::Full;
+                looked = Some(Instant::now());
+            }
+            Some(ago) => full.reset_after(DRAIN_LOOKS_EVERY.saturating_sub(ago)),
+        }
+        if !said {
+            tracing::info!(set = %set, "nothing names this scale set any more; its runners go");
+            said = true;
+        }
+        match drain(&world, &set, depth).await {
+            Ok(Left::Something) => {}
+            // Who counts what is left holds the lease for a moment.
+            Ok(Left::HeldElsewhere) => {
+                looked = None;
+                full.reset_after(DRAIN_LOOKS_EVERY);
+            }
+            Ok(Left::Nothing) => {
+                tracing::info!(set = %set, "nothing is left of this scale set");
+                return set;
+            }
+            Err(error) => tracing::error!(error = %chain(&error), set = %set, "a pass failed; the next one goes on"),
+        }
+    }
+}
+
+/// What a pass over a set that is gone left of it.
+enum Left {
+    Something,
+    /// It is not known: somebody else holds the lease.
+    HeldElsewhere,
+    Nothing,
+}
+
+/// A pass over a set that is gone.
+async fn drain(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Left, LedgerError> {
+    let none = BTreeSet::new();
+    let (there, retired) = housekeeping::retired(world, &none).await?;
+    if retired.contains(set) {
+        if pass(&there, set, depth).await?.held_elsewhere {
+            return Ok(Left::HeldElsewhere);
+        }
+        if housekeeping::retired(world, &none).await?.1.contains(set) {
+            return Ok(Left::Something);
+        }
+    }
+    if world.set(set).is_none() {
+        world.levels.forget(set);
+    }
+    Ok(Left::Nothing)
 }
 
 /// The machines' voice: when one may have changed, its sets look.
@@ -130,16 +244,11 @@ async fn listen(world: World, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Hand-offs that nobody will read, and runners of sets that the configuration does not name any more.
+/// Hand-offs that nobody will read.
 async fn leftovers(world: &World) -> Result<(), LedgerError> {
     let gone = housekeeping::expire_hand_offs(world).await?;
     if gone > 0 {
         tracing::info!(gone, "hand-offs that nobody will read are deleted");
-    }
-    let (world, retired) = housekeeping::retired(world, &BTreeSet::new()).await?;
-    for set in retired {
-        tracing::info!(set = %set, "the configuration does not name this scale set any more; its runners go");
-        pass(&world, &set, Depth::Full).await?;
     }
     Ok(())
 }
@@ -148,8 +257,19 @@ async fn leftovers(world: &World) -> Result<(), LedgerError> {
 async fn sweep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     let mut sweep = tokio::time::interval(rhythm.sweep);
     let mut prune = tokio::time::interval(rhythm.prune);
+    let mut changes = world.sets.subscribe();
+    let mut known = changes.borrow_and_update().clone();
     loop {
         tokio::select! {
+            changed = changes.changed() => {
+                if changed.is_err() { return }
+                let now = changes.borrow_and_update().clone();
+                // A new set may serve jobs that the door has dropped before it came.
+                if now.iter().any(|set| !known.iter().any(|old| old.name == set.name && old.labels == set.labels)) {
+                    sweep.reset_immediately();
+                }
+                known = now;
+            }
             _ = sweep.tick() => {
                 match timer::redeliver(&world).await {
                     Ok(0) => {}
@@ -166,7 +286,7 @@ async fn sweep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Re
                     tracing::error!(error = %chain(&error), "old history could not be dropped");
                 }
                 if let Err(error) = leftovers(&world).await {
-                    tracing::error!(error = %chain(&error), "what is left of sets that are gone could not be worked through");
+                    tracing::error!(error = %chain(&error), "hand-offs that nobody will read could not be looked for");
                 }
             }
             () = stopped(&mut stop) => return,

@@ -1,5 +1,6 @@
 //! One process: store, GitHub, machines, loops and web server, started in order and stopped in reverse.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,12 +10,13 @@ use async_trait::async_trait;
 use runnersmith_config::Distribution;
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
-use runnersmith_controllers::{Intake, JobObserver, Ports, World, chain};
+use runnersmith_controllers::{Intake, JobObserver, Ports, Sets, World, chain};
 use runnersmith_door::Door;
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, GitHub, SystemClock};
 use runnersmith_store::SqliteStore;
+use runnersmith_types::ScaleSetName;
 use runnersmith_web::WebState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -84,7 +86,7 @@ impl Server {
                 world.ports.queue.clone(),
                 world.ports.ledger.clone(),
                 clock.clone(),
-                world.sets.as_ref().clone(),
+                world.sets.clone(),
             ),
             secrets: settings.webhook_secrets,
             allow_sha1: settings.allow_sha1,
@@ -95,7 +97,10 @@ impl Server {
             levels: world.levels.clone(),
             metrics: world.metrics.clone(),
             intake: Arc::new(door),
-            readiness: Arc::new(Ready(world.clone())),
+            readiness: Arc::new(Ready {
+                world: world.clone(),
+                first: world.sets.load().iter().map(|set| set.name.clone()).collect(),
+            }),
             clock,
             version: env!("CARGO_PKG_VERSION"),
             webhook_path: settings.webhook_path,
@@ -155,7 +160,8 @@ pub fn world(
     };
     Ok(World {
         ports: settings.cloud.ports(here),
-        sets: Arc::new(settings.sets.clone()),
+        sets: Sets::new(settings.sets.clone()),
+        retired: settings.retired.clone(),
         limits: settings.limits,
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),
@@ -197,16 +203,22 @@ async fn distribution(github: &GitHubClient, settings: &Settings) -> Result<Path
     }
 }
 
-/// Ready when the ledger answers and every set was looked at once.
-struct Ready(World);
+/// Ready when the ledger answers and every set that was there at the start was looked at once.
+struct Ready {
+    world: World,
+    first: BTreeSet<ScaleSetName>,
+}
 
 #[async_trait]
 impl runnersmith_web::Readiness for Ready {
     async fn ready(&self) -> Result<(), String> {
-        self.0.ports.ledger.overview().await.map_err(|error| chain(&error))?;
-        let looked = self.0.levels.all().len();
-        if looked < self.0.sets.len() {
-            return Err(format!("{looked} of {} scale sets were looked at", self.0.sets.len()));
+        self.world.ports.ledger.overview().await.map_err(|error| chain(&error))?;
+        // Sets that came later do not make a server that takes deliveries unready.
+        let (levels, sets) = (self.world.levels.all(), self.world.sets.load());
+        let first: Vec<_> = sets.iter().filter(|set| self.first.contains(&set.name)).collect();
+        let looked = first.iter().filter(|set| levels.contains_key(&set.name)).count();
+        if looked < first.len() {
+            return Err(format!("{looked} of {} scale sets were looked at", first.len()));
         }
         Ok(())
     }
@@ -228,7 +240,7 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
             tracing::error!(error = %chain(&error), "GitHub does not accept the App; check [github] app_id and key")
         }
     }
-    tracing::info!(address = %server.address, sets = server.world.sets.len(), "serving");
+    tracing::info!(address = %server.address, sets = server.world.sets.load().len(), "serving");
     report::note(&format!("dashboard: http://{}/", server.address));
     wait_for_signal().await?;
     tracing::info!("stopping");
