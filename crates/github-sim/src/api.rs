@@ -175,6 +175,7 @@ fn rest(
         ("GET", ["repos", "actions", "runner", "releases", ..]) => {
             return releases(state, segments.last() == Some(&"latest"));
         }
+        ("POST", ["app-manifests", code, "conversions"]) => return crate::apps::convert(state, code),
         _ => {}
     }
     match caller(state, headers) {
@@ -192,6 +193,7 @@ fn template(segments: &[&str]) -> String {
         let name = match (before, n) {
             ("repos", 1) => Some("{owner}"),
             ("orgs", 1) => Some("{org}"),
+            ("app-manifests", 1) => Some("{code}"),
             ("users", 1) => Some("{username}"),
             ("enterprises", 1) => Some("{enterprise}"),
             _ if n == 2 && segments[0] == "repos" => Some("{repo}"),
@@ -213,7 +215,6 @@ fn as_app(
     query: &BTreeMap<String, String>,
     body: &Value,
 ) -> Answer {
-    let _ = body;
     let installation_of = |state: &State, owner: &str| {
         let found = state
             .installations
@@ -251,6 +252,7 @@ fn as_app(
                 json!({"token": token, "expires_at": time::text(end), "permissions": {"actions": "read"}, "repository_selection": "all"}),
             )
         }
+        (verb @ ("GET" | "PATCH"), ["app", "hook", "config"]) => crate::apps::hook_config(state, verb, app, body),
         (verb, ["app", "hook", "deliveries", rest @ ..]) => log(state, verb, app, "app/hook", rest, query),
         _ => Answer::not_found(),
     }
@@ -330,7 +332,8 @@ fn as_installation(
             let bucket = json!({"limit": 5000, "used": 1, "remaining": 4999, "reset": 4_102_444_800_u64});
             Answer::json(200, json!({"resources": {"core": bucket, "search": bucket}, "rate": bucket}))
         }
-        (verb, ["orgs", org, "hooks", rest @ ..]) => hook_log(state, verb, org, rest, query),
+        (verb, ["orgs", org, "hooks", rest @ ..]) => crate::apps::org_hooks(state, verb, installation, org, rest, body)
+            .unwrap_or_else(|| hook_log(state, verb, org, rest, query)),
         (verb, ["orgs", org, "actions", rest @ ..]) => actions(state, verb, org, rest, query, body),
         (verb, ["enterprises", slug, "actions", rest @ ..]) => {
             actions(state, verb, &format!("enterprises/{slug}"), rest, query, body)

@@ -72,6 +72,9 @@ fn send(state: &mut State, of: u64, event: &str, action: &str, payload: &Value, 
     if !state.hooks.contains_key(&of) && state.apps.get(&of).is_none_or(|app| app.webhook_url.is_none()) {
         return;
     }
+    if !crate::apps::listens(state, of, event) {
+        return;
+    }
     let id = state.id();
     let lost = Faults::take(&mut state.faults.lose_deliveries);
     let delivery = Delivery {
