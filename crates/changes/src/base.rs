@@ -209,16 +209,15 @@ impl Base {
         below(&self.tree, &self.policy.environment_folder(environment)).next().is_some()
     }
 
-    /// Environments with the labels of their runners.
+    /// Environments with what their values say; a file that cannot be read says nothing.
     ///
     /// # Errors
-    /// When GitHub does not give a values file. One that cannot be read counts as without labels.
-    pub async fn labels(&self, reader: &Reader) -> Result<BTreeMap<String, BTreeSet<String>>, BaseError> {
+    /// When GitHub does not give a values file.
+    pub async fn fleets(&self, reader: &Reader) -> Result<BTreeMap<String, Option<Fleet>>, BaseError> {
         let mut found = BTreeMap::new();
         for environment in self.environments() {
             let values = self.values(reader, &environment).await?;
-            let labels = values.and_then(|text| Fleet::of_values(&text).ok()).map(|fleet| fleet.labels);
-            found.insert(environment.to_string(), labels.unwrap_or_default());
+            found.insert(environment.to_string(), values.and_then(|text| Fleet::of_values(&text).ok()));
         }
         Ok(found)
     }

@@ -150,15 +150,22 @@ impl Desk {
             Ok(given) => given,
             Err(refused) => return Ok(Err(refused.0)),
         };
-        let open = self.book.open().await?;
-        let known = Known {
-            environments: work.base.labels(&self.reader).await?,
-            open_changes: open
-                .into_iter()
-                .map(|(_, record)| (record.change.environment.clone(), record.change.issue))
-                .collect(),
-            issue: issue.number,
-        };
+        let (open, fleets) = (self.book.open().await?, work.base.fleets(&self.reader).await?);
+        let mut known = Known { issue: issue.number, ..Known::default() };
+        for (name, fleet) in fleets {
+            if let Some(fleet) = &fleet {
+                known.organizations.insert(name.clone(), fleet.organization.clone());
+            }
+            known.environments.insert(name, fleet.map(|fleet| fleet.labels).unwrap_or_default());
+        }
+        for (_, record) in open {
+            let change = &record.change;
+            known.open_changes.insert(change.environment.clone(), change.issue);
+            // Two open requests cannot take the same label either.
+            if change.issue != issue.number {
+                known.environments.entry(change.environment.clone()).or_default().extend(record.labels.clone());
+            }
+        }
         Ok(validate(&given, kind, &work.base.policy, &known).map_err(|refused| refused.0))
     }
 
@@ -258,6 +265,10 @@ impl Desk {
             pull => pull,
         };
         self.book.note_pull(pull, &PullNote { environment: environment.to_string(), history: None }).await?;
+        let labels: BTreeSet<String> = match request {
+            Request::Set(set) => set.labels().iter().map(|label| label.as_str().to_lowercase()).collect(),
+            Request::Delete(_) => BTreeSet::new(),
+        };
         let author = self.actor(work, &record.change.author, true).await?;
         let is_person = !record.change.author.ends_with("[bot]");
         let author = runnersmith_issueops::change::Actor { is_person, ..author };
@@ -266,6 +277,7 @@ impl Desk {
             .update(key, |record| {
                 record.change.pull = pull;
                 record.files = Some(hashes.clone());
+                record.labels.clone_from(&labels);
                 record.base_commit.clone_from(&work.base.commit);
                 record.head.clone_from(&commit);
                 record.own_commits = vec![commit.clone()];

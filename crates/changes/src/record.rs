@@ -3,7 +3,7 @@
 //! The outbox is in the record, so that a decision and what follows from it are stored in one write: a process that dies
 //! after it loses nothing, and who comes next goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use runnersmith_issueops::change::{Change, Digest, Left, State, Step};
 use runnersmith_types::Timestamp;
@@ -53,6 +53,9 @@ pub struct Record {
     /// What the request renders: by path git's hash of the content, or nothing where a file is taken away. `None`: the branch was
     /// not made yet.
     pub files: Option<BTreeMap<String, Option<String>>>,
+    /// The labels that the request's runners would have, in lower case.
+    #[serde(default)]
+    pub labels: BTreeSet<String>,
     /// The commit that the branch was made on.
     pub base_commit: String,
     /// The branch's commit as it was last judged: our own, or one whose people and files were looked at.
@@ -88,6 +91,7 @@ impl Record {
             outbox: Vec::new(),
             next_todo: 1,
             files: None,
+            labels: BTreeSet::new(),
             base_commit: String::new(),
             head: String::new(),
             own_commits: Vec::new(),

@@ -66,8 +66,14 @@ pub(crate) struct GitCommit {
 
 #[derive(Deserialize)]
 pub(crate) struct Comparison {
+    pub merge_base_commit: CommitId,
     pub total_commits: u64,
     pub commits: Vec<ComparedCommit>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct CommitId {
+    pub sha: String,
 }
 
 #[derive(Deserialize)]
