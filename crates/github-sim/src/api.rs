@@ -11,7 +11,11 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::model::{Check, State, World};
-use crate::{Faults, Limit, auth, board, hooks, json as form, protocol, time};
+use crate::people::{self, Actor, Holder};
+use crate::{Faults, Limit, auth, board, groups, hooks, json as form, protocol, time};
+
+/// A query, decoded.
+pub(crate) type Query = BTreeMap<String, String>;
 
 /// An answer in the making.
 pub(crate) struct Answer {
@@ -32,6 +36,12 @@ impl Answer {
     }
     pub fn message(status: u16, text: &str) -> Self {
         Self::json(status, json!({"message": text, "documentation_url": "https://docs.github.com/rest"}))
+    }
+    /// 422 in the form that names what was wrong.
+    pub fn invalid(resource: &str, why: &str) -> Self {
+        let error = json!({"resource": resource, "code": "custom", "message": why});
+        let docs = "https://docs.github.com/rest";
+        Self::json(422, json!({"message": "Validation Failed", "errors": [error], "documentation_url": docs}))
     }
     pub fn not_found() -> Self {
         Self::message(404, "Not Found")
@@ -95,6 +105,8 @@ impl IntoResponse for Answer {
 enum Caller {
     App(u64),
     Installation(u64),
+    /// A person, or a workflow.
+    Holder(Holder),
     Nobody,
 }
 
@@ -124,9 +136,29 @@ pub(crate) async fn entry(
     answer
 }
 
-fn query(text: &str) -> BTreeMap<String, String> {
-    let decode = |text: &str| text.replace("%20", " ").replace('+', " ").replace("%2F", "/").replace("%3A", ":");
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (decode(key), decode(value))).collect()
+fn query(text: &str) -> Query {
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (decode(&key.replace('+', " ")), decode(&value.replace('+', " ")))).collect()
+}
+
+/// Percent-decoding.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let hex = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match hex.filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn caller(state: &State, headers: &HeaderMap) -> Caller {
@@ -137,6 +169,9 @@ fn caller(state: &State, headers: &HeaderMap) -> Caller {
     if let Some((installation, end)) = state.tokens.get(token) {
         return if *end > time::now_ms() { Caller::Installation(*installation) } else { Caller::Nobody };
     }
+    if let Some(holder) = state.board.holders.get(token) {
+        return Caller::Holder(holder.clone());
+    }
     let Some((issuer, signed, signature)) = auth::issuer(token) else { return Caller::Nobody };
     let found = state.apps.iter().find(|(id, _)| id.to_string() == issuer || format!("Iv1.{:016x}", **id) == issuer);
     match found {
@@ -145,15 +180,9 @@ fn caller(state: &State, headers: &HeaderMap) -> Caller {
     }
 }
 
-fn rest(
-    state: &mut State,
-    method: &Method,
-    path: &str,
-    query: &BTreeMap<String, String>,
-    headers: &HeaderMap,
-    body: &Value,
-) -> Answer {
-    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+fn rest(state: &mut State, method: &Method, path: &str, query: &Query, headers: &HeaderMap, body: &Value) -> Answer {
+    let decoded: Vec<String> = path.trim_matches('/').split('/').map(decode).collect();
+    let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let operation = format!("{method} {}", template(&segments));
     *state.calls.entry(operation.clone()).or_default() += 1;
     if let Some(limit) = state.faults.limited() {
@@ -182,6 +211,7 @@ fn rest(
         Caller::Nobody => Answer::message(401, "Bad credentials"),
         Caller::App(app) => as_app(state, app, method, &segments, query, body),
         Caller::Installation(installation) => as_installation(state, installation, method, &segments, query, body),
+        Caller::Holder(holder) => as_holder(state, &holder, method, &segments, query, body),
     }
 }
 
@@ -196,6 +226,10 @@ fn template(segments: &[&str]) -> String {
             ("app-manifests", 1) => Some("{code}"),
             ("users", 1) => Some("{username}"),
             ("enterprises", 1) => Some("{enterprise}"),
+            ("collaborators" | "memberships", 3..) => Some("{username}"),
+            ("teams", 3) => Some("{team_slug}"),
+            ("trees" | "blobs" | "commits", 5) => Some("{sha}"),
+            ("compare", 4) => Some("{basehead}"),
             _ if n == 2 && segments[0] == "repos" => Some("{repo}"),
             _ if !parts[n].is_empty() && parts[n].bytes().all(|b| b.is_ascii_digit()) => Some("{id}"),
             _ => None,
@@ -204,17 +238,22 @@ fn template(segments: &[&str]) -> String {
             name.clone_into(&mut parts[n]);
         }
     }
+    // What may hold slashes ends the path.
+    match segments {
+        ["repos", _, _, "git", "ref" | "refs", _, ..] => {
+            parts.truncate(5);
+            parts.push("{ref}".into());
+        }
+        ["repos", _, _, "contents", _, ..] => {
+            parts.truncate(4);
+            parts.push("{path}".into());
+        }
+        _ => {}
+    }
     format!("/{}", parts.join("/"))
 }
 
-fn as_app(
-    state: &mut State,
-    app: u64,
-    method: &Method,
-    segments: &[&str],
-    query: &BTreeMap<String, String>,
-    body: &Value,
-) -> Answer {
+fn as_app(state: &mut State, app: u64, method: &Method, segments: &[&str], query: &Query, body: &Value) -> Answer {
     let installation_of = |state: &State, owner: &str| {
         let found = state
             .installations
@@ -259,7 +298,7 @@ fn as_app(
 }
 
 /// The log of an App's or a webhook's deliveries.
-fn log(state: &mut State, verb: &str, of: u64, path: &str, rest: &[&str], query: &BTreeMap<String, String>) -> Answer {
+fn log(state: &mut State, verb: &str, of: u64, path: &str, rest: &[&str], query: &Query) -> Answer {
     match (verb, rest) {
         ("GET", []) => {
             let size = query.get("per_page").and_then(|text| text.parse().ok()).unwrap_or(30).min(100);
@@ -285,7 +324,7 @@ fn log(state: &mut State, verb: &str, of: u64, path: &str, rest: &[&str], query:
 }
 
 /// The log of a webhook of an organisation or a repository.
-fn hook_log(state: &mut State, verb: &str, scope: &str, rest: &[&str], query: &BTreeMap<String, String>) -> Answer {
+fn hook_log(state: &mut State, verb: &str, scope: &str, rest: &[&str], query: &Query) -> Answer {
     let [id, "deliveries", rest @ ..] = rest else { return Answer::not_found() };
     let Some(id) = id.parse().ok().filter(|id| state.hooks.get(id).is_some_and(|hook| hook.scope == scope)) else {
         return Answer::not_found();
@@ -299,10 +338,10 @@ fn as_installation(
     installation: u64,
     method: &Method,
     segments: &[&str],
-    query: &BTreeMap<String, String>,
+    query: &Query,
     body: &Value,
 ) -> Answer {
-    let Some((_, owner)) = state.installations.get(&installation).cloned() else {
+    let Some((app, owner)) = state.installations.get(&installation).cloned() else {
         return Answer::message(401, "Bad credentials");
     };
     let allowed = match segments {
@@ -328,32 +367,90 @@ fn as_installation(
             .contains_key(*login)
             .then(|| form::user(state, login))
             .map_or_else(Answer::not_found, |user| Answer::json(200, user)),
-        ("GET", ["rate_limit"]) => {
-            let bucket = json!({"limit": 5000, "used": 1, "remaining": 4999, "reset": 4_102_444_800_u64});
-            Answer::json(200, json!({"resources": {"core": bucket, "search": bucket}, "rate": bucket}))
+        ("GET", ["rate_limit"]) => rate_limit(),
+        (verb, ["repos", owner, repo, rest @ ..]) => {
+            let actor = Actor::app(state, app);
+            repository(state, verb, &format!("{owner}/{repo}"), rest, (query, body), &actor)
         }
         (verb, ["orgs", org, "hooks", rest @ ..]) => crate::apps::org_hooks(state, verb, installation, org, rest, body)
             .unwrap_or_else(|| hook_log(state, verb, org, rest, query)),
+        (verb, segments) => organization(state, verb, segments, query, body),
+    }
+}
+
+fn rate_limit() -> Answer {
+    let bucket = json!({"limit": 5000, "used": 1, "remaining": 4999, "reset": 4_102_444_800_u64});
+    Answer::json(200, json!({"resources": {"core": bucket, "search": bucket}, "rate": bucket}))
+}
+
+/// What a person or a workflow asks.
+fn as_holder(
+    state: &mut State,
+    holder: &Holder,
+    method: &Method,
+    segments: &[&str],
+    query: &Query,
+    body: &Value,
+) -> Answer {
+    let refused = || Answer::message(403, "Resource not accessible by integration");
+    match (method.as_str(), segments, holder) {
+        ("GET", ["rate_limit"], _) => rate_limit(),
+        ("GET", ["user"], Holder::Person(login)) => Answer::json(200, form::user(state, login)),
+        (verb, ["repos", owner, name, rest @ ..], holder) => {
+            let wanted = format!("{owner}/{name}");
+            let actor = match holder {
+                Holder::Person(login) => Actor::person(login),
+                Holder::Actions(repo) if repo.eq_ignore_ascii_case(&wanted) => Actor::actions(),
+                Holder::Actions(_) => return Answer::not_found(),
+            };
+            repository(state, verb, &wanted, rest, (query, body), &actor)
+        }
+        (verb, segments, Holder::Person(_)) => organization(state, verb, segments, query, body),
+        (_, _, Holder::Actions(_)) => refused(),
+    }
+}
+
+/// What is asked about an organisation or an enterprise.
+fn organization(state: &mut State, verb: &str, segments: &[&str], query: &Query, body: &Value) -> Answer {
+    match (verb, segments) {
+        ("GET", ["orgs", org, "teams", slug, "memberships", login]) => people::membership(state, org, slug, login),
         (verb, ["orgs", org, "actions", rest @ ..]) => actions(state, verb, org, rest, query, body),
         (verb, ["enterprises", slug, "actions", rest @ ..]) => {
             actions(state, verb, &format!("enterprises/{slug}"), rest, query, body)
         }
-        (verb, ["repos", owner, repo, rest @ ..]) => {
-            let repository = format!("{owner}/{repo}");
-            if !state.repositories.contains_key(&repository) {
-                return Answer::not_found();
-            }
-            if let Some(answer) = board::handle(state, verb, &repository, rest, query, body) {
-                return answer;
-            }
-            match (verb, rest) {
-                (_, ["hooks", rest @ ..]) => hook_log(state, verb, &repository, rest, query),
-                (_, ["actions", rest @ ..]) => actions(state, verb, &repository, rest, query, body),
-                ("POST", ["check-runs"]) => check(state, &repository, None, body),
-                ("PATCH", ["check-runs", id]) => check(state, &repository, id.parse().ok(), body),
-                _ => Answer::not_found(),
-            }
+        _ => Answer::not_found(),
+    }
+}
+
+/// What is asked about a repository.
+fn repository(
+    state: &mut State,
+    verb: &str,
+    repository: &str,
+    rest: &[&str],
+    (query, body): (&Query, &Value),
+    actor: &Actor,
+) -> Answer {
+    if !state.repositories.contains_key(repository) || !people::may(state, repository, actor, "read") {
+        return Answer::not_found();
+    }
+    if let Some(answer) = board::handle(state, &board::Call { verb, repo: repository, rest, query, body, actor }) {
+        return answer;
+    }
+    match (verb, rest) {
+        ("GET", []) => {
+            let mut shown = full_repository(state, repository);
+            let squash_only = state.board.settings(repository).squash_only;
+            (shown["subscribers_count"], shown["network_count"]) = (json!(0), json!(0));
+            shown["allow_merge_commit"] = json!(!squash_only);
+            shown["allow_rebase_merge"] = json!(!squash_only);
+            shown["allow_squash_merge"] = json!(true);
+            Answer::json(200, shown)
         }
+        (_, ["hooks", rest @ ..]) => hook_log(state, verb, repository, rest, query),
+        (_, ["actions", rest @ ..]) => actions(state, verb, repository, rest, query, body),
+        ("POST", ["check-runs"]) => check(state, repository, None, body),
+        ("PATCH", ["check-runs", id]) => check(state, repository, id.parse().ok(), body),
         _ => Answer::not_found(),
     }
 }
@@ -364,8 +461,9 @@ pub(crate) fn full_repository(state: &State, name: &str) -> Value {
         "clone_url": format!("{}/{name}.git", state.base), "git_url": format!("git://localhost/{name}.git"), "ssh_url": format!("git@localhost:{name}.git"),
         "svn_url": format!("{}/{name}", state.base), "mirror_url": null, "homepage": null, "language": null, "license": null,
         "forks_count": 0, "stargazers_count": 0, "watchers_count": 0, "size": 1, "default_branch": "main", "open_issues_count": 0,
-        "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false, "has_downloads": true, "archived": false,
-        "disabled": false, "pushed_at": time::text(time::now_ms()), "created_at": time::text(0), "updated_at": time::text(0),
+        "has_issues": true, "has_discussions": false, "topics": [],
+        "visibility": if state.board.is_public(name) { "public" } else { "private" }, "has_projects": false, "has_wiki": false, "has_pages": false, "has_downloads": true, "archived": false,
+        "disabled": false, "pushed_at": time::text(state.now_ms()), "created_at": time::text(0), "updated_at": time::text(0),
         "forks": 0, "open_issues": 0, "watchers": 0,
     });
     if let (Value::Object(repository), Value::Object(more)) = (&mut repository, more) {
@@ -375,14 +473,7 @@ pub(crate) fn full_repository(state: &State, name: &str) -> Value {
 }
 
 /// Everything under `…/actions` of a repository, organisation or enterprise; `scope` says which.
-fn actions(
-    state: &mut State,
-    verb: &str,
-    scope: &str,
-    rest: &[&str],
-    query: &BTreeMap<String, String>,
-    body: &Value,
-) -> Answer {
+fn actions(state: &mut State, verb: &str, scope: &str, rest: &[&str], query: &Query, body: &Value) -> Answer {
     let (stale, shift) = (state.faults.stale_busy, state.faults.shift_pages);
     match (verb, rest) {
         ("GET", ["runners"]) => {
@@ -419,9 +510,7 @@ fn actions(
             state.registration_tokens.insert(token.clone(), (scope.to_owned(), end));
             Answer::json(201, json!({"token": token, "expires_at": time::text(end)}))
         }
-        ("GET", ["runner-groups"]) => {
-            Answer::json(200, json!({"total_count": 1, "runner_groups": [form::group(state, scope)]}))
-        }
+        (_, ["runner-groups", rest @ ..]) => groups::handle(state, verb, scope, rest, query),
         ("GET", ["jobs", id]) => {
             let found = id.parse().ok().and_then(|id: u64| state.jobs.get(&id)).filter(|job| job.repository == scope);
             found.map_or_else(Answer::not_found, |job| Answer::json(200, form::job(state, job)))
@@ -437,7 +526,7 @@ fn actions(
         ("GET", ["runs", id]) => id
             .parse()
             .ok()
-            .filter(|id| state.runs.contains_key(id))
+            .filter(|id| state.runs.get(id).is_some_and(|(repository, _)| repository == scope))
             .map_or_else(Answer::not_found, |id| Answer::json(200, form::run(state, id))),
         ("GET", ["runs", id, "jobs"]) => {
             let Some(id) = id.parse().ok().filter(|id| state.runs.contains_key(id)) else { return Answer::not_found() };
@@ -468,7 +557,7 @@ fn rerun(state: &mut State, run: u64) {
         let id = state.id();
         let Some(mut job) = state.jobs.remove(&old) else { continue };
         (job.id, job.status, job.conclusion, job.runner) = (id, "queued", None, None);
-        (job.created_ms, job.started_ms, job.completed_ms) = (time::now_ms(), None, None);
+        (job.created_ms, job.started_ms, job.completed_ms) = (state.now_ms(), None, None);
         state.jobs.insert(id, job);
         hooks::job(state, id, "queued");
     }
@@ -493,6 +582,9 @@ fn jit(state: &mut State, scope: &str, body: &Value) -> Answer {
     if state.runners.values().any(|runner| runner.scope == scope && runner.name == name) {
         return Answer::message(409, &format!("Already exists - A runner with the name {name} already exists."));
     }
+    if !groups::is_known(state, scope, group) {
+        return Answer::not_found();
+    }
     let (id, key) = protocol::add(state, name.clone(), scope.to_owned(), labels, true, group);
     if Faults::take(&mut state.faults.lose_jit_answers) {
         return Answer::message(502, "the answer was lost");
@@ -505,13 +597,24 @@ fn jit(state: &mut State, scope: &str, body: &Value) -> Answer {
 }
 
 /// One page of a list. When pages shift, somebody has left the list since the page before: all that follow moved up by one.
-fn paged(items: Vec<Value>, name: &str, query: &BTreeMap<String, String>, shift: bool) -> Answer {
-    let number = |key: &str, default: usize| query.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (size, page) = (number("per_page", 30).clamp(1, 100), number("page", 1).max(1));
+pub(crate) fn paged(items: Vec<Value>, name: &str, query: &Query, shift: bool) -> Answer {
+    let (size, page) = window(query);
     let total = items.len();
     let items: Vec<Value> =
         items.into_iter().skip((page - 1) * size + usize::from(shift && page > 1)).take(size).collect();
     Answer::json(200, json!({"total_count": total, (name): items}))
+}
+
+/// One page of a list that says nothing of the whole.
+pub(crate) fn page(items: Vec<Value>, query: &Query) -> Answer {
+    let (size, page) = window(query);
+    Answer::json(200, items.into_iter().skip((page - 1) * size).take(size).collect())
+}
+
+/// How long a page is, and which.
+fn window(query: &Query) -> (usize, usize) {
+    let number = |key: &str, default: usize| query.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+    (number("per_page", 30).clamp(1, 100), number("page", 1).max(1))
 }
 
 fn check(state: &mut State, repository: &str, id: Option<u64>, body: &Value) -> Answer {
@@ -532,7 +635,7 @@ fn check(state: &mut State, repository: &str, id: Option<u64>, body: &Value) -> 
                 summary: String::new(),
                 status: "queued".into(),
                 conclusion: None,
-                started_ms: time::now_ms(),
+                started_ms: state.now_ms(),
             };
             state.checks.insert(id, check);
             id

@@ -38,6 +38,10 @@ pub struct Faults {
     pub stale_busy: bool,
     /// Lists shift while their pages are read: an item between two pages is not shown.
     pub shift_pages: bool,
+    /// So many of the next answers about a pull request say that GitHub has not found out whether it can be merged.
+    pub unknown_mergeable: u32,
+    /// Recursive trees are cut, and say so.
+    pub truncate_trees: bool,
     /// `check_run` is delivered too for each queued job, as to Apps made before `workflow_job` was.
     pub check_runs: bool,
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::model::{Delivery, State};
-use crate::{Faults, api, auth, json as form, time};
+use crate::{Faults, api, auth, events, json as form};
 
 /// GitHub gives up after ten seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends `workflow_job` to every App that is installed for the job's owner, and to the webhooks of owner and repository.
+/// Tells of a job: `workflow_job`, and `check_run` if that fault is on.
 pub(crate) fn job(state: &mut State, id: u64, action: &str) {
     let Some(job) = state.jobs.get(&id) else { return };
     let owner = job.repository.split('/').next().unwrap_or_default().to_owned();
@@ -25,15 +25,27 @@ pub(crate) fn job(state: &mut State, id: u64, action: &str) {
         payload["organization"] = form::organization(state, &owner);
     }
     let repository = job.repository.clone();
-    let installed: Vec<(u64, Option<u64>)> = state
-        .installations
-        .iter()
-        .filter(|(_, (_, at))| *at == owner)
-        .map(|(id, (app, _))| (*app, Some(*id)))
-        .collect();
+    events::record(state, "workflow_job", action, &payload);
+    broadcast(state, &repository, "workflow_job", action, &payload);
+    if state.faults.check_runs && action == "queued" {
+        payload["action"] = json!("created");
+        let workflow_job = payload.as_object_mut().and_then(|payload| payload.remove("workflow_job"));
+        payload["check_run"] = form::check_run_of_job(state, id, &workflow_job.unwrap_or_default());
+        broadcast(state, &repository, "check_run", "created", &payload);
+    }
+}
+
+/// Sends an event of a repository to every App that is installed for its owner, and to the webhooks of owner and repository.
+pub(crate) fn broadcast(state: &mut State, repository: &str, event: &str, action: &str, payload: &Value) {
+    let owner = repository.split('/').next().unwrap_or_default();
+    let installed = state.installations.iter().filter(|(_, (_, at))| *at == owner);
+    let installed = installed.map(|(id, (app, _))| (*app, Some(*id)));
     let hooks = state.hooks.iter().filter(|(_, hook)| hook.scope == owner || hook.scope == repository);
-    let hooks: Vec<(u64, Option<u64>)> = hooks.map(|(id, _)| (*id, None)).collect();
-    for (of, installation) in installed.into_iter().chain(hooks) {
+    let all: Vec<(u64, Option<u64>)> = installed.chain(hooks.map(|(id, _)| (*id, None))).collect();
+    for (of, installation) in all {
+        if !events::hears(state, of, event) {
+            continue;
+        }
         let mut payload = payload.clone();
         // Only an App's deliveries name an installation.
         if let Some(installation) = installation {
@@ -42,16 +54,9 @@ pub(crate) fn job(state: &mut State, id: u64, action: &str) {
         }
         let doubled = Faults::take(&mut state.faults.double_deliveries);
         let guid = guid(state);
-        send(state, of, "workflow_job", action, &payload, guid.clone());
+        send(state, of, event, action, &payload, guid.clone());
         if doubled {
-            send(state, of, "workflow_job", action, &payload, guid);
-        }
-        if state.faults.check_runs && action == "queued" {
-            payload["action"] = json!("created");
-            let workflow_job = payload.as_object_mut().and_then(|payload| payload.remove("workflow_job"));
-            payload["check_run"] = form::check_run_of_job(state, id, &workflow_job.unwrap_or_default());
-            let guid = self::guid(state);
-            send(state, of, "check_run", "created", &payload, guid);
+            send(state, of, event, action, &payload, guid);
         }
     }
 }
@@ -82,7 +87,7 @@ fn send(state: &mut State, of: u64, event: &str, action: &str, payload: &Value, 
         guid,
         event: event.to_owned(),
         action: action.to_owned(),
-        at_ms: time::now_ms(),
+        at_ms: state.now_ms(),
         status: if lost { 504 } else { 0 },
         redelivery: false,
         of,
@@ -113,7 +118,7 @@ pub(crate) fn redeliver(state: &mut State, id: u64) -> bool {
         guid: old.guid.clone(),
         event: old.event.clone(),
         action: old.action.clone(),
-        at_ms: time::now_ms(),
+        at_ms: state.now_ms(),
         status: 0,
         redelivery: true,
         of: old.of,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::groups;
 use crate::model::{Check, Delivery, Job, Runner, State};
 use crate::time::text;
 
@@ -11,6 +12,11 @@ pub(crate) const HEAD_SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 /// A person or organisation as GitHub's "simple user".
 pub(crate) fn user(state: &State, login: &str) -> Value {
     let (id, organization) = state.owners.get(login).copied().unwrap_or((1, false));
+    let kind = match () {
+        () if organization => "Organization",
+        () if login.ends_with("[bot]") => "Bot",
+        () => "User",
+    };
     let in_url = login.replace('[', "%5B").replace(']', "%5D");
     let at = format!("{}/users/{in_url}", state.base);
     json!({
@@ -20,7 +26,7 @@ pub(crate) fn user(state: &State, login: &str) -> Value {
         "starred_url": format!("{at}/starred"), "subscriptions_url": format!("{at}/subscriptions"),
         "organizations_url": format!("{at}/orgs"), "repos_url": format!("{at}/repos"), "events_url": format!("{at}/events"),
         "received_events_url": format!("{at}/received_events"),
-        "type": if organization { "Organization" } else { "User" }, "site_admin": false,
+        "type": kind, "site_admin": false,
     })
 }
 
@@ -84,7 +90,8 @@ pub(crate) fn repository(state: &State, full_name: &str) -> Value {
     }
     let rest = json!({
         "id": id, "node_id": format!("R_{id}"), "name": name, "full_name": full_name, "owner": user(state, owner),
-        "private": true, "html_url": format!("{}/{full_name}", state.base), "description": null, "fork": false, "url": at,
+        "private": !state.board.is_public(full_name), "html_url": format!("{}/{full_name}", state.base), "description": null,
+        "fork": state.board.settings.get(full_name).is_some_and(|settings| settings.fork_of.is_some()), "url": at,
     });
     if let Value::Object(rest) = rest {
         repository.extend(rest);
@@ -105,7 +112,7 @@ fn job_common(state: &State, job: &Job) -> Value {
         "completed_at": job.completed_ms.map(text), "name": job.spec.name, "steps": [],
         "check_run_url": format!("{url}/check-runs/{}", job.id), "labels": job.spec.labels,
         "runner_id": runner.map(|(id, _)| *id), "runner_name": runner.map(|(_, name)| name.clone()),
-        "runner_group_id": runner.map(|_| 1), "runner_group_name": runner.map(|_| "Default"), "workflow_name": job.workflow,
+        "runner_group_id": runner.map(|_| job.group), "runner_group_name": runner.map(|_| groups::name(state, job.group)), "workflow_name": job.workflow,
     })
 }
 
@@ -135,10 +142,13 @@ pub(crate) fn run(state: &State, id: u64) -> Value {
     } else {
         "queued"
     };
+    let said = state.board.runs.get(&id);
+    let (status, attempt) = said.map_or((status, 1), |(status, attempt)| (status.as_str(), *attempt));
+    let over = status == "completed";
     let conclusion = over.then_some(if failed { "failure" } else { "success" });
     let mut run = json!({
         "id": id, "name": name, "node_id": format!("WFR_{id}"), "head_branch": "main", "head_sha": HEAD_SHA,
-        "path": ".github/workflows/test.yml", "display_title": name, "run_number": id, "run_attempt": 1, "event": "workflow_dispatch",
+        "path": ".github/workflows/test.yml", "display_title": name, "run_number": id, "run_attempt": attempt, "event": "workflow_dispatch",
         "status": status, "conclusion": conclusion, "workflow_id": 1, "check_suite_id": id, "check_suite_node_id": format!("CS_{id}"),
         "url": at, "html_url": format!("{}/{full_name}/actions/runs/{id}", state.base), "pull_requests": [],
         "created_at": text(created), "updated_at": text(created), "run_started_at": text(created),
@@ -225,7 +235,7 @@ pub(crate) fn delivery(delivery: &Delivery) -> Value {
     json!({
         "id": delivery.id, "guid": delivery.guid, "delivered_at": text(delivery.at_ms), "redelivery": delivery.redelivery,
         "duration": 0.1, "status": if delivery.status < 300 { "OK" } else { "failed" }, "status_code": delivery.status,
-        "event": delivery.event, "action": delivery.action, "installation_id": null, "repository_id": null, "throttled_at": null,
+        "event": delivery.event, "action": Some(&delivery.action).filter(|action| !action.is_empty()), "installation_id": null, "repository_id": null, "throttled_at": null,
     })
 }
 
@@ -259,7 +269,7 @@ pub(crate) fn check_run_of_job(state: &State, id: u64, job: &Value) -> Value {
     })
 }
 
-fn actions_app(state: &State) -> Value {
+pub(crate) fn actions_app(state: &State) -> Value {
     json!({
         "id": 15_368, "slug": "github-actions", "node_id": "A_15368", "client_id": "Iv1.actions", "name": "GitHub Actions",
         "description": "Automate your workflow from idea to production", "owner": user(state, "github"),

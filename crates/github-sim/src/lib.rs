@@ -3,15 +3,27 @@
 //! It is an independent model: it knows nothing of our types, speaks HTTP under GitHub's own paths, verifies the App's
 //! JWT, signs its deliveries, and gives jobs to runners by label the way GitHub does. What it cannot do is listed in its README.
 
+mod acts;
 mod api;
 mod apps;
 mod auth;
 mod board;
+mod comments;
+mod contents;
+mod events;
 mod faults;
+mod forms;
+mod git;
+mod git_api;
+mod groups;
 mod hooks;
+mod issues;
 mod json;
 mod model;
+mod people;
 mod protocol;
+mod pulls;
+mod refs;
 mod time;
 
 use std::collections::BTreeMap;
@@ -21,6 +33,7 @@ use axum::Router;
 use axum::routing::any;
 use tokio::sync::watch;
 
+pub use acts::{CommentView, IssueView, PullView};
 pub use auth::generate_app_key;
 pub use faults::{Faults, Limit};
 pub use model::{JobSpec, JobView, RunnerView, WorkflowSpec};
@@ -249,12 +262,17 @@ impl Simulator {
             return Err(SimError::Repository(repository.to_owned()));
         }
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        Ok(board::open(&mut state, repository, author, title, body, labels))
+        people::know(&mut state, author);
+        let number = issues::open(&mut state, repository, &people::Actor::person(author), title, body, labels);
+        drop(state);
+        hooks::flush(&self.world);
+        Ok(number)
     }
 
-    /// Writes files on a branch, making it.
+    /// Writes files on a branch, which is made from the default branch if it is not there.
     pub fn write_files(&self, repository: &str, branch: &str, files: &[(&str, &str)]) {
-        board::write(&mut self.world.lock(), repository, branch, files);
+        let files: Vec<(&str, Option<&str>)> = files.iter().map(|(path, content)| (*path, Some(*content))).collect();
+        self.push_as(repository, branch, "seed@example.org", &files, "the beginning");
     }
 
     /// A token of the installation at an owner, as an App would mint it; for tests that call by hand.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::{App, Faults, Options, SimError, hooks, time};
+use crate::{App, Faults, Options, SimError, groups, hooks, time};
 
 /// A workflow to run.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +68,8 @@ pub(crate) struct Job {
     /// Queued for people, but held back by `max-parallel`.
     pub conclusion: Option<String>,
     pub runner: Option<(u64, String)>,
+    /// The group of the runner that has or had it.
+    pub group: u64,
     pub created_ms: i64,
     pub started_ms: Option<i64>,
     pub completed_ms: Option<i64>,
@@ -151,8 +153,10 @@ pub(crate) struct State {
     pub outbox: Vec<u64>,
     pub calls: BTreeMap<String, u64>,
     pub not_modified: u64,
-    pub boards: crate::board::Boards,
     pub registry: crate::apps::Registry,
+    /// So much the stamps are ahead of the machine's clock, milliseconds.
+    pub ahead_ms: i64,
+    pub board: crate::board::Board,
     pub faults: Faults,
     pub release: Option<(String, Vec<u8>)>,
     pub prerelease: Option<(String, Vec<u8>)>,
@@ -190,8 +194,9 @@ impl World {
             outbox: Vec::new(),
             calls: BTreeMap::new(),
             not_modified: 0,
-            boards: crate::board::Boards::default(),
             registry: crate::apps::Registry::default(),
+            ahead_ms: 0,
+            board: crate::board::Board::default(),
             faults: Faults::default(),
             release: None,
             prerelease: None,
@@ -211,7 +216,7 @@ impl World {
         }
         let run = state.id();
         state.runs.insert(run, (repository.to_owned(), workflow.name.clone()));
-        let now = time::now_ms();
+        let now = state.now_ms();
         for spec in workflow.jobs {
             let id = state.id();
             let status = if spec.needs.is_empty() { "queued" } else { "pending" };
@@ -223,6 +228,7 @@ impl World {
                 status,
                 conclusion: None,
                 runner: None,
+                group: groups::DEFAULT,
                 created_ms: now,
                 started_ms: None,
                 completed_ms: None,
@@ -278,6 +284,11 @@ impl World {
 }
 
 impl State {
+    /// The time that everything is stamped with.
+    pub fn now_ms(&self) -> i64 {
+        time::now_ms() + self.ahead_ms
+    }
+
     pub fn id(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -360,7 +371,8 @@ impl State {
                 runner.scope == owner || runner.scope == job.repository || runner.scope.starts_with("enterprises/");
             let labels =
                 job.spec.labels.iter().all(|label| runner.labels.iter().any(|own| own.eq_ignore_ascii_case(label)));
-            job.status == "queued" && in_scope && labels && !self.is_held_back(job)
+            let group = groups::serves(self, runner.group, &job.repository);
+            job.status == "queued" && in_scope && labels && group && !self.is_held_back(job)
         };
         self.jobs.values().find(serves).map(|job| job.id)
     }
@@ -378,29 +390,32 @@ impl State {
 
 /// Gives a job to a runner.
 pub(crate) fn assign(state: &mut State, runner: u64, job: u64) {
-    let Some(name) = state.runners.get_mut(&runner).map(|found| {
+    let now = state.now_ms();
+    let Some((name, group)) = state.runners.get_mut(&runner).map(|found| {
         found.job = Some(job);
-        found.name.clone()
+        (found.name.clone(), found.group)
     }) else {
         return;
     };
     if let Some(found) = state.jobs.get_mut(&job) {
         found.status = "in_progress";
-        found.started_ms = Some(time::now_ms());
+        found.started_ms = Some(now);
         found.runner = Some((runner, name));
+        found.group = group;
     }
     hooks::job(state, job, "in_progress");
 }
 
 /// Ends a job: its ephemeral runner's registration goes, and jobs that needed it are queued or skipped.
 pub(crate) fn complete(state: &mut State, id: u64, conclusion: &str) {
+    let now = state.now_ms();
     let Some(job) = state.jobs.get_mut(&id) else { return };
     if job.status == "completed" {
         return;
     }
     job.status = "completed";
     job.conclusion = Some(conclusion.to_owned());
-    job.completed_ms = Some(time::now_ms());
+    job.completed_ms = Some(now);
     let (run, name, runner) = (job.run, job.spec.name.clone(), job.runner.clone());
     if let Some((runner, _)) = runner {
         if state.runners.get(&runner).is_some_and(|runner| runner.ephemeral) {
@@ -430,7 +445,7 @@ pub(crate) fn complete(state: &mut State, id: u64, conclusion: &str) {
         let ready = state.jobs.get(&follower).is_some_and(|job| job.spec.needs.iter().all(done));
         if ready && let Some(job) = state.jobs.get_mut(&follower) {
             job.status = "queued";
-            job.created_ms = time::now_ms();
+            job.created_ms = now;
             hooks::job(state, follower, "queued");
         }
     }

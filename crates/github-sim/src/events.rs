@@ -1,0 +1,60 @@
+//! What happens on a board, told: recorded for tests, and delivered to whoever is subscribed.
+
+use serde_json::{Value, json};
+
+use crate::api;
+use crate::board::Key;
+use crate::model::State;
+use crate::people::Actor;
+use crate::{forms, hooks, json as form};
+
+/// So many events are kept for tests.
+const EVENTS_MAX: usize = 20_000;
+
+/// Whether an App or a webhook gets deliveries of an event.
+pub(crate) fn hears(state: &State, of: u64, event: &str) -> bool {
+    match state.board.subscriptions.get(&of) {
+        Some(events) => events.contains(event),
+        None => matches!(event, "workflow_job" | "check_run"),
+    }
+}
+
+/// Keeps an event for tests.
+pub(crate) fn record(state: &mut State, event: &str, action: &str, payload: &Value) {
+    state.board.events.push_back((event.to_owned(), action.to_owned(), payload.clone()));
+    if state.board.events.len() > EVENTS_MAX {
+        state.board.events.pop_front();
+    }
+}
+
+/// Tells of an event. The action is empty for `push`, which has none.
+pub(crate) fn emit(state: &mut State, repo: &str, event: &str, action: &str, actor: &Actor, mut payload: Value) {
+    let owner = repo.split('/').next().unwrap_or_default().to_owned();
+    if !action.is_empty() {
+        payload["action"] = json!(action);
+    }
+    payload["repository"] = api::full_repository(state, repo);
+    payload["sender"] = form::user(state, &actor.login);
+    if state.owners.get(&owner).is_some_and(|(_, organization)| *organization) {
+        payload["organization"] = form::organization(state, &owner);
+    }
+    record(state, event, action, &payload);
+    hooks::broadcast(state, repo, event, action, &payload);
+}
+
+/// Tells of an issue or a pull request, whichever it is; `more` is what only this action has.
+pub(crate) fn about(state: &mut State, key: &Key, action: &str, actor: &Actor, more: Value) {
+    let Some(found) = state.board.issues.get(key).cloned() else { return };
+    let (event, mut payload) = if found.pull.is_some() {
+        // When GitHub sends it, it has not found out whether it could merge.
+        let mut pull = forms::pull(state, &key.0, &found, true);
+        (pull["mergeable"], pull["mergeable_state"]) = (Value::Null, json!("unknown"));
+        ("pull_request", json!({"number": key.1, "pull_request": pull}))
+    } else {
+        ("issues", json!({"issue": forms::issue(state, &key.0, &found)}))
+    };
+    if let (Value::Object(payload), Value::Object(more)) = (&mut payload, more) {
+        payload.extend(more);
+    }
+    emit(state, &key.0, event, action, actor, payload);
+}
