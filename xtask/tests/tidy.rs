@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
     ("plan", &["types"]),
     ("issueops", &["types"]),
     ("changes", &["types", "ports", "issueops"]),
+    ("terraform", &["types", "changes"]),
     ("migrate", &[]),
     ("ports", &["types"]),
     ("config", &["types", "plan"]),
