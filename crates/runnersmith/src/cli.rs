@@ -31,6 +31,12 @@ pub enum Command {
     Check(ConfigFile),
     /// Read Terraform files with a block of philips-labs/github-runner and say what changes. Nothing is written.
     Migrate(Migrate),
+    /// Make, check and connect the GitHub App.
+    App {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::app::options::App,
+    },
     /// Supervise one local machine (started by `serve`).
     #[command(hide = true)]
     Machine {

@@ -1,7 +1,9 @@
 //! File an issue, get a fleet of GitHub Actions runners. This file only dispatches.
 
+mod app;
 mod cli;
 mod cloud;
+mod credentials;
 mod demo;
 mod exit;
 mod loops;
@@ -40,6 +42,7 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
         Command::Plan(options) => startup::runtime()?.block_on(query::plan(options)),
         Command::Check(options) => query::check(&options),
         Command::Migrate(options) => migrate::run(&options),
+        Command::App { command } => startup::runtime()?.block_on(app::command(command)),
         Command::Machine { directory } => startup::machine(&directory),
         Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
     }
