@@ -4,7 +4,6 @@ mod cli;
 mod cloud;
 mod demo;
 mod exit;
-mod loops;
 mod migrate;
 mod query;
 mod report;
