@@ -31,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
     ("github-sim", &[]),
     ("stand-in", &[]),
     ("controllers", &["types", "plan", "ports"]),
+    ("embedded", &["types", "plan", "ports", "controllers", "issueops", "changes"]),
     ("door", &["types", "ports", "controllers", "github"]),
     ("web", &["types", "ports", "controllers", "door"]),
     ("aws", &["types", "ports"]),

@@ -11,6 +11,7 @@ pub mod housekeeping;
 pub mod intake;
 pub mod launch;
 pub mod levels;
+pub mod loops;
 pub mod metrics;
 pub mod observe;
 pub mod pass;

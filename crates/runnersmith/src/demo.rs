@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use runnersmith_config::Distribution;
+use runnersmith_controllers::loops::Rhythm;
 use runnersmith_controllers::{Limits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_github_sim::{self as sim, Simulator};
@@ -17,7 +18,6 @@ use runnersmith_types::{
 
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
-use crate::loops::Rhythm;
 use crate::report;
 use crate::serve::{Server, wait_for_signal};
 use crate::settings::{Settings, own_supervisor};

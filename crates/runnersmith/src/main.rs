@@ -6,7 +6,6 @@ mod cloud;
 mod credentials;
 mod demo;
 mod exit;
-mod loops;
 mod migrate;
 mod query;
 mod report;

@@ -50,7 +50,9 @@ async fn look(options: &cli::Query) -> Result<World, Failure> {
         // Nothing is launched by looking.
         Distribution::Latest { .. } => settings.machines.join("distribution"),
     };
-    crate::serve::world(&settings, Arc::new(github), distribution, clock)
+    let (world, shelf) = crate::serve::world(&settings, Arc::new(github), distribution, clock)?;
+    crate::serve::restored(&world, shelf).await?;
+    Ok(world)
 }
 
 fn ledger_failed(error: LedgerError) -> Failure {

@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use runnersmith_config::Distribution;
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
-use runnersmith_controllers::{Intake, JobObserver, Ports, Sets, World, chain};
+use runnersmith_controllers::{Intake, JobObserver, Ports, Sets, World, chain, loops};
 use runnersmith_door::Door;
+use runnersmith_embedded::Embedded;
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, GitHub, SystemClock};
-use runnersmith_store::SqliteStore;
+use runnersmith_store::{SqliteShelf, SqliteStore};
 use runnersmith_types::ScaleSetName;
 use runnersmith_web::WebState;
 use tokio::sync::watch;
@@ -23,7 +24,6 @@ use tokio::task::JoinSet;
 
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
-use crate::loops;
 use crate::report;
 use crate::settings::Settings;
 use crate::startup;
@@ -41,6 +41,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// Its world, for those in the same process.
     pub world: World,
+    /// The environments that are scale sets of this server.
+    pub embedded: Embedded,
     stop: watch::Sender<bool>,
     traces: Option<Arc<Traces>>,
     loops: JoinSet<()>,
@@ -77,9 +79,10 @@ impl Server {
         } else {
             distribution(&github, &settings).await?
         };
-        let mut world = world(&settings, Arc::new(github), distribution, clock.clone())?;
+        let (mut world, shelf) = world(&settings, Arc::new(github), distribution, clock.clone())?;
         world.metrics = metrics;
         world.observer = traces.clone().map(|traces| traces as Arc<dyn JobObserver>);
+        let embedded = restored(&world, shelf).await?;
         let (stop, stopped) = watch::channel(false);
         let door = Door {
             intake: Intake::new(
@@ -116,7 +119,7 @@ impl Server {
                 .await
         });
         let loops = loops::start(&world, settings.rhythm, &stopped);
-        Ok(Self { address, world, stop, traces, loops, web })
+        Ok(Self { address, world, embedded, stop, traces, loops, web })
     }
 
     /// Stops: no new deliveries, what is under way is finished, then everything ends. Machines go on by themselves.
@@ -135,13 +138,25 @@ impl Server {
     }
 }
 
-/// The world on this machine.
+/// The environments that were applied before, made live again.
+pub async fn restored(world: &World, shelf: SqliteShelf) -> Result<Embedded, Failure> {
+    let embedded = Embedded::new(world.clone(), Arc::new(shelf));
+    embedded.restore().await.map_err(|error| {
+        Failure::outside(
+            format!("read the applied environments: {}", chain(&error)),
+            "is the [store] directory usable?",
+        )
+    })?;
+    Ok(embedded)
+}
+
+/// The world on this machine with the sets of the configuration, and the shelf beside its ledger.
 pub fn world(
     settings: &Settings,
     github: Arc<dyn GitHub>,
     distribution: PathBuf,
     clock: Arc<dyn Clock>,
-) -> Result<World, Failure> {
+) -> Result<(World, SqliteShelf), Failure> {
     let store = open_store(&settings.data, clock.clone())?;
     let local = LocalConfig::new(settings.machines.clone(), settings.supervisor.clone(), distribution);
     let machines = LocalMachines::new(local, clock.clone()).map_err(|error| {
@@ -158,7 +173,7 @@ pub fn world(
         github,
         clock,
     };
-    Ok(World {
+    let world = World {
         ports: settings.cloud.ports(here),
         sets: Sets::new(settings.sets.clone()),
         retired: settings.retired.clone(),
@@ -168,7 +183,8 @@ pub fn world(
         holder: format!("{}-{}", hostname(), std::process::id()),
         lease_ttl: settings.rhythm.lease,
         observer: None,
-    })
+    };
+    Ok((world, store.shelf()))
 }
 
 /// Opens the embedded store.
@@ -240,7 +256,7 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
             tracing::error!(error = %chain(&error), "GitHub does not accept the App; check [github] app_id and key")
         }
     }
-    tracing::info!(address = %server.address, sets = server.world.sets.load().len(), "serving");
+    tracing::info!(address = %server.address, sets = server.world.sets.load().len(), environments = server.embedded.live().len(), "serving");
     report::note(&format!("dashboard: http://{}/", server.address));
     wait_for_signal().await?;
     tracing::info!("stopping");

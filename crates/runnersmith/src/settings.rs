@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use runnersmith_config::{Config, Distribution, Source};
+use runnersmith_controllers::loops::Rhythm;
 use runnersmith_controllers::{Limits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_types::{ScaleSet, Secret, Timing};
 
 use crate::cloud::CloudHere;
 use crate::exit::Failure;
-use crate::loops::Rhythm;
 
 /// Everything resolved.
 pub struct Settings {

@@ -145,7 +145,10 @@ impl Machines for Doubles {
         }
         Ok(())
     }
-    async fn wait(&self, _timeout: Duration) {}
+    async fn wait(&self, timeout: Duration) {
+        // There is no signal; whoever listens must not spin.
+        tokio::time::sleep(timeout).await;
+    }
 }
 
 #[async_trait]

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use runnersmith_controllers::{Depth, World, chain, consume, housekeeping, pass, timer};
 use runnersmith_ports::LedgerError;
 use runnersmith_types::ScaleSetName;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+
+use crate::{Depth, World, chain, consume, housekeeping, pass, timer};
 
 /// How often things are looked at without any signal.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ impl Default for Rhythm {
             full_pass: Duration::from_secs(60),
             sweep: Duration::from_secs(300),
             prune: Duration::from_secs(600),
-            lease: runnersmith_controllers::pass::LEASE_TTL,
+            lease: crate::pass::LEASE_TTL,
             history: Duration::from_secs(30 * 86_400),
         }
     }
@@ -40,7 +41,7 @@ impl Default for Rhythm {
 
 /// Wakes the loop of each set.
 #[derive(Clone, Default)]
-pub struct Wakers(Arc<Mutex<BTreeMap<ScaleSetName, Arc<Notify>>>>);
+struct Wakers(Arc<Mutex<BTreeMap<ScaleSetName, Arc<Notify>>>>);
 
 impl Wakers {
     fn all(&self) -> MutexGuard<'_, BTreeMap<ScaleSetName, Arc<Notify>>> {
@@ -63,7 +64,7 @@ impl Wakers {
     }
 }
 
-/// Starts all loops. They end when `stop` says so, each after what it is doing.
+/// Starts all loops: one for each scale set, now and whenever one comes. They end when `stop` says so, each after what it is doing.
 pub fn start(world: &World, rhythm: Rhythm, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     let wakers = Wakers::default();
     let mut tasks = JoinSet::new();
