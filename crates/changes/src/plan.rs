@@ -260,7 +260,14 @@ impl Desk {
     pub(crate) async fn bundle(&self, record: &Record) -> Result<Option<Bundle>, DeskError> {
         let Some(key) = &record.plan_key else { return Ok(None) };
         let Some(found) = self.book.shelf().get(key).await.map_err(BookError::from)? else { return Ok(None) };
-        Ok(Some(Bundle::read(&self.parts.seal.open(key, &found.bytes)?)?))
+        match self.parts.seal.open(key, &found.bytes) {
+            Ok(bytes) => Ok(Some(Bundle::read(&bytes)?)),
+            // Somebody changed it, or the key is another one: it is no plan of ours, and reading again will say so.
+            Err(error) => {
+                tracing::error!(key = %key, error = %error, "a stored plan is not as it was written");
+                Ok(None)
+            }
+        }
     }
 
     /// Takes a plan away: its file, its text, its further comments.
