@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -156,6 +157,26 @@ async fn hostile_paths_are_refused_before_anything_is_started() {
         assert!(matches!(terraform.state(&outside).await, Err(ProvisionError::Unable(_))), "{path:?}");
     }
     assert!(!fake.file().exists());
+    assert_eq!(fake.left(), 0);
+}
+
+#[tokio::test]
+async fn a_plan_is_applied_with_the_versions_that_it_was_made_with_whatever_was_committed() {
+    let fake = Fake::new();
+    let terraform = Terraform::new(fake.config("apply")).unwrap();
+    let mut plan = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in [("tfstate", "{}"), (".terraform.lock.hcl", "# of the plan")] {
+        plan.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        plan.write_all(content.as_bytes()).unwrap();
+    }
+    let plan = plan.finish().unwrap().into_inner();
+    let mut committed = workspace();
+    committed.files.insert("environments/e/.terraform.lock.hcl".into(), b"# committed".to_vec());
+    terraform.apply(&committed, &plan, &()).await.unwrap_err();
+    let seen = std::fs::read_to_string(fake.file()).unwrap();
+    assert_eq!(seen, "init -input=false -no-color -json -lockfile=readonly\n# of the plan");
+    let error = terraform.apply(&committed, b"no plan at all", &()).await.unwrap_err();
+    assert!(matches!(&error, ProvisionError::Unable(why) if why.contains("plan file")), "{error}");
     assert_eq!(fake.left(), 0);
 }
 

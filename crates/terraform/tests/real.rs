@@ -188,20 +188,6 @@ async fn a_state_that_could_not_be_stored_is_stored_afterwards_or_kept() {
 }
 
 #[tokio::test]
-async fn what_was_planned_with_is_applied_with_although_nobody_committed_the_versions() {
-    let Some(place) = Place::new("versions of providers", Lock::File) else { return };
-    let terraform = place.terraform();
-    let with_provider =
-        format!("terraform {{\n  required_providers {{\n    aws = {{ source = \"hashicorp/aws\" }}\n  }}\n}}\n{SMALL}");
-    let workspace = place.workspace(&with_provider);
-    let plan = terraform.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
-    let lock_file = String::from_utf8(plan.lock_file.unwrap()).unwrap();
-    assert!(lock_file.contains("registry.terraform.io/hashicorp/aws"), "{lock_file}");
-    terraform.apply(&workspace, &plan.file, &()).await.unwrap();
-    assert_eq!(place.left(), Vec::<String>::new());
-}
-
-#[tokio::test]
 async fn the_version_is_the_programs() {
     let Some(place) = Place::new("the version", Lock::File) else { return };
     let version = place.terraform().version().await.unwrap();

@@ -5,7 +5,7 @@
 mod support;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use runnersmith_changes::{LeftBy, PlanOptions, ProvisionError, Provisioner as _};
 use runnersmith_terraform::{Terraform, TerraformConfig, who};
 use runnersmith_types::Timestamp;
@@ -28,6 +28,9 @@ async fn a_held_lock_says_who_holds_it_and_a_stop_signal_ends_the_holder_in_orde
             tokio::spawn(async move { terraform.apply(&workspace, &plan.file, &()).await })
         };
         let processes = pids(&file).await;
+        // An interrupt of the terminal goes to our group and not to Terraform's.
+        let leader = Pid::from_raw(processes[0]);
+        assert_eq!(getpgid(Some(leader)), Ok(leader));
 
         let other = place.terraform();
         let Err(ProvisionError::Locked { id, who: holder, operation, created }) =

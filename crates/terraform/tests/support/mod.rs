@@ -78,7 +78,7 @@ impl Place {
 
     pub fn config(&self) -> TerraformConfig {
         let environment = [
-            ("AWS_ACCESS_KEY_ID", "terraform"),
+            ("AWS_ACCESS_KEY_ID", "AKIAOFATEST"),
             ("AWS_SECRET_ACCESS_KEY", "a-secret-key-of-a-test"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
