@@ -183,6 +183,10 @@ impl Page<'_> {
         };
         let (plan, apply) = (aws(&self.wishes.plan_role_arn), aws(&self.wishes.apply_role_arn));
         let secrets = self.fill(include_str!("files/secrets.yml"));
+        let id_token = match self.wishes.plan_role_arn {
+            Some(_) => "      id-token: write # the AWS role, without any key\n",
+            None => "",
+        };
         fill(
             include_str!("files/workflow.yml"),
             &[
@@ -193,6 +197,7 @@ impl Page<'_> {
                 ("LABEL_SET", Kind::Set.label()),
                 ("LABEL_DELETE", Kind::Delete.label()),
                 ("RUNS_ON", self.runs_on()),
+                ("ID_TOKEN", id_token),
                 ("INSTALL", install.trim_end()),
                 ("AWS_PLAN", plan.trim_end()),
                 ("AWS_APPLY", apply.trim_end()),

@@ -113,10 +113,11 @@ fn is_sha256(text: &str) -> bool {
 
 impl Wishes {
     /// These wishes where they say something, and `earlier` ones where they do not. What belongs to one version of the program
-    /// is not taken over from another.
+    /// is not taken over from another. An empty text takes back what was said.
     #[must_use]
     pub fn over(self, earlier: Self, is_same_version: bool) -> Self {
         let list = |new: Vec<String>, old: Vec<String>| if new.is_empty() { old } else { new };
+        let pick = |new: Option<String>, old: Option<String>| new.or(old).filter(|text| !text.is_empty());
         let binary = Some(earlier.binary_url).filter(|_| is_same_version).flatten();
         // A checksum is that of one file: another address has another one.
         let is_same_binary = is_same_version && self.binary_url.is_none();
@@ -124,25 +125,25 @@ impl Wishes {
         // A stack of its own has no plane; the path would be refused.
         let plane_path = Some(earlier.plane_path).filter(|_| self.shape.as_deref() != Some("own-stack")).flatten();
         Self {
-            repository: self.repository.or(earlier.repository),
-            default_branch: self.default_branch.or(earlier.default_branch),
-            shape: self.shape.or(earlier.shape),
-            plane_path: self.plane_path.or(plane_path),
+            repository: pick(self.repository, earlier.repository),
+            default_branch: pick(self.default_branch, earlier.default_branch),
+            shape: pick(self.shape, earlier.shape),
+            plane_path: pick(self.plane_path, plane_path),
             organizations: list(self.organizations, earlier.organizations),
-            region: self.region.or(earlier.region),
-            vpc: self.vpc.or(earlier.vpc),
+            region: pick(self.region, earlier.region),
+            vpc: pick(self.vpc, earlier.vpc),
             subnets: list(self.subnets, earlier.subnets),
-            bucket: self.bucket.or(earlier.bucket),
-            lock_table: self.lock_table.or(earlier.lock_table),
-            plan_role_arn: self.plan_role_arn.or(earlier.plan_role_arn),
-            apply_role_arn: self.apply_role_arn.or(earlier.apply_role_arn),
-            platform_team: self.platform_team.or(earlier.platform_team),
-            server_url: self.server_url.or(earlier.server_url),
-            source: self.source.or(earlier.source),
-            module_source: self.module_source.or(earlier.module_source),
-            binary_url: self.binary_url.or(binary),
-            binary_sha256: self.binary_sha256.or(sha256),
-            runs_on: self.runs_on.or(earlier.runs_on),
+            bucket: pick(self.bucket, earlier.bucket),
+            lock_table: pick(self.lock_table, earlier.lock_table),
+            plan_role_arn: pick(self.plan_role_arn, earlier.plan_role_arn),
+            apply_role_arn: pick(self.apply_role_arn, earlier.apply_role_arn),
+            platform_team: pick(self.platform_team, earlier.platform_team),
+            server_url: pick(self.server_url, earlier.server_url),
+            source: pick(self.source, earlier.source),
+            module_source: pick(self.module_source, earlier.module_source),
+            binary_url: pick(self.binary_url, binary),
+            binary_sha256: pick(self.binary_sha256, sha256),
+            runs_on: pick(self.runs_on, earlier.runs_on),
         }
     }
 

@@ -4,6 +4,7 @@ mod cli;
 mod cloud;
 mod demo;
 mod exit;
+mod init;
 mod loops;
 mod migrate;
 mod query;
@@ -40,6 +41,7 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
         Command::Plan(options) => startup::runtime()?.block_on(query::plan(options)),
         Command::Check(options) => query::check(&options),
         Command::Migrate(options) => migrate::run(&options),
+        Command::Init(options) => init::run(*options),
         Command::Machine { directory } => startup::machine(&directory),
         Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
     }
