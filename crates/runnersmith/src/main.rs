@@ -6,6 +6,7 @@ mod cloud;
 mod credentials;
 mod demo;
 mod exit;
+mod init;
 mod migrate;
 mod query;
 mod report;
@@ -42,6 +43,7 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
         Command::Check(options) => query::check(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::App { command } => startup::runtime()?.block_on(app::command(command)),
+        Command::Init(options) => init::run(*options),
         Command::Machine { directory } => startup::machine(&directory),
         Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
     }
