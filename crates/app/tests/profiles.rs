@@ -248,3 +248,20 @@ fn the_manifest_says_it_all_and_the_form_goes_to_the_owners_page() {
         "https://github.com/settings/apps/new?state=s"
     );
 }
+
+#[test]
+fn the_documentation_has_every_permission_of_both_profiles() {
+    let text = include_str!("../../../docs/github-app.md");
+    let profile = |profile| Needs::new(profile, Runners::Both).permissions();
+    let (minimal, full) = (profile(Profile::Minimal), profile(Profile::Full));
+    for (name, access) in &full {
+        let least = minimal.get(name).map_or_else(|| "–".to_owned(), ToString::to_string);
+        let row = format!("| {} | {least} | {access} |", label(name));
+        assert!(text.contains(&row), "docs/github-app.md lacks {row:?}");
+    }
+    for (name, _) in Feature::ALL.iter().flat_map(|feature| feature.permissions()) {
+        let label = label(name);
+        let (_, short) = label.split_once(": ").unwrap();
+        assert!(text.contains(short), "docs/github-app.md lacks {label}");
+    }
+}

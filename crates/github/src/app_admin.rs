@@ -29,6 +29,8 @@ pub struct AppView {
     /// Its name.
     #[serde(default)]
     pub name: String,
+    /// Whose it is. GHES may leave it out.
+    pub owner: Option<OwnerView>,
     /// Its page, from which it is installed.
     #[serde(default)]
     pub html_url: String,
@@ -38,6 +40,30 @@ pub struct AppView {
     /// The events that it is subscribed to.
     #[serde(default)]
     pub events: Vec<String>,
+}
+
+/// An App's owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct OwnerView {
+    /// The login.
+    #[serde(default)]
+    pub login: String,
+    /// GitHub's word: `Organization`, `User`.
+    #[serde(default, rename = "type")]
+    pub kind: String,
+}
+
+impl AppView {
+    /// The path of its settings in a browser, such as `/organizations/acme/settings/apps/runnersmith-acme`; none if that cannot
+    /// be told.
+    #[must_use]
+    pub fn settings_path(&self) -> Option<String> {
+        let owner = self.owner.as_ref().filter(|owner| !owner.login.is_empty() && !self.slug.is_empty())?;
+        Some(match owner.kind.as_str() {
+            "Organization" => format!("/organizations/{}/settings/apps/{}", owner.login, self.slug),
+            _ => format!("/settings/apps/{}", self.slug),
+        })
+    }
 }
 
 /// An installation. What it may do lags behind the App until an owner accepts.

@@ -31,6 +31,9 @@ struct Named {
     id: u64,
     slug: String,
     url: String,
+    /// Where its permissions are changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings_url: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -74,7 +77,11 @@ pub async fn command(options: Check) -> Result<ExitStatus, Failure> {
     let needs = options.wanted.needs(known.config.as_ref().map(needs_of));
     let places = known.config.as_ref().map(owners_of).unwrap_or_default();
     let hook = known.github.hook.clone();
-    let found = look(&client(known.github)?, &needs, &places, hook.as_ref()).await?;
+    let server_url = known.github.server_url.trim_end_matches('/').to_owned();
+    let mut found = look(&client(known.github)?, &needs, &places, hook.as_ref()).await?;
+    if let Some(app) = &mut found.app {
+        app.settings_url = app.settings_url.take().map(|path| format!("{server_url}{}", plain(&path)));
+    }
     if options.json {
         report::json(&found)?;
     } else {
@@ -148,7 +155,12 @@ async fn look(
         features: features.collect(),
         problems,
         superfluous: superfluous(&app.permissions, &app.events, needs).iter().map(ToString::to_string).collect(),
-        app: Some(Named { id: app.id, slug: plain(&app.slug), url: plain(&app.html_url) }),
+        app: Some(Named {
+            id: app.id,
+            slug: plain(&app.slug),
+            url: plain(&app.html_url),
+            settings_url: app.settings_path(),
+        }),
     })
 }
 
@@ -274,6 +286,10 @@ fn print(found: &Found) {
     }
     for extra in &found.superfluous {
         report::line(&format!("  too much   {extra}"));
+    }
+    let lacks = found.features.iter().any(|state| state.needed && !state.works);
+    if let (true, Some(settings)) = (lacks, found.app.as_ref().and_then(|app| app.settings_url.as_ref())) {
+        report::line(&format!("add permissions and events at {settings}/permissions"));
     }
     let end =
         if found.is_enough() { "everything that is needed is there" } else { "something that is needed is missing" };

@@ -177,6 +177,11 @@ async fn finish(
     if made.webhook_secret.is_none() && needs.app_webhook {
         set_secret(&made, github, &secret, options).await;
     }
+    let wanted = options.organization.as_ref().or(options.user.as_ref()).map(ToString::to_string).unwrap_or_default();
+    if let Some(found) = made.view.owner.as_ref().filter(|found| !found.login.eq_ignore_ascii_case(&wanted)) {
+        // A person's App belongs to whoever is signed in, whatever was said here.
+        report::note(&format!("the App belongs to {}, not to {wanted}: that is who is signed in", plain(&found.login)));
+    }
     let url = plain(&made.view.html_url);
     Ok(Made {
         id: made.view.id,
