@@ -51,7 +51,7 @@ impl Plane {
             queue: Arc::new(store.queue()),
             ledger: Arc::new(store.ledger()),
             machines: Arc::new(LocalMachines::new(local, clock.clone()).unwrap()),
-            hand_off: Arc::new(LocalHandOff::new(bed.path("machines"))),
+            hand_off: Arc::new(LocalHandOff::new(&bed.path("machines"))),
             github: Arc::new(GitHubClient::new(github, clock.clone()).unwrap()),
             clock,
         };
