@@ -1,6 +1,7 @@
 //! One pass over one scale set, under its lease: observe, plan, execute, and again until there is nothing left to do.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{LedgerError, Release};
@@ -51,6 +52,11 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     let mut passed = Passed::default();
     let mut depth = depth;
     while passed.rounds < ROUNDS_MAX {
+        if !Arc::ptr_eq(&sets, &world.sets.load()) {
+            // There are other sets by now: what is decided next is decided from them, by a pass of its own.
+            passed.next_wake = Some(world.ports.clock.now());
+            break;
+        }
         passed.rounds += 1;
         let snapshot = observe(world, &sets, policy, depth).await?;
         for batch in over(&snapshot) {

@@ -190,7 +190,16 @@ async fn of_two_sets_that_are_swapped_the_new_one_takes_what_comes() {
     until(&running, "blue has it", async || running.machines_of("blue") == 1).await;
     running.listen(None);
     running.says(1, JobStatus::Completed, running.runners("blue").await.first()).await;
+    // No pass goes on that began before: its round could still take what comes.
+    let ledger = &running.bed.world.ports.ledger;
+    let mut lease = None;
+    until(&running, "blue is at rest", async || {
+        lease = ledger.acquire(&set("blue"), "the test", Duration::from_secs(60)).await.unwrap();
+        lease.is_some()
+    })
+    .await;
     running.bed.world.sets.replace(vec![renamed("green")]);
+    drop(lease);
     running.says(2, JobStatus::Queued, None).await;
     until(&running, "green has the next", async || running.machines_of("green") == 1).await;
     until(&running, "nothing is left of blue", async || running.runners("blue").await.is_empty()).await;
@@ -211,4 +220,23 @@ async fn a_pass_keeps_the_policy_that_it_began_with_and_the_next_sees_the_new_on
     bed.world.sets.replace(Vec::new());
     let passed = pass(&bed.world, &set("linux"), runnersmith_controllers::Depth::Signal).await.unwrap();
     assert_eq!(passed, runnersmith_controllers::Passed::default(), "a set that is gone is not planned for");
+}
+
+#[tokio::test]
+async fn a_pass_ends_when_the_sets_change_and_looks_again_at_once() {
+    let bed = Bed::new(policy(5));
+    bed.queued(1..=2).await;
+    let (sets, linux) = (bed.world.sets.clone(), set("linux"));
+    let passes = pass(&bed.world, &linux, runnersmith_controllers::Depth::Signal);
+    let changing = async {
+        while bed.machines_made() == 0 {
+            tokio::task::yield_now().await;
+        }
+        sets.replace(vec![policy(1)]);
+    };
+    let (passed, ()) = tokio::join!(passes, changing);
+    let passed = passed.unwrap();
+    assert!(passed.rounds < 4 && passed.next_wake.is_some(), "{passed:?}");
+    let (_, delayed, _) = bed.world.ports.queue.depth().await.unwrap();
+    assert_eq!(delayed, 1, "it looks again by a message to itself");
 }

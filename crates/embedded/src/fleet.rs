@@ -82,6 +82,11 @@ impl Seen {
 }
 
 impl Embedded {
+    /// The set of an environment; `None` when it cannot be one, or is the configuration's.
+    fn named(&self, environment: &str) -> Option<ScaleSetName> {
+        ScaleSetName::parse(environment).ok().filter(|set| !self.is_fixed(set))
+    }
+
     /// Marks the record, if there is one and it is not so already; answers it as it is now.
     async fn mark(&self, environment: &str, draining: bool) -> Result<Option<Record>, RecordError> {
         let key = record::key(environment);
@@ -173,9 +178,7 @@ impl Embedded {
     }
 
     async fn take_out(&self, environment: &str, kill_jobs: bool) -> Result<Left, Cause> {
-        let Some(set) = ScaleSetName::parse(environment).ok().filter(|set| !self.is_fixed(set)) else {
-            return Ok(Left::default());
-        };
+        let Some(set) = self.named(environment) else { return Ok(Left::default()) };
         {
             let _turn = self.turn.lock().await;
             let was_live = self.world.set(&set).is_some();
@@ -204,7 +207,7 @@ impl Embedded {
     }
 
     async fn put_back(&self, environment: &str) -> Result<(), Cause> {
-        let Some(set) = ScaleSetName::parse(environment).ok().filter(|set| !self.is_fixed(set)) else { return Ok(()) };
+        let Some(set) = self.named(environment) else { return Ok(()) };
         let _turn = self.turn.lock().await;
         if let Some(record) = self.mark(environment, false).await? {
             self.show(&set, Some(&record));
@@ -213,6 +216,9 @@ impl Embedded {
     }
 
     async fn clear(&self, environment: &str) -> Result<(), Cause> {
+        if self.named(environment).is_none() {
+            return Ok(());
+        }
         let _turn = self.turn.lock().await;
         let key = record::key(environment);
         // One that still has a set is not gone: it stays as it is, draining or not.
