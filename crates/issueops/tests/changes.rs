@@ -336,6 +336,37 @@ fn a_deletion_that_changed_while_it_drained_destroys_nothing() {
     assert!(!applies(&steps) && steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock));
 }
 
+#[test]
+fn ending_jobs_needs_what_an_approval_needs() {
+    let mut world = World::planned(ChangeKind::Delete);
+    let line = approve(&world);
+    world.says(&writer(), &format!("{line} destroy"));
+    world.checks();
+    let kills = |steps: &[Step]| steps.contains(&Step::Drain { kill_jobs: true });
+    let kill = format!("{line} destroy kill-jobs");
+    for (who, why) in
+        [(actor("ann", Permission::Admin), Denial::IsAuthor), (actor("passer", Permission::Read), Denial::NeedsWrite)]
+    {
+        let steps = world.says(&who, &kill);
+        assert!(denial(&steps) == Some(&why) && !kills(&steps), "{who:?}");
+    }
+    let steps = world.says(&writer(), "/approve 000000000000 destroy kill-jobs");
+    assert!(matches!(denial(&steps), Some(Denial::OtherDigest { .. })) && !kills(&steps));
+    assert!(kills(&world.says(&writer(), &kill)));
+    assert!(kills(&world.event(&Event::Tick)), "from then on");
+}
+
+#[test]
+fn who_asked_may_give_up_and_a_stranger_may_not() {
+    let mut world = World::planned(ChangeKind::Set);
+    assert_eq!(denial(&world.says(&actor("eve", Permission::Read), "/cancel")), Some(&Denial::NeedsWrite));
+    world.says(&actor("Ann", Permission::Read), "/cancel");
+    assert_eq!(world.change.state, State::Cancelled);
+    for command in ["/plan", "/cancel", "/approve"] {
+        assert_eq!(denial(&world.says(&writer(), command)), Some(&Denial::Over("cancelled".into())), "{command}");
+    }
+}
+
 /// A deletion that was approved, has drained, and is being checked a second time.
 fn drained_and_checking() -> World {
     let mut world = World::planned(ChangeKind::Delete);

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use runnersmith_issueops::policy::{Policy, Shape};
@@ -105,6 +105,14 @@ fn a_new_set_cannot_take_another_teams_jobs() {
     assert!(answers(&with("environment", "linux")).contains("not a label of other runners"));
     assert!(answers(&with("environment", "x64")).contains("not a label of other runners"));
     assert!(judge(&with("labels", "team-blue, large"), Kind::Set, &known()).is_ok());
+    // An environment's name is a label of its runners, whatever its labels are said to be.
+    let mut named = known();
+    named.environments.insert("LARGE".to_owned(), BTreeSet::new());
+    let problems = judge(&with("labels", "large"), Kind::Set, &named).unwrap_err();
+    assert!(problems[0].allowed.contains("large is a label of LARGE"), "{problems:?}");
+    let mut prefixed = known();
+    prefixed.environments.insert("other".to_owned(), ["fresh".to_owned()].into());
+    assert!(judge(&with("maxRunners", "3"), Kind::Set, &prefixed).is_err(), "nor is its name another's label");
 }
 
 #[test]
