@@ -37,6 +37,9 @@ pub enum Command {
         #[command(subcommand)]
         command: crate::app::options::App,
     },
+    /// Handle requests for scale sets, in a workflow of the control repository.
+    #[command(name = "issueops")]
+    IssueOps(Box<crate::issueops::options::IssueOps>),
     /// Lay out a control repository for IssueOps, or upgrade one. A file that you edited is never overwritten unless you name it.
     Init(Box<Init>),
     /// Supervise one local machine (started by `serve`).

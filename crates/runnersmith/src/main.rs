@@ -7,6 +7,7 @@ mod credentials;
 mod demo;
 mod exit;
 mod init;
+mod issueops;
 mod migrate;
 mod query;
 mod report;
@@ -43,6 +44,7 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
         Command::Check(options) => query::check(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::App { command } => startup::runtime()?.block_on(app::command(command)),
+        Command::IssueOps(options) => startup::runtime()?.block_on(issueops::command(*options)),
         Command::Init(options) => init::run(*options),
         Command::Machine { directory } => startup::machine(&directory),
         Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),

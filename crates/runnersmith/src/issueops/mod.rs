@@ -5,7 +5,10 @@
 #[cfg(feature = "aws")]
 mod cloud;
 pub mod control;
-mod runs;
+pub mod options;
+pub mod runs;
+#[cfg(feature = "aws")]
+mod webhooks;
 mod workflow;
 
 use std::sync::Arc;
@@ -13,17 +16,17 @@ use std::sync::Arc;
 use runnersmith_changes::{Desk, Drift, Handled, Ignored, Rights, Signal, signal_of};
 use runnersmith_controllers::chain;
 
-use crate::cli;
+
 use crate::exit::{ExitStatus, Failure};
 use crate::report;
 
 /// `runnersmith issueops …`.
-pub async fn command(options: cli::IssueOps) -> Result<ExitStatus, Failure> {
+pub async fn command(options: options::IssueOps) -> Result<ExitStatus, Failure> {
     crate::startup::logs(false, "warn");
-    let cli::IssueOps { task, home } = options;
+    let options::IssueOps { task, home } = options;
     let _quiet = workflow::StopCommands::new();
     match task {
-        cli::IssueOpsTask::Handle(event) => {
+        options::Task::Handle(event) => {
             let signal = match read_event(&event, &home.repository) {
                 Ok(signal) => signal,
                 Err(Event::Ignored(Ignored(why))) => {
@@ -37,12 +40,12 @@ pub async fn command(options: cli::IssueOps) -> Result<ExitStatus, Failure> {
             let handled = desk.handle(&signal).await;
             finish(&home, &desk, stop, handled).await
         }
-        cli::IssueOpsTask::Tick => {
+        options::Task::Tick => {
             let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
             let handled = desk.handle(&Signal::Tick).await;
             finish(&home, &desk, stop, handled).await
         }
-        cli::IssueOpsTask::Continue { wait_minutes, look_seconds } => {
+        options::Task::Continue { wait_minutes, look_seconds } => {
             let (desk, stop) = workflow::desk(&home, Rights::Apply).await?;
             let until = std::time::Instant::now() + std::time::Duration::from_secs(60 * wait_minutes);
             loop {
@@ -55,7 +58,7 @@ pub async fn command(options: cli::IssueOps) -> Result<ExitStatus, Failure> {
                 stop.told_within(std::time::Duration::from_secs(look_seconds)).await;
             }
         }
-        cli::IssueOpsTask::Drift => {
+        options::Task::Drift => {
             let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
             let found = desk.drift().await.map_err(|error| failed(&error));
             stop.settled().await;
@@ -83,7 +86,7 @@ enum Event {
     Failure(Failure),
 }
 
-fn read_event(event: &cli::WorkflowEvent, repository: &str) -> Result<Signal, Event> {
+fn read_event(event: &options::Event, repository: &str) -> Result<Signal, Event> {
     let body = std::fs::read(&event.event_path).map_err(|error| {
         Event::Failure(Failure::config(
             format!("read the event {}: {error}", event.event_path.display()),
@@ -110,7 +113,7 @@ fn failed(error: &runnersmith_changes::DeskError) -> Failure {
 }
 
 async fn finish(
-    home: &cli::WorkflowHome,
+    home: &options::WorkflowHome,
     _desk: &Arc<Desk>,
     stop: workflow::Stop,
     handled: Result<Handled, runnersmith_changes::DeskError>,

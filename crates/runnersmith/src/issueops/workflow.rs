@@ -10,7 +10,7 @@ use runnersmith_github::GitHubConfig;
 use runnersmith_types::Secret;
 use tokio::sync::watch;
 
-use crate::cli;
+use super::options::WorkflowHome;
 use crate::exit::Failure;
 use crate::report;
 
@@ -81,7 +81,7 @@ impl Stop {
 }
 
 /// Says to the workflow whether a job with the right to apply must go on.
-pub fn output(home: &cli::WorkflowHome, handled: &Handled) -> Result<(), Failure> {
+pub fn output(home: &WorkflowHome, handled: &Handled) -> Result<(), Failure> {
     let goes_on = !handled.needs_apply.is_empty();
     report::line(&format!("continue={goes_on}"));
     let Some(path) = &home.output else { return Ok(()) };
@@ -96,7 +96,7 @@ pub fn output(home: &cli::WorkflowHome, handled: &Handled) -> Result<(), Failure
 }
 
 /// Who writes to the control repository: the workflow's token; the App reads what that one may not.
-pub fn identity(home: &cli::WorkflowHome) -> Result<Arc<dyn runnersmith_ports::ControlRepository>, Failure> {
+pub fn identity(home: &WorkflowHome) -> Result<Arc<dyn runnersmith_ports::ControlRepository>, Failure> {
     use runnersmith_github::{ControlClient, GitHubClient};
     let app = crate::credentials::from_environment()?;
     let token = std::env::var("GITHUB_TOKEN").ok().filter(|token| !token.trim().is_empty()).map(Secret::new);
@@ -154,7 +154,7 @@ fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
 }
 
 /// The desk of this home.
-pub async fn desk(home: &cli::WorkflowHome, rights: Rights) -> Result<(Arc<Desk>, Stop), Failure> {
+pub async fn desk(home: &WorkflowHome, rights: Rights) -> Result<(Arc<Desk>, Stop), Failure> {
     let control = identity(home)?;
     let told = stop_signal()?;
     made(home, rights, control, told).await
@@ -162,7 +162,7 @@ pub async fn desk(home: &cli::WorkflowHome, rights: Rights) -> Result<(Arc<Desk>
 
 #[cfg(feature = "aws")]
 async fn made(
-    home: &cli::WorkflowHome,
+    home: &WorkflowHome,
     rights: Rights,
     control: Arc<dyn runnersmith_ports::ControlRepository>,
     told: watch::Receiver<bool>,
@@ -174,7 +174,7 @@ async fn made(
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "the same face with and without AWS")]
 async fn made(
-    _home: &cli::WorkflowHome,
+    _home: &WorkflowHome,
     _rights: Rights,
     _control: Arc<dyn runnersmith_ports::ControlRepository>,
     _told: watch::Receiver<bool>,
