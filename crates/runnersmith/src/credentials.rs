@@ -52,7 +52,7 @@ pub fn server_url(given: Option<&str>) -> Result<String, Failure> {
     match api_base(url) {
         Ok(_) => Ok(url.to_owned()),
         Err(error) => Err(Failure::config(
-            format!("{ENTERPRISE_SERVER_URL}: {error}"),
+            format!("the server (--server-url, {ENTERPRISE_SERVER_URL}): {error}"),
             "give the server's address as a browser shows it, such as https://github.acme.corp; leave it blank for github.com",
         )),
     }
