@@ -15,7 +15,7 @@ fn root() -> PathBuf {
 }
 
 /// What each crate may use of the workspace, beside tests. An arrow that is not here is a wrong one.
-const ARROWS: [(&str, &[&str]); 25] = [
+const ARROWS: [(&str, &[&str]); 26] = [
     ("types", &[]),
     ("plan", &["types"]),
     ("issueops", &["types"]),
@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
     ("aws", &["types", "ports"]),
     ("ec2", &["types", "ports", "aws"]),
     ("cloud", &["types", "ports", "config", "controllers", "aws", "ec2"]),
+    ("cloud-fleet", &["types", "ports", "config", "controllers", "issueops", "changes", "aws", "cloud"]),
     // No function but `runners` may know EC2.
     ("lambda", &["types", "ports", "config", "github", "aws"]),
     ("lambda-webhook", &["types", "ports", "controllers", "door", "lambda", "aws"]),

@@ -51,7 +51,8 @@ pub async fn expire_hand_offs(world: &World) -> Result<usize, LedgerError> {
 /// Sets that no policy names any more and of which runners or machines are left, and a world in which their policy is that
 /// there shall be none: passes in it drain what is idle and wait for what is busy, like any other pass.
 ///
-/// `spared` are sets whose policy is there but cannot be read: a slip in it must not cost anybody a runner.
+/// `spared` are sets whose policy is there but cannot be read: a slip in it must not cost anybody a runner. A set that was taken
+/// out of service is not spared: that was meant.
 ///
 /// # Errors
 /// When the ledger fails; machines that cannot be listed are left to the next round.
@@ -66,7 +67,8 @@ pub async fn retired(
         Ok(sets) => left.extend(sets),
         Err(error) => tracing::warn!(error = %crate::chain(&error), "the sets of machines could not be listed"),
     }
-    left.retain(|set| world.set(set).is_none() && !spared.contains(set));
+    let closed = ledger.closed().await?;
+    left.retain(|set| world.set(set).is_none() && (!spared.contains(set) || closed.contains(set)));
     let mut sets = world.sets.as_ref().clone();
     sets.extend(left.iter().map(|set| ScaleSet {
         runners_max: 0,

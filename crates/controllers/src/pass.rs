@@ -6,6 +6,7 @@ use std::time::Duration;
 use runnersmith_ports::{LedgerError, Release};
 use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
+use crate::closing;
 use crate::execute::execute;
 use crate::levels::Level;
 use crate::observe::{Depth, observe};
@@ -34,11 +35,16 @@ pub struct Passed {
 /// # Errors
 /// When the ledger fails, or the lease is lost half way; what was executed until then is recorded, and the next pass goes on.
 pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Passed, LedgerError> {
-    let Some(policy) = world.set(set) else { return Ok(Passed::default()) };
+    if world.set(set).is_none() {
+        return Ok(Passed::default());
+    }
     let ledger = &world.ports.ledger;
     let Some(mut lease) = ledger.acquire(set, &world.holder, world.lease_ttl).await? else {
         return Ok(Passed { held_elsewhere: true, ..Passed::default() });
     };
+    // Read after the lease is taken: who closes a set and takes its lease once knows that no pass goes on by the old policy.
+    let world = &closing::with_closed(world, &ledger.closed().await?);
+    let Some(policy) = world.set(set) else { return Ok(Passed::default()) };
     let mut passed = Passed::default();
     let mut depth = depth;
     while passed.rounds < ROUNDS_MAX {
