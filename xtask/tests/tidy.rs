@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("aws", &["types", "ports"]),
     ("ec2", &["types", "ports", "aws"]),
     ("cloud", &["types", "ports", "config", "controllers", "aws", "ec2"]),
+    ("cloud-fleet", &["types", "ports", "config", "controllers", "issueops", "changes", "aws", "cloud"]),
     // No function but `runners` may know EC2.
     ("lambda", &["types", "ports", "config", "github", "aws"]),
     ("lambda-webhook", &["types", "ports", "controllers", "door", "lambda", "aws"]),

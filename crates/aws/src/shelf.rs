@@ -47,7 +47,8 @@ pub struct ObjectShelf {
 
 impl ObjectShelf {
     /// Records in `bucket` (in the session's region), whose keys begin with `prefix` and a slash; an empty prefix is none.
-    /// They are encrypted by `kms_key` (an id, ARN or alias) if it is given, otherwise by S3's own key.
+    /// They are encrypted by `kms_key` (an id, ARN or alias) if it is given, otherwise as the bucket says, which is by a key of
+    /// S3's at the least: to ask for that one by name would undo a bucket's own key.
     #[must_use]
     pub fn new(session: &Session, bucket: &str, prefix: &str, kms_key: Option<&str>) -> Self {
         // An emulator has one address for all buckets.
@@ -107,10 +108,9 @@ impl ObjectShelf {
             Expect::Version(version) => call.if_match(&version.0),
             Expect::Any => call,
         };
-        call = match &self.kms_key {
-            Some(id) => call.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(id),
-            None => call.server_side_encryption(ServerSideEncryption::Aes256),
-        };
+        if let Some(id) = &self.kms_key {
+            call = call.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(id);
+        }
         let put = call.send().await.map_err(|error| Failure::new("s3", "PutObject", &error))?;
         Ok(Version(put.e_tag.unwrap_or_default()))
     }

@@ -65,7 +65,8 @@ pub fn retired_timing_here() -> Timing {
 /// Sets that no policy names any more and of which runners or machines are left, and a world in which their policy is that
 /// there shall be none: passes in it drain what is idle and wait for what is busy, like any other pass.
 ///
-/// `spared` are sets whose policy is there but cannot be read: a slip in it must not cost anybody a runner.
+/// `spared` are sets whose policy is there but cannot be read: a slip in it must not cost anybody a runner. A set that was taken
+/// out of service is not spared: that was meant.
 ///
 /// # Errors
 /// When the ledger fails; machines that cannot be listed are left to the next round.
@@ -80,8 +81,11 @@ pub async fn retired(
         Ok(sets) => left.extend(sets),
         Err(error) => tracing::warn!(error = %crate::chain(&error), "the sets of machines could not be listed"),
     }
+    let closed = ledger.closed().await?;
     let mut sets = world.sets.load().as_ref().clone();
-    left.retain(|set| !spared.contains(set) && sets.iter().all(|known| known.name != *set));
+    left.retain(|set| {
+        (!spared.contains(set) || closed.contains(set)) && sets.iter().all(|known| known.name != *set)
+    });
     sets.extend(left.iter().map(|set| ScaleSet {
         runners_max: 0,
         tell: false,

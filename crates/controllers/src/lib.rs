@@ -3,6 +3,7 @@
 //! It exists apart from the planner because it touches the world, and apart from the shells because the same loop
 //! runs in a Lambda, in one process and in a simulation. It decides nothing itself: decisions come from the planner.
 
+pub mod closing;
 pub mod consume;
 mod effects;
 pub mod execute;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use runnersmith_ports::{LedgerError, Release};
 use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
+use crate::closing;
 use crate::execute::execute;
 use crate::levels::Level;
 use crate::observe::{Depth, observe};
@@ -42,9 +43,9 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     let Some(mut lease) = ledger.acquire(set, &world.holder, world.lease_ttl).await? else {
         return Ok(Passed { held_elsewhere: true, ..Passed::default() });
     };
-    // Once for the whole pass, and after the lease: whoever takes a set out and then gets its lease knows that no pass goes on
-    // which still has its old policy.
-    let sets = world.sets.load();
+    // Once for the whole pass, and after the lease: whoever takes a set out, or closes it, and then gets its lease knows that no
+    // pass goes on which still has its old policy.
+    let sets = closing::with_closed(&world.sets.load(), &ledger.closed().await?);
     let Some(policy) = sets.iter().find(|policy| &policy.name == set) else {
         let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
         return Ok(Passed::default());
