@@ -83,9 +83,7 @@ pub async fn retired(
     }
     let closed = ledger.closed().await?;
     let mut sets = world.sets.load().as_ref().clone();
-    left.retain(|set| {
-        (!spared.contains(set) || closed.contains(set)) && sets.iter().all(|known| known.name != *set)
-    });
+    left.retain(|set| (!spared.contains(set) || closed.contains(set)) && sets.iter().all(|known| known.name != *set));
     sets.extend(left.iter().map(|set| ScaleSet {
         runners_max: 0,
         tell: false,

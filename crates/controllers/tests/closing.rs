@@ -128,7 +128,8 @@ async fn a_closed_set_whose_policy_cannot_be_read_is_drained_like_one_without() 
     let bed = Bed::new(policy(5));
     bed.queued(1..=1).await;
     bed.pass(Depth::Full).await;
-    let world = runnersmith_controllers::World { sets: runnersmith_controllers::Sets::new(Vec::new()), ..bed.world.clone() };
+    let world =
+        runnersmith_controllers::World { sets: runnersmith_controllers::Sets::new(Vec::new()), ..bed.world.clone() };
     let spared = linux();
     assert!(housekeeping::retired(&world, &spared).await.unwrap().1.is_empty());
     hands(&bed).close(&linux(), Whose::TheSets, None).await.unwrap();

@@ -21,9 +21,6 @@ pub const BYTES_MAX: usize = 256 * 1024;
 /// The newest version of the file's format that this program knows.
 pub const VERSION: u32 = 1;
 
-/// Where the policy lies in the control repository, from its root.
-pub const FILE: &str = "runnersmith-policy.toml";
-
 /// A place where machines may run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Network {

@@ -56,6 +56,10 @@ pub fn lay_out(wishes: &Wishes, own_policy: Option<&str>) -> Result<Files, Canno
             wrong.push(error.message().to_owned());
             None
         }
+        Err(error @ policy::PolicyError::TooLarge(_)) => {
+            wrong.push(error.to_string());
+            None
+        }
     };
     let Some(policy) = policy.filter(|_| wrong.is_empty()) else { return Err(Cannot::Values(wrong)) };
     let policy = match own_policy {

@@ -62,7 +62,9 @@ pub async fn parts(
     control: Arc<dyn ControlRepository>,
     stop: watch::Receiver<bool>,
 ) -> Result<(Parts, Terraform), Failure> {
-    let base = Base::read(control.as_ref(), &Reader::new(control.clone())).await.map_err(|error| super::failed(&error.into()))?;
+    let base = Base::read(control.as_ref(), &Reader::new(control.clone()))
+        .await
+        .map_err(|error| super::failed(&error.into()))?;
     let policy = &base.policy;
     let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-terraform"));
     config.program.clone_from(&home.terraform);

@@ -13,9 +13,8 @@ use crate::exit::Failure;
 /// # Errors
 /// When the name or the client's configuration cannot be used.
 pub fn control(config: GitHubConfig, repository: &str) -> Result<Arc<dyn ControlRepository>, Failure> {
-    let name = RepoFullName::parse(repository).map_err(|error| {
-        Failure::config(format!("the control repository: {error}"), "give it as owner/name")
-    })?;
+    let name = RepoFullName::parse(repository)
+        .map_err(|error| Failure::config(format!("the control repository: {error}"), "give it as owner/name"))?;
     let client = GitHubClient::new(config, Arc::new(SystemClock)).map_err(|error| {
         Failure::config(
             format!("prepare the GitHub client: {}", runnersmith_controllers::chain(&error)),

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use runnersmith_changes::{Desk, Drift, Handled, Ignored, Rights, Signal, signal_of};
 use runnersmith_controllers::chain;
 
-
 use crate::exit::{ExitStatus, Failure};
 use crate::report;
 
@@ -106,7 +105,9 @@ fn failed(error: &runnersmith_changes::DeskError) -> Failure {
         DeskError::GitHub(runnersmith_ports::GitHubError::Unauthorized { .. }) => {
             "the workflow needs the permissions contents, issues and pull-requests: write"
         }
-        DeskError::Book(_) => "the job's role must read and write the records beside the state (terraform/modules/github-oidc)",
+        DeskError::Book(_) => {
+            "the job's role must read and write the records beside the state (terraform/modules/github-oidc)"
+        }
         _ => "what was decided is stored: running this again, or the next tick, goes on",
     };
     Failure::outside(chain(error), hint)
