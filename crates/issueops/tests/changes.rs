@@ -544,7 +544,7 @@ fn another_apply_voids_the_plan() {
 /// One of many things that can happen, by number.
 fn happens(world: &mut World, what: u8) -> Vec<Step> {
     let line = approve(world);
-    match what % 20 {
+    match what % 24 {
         0 => world.says(&writer(), &line),
         1 => world.says(&writer(), &format!("{line} destroy")),
         2 => world.says(&writer(), "/plan"),
@@ -571,6 +571,15 @@ fn happens(world: &mut World, what: u8) -> Vec<Step> {
         }
         17 => world.event(&Event::RunDied),
         18 => world.event(&Event::Reopened),
+        19 => world.event(&Event::Closed),
+        20 => world.event(&Event::OtherApplied),
+        21 => world.event(&Event::Drained(left(1, 1))),
+        22 => {
+            world.run = Liveness::Dead;
+            let steps = world.says(&writer(), "/status");
+            world.run = Liveness::Unknown;
+            steps
+        }
         _ => world.says(&actor("ann", Permission::Admin), &format!("{line} destroy kill-jobs")),
     }
 }
@@ -585,6 +594,7 @@ proptest! {
         let kind = if kind { ChangeKind::Set } else { ChangeKind::Delete };
         let mut world = World::new(kind);
         let (mut approved, mut drained) = (None, false);
+        let (mut is_out_of_service, mut is_locked) = (false, false);
         for what in events {
             let steps = happens(&mut world, what);
             for step in &steps {
@@ -601,7 +611,27 @@ proptest! {
                     _ => {}
                 }
             }
-            drained |= what % 20 == 11 && matches!(world.change.state, State::Checking(..));
+            for step in &steps {
+                match step {
+                    Step::Drain { .. } => is_out_of_service = true,
+                    Step::EndDrain | Step::Apply { .. } => is_out_of_service = false,
+                    Step::Plan { .. } => prop_assert!(!world.change.is_hand_edited, "nobody who may has asked"),
+                    _ => {}
+                }
+                match step {
+                    Step::Reread { .. } => is_locked = true,
+                    Step::ReleaseOwnLock => is_locked = false,
+                    _ => {}
+                }
+            }
+            // What an approval began ends with it, however that is.
+            let goes_on = matches!(world.change.state, State::Checking(..) | State::Draining { .. });
+            prop_assert!(goes_on || !is_out_of_service, "drained, and {}", world.change.state.word());
+            let applies = matches!(world.change.state, State::Applying { .. } | State::Applied { .. });
+            // A dead run's lock is found by looking, and taken over.
+            is_locked &= !matches!(world.change.state, State::Interrupted { .. });
+            prop_assert!(goes_on || applies || !is_locked, "locked, and {}", world.change.state.word());
+            drained |= what % 24 == 11 && matches!(world.change.state, State::Checking(..));
             if let State::Checking(_, approval) | State::Draining { approval, .. } | State::Applying { approval, .. } = &world.change.state {
                 prop_assert_eq!(&approval.by, "wanda", "the author never");
             }
