@@ -66,3 +66,30 @@ fn text_of(plane: &Value, sets: &[&Value]) -> Result<String, ConfigError> {
     }
     toml::to_string(&whole).map_err(|error| problem(format!("it cannot be read as a configuration: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+    use super::*;
+
+    const PLANE: &str = r#"{ "github": { "app_id": "1", "private_key_parameter": "/p/key", "webhook_secret_parameter": "/p/hook" },
+        "aws": { "table": "ledger", "hand_off_path": "/p/hand-off" } }"#;
+
+    #[test]
+    fn a_plane_without_sets_is_one_and_a_wrong_set_is_left_out_even_if_it_is_the_only_one() {
+        let (config, left_out) = Config::from_parameters(PLANE, &BTreeMap::new()).unwrap();
+        assert!(config.scale_sets.is_empty() && left_out.is_empty());
+        assert_eq!(config.aws.unwrap().table.as_deref(), Some("ledger"));
+        let wrong = BTreeMap::from([("sets/wrong".to_owned(), "{".to_owned())]);
+        let (config, left_out) = Config::from_parameters(PLANE, &wrong).unwrap();
+        assert!(config.scale_sets.is_empty());
+        assert_eq!(left_out.len(), 1, "the plane goes on, and says so");
+    }
+
+    #[test]
+    fn the_planes_own_part_must_be_right() {
+        assert!(Config::from_parameters("{}", &BTreeMap::new()).is_err());
+        assert!(Config::parse("version = 1").is_err(), "a file needs a set");
+    }
+}

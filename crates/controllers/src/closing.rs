@@ -121,7 +121,8 @@ impl Hands {
         whose: Whose,
         kills_jobs: Option<&str>,
     ) -> Result<Remaining, ClosingError> {
-        for set in sets {
+        let before = self.ledger.closed().await?;
+        for set in sets.difference(&before) {
             self.ledger.close(set, true).await?;
         }
         let mut remaining = self.look(sets, whose, kills_jobs).await?;
@@ -133,7 +134,8 @@ impl Hands {
             remaining = self.look(sets, whose, kills_jobs).await?;
         }
         if remaining != Remaining::default() {
-            for set in sets {
+            // Once: whoever asks again and again must not keep the loop from its own schedule.
+            for set in sets.difference(&before) {
                 self.queue.send(&Signal::Wake { set: set.clone() }.to_body(), Duration::ZERO).await?;
             }
         }

@@ -63,6 +63,43 @@ variable "state_bucket_arn" {
   nullable    = false
 }
 
+variable "key_prefix" {
+  description = "What the keys of states and records begin with: backend.key_prefix of the platform policy, whose default is its folder. Empty: the bucket is for nothing else."
+  type        = string
+  default     = "actions-runner-envs"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^([A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*)?$", var.key_prefix))
+    error_message = "Words of letters, digits, '_', '.' and '-', with slashes between and none at the ends."
+  }
+}
+
+variable "state_key_arn" {
+  description = "The KMS key of the bucket, or of backend.kms_key_id; null: S3's own key."
+  type        = string
+  default     = null
+}
+
+variable "plane_paths" {
+  description = "The paths in Parameter Store of planes whose environments are changed: a shared plane's, or all that environments of their own make."
+  type        = list(string)
+  default     = ["/runnersmith/*"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.plane_paths) > 0 && alltrue([for path in var.plane_paths : can(regex("^(/[A-Za-z0-9_.*-]+)+$", path))])
+    error_message = "Paths such as /runnersmith/shared, at least one."
+  }
+}
+
+variable "own_stacks" {
+  description = "Whether environments have planes of their own. Terraform then refreshes their secrets, and refreshing decrypts: both roles can read them. With a shared plane neither needs to, and the one that plans is refused."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "lock_table_arn" {
   description = "The lock table, if there is one."
   type        = string
