@@ -6,6 +6,7 @@
 
 mod aws;
 mod ec2;
+mod issueops;
 mod parameters;
 mod problem;
 mod reader;
@@ -20,6 +21,7 @@ use runnersmith_types::{Ec2Set, ScaleSet, ScaleSetName};
 use toml::de::DeTable;
 
 pub use aws::{Aws, Encryption};
+pub use issueops::{IssueOps, Provisioning};
 pub use problem::{ConfigError, Problem};
 pub use sections::{Distribution, GitHub, Limits, Local, Log, Otel, Server, Source, Store, Timer};
 
@@ -47,7 +49,9 @@ pub struct Config {
     pub log: Log,
     /// OpenTelemetry export, if configured.
     pub otel: Option<Otel>,
-    /// The scale sets; at least one, with distinct names.
+    /// Requests by issues, if a control repository is named.
+    pub issueops: Option<IssueOps>,
+    /// The scale sets, with distinct names; at least one where requests make none.
     pub scale_sets: Vec<ScaleSet>,
     /// Sets whose machines are on EC2, with how they are bought.
     pub ec2: BTreeMap<ScaleSetName, Ec2Set>,
@@ -78,6 +82,7 @@ impl Config {
         config.store.resolve(base);
         config.github.resolve(base);
         config.local.resolve(base);
+        config.issueops.iter_mut().for_each(|issueops| issueops.resolve(base));
         Ok(config)
     }
 
@@ -123,7 +128,8 @@ impl Config {
         let mut scale_sets: Vec<ScaleSet> = Vec::new();
         let mut ec2 = BTreeMap::new();
         let tables = root.tables("scale_set");
-        if tables.is_empty() && sets == Sets::Needed {
+        let requests = root.table("issueops");
+        if tables.is_empty() && sets == Sets::Needed && !requests.is_there() {
             root.refuse("scale_set", "at least one [[scale_set]] is needed");
         }
         for mut table in tables {
@@ -155,6 +161,7 @@ impl Config {
             timer: Timer::read(&root.table("timer")),
             log: Log::read(&root.table("log")),
             otel: otel.is_there().then(|| Otel::read(&otel)),
+            issueops: if requests.is_there() { IssueOps::read(&requests) } else { None },
             scale_sets,
             ec2,
             aws,

@@ -58,6 +58,12 @@ pub trait Intake: Send + Sync {
     async fn deliver(&self, delivery: RawDelivery) -> Answer;
 }
 
+/// Somebody else who wants verified deliveries: what concerns no runner may concern a request for them.
+pub trait Listener: Send + Sync {
+    /// Hears a verified delivery. Answers what is done with it, or `None` when it is none of theirs.
+    fn hear(&self, event: &str, body: &[u8]) -> Option<String>;
+}
+
 /// Checks and admits deliveries.
 pub struct Door {
     /// Admits what is verified.
@@ -68,6 +74,8 @@ pub struct Door {
     pub allow_sha1: bool,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Who else hears what is verified, if somebody does.
+    pub listener: Option<Arc<dyn Listener>>,
 }
 
 fn answer(status: u16, reason: impl Into<String>) -> Answer {
@@ -90,6 +98,9 @@ impl Intake for Door {
         let Some(event) = raw.event.as_deref() else {
             return answer(400, "the header X-GitHub-Event is missing");
         };
+        if let Some(said) = self.listener.as_ref().and_then(|listener| listener.hear(event, &raw.body)) {
+            return answer(202, said);
+        }
         let delivery = raw.id.as_deref().and_then(|id| DeliveryId::parse(id).ok());
         let parsed = match webhook::parse(event, delivery.clone(), &raw.body, self.clock.now()) {
             Ok(parsed) => parsed,

@@ -49,7 +49,13 @@ impl Webhook {
             self.clock.clone(),
             settings.config.scale_sets,
         );
-        let door = Door { intake, secrets, allow_sha1: settings.config.github.allow_sha1, clock: self.clock.clone() };
+        let door = Door {
+            intake,
+            secrets,
+            allow_sha1: settings.config.github.allow_sha1,
+            clock: self.clock.clone(),
+            listener: None,
+        };
         let made = Arc::new(Made { door, at: self.clock.now() });
         *self.made.write().await = Some(made.clone());
         Ok(made)

@@ -151,6 +151,7 @@ fn settings(options: &cli::Demo, home: &Home, github: &DemoGitHub) -> Result<Set
         webhook_secrets: vec![github.webhook_secret.clone()],
         allow_sha1: false,
         dashboard_token: None,
+        issueops: None,
         otel: None,
         cloud: crate::cloud::CloudHere::default(),
         rhythm: Rhythm::default(),

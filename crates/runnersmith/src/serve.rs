@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
+use crate::issueops::home::Home;
 use crate::report;
 use crate::settings::Settings;
 use crate::startup;
@@ -79,12 +80,18 @@ impl Server {
         } else {
             distribution(&github, &settings).await?
         };
-        let (mut world, shelf) = world(&settings, Arc::new(github), distribution, clock.clone())?;
+        let github = Arc::new(github);
+        let (mut world, shelf) = world(&settings, github.clone(), distribution, clock.clone())?;
         world.metrics = metrics;
         world.observer = traces.clone().map(|traces| traces as Arc<dyn JobObserver>);
         let embedded = restored(&world, shelf).await?;
         let (stop, stopped) = watch::channel(false);
+        let requests = match &settings.issueops {
+            Some(issueops) => Some(Home::new(issueops, github, &embedded, clock.clone(), &stopped)?),
+            None => None,
+        };
         let door = Door {
+            listener: requests.as_ref().map(|home| home.ear.clone() as _),
             intake: Intake::new(
                 world.ports.queue.clone(),
                 world.ports.ledger.clone(),
@@ -118,7 +125,10 @@ impl Server {
                 })
                 .await
         });
-        let loops = loops::start(&world, settings.rhythm, &stopped);
+        let mut loops = loops::start(&world, settings.rhythm, &stopped);
+        if let Some(home) = requests {
+            loops.spawn(home.run(stopped.clone()));
+        }
         Ok(Self { address, world, embedded, stop, traces, loops, web })
     }
 

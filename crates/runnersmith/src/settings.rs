@@ -45,6 +45,8 @@ pub struct Settings {
     pub dashboard_token: Option<Secret>,
     /// Where traces go, if anywhere.
     pub otel: Option<String>,
+    /// Requests by issues, if a control repository is named.
+    pub issueops: Option<crate::issueops::home::Settings>,
     /// What is on AWS.
     pub cloud: CloudHere,
     /// How often things are looked at without a signal.
@@ -72,6 +74,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
         Source::Parameter(_) if key.expose().contains("-----BEGIN") => key,
         Source::Env(name) | Source::Parameter(name) => decode(name, &key)?,
     };
+    let app_key = key.clone();
     let app = AppCredentials { app_id: github.app_id.clone(), private_key_pem: key };
     let mut client = GitHubConfig::new(&github.server_url, app);
     (client.api_base, client.ca_file, client.proxy) =
@@ -81,6 +84,27 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
     if let Some(previous) = &github.previous_webhook_secret {
         webhook_secrets.push(secret(previous, "previous_webhook_secret", "the webhook's previous secret")?);
     }
+    let issueops = match &config.issueops {
+        Some(issueops) => {
+            let plan_key = match &issueops.plan_key {
+                Some(source) => secret(source, "plan_key", "the key of plan files")?,
+                None => app_key.clone(),
+            };
+            Some(crate::issueops::home::Settings {
+                repository: issueops.repository.clone(),
+                provisioning: issueops.provisioning,
+                terraform: issueops.terraform.clone(),
+                plan_key,
+                app: crate::issueops::home::AppSecrets {
+                    id: github.app_id.clone(),
+                    key_pem: app_key,
+                    webhook_secret: webhook_secrets[0].clone(),
+                },
+                tick: issueops.tick,
+            })
+        }
+        None => None,
+    };
     let dashboard_token = match &config.server.dashboard_token {
         Some(source) => Some(secret(source, "dashboard_token", "the dashboard's token")?),
         None => None,
@@ -105,6 +129,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
         webhook_secrets,
         allow_sha1: github.allow_sha1,
         dashboard_token,
+        issueops,
         otel: config.otel.as_ref().map(|otel| otel.endpoint.clone()),
         cloud,
         rhythm: Rhythm {

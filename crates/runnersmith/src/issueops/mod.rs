@@ -5,6 +5,7 @@
 #[cfg(feature = "aws")]
 mod cloud;
 pub mod control;
+pub mod home;
 pub mod options;
 pub mod runs;
 #[cfg(feature = "aws")]

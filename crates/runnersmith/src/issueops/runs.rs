@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use runnersmith_changes::{Run, Runs};
 use runnersmith_issueops::change::Liveness;
+#[cfg(feature = "aws")]
 use runnersmith_ports::ControlRepository;
 
 /// A run of a workflow: its number and attempt.
+#[cfg(feature = "aws")]
 pub struct WorkflowRuns {
     /// Knows whether a run goes on.
     pub control: Arc<dyn ControlRepository>,
@@ -44,11 +46,13 @@ impl Drop for Named {
 }
 
 /// `<run>/<attempt>`, as records have it.
+#[cfg(feature = "aws")]
 fn parse(run: &str) -> Option<(u64, u64)> {
     let (id, attempt) = run.split_once('/')?;
     Some((id.parse().ok()?, attempt.parse().ok()?))
 }
 
+#[cfg(feature = "aws")]
 #[async_trait]
 impl Runs for WorkflowRuns {
     fn begin(&self) -> Box<dyn Run> {

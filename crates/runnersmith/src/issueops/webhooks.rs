@@ -17,7 +17,10 @@ use crate::credentials;
 const EVENTS: [&str; 1] = ["workflow_job"];
 
 /// Webhooks of environments on AWS.
-pub struct CloudWebhooks;
+pub struct CloudWebhooks {
+    /// The App's client; `None`: the App is the one of the environment.
+    pub github: Option<Arc<GitHubClient>>,
+}
 
 #[async_trait]
 impl Webhooks for CloudWebhooks {
@@ -32,9 +35,15 @@ impl Webhooks for CloudWebhooks {
                 .map(HookTarget::Organization)
                 .collect(),
         };
-        let app = credentials::from_environment().map_err(|failure| failure.what)?;
-        let app = app.ok_or_else(|| "there is no App in the environment (APP_ID, APP_KEY_BASE64)".to_owned())?;
-        let client = GitHubClient::new(app.github, Arc::new(SystemClock)).map_err(|error| chain(&error))?;
+        let client = match &self.github {
+            Some(client) => client.clone(),
+            None => {
+                let app = credentials::from_environment().map_err(|failure| failure.what)?;
+                let app =
+                    app.ok_or_else(|| "there is no App in the environment (APP_ID, APP_KEY_BASE64)".to_owned())?;
+                Arc::new(GitHubClient::new(app.github, Arc::new(SystemClock)).map_err(|error| chain(&error))?)
+            }
+        };
         let mut secret = None;
         for network in &policy.networks {
             let session = Session::from_environment(Some(network.region.as_str()), None).await;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_changes::{Desk, Handled, Progress, Rights};
+use runnersmith_changes::{Desk, Handled, Rights};
 use runnersmith_github::GitHubConfig;
 use runnersmith_types::Secret;
 use tokio::sync::watch;
@@ -42,9 +42,11 @@ impl Drop for StopCommands {
 }
 
 /// Progress as lines of the step's log.
+#[cfg(feature = "aws")]
 pub struct Shown;
 
-impl Progress for Shown {
+#[cfg(feature = "aws")]
+impl runnersmith_changes::Progress for Shown {
     fn line(&self, line: &str) {
         let clean: String = line.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
         report::note(&clean);

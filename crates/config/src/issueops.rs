@@ -1,0 +1,66 @@
+//! `[issueops]`: scale sets that people ask for by issues of a control repository.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use runnersmith_types::RepoFullName;
+
+use crate::reader::{Reader, Unit};
+use crate::sections::Source;
+
+/// What makes a requested scale set real.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provisioning {
+    /// This server: it becomes one of its own scale sets, with machines on this host.
+    Embedded,
+    /// Terraform: it becomes an environment on AWS. Records lie beside the state, as the platform policy says.
+    Terraform,
+}
+
+/// The section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssueOps {
+    /// The control repository.
+    pub repository: RepoFullName,
+    /// What makes scale sets real. Default: embedded.
+    pub provisioning: Provisioning,
+    /// Terraform, or OpenTofu. Default `terraform`, from the PATH.
+    pub terraform: PathBuf,
+    /// The key that seals plan files; default: one derived from the App's.
+    pub plan_key: Option<Source>,
+    /// How often everything is looked at without any event. Default 60 s.
+    pub tick: Duration,
+}
+
+impl IssueOps {
+    pub(crate) fn read(reader: &Reader<'_>) -> Option<Self> {
+        let text = reader.required("repository", "the control repository, \"acme/runners\"");
+        let repository = text.and_then(|text| {
+            let name = RepoFullName::parse(text);
+            name.map_err(|_| reader.refuse("repository", "a repository is needed, such as \"acme/runners\"")).ok()
+        });
+        let provisioning = match reader.string("provisioner") {
+            None | Some("embedded") => Provisioning::Embedded,
+            Some("terraform") => Provisioning::Terraform,
+            Some(_) => {
+                reader.refuse("provisioner", "\"embedded\" or \"terraform\" is allowed");
+                Provisioning::Embedded
+            }
+        };
+        let file = reader.string("plan_key_file").map(|path| Source::File(path.into()));
+        let env = reader.string("plan_key_env").map(|name| Source::Env(name.to_owned()));
+        if file.is_some() && env.is_some() {
+            reader.refuse("plan_key_file", "give it or plan_key_env, not both");
+        }
+        let terraform = reader.string("terraform_program").unwrap_or("terraform").into();
+        let tick = reader.time("tick_seconds", Unit::Seconds, 5..=3_600).unwrap_or(Duration::from_secs(60));
+        reader.finish();
+        Some(Self { repository: repository?, provisioning, terraform, plan_key: file.or(env), tick })
+    }
+
+    pub(crate) fn resolve(&mut self, base: &Path) {
+        if let Some(Source::File(path)) = &mut self.plan_key {
+            *path = base.join(&*path);
+        }
+    }
+}

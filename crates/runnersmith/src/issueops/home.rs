@@ -1,0 +1,273 @@
+//! The home in a running server: the same webhook, no workflow, no minutes.
+//!
+//! A delivery only says where to look, and the truth lies in GitHub and in the records, so a delivery that is lost with this
+//! process is mended by the first tick of the next one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runnersmith_changes::{Desk, DeskError, Handled, Parts, Progress, Rights, Runs, Seal, Signal, signal_of};
+use runnersmith_config::Provisioning;
+use runnersmith_controllers::chain;
+use runnersmith_door::Listener;
+use runnersmith_embedded::Embedded;
+use runnersmith_github::{ControlClient, GitHubClient};
+use runnersmith_ports::{Clock, ControlRepository};
+use runnersmith_types::{RepoFullName, Secret};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::runs::ProcessRuns;
+use crate::exit::Failure;
+
+/// Looks that wait; more are left to the next tick.
+const WAITING_MAX: usize = 1_024;
+/// Looks at once: each may plan or apply.
+const AT_ONCE: usize = 4;
+/// How often a draining environment is looked at.
+const DRAIN_EVERY: Duration = Duration::from_secs(2);
+
+/// The App as a stack of its own needs it.
+#[derive(Clone)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "Terraform is driven by programs with AWS"))]
+pub struct AppSecrets {
+    /// Its id.
+    pub id: String,
+    /// Its private key, PEM.
+    pub key_pem: Secret,
+    /// The secret of its webhook.
+    pub webhook_secret: Secret,
+}
+
+/// What the server needs to handle requests.
+#[derive(Clone)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "Terraform is driven by programs with AWS"))]
+pub struct Settings {
+    /// The control repository.
+    pub repository: RepoFullName,
+    /// What makes scale sets real.
+    pub provisioning: Provisioning,
+    /// Terraform's program.
+    pub terraform: std::path::PathBuf,
+    /// What the key of plan files is made from.
+    pub plan_key: Secret,
+    /// The App that new environments work as.
+    pub app: AppSecrets,
+    /// How often everything is looked at.
+    pub tick: Duration,
+}
+
+/// Hears deliveries about the control repository.
+pub struct Ear {
+    repository: String,
+    looks: mpsc::Sender<Signal>,
+}
+
+impl Listener for Ear {
+    fn hear(&self, event: &str, body: &[u8]) -> Option<String> {
+        let signal = signal_of(event, body, &self.repository).ok()?;
+        let said = match &signal {
+            Signal::Issue { number, .. } => format!("issue #{number} is looked at"),
+            Signal::Pull { number } => format!("#{number} is looked at"),
+            Signal::Branch { .. } => "the branch is looked at".to_owned(),
+            Signal::Tick => return None,
+        };
+        Some(match self.looks.try_send(signal) {
+            Ok(()) => said,
+            Err(_) => "many wait; the next tick looks at everything".to_owned(),
+        })
+    }
+}
+
+/// Progress as log lines.
+pub struct Logged;
+
+impl Progress for Logged {
+    fn line(&self, line: &str) {
+        tracing::info!(target: "runnersmith::issueops", "{}", line.escape_debug());
+    }
+}
+
+/// Makes the desk: at once where everything is here, by the platform policy where it is not.
+#[async_trait]
+trait Desks: Send + Sync {
+    async fn desk(&self) -> Result<Arc<Desk>, Failure>;
+    /// Waits until nothing runs any more.
+    async fn settled(&self) {}
+}
+
+struct Here(Arc<Desk>);
+
+#[async_trait]
+impl Desks for Here {
+    async fn desk(&self) -> Result<Arc<Desk>, Failure> {
+        Ok(self.0.clone())
+    }
+}
+
+/// The home's parts: the ear for the door, and the loop.
+pub struct Home {
+    /// For the door.
+    pub ear: Arc<Ear>,
+    looks: mpsc::Receiver<Signal>,
+    desks: Arc<dyn Desks>,
+    tick: Duration,
+}
+
+impl Home {
+    /// A home of this server.
+    ///
+    /// # Errors
+    /// When the key of plan files is too short, or the program was built without what is asked for.
+    pub fn new(
+        settings: &Settings,
+        github: Arc<GitHubClient>,
+        embedded: &Embedded,
+        clock: Arc<dyn Clock>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Self, Failure> {
+        let (sender, looks) = mpsc::channel(WAITING_MAX);
+        let repository = settings.repository.clone();
+        let ear = Arc::new(Ear { repository: repository.to_string(), looks: sender });
+        let control: Arc<dyn ControlRepository> = Arc::new(ControlClient::new(github.clone(), repository));
+        let seal = Seal::new(&settings.plan_key).map_err(|error| {
+            Failure::config(error.to_string(), "[issueops] plan_key_file or plan_key_env names a better one")
+        })?;
+        let desks: Arc<dyn Desks> = match settings.provisioning {
+            Provisioning::Embedded => {
+                let runs: Arc<dyn Runs> = Arc::new(ProcessRuns::new("runnersmith@here"));
+                Arc::new(Here(Arc::new(Desk::new(Parts {
+                    control,
+                    directory: None,
+                    shelf: embedded.shelf(),
+                    shelf_name: "this server's store, ".into(),
+                    provisioner: Arc::new(embedded.clone()),
+                    fleet: Arc::new(embedded.clone()),
+                    webhooks: None,
+                    runs,
+                    clock,
+                    seal,
+                    rights: Rights::Apply,
+                    progress: Arc::new(Logged),
+                    merge_wait: Duration::from_millis(500),
+                    version: env!("CARGO_PKG_VERSION").into(),
+                }))))
+            }
+            Provisioning::Terraform => terraform(settings, github, control, seal, stop)?,
+        };
+        Ok(Self { ear, looks, desks, tick: settings.tick })
+    }
+
+    /// Looks where deliveries say, and everywhere from time to time, until `stop` says so.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        let at_once = Arc::new(Semaphore::new(AT_ONCE));
+        let mut tick = tokio::time::interval(self.tick);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (drains, draining) = watch::channel(false);
+        tasks.spawn(drain(self.desks.clone(), drains.clone(), draining, stop.clone()));
+        loop {
+            let signal = tokio::select! {
+                Some(signal) = self.looks.recv() => signal,
+                _ = tick.tick() => Signal::Tick,
+                Some(_) = tasks.join_next(), if tasks.len() > 1 => continue,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            let (desks, at_once, drains) = (self.desks.clone(), at_once.clone(), drains.clone());
+            tasks.spawn(async move {
+                let Ok(_turn) = at_once.acquire().await else { return };
+                look(desks.as_ref(), &signal, &drains).await;
+            });
+        }
+        // What is under way comes to its end: its records say how far it is.
+        while tasks.join_next().await.is_some() {}
+        self.desks.settled().await;
+    }
+}
+
+async fn look(desks: &dyn Desks, signal: &Signal, drains: &watch::Sender<bool>) {
+    let looked = match desks.desk().await {
+        Ok(desk) => desk.handle(signal).await,
+        Err(failure) => {
+            tracing::error!(error = %failure.what, hint = failure.hint.as_deref(), "requests cannot be handled");
+            return;
+        }
+    };
+    told(looked, drains);
+}
+
+fn told(looked: Result<Handled, DeskError>, drains: &watch::Sender<bool>) {
+    match looked {
+        Ok(handled) if !handled.draining.is_empty() => {
+            drains.send_if_modified(|draining| !std::mem::replace(draining, true));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "a request could not be looked at; the next tick goes on")
+        }
+    }
+}
+
+/// Looks at draining environments, as long as there are any.
+async fn drain(
+    desks: Arc<dyn Desks>,
+    drains: watch::Sender<bool>,
+    mut draining: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut every = tokio::time::interval(DRAIN_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            found = draining.wait_for(|draining| *draining) => if found.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        let Ok(desk) = desks.desk().await else { continue };
+        match desk.proceed().await {
+            Ok(handled) if handled.draining.is_empty() => drop(drains.send_replace(false)),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = %chain(&error), "a draining environment could not be looked at"),
+        }
+    }
+}
+
+#[cfg(feature = "aws")]
+fn terraform(
+    settings: &Settings,
+    github: Arc<GitHubClient>,
+    control: Arc<dyn ControlRepository>,
+    seal: Seal,
+    stop: &watch::Receiver<bool>,
+) -> Result<Arc<dyn Desks>, Failure> {
+    Ok(Arc::new(super::cloud::ByPolicy::new(settings, github, control, seal, stop)))
+}
+
+#[cfg(feature = "aws")]
+#[async_trait]
+impl Desks for super::cloud::ByPolicy {
+    async fn desk(&self) -> Result<Arc<Desk>, Failure> {
+        self.get().await
+    }
+    async fn settled(&self) {
+        self.ended().await;
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+fn terraform(
+    _settings: &Settings,
+    _github: Arc<GitHubClient>,
+    _control: Arc<dyn ControlRepository>,
+    _seal: Seal,
+    _stop: &watch::Receiver<bool>,
+) -> Result<Arc<dyn Desks>, Failure> {
+    Err(Failure::config(
+        "[issueops] provisioner = \"terraform\" keeps its records on S3, and this program was built without AWS",
+        "take a released program, build it with `cargo build --release --features aws`, or use \"embedded\"",
+    ))
+}
