@@ -173,7 +173,10 @@ impl Desk {
             Err(error) => return Err(error),
         };
         self.say(&format!("{}: applying {}", record.change.environment, digest.short()));
-        match self.parts.provisioner.apply(&workspace, &file, self.parts.progress.as_ref()).await {
+        self.book.mark_lock(&record.change.environment, work.run.name(), true).await?;
+        let applied = self.parts.provisioner.apply(&workspace, &file, self.parts.progress.as_ref()).await;
+        self.book.mark_lock(&record.change.environment, work.run.name(), false).await?;
+        match applied {
             Ok(applied) => {
                 if record.change.kind == ChangeKind::Delete {
                     self.parts.fleet.forget(&record.change.environment).await?;

@@ -47,6 +47,10 @@ pub struct LockNote {
     pub lock: Lock,
     /// `user@host` of the run that holds it, as Terraform's own lock would name it.
     pub host: String,
+    /// Whether an apply was begun under it and has not come to its end: if its run is dead, the state's own lock may be there
+    /// still, and only who takes this lock over, or releases it by its id, takes care of that.
+    #[serde(default)]
+    pub applies: bool,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -208,7 +212,38 @@ impl Book {
         Ok(self.read(&format!("issues/{number}.json")).await?.map(|(note, _)| note).unwrap_or_default())
     }
 
-    /// Remembers it. The last writer wins: it is only a note that the next look mends.
+    /// Takes the looking at an issue for a run. `Err`: the run that looks at it; a call that names it in `instead_of` takes it
+    /// over.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn claim_issue(
+        &self,
+        number: u64,
+        run: &str,
+        instead_of: Option<&str>,
+    ) -> Result<Result<IssueNote, String>, BookError> {
+        let key = format!("issues/{number}.json");
+        for _ in 0..ROUNDS_MAX {
+            let (mut note, expect) = match self.read::<IssueNote>(&key).await? {
+                Some((note, version)) => (note, Expect::Version(version)),
+                None => (IssueNote::default(), Expect::Absent),
+            };
+            match &note.busy {
+                Some(other) if other != run && instead_of != Some(other.as_str()) => return Ok(Err(other.clone())),
+                Some(_) | None => {}
+            }
+            note.busy = Some(run.to_owned());
+            match self.write(&key, &note, &expect).await {
+                Ok(_) => return Ok(Ok(note)),
+                Err(BookError::Shelf(ShelfError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(BookError::Busy(key))
+    }
+
+    /// Remembers it, by the run that looks at it.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -290,6 +325,27 @@ impl Book {
         Err(BookError::Busy(key))
     }
 
+    /// Marks that an apply begins under a run's lock, or has come to its end. `false`: the run does not hold it.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn mark_lock(&self, environment: &str, run: &str, applies: bool) -> Result<bool, BookError> {
+        let key = lock_key(environment);
+        for _ in 0..ROUNDS_MAX {
+            let Some((LockRecord { held: Some(mut held) }, version)) = self.read(&key).await? else { return Ok(false) };
+            if !matches!(&held.lock.holder, Holder::Run { run: other, .. } if other == run) {
+                return Ok(false);
+            }
+            held.applies = applies;
+            match self.write(&key, &LockRecord { held: Some(held) }, &Expect::Version(version)).await {
+                Ok(_) => return Ok(true),
+                Err(BookError::Shelf(ShelfError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(BookError::Busy(key))
+    }
+
     /// Releases the lock if it is the one meant; answers it if it was.
     ///
     /// # Errors
@@ -297,12 +353,12 @@ impl Book {
     pub async fn release_lock(
         &self,
         environment: &str,
-        is_meant: impl Fn(&Lock) -> bool + Send,
+        is_meant: impl Fn(&LockNote) -> bool + Send,
     ) -> Result<Option<LockNote>, BookError> {
         let key = lock_key(environment);
         for _ in 0..ROUNDS_MAX {
             let Some((LockRecord { held: Some(held) }, version)) = self.read(&key).await? else { return Ok(None) };
-            if !is_meant(&held.lock) {
+            if !is_meant(&held) {
                 return Ok(None);
             }
             match self.write(&key, &LockRecord::default(), &Expect::Version(version)).await {

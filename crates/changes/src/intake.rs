@@ -4,8 +4,9 @@
 //! what was said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use runnersmith_issueops::change::{Change, ChangeKind, Digest, Event, State, decide, plans_by_itself};
+use runnersmith_issueops::change::{Change, ChangeKind, Digest, Event, Liveness, State, decide, plans_by_itself};
 use runnersmith_issueops::comment::{self, invalid, pull_text, taken, valid_again};
 use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::render::{Files, LOCK_FILE, archive, render};
@@ -17,6 +18,10 @@ use crate::base::{BaseError, below, git_blob};
 use crate::book::open_key;
 use crate::desk::{Desk, DeskError, Work};
 use crate::record::{IssueNote, Posted, PullNote, Record};
+
+/// How often, and how far apart, a look asks whether another one at the same issue is over: half a minute in all.
+const CLAIMS_MAX: usize = 150;
+const CLAIM_EVERY: Duration = Duration::from_millis(200);
 
 /// What a request makes of the control repository.
 struct Rendered {
@@ -58,22 +63,61 @@ impl Desk {
         number: u64,
         editor: Option<&str>,
     ) -> Result<Vec<String>, DeskError> {
+        let note = self.claim_issue(work, number).await?;
+        let looked = self.look_at_request(work, number, editor, note).await;
+        let mut note = self.book.issue(number).await?;
+        note.busy = None;
+        self.book.note_issue(number, &note).await?;
+        let (touched, keys) = looked?;
+        for key in keys {
+            self.look(work, &key, None).await?;
+            self.advance(work, &key).await?;
+        }
+        Ok(touched)
+    }
+
+    /// Waits until nobody else looks at the issue: GitHub tells of a new one by two events at once.
+    async fn claim_issue(&self, work: &Work, number: u64) -> Result<IssueNote, DeskError> {
+        let mut instead_of = None;
+        for _ in 0..CLAIMS_MAX {
+            match self.book.claim_issue(number, work.run.name(), instead_of.as_deref()).await? {
+                Ok(note) => return Ok(note),
+                Err(other) => {
+                    let is_dead = self.parts.runs.liveness(&other).await == Liveness::Dead;
+                    instead_of = is_dead.then_some(other);
+                    if !is_dead {
+                        tokio::time::sleep(CLAIM_EVERY).await;
+                    }
+                }
+            }
+        }
+        Err(DeskError::Internal(format!("issue #{number}: another run looks at it and does not come to its end")))
+    }
+
+    /// What an issue asks for now, up to its pull request. Answers what it concerns, and where to look on.
+    async fn look_at_request(
+        &self,
+        work: &Work,
+        number: u64,
+        editor: Option<&str>,
+        mut note: IssueNote,
+    ) -> Result<(Vec<String>, Vec<String>), DeskError> {
         let issue = match self.parts.control.issue(number).await {
             Ok(issue) => issue,
-            Err(GitHubError::NotFound { .. }) => return Ok(Vec::new()),
+            Err(GitHubError::NotFound { .. }) => return Ok(Default::default()),
             Err(error) => return Err(error.into()),
         };
         if issue.is_pull {
-            return Ok(self.on_pull(work, number).await?.into_iter().collect());
+            return Ok((self.on_pull(work, number).await?.into_iter().collect(), Vec::new()));
         }
-        let mut note = self.book.issue(number).await?;
         let own = self.own_change(&note, number).await?;
-        let Some(kind) = Kind::of_labels(issue.labels.iter().map(String::as_str)) else { return Ok(Vec::new()) };
+        let Some(kind) = Kind::of_labels(issue.labels.iter().map(String::as_str)) else {
+            return Ok(Default::default());
+        };
         if !issue.is_open {
-            let Some(key) = own else { return Ok(Vec::new()) };
+            let Some(key) = own else { return Ok(Default::default()) };
             self.event(work, &key, &Event::Closed).await?;
-            self.advance(work, &key).await?;
-            return Ok(vec![key]);
+            return Ok((vec![key.clone()], vec![key]));
         }
         let request = match self.judge_request(work, &issue, kind).await? {
             Ok(request) => request,
@@ -81,9 +125,9 @@ impl Desk {
                 self.refuse(&mut note, &issue, kind, &problems).await?;
                 if let Some(key) = &own {
                     self.event(work, key, &Event::RequestInvalid).await?;
-                    self.advance(work, key).await?;
                 }
-                return Ok(own.into_iter().collect());
+                let own: Vec<String> = own.into_iter().collect();
+                return Ok((own.clone(), own));
             }
         };
         if note.invalid.is_some() {
@@ -109,7 +153,7 @@ impl Desk {
         }
         match self.book.record(&key).await? {
             Some((record, _)) if record.change.issue == number => {}
-            _ => return Ok(touched),
+            _ => return Ok((touched, Vec::new())),
         }
         // Remembered only now: a look that dies before this is made again by the next tick.
         self.make_branch(work, &key, &environment, &request, editor).await?;
@@ -117,10 +161,8 @@ impl Desk {
         note.body = Some(Digest::of(issue.body.as_bytes()));
         self.book.note_issue(number, &note).await?;
         self.announce(&key, &environment).await?;
-        self.look(work, &key, None).await?;
-        self.advance(work, &key).await?;
-        touched.push(key);
-        Ok(touched)
+        touched.push(key.clone());
+        Ok((touched, vec![key]))
     }
 
     /// The open change of an issue.

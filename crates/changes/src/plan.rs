@@ -47,7 +47,7 @@ impl Desk {
         work: &Work,
         key: &str,
         record: &Record,
-        without_lock: bool,
+        (todo, without_lock): (u64, bool),
     ) -> Result<Done, DeskError> {
         if record.change.state != State::Planning {
             return Ok(Done::default());
@@ -97,7 +97,7 @@ impl Desk {
             }
             Err(error) => return Err(error),
         }
-        self.store_plan(work, &record, &workspace, &made, notes).await
+        self.store_plan(work, &record, &workspace, &made, (todo, notes)).await
     }
 
     /// What plan and apply work on: the environment's folder as the branch has it, and the module as the default branch has it. A
@@ -145,7 +145,7 @@ impl Desk {
         record: &Record,
         workspace: &Workspace,
         made: &MadePlan,
-        mut notes: Vec<Note>,
+        (todo, mut notes): (u64, Vec<Note>),
     ) -> Result<Done, DeskError> {
         let failed = |message: String| Failure { stage: Stage::Plan, resource: None, message };
         let summary = match Summary::read(&made.json) {
@@ -185,7 +185,8 @@ impl Desk {
             runnersmith_version: self.parts.version.clone(),
             continuations: layout.digests(),
         };
-        let key = plan_key(environment.as_str(), &parts.digest().short());
+        // Two runs may make the same plan at once; what one of them drops is not the other's.
+        let key = plan_key(environment.as_str(), &format!("{}-{todo}", parts.digest().short()));
         let mut bundle = Bundle::new(Made {
             file: &made.file,
             json: &made.json,

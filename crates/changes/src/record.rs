@@ -195,6 +195,9 @@ pub struct IssueNote {
     pub invalid: Option<Posted>,
     /// The hash of its body when it was last read.
     pub body: Option<Digest>,
+    /// The run that looks at it: GitHub tells of a new issue twice, and one answer is enough.
+    #[serde(default)]
+    pub busy: Option<String>,
 }
 
 /// What is known of a pull request.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use runnersmith_issueops::change::{Change, Denial, Event, Holder, Liveness, Lock, Reply, Step, decide};
+use runnersmith_issueops::change::{Change, Denial, Event, Holder, Liveness, Lock, Reply, State, Step, decide};
 use runnersmith_issueops::comment::reply;
 use runnersmith_ports::{GitHubError, control::MergeError};
 
@@ -170,6 +170,11 @@ impl Desk {
                 let decision = decide(&record.change, event, rules, now);
                 record.change = decision.change;
                 record.push(decision.steps, work.run.name(), rights);
+                // A plan that came too late for its change is none either.
+                let is_shown = matches!((event, &record.change.state), (Event::PlanPosted(made), State::Planned(plan)) if made == plan);
+                if matches!(event, Event::PlanPosted(_)) && !is_shown {
+                    dropped = record.plan_key.take();
+                }
             }
             Some(dropped)
         });
@@ -204,7 +209,9 @@ impl Desk {
                 Some(posted) => Done::note(Note::StateComment(posted)),
                 None => Done::default(),
             }),
-            Step::Plan { without_terraform_lock } => self.plan(work, key, record, *without_terraform_lock).await,
+            Step::Plan { without_terraform_lock } => {
+                self.plan(work, key, record, (todo.id, *without_terraform_lock)).await
+            }
             Step::DropPlan => {
                 self.drop_plan(record).await?;
                 Ok(Done::note(Note::NoPlan))
@@ -225,14 +232,17 @@ impl Desk {
             Step::VoidOthers => Ok(Done::default()),
             Step::TakeLock { by, reason } => self.take_lock(work, change, by, reason).await,
             Step::ReleaseLock { id } => {
-                let released = self.book.release_lock(&change.environment, |lock| lock.id == *id).await?;
+                let released = self.book.release_lock(&change.environment, |held| held.lock.id == *id).await?;
                 if let Some(note) = released {
                     self.release_left_lock(work, record, &note).await;
                 }
                 Ok(Done::default())
             }
             Step::ReleaseOwnLock => {
-                self.book.release_lock(&change.environment, |lock| is_of_pull(lock, change.pull)).await?;
+                // A lock under which a run died while it applied is not given back by the way: its take-over releases the
+                // state's own lock too.
+                let is_own = |held: &LockNote| is_of_pull(&held.lock, change.pull) && !held.applies;
+                self.book.release_lock(&change.environment, is_own).await?;
                 Ok(Done::default())
             }
             Step::CloseIssue => {
@@ -293,7 +303,7 @@ impl Desk {
             .map_err(|_| DeskError::Internal("this machine has no random numbers".into()))?;
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
         let lock = Lock { id, holder, reason: reason.to_owned(), since: self.parts.clock.now() };
-        Ok(LockNote { lock, host: work.run.host().to_owned() })
+        Ok(LockNote { lock, host: work.run.host().to_owned(), applies: false })
     }
 
     /// Terraform's own lock of a dead run goes with ours. When it cannot be released, the next plan says who holds it.

@@ -1,20 +1,20 @@
 //! The main job on a fresh machine: a simulated GitHub, real processes as machines, runners from zero to the maximum
 //! and back, and a table that shows where each job's time went.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod request;
+
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use runnersmith_config::Distribution;
+use runnersmith_config::{Distribution, Provisioning};
 use runnersmith_controllers::loops::Rhythm;
 use runnersmith_controllers::{Limits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_github_sim::{self as sim, Simulator};
-use runnersmith_types::{
-    Job, JobStatus, Label, Owner, RegisterAt, Runner, ScaleSet, ScaleSetName, Secret, Timestamp, Timing,
-};
+use runnersmith_types::{Job, JobStatus, RepoFullName, Runner, Secret, Timestamp, Timing};
 
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
@@ -31,27 +31,17 @@ pub async fn command(options: cli::Demo) -> Result<ExitStatus, Failure> {
     startup::logs(false, "error");
     let home = Home::new()?;
     let github = start_github(&home).await?;
-    let server = Server::start(settings(&options, &home, &github)?).await?;
+    let server = Server::start(settings(&home, &github)?).await?;
     github.simulator.set_webhook_url(&format!("http://{}/webhook", server.address));
+    github.simulator.subscribe(github.app_number, &["workflow_job", "issues", "issue_comment", "pull_request", "push"]);
+    request::lay_out(&github.simulator, options.maximum);
     report::note(&format!("GitHub (simulated)  {}", github.simulator.base_url()));
     report::note(&format!("dashboard           http://{}/", server.address));
     report::note(&format!("{} jobs, at most {} runners, scale to zero afterwards\n", options.jobs, options.maximum));
 
-    let dispatched_at = server.world.ports.clock.now();
-    let run = github
-        .simulator
-        .dispatch("acme/shop", workflow(&options))
-        .map_err(|error| Failure::internal(error.to_string()))?;
-    let watched = watch(&server, &options).await;
-    let outcome = match watched {
-        Ok(peak) => outcome(&server, &github, Dispatched { run, at: dispatched_at }, peak).await,
-        Err(failure) => Err(failure),
-    };
-    let status = match outcome {
-        Ok(outcome) => {
-            show(&outcome, &options)?;
-            if outcome.is_whole(&options) { ExitStatus::Success } else { ExitStatus::Unmet }
-        }
+    let shown = run(&options, &server, &github).await;
+    let status = match shown {
+        Ok(status) => status,
         Err(failure) => {
             server.stop().await;
             return Err(failure);
@@ -64,6 +54,31 @@ pub async fn command(options: cli::Demo) -> Result<ExitStatus, Failure> {
     server.stop().await;
     github.simulator.stop().await;
     Ok(status)
+}
+
+/// The whole of it: asked for, approved, used, asked away.
+async fn run(options: &cli::Demo, server: &Server, github: &DemoGitHub) -> Result<ExitStatus, Failure> {
+    let created = request::create(&github.simulator, options.maximum).await?;
+    let before = github.simulator.calls();
+    let dispatched_at = server.world.ports.clock.now();
+    let run = github
+        .simulator
+        .dispatch("acme/shop", workflow(options))
+        .map_err(|error| Failure::internal(error.to_string()))?;
+    let peak = watch(server, options).await?;
+    let mut outcome = outcome(server, github, Dispatched { run, at: dispatched_at }, peak).await?;
+    // What the request cost is not the fleet's.
+    for (call, count) in &mut outcome.github_calls {
+        *count -= before.get(call).copied().unwrap_or(0).min(*count);
+    }
+    outcome.github_calls.retain(|_, count| *count > 0);
+    outcome.requests = vec![created];
+    if !options.keep {
+        outcome.requests.push(request::delete(&github.simulator).await?);
+        outcome.sets_left = server.world.sets.load().len();
+    }
+    show(&outcome, options)?;
+    Ok(if outcome.is_whole(options) { ExitStatus::Success } else { ExitStatus::Unmet })
 }
 
 /// A directory of its own that goes with the demo.
@@ -91,6 +106,7 @@ impl Drop for Home {
 
 struct DemoGitHub {
     simulator: Simulator,
+    app_number: u64,
     app_key: Secret,
     app_id: String,
     webhook_secret: Secret,
@@ -119,19 +135,14 @@ async fn start_github(home: &Home) -> Result<DemoGitHub, Failure> {
         .map_err(|error| fail("write the stand-in runner", error.to_string()))?;
     Ok(DemoGitHub {
         simulator,
+        app_number: app_id,
         app_key: Secret::new(key),
         app_id: app_id.to_string(),
         webhook_secret: Secret::new(secret),
     })
 }
 
-fn settings(options: &cli::Demo, home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
-    let parse = |error: runnersmith_types::ParseError| Failure::internal(error.to_string());
-    let labels: Result<BTreeSet<Label>, _> =
-        ["self-hosted", "linux", "demo"].iter().map(|l| Label::of_set(l)).collect();
-    let mut set = ScaleSet::new(ScaleSetName::parse("demo").map_err(parse)?, labels.map_err(parse)?);
-    set.scope.at = Some(RegisterAt::Organization(Owner::parse("acme").map_err(parse)?));
-    set.runners_max = options.maximum;
+fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
     let mut config = GitHubConfig::new(
         &github.simulator.base_url(),
         AppCredentials { app_id: github.app_id.clone(), private_key_pem: github.app_key.clone() },
@@ -144,14 +155,27 @@ fn settings(options: &cli::Demo, home: &Home, github: &DemoGitHub) -> Result<Set
         machines: home.path().join("machines"),
         distribution: Distribution::Path(home.path().join("distribution")),
         supervisor: own_supervisor().map_err(|error| Failure::internal(error.to_string()))?,
-        sets: vec![set],
+        // There is none until somebody asks for one.
+        sets: Vec::new(),
         retired: retired(),
         limits: Limits { jit_per_minute: 1_000, calls_per_minute: 5_000 },
         github: config,
         webhook_secrets: vec![github.webhook_secret.clone()],
         allow_sha1: false,
         dashboard_token: None,
-        issueops: None,
+        issueops: Some(crate::issueops::home::Settings {
+            repository: RepoFullName::parse(request::REPOSITORY)
+                .map_err(|error| Failure::internal(error.to_string()))?,
+            provisioning: Provisioning::Embedded,
+            terraform: "terraform".into(),
+            plan_key: github.app_key.clone(),
+            app: crate::issueops::home::AppSecrets {
+                id: github.app_id.clone(),
+                key_pem: github.app_key.clone(),
+                webhook_secret: github.webhook_secret.clone(),
+            },
+            tick: Duration::from_secs(60),
+        }),
         otel: None,
         cloud: crate::cloud::CloudHere::default(),
         rhythm: Rhythm::default(),
@@ -168,7 +192,7 @@ fn workflow(options: &cli::Demo) -> sim::WorkflowSpec {
     let jobs = (1..=options.jobs)
         .map(|n| sim::JobSpec {
             name: format!("test ({n})"),
-            labels: vec!["self-hosted".into(), "linux".into(), "demo".into()],
+            labels: vec!["self-hosted".into(), request::ENVIRONMENT.into()],
             duration: Duration::from_millis(options.job_ms),
             ..sim::JobSpec::default()
         })
@@ -266,11 +290,18 @@ struct Outcome {
     github_calls: BTreeMap<String, u64>,
     github_jit_calls: u64,
     runners_used: usize,
+    /// The requests that made the scale set and took it away.
+    requests: Vec<request::Request>,
+    /// Scale sets at the end.
+    sets_left: usize,
 }
 
 impl Outcome {
     fn is_whole(&self, options: &cli::Demo) -> bool {
-        self.succeeded == options.jobs as usize && self.runners_left == 0 && self.registrations_left == 0
+        self.succeeded == options.jobs as usize
+            && self.runners_left == 0
+            && self.registrations_left == 0
+            && self.sets_left == 0
     }
 }
 
@@ -317,6 +348,8 @@ async fn outcome(
         github_calls: calls,
         github_jit_calls: jit,
         runners_used: runners.len(),
+        requests: Vec::new(),
+        sets_left: 0,
     })
 }
 
@@ -379,6 +412,9 @@ fn show(outcome: &Outcome, options: &cli::Demo) -> Result<(), Failure> {
         report::line(&format!(
             "control plane, queued → launched: {median} ms at the median (jobs that did not wait at the maximum)"
         ));
+    }
+    for (what, request) in ["made", "taken away"].iter().zip(&outcome.requests) {
+        report::line(&format!("the scale set was {what} by {request}"));
     }
     report::line(&format!(
         "GitHub calls: {} in all, {} JIT configs for {} runners",

@@ -111,6 +111,7 @@ impl ByPolicy {
         let runs = Arc::new(ProcessRuns::new(&runnersmith_terraform::who()));
         Self {
             settings: settings.clone(),
+            github,
             control,
             seal,
             stop: stop.clone(),
