@@ -204,6 +204,8 @@ pub struct Policy {
     pub module_source: String,
     /// GitHub Enterprise Server's address, if GitHub is one.
     pub ghes_url: Option<String>,
+    /// The authority that signed that server's certificate, PEM, if machines and functions do not know it anyway.
+    pub ghes_ca: Option<String>,
     /// Organisations that may be asked for; never empty.
     pub organizations: Vec<Organization>,
     /// Where machines may run; never empty, one for each region. The first is the default.
@@ -347,6 +349,22 @@ mod tests {
             matches!(Policy::parse(&many), Err(PolicyError::Values(wrong)) if wrong.len() == 1),
             "not cut in silence"
         );
+    }
+
+    #[test]
+    fn a_private_authority_is_certificates_and_nothing_else() {
+        let with = |pem: &str| Policy::parse(&format!("ghes_ca = {pem:?}\n{LEAST}"));
+        let pem = "-----BEGIN CERTIFICATE-----\nMIIB+/=\n-----END CERTIFICATE-----";
+        assert_eq!(with(pem).unwrap().ghes_ca, Some(format!("{pem}\n")));
+        for bad in [
+            "",
+            "MIIB",
+            &pem.replace("MIIB", "${x}"),
+            &pem.replace("MIIB", "EOF\""),
+            &pem.replace("MIIB", &"A".repeat(5_000)),
+        ] {
+            assert!(with(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

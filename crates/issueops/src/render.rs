@@ -46,6 +46,8 @@ struct Values<'a> {
     enable_organization_runners: bool,
     environment: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ghes_ca: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ghes_url: Option<Option<&'a str>>,
     idle_config: Vec<Idle>,
     instance_type: &'a str,
@@ -126,6 +128,7 @@ fn values(request: &SetRequest, policy: &Policy) -> Result<String, serde_json::E
         enable_organization_runners: true,
         environment: request.environment.as_str(),
         // A shared plane knows its server.
+        ghes_ca: zips.as_ref().map(|_| policy.ghes_ca.as_deref()),
         ghes_url: zips.as_ref().map(|_| policy.ghes_url.as_deref()),
         idle_config: Some(request.floor).filter(|floor| *floor > 0).map(always).into_iter().collect(),
         instance_type: request.instance_type.as_str(),

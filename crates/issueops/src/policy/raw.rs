@@ -24,6 +24,7 @@ pub(super) struct Policy {
     plane_path: Option<String>,
     module_source: String,
     ghes_url: Option<String>,
+    ghes_ca: Option<String>,
     organizations: Vec<String>,
     #[serde(default, rename = "network")]
     networks: Vec<RawNetwork>,
@@ -172,6 +173,15 @@ fn is_zip(text: &str) -> bool {
     is_word(text, 200, "-_./") && text.ends_with(".zip") && !text.split('/').any(|part| part == "..")
 }
 
+/// Certificates, and nothing that could be more than text: a parameter of 4 KB keeps them.
+fn is_pem(text: &str) -> bool {
+    let text = text.trim();
+    text.len() <= 4_000
+        && text.starts_with("-----BEGIN CERTIFICATE-----")
+        && text.ends_with("-----END CERTIFICATE-----")
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+/=- \n\r".contains(c))
+}
+
 /// `https://`, a host and perhaps a port; nothing behind.
 fn is_server(text: &str) -> bool {
     text.strip_prefix("https://").is_some_and(|host| is_word(host, 250, "-.:"))
@@ -203,6 +213,11 @@ impl Policy {
             "a module's address without quotes, `$`, `%` or braces",
             is_source,
         );
+        if let Some(pem) = &self.ghes_ca
+            && !is_pem(pem)
+        {
+            wrong.add("ghes_ca", pem, "PEM certificates of at most 4,000 characters");
+        }
         if let Some(url) = &self.ghes_url
             && !is_server(url)
         {
@@ -234,6 +249,7 @@ impl Policy {
                 shape,
                 module_source,
                 ghes_url: self.ghes_url,
+                ghes_ca: self.ghes_ca.map(|pem| format!("{}\n", pem.trim())),
                 organizations,
                 networks,
                 backend,

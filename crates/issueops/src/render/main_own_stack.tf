@@ -12,6 +12,7 @@ module "runners" {
   aws_region                        = var.aws_region
   enable_organization_runners       = var.enable_organization_runners
   environment                       = var.environment
+  ghes_ca                           = var.ghes_ca
   ghes_url                          = var.ghes_url
   github_app                        = var.github_app
   idle_config                       = var.idle_config

@@ -30,6 +30,12 @@ variable "environment" {
   nullable    = false
 }
 
+variable "ghes_ca" {
+  description = "The authority that signed the server's certificate, PEM; null: a known one."
+  type        = string
+  default     = null
+}
+
 variable "ghes_url" {
   description = "GitHub Enterprise Server's address; null: github.com."
   type        = string

@@ -191,6 +191,7 @@ fn values(set: &SetRequest, policy: &Policy) -> Value {
     match &policy.shape {
         Shape::SharedPlane { plane_path } => values["plane_path"] = json!(plane_path),
         Shape::OwnStack => {
+            values["ghes_ca"] = json!(policy.ghes_ca);
             values["ghes_url"] = json!(policy.ghes_url);
             values["runner_binaries_syncer_lambda_zip"] = json!(policy.zips.syncer);
             values["runners_lambda_zip"] = json!(policy.zips.runners);
