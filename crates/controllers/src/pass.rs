@@ -45,7 +45,8 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     };
     // Once for the whole pass, and after the lease: whoever takes a set out, or closes it, and then gets its lease knows that no
     // pass goes on which still has its old policy.
-    let sets = closing::with_closed(&world.sets.load(), &ledger.closed().await?);
+    let named = world.sets.load();
+    let sets = closing::with_closed(&named, &ledger.closed().await?);
     let Some(policy) = sets.iter().find(|policy| &policy.name == set) else {
         let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
         return Ok(Passed::default());
@@ -53,7 +54,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     let mut passed = Passed::default();
     let mut depth = depth;
     while passed.rounds < ROUNDS_MAX {
-        if !Arc::ptr_eq(&sets, &world.sets.load()) {
+        if !Arc::ptr_eq(&named, &world.sets.load()) {
             // There are other sets by now: what is decided next is decided from them, by a pass of its own.
             passed.next_wake = Some(world.ports.clock.now());
             break;
