@@ -23,6 +23,7 @@ mod people;
 mod protocol;
 mod pulls;
 mod refs;
+mod releases;
 mod time;
 
 use std::collections::BTreeMap;
