@@ -5,11 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use runnersmith_github::{AppCredentials, ControlClient, GitHubClient, GitHubConfig};
-use runnersmith_github_sim::{App, Options, Simulator};
+use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::control::{FileChanges, MergeError, Role, RunState};
-use runnersmith_ports::{ControlRepository, GitHub, GitHubError, SystemClock};
-use runnersmith_types::{RepoFullName, Secret};
+use runnersmith_ports::{ControlRepository, GitHub, GitHubError, JitRequest, SystemClock};
+use runnersmith_types::{Label, Owner, RegisterAt, RepoFullName, RunnerGroupName, Secret};
+use serde_json::json;
 
 const REPO: &str = "acme/control";
 
@@ -252,6 +254,51 @@ async fn who_may_use_a_runner_group_is_said_by_its_visibility() {
     let none = group("none").await.unwrap();
     assert_eq!((none.selected, none.allows_public), (Some(Vec::new()), true), "selected and empty is nobody, not all");
     assert_eq!(group("absent").await, None);
+}
+
+/// Whether a runner of a group gets a job of a repository.
+async fn gets_a_job(bed: &Bed, group: &str, repository: &str) -> bool {
+    let request = JitRequest {
+        at: RegisterAt::Organization(Owner::parse("acme").unwrap()),
+        name: format!("{group}-{}", repository.replace('/', "-")),
+        labels: vec![Label::of_set("linux").unwrap()],
+        group: RunnerGroupName::parse(group).unwrap(),
+    };
+    let config = bed.app.jit_config(&request).await.unwrap();
+    let config = base64::engine::general_purpose::STANDARD.decode(config.encoded.expose()).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let call = async |what: &str, body: serde_json::Value| -> serde_json::Value {
+        let url = format!("{}/_runner/{what}", bed.simulator.base_url());
+        reqwest::Client::new().post(url).json(&body).send().await.unwrap().json().await.unwrap()
+    };
+    let job = JobSpec { name: "build".into(), labels: vec!["linux".into()], ..JobSpec::default() };
+    let run = bed.simulator.dispatch(repository, WorkflowSpec { name: "ci".into(), jobs: vec![job] }).unwrap();
+    let session = call("session", json!({"runner_id": config["runner_id"], "key": config["key"]})).await;
+    let polled = call("poll", json!({"session": session["session"], "wait_ms": 0})).await;
+    bed.simulator.cancel_run(run);
+    polled["job"].is_object()
+}
+
+#[tokio::test]
+async fn a_groups_runners_get_jobs_of_its_repositories_only() {
+    let bed = Bed::new().await;
+    for name in ["acme/chosen", "acme/other", "acme/open"] {
+        bed.simulator.add_repository(name);
+    }
+    bed.simulator.make_public("acme/open");
+    let _ = bed.simulator.add_group("acme", "few", "selected", &["acme/chosen"], false);
+    let _ = bed.simulator.add_group("acme", "closed", "private", &[], false);
+    let _ = bed.simulator.add_group("acme", "every", "all", &[], true);
+    for (group, repository, gets) in [
+        ("few", "acme/chosen", true),
+        ("few", "acme/other", false),
+        ("closed", "acme/other", true),
+        ("closed", "acme/open", false),
+        ("every", "acme/open", true),
+        ("Default", "acme/other", true),
+    ] {
+        assert_eq!(gets_a_job(&bed, group, repository).await, gets, "{group}: {repository}");
+    }
 }
 
 #[tokio::test]
