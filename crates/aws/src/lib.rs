@@ -1,5 +1,5 @@
 //! The ports on AWS, EC2 excepted: SQS is the queue, DynamoDB the ledger, SSM Parameter Store the hand-off and the settings,
-//! S3 keeps runner distributions.
+//! S3 keeps runner distributions, and records beside Terraform's state.
 //!
 //! They live apart from the embedded store so that one machine needs no AWS SDK, and apart from EC2 because that SDK
 //! alone takes longer to build than everything else. Each service is a feature, so that a function links what it uses.
@@ -12,6 +12,8 @@ mod error;
 #[cfg(feature = "objects")]
 pub mod objects;
 pub mod session;
+#[cfg(feature = "objects")]
+pub mod shelf;
 #[cfg(feature = "queue")]
 pub mod sqs;
 #[cfg(feature = "parameters")]
@@ -21,6 +23,8 @@ pub mod ssm;
 pub use dynamodb::{DynamoLedger, TABLE_DEFINITION};
 pub use error::{Failure, Kind};
 pub use session::Session;
+#[cfg(feature = "objects")]
+pub use shelf::ObjectShelf;
 #[cfg(feature = "queue")]
 pub use sqs::SqsQueue;
 #[cfg(feature = "parameters")]

@@ -217,6 +217,19 @@ impl Parameters {
         Ok(found)
     }
 
+    /// Stores a secret as a SecureString under a name that is not taken; by AWS's key for Parameter Store unless a key is named.
+    ///
+    /// # Errors
+    /// When it is longer than a parameter holds, the name is taken, or Parameter Store refuses.
+    pub async fn put_secret(&self, name: &str, value: &Secret, key: Option<&str>) -> Result<(), Failure> {
+        // One that is too long is refused by Parameter Store itself.
+        let long = value.expose().len() > STANDARD_BYTES_MAX;
+        let tier = if long { ParameterTier::Advanced } else { ParameterTier::Standard };
+        let put = self.client.put_parameter().name(name).value(value.expose()).r#type(ParameterType::SecureString);
+        let put = put.set_key_id(key.map(str::to_owned)).tier(tier).overwrite(false);
+        put.send().await.map(|_| ()).map_err(|error| Failure::new("ssm", "PutParameter", &error))
+    }
+
     /// These parameters, decrypted; the ones that are not there are left out. At most 10.
     ///
     /// # Errors

@@ -94,7 +94,8 @@ pub enum ProvisionError {
     /// The plan is not for the state that is there now; nothing was done.
     #[error("the saved plan is stale: the state was changed after it was made")]
     Stale,
-    /// It was told to stop, and did so in order.
+    /// It was told to stop, and did so in order: what was done before stays, is in the state, and no lock is held. One that had
+    /// to be killed is `Failed`.
     #[error("cancelled")]
     Cancelled,
     /// It could not even begin (no program, no disk).
@@ -115,7 +116,7 @@ impl Progress for () {
 /// By which evidence a lock of the state itself is one that a dead run left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftBy {
-    /// `user@host` of the dead run.
+    /// `user@host` of the dead run, as the provisioner writes it into its locks.
     pub who: String,
     /// When the dead run took our lock of the environment: a lock of the state that is older is not its.
     pub since: Timestamp,
@@ -143,7 +144,8 @@ pub trait Provisioner: Send + Sync + 'static {
         plan_file: &[u8],
         progress: &dyn Progress,
     ) -> Result<Applied, ProvisionError>;
-    /// What differs from the state without anybody having asked for it: the JSON of a refresh-only plan.
+    /// What differs from the state without anybody having asked for it: the JSON of a refresh-only plan, made without the state's
+    /// lock. It can hold secrets.
     async fn drift(&self, workspace: &Workspace) -> Result<Vec<u8>, ProvisionError>;
     /// Releases the state's own lock if it is one that the dead run left; answers its id. `Locked` when it is somebody else's.
     async fn release_left_lock(

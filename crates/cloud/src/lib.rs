@@ -4,6 +4,7 @@
 //! world, so that both read it alike. What the section does not name stays what it was: any mix works.
 
 mod split;
+mod vault;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use runnersmith_ports::{Clock, HandOff, Ledger, Machines, Queue};
 use runnersmith_types::{Ec2Set, ScaleSetName, Secret};
 
 pub use split::{SplitHandOff, SplitMachines};
+pub use vault::Vault;
 
 /// Parameter Store answers at most ten names in one call.
 const NAMES_AT_ONCE: usize = 10;

@@ -57,6 +57,13 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+/// Whether a configuration without scale sets is one. A file without any is a mistake; a plane on AWS finds its sets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sets {
+    Needed,
+    MayBeNone,
+}
+
 impl Config {
     /// Reads a file. Relative paths in it are taken from the file's own directory.
     ///
@@ -79,6 +86,10 @@ impl Config {
     /// # Errors
     /// When it is not valid; the error lists every problem with its line.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::parse_with(text, Sets::Needed)
+    }
+
+    fn parse_with(text: &str, sets: Sets) -> Result<Self, ConfigError> {
         let sink = Sink::new(text);
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in errors {
@@ -102,17 +113,17 @@ impl Config {
             None => root
                 .refuse("version", format!("write `version = {VERSION}`, so that a later program knows what is meant")),
         }
-        let config = Self::sections(&root);
+        let config = Self::sections(&root, sets);
         root.finish();
         let problems = sink.take();
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
     }
 
-    fn sections(root: &Reader<'_>) -> Self {
+    fn sections(root: &Reader<'_>, sets: Sets) -> Self {
         let mut scale_sets: Vec<ScaleSet> = Vec::new();
         let mut ec2 = BTreeMap::new();
         let tables = root.tables("scale_set");
-        if tables.is_empty() {
+        if tables.is_empty() && sets == Sets::Needed {
             root.refuse("scale_set", "at least one [[scale_set]] is needed");
         }
         for mut table in tables {

@@ -7,20 +7,22 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{Config, ConfigError, Problem};
+use crate::{Config, ConfigError, Problem, Sets};
 
 impl Config {
     /// A configuration from the plane's parameter and the sets' parameters, by the names of the latter.
     ///
     /// A set that is not valid is left out, and told in the answer: one team's mistake must not stop another team's runners.
+    /// A plane without sets is one whose first set is not there yet, or whose last one is gone: it still has to clean up.
     ///
     /// # Errors
-    /// When the plane's own part is not valid, or no set is.
+    /// When the plane's own part is not valid.
     pub fn from_parameters(
         plane: &str,
         sets: &BTreeMap<String, String>,
     ) -> Result<(Self, Vec<(String, ConfigError)>), ConfigError> {
         let plane = object("the plane's parameter", plane)?;
+        Self::parse_with(&text_of(&plane, &[])?, Sets::MayBeNone)?;
         let (mut good, mut left_out) = (Vec::new(), Vec::new());
         for (name, text) in sets {
             let alone = object(name, text).and_then(|set| text_of(&plane, &[&set]).map(|text| (set, text)));
@@ -29,13 +31,8 @@ impl Config {
                 Err(error) => left_out.push((name.clone(), error)),
             }
         }
-        if good.is_empty()
-            && let Some((_, error)) = left_out.pop()
-        {
-            return Err(error);
-        }
         let good: Vec<&Value> = good.iter().collect();
-        Ok((Self::parse(&text_of(&plane, &good)?)?, left_out))
+        Ok((Self::parse_with(&text_of(&plane, &good)?, Sets::MayBeNone)?, left_out))
     }
 }
 

@@ -3,13 +3,12 @@
 //! A pass cleans up after the runners of its own set. These are the things that no pass would look at.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::LedgerError;
 use runnersmith_types::{RunnerState, ScaleSet, ScaleSetName, Timing};
 
-use crate::World;
+use crate::{Sets, World};
 
 /// A hand-off that has waited so long is none that a machine will still read: its boot deadline is far shorter.
 const HAND_OFF_KEPT: Duration = Duration::from_secs(3600);
@@ -48,10 +47,26 @@ pub async fn expire_hand_offs(world: &World) -> Result<usize, LedgerError> {
     Ok(gone)
 }
 
+/// The times of a set that was taken out, wherever its machines are: the design's, but for the age that an idle machine must
+/// have to go.
+#[must_use]
+pub fn retired_timing() -> Timing {
+    Timing { running_min: Duration::ZERO, ..Timing::default() }
+}
+
+/// The same where every machine is a process of this host, whose word is known at once. What keeps a job is that GitHub refuses
+/// to remove the registration of a runner that it has given one; the times are a second line, long enough for a job to be set
+/// up and to say so on the machine.
+#[must_use]
+pub fn retired_timing_here() -> Timing {
+    Timing { idle_confirm: Duration::from_secs(10), settle: Duration::from_secs(15), ..retired_timing() }
+}
+
 /// Sets that no policy names any more and of which runners or machines are left, and a world in which their policy is that
 /// there shall be none: passes in it drain what is idle and wait for what is busy, like any other pass.
 ///
-/// `spared` are sets whose policy is there but cannot be read: a slip in it must not cost anybody a runner.
+/// `spared` are sets whose policy is there but cannot be read: a slip in it must not cost anybody a runner. A set that was taken
+/// out of service is not spared: that was meant.
 ///
 /// # Errors
 /// When the ledger fails; machines that cannot be listed are left to the next round.
@@ -66,14 +81,17 @@ pub async fn retired(
         Ok(sets) => left.extend(sets),
         Err(error) => tracing::warn!(error = %crate::chain(&error), "the sets of machines could not be listed"),
     }
-    left.retain(|set| world.set(set).is_none() && !spared.contains(set));
-    let mut sets = world.sets.as_ref().clone();
+    let closed = ledger.closed().await?;
+    let mut sets = world.sets.load().as_ref().clone();
+    left.retain(|set| {
+        (!spared.contains(set) || closed.contains(set)) && sets.iter().all(|known| known.name != *set)
+    });
     sets.extend(left.iter().map(|set| ScaleSet {
         runners_max: 0,
         tell: false,
-        timing: Timing { running_min: Duration::ZERO, ..Timing::default() },
+        timing: world.retired.clone(),
         ..ScaleSet::new(set.clone(), BTreeSet::new())
     }));
     sets.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok((World { sets: Arc::new(sets), ..world.clone() }, left))
+    Ok((World { sets: Sets::new(sets), ..world.clone() }, left))
 }

@@ -11,6 +11,8 @@ use runnersmith_ports::{Clock, Ledger, Queue, QueueError};
 use runnersmith_types::{DeliveryId, Event, EventKind, JobFact, ScaleSet};
 use serde::{Deserialize, Serialize};
 
+use crate::Sets;
+
 /// What the queue carries: one bounded fact, without a set. The consumer matches on every pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,20 +91,21 @@ pub struct Intake {
     queue: Arc<dyn Queue>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
-    sets: Vec<ScaleSet>,
+    sets: Sets,
 }
 
 impl Intake {
-    /// An intake for these sets.
+    /// An intake for these sets; those of a running server may change.
     #[must_use]
-    pub fn new(queue: Arc<dyn Queue>, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, sets: Vec<ScaleSet>) -> Self {
-        Self { queue, ledger, clock, sets }
+    pub fn new(queue: Arc<dyn Queue>, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, sets: impl Into<Sets>) -> Self {
+        Self { queue, ledger, clock, sets: sets.into() }
     }
 
     /// Admits a signal that came by a verified delivery.
     pub async fn admit(&self, signal: Signal, delivery: Option<DeliveryId>) -> Admission {
         if let Signal::Job(fact) = &signal {
-            let policies: Vec<&ScaleSet> = self.sets.iter().collect();
+            let sets = self.sets.load();
+            let policies: Vec<&ScaleSet> = sets.iter().collect();
             if let Some(why) = drop_at_the_door(fact, &policies) {
                 self.record_dropped(fact, delivery, &why).await;
                 return Admission::Dropped(why);

@@ -112,6 +112,12 @@ impl Levels {
         self.touch();
     }
 
+    /// Forgets a set of which nothing is left.
+    pub fn forget(&self, set: &ScaleSetName) {
+        self.levels.write().unwrap_or_else(PoisonError::into_inner).remove(set);
+        self.touch();
+    }
+
     /// Tells the subscribers that something they show has changed.
     pub fn touch(&self) {
         self.version.send_modify(|version| *version = version.wrapping_add(1));

@@ -3,6 +3,7 @@
 //! It exists apart from the planner because it touches the world, and apart from the shells because the same loop
 //! runs in a Lambda, in one process and in a simulation. It decides nothing itself: decisions come from the planner.
 
+pub mod closing;
 pub mod consume;
 mod effects;
 pub mod execute;
@@ -11,9 +12,11 @@ pub mod housekeeping;
 pub mod intake;
 pub mod launch;
 pub mod levels;
+pub mod loops;
 pub mod metrics;
 pub mod observe;
 pub mod pass;
+pub mod sets;
 pub mod tell;
 pub mod timer;
 pub mod why;
@@ -22,11 +25,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{Clock, GitHub, HandOff, Ledger, Machines, Queue};
-use runnersmith_types::{Job, JobId, Runner, ScaleSet, ScaleSetName};
+use runnersmith_types::{Job, JobId, Runner, ScaleSet, ScaleSetName, Timing};
 
 pub use intake::{Admission, Intake, Signal};
 pub use observe::Depth;
 pub use pass::{Passed, pass};
+pub use sets::Sets;
 
 /// The world's doors.
 #[derive(Clone)]
@@ -59,8 +63,10 @@ pub struct Limits {
 pub struct World {
     /// The doors.
     pub ports: Ports,
-    /// All scale sets, by name.
-    pub sets: Arc<Vec<ScaleSet>>,
+    /// All scale sets of now.
+    pub sets: Sets,
+    /// The times that govern sets which were taken out: see [`housekeeping::retired`].
+    pub retired: Timing,
     /// Limits.
     pub limits: Limits,
     /// What the last passes saw, for people.
@@ -88,10 +94,10 @@ pub fn correlation_id(job: JobId) -> String {
 }
 
 impl World {
-    /// The policy of a set.
+    /// The policy of a set as it is at this moment.
     #[must_use]
-    pub fn set(&self, name: &ScaleSetName) -> Option<&ScaleSet> {
-        self.sets.iter().find(|set| &set.name == name)
+    pub fn set(&self, name: &ScaleSetName) -> Option<ScaleSet> {
+        self.sets.get(name)
     }
 }
 

@@ -20,12 +20,13 @@ pub enum Depth {
 /// How far back ended jobs still bear on a plan (finished runners, tellings to close).
 const ENDED_LOOK_BACK: std::time::Duration = std::time::Duration::from_secs(20 * 60);
 
-/// Reads the world for one set. A source that fails is `Unknown`; only the ledger itself is indispensable.
+/// Reads the world for one set, which is one of `sets`. A source that fails is `Unknown`; only the ledger itself is indispensable.
 ///
 /// # Errors
 /// When the ledger cannot be read.
 pub async fn observe(
     world: &World,
+    sets: &[ScaleSet],
     policy: &ScaleSet,
     depth: Depth,
 ) -> Result<Snapshot, runnersmith_ports::LedgerError> {
@@ -51,8 +52,7 @@ pub async fn observe(
     let jobs = ledger.open_jobs(now.minus(ENDED_LOOK_BACK)).await?;
     let counts: BTreeMap<_, _> =
         ledger.counts().await?.into_iter().map(|(set, alive, supply)| (set, (alive, supply))).collect();
-    let peers = world
-        .sets
+    let peers = sets
         .iter()
         .filter(|peer| peer.name != policy.name)
         .map(|peer| {

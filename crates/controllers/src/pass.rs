@@ -1,11 +1,13 @@
 //! One pass over one scale set, under its lease: observe, plan, execute, and again until there is nothing left to do.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{LedgerError, Release};
 use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
+use crate::closing;
 use crate::execute::execute;
 use crate::levels::Level;
 use crate::observe::{Depth, observe};
@@ -34,16 +36,30 @@ pub struct Passed {
 /// # Errors
 /// When the ledger fails, or the lease is lost half way; what was executed until then is recorded, and the next pass goes on.
 pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Passed, LedgerError> {
-    let Some(policy) = world.set(set) else { return Ok(Passed::default()) };
+    if world.set(set).is_none() {
+        return Ok(Passed::default());
+    }
     let ledger = &world.ports.ledger;
     let Some(mut lease) = ledger.acquire(set, &world.holder, world.lease_ttl).await? else {
         return Ok(Passed { held_elsewhere: true, ..Passed::default() });
     };
+    // Once for the whole pass, and after the lease: whoever takes a set out, or closes it, and then gets its lease knows that no
+    // pass goes on which still has its old policy.
+    let sets = closing::with_closed(&world.sets.load(), &ledger.closed().await?);
+    let Some(policy) = sets.iter().find(|policy| &policy.name == set) else {
+        let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
+        return Ok(Passed::default());
+    };
     let mut passed = Passed::default();
     let mut depth = depth;
     while passed.rounds < ROUNDS_MAX {
+        if !Arc::ptr_eq(&sets, &world.sets.load()) {
+            // There are other sets by now: what is decided next is decided from them, by a pass of its own.
+            passed.next_wake = Some(world.ports.clock.now());
+            break;
+        }
         passed.rounds += 1;
-        let snapshot = observe(world, policy, depth).await?;
+        let snapshot = observe(world, &sets, policy, depth).await?;
         for batch in over(&snapshot) {
             ledger.settle_batch(&lease, batch).await?;
         }

@@ -97,8 +97,9 @@ async fn a_holder_that_was_away_too_long_stops_and_the_next_one_goes_on() {
     bed.queued(1..=3).await;
     let ledger = &bed.world.ports.ledger;
     let stale = ledger.acquire(&set("linux"), "one", Duration::from_secs(20)).await.unwrap().unwrap();
-    let policy = &bed.world.sets[0];
-    let snapshot = runnersmith_controllers::observe::observe(&bed.world, policy, Depth::Signal).await.unwrap();
+    let sets = bed.world.sets.load();
+    let policy = &sets[0];
+    let snapshot = runnersmith_controllers::observe::observe(&bed.world, &sets, policy, Depth::Signal).await.unwrap();
     let plan = runnersmith_plan::plan(policy, &snapshot, bed.world.ports.clock.now());
     bed.clock.advance(Duration::from_secs(21));
     let other = bed.another("two");
@@ -240,11 +241,12 @@ async fn a_burst_beyond_the_jit_budget_shares_one_token() {
 async fn what_is_launched_while_another_looks_is_no_orphan() {
     let bed = Bed::new(policy(5));
     bed.queued(1..=2).await;
-    let policy = &bed.world.sets[0];
-    let before = runnersmith_controllers::observe::observe(&bed.world, policy, Depth::Full).await.unwrap();
+    let sets = bed.world.sets.load();
+    let policy = &sets[0];
+    let before = runnersmith_controllers::observe::observe(&bed.world, &sets, policy, Depth::Full).await.unwrap();
     bed.pass(Depth::Full).await;
     // A list that shows more than the ledger's snapshot knows: the machines are younger than the grace.
-    let mut odd = runnersmith_controllers::observe::observe(&bed.world, policy, Depth::Full).await.unwrap();
+    let mut odd = runnersmith_controllers::observe::observe(&bed.world, &sets, policy, Depth::Full).await.unwrap();
     odd.runners = before.runners;
     odd.batches.clear();
     let plan = runnersmith_plan::plan(policy, &odd, bed.world.ports.clock.now());

@@ -5,10 +5,9 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_controllers::{Depth, World, housekeeping, pass};
+use runnersmith_controllers::{Depth, Sets, World, housekeeping, pass};
 use runnersmith_types::{MachineId, MachineState, RunnerState, Voice};
 use support::{Bed, policy, set};
 
@@ -33,7 +32,7 @@ async fn hand_offs_that_nobody_will_read_go_and_the_others_stay() {
 
 /// The same world without any set.
 fn without_sets(world: &World) -> World {
-    World { sets: Arc::new(Vec::new()), ..world.clone() }
+    World { sets: Sets::new(Vec::new()), ..world.clone() }
 }
 
 #[tokio::test]

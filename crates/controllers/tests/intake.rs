@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use runnersmith_controllers::{Admission, Intake, Signal};
+use runnersmith_controllers::{Admission, Intake, Sets, Signal};
 use runnersmith_ports::contract_ledger::fact;
 use runnersmith_ports::{Ledger as _, Queue as _, SystemClock};
 use runnersmith_store::SqliteStore;
@@ -51,4 +51,18 @@ async fn what_nothing_serves_is_dropped_and_recorded_unless_it_asks_for_a_self_h
     for (id, label) in [(2, "SELF-HOSTED"), (3, "Linux")] {
         assert_eq!(intake.admit(job(id, label), None).await, Admission::Accepted, "{label}");
     }
+}
+
+#[tokio::test]
+async fn the_door_sees_a_set_that_comes_or_goes_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SystemClock);
+    let store = SqliteStore::open(&home.path().join("ledger"), clock.clone()).unwrap();
+    let sets = Sets::new(Vec::new());
+    let intake = Intake::new(Arc::new(store.queue()), Arc::new(store.ledger()), clock, sets.clone());
+    assert!(matches!(intake.admit(job(1, "linux"), None).await, Admission::Dropped(_)));
+    sets.replace(vec![policy(1)]);
+    assert_eq!(intake.admit(job(2, "linux"), None).await, Admission::Accepted);
+    sets.replace(Vec::new());
+    assert!(matches!(intake.admit(job(3, "linux"), None).await, Admission::Dropped(_)));
 }

@@ -27,7 +27,7 @@ import mend
 FAULTS, FAULTS_LOCK = [], threading.Lock()
 CALLS, CALLS_LOCK = {}, threading.Lock()
 # moto's tables, queues and machines are not made for two requests at once; AWS's are.
-SERVICES = {name: threading.RLock() for name in ("dynamodb", "sqs", "ec2")}
+SERVICES = {name: threading.RLock() for name in ("dynamodb", "sqs", "ec2", "s3")}
 # Answers to calls with a client token: AWS makes a call with the same token once.
 TOKENS = {}
 STATE = {"base": "", "enforce": False}
@@ -77,8 +77,10 @@ def fault_for(action, parameters):
     return None
 
 
-def error(start, protocol, status, code, message):
-    if protocol == "query" or protocol == "rest":
+def error(start, protocol, status, code, message, service=""):
+    if service == "s3":
+        kind, text = "application/xml", f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    elif protocol == "query" or protocol == "rest":
         kind = "text/xml"
         text = (f'<?xml version="1.0"?><Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error>'
                 f"</Errors><RequestID>emulator</RequestID></Response>")
@@ -112,7 +114,7 @@ class Emulator:
         if fault and fault.get("delay_ms"):
             time.sleep(fault["delay_ms"] / 1000)
         if fault and fault.get("code") and not fault.get("after"):
-            return error(start, protocol, fault.get("status", 400), fault["code"], fault.get("message", "injected"))
+            return error(start, protocol, fault.get("status", 400), fault["code"], fault.get("message", "injected"), service)
         if fault and "capacity" in fault:
             parameters = {name: value for name, value in parameters.items() if not name.endswith("SpotTargetCapacity") and not name.endswith("OnDemandTargetCapacity")}
             parameters["TargetCapacitySpecification.TotalTargetCapacity"] = str(fault["capacity"])
@@ -122,7 +124,7 @@ class Emulator:
             answer = mend.without_young(answer, fault["late_ms"] / 1000)
         if fault and fault.get("code") and fault.get("after"):
             # The effect happened; the answer is lost.
-            return error(start, protocol, fault.get("status", 500), fault["code"], fault.get("message", "injected"))
+            return error(start, protocol, fault.get("status", 500), fault["code"], fault.get("message", "injected"), service)
         status, headers, content = answer
         if protocol == "json" and status.startswith("403") and b"AccessDenied" in content and b"__type" not in content:
             return error(start, protocol, 400, "AccessDeniedException", f"not authorized to perform {service}:{action}")

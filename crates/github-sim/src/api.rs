@@ -204,6 +204,7 @@ fn rest(state: &mut State, method: &Method, path: &str, query: &Query, headers: 
         ("GET", ["repos", "actions", "runner", "releases", ..]) => {
             return releases::answer(state, segments.last() == Some(&"latest"));
         }
+        ("POST", ["app-manifests", code, "conversions"]) => return crate::apps::convert(state, code),
         _ => {}
     }
     match caller(state, headers) {
@@ -222,6 +223,7 @@ fn template(segments: &[&str]) -> String {
         let name = match (before, n) {
             ("repos", 1) => Some("{owner}"),
             ("orgs", 1) => Some("{org}"),
+            ("app-manifests", 1) => Some("{code}"),
             ("users", 1) => Some("{username}"),
             ("enterprises", 1) => Some("{enterprise}"),
             ("collaborators" | "memberships", 3..) => Some("{username}"),
@@ -252,7 +254,6 @@ fn template(segments: &[&str]) -> String {
 }
 
 fn as_app(state: &mut State, app: u64, method: &Method, segments: &[&str], query: &Query, body: &Value) -> Answer {
-    let _ = body;
     let installation_of = |state: &State, owner: &str| {
         let found = state
             .installations
@@ -290,6 +291,7 @@ fn as_app(state: &mut State, app: u64, method: &Method, segments: &[&str], query
                 json!({"token": token, "expires_at": time::text(end), "permissions": {"actions": "read"}, "repository_selection": "all"}),
             )
         }
+        (verb @ ("GET" | "PATCH"), ["app", "hook", "config"]) => crate::apps::hook_config(state, verb, app, body),
         (verb, ["app", "hook", "deliveries", rest @ ..]) => log(state, verb, app, "app/hook", rest, query),
         _ => Answer::not_found(),
     }
@@ -370,7 +372,8 @@ fn as_installation(
             let actor = Actor::app(state, app);
             repository(state, verb, &format!("{owner}/{repo}"), rest, (query, body), &actor)
         }
-        (verb, ["orgs", org, "hooks", rest @ ..]) => hook_log(state, verb, org, rest, query),
+        (verb, ["orgs", org, "hooks", rest @ ..]) => crate::apps::org_hooks(state, verb, installation, org, rest, body)
+            .unwrap_or_else(|| hook_log(state, verb, org, rest, query)),
         (verb, segments) => organization(state, verb, segments, query, body),
     }
 }

@@ -12,14 +12,6 @@ use crate::{forms, hooks, json as form};
 /// So many events are kept for tests.
 const EVENTS_MAX: usize = 20_000;
 
-/// Whether an App or a webhook gets deliveries of an event.
-pub(crate) fn hears(state: &State, of: u64, event: &str) -> bool {
-    match state.board.subscriptions.get(&of) {
-        Some(events) => events.contains(event),
-        None => matches!(event, "workflow_job" | "check_run"),
-    }
-}
-
 /// Keeps an event for tests.
 pub(crate) fn record(state: &mut State, event: &str, action: &str, payload: &Value) {
     state.board.events.push_back((event.to_owned(), action.to_owned(), payload.clone()));

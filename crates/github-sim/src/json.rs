@@ -201,12 +201,14 @@ pub(crate) fn group(state: &State, owner: &str) -> Value {
 /// The App.
 pub(crate) fn app(state: &State, id: u64) -> Value {
     let slug = state.apps.get(&id).map(|app| app.app.slug.clone()).unwrap_or_default();
+    let first = || state.owners.keys().next().map_or("nobody", String::as_str).to_owned();
+    let (name, owner, home) =
+        crate::apps::card(state, id).unwrap_or_else(|| (slug.clone(), first(), format!("{}/", state.base)));
+    let (permissions, events) = crate::apps::of_app(state, id);
     json!({
-        "id": id, "slug": slug, "node_id": format!("A_{id}"), "client_id": format!("Iv1.{id:016x}"), "name": slug, "description": null,
-        "owner": user(state, state.owners.keys().next().map_or("nobody", String::as_str)),
-        "external_url": format!("{}/", state.base), "html_url": format!("{}/apps/{slug}", state.base),
-        "created_at": text(0), "updated_at": text(0), "events": ["workflow_job"],
-        "permissions": {"actions": "read", "checks": "write", "metadata": "read", "organization_self_hosted_runners": "write"},
+        "id": id, "slug": slug, "node_id": format!("A_{id}"), "client_id": format!("Iv1.{id:016x}"), "name": name, "description": null,
+        "owner": user(state, &owner), "external_url": home, "html_url": format!("{}/apps/{slug}", state.base),
+        "created_at": text(0), "updated_at": text(0), "events": events, "permissions": permissions,
     })
 }
 
@@ -215,12 +217,13 @@ pub(crate) fn installation(state: &State, id: u64) -> Value {
     let (app_id, owner) = state.installations.get(&id).cloned().unwrap_or_default();
     let account = user(state, &owner);
     let kind = account["type"].clone();
+    let (permissions, events) = crate::apps::of_installation(state, id).unwrap_or_default();
     let at = format!("{}/app/installations/{id}", state.base);
     json!({
         "id": id, "account": account, "access_tokens_url": format!("{at}/access_tokens"),
         "repositories_url": format!("{}/installation/repositories", state.base),
         "html_url": format!("{}/settings/installations/{id}", state.base), "app_id": app_id, "target_id": 1, "target_type": kind,
-        "permissions": {"actions": "read", "checks": "write", "metadata": "read"}, "events": ["workflow_job"],
+        "permissions": permissions, "events": events,
         "created_at": text(0), "updated_at": text(0), "single_file_name": null, "repository_selection": "all",
         "app_slug": state.apps.get(&app_id).map(|app| app.app.slug.clone()).unwrap_or_default(),
         "suspended_by": null, "suspended_at": null,

@@ -5,6 +5,7 @@
 
 mod acts;
 mod api;
+mod apps;
 mod auth;
 mod board;
 mod comments;
@@ -100,7 +101,11 @@ impl Simulator {
         let base = format!("http://{}", listener.local_addr().map_err(SimError::Listen)?);
         let (stop, mut stopped) = watch::channel(false);
         let world = Arc::new(model::World::new(base.clone(), options));
-        let router = Router::new().fallback(any(api::entry)).with_state(world.clone());
+        let router = Router::new()
+            .route("/settings/apps/new", any(apps::new_app))
+            .route("/organizations/{org}/settings/apps/new", any(apps::new_app))
+            .fallback(any(api::entry))
+            .with_state(world.clone());
         tokio::spawn(async move {
             let stop = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
@@ -174,6 +179,16 @@ impl Simulator {
         for app in self.world.lock().apps.values_mut() {
             app.webhook_url = Some(url.to_owned());
         }
+    }
+
+    /// Changes what an App asks for and is subscribed to. Its installations lag behind until [`Simulator::accept_permissions`].
+    pub fn set_app_permissions(&self, app: u64, permissions: &[(&str, &str)], events: &[&str]) {
+        apps::change(&mut self.world.lock(), app, permissions, events);
+    }
+
+    /// An owner accepts what the Apps that are installed there ask for.
+    pub fn accept_permissions(&self, owner: &str) {
+        apps::accept(&mut self.world.lock(), owner);
     }
 
     /// Starts a workflow run. Answers its number.

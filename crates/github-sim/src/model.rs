@@ -153,6 +153,7 @@ pub(crate) struct State {
     pub outbox: Vec<u64>,
     pub calls: BTreeMap<String, u64>,
     pub not_modified: u64,
+    pub registry: crate::apps::Registry,
     /// So much the stamps are ahead of the machine's clock, milliseconds.
     pub ahead_ms: i64,
     pub board: crate::board::Board,
@@ -193,6 +194,7 @@ impl World {
             outbox: Vec::new(),
             calls: BTreeMap::new(),
             not_modified: 0,
+            registry: crate::apps::Registry::default(),
             ahead_ms: 0,
             board: crate::board::Board::default(),
             faults: Faults::default(),

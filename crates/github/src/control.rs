@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runnersmith_ports::control::{
-    Blob, CommitPeople, FileChanges, Group, Issue, IssueComment, MergeError, Pull, Role, RunState,
+    Blob, Compared, FileChanges, Group, Issue, IssueComment, MergeError, Pull, Role, RunState,
 };
 use runnersmith_ports::{ControlRepository, GitHubError};
 use runnersmith_types::{Owner, RegisterAt, RepoFullName, Timestamp};
@@ -235,8 +235,8 @@ impl ControlRepository for ControlClient {
     async fn delete_branch(&self, branch: &str) -> Result<(), GitHubError> {
         self.remove_branch(branch).await
     }
-    async fn people_between(&self, base: &str, head: &str) -> Result<Vec<CommitPeople>, GitHubError> {
-        self.compare(base, head).await
+    async fn compare(&self, base: &str, head: &str) -> Result<Compared, GitHubError> {
+        self.compare_commits(base, head).await
     }
 
     async fn issue(&self, number: u64) -> Result<Issue, GitHubError> {

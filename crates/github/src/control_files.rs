@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_ports::GitHubError;
-use runnersmith_ports::control::{Blob, CommitPeople, FileChanges};
+use runnersmith_ports::control::{Blob, CommitPeople, Compared, FileChanges};
 use serde_json::{Value, json};
 
 use crate::control::{ControlClient, escape, escape_value};
@@ -139,7 +139,7 @@ impl ControlClient {
         }
     }
 
-    pub(crate) async fn compare(&self, base: &str, head: &str) -> Result<Vec<CommitPeople>, GitHubError> {
+    pub(crate) async fn compare_commits(&self, base: &str, head: &str) -> Result<Compared, GitHubError> {
         let subject = self.subject("the commits of", head);
         // Without a page GitHub lists 250 commits and no more.
         let rest = format!("/compare/{}...{}", escape_value(base), escape_value(head));
@@ -151,7 +151,10 @@ impl ControlClient {
             sha: commit.sha,
             logins: vec![wire::login(commit.author), wire::login(commit.committer)],
         };
-        Ok(found.commits.into_iter().map(people).collect())
+        Ok(Compared {
+            merge_base: found.merge_base_commit.sha,
+            commits: found.commits.into_iter().map(people).collect(),
+        })
     }
 }
 

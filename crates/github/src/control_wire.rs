@@ -66,6 +66,7 @@ pub(crate) struct GitCommit {
 
 #[derive(Deserialize)]
 pub(crate) struct Comparison {
+    pub merge_base_commit: Sha,
     pub total_commits: u64,
     pub commits: Vec<ComparedCommit>,
 }

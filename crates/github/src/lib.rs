@@ -4,6 +4,7 @@
 //! It is an edge: it turns GitHub's answers into the questions that a caller acts on, and nothing more. No call sleeps
 //! for a limit; reads are tried again a bounded number of times, writes never.
 
+pub mod app_admin;
 mod auth;
 mod calls;
 mod config;

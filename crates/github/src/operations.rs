@@ -21,6 +21,14 @@ macro_rules! operations {
 
 operations! {
     APP = "apps/get-authenticated", "GET", "/app";
+    MANIFEST = "apps/create-from-manifest", "POST", "/app-manifests/{code}/conversions";
+    APP_HOOK = "apps/get-webhook-config-for-app", "GET", "/app/hook/config";
+    APP_HOOK_UPDATE = "apps/update-webhook-config-for-app", "PATCH", "/app/hook/config";
+    ORG_HOOKS = "orgs/list-webhooks", "GET", "/orgs/{org}/hooks";
+    ORG_HOOK_CREATE = "orgs/create-webhook", "POST", "/orgs/{org}/hooks";
+    ORG_HOOK_UPDATE = "orgs/update-webhook", "PATCH", "/orgs/{org}/hooks/{hook_id}";
+    ORG_HOOK_CONFIG = "orgs/update-webhook-config-for-org", "PATCH", "/orgs/{org}/hooks/{hook_id}/config";
+    ORG_HOOK_DELETE = "orgs/delete-webhook", "DELETE", "/orgs/{org}/hooks/{hook_id}";
     INSTALLATIONS = "apps/list-installations", "GET", "/app/installations";
     ORG_INSTALLATION = "apps/get-org-installation", "GET", "/orgs/{org}/installation";
     USER_INSTALLATION = "apps/get-user-installation", "GET", "/users/{username}/installation";

@@ -164,9 +164,9 @@ async fn a_list_that_was_cut_is_an_error_and_a_long_one_is_read_to_its_end() {
     for n in 0..250 {
         bed.simulator.push_as(REPO, "long", "author", &[("n", Some(&n.to_string()))], "one more");
     }
-    assert_eq!(bed.control.people_between("main", "long").await.unwrap().len(), 250);
+    assert_eq!(bed.control.compare("main", "long").await.unwrap().commits.len(), 250);
     bed.simulator.push_as(REPO, "long", "author", &[("n", Some("last"))], "one too many");
-    bed.control.people_between("main", "long").await.unwrap_err();
+    bed.control.compare("main", "long").await.unwrap_err();
     let issue = bed.simulator.open_issue(REPO, "author", "t", "b", &[]).unwrap();
     let ids: Vec<u64> = (0..205).map(|n| bed.simulator.comment_as(REPO, issue, "author", &n.to_string())).collect();
     let found = bed.control.comments(issue, None).await.unwrap();
@@ -211,7 +211,10 @@ async fn people_between_two_commits_are_accounts_or_unknown_addresses() {
     let tip = bed.control.branch(head).await.unwrap().unwrap();
     let ours = bed.control.commit(&tip, "three", &made).await.unwrap();
     bed.control.move_branch(head, &ours, false).await.unwrap();
-    let found = bed.control.people_between(&main, head).await.unwrap();
+    bed.simulator.push_as(REPO, "main", "other", &[("elsewhere", Some("4"))], "meanwhile");
+    let compared = bed.control.compare("main", head).await.unwrap();
+    assert_eq!(compared.merge_base, main, "where their ways part");
+    let found = compared.commits;
     let author = |n: usize| found[n].logins.first().cloned().flatten();
     assert_eq!(found.len(), 3);
     assert_eq!((author(0).as_deref(), author(1), author(2).as_deref()), (Some("author"), None, Some("smith[bot]")));

@@ -248,6 +248,9 @@ pub struct Change {
     pub committers: BTreeSet<String>,
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,
+    /// Whether an apply was begun, and nothing was merged since: giving the change up does not undo what it did.
+    #[serde(default)]
+    pub is_half_done: bool,
     /// How it is.
     pub state: State,
     /// How many plans were ever posted.
@@ -271,6 +274,7 @@ impl Change {
             branch: branch.to_owned(),
             committers: BTreeSet::new(),
             is_hand_edited: false,
+            is_half_done: false,
             state: State::Requested,
             plans_posted: 0,
             handled: BTreeSet::new(),
@@ -278,7 +282,9 @@ impl Change {
         }
     }
 
-    fn was_handled(&self, comment: u64) -> bool {
+    /// Whether an order of this comment was followed, or refused, already.
+    #[must_use]
+    pub fn was_handled(&self, comment: u64) -> bool {
         comment <= self.handled_up_to || self.handled.contains(&comment)
     }
 
@@ -389,6 +395,8 @@ pub enum Event {
     },
     /// The branch has what the request renders: plan it. Follows the making of the pull request and each edit of the issue.
     Rendered,
+    /// The same, but who asked may not cause a plan: somebody who may must ask for it.
+    RenderedOnly,
     /// The branch has another head, which is not our commit.
     Pushed {
         /// Who committed, ourselves left out.
@@ -410,7 +418,7 @@ pub enum Event {
     Applied,
     /// Applying failed; the run says so itself.
     ApplyFailed(Failure),
-    /// The run that applied is proved dead.
+    /// The run that checked or applied is proved dead.
     RunDied,
     /// The branch was merged.
     Merged,
@@ -418,6 +426,10 @@ pub enum Event {
     MergeRefused(String),
     /// The issue or the pull request was closed.
     Closed,
+    /// The issue asks for another environment now, so for another change.
+    Superseded,
+    /// The issue was edited, and what it says now cannot be handled.
+    RequestInvalid,
     /// The issue was reopened, and is valid.
     Reopened,
     /// Time went by.
@@ -493,7 +505,7 @@ pub enum Reply {
         /// When waiting ends.
         until: Timestamp,
     },
-    /// Jobs still run and waiting has ended.
+    /// Waiting has ended, and something is left.
     DrainOverdue {
         /// What is left.
         left: Left,
@@ -530,6 +542,8 @@ pub enum VoidWhy {
     HandEdited,
     /// Another change was applied.
     OtherApplied,
+    /// The issue says something else now, which cannot be handled.
+    RequestInvalid,
 }
 
 /// What is to be done. In order; each can be done twice without harm.
@@ -559,7 +573,8 @@ pub enum Step {
         /// The digest that was approved.
         digest: Digest,
     },
-    /// Take over a lock of this same change, whose run is proved dead; by this id, or not at all.
+    /// Take over a lock of this same change, whose run is proved dead; by this id, or not at all. Terraform's own lock goes
+    /// with it, if that dead run left one: nothing would remember it once this lock is released.
     TakeOver {
         /// The lock's id.
         lock: String,

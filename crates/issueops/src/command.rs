@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
-use pulldown_cmark::{Event, Parser, Tag};
+use pulldown_cmark::{Event, Options, Parser, Tag};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::DigestPrefix;
@@ -117,37 +118,43 @@ pub fn parse(comment: &str) -> Vec<Line> {
     lines
 }
 
-/// Lines of paragraphs at the top level, whole, that no inline construct touches at their beginning.
+/// Lines of paragraphs at the top level, whole, that no inline construct touches at their beginning and no HTML hides.
 fn own_lines(text: &str) -> Vec<&str> {
-    let mut paragraphs = Vec::new();
-    // Inline constructs that can hold a line end, or that are not what they seem.
-    let mut constructs = Vec::new();
-    let (mut depth, mut html) = (0_usize, 0_i64);
-    for (event, range) in Parser::new(text).into_offset_iter() {
+    let (mut paragraphs, mut constructs, mut html) = (Vec::new(), Constructs::default(), Html::default());
+    // From which place on text is hidden, or shown again.
+    let mut hidden = vec![(0, false)];
+    let mut depth = 0_usize;
+    for (event, range) in Parser::new_ext(text, markdown()).into_offset_iter() {
         match event {
             Event::Start(Tag::Paragraph) => {
-                if depth == 0 && html <= 0 {
+                if depth == 0 {
                     paragraphs.push(range);
                 }
                 depth += 1;
             }
             Event::Start(tag) => {
                 if depth > 0 && !matches!(tag, Tag::HtmlBlock) {
-                    constructs.push(range);
+                    constructs.add(range);
                 }
                 depth += 1;
             }
             Event::End(_) => depth = depth.saturating_sub(1),
-            Event::Code(_) => constructs.push(range),
-            Event::InlineHtml(part) => {
-                html += nesting(&part);
-                constructs.push(range);
+            Event::Code(_) | Event::InlineMath(_) | Event::DisplayMath(_) | Event::FootnoteReference(_) => {
+                constructs.add(range);
             }
-            Event::Html(part) => html += nesting(&part),
+            Event::InlineHtml(part) => {
+                html.read(&part);
+                hidden.push((range.end, html.hides()));
+                constructs.add(range);
+            }
+            Event::Html(part) => {
+                html.read(&part);
+                hidden.push((range.end, html.hides()));
+            }
             _ => {}
         }
     }
-    let is_plain = |start, end| !constructs.iter().any(|range| range.start < end && start < range.end);
+    let is_shown = |place| !hidden[hidden.partition_point(|(from, _)| *from <= place) - 1].1;
     let mut lines = Vec::new();
     for paragraph in paragraphs {
         let mut start = paragraph.start;
@@ -156,7 +163,8 @@ fn own_lines(text: &str) -> Vec<&str> {
             // first word may not.
             let is_at_beginning = start == 0 || text.as_bytes()[start - 1] == b'\n';
             let word = line.find(char::is_whitespace).unwrap_or(line.len());
-            if line.starts_with('/') && is_at_beginning && is_plain(start, start + word) {
+            let is_own = line.starts_with('/') && is_at_beginning && is_shown(start);
+            if is_own && !constructs.touch(&(start..start + word)) {
                 lines.push(line.trim_end());
             }
             start += line.len();
@@ -165,24 +173,96 @@ fn own_lines(text: &str) -> Vec<&str> {
     lines
 }
 
-/// Elements that were opened less those that were closed. An element that is never closed hides the rest.
-fn nesting(html: &str) -> i64 {
-    let (mut depth, mut rest) = (0, html);
-    while let Some(place) = rest.find('<') {
-        rest = &rest[place + 1..];
-        if let Some(comment) = rest.strip_prefix("!--") {
-            rest = comment.split_once("-->").map_or("", |(_, rest)| rest);
-        } else if rest.starts_with('/') {
-            depth -= 1;
-        } else if rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            let (tag, after) = rest.split_once('>').unwrap_or((rest, ""));
-            let name: String = tag.chars().take_while(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
-            let is_void = ["br", "hr", "img", "input", "wbr", "source", "col"].contains(&name.as_str());
-            depth += i64::from(!is_void && !tag.ends_with('/'));
+/// What GitHub shows as more than text. What is struck out, in a table, a formula or a footnote is no order.
+fn markdown() -> Options {
+    Options::ENABLE_TABLES
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_GFM
+        | Options::ENABLE_MATH
+}
+
+/// Inline constructs that can hold a line end, or that are not what they seem: places in order, without overlaps, so that a
+/// comment made of thousands of them costs no more than its length.
+#[derive(Default)]
+struct Constructs(Vec<Range<usize>>);
+
+impl Constructs {
+    /// They come in the order of their beginnings; inner ones lie in outer ones.
+    fn add(&mut self, range: Range<usize>) {
+        match self.0.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => self.0.push(range),
+        }
+    }
+
+    fn touch(&self, place: &Range<usize>) -> bool {
+        let next = self.0.partition_point(|range| range.end <= place.start);
+        self.0.get(next).is_some_and(|range| range.start < place.end)
+    }
+}
+
+/// HTML that is open at a place of a comment. What is in an element, or in a comment, is no order: it may be folded away.
+/// Browsers forgive much; this does not. After HTML that is not plainly nested nothing is shown.
+#[derive(Default)]
+struct Html {
+    open: Vec<String>,
+    is_in_comment: bool,
+    is_lost: bool,
+}
+
+impl Html {
+    fn hides(&self) -> bool {
+        self.is_lost || self.is_in_comment || !self.open.is_empty()
+    }
+
+    /// A part of the HTML; a comment may go on in the next one, a tag may not.
+    fn read(&mut self, mut rest: &str) {
+        while !self.is_lost {
+            if self.is_in_comment {
+                let (inside, after) = rest.split_once("-->").unwrap_or((rest, ""));
+                self.is_in_comment = !rest.contains("-->");
+                self.is_lost = inside.contains('<') || inside.contains("--!>");
+                rest = after;
+                if self.is_in_comment {
+                    return;
+                }
+                continue;
+            }
+            let Some((_, after)) = rest.split_once('<') else { return };
+            if let Some(comment) = after.strip_prefix("!--") {
+                self.is_in_comment = true;
+                self.is_lost = comment.starts_with(['>', '-']);
+                rest = comment;
+                continue;
+            }
+            let Some((tag, after)) = after.split_once('>') else {
+                self.is_lost = true;
+                return;
+            };
+            self.tag(tag);
             rest = after;
         }
     }
-    depth
+
+    /// What stands between `<` and the first `>`.
+    fn tag(&mut self, tag: &str) {
+        let (is_end, tag) = tag.strip_prefix('/').map_or((false, tag), |tag| (true, tag));
+        let name: String = tag.chars().take_while(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+        let has_whole_quotes = ['"', '\''].iter().all(|quote| tag.matches(*quote).count() % 2 == 0);
+        let is_named = name.starts_with(|c: char| c.is_ascii_alphabetic());
+        let is_delimited = tag[name.len()..].is_empty() || tag[name.len()..].starts_with([' ', '\t', '\n', '\r', '/']);
+        let is_void = ["br", "hr", "img", "input", "wbr", "source", "col"].contains(&name.as_str());
+        if tag.contains('<') || !has_whole_quotes || !is_named || !is_delimited {
+            self.is_lost = true;
+        } else if !is_end && !is_void {
+            // A slash at the end closes nothing in HTML.
+            self.open.push(name);
+        } else if is_end && self.open.pop().as_ref() != Some(&name) {
+            self.is_lost = true;
+        }
+    }
 }
 
 /// `None`: the line is not meant as a command at all.
@@ -316,11 +396,35 @@ mod tests {
             "<pre>\n\n/plan\n</pre>",
             "/plan\n===",
             "[x]: y\n'\n/plan\n'",
+            // Struck out, in a table, in a formula, in a footnote.
+            "~~no\n/plan\nno~~",
+            "| a |\n| - |\n/plan",
+            "$$\n/plan\n$$",
+            "[^1]\n\n[^1]: a\n\n    b\n\n    /plan",
+            // Folded away, whatever stands before.
+            "text <details> x\n/plan",
+            "</b>\n\n<details>\n\n/plan\n\n</details>",
+            "<details></b>\n\n/plan",
+            "<details/>\n\n/plan",
+            "<details>\n<!--\n</details>\n-->\n\n/plan",
+            "<details title=\"></details>\">\n\n/plan",
+            "<details>\n<?x </details> ?>\n\n/plan",
+            "<details><table></details>\n\n/plan",
+            "<!--><details> -->\n\n/plan",
+            "<details\n>\n\n/plan",
         ] {
             assert_eq!(names(not), Vec::<String>::new(), "{not}");
         }
         // An element that is closed hides nothing behind it.
-        assert_eq!(names("<details>\n\nx\n\n</details>\n\n/plan"), ["plan"]);
+        for shown in [
+            "<details>\n\nx\n\n</details>\n\n/plan",
+            "<!-- a template's\nwords -->\n\n/plan",
+            "<details><summary>x</summary>\n\n```\n/help\n```\n</details>\n\n/plan",
+            "A picture <img width=\"1\" alt=\"x\" src=\"https://x/y\" /> and\n/plan",
+            "1 < 2 and <b>so</b>\n/plan",
+        ] {
+            assert_eq!(names(shown), ["plan"], "{shown}");
+        }
     }
 
     #[test]

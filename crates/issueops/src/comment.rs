@@ -8,6 +8,7 @@ mod drift;
 mod layout;
 mod markdown;
 mod plan;
+mod pull;
 mod reply;
 
 use runnersmith_types::Timestamp;
@@ -18,6 +19,7 @@ pub use drift::{DriftIssue, drift_issue};
 pub use layout::{Layout, TooLong};
 pub use markdown::{code, fence, length};
 pub use plan::{Differs, PlanView, state_comment};
+pub use pull::{PullText, edited_too_late, pull_text, taken, valid_again};
 pub use reply::{AppliedView, invalid, reply};
 
 /// The most characters of a comment, as GitHub says in its refusal. We count UTF-16 units, which is never less than it counts.

@@ -14,8 +14,15 @@ use serde::Serialize;
 
 pub use crate::words::{AmiOwner, EnvironmentName, GroupName, InstanceType, LabelName, NotAName, Organization, Region};
 
+/// The policy's path in the control repository. Only the default branch's file counts.
+pub const FILE: &str = "runnersmith-policy.toml";
+/// The most bytes of the file that are read.
+pub const BYTES_MAX: usize = 256 * 1024;
 /// The newest version of the file's format that this program knows.
 pub const VERSION: u32 = 1;
+
+/// Where the policy lies in the control repository, from its root.
+pub const FILE: &str = "runnersmith-policy.toml";
 
 /// A place where machines may run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -113,6 +120,19 @@ pub struct ApprovalRules {
     pub delete_wait: Duration,
 }
 
+/// What is done with GitHub's side of the webhook after an apply of an environment with a stack of its own. The endpoint and
+/// the name of its secret are told in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Webhook {
+    /// Nothing: somebody enters both by hand.
+    #[default]
+    None,
+    /// They become the GitHub App's own webhook. An App has one, so this fits a single environment.
+    App,
+    /// The organisation gets a webhook of its own for `workflow_job` events.
+    Organization,
+}
+
 /// Names of the secrets of the control repository that hold the GitHub App; never the secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppSecrets {
@@ -199,6 +219,8 @@ pub struct Policy {
     pub approval: ApprovalRules,
     /// Names of secrets.
     pub app: AppSecrets,
+    /// What is done with the webhook after an apply; always [`Webhook::None`] on a shared plane, which has its own.
+    pub webhook: Webhook,
     /// Lambda packages.
     pub zips: Zips,
     /// Dollars per hour of one machine, by type.
@@ -208,6 +230,9 @@ pub struct Policy {
 /// Why a policy cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
+    /// The text is too long.
+    #[error("the platform policy has {0} bytes, {BYTES_MAX} are read")]
+    TooLarge(usize),
     /// The text is not TOML, or has a field that is not known, or one of another kind.
     #[error("read the platform policy")]
     Toml(#[source] Box<toml::de::Error>),
@@ -226,6 +251,9 @@ impl Policy {
     /// # Errors
     /// When it is not TOML of the known form, or has values that cannot be used; the error lists all of those.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > BYTES_MAX {
+            return Err(PolicyError::TooLarge(text.len()));
+        }
         let raw: raw::Policy = toml::from_str(text).map_err(|error| PolicyError::Toml(Box::new(error)))?;
         raw.check().map_err(PolicyError::Values)
     }
@@ -258,6 +286,7 @@ mod tests {
         assert_eq!(policy.approval.delete_wait, Duration::from_secs(6 * 3600));
         assert!(!policy.approval.author_may_approve && policy.approval.plain_approve);
         assert_eq!(policy.app.key_base64, "APP_KEY_BASE64");
+        assert_eq!(policy.webhook, Webhook::None);
         let common: Vec<&str> = policy.runners.common_labels.iter().map(LabelName::as_str).collect();
         assert_eq!(common, ["auto-scale", "aws"]);
     }
@@ -285,6 +314,42 @@ mod tests {
             panic!("accepted")
         };
         assert!(error.message().contains("author_may_aprove"), "{error}");
+    }
+
+    #[test]
+    fn the_webhook_is_set_as_the_policy_says_and_a_shared_plane_has_its_own() {
+        let with = |shape: &str, set: &str| {
+            Policy::parse(&format!(
+                "{}\n[webhook]\nset = \"{set}\"\n",
+                LEAST.replace("version = 1", &format!("version = 1\n{shape}"))
+            ))
+        };
+        for (word, set) in [("none", Webhook::None), ("app", Webhook::App), ("organization", Webhook::Organization)] {
+            assert_eq!(with("", word).unwrap().webhook, set);
+        }
+        let wrong = |policy: Result<Policy, PolicyError>| match policy {
+            Err(PolicyError::Values(wrong)) => wrong.join("\n"),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wrong(with("", "App")), "webhook.set: \"App\" is not none, app or organization");
+        let shared = "shape = \"shared-plane\"\nplane_path = \"/plane\"";
+        assert_eq!(with(shared, "none").unwrap().webhook, Webhook::None);
+        assert_eq!(
+            wrong(with(shared, "app")),
+            "webhook.set: \"app\" is not of use for shape shared-plane, which has its own webhook; leave it out"
+        );
+    }
+
+    #[test]
+    fn a_policy_is_bounded() {
+        let long = format!("{LEAST}\n# {}", "x".repeat(BYTES_MAX));
+        assert!(matches!(Policy::parse(&long), Err(PolicyError::TooLarge(_))));
+        let subnets: Vec<String> = (0..300).map(|n| format!("\"subnet-{n:017}\"")).collect();
+        let many = LEAST.replace("\"subnet-00000000000000001\"", &subnets.join(", "));
+        assert!(
+            matches!(Policy::parse(&many), Err(PolicyError::Values(wrong)) if wrong.len() == 1),
+            "not cut in silence"
+        );
     }
 
     #[test]

@@ -180,7 +180,13 @@ fn source(policy: &Policy) -> String {
     };
     match policy.shape {
         Shape::OwnStack => format!("{path}{version}"),
-        Shape::SharedPlane { .. } => format!("{}/modules/scale-set{version}", path.trim_end_matches('/')),
+        Shape::SharedPlane { .. } => {
+            // A package's folder is behind two slashes, unless the address has them already; a local path has none.
+            let behind_scheme = path.split_once("://").map_or(path, |(_, rest)| rest);
+            let is_package = !path.starts_with(['.', '/']) && !behind_scheme.contains("//");
+            let slash = if is_package { "//" } else { "/" };
+            format!("{}{slash}modules/scale-set{version}", path.trim_end_matches('/'))
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 pub use cost::{Cost, PerHour, cost};
@@ -138,6 +139,9 @@ pub enum PlanError {
     /// It leaves out resources.
     #[error("the plan is not complete, and what it leaves out cannot be judged; hint: do not plan with targets")]
     NotComplete,
+    /// It would invoke actions of providers: they change what no resource shows.
+    #[error("the plan would invoke {0} actions of providers, which show no changes and cannot be judged")]
+    Invokes(usize),
     /// Its format is not known.
     #[error("the plan's format is {0:?}, format 1 is known; hint: a newer runnersmith may know it")]
     Format(String),
@@ -162,6 +166,9 @@ struct RawPlan {
     resource_drift: Vec<RawResource>,
     #[serde(default)]
     output_changes: BTreeMap<String, RawOutput>,
+    /// Since Terraform 1.14.
+    #[serde(default)]
+    action_invocations: Vec<IgnoredAny>,
     #[serde(default)]
     errored: bool,
     complete: Option<bool>,
@@ -217,6 +224,9 @@ impl Summary {
         }
         if raw.complete == Some(false) {
             return Err(PlanError::NotComplete);
+        }
+        if !raw.action_invocations.is_empty() {
+            return Err(PlanError::Invokes(raw.action_invocations.len()));
         }
         let mut changes = Vec::new();
         for resource in raw.resource_changes {

@@ -207,7 +207,7 @@ fn an_apply_that_was_killed_is_explained_planned_again_and_applied() {
     assert_eq!(world.change.state, State::Interrupted { run: "4711".into() });
     assert_eq!(
         denial(&world.says(&writer(), "/cancel")),
-        Some(&Denial::Busy("interrupted".into())),
+        Some(&Denial::HalfDone("interrupted".into())),
         "half done is not undone"
     );
     let steps = world.says(&writer(), "/plan");
@@ -334,6 +334,178 @@ fn a_deletion_that_changed_while_it_drained_destroys_nothing() {
     world.parts.state_serial += 1;
     let steps = world.checks();
     assert!(!applies(&steps) && steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock));
+}
+
+#[test]
+fn ending_jobs_needs_what_an_approval_needs() {
+    let mut world = World::planned(ChangeKind::Delete);
+    let line = approve(&world);
+    world.says(&writer(), &format!("{line} destroy"));
+    world.checks();
+    let kills = |steps: &[Step]| steps.contains(&Step::Drain { kill_jobs: true });
+    let kill = format!("{line} destroy kill-jobs");
+    for (who, why) in
+        [(actor("ann", Permission::Admin), Denial::IsAuthor), (actor("passer", Permission::Read), Denial::NeedsWrite)]
+    {
+        let steps = world.says(&who, &kill);
+        assert!(denial(&steps) == Some(&why) && !kills(&steps), "{who:?}");
+    }
+    let steps = world.says(&writer(), "/approve 000000000000 destroy kill-jobs");
+    assert!(matches!(denial(&steps), Some(Denial::OtherDigest { .. })) && !kills(&steps));
+    assert!(kills(&world.says(&writer(), &kill)));
+    assert!(kills(&world.event(&Event::Tick)), "from then on");
+}
+
+#[test]
+fn who_asked_may_give_up_and_a_stranger_may_not() {
+    let mut world = World::planned(ChangeKind::Set);
+    assert_eq!(denial(&world.says(&actor("eve", Permission::Read), "/cancel")), Some(&Denial::NeedsWrite));
+    world.says(&actor("Ann", Permission::Read), "/cancel");
+    assert_eq!(world.change.state, State::Cancelled);
+    for command in ["/plan", "/cancel", "/approve"] {
+        assert_eq!(denial(&world.says(&writer(), command)), Some(&Denial::Over("cancelled".into())), "{command}");
+    }
+}
+
+/// A deletion that was approved, has drained, and is being checked a second time.
+fn drained_and_checking() -> World {
+    let mut world = World::planned(ChangeKind::Delete);
+    let line = approve(&world);
+    world.says(&writer(), &format!("{line} destroy"));
+    world.checks();
+    world.event(&Event::Drained(Left::default()));
+    assert!(matches!(world.change.state, State::Checking(..)));
+    world
+}
+
+#[test]
+fn whatever_ends_a_drained_deletion_gives_the_drain_back() {
+    type End = fn(&mut World) -> Vec<Step>;
+    let ends: [(&str, End); 6] = [
+        ("cancelled", |world| world.says(&writer(), "/cancel")),
+        ("closed", |world| world.event(&Event::Closed)),
+        ("pushed", |world| {
+            world.event(&Event::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false })
+        }),
+        ("the run died", |world| world.event(&Event::RunDied)),
+        ("the run died, and a comment says so", |world| {
+            world.run = Liveness::Dead;
+            world.says(&writer(), "/status")
+        }),
+        ("locked", |world| {
+            world.lock = Some(person_lock("otto"));
+            world.checks()
+        }),
+    ];
+    for (name, end) in ends {
+        let mut world = drained_and_checking();
+        let steps = end(&mut world);
+        assert!(steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock), "{name}: {steps:?}");
+        assert!(!applies(&steps), "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_died_while_it_checked_leaves_the_plan_and_no_approval() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    let steps = world.event(&Event::RunDied);
+    assert_eq!(steps, [Step::ShowState, Step::ReleaseOwnLock]);
+    assert!(!applies(&world.checks()), "what it read comes late");
+    assert!(rereads(&world.says(&writer(), &line)), "it can be approved again");
+    // A plan that is waited for is no run that applies.
+    let mut world = World::new(ChangeKind::Set);
+    assert_eq!(world.event(&Event::RunDied), []);
+}
+
+#[test]
+fn machines_that_do_not_go_are_told_of_as_jobs_are() {
+    let mut world = World::planned(ChangeKind::Delete);
+    let line = approve(&world);
+    world.says(&writer(), &format!("{line} destroy kill-jobs"));
+    world.checks();
+    world.wait(6 * 3600);
+    for now in [left(0, 1), left(1, 1)] {
+        let mut world = World {
+            change: world.change.clone(),
+            rules: world.rules.clone(),
+            parts: world.parts.clone(),
+            lock: None,
+            ..World::new(ChangeKind::Delete)
+        };
+        world.wait(6 * 3600);
+        let steps = world.event(&Event::Drained(now));
+        assert!(matches!(replies(&steps)[..], [Reply::DrainOverdue { .. }]), "{now:?}");
+        assert_eq!(world.event(&Event::Drained(now)), [], "once");
+    }
+}
+
+#[test]
+fn another_apply_does_not_plan_a_hand_edited_folder() {
+    let mut world = World::planned(ChangeKind::Set);
+    world.event(&Event::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: true });
+    world.says(&actor("root", Permission::Admin), "/plan");
+    world.parts = parts("bbbb");
+    world.post_plan(false);
+    let steps = world.event(&Event::OtherApplied);
+    assert_eq!(world.change.state, State::HandEdited);
+    assert!(steps.contains(&Step::DropPlan) && !steps.iter().any(|step| matches!(step, Step::Plan { .. })));
+}
+
+#[test]
+fn what_was_begun_is_remembered_until_it_is_merged() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    assert!(!world.change.is_half_done);
+    world.checks();
+    assert!(world.change.is_half_done, "from the apply on");
+    world.event(&Event::ApplyFailed(failure()));
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    assert!(world.change.is_half_done, "a new plan undoes nothing");
+    let given_up = world.says(&writer(), "/cancel");
+    assert!(matches!(replies(&given_up)[..], [Reply::Cancelled { .. }]) && world.change.is_half_done);
+    let mut world = World::planned(ChangeKind::Set);
+    world.says(&writer(), &line);
+    world.checks();
+    world.event(&Event::Applied);
+    world.event(&Event::MergeRefused("no".into()));
+    assert_eq!(denial(&world.says(&writer(), "/cancel")), Some(&Denial::HalfDone("applied, not merged".into())));
+    world.event(&Event::Merged);
+    assert!(!world.change.is_half_done);
+}
+
+#[test]
+fn a_plan_is_not_made_twice_at_once_nor_while_anything_goes_on() {
+    let mut world = World::new(ChangeKind::Set);
+    world.run = Liveness::Alive;
+    assert_eq!(denial(&world.says(&writer(), "/plan")), Some(&Denial::Busy("planning".into())));
+    world.run = Liveness::Dead;
+    assert!(
+        world.says(&writer(), "/plan").contains(&Step::Plan { without_terraform_lock: false }),
+        "a dead run's plan is not waited for"
+    );
+    let mut world = World::planned(ChangeKind::Delete);
+    let line = approve(&world);
+    world.says(&writer(), &format!("{line} destroy"));
+    assert_eq!(denial(&world.says(&writer(), "/plan")), Some(&Denial::Busy("approved".into())));
+    world.checks();
+    assert_eq!(denial(&world.says(&writer(), "/plan")), Some(&Denial::Busy("draining".into())));
+    assert!(matches!(world.change.state, State::Draining { .. }));
+}
+
+#[test]
+fn closing_while_it_applies_is_followed_by_a_refused_merge_and_not_by_silence() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    world.says(&writer(), &line);
+    world.checks();
+    assert_eq!(world.event(&Event::Closed), []);
+    assert!(world.event(&Event::Applied).contains(&Step::Merge { expected_head: "aaaa".into() }));
+    let steps = world.event(&Event::MergeRefused("pull request is closed".into()));
+    assert!(matches!(replies(&steps)[..], [Reply::NotMerged { .. }]) && steps.contains(&Step::ReleaseOwnLock));
 }
 
 #[test]

@@ -139,6 +139,7 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Reply::Cancelled { by: None },
         Reply::Draining { until: world.now },
         Reply::DrainOverdue { left: Left { jobs: 2, machines: 1, ..Left::default() }, digest: world.parts.digest() },
+        Reply::DrainOverdue { left: Left { machines: 1, ..Left::default() }, digest: world.parts.digest() },
         Reply::Failed(Failure {
             stage: Stage::Apply,
             resource: Some("aws_x.y".into()),
@@ -166,6 +167,7 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Denial::RunNotDead(lock),
         Denial::NotLocked,
         Denial::Busy("applying".into()),
+        Denial::HalfDone("interrupted".into()),
         Denial::Over("done".into()),
         Denial::NotMergeable("conflict".into()),
     ];
@@ -226,6 +228,37 @@ fn every_state() {
     ];
     let text = |state: State| state_comment(&Change { state, ..world.change.clone() }, &policy(), None, None);
     insta::assert_snapshot!(states.map(text).join("\n-----\n"));
+}
+
+#[test]
+fn giving_up_what_was_begun_does_not_say_that_nothing_is_applied() {
+    for kind in [ChangeKind::Set, ChangeKind::Delete] {
+        let mut world = World::planned(kind);
+        world.change.is_half_done = true;
+        for by in [Some("otto".to_owned()), None] {
+            let text = reply(&Reply::Cancelled { by }, &world.change, &policy(), None);
+            assert!(!text.contains("Nothing is applied") && text.contains("goes on from there"), "{text}");
+        }
+        world.change.state = State::Cancelled;
+        assert!(!state_comment(&world.change, &policy(), None, None).contains("nothing is applied"));
+    }
+}
+
+#[test]
+fn a_dead_run_that_was_to_plan_is_told_of() {
+    let world = World::new(ChangeKind::Set);
+    let status = |run| reply(&Reply::Status { lock: None, run }, &world.change, &policy(), None);
+    assert!(status(Liveness::Dead).contains("`/plan` begins again"));
+    assert!(!status(Liveness::Unknown).contains("begins again"));
+}
+
+#[test]
+fn a_hand_edited_plan_that_another_apply_voids_waits_for_an_admin() {
+    let mut world = World::planned(ChangeKind::Set);
+    let void = |world: &World| reply(&Reply::Void(VoidWhy::OtherApplied), &world.change, &policy(), None);
+    assert!(void(&world).contains("A new one is being made"));
+    world.change.is_hand_edited = true;
+    assert!(void(&world).contains("an admin must ask"));
 }
 
 /// What a text would do on GitHub beside being read: HTML that is not ours, links, images, footnotes.

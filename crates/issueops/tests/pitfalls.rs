@@ -132,6 +132,37 @@ fn an_approval_covers_one_plan_of_one_change() {
     assert!(!rereads(&world.says(&writer(), &new)));
 }
 
+/// The event is what came with the comment; the digest is what is there. A plan that was made while somebody pushed is of
+/// the old head, and applying it finds that out.
+#[test]
+fn a_plan_that_was_made_while_somebody_pushed_is_not_applied() {
+    let mut world = World::new(ChangeKind::Set);
+    let old = parts("aaaa");
+    world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    world.post_plan(false);
+    let line = format!("/approve {}", old.digest().short());
+    assert!(rereads(&world.says(&writer(), &line)));
+    world.parts = parts("bbbb");
+    let steps = world.checks();
+    assert!(!applies(&steps) && matches!(replies(&steps)[..], [Reply::Differs(_)]));
+}
+
+/// Secrets in a log begin with secrets in a program's values: the policy holds names of secrets and never one.
+#[test]
+fn what_is_rendered_or_shown_holds_no_secret_and_no_name_of_one() {
+    let policy = policy();
+    let shown = format!("{policy:?}");
+    for word in ["BEGIN", "PRIVATE KEY", "ghp_", "AKIA"] {
+        assert!(!shown.contains(word));
+    }
+    for (path, content) in render(&set(SEED_BLOCK), &policy).unwrap() {
+        for name in [&policy.app.id, &policy.app.key_base64, &policy.app.client_id, &policy.app.client_secret] {
+            assert!(!content.contains(name.as_str()), "{path}: {name}");
+        }
+        assert!(!content.contains("\"github_app\":"), "{path}");
+    }
+}
+
 #[test]
 fn who_may_only_read_approves_nothing() {
     let mut world = World::planned(ChangeKind::Set);

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use proptest::prelude::*;
 use runnersmith_issueops::policy::{Policy, Shape};
 use runnersmith_issueops::render::{Difference, Files, VALUES_FILE, archive, differences, render};
@@ -18,6 +20,7 @@ fn known() -> Known {
             ("linux_large".to_owned(), labels(&["auto-scale", "aws", "linux_large", "gpu"])),
         ]
         .into(),
+        organizations: BTreeMap::new(),
         open_changes: [("busy".to_owned(), 7)].into(),
         issue: 9,
     }
@@ -64,6 +67,34 @@ fn names_are_unique_without_regard_to_case_and_have_one_open_change() {
     assert!(judge(&with("environment", "busy"), Kind::Set, &own).is_ok());
     let Request::Set(edit) = judge(SEED_BLOCK, Kind::Set, &known()).unwrap() else { panic!() };
     assert!(edit.is_edit());
+    let delete = |known: &Known| judge(r#"{"environment": "busy"}"#, Kind::Delete, known);
+    assert!(
+        delete(&known()).unwrap_err()[0].allowed.contains("#7 is changing this one"),
+        "nor is it deleted meanwhile"
+    );
+}
+
+#[test]
+fn an_issue_keeps_its_environment() {
+    let mut own = known();
+    own.issue = 7;
+    for other in ["fresh", "Busy", "Builds"] {
+        let problems = judge(&with("environment", other), Kind::Set, &own).unwrap_err();
+        assert!(problems[0].allowed.contains("busy, which this issue is changing"), "{other}: {problems:?}");
+        assert_eq!(problems[0].example, "busy");
+    }
+    assert!(judge(r#"{"environment": "Builds"}"#, Kind::Delete, &own).is_err());
+}
+
+#[test]
+fn an_environment_keeps_its_organisation() {
+    let mut known = known();
+    known.organizations = [("linux_large".to_owned(), "acme".to_owned())].into();
+    let asks = |organization: &str| judge(&SEED_BLOCK.replace("acme", organization), Kind::Set, &known);
+    assert!(asks("ACME").is_ok());
+    let problems = asks("Acme-Labs").unwrap_err();
+    assert_eq!((problems.len(), problems[0].field.as_str(), problems[0].example.as_str()), (1, "Organization", "acme"));
+    assert!(judge(&with("organization", "Acme-Labs"), Kind::Set, &known).is_ok(), "another environment may");
 }
 
 #[test]
@@ -74,6 +105,14 @@ fn a_new_set_cannot_take_another_teams_jobs() {
     assert!(answers(&with("environment", "linux")).contains("not a label of other runners"));
     assert!(answers(&with("environment", "x64")).contains("not a label of other runners"));
     assert!(judge(&with("labels", "team-blue, large"), Kind::Set, &known()).is_ok());
+    // An environment's name is a label of its runners, whatever its labels are said to be.
+    let mut named = known();
+    named.environments.insert("LARGE".to_owned(), BTreeSet::new());
+    let problems = judge(&with("labels", "large"), Kind::Set, &named).unwrap_err();
+    assert!(problems[0].allowed.contains("large is a label of LARGE"), "{problems:?}");
+    let mut prefixed = known();
+    prefixed.environments.insert("other".to_owned(), ["fresh".to_owned()].into());
+    assert!(judge(&with("maxRunners", "3"), Kind::Set, &prefixed).is_err(), "nor is its name another's label");
 }
 
 #[test]
@@ -121,6 +160,30 @@ fn the_folder_of_an_environment_on_a_shared_plane() {
     let some = ["main.tf", "backend.tf.json", VALUES_FILE];
     let files = files.into_iter().filter(|(path, _)| some.iter().any(|end| path.ends_with(end))).collect();
     insta::assert_snapshot!(shown(&files));
+}
+
+#[test]
+fn the_scale_set_is_found_beside_the_module_wherever_that_is() {
+    let source = |address: &str| {
+        let text = POLICY.replace("./modules/runnersmith", address);
+        let text = text.replace("version = 1", "version = 1\nshape = \"shared-plane\"\nplane_path = \"/plane\"");
+        let files = render(&set(SEED_BLOCK), &Policy::parse(&text).unwrap()).unwrap();
+        let main = files.iter().find(|(path, _)| path.ends_with("main.tf")).unwrap().1.clone();
+        main.lines().find_map(|line| line.trim().strip_prefix("source = ")).unwrap().to_owned()
+    };
+    for (address, wanted) in [
+        ("../../modules/runnersmith", "../../modules/runnersmith/modules/scale-set"),
+        ("../../terraform/", "../../terraform/modules/scale-set"),
+        ("acme/runnersmith/aws", "acme/runnersmith/aws//modules/scale-set"),
+        ("github.com/acme/runnersmith?ref=v1", "github.com/acme/runnersmith//modules/scale-set?ref=v1"),
+        ("git::https://example.com/x.git?ref=v1", "git::https://example.com/x.git//modules/scale-set?ref=v1"),
+        (
+            "git::https://example.com/x.git//terraform?ref=v1",
+            "git::https://example.com/x.git//terraform/modules/scale-set?ref=v1",
+        ),
+    ] {
+        assert_eq!(source(address), format!("\"{wanted}\""));
+    }
 }
 
 /// Every variable is declared, handed to the module and given a value (the App's secrets come from the environment).

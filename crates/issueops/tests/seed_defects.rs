@@ -11,8 +11,8 @@ use runnersmith_issueops::change::{
 use runnersmith_issueops::comment::drift_issue;
 use runnersmith_issueops::render::render;
 use runnersmith_issueops::request::{Field, Kind, Known};
-use runnersmith_issueops::summary::Summary;
-use support::world::{World, actor, applies, denial, parts, replies, rereads, run_lock, writer};
+use runnersmith_issueops::summary::{Fleet, FleetChange, GroupAccess, Summary, cost};
+use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
 use support::{SEED_BLOCK, judge, policy, set};
 
 #[test]
@@ -140,7 +140,20 @@ fn defect_08_the_pull_request_is_known_by_its_title() {
 
 #[test]
 fn defect_09_no_drift_cost_policy_or_lock() {
-    // Cost, policy and lock have tests of their own; drift opens one issue and closes it.
+    // A policy bounds what may be asked.
+    let problems = judge(&SEED_BLOCK.replace("\"3\"", "\"11\""), Kind::Set, &Known::default()).unwrap_err();
+    assert_eq!(problems[0].field, Field::MaxRunners.title());
+    // What the worst hour costs is known before it is approved.
+    let files = render(&set(SEED_BLOCK), &policy()).unwrap();
+    let values = &files["actions-runner-envs/linux_large/terraform.tfvars.json"];
+    let fleet = FleetChange { before: None, after: Fleet::of_values(values).ok(), access: GroupAccess::Unknown };
+    assert!(cost(&Summary::default(), &fleet, &policy()).after.unwrap().worst.is_some());
+    // A lock keeps others out.
+    let mut world = World::planned(ChangeKind::Set);
+    world.lock = Some(person_lock("otto"));
+    let line = format!("/approve {}", world.digest());
+    assert!(matches!(denial(&world.says(&writer(), &line)), Some(Denial::IsLocked(_))));
+    // Drift opens one issue and closes it.
     let drifted = r#"{"format_version": "1.2", "resource_drift": [{"address": "aws_sqs_queue.a", "change": {"actions": ["update"]}}]}"#;
     let summary = Summary::read(drifted.as_bytes()).unwrap();
     let issue = drift_issue(set(SEED_BLOCK).environment(), &summary).unwrap();

@@ -98,6 +98,12 @@ fn a_plan_that_cannot_be_judged_is_refused() {
     assert!(matches!(with("complete", json!(false)), Err(PlanError::NotComplete)));
     assert!(matches!(with("format_version", json!("2.0")), Err(PlanError::Format(_))));
     assert!(matches!(with("resource_changes", json!([resource("a.b", &["explode"])])), Err(PlanError::Action { .. })));
+    let invoked = json!([{"address": "action.aws_lambda_invoke.x", "type": "aws_lambda_invoke", "name": "x"}]);
+    assert!(
+        matches!(with("action_invocations", invoked), Err(PlanError::Invokes(1))),
+        "they do what no resource shows"
+    );
+    assert!(with("action_invocations", json!([])).is_ok());
     assert!(matches!(Summary::read(b"{"), Err(PlanError::Json(_))));
 }
 

@@ -181,7 +181,7 @@ async fn scale_down(plane: &Plane, deadline: u64) -> Result<Value, Error> {
     }
     // Sets that were taken out are looked at as often as the others, until nothing is left of them.
     let (world, _) = housekeeping::retired(world, &plane.left_out).await?;
-    let all = world.sets.iter().map(|set| set.name.clone()).collect();
+    let all = world.sets.load().iter().map(|set| set.name.clone()).collect();
     look(&world, all, Depth::Full, left(deadline)).await?;
     if failed.is_empty() { Ok(Value::Null) } else { Err(failed.join("; ").into()) }
 }

@@ -8,7 +8,7 @@ use lambda_runtime::Error;
 use runnersmith_cloud::{Cloud, SplitMachines};
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
-use runnersmith_controllers::{Limits, Ports, World, chain};
+use runnersmith_controllers::{Limits, Ports, Sets, World, chain, housekeeping};
 use runnersmith_ec2::Ec2Machines;
 use runnersmith_github::GitHubClient;
 use runnersmith_lambda::settings::FRESH_FOR;
@@ -80,7 +80,8 @@ async fn make(clock: Arc<dyn Clock>) -> Result<Plane, Error> {
             github: Arc::new(github),
             clock: clock.clone(),
         },
-        sets: Arc::new(config.scale_sets),
+        sets: Sets::new(config.scale_sets),
+        retired: housekeeping::retired_timing(),
         limits: Limits {
             jit_per_minute: config.limits.jit_per_minute,
             calls_per_minute: config.limits.calls_per_minute,

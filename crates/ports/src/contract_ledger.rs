@@ -117,6 +117,7 @@ pub async fn ledger(world: &LedgerWorld<'_>) {
     details_of_a_job_are_kept(world).await;
     a_lease_has_one_holder_and_ends(world).await;
     a_wake_up_during_a_pass_is_not_lost(world).await;
+    a_set_that_is_closed_stays_so_until_it_is_opened(world).await;
     a_stale_lease_writes_nothing(world).await;
     intents_stay_below_the_maximum(world).await;
     a_name_is_given_once_for_ever(world).await;
@@ -388,4 +389,20 @@ async fn only_what_is_over_is_pruned(world: &LedgerWorld<'_>) {
     assert!(good(world.ledger.recent_runners(100).await).is_empty());
     assert!(good(world.ledger.recent_history(100).await).is_empty());
     assert_eq!(good(world.ledger.prune(world.clock.now(), 1_000).await), 0);
+}
+
+async fn a_set_that_is_closed_stays_so_until_it_is_opened(world: &LedgerWorld<'_>) {
+    let closed = async || good(world.ledger.closed().await).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(closed().await, Vec::<String>::new());
+    for name in ["shop", "shop-2", "docs", "shop"] {
+        good(world.ledger.close(&set(name), true).await);
+    }
+    assert_eq!(closed().await, ["docs", "shop", "shop-2"], "by name; twice is once");
+    good(world.ledger.close(&set("shop"), false).await);
+    good(world.ledger.close(&set("never"), false).await);
+    assert_eq!(closed().await, ["docs", "shop-2"], "only the one that was opened");
+    for name in ["docs", "shop-2"] {
+        good(world.ledger.close(&set(name), false).await);
+    }
+    assert!(closed().await.is_empty());
 }

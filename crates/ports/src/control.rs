@@ -89,6 +89,15 @@ pub struct CommitPeople {
     pub logins: Vec<Option<String>>,
 }
 
+/// What one commit has that another has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// Where their ways part.
+    pub merge_base: String,
+    /// The commits that only the head has, oldest first.
+    pub commits: Vec<CommitPeople>,
+}
+
 /// What a login may do with the repository, as GitHub says it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
@@ -155,8 +164,8 @@ pub trait ControlRepository: Send + Sync + 'static {
     async fn move_branch(&self, branch: &str, commit: &str, force: bool) -> Result<(), GitHubError>;
     /// Deletes a branch; one that is not there is fine.
     async fn delete_branch(&self, branch: &str) -> Result<(), GitHubError>;
-    /// Who made the commits that `head` has and `base` has not; at most 250, more is an error.
-    async fn people_between(&self, base: &str, head: &str) -> Result<Vec<CommitPeople>, GitHubError>;
+    /// What `head` has and `base` has not; at most 250 commits, more is an error.
+    async fn compare(&self, base: &str, head: &str) -> Result<Compared, GitHubError>;
 
     // --- issues -----------------------------------------------------------
     /// One issue; a pull request is one too.

@@ -1,5 +1,6 @@
 //! The durable record of jobs, runners and every decision about them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -155,6 +156,13 @@ pub trait Ledger: Send + Sync + 'static {
     async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<Release, LedgerError>;
     /// Extends the lease.
     async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), LedgerError>;
+
+    // --- out of service --------------------------------------------------
+    /// Takes a set out of service or puts it back; twice is once. Whether any policy names the set makes no difference, and
+    /// nothing but this call changes it. Who has acquired the set's lease after this returned knows that every later pass sees it.
+    async fn close(&self, set: &ScaleSetName, closed: bool) -> Result<(), LedgerError>;
+    /// The sets that are out of service.
+    async fn closed(&self) -> Result<BTreeSet<ScaleSetName>, LedgerError>;
 
     // --- runners ---------------------------------------------------------
     /// The next free serial.

@@ -11,11 +11,15 @@ pub mod contract_ledger;
 pub mod contract_machines;
 #[cfg(feature = "contract")]
 pub mod contract_queue;
+#[cfg(feature = "contract")]
+pub mod contract_shelf;
 pub mod control;
 pub mod github;
 pub mod hand_off;
 pub mod ledger;
 pub mod machines;
+#[cfg(feature = "contract")]
+pub mod memory_shelf;
 pub mod queue;
 pub mod shelf;
 
@@ -27,5 +31,7 @@ pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRe
 pub use hand_off::{HandOff, HandOffError, RunnerConfig};
 pub use ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
 pub use machines::{LaunchRequest, Machines, MachinesError};
+#[cfg(feature = "contract")]
+pub use memory_shelf::MemoryShelf;
 pub use queue::{Message, Queue, QueueError, Receipt};
 pub use shelf::{Expect, Shelf, ShelfError, Shelved, Version};

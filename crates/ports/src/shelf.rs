@@ -71,9 +71,64 @@ pub enum Expect {
     Any,
 }
 
+/// The largest record.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The longest key. S3 allows 1,024 bytes, and a shelf has a prefix before it.
+pub const KEY_BYTES_MAX: usize = 512;
+
+/// Why a call cannot be made at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The key could be another key's, or leave the shelf.
+    #[error("a key is words of letters, digits, '-', '_' and '.', with slashes between")]
+    Key,
+    /// The record is too large.
+    #[error("a record of {bytes} bytes is too large, {RECORD_BYTES_MAX} are allowed")]
+    Size {
+        /// What it has.
+        bytes: usize,
+    },
+}
+
+impl Unfit {
+    /// As a shelf tells it.
+    #[must_use]
+    pub fn told(self, operation: &'static str, key: &str) -> ShelfError {
+        // The key is not one, so what is shown of it is bounded and escaped.
+        let key = key.escape_debug().take(KEY_BYTES_MAX).collect();
+        ShelfError::Failed { operation, key, source: self.into() }
+    }
+}
+
+/// Checks a key. Words that are dots alone are refused: some clients resolve them as folders.
+///
+/// # Errors
+/// When it is not a key.
+pub fn check_key(operation: &'static str, key: &str) -> Result<(), ShelfError> {
+    let is_word = |word: &str| {
+        word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            && word.bytes().any(|b| b != b'.')
+    };
+    if key.len() <= KEY_BYTES_MAX && key.split('/').all(is_word) {
+        Ok(())
+    } else {
+        Err(Unfit::Key.told(operation, key))
+    }
+}
+
+/// Checks a record's size.
+///
+/// # Errors
+/// When it is too large.
+pub fn check_size(operation: &'static str, key: &str, bytes: &[u8]) -> Result<(), ShelfError> {
+    if bytes.len() > RECORD_BYTES_MAX { Err(Unfit::Size { bytes: bytes.len() }.told(operation, key)) } else { Ok(()) }
+}
+
 /// A shelf of records. Contract: a call is durable when it returns; reads see all writes that returned before; a conditional
-/// write is atomic, so that of two writers with the same expectation exactly one succeeds. Keys are words of letters, digits,
-/// `-`, `_` and `.`, with slashes between. A record has at most 64 MiB.
+/// write is atomic, so that of two writers with the same expectation exactly one succeeds. A version is never used again for
+/// its key, even if the same bytes are written: who saw a record before it was changed to and fro must not win. Keys are
+/// words of letters, digits, `-`, `_` and `.`, with slashes between, at most [`KEY_BYTES_MAX`]; [`check_key`] tells. A record
+/// has at most [`RECORD_BYTES_MAX`].
 #[async_trait]
 pub trait Shelf: Send + Sync + 'static {
     /// One record.
@@ -82,6 +137,6 @@ pub trait Shelf: Send + Sync + 'static {
     async fn put(&self, key: &str, bytes: &[u8], expect: &Expect) -> Result<Version, ShelfError>;
     /// Deletes a record, whatever it is; one that is not there is fine.
     async fn delete(&self, key: &str) -> Result<(), ShelfError>;
-    /// Keys that begin with this, in order.
+    /// Keys that begin with these characters (not only whole words), in the order of their bytes; the empty text lists all.
     async fn list(&self, prefix: &str) -> Result<Vec<String>, ShelfError>;
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Self-hosted GitHub Actions runners that come when a job is queued and are gone when it is done.
 #[derive(Debug, Parser)]
@@ -31,6 +31,17 @@ pub enum Command {
     Check(ConfigFile),
     /// Read Terraform files with a block of philips-labs/github-runner and say what changes. Nothing is written.
     Migrate(Migrate),
+    /// Make, check and connect the GitHub App.
+    App {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::app::options::App,
+    },
+    /// Handle requests for scale sets, in a workflow of the control repository.
+    #[command(name = "issueops")]
+    IssueOps(Box<crate::issueops::options::IssueOps>),
+    /// Lay out a control repository for IssueOps, or upgrade one. A file that you edited is never overwritten unless you name it.
+    Init(Box<Init>),
     /// Supervise one local machine (started by `serve`).
     #[command(hide = true)]
     Machine {
@@ -61,6 +72,99 @@ pub struct Migrate {
     #[arg(default_value = ".")]
     pub directory: PathBuf,
     /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How environments are laid out on AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// Everything of an environment together.
+    OwnStack,
+    /// Scale sets that join a control plane which is there.
+    SharedPlane,
+}
+
+impl Shape {
+    /// As the policy file says it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OwnStack => "own-stack",
+            Self::SharedPlane => "shared-plane",
+        }
+    }
+}
+
+/// Options of `init`. All but the directory are remembered in the repository.
+#[derive(Args, Clone, Debug)]
+pub struct Init {
+    /// The repository's directory.
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+    /// The control repository.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<String>,
+    /// Its default branch. [default: main]
+    #[arg(long, value_name = "BRANCH")]
+    pub default_branch: Option<String>,
+    /// An environment's shape on AWS. [default: own-stack]
+    #[arg(long)]
+    pub shape: Option<Shape>,
+    /// The Parameter Store path below which a shared plane finds its scale sets.
+    #[arg(long, value_name = "PATH")]
+    pub plane_path: Option<String>,
+    /// An organisation that runners may be for; may be repeated.
+    #[arg(long, value_name = "LOGIN")]
+    pub organization: Vec<String>,
+    /// The region of the network and of the states.
+    #[arg(long)]
+    pub region: Option<String>,
+    /// The VPC in which machines run.
+    #[arg(long, value_name = "ID")]
+    pub vpc: Option<String>,
+    /// A subnet of it; may be repeated.
+    #[arg(long, value_name = "ID")]
+    pub subnet: Vec<String>,
+    /// The bucket of Terraform's states.
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Option<String>,
+    /// A DynamoDB table for locks, in place of S3's own lock file.
+    #[arg(long, value_name = "NAME")]
+    pub lock_table: Option<String>,
+    /// The role that plans; without roles the workflow uses static keys.
+    #[arg(long, value_name = "ARN")]
+    pub plan_role_arn: Option<String>,
+    /// The role that applies.
+    #[arg(long, value_name = "ARN")]
+    pub apply_role_arn: Option<String>,
+    /// The team that owns policy and workflow (CODEOWNERS).
+    #[arg(long, value_name = "ORGANISATION/TEAM")]
+    pub platform_team: Option<String>,
+    /// GitHub Enterprise Server's address.
+    #[arg(long, value_name = "URL")]
+    pub server_url: Option<String>,
+    /// The repository of Runnersmith's releases and Terraform module, on github.com.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub source: Option<String>,
+    /// Where Terraform takes the module from, in place of --source; a relative path is one from an environment's folder.
+    #[arg(long, value_name = "ADDRESS")]
+    pub module_source: Option<String>,
+    /// Where the workflow fetches this program (built for Linux on x86_64), in place of --source's release.
+    #[arg(long, value_name = "URL")]
+    pub binary_url: Option<String>,
+    /// That file's SHA-256; without it the workflow refuses to run.
+    #[arg(long, value_name = "HEX")]
+    pub binary_sha256: Option<String>,
+    /// The label of the hosted machines that handle requests; never the fleet's own. [default: ubuntu-latest]
+    #[arg(long, value_name = "LABEL")]
+    pub runs_on: Option<String>,
+    /// Take our content of this file although it was edited or deleted; may be repeated.
+    #[arg(long, value_name = "PATH")]
+    pub replace: Vec<String>,
+    /// Only show what would change; the exit code is 1 if something would.
+    #[arg(long)]
+    pub check: bool,
+    /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
 }

@@ -58,10 +58,10 @@ impl CloudHere {
         self.found.as_ref().is_some_and(|(_, config)| config.aws.as_ref().is_some_and(|aws| aws.table.is_some()))
     }
 
-    /// Whether every set's machines are on EC2.
+    /// Whether every set's machines are on EC2. Sets that come later have theirs here.
     pub fn has_all_machines(&self, sets: &[ScaleSet]) -> bool {
         let on_ec2 = |set: &ScaleSet| self.found.as_ref().is_some_and(|(_, config)| config.ec2.contains_key(&set.name));
-        sets.iter().all(on_ec2)
+        !sets.is_empty() && sets.iter().all(on_ec2)
     }
 }
 

@@ -8,14 +8,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use runnersmith_config::Distribution;
-use runnersmith_controllers::Limits;
+use runnersmith_controllers::loops::Rhythm;
+use runnersmith_controllers::{Limits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_github_sim::{self as sim, Simulator};
-use runnersmith_types::{Job, JobStatus, Label, Owner, RegisterAt, Runner, ScaleSet, ScaleSetName, Secret, Timestamp};
+use runnersmith_types::{
+    Job, JobStatus, Label, Owner, RegisterAt, Runner, ScaleSet, ScaleSetName, Secret, Timestamp, Timing,
+};
 
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
-use crate::loops::Rhythm;
 use crate::report;
 use crate::serve::{Server, wait_for_signal};
 use crate::settings::{Settings, own_supervisor};
@@ -143,6 +145,7 @@ fn settings(options: &cli::Demo, home: &Home, github: &DemoGitHub) -> Result<Set
         distribution: Distribution::Path(home.path().join("distribution")),
         supervisor: own_supervisor().map_err(|error| Failure::internal(error.to_string()))?,
         sets: vec![set],
+        retired: retired(),
         limits: Limits { jit_per_minute: 1_000, calls_per_minute: 5_000 },
         github: config,
         webhook_secrets: vec![github.webhook_secret.clone()],
@@ -152,6 +155,12 @@ fn settings(options: &cli::Demo, home: &Home, github: &DemoGitHub) -> Result<Set
         cloud: crate::cloud::CloudHere::default(),
         rhythm: Rhythm::default(),
     })
+}
+
+/// The simulated GitHub and the stand-in runner agree within milliseconds on who has a job.
+fn retired() -> Timing {
+    let short = Duration::from_secs(1);
+    Timing { idle_confirm: short, settle: short, ghost_grace: 5 * short, ..housekeeping::retired_timing_here() }
 }
 
 fn workflow(options: &cli::Demo) -> sim::WorkflowSpec {
@@ -175,7 +184,7 @@ async fn watch(server: &Server, options: &cli::Demo) -> Result<usize, Failure> {
         loop {
             let jobs = ledger.recent_jobs(1_000).await.map_err(|error| Failure::internal(error.to_string()))?;
             let mut alive = 0;
-            for set in server.world.sets.iter() {
+            for set in server.world.sets.load().iter() {
                 alive +=
                     ledger.live_runners(&set.name).await.map_err(|error| Failure::internal(error.to_string()))?.len();
             }

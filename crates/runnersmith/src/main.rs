@@ -1,10 +1,13 @@
 //! File an issue, get a fleet of GitHub Actions runners. This file only dispatches.
 
+mod app;
 mod cli;
 mod cloud;
+mod credentials;
 mod demo;
 mod exit;
-mod loops;
+mod init;
+mod issueops;
 mod migrate;
 mod query;
 mod report;
@@ -40,6 +43,9 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
         Command::Plan(options) => startup::runtime()?.block_on(query::plan(options)),
         Command::Check(options) => query::check(&options),
         Command::Migrate(options) => migrate::run(&options),
+        Command::App { command } => startup::runtime()?.block_on(app::command(command)),
+        Command::IssueOps(options) => startup::runtime()?.block_on(issueops::command(*options)),
+        Command::Init(options) => init::run(*options),
         Command::Machine { directory } => startup::machine(&directory),
         Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
     }

@@ -50,7 +50,9 @@ async fn look(options: &cli::Query) -> Result<World, Failure> {
         // Nothing is launched by looking.
         Distribution::Latest { .. } => settings.machines.join("distribution"),
     };
-    crate::serve::world(&settings, Arc::new(github), distribution, clock)
+    let (world, shelf) = crate::serve::world(&settings, Arc::new(github), distribution, clock)?;
+    crate::serve::restored(&world, shelf).await?;
+    Ok(world)
 }
 
 fn ledger_failed(error: LedgerError) -> Failure {
@@ -68,7 +70,7 @@ pub async fn why(options: cli::Why) -> Result<ExitStatus, Failure> {
     let plans = plans(&world).await?;
     for (set, plan, at) in &plans {
         if let Some(policy) = world.set(set) {
-            world.levels.put(runnersmith_controllers::levels::Level::of_plan(policy, plan, *at));
+            world.levels.put(runnersmith_controllers::levels::Level::of_plan(&policy, plan, *at));
         }
     }
     match timeline::why(world.ports.ledger.as_ref(), Some(&world.levels), id).await.map_err(ledger_failed)? {
@@ -87,8 +89,9 @@ pub async fn why(options: cli::Why) -> Result<ExitStatus, Failure> {
 
 async fn plans(world: &World) -> Result<Vec<(runnersmith_types::ScaleSetName, Plan, Timestamp)>, Failure> {
     let mut plans = Vec::new();
-    for policy in world.sets.iter() {
-        let snapshot = observe(world, policy, Depth::Signal).await.map_err(ledger_failed)?;
+    let sets = world.sets.load();
+    for policy in sets.iter() {
+        let snapshot = observe(world, &sets, policy, Depth::Signal).await.map_err(ledger_failed)?;
         let now = world.ports.clock.now();
         plans.push((policy.name.clone(), runnersmith_plan::plan(policy, &snapshot, now), now));
     }
@@ -209,7 +212,7 @@ pub async fn status(options: cli::Query) -> Result<ExitStatus, Failure> {
     let ledger = &world.ports.ledger;
     let counts = ledger.counts().await.map_err(ledger_failed)?;
     let mut sets = Vec::new();
-    for policy in world.sets.iter() {
+    for policy in world.sets.load().iter() {
         let (alive, supply) = counts
             .iter()
             .find(|(name, ..)| name == &policy.name)

@@ -1,5 +1,6 @@
 //! One process: store, GitHub, machines, loops and web server, started in order and stopped in reverse.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,19 +10,20 @@ use async_trait::async_trait;
 use runnersmith_config::Distribution;
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
-use runnersmith_controllers::{Intake, JobObserver, Ports, World, chain};
+use runnersmith_controllers::{Intake, JobObserver, Ports, Sets, World, chain, loops};
 use runnersmith_door::Door;
+use runnersmith_embedded::Embedded;
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, GitHub, SystemClock};
-use runnersmith_store::SqliteStore;
+use runnersmith_store::{SqliteShelf, SqliteStore};
+use runnersmith_types::ScaleSetName;
 use runnersmith_web::WebState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
-use crate::loops;
 use crate::report;
 use crate::settings::Settings;
 use crate::startup;
@@ -39,6 +41,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// Its world, for those in the same process.
     pub world: World,
+    /// The environments that are scale sets of this server.
+    pub embedded: Embedded,
     stop: watch::Sender<bool>,
     traces: Option<Arc<Traces>>,
     loops: JoinSet<()>,
@@ -75,16 +79,17 @@ impl Server {
         } else {
             distribution(&github, &settings).await?
         };
-        let mut world = world(&settings, Arc::new(github), distribution, clock.clone())?;
+        let (mut world, shelf) = world(&settings, Arc::new(github), distribution, clock.clone())?;
         world.metrics = metrics;
         world.observer = traces.clone().map(|traces| traces as Arc<dyn JobObserver>);
+        let embedded = restored(&world, shelf).await?;
         let (stop, stopped) = watch::channel(false);
         let door = Door {
             intake: Intake::new(
                 world.ports.queue.clone(),
                 world.ports.ledger.clone(),
                 clock.clone(),
-                world.sets.as_ref().clone(),
+                world.sets.clone(),
             ),
             secrets: settings.webhook_secrets,
             allow_sha1: settings.allow_sha1,
@@ -95,7 +100,10 @@ impl Server {
             levels: world.levels.clone(),
             metrics: world.metrics.clone(),
             intake: Arc::new(door),
-            readiness: Arc::new(Ready(world.clone())),
+            readiness: Arc::new(Ready {
+                world: world.clone(),
+                first: world.sets.load().iter().map(|set| set.name.clone()).collect(),
+            }),
             clock,
             version: env!("CARGO_PKG_VERSION"),
             webhook_path: settings.webhook_path,
@@ -111,7 +119,7 @@ impl Server {
                 .await
         });
         let loops = loops::start(&world, settings.rhythm, &stopped);
-        Ok(Self { address, world, stop, traces, loops, web })
+        Ok(Self { address, world, embedded, stop, traces, loops, web })
     }
 
     /// Stops: no new deliveries, what is under way is finished, then everything ends. Machines go on by themselves.
@@ -130,13 +138,25 @@ impl Server {
     }
 }
 
-/// The world on this machine.
+/// The environments that were applied before, made live again.
+pub async fn restored(world: &World, shelf: SqliteShelf) -> Result<Embedded, Failure> {
+    let embedded = Embedded::new(world.clone(), Arc::new(shelf));
+    embedded.restore().await.map_err(|error| {
+        Failure::outside(
+            format!("read the applied environments: {}", chain(&error)),
+            "is the [store] directory usable?",
+        )
+    })?;
+    Ok(embedded)
+}
+
+/// The world on this machine with the sets of the configuration, and the shelf beside its ledger.
 pub fn world(
     settings: &Settings,
     github: Arc<dyn GitHub>,
     distribution: PathBuf,
     clock: Arc<dyn Clock>,
-) -> Result<World, Failure> {
+) -> Result<(World, SqliteShelf), Failure> {
     let store = open_store(&settings.data, clock.clone())?;
     let local = LocalConfig::new(settings.machines.clone(), settings.supervisor.clone(), distribution);
     let machines = LocalMachines::new(local, clock.clone()).map_err(|error| {
@@ -153,16 +173,18 @@ pub fn world(
         github,
         clock,
     };
-    Ok(World {
+    let world = World {
         ports: settings.cloud.ports(here),
-        sets: Arc::new(settings.sets.clone()),
+        sets: Sets::new(settings.sets.clone()),
+        retired: settings.retired.clone(),
         limits: settings.limits,
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),
         holder: format!("{}-{}", hostname(), std::process::id()),
         lease_ttl: settings.rhythm.lease,
         observer: None,
-    })
+    };
+    Ok((world, store.shelf()))
 }
 
 /// Opens the embedded store.
@@ -197,16 +219,22 @@ async fn distribution(github: &GitHubClient, settings: &Settings) -> Result<Path
     }
 }
 
-/// Ready when the ledger answers and every set was looked at once.
-struct Ready(World);
+/// Ready when the ledger answers and every set that was there at the start was looked at once.
+struct Ready {
+    world: World,
+    first: BTreeSet<ScaleSetName>,
+}
 
 #[async_trait]
 impl runnersmith_web::Readiness for Ready {
     async fn ready(&self) -> Result<(), String> {
-        self.0.ports.ledger.overview().await.map_err(|error| chain(&error))?;
-        let looked = self.0.levels.all().len();
-        if looked < self.0.sets.len() {
-            return Err(format!("{looked} of {} scale sets were looked at", self.0.sets.len()));
+        self.world.ports.ledger.overview().await.map_err(|error| chain(&error))?;
+        // Sets that came later do not make a server that takes deliveries unready.
+        let (levels, sets) = (self.world.levels.all(), self.world.sets.load());
+        let first: Vec<_> = sets.iter().filter(|set| self.first.contains(&set.name)).collect();
+        let looked = first.iter().filter(|set| levels.contains_key(&set.name)).count();
+        if looked < first.len() {
+            return Err(format!("{looked} of {} scale sets were looked at", first.len()));
         }
         Ok(())
     }
@@ -228,7 +256,7 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
             tracing::error!(error = %chain(&error), "GitHub does not accept the App; check [github] app_id and key")
         }
     }
-    tracing::info!(address = %server.address, sets = server.world.sets.len(), "serving");
+    tracing::info!(address = %server.address, sets = server.world.sets.load().len(), environments = server.embedded.live().len(), "serving");
     report::note(&format!("dashboard: http://{}/", server.address));
     wait_for_signal().await?;
     tracing::info!("stopping");

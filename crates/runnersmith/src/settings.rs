@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use runnersmith_config::{Config, Distribution, Source};
-use runnersmith_controllers::Limits;
+use runnersmith_controllers::loops::Rhythm;
+use runnersmith_controllers::{Limits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
-use runnersmith_types::{ScaleSet, Secret};
+use runnersmith_types::{ScaleSet, Secret, Timing};
 
 use crate::cloud::CloudHere;
 use crate::exit::Failure;
-use crate::loops::Rhythm;
 
 /// Everything resolved.
 pub struct Settings {
@@ -31,6 +31,8 @@ pub struct Settings {
     pub supervisor: Vec<OsString>,
     /// The scale sets.
     pub sets: Vec<ScaleSet>,
+    /// The times of sets that are taken out.
+    pub retired: Timing,
     /// Budgets.
     pub limits: Limits,
     /// GitHub.
@@ -91,6 +93,10 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
         distribution: config.local.distribution.clone(),
         supervisor: own_supervisor().map_err(|error| Failure::internal(format!("find this program: {error}")))?,
         sets: config.scale_sets.clone(),
+        retired: match config.ec2.is_empty() {
+            true => housekeeping::retired_timing_here(),
+            false => housekeeping::retired_timing(),
+        },
         limits: Limits {
             jit_per_minute: config.limits.jit_per_minute,
             calls_per_minute: config.limits.calls_per_minute,

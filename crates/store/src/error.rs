@@ -1,6 +1,6 @@
 //! What SQLite says, as questions.
 
-use runnersmith_ports::{LedgerError, QueueError};
+use runnersmith_ports::{LedgerError, QueueError, ShelfError};
 use runnersmith_types::ScaleSetName;
 use rusqlite::ErrorCode;
 
@@ -66,6 +66,14 @@ impl Fault {
             Self::Conflict(condition) => LedgerError::Conflict { operation, condition },
             Self::Full => LedgerError::Full { operation },
             other => LedgerError::Failed { operation, source: other.source() },
+        }
+    }
+
+    pub fn shelf(self, operation: &'static str, key: &str) -> ShelfError {
+        let key = key.to_owned();
+        match self {
+            Self::Conflict(_) => ShelfError::Conflict { operation, key },
+            other => ShelfError::Failed { operation, key, source: other.source() },
         }
     }
 

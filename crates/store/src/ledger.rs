@@ -1,5 +1,6 @@
 //! The ledger: each call is one transaction, and whatever it relies on is checked inside it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::Fault;
 use crate::rows::{alive, put_job, put_runner, record, records, set_value, value};
 use crate::writer::Writer;
+
+/// What the keys of sets that are out of service begin with; no small value of anybody else's does.
+const CLOSED: &str = "closed-set:";
 
 /// The ledger of a store.
 #[derive(Clone)]
@@ -515,6 +519,31 @@ impl Ledger for SqliteLedger {
                 }
             }
             Ok(found)
+        })
+        .await
+    }
+
+    async fn close(&self, set: &ScaleSetName, closed: bool) -> Result<(), LedgerError> {
+        let key = format!("{CLOSED}{set}");
+        self.write("close", move |connection| {
+            if closed {
+                return set_value(connection, &key, "");
+            }
+            connection.prepare_cached("DELETE FROM kv WHERE key = ?1")?.execute([key])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn closed(&self) -> Result<BTreeSet<ScaleSetName>, LedgerError> {
+        self.read("closed", |connection| {
+            let mut statement = connection.prepare_cached("SELECT key FROM kv WHERE key GLOB ?1 || '*'")?;
+            let keys = statement.query_map([CLOSED], |row| row.get::<_, String>(0))?;
+            let mut sets = BTreeSet::new();
+            for key in keys {
+                sets.extend(key?.strip_prefix(CLOSED).and_then(|name| ScaleSetName::parse(name).ok()));
+            }
+            Ok(sets)
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! The embedded store: queue and ledger in one SQLite file.
+//! The embedded store: queue, ledger and shelf in one SQLite file.
 //!
 //! It exists so that one machine needs nothing else installed. Everything is durable when a call returns (WAL with full
 //! synchronisation); concurrent writers share one commit, which is what makes thousands of durable writes a second possible.
@@ -9,6 +9,7 @@ mod ledger;
 mod open;
 mod queue;
 mod rows;
+mod shelf;
 mod writer;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use runnersmith_ports::Clock;
 pub use error::OpenError;
 pub use ledger::SqliteLedger;
 pub use queue::SqliteQueue;
+pub use shelf::SqliteShelf;
 
 /// An open store. Cheap to clone.
 #[derive(Clone)]
@@ -62,5 +64,17 @@ impl SqliteStore {
     #[must_use]
     pub fn ledger(&self) -> SqliteLedger {
         SqliteLedger { writer: self.writer.clone(), reader: self.reader.clone(), clock: self.clock.clone() }
+    }
+
+    /// The shelf.
+    #[must_use]
+    pub fn shelf(&self) -> SqliteShelf {
+        self.shelf_at("")
+    }
+
+    /// Another shelf of the same file: shelves with different names do not see each other's records.
+    #[must_use]
+    pub fn shelf_at(&self, place: &str) -> SqliteShelf {
+        SqliteShelf { writer: self.writer.clone(), reader: self.reader.clone(), place: place.to_owned() }
     }
 }

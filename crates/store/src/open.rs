@@ -36,6 +36,9 @@ CREATE INDEX events_job ON events (job);
 CREATE INDEX events_runner ON events (runner);
 CREATE INDEX events_at ON events (at);
 INSERT INTO kv VALUES ('plane', lower(hex(randomblob(3)))), ('serial', '1');
+", "
+CREATE TABLE shelf (place TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (place, key));
+INSERT INTO kv VALUES ('shelf_writes', '0');
 "];
 
 /// How often opening is tried again while another program makes or recovers the same file. `SQLite` does not always ask its

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use runnersmith_ports::contract_ledger::{LedgerWorld, ledger};
 use runnersmith_ports::contract_queue::{QueueWorld, queue};
+use runnersmith_ports::contract_shelf::{ShelfWorld, shelf};
 use runnersmith_ports::{ManualClock, Queue as _};
 use runnersmith_store::SqliteStore;
 use runnersmith_types::Timestamp;
@@ -26,6 +27,14 @@ async fn the_ledger_keeps_its_contract() {
     let (home, clock) = (tempfile::tempdir().unwrap(), clock());
     let store = SqliteStore::open(&home.path().join("ledger"), clock.clone()).unwrap();
     ledger(&LedgerWorld { ledger: &store.ledger(), clock: &clock }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shelf_keeps_its_contract() {
+    let home = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&home.path().join("ledger"), clock()).unwrap();
+    shelf(&ShelfWorld { shelf: Arc::new(store.shelf()), neighbour: Arc::new(store.shelf_at("x")) }).await;
+    shelf(&ShelfWorld { shelf: Arc::new(store.shelf_at("xy")), neighbour: Arc::new(store.shelf_at("x")) }).await;
 }
 
 #[tokio::test]

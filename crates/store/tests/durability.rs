@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_ports::{Ledger as _, LedgerError, Queue as _, QueueError, SystemClock};
+use runnersmith_ports::{Expect, Ledger as _, LedgerError, Queue as _, QueueError, Shelf as _, SystemClock};
 use runnersmith_store::{OpenError, SqliteStore};
 
 fn open(path: &Path) -> SqliteStore {
@@ -36,6 +36,25 @@ async fn victim() {
         });
     }
     while tasks.join_next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_gets_its_shelf_and_keeps_what_is_in_it() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("ledger");
+    let store = open(&path);
+    store.queue().send("kept", Duration::ZERO).await.unwrap();
+    drop(store);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch("DROP TABLE shelf; DELETE FROM kv WHERE key = 'shelf_writes'; PRAGMA user_version = 1;")
+        .unwrap();
+    drop(file);
+    let store = open(&path);
+    assert_eq!(store.queue().depth().await.unwrap().0, 1);
+    let version = store.shelf().put("embedded/a.json", b"{}", &Expect::Absent).await.unwrap();
+    drop(store);
+    let found = open(&path).shelf().get("embedded/a.json").await.unwrap().unwrap();
+    assert_eq!((found.bytes, found.version), (b"{}".to_vec(), version), "and keeps its records over a restart");
 }
 
 #[tokio::test]

@@ -12,3 +12,8 @@ output "lock_table" {
   description = "The lock table, if there is one."
   value       = one(aws_dynamodb_table.lock[*].name)
 }
+
+output "lock_table_arn" {
+  description = "Its ARN, if there is one."
+  value       = one(aws_dynamodb_table.lock[*].arn)
+}

@@ -1,5 +1,6 @@
 //! The port, word for word; what each call does is in the modules beside this one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -176,6 +177,14 @@ impl Ledger for DynamoLedger {
             Some((RepoFullName::parse(repo).ok()?, RunId(run.parse().ok()?)))
         };
         Ok(items.iter().filter_map(read).collect())
+    }
+
+    async fn close(&self, set: &ScaleSetName, closed: bool) -> Result<(), LedgerError> {
+        self.close_set(set, closed).await.map_err(as_ledger("close"))
+    }
+
+    async fn closed(&self) -> Result<BTreeSet<ScaleSetName>, LedgerError> {
+        self.closed_sets().await.map_err(as_ledger("closed"))
     }
 
     async fn get(&self, name: &str) -> Result<Option<String>, LedgerError> {

@@ -5,6 +5,7 @@
 //! | `jobs#<n>` | `open#<job>`, `done#<job>` | a job; spread over partitions by its number. `open` is what a pass reads |
 //! | `held#<repository>#<run>` | `<job>` | a held job, so that a change of its run finds it |
 //! | `sets` | `<set>` | lease, counts of alive runners and of supply |
+//! | `closed` | `<set>` | a set that is out of service |
 //! | `wake#<set>` | `wake` | the wake counter, apart from the lease so that waking never disturbs a transaction |
 //! | `set#<set>` | `live#<runner>`, `gone#<runner>`, `batch#<id>`, `strike#…`, `boot#…` | what belongs to a set |
 //! | `batch#<id>` | `batch` | a batch by its id |

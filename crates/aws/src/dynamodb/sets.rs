@@ -1,5 +1,6 @@
 //! Leases, wake-ups and counts of scale sets.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_ports::{Lease, LedgerError, Release};
@@ -125,6 +126,19 @@ impl DynamoLedger {
             Err(Fault::Condition(..)) => Ok(false),
             Err(fault) => Err(fault),
         }
+    }
+
+    pub(super) async fn close_set(&self, set: &ScaleSetName, closed: bool) -> Result<(), Fault> {
+        if closed {
+            self.table.put(key("closed", set.as_str()), Terms::default()).await
+        } else {
+            self.table.delete("closed", set.as_str()).await
+        }
+    }
+
+    pub(super) async fn closed_sets(&self) -> Result<BTreeSet<ScaleSetName>, Fault> {
+        let rows = self.table.query("closed", "", Page::default()).await?;
+        Ok(rows.iter().filter_map(|row| ScaleSetName::parse(read_text(row, "sk")?).ok()).collect())
     }
 
     pub(super) async fn set_counts(&self) -> Result<Vec<(ScaleSetName, u32, u32)>, Fault> {

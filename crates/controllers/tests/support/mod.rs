@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_controllers::{Depth, Limits, Ports, World, levels::Levels, metrics::Metrics, pass};
+use runnersmith_controllers::{Depth, Limits, Ports, Sets, World, levels::Levels, metrics::Metrics, pass};
 use runnersmith_ports::contract_ledger::fact;
 use runnersmith_ports::*;
 use runnersmith_store::SqliteStore;
@@ -145,7 +145,10 @@ impl Machines for Doubles {
         }
         Ok(())
     }
-    async fn wait(&self, _timeout: Duration) {}
+    async fn wait(&self, timeout: Duration) {
+        // There is no signal; whoever listens must not spin.
+        tokio::time::sleep(timeout).await;
+    }
 }
 
 #[async_trait]
@@ -307,7 +310,7 @@ impl Bed {
 
     /// Another process on the same ledger; or the same one after a crash.
     pub fn another(&self, holder: &str) -> World {
-        world(self.home.path(), self.world.sets[0].clone(), &self.doubles, &self.clock, holder)
+        world(self.home.path(), self.world.sets.load()[0].clone(), &self.doubles, &self.clock, holder)
     }
 
     pub async fn queued(&self, ids: std::ops::RangeInclusive<u64>) {
@@ -362,7 +365,8 @@ fn world(home: &std::path::Path, policy: ScaleSet, doubles: &Doubles, clock: &Ar
             github: Arc::new(doubles.clone()),
             clock: clock.clone(),
         },
-        sets: Arc::new(vec![policy]),
+        sets: Sets::new(vec![policy]),
+        retired: runnersmith_controllers::housekeeping::retired_timing(),
         limits: Limits { jit_per_minute: 150, calls_per_minute: 900 },
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),

@@ -1,6 +1,7 @@
 //! Commands: each is judged for itself, in the order written, on what the ones before it left.
 
 use super::decide::Draft;
+use super::progress::{expire, give_back, run_died};
 use super::who::{is_locked_out, may_approve, may_plan, may_write};
 use super::{
     Approval, ChangeKind, Comment, Denial, HeldLock, Holder, Liveness, PLAIN_APPROVE_AFTER, Permission, PlanRecord,
@@ -17,20 +18,9 @@ pub(super) struct Facts<'a> {
 }
 
 pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<Line>, facts: &Facts<'_>) {
-    // A run that is proved dead leaves an interrupted change, whatever is ordered.
-    if let State::Applying { run, .. } = &draft.change.state
-        && facts.run == Liveness::Dead
-    {
-        let run = run.clone();
-        draft.enter(State::Interrupted { run });
-    }
-    // One that died while it checked has done nothing; its approval is used up.
-    if let State::Checking(plan, _) = &draft.change.state
-        && facts.run == Liveness::Dead
-    {
-        let plan = plan.clone();
-        draft.enter(State::Planned(plan));
-        draft.steps.push(Step::ReleaseOwnLock);
+    // A run that is proved dead leaves an interrupted change, whatever is ordered. The answer is the command's own.
+    if facts.run == Liveness::Dead {
+        let _ = run_died(draft);
     }
     let (mut misread, mut asked) = (Vec::new(), false);
     for line in lines {
@@ -108,7 +98,7 @@ fn approve(
     let State::Planned(plan) = &draft.change.state else { return Err(Denial::NoPlan) };
     let plan = plan.clone();
     if is_expired(&plan, draft) {
-        super::progress::expire(draft);
+        expire(draft);
         return Err(Denial::NoPlan);
     }
     may_approve(&comment.actor, &draft.change, draft.rules, plan.is_hand_edited || draft.change.is_hand_edited)?;
@@ -195,13 +185,17 @@ fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
         may_write(actor)?;
     }
     match &draft.change.state {
-        State::Applying { .. } | State::Applied { .. } | State::Interrupted { .. } | State::NotMerged { .. } => {
-            // What is half done is not undone by forgetting it.
-            return Err(Denial::Busy(draft.change.state.word().into()));
+        State::Applying { .. } | State::Applied { .. } => return Err(Denial::Busy(draft.change.state.word().into())),
+        // What is half done is not undone by forgetting it.
+        State::Interrupted { .. } | State::NotMerged { .. } => {
+            return Err(Denial::HalfDone(draft.change.state.word().into()));
         }
         State::Done | State::Cancelled => return Err(Denial::Over(draft.change.state.word().into())),
-        State::Draining { .. } => draft.steps.extend([Step::EndDrain, Step::ReleaseOwnLock]),
-        State::Checking(..) => draft.steps.push(Step::ReleaseOwnLock),
+        State::Draining { .. } => give_back(draft, true),
+        State::Checking(_, Approval { has_drained, .. }) => {
+            let has_drained = *has_drained;
+            give_back(draft, has_drained);
+        }
         State::Requested
         | State::HandEdited
         | State::Planning

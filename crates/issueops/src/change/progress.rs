@@ -12,7 +12,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
     match event {
         // Commands are elsewhere.
         Event::Comment { .. } => {}
-        Event::Rendered | Event::Reopened => rendered(draft, matches!(event, Event::Reopened)),
+        Event::Rendered | Event::RenderedOnly | Event::Reopened => rendered(draft, event),
         Event::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
         Event::PlanPosted(plan) => {
             if draft.change.state == State::Planning {
@@ -42,9 +42,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
             }
         }
         Event::RunDied => {
-            if let State::Applying { run, .. } = &draft.change.state {
-                let run = run.clone();
-                draft.enter(State::Interrupted { run: run.clone() });
+            if let Some(run) = run_died(draft) {
                 draft.say(Reply::Interrupted { run });
             }
         }
@@ -57,16 +55,37 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
                 draft.steps.push(Step::ReleaseOwnLock);
             }
         }
-        Event::Closed => closed(draft),
+        Event::Closed => closed(draft, true),
+        Event::Superseded => closed(draft, false),
+        Event::RequestInvalid => unfit(draft),
         Event::Tick => tick(draft),
     }
 }
 
+/// The run of this change is proved dead. Answers its name if it died while it applied, so that what it did is not known. One
+/// that died while it checked has done nothing: its approval is used up, and what it had drained is given back.
+pub(super) fn run_died(draft: &mut Draft<'_>) -> Option<String> {
+    match &draft.change.state {
+        State::Applying { run, .. } => {
+            let run = run.clone();
+            draft.enter(State::Interrupted { run: run.clone() });
+            Some(run)
+        }
+        State::Checking(plan, Approval { has_drained, .. }) => {
+            let (plan, has_drained) = (plan.clone(), *has_drained);
+            draft.enter(State::Planned(plan));
+            give_back(draft, has_drained);
+            None
+        }
+        _ => None,
+    }
+}
+
 /// The branch is as the request says: it can be planned without asking anybody.
-fn rendered(draft: &mut Draft<'_>, is_reopened: bool) {
+fn rendered(draft: &mut Draft<'_>, event: &Event) {
     draft.change.is_hand_edited = false;
     match draft.change.state {
-        State::Cancelled if !is_reopened => {}
+        State::Cancelled if *event != Event::Reopened => {}
         State::Checking(..)
         | State::Draining { .. }
         | State::Applying { .. }
@@ -83,6 +102,10 @@ fn rendered(draft: &mut Draft<'_>, is_reopened: bool) {
         | State::Cancelled => {
             if let State::Planned(_) = draft.change.state {
                 draft.steps.push(Step::DropPlan);
+            }
+            if *event == Event::RenderedOnly {
+                draft.enter(State::Requested);
+                return;
             }
             draft.enter(State::Planning);
             draft.steps.push(Step::Plan { without_terraform_lock: false });
@@ -126,6 +149,9 @@ fn void(draft: &mut Draft<'_>, why: VoidWhy) {
     let (next, goes_on) = match why {
         VoidWhy::Expired => (State::Expired, false),
         VoidWhy::HandEdited => (State::HandEdited, false),
+        VoidWhy::RequestInvalid => (State::Requested, false),
+        // What an admin asked for once is not planned again without one.
+        VoidWhy::OtherApplied if draft.change.is_hand_edited => (State::HandEdited, false),
         VoidWhy::Pushed | VoidWhy::OtherApplied => (State::Planning, true),
     };
     draft.enter(next);
@@ -140,7 +166,7 @@ pub(super) fn expire(draft: &mut Draft<'_>) {
 }
 
 /// Undoes what an approval began: the drain, and the lock.
-fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
+pub(super) fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
     draft.steps.extend(has_drained.then_some(Step::EndDrain));
     draft.steps.push(Step::ReleaseOwnLock);
 }
@@ -199,11 +225,12 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
 
 fn apply(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, run: &str) {
     let (digest, head) = (approval.digest, plan.parts.head.clone());
+    draft.change.is_half_done = true;
     draft.enter(State::Applying { plan, approval, run: run.to_owned() });
     draft.steps.push(Step::Apply { digest, head });
 }
 
-/// Nothing is left: everything is read again, and then destroyed. Jobs still run after the wait: people are asked.
+/// Nothing is left: everything is read again, and then destroyed. Something is left after the wait: people are told, once.
 fn drained(draft: &mut Draft<'_>, now_left: Left) {
     let State::Draining { plan, approval, until, left, is_overdue } = draft.change.state.clone() else { return };
     if now_left.is_nothing() {
@@ -213,7 +240,7 @@ fn drained(draft: &mut Draft<'_>, now_left: Left) {
         draft.steps.push(Step::Reread { digest });
         return;
     }
-    let ends_now = !is_overdue && draft.now >= until && now_left.jobs > 0 && !approval.kills_jobs;
+    let ends_now = !is_overdue && draft.now >= until;
     if left == Some(now_left) && !ends_now {
         return;
     }
@@ -237,6 +264,7 @@ fn applied(draft: &mut Draft<'_>) {
 fn merged(draft: &mut Draft<'_>) {
     match draft.change.state {
         State::Applied { .. } | State::NotMerged { .. } => {
+            draft.change.is_half_done = false;
             draft.enter(State::Done);
             draft.steps.extend([Step::ReleaseOwnLock, Step::CloseIssue]);
         }
@@ -244,7 +272,29 @@ fn merged(draft: &mut Draft<'_>) {
     }
 }
 
-fn closed(draft: &mut Draft<'_>) {
+/// What a plan was made for is not what the issue says any more; nobody shall approve it.
+fn unfit(draft: &mut Draft<'_>) {
+    match draft.change.state {
+        State::Planned(_) | State::Planning | State::HandEdited | State::Expired | State::Failed(_) => {
+            void(draft, VoidWhy::RequestInvalid);
+        }
+        State::Checking(..) | State::Draining { .. } => {
+            give_back(draft, draft.change.kind == ChangeKind::Delete);
+            void(draft, VoidWhy::RequestInvalid);
+        }
+        // What is approved and being done goes on; the rest has nothing to lose.
+        State::Requested
+        | State::Applying { .. }
+        | State::Applied { .. }
+        | State::NotMerged { .. }
+        | State::Interrupted { .. }
+        | State::Done
+        | State::Cancelled => {}
+    }
+}
+
+/// Given up from outside. The issue stays open when it asks for something else now.
+fn closed(draft: &mut Draft<'_>, with_issue: bool) {
     match draft.change.state {
         State::Requested
         | State::HandEdited
@@ -255,14 +305,16 @@ fn closed(draft: &mut Draft<'_>) {
             draft.steps.push(Step::DropPlan);
             draft.enter(State::Cancelled);
             draft.say(Reply::Cancelled { by: None });
-            draft.steps.extend([Step::ClosePull, Step::CloseIssue]);
+            draft.steps.push(Step::ClosePull);
+            draft.steps.extend(with_issue.then_some(Step::CloseIssue));
         }
         State::Checking(..) | State::Draining { .. } => {
             give_back(draft, draft.change.kind == ChangeKind::Delete);
             draft.steps.push(Step::DropPlan);
             draft.enter(State::Cancelled);
             draft.say(Reply::Cancelled { by: None });
-            draft.steps.extend([Step::ClosePull, Step::CloseIssue]);
+            draft.steps.push(Step::ClosePull);
+            draft.steps.extend(with_issue.then_some(Step::CloseIssue));
         }
         // What is half done, or done, is not undone by closing.
         State::Applying { .. }

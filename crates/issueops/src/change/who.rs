@@ -97,6 +97,8 @@ pub enum Denial {
     NotLocked,
     /// Something is being applied, or destroyed.
     Busy(Cow<'static, str>),
+    /// Something was begun that giving up would not undo.
+    HalfDone(Cow<'static, str>),
     /// The change is over.
     Over(Cow<'static, str>),
     /// GitHub would not merge. Foreign text.

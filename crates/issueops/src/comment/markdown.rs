@@ -41,9 +41,14 @@ pub fn code(text: &str) -> String {
 
 /// Lines of foreign text with what cannot be seen shown, ready for a fence.
 pub(super) fn lines(text: &str) -> String {
-    let text = text.replace("\r\n", "\n");
-    let kept = |c: char| if c == '\n' || c == '\t' { vec![c] } else { visible(c).collect() };
-    text.chars().flat_map(kept).collect()
+    let mut kept = String::with_capacity(text.len());
+    for c in text.replace("\r\n", "\n").chars() {
+        match c {
+            '\n' | '\t' => kept.push(c),
+            c => kept.extend(visible(c)),
+        }
+    }
+    kept
 }
 
 /// Foreign text as a fenced block, with a fence that is longer than any in it. `info` is ours. Ends with a line end.

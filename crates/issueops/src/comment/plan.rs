@@ -139,6 +139,9 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
             "Run {} died while it applied; what it did is not known. `/plan` shows what is left to do, and approving that plan goes on.",
             code(run)
         )),
+        State::Cancelled if change.is_half_done => {
+            line("Given up. What was applied before stays, and is in the state.".to_owned())
+        }
         State::Cancelled => line("Given up; nothing is applied.".to_owned()),
     }
 }

@@ -4,7 +4,7 @@ use super::markdown::{code, fence, head, tail};
 use super::plan::{left_words, lock_line, next};
 use super::{Marker, count, moment};
 use crate::change::{
-    Change, ChangeKind, Denial, Failure, HeldLock, Holder, Liveness, Lock, Misread, Reply, Stage, VoidWhy,
+    Change, ChangeKind, Denial, Failure, HeldLock, Holder, Liveness, Lock, Misread, Reply, Stage, State, VoidWhy,
 };
 use crate::command::Command;
 use crate::policy::Policy;
@@ -57,20 +57,26 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
             )
         }
         Reply::Unlocked(lock) => format!("The lock of {} is ended.\n", holder(lock)),
-        Reply::Cancelled { by: Some(by) } => format!("Given up by {}. Nothing is applied.\n", code(by)),
-        Reply::Cancelled { by: None } => {
-            "Closed, so given up. Nothing is applied; reopening the issue begins again.\n".to_owned()
-        }
-        Reply::Void(why) => void(*why, policy),
+        Reply::Cancelled { by } => cancelled(by.as_deref(), change),
+        Reply::Void(why) => void(*why, change, policy),
         Reply::Draining { until } => format!(
             "No new jobs are taken. Running ones may end until {}; then everything is destroyed. `/status` shows what is left, `/cancel` stops it.\n",
             moment(*until)
         ),
-        Reply::DrainOverdue { left, digest } => format!(
-            "Waiting has ended, and there are still: {}. Nothing was destroyed. It goes on by itself when the jobs end; to end them, comment\n\n```text\n/approve {} destroy kill-jobs\n```\n\n`/cancel` stops the deletion.\n",
-            left_words(left),
-            digest.short()
-        ),
+        Reply::DrainOverdue { left, digest } => {
+            let kill = match left.jobs {
+                0 => String::new(),
+                _ => format!(
+                    " To end the jobs, comment\n\n```text\n/approve {} destroy kill-jobs\n```\n\n",
+                    digest.short()
+                ),
+            };
+            format!(
+                "Waiting has ended, and there are still: {}. Nothing was destroyed. It goes on by itself when they are gone.{}`/cancel` stops the deletion.\n",
+                left_words(left),
+                if kill.is_empty() { " " } else { &kill }
+            )
+        }
         Reply::Failed(failure) => failed(failure),
         Reply::Interrupted { run } => format!(
             "Run {} died while it applied, so what it did is not known. Nothing was merged. `/plan` shows what is left to do; approving that plan goes on.\n",
@@ -122,6 +128,8 @@ fn status(change: &Change, policy: &Policy, lock: Option<&HeldLock>, run: Livene
         });
     } else if run == Liveness::Alive {
         text.push_str("\nA run is at work.\n");
+    } else if run == Liveness::Dead && change.state == State::Planning {
+        text.push_str("\nThe run that was to make it is dead; `/plan` begins again.\n");
     }
     text
 }
@@ -162,6 +170,9 @@ fn denial(why: &Denial) -> String {
         }
         Denial::NotLocked => "there is no lock.".to_owned(),
         Denial::Busy(state) => format!("the change is {state}; wait for that to end."),
+        Denial::HalfDone(state) => format!(
+            "the change is {state}: giving it up would not undo what was begun. `/plan` shows what is left to do."
+        ),
         Denial::Over(state) => format!("the change is {state}."),
         Denial::NotMergeable(why) => format!(
             "the branch could not be merged afterwards, so nothing was applied:\n\n{}\nMend that, then approve again.",
@@ -170,7 +181,23 @@ fn denial(why: &Denial) -> String {
     }
 }
 
-fn void(why: VoidWhy, policy: &Policy) -> String {
+fn cancelled(by: Option<&str>, change: &Change) -> String {
+    let who = by.map_or_else(|| "Closed, so given up.".to_owned(), |by| format!("Given up by {}.", code(by)));
+    let what = match (change.is_half_done, change.kind) {
+        (false, _) => "Nothing is applied.",
+        // The state is found by the environment's name, so another request goes on from it.
+        (true, ChangeKind::Set) => {
+            "What was applied before stays, and is in the state; the next request for this environment goes on from there."
+        }
+        (true, ChangeKind::Delete) => {
+            "What was destroyed before is gone, and the rest takes no jobs; the next request for this environment goes on from there."
+        }
+    };
+    let again = if by.is_none() { " Reopening the issue begins again." } else { "" };
+    format!("{who} {what}{again}\n")
+}
+
+fn void(why: VoidWhy, change: &Change, policy: &Policy) -> String {
     match why {
         VoidWhy::Expired => {
             let hours = policy.approval.plan_expiry.as_secs() / 3600;
@@ -178,6 +205,8 @@ fn void(why: VoidWhy, policy: &Policy) -> String {
         }
         VoidWhy::Pushed => "Somebody pushed; the plan and its approvals are void. A new plan is being made.\n".to_owned(),
         VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
+        VoidWhy::RequestInvalid => "The issue was edited, and what it says now cannot be handled; the answer there says why. The plan and its approvals are void. Edit the issue again.\n".to_owned(),
+        VoidWhy::OtherApplied if change.is_hand_edited => "Another change of this environment was applied; this plan is void. Files were edited by hand, so an admin must ask for a new one with `/plan`.\n".to_owned(),
         VoidWhy::OtherApplied => "Another change of this environment was applied; this plan is void. A new one is being made.\n".to_owned(),
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    AppSecrets, ApprovalRules, Backend, MicroDollars, Network, PlanBy, RunnerRules, Shape, StateLock, VERSION, Zips,
+    AppSecrets, ApprovalRules, Backend, MicroDollars, Network, PlanBy, RunnerRules, Shape, StateLock, VERSION, Webhook,
+    Zips,
 };
 use crate::words::{AmiOwner, GroupName, InstanceType, LabelName, NotAName, Organization, Region, is_word, shown};
 
@@ -33,6 +34,8 @@ pub(super) struct Policy {
     approval: RawApproval,
     #[serde(default)]
     app_secrets: RawAppSecrets,
+    #[serde(default)]
+    webhook: RawWebhook,
     #[serde(default)]
     zips: RawZips,
     #[serde(default)]
@@ -94,6 +97,12 @@ struct RawAppSecrets {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawWebhook {
+    set: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawZips {
     webhook: Option<String>,
     runners: Option<String>,
@@ -119,10 +128,14 @@ impl Wrong {
         parse(given).map_err(|error| self.0.push(format!("{field}: {error}"))).ok()
     }
 
-    fn names<T>(&mut self, field: &str, given: &[String], parse: impl Fn(&str) -> Result<T, NotAName>) -> Vec<T> {
-        if given.len() > ENTRIES_MAX {
-            self.0.push(format!("{field}: {} entries, {ENTRIES_MAX} are allowed", given.len()));
+    fn entries(&mut self, field: &str, given: usize) {
+        if given > ENTRIES_MAX {
+            self.0.push(format!("{field}: {given} entries, {ENTRIES_MAX} are allowed"));
         }
+    }
+
+    fn names<T>(&mut self, field: &str, given: &[String], parse: impl Fn(&str) -> Result<T, NotAName>) -> Vec<T> {
+        self.entries(field, given.len());
         given.iter().take(ENTRIES_MAX).filter_map(|text| self.name(field, text, &parse)).collect()
     }
 
@@ -204,6 +217,7 @@ impl Policy {
         let runners = runners(self.runners, &mut wrong);
         let approval = approval(self.approval, &mut wrong);
         let app = app(self.app_secrets, &mut wrong);
+        let webhook = webhook(self.webhook, &shape, &mut wrong);
         let zips = zips(self.zips, &mut wrong);
         let mut prices = BTreeMap::new();
         for (name, price) in self.prices {
@@ -226,6 +240,7 @@ impl Policy {
                 runners,
                 approval,
                 app,
+                webhook,
                 zips,
                 prices,
             }),
@@ -262,11 +277,13 @@ fn networks(raw: Vec<RawNetwork>, wrong: &mut Wrong) -> Vec<Network> {
     if raw.is_empty() {
         wrong.0.push("network: at least one is needed".to_owned());
     }
+    wrong.entries("network", raw.len());
     for one in raw.into_iter().take(ENTRIES_MAX) {
         let vpc_id = wrong.text("network.vpc_id", one.vpc_id, "a VPC's id such as vpc-0a1b2c3d", |t| is_id(t, "vpc-"));
         if one.subnet_ids.is_empty() {
             wrong.0.push("network.subnet_ids: at least one is needed".to_owned());
         }
+        wrong.entries("network.subnet_ids", one.subnet_ids.len());
         let rule = "a subnet's id such as subnet-0a1b2c3d";
         let subnet_ids = one.subnet_ids.into_iter().take(ENTRIES_MAX);
         let subnet_ids =
@@ -372,6 +389,23 @@ fn app(raw: RawAppSecrets, wrong: &mut Wrong) -> AppSecrets {
         client_id: name("client_id", raw.client_id, "APP_CLIENT_ID"),
         client_secret: name("client_secret", raw.client_secret, "APP_CLIENT_SECRET"),
     }
+}
+
+fn webhook(raw: RawWebhook, shape: &Shape, wrong: &mut Wrong) -> Webhook {
+    let word = raw.set.as_deref().unwrap_or("none");
+    let set = match word {
+        "none" => Webhook::None,
+        "app" => Webhook::App,
+        "organization" => Webhook::Organization,
+        other => {
+            wrong.add("webhook.set", other, "none, app or organization");
+            Webhook::None
+        }
+    };
+    if set != Webhook::None && !matches!(shape, Shape::OwnStack) {
+        wrong.add("webhook.set", word, "of use for shape shared-plane, which has its own webhook; leave it out");
+    }
+    set
 }
 
 fn zips(raw: RawZips, wrong: &mut Wrong) -> Zips {

@@ -34,8 +34,14 @@ on: workflow_dispatch
 
 permissions: {{}}
 
+# One test at a time; a newer one ends the older.
+concurrency:
+  group: scaling-test
+  cancel-in-progress: true
+
 jobs:
   scale:
+    name: Scale
     strategy:
       fail-fast: false
       matrix:

@@ -16,8 +16,11 @@ const MAXIMUM_DEFAULT: u32 = 3;
 /// What is there already, as the default branch and the open changes say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Environments by their spelling, with the labels of their runners.
+    /// Environments by their spelling, with the labels of their runners; those that only another issue's open change would
+    /// make are among them, so that two open requests cannot take the same label.
     pub environments: BTreeMap<String, BTreeSet<String>>,
+    /// The organisations of environments that are there, by spelling.
+    pub organizations: BTreeMap<String, String>,
     /// Environments with an open change, with the issue that asked for it.
     pub open_changes: BTreeMap<String, u64>,
     /// The issue that is judged; its own open change is no obstacle.
@@ -27,6 +30,11 @@ pub struct Known {
 impl Known {
     fn spelling(&self, name: &str) -> Option<&str> {
         self.environments.keys().map(String::as_str).find(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// The environment of this issue's own open change.
+    fn own_change(&self) -> Option<&str> {
+        self.open_changes.iter().find(|(_, issue)| **issue == self.issue).map(|(name, _)| name.as_str())
     }
 
     fn open_change(&self, name: &str) -> Option<u64> {
@@ -148,6 +156,15 @@ impl Judge<'_> {
                 "",
             );
         }
+        // Branch, folder and state have the environment's name: they cannot follow to another.
+        if let Some(own) = self.known.own_change().filter(|own| *own != name.as_str()) {
+            let own = own.to_owned();
+            return self.refuse(
+                Field::Environment,
+                format!("{own}, which this issue is changing; for another environment close this one and open another"),
+                own,
+            );
+        }
         Some(name)
     }
 
@@ -174,8 +191,9 @@ impl Judge<'_> {
     fn set(&mut self) -> Option<SetRequest> {
         let environment = self.environment().and_then(|name| self.own_name(name));
         let organizations = &self.policy.organizations;
-        let organization: Option<Organization> =
-            self.one_of(Field::Organization, organizations, |one, text| one.as_str().eq_ignore_ascii_case(text));
+        let organization: Option<Organization> = self
+            .one_of(Field::Organization, organizations, |one, text| one.as_str().eq_ignore_ascii_case(text))
+            .and_then(|organization| self.stays(environment.as_ref(), organization));
         let rules = &self.policy.runners;
         let maximum = self.number(Field::MaxRunners, MAXIMUM_DEFAULT, 1, rules.maximum);
         let floor = self.number(Field::MinRunners, 0, 0, rules.floor_maximum.min(maximum.unwrap_or(u32::MAX)));
@@ -200,6 +218,19 @@ impl Judge<'_> {
             network: network?,
             is_edit,
         })
+    }
+
+    /// Registrations are an organisation's: those of the old one would be left behind.
+    fn stays(&mut self, environment: Option<&EnvironmentName>, asked: Organization) -> Option<Organization> {
+        let own = environment.and_then(|name| self.known.organizations.get(name.as_str()));
+        let Some(own) = own.filter(|own| !own.eq_ignore_ascii_case(asked.as_str())).cloned() else {
+            return Some(asked);
+        };
+        self.refuse(
+            Field::Organization,
+            format!("{own}, whose runners these are; for another organisation make another environment"),
+            own,
+        )
     }
 
     /// A new name must differ from the others in more than case, and may not be a label that other runners have.

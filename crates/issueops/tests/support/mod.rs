@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod invariants;
 pub mod world;
 
 use runnersmith_issueops::policy::Policy;

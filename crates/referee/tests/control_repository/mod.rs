@@ -55,10 +55,12 @@ async fn files(client: &ControlClient, branch: &str) {
     let gone = [("a file & more".to_owned(), None)].into();
     let next = client.commit(&commit, "without it", &gone).await.unwrap();
     client.move_branch(branch, &next, true).await.unwrap();
-    let people = client.people_between(&main, branch).await.unwrap();
+    let compared = client.compare(&main, branch).await.unwrap();
+    assert_eq!(compared.merge_base, main);
+    let people = compared.commits;
     assert_eq!(people.iter().map(|one| one.sha.clone()).collect::<Vec<_>>(), [commit, next]);
     assert!(people.iter().all(|one| one.logins.iter().all(Option::is_some)), "{people:?}");
-    let nowhere = client.people_between("nowhere", &main).await.unwrap_err();
+    let nowhere = client.compare("nowhere", &main).await.unwrap_err();
     assert!(matches!(nowhere, GitHubError::NotFound { .. }), "{nowhere}");
     client.create_branch("temporary/one", &main).await.unwrap();
     client.delete_branch("temporary/one").await.unwrap();

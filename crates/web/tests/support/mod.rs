@@ -84,6 +84,12 @@ impl Ledger for FakeLedger {
     async fn renew(&self, _: &mut Lease, _: Duration) -> Result<(), LedgerError> {
         not_here("renew")
     }
+    async fn close(&self, _: &ScaleSetName, _: bool) -> Result<(), LedgerError> {
+        not_here("close")
+    }
+    async fn closed(&self) -> Result<std::collections::BTreeSet<ScaleSetName>, LedgerError> {
+        not_here("closed")
+    }
     async fn next_serial(&self) -> Result<u64, LedgerError> {
         not_here("next_serial")
     }

@@ -1,0 +1,246 @@
+//! From an approval to an apply: everything that was approved is read again, and only what is equal is applied.
+
+use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, HeldLock, Holder, Parts, Reread, Stage, State};
+use runnersmith_issueops::comment::AppliedView;
+use runnersmith_issueops::policy::LabelName;
+use runnersmith_issueops::render::VALUES_FILE;
+use runnersmith_issueops::summary::Fleet;
+use runnersmith_ports::control::Pull;
+
+use crate::base::Base;
+use crate::desk::{Desk, DeskError, Work};
+use crate::intake::environment_of;
+use crate::look::hash_of;
+use crate::plan::failure;
+use crate::provisioner::ProvisionError;
+use crate::record::Record;
+use crate::steps::{Done, Note};
+
+/// How often GitHub is asked whether a branch can be merged; it finds out when it is asked.
+const MERGEABLE_TRIES: usize = 8;
+
+impl Desk {
+    /// Takes the environment's lock for this run, and reads everything in the digest again.
+    pub(crate) async fn reread(&self, work: &Work, record: &Record, digest: Digest) -> Result<Done, DeskError> {
+        let State::Checking(plan, approval) = &record.change.state else { return Ok(Done::default()) };
+        if approval.digest != digest {
+            return Ok(Done::default());
+        }
+        // The look began when the job did; the branch may have moved since.
+        let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
+        let fresh = Work { base, run: self.parts.runs.begin() };
+        let lock = self.lock_for(work, record).await?;
+        let pull = self.settled_pull(record.change.pull).await?;
+        let mut at = record.clone();
+        at.head.clone_from(&pull.head);
+        let parts = self.parts_now(&fresh, &at, &plan.parts).await?;
+        let mut committers = record.change.committers.clone();
+        if pull.head != record.head {
+            committers.extend(self.judge(&fresh, record, &pull.head).await?.committers);
+        }
+        let reread = Reread { parts, mergeable: mergeable(&pull), lock, run: work.run.name().to_owned(), committers };
+        Ok(Done::event(Event::Reread(Box::new(reread))))
+    }
+
+    /// Takes the lock for this run; answers who has it otherwise.
+    async fn lock_for(&self, work: &Work, record: &Record) -> Result<Option<HeldLock>, DeskError> {
+        let (environment, pull) = (&record.change.environment, record.change.pull);
+        let note = self.lock_note(work, Holder::Run { run: work.run.name().to_owned(), pull }, "apply")?;
+        match self.book.take_lock(environment, note, None).await? {
+            Ok(()) => Ok(None),
+            Err(held) => {
+                let liveness = match &held.lock.holder {
+                    Holder::Person(_) => runnersmith_issueops::change::Liveness::Unknown,
+                    Holder::Run { run, .. } => self.parts.runs.liveness(run).await,
+                };
+                Ok(Some(HeldLock { lock: held.lock, liveness }))
+            }
+        }
+    }
+
+    /// The pull request once GitHub knows whether it can be merged, or as it is after some tries.
+    async fn settled_pull(&self, number: u64) -> Result<Pull, DeskError> {
+        let mut pull = self.parts.control.pull(number).await?;
+        for _ in 1..MERGEABLE_TRIES {
+            if pull.mergeable.is_some() || !pull.is_open {
+                break;
+            }
+            tokio::time::sleep(self.parts.merge_wait).await;
+            pull = self.parts.control.pull(number).await?;
+        }
+        Ok(pull)
+    }
+
+    /// Everything that the digest covers, as it is now.
+    async fn parts_now(&self, work: &Work, record: &Record, was: &Parts) -> Result<Parts, DeskError> {
+        let environment = environment_of(record)?;
+        let folder = work.base.policy.environment_folder(&environment);
+        let tree = match record.change.kind {
+            ChangeKind::Set => self.parts.control.tree(&record.head).await?,
+            ChangeKind::Delete => work.base.tree.clone(),
+        };
+        let lock_file = self.lock_file_now(&tree, &folder).await?;
+        let bundle = self.bundle(record).await?;
+        let plan_file = match &bundle {
+            Some(bundle) => Digest::of(&bundle.file()?),
+            None => Digest::of(b""),
+        };
+        let state = match self.workspace(work, record).await {
+            Ok(workspace) => self.state_now(&workspace).await?,
+            // Files that cannot be planned any more are another head; that is told first.
+            Err(DeskError::Base(_)) => crate::provisioner::StateId::default(),
+            Err(error) => return Err(error),
+        };
+        Ok(Parts {
+            plan_file,
+            head: record.head.clone(),
+            base: work.base.digest(&environment),
+            state_lineage: state.lineage,
+            state_serial: state.serial,
+            lock_file,
+            terraform_version: self.provisioner_version(environment.as_str()).await?,
+            runnersmith_version: self.parts.version.clone(),
+            continuations: self.continuations_now(record, was).await?,
+        })
+    }
+
+    /// The hashes of further comments and the text as they are now: one that says what we wrote has the hash of that.
+    async fn continuations_now(&self, record: &Record, was: &Parts) -> Result<Vec<Digest>, DeskError> {
+        let mut now = Vec::new();
+        for posted in &record.continuations {
+            let found = self.parts.control.comment(posted.id).await?;
+            now.push(found.map_or_else(|| Digest::of(b""), |found| hash_of(&found.body)));
+        }
+        if was.continuations.len() > now.len()
+            && let Some(key) = &record.plan_key
+        {
+            let key = format!("{}.txt", key.trim_end_matches(".plan"));
+            let text = self.book.shelf().get(&key).await.map_err(crate::book::BookError::from)?;
+            now.push(text.map_or_else(|| Digest::of(b""), |text| Digest::of(&text.bytes)));
+        }
+        Ok(now)
+    }
+
+    /// Takes the lock over from a dead run of this change, with the state's own lock that it left.
+    pub(crate) async fn take_over(&self, work: &Work, record: &Record, lock: &str) -> Result<(), DeskError> {
+        let (environment, pull) = (&record.change.environment, record.change.pull);
+        let Some(old) = self.book.lock(environment).await?.filter(|held| held.lock.id == lock) else { return Ok(()) };
+        let note = self.lock_note(work, Holder::Run { run: work.run.name().to_owned(), pull }, "apply")?;
+        if self.book.take_lock(environment, note, Some(lock)).await?.is_ok() {
+            self.release_left_lock(work, record, &old).await;
+        }
+        Ok(())
+    }
+
+    /// Applies exactly the stored plan.
+    pub(crate) async fn apply(
+        &self,
+        work: &Work,
+        record: &Record,
+        digest: Digest,
+        head: &str,
+    ) -> Result<Done, DeskError> {
+        let State::Applying { plan, approval, run } = &record.change.state else { return Ok(Done::default()) };
+        if approval.digest != digest || run != work.run.name() {
+            return Ok(Done::default());
+        }
+        let stage = match record.change.kind {
+            ChangeKind::Set => Stage::Apply,
+            ChangeKind::Delete => Stage::Destroy,
+        };
+        let refused = |message: &str| {
+            let message = format!("{message}; nothing was applied");
+            Ok(Done::event(Event::ApplyFailed(Failure { stage, resource: None, message })))
+        };
+        let held = self.book.lock(&record.change.environment).await?;
+        let is_ours = held.is_some_and(|held| match &held.lock.holder {
+            Holder::Run { run, .. } => run == work.run.name(),
+            Holder::Person(login) => login.eq_ignore_ascii_case(&approval.by),
+        });
+        if !is_ours {
+            return refused("the environment's lock is not held any more");
+        }
+        let Some(bundle) = self.bundle(record).await? else { return refused("the stored plan is gone") };
+        let file = bundle.file()?;
+        if Digest::of(&file) != plan.parts.plan_file || plan.parts.digest() != digest {
+            return refused("the stored plan is not the one that was approved");
+        }
+        let mut at = record.clone();
+        head.clone_into(&mut at.head);
+        let workspace = match self.workspace(work, &at).await {
+            Ok(workspace) => workspace,
+            Err(DeskError::Base(error)) => return refused(&error.to_string()),
+            Err(error) => return Err(error),
+        };
+        self.say(&format!("{}: applying {}", record.change.environment, digest.short()));
+        match self.parts.provisioner.apply(&workspace, &file, self.parts.progress.as_ref()).await {
+            Ok(applied) => {
+                if record.change.kind == ChangeKind::Delete {
+                    self.parts.fleet.forget(&record.change.environment).await?;
+                }
+                let notes = vec![Note::Applied { head: head.to_owned(), outputs: applied.outputs }];
+                Ok(Done { event: Some(Event::Applied), notes })
+            }
+            Err(error @ (ProvisionError::Stale | ProvisionError::Unable(_))) => refused(&error.to_string()),
+            Err(error) => Ok(Done::event(Event::ApplyFailed(failure(stage, &error)))),
+        }
+    }
+
+    /// What people need to use what was applied.
+    pub(crate) async fn applied_view(&self, work: &Work, record: &Record) -> Result<AppliedView, DeskError> {
+        let text = |name: &str| record.outputs.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+        let mut view = AppliedView {
+            webhook_endpoint: text("webhook_endpoint"),
+            webhook_secret_parameter: text("webhook_secret_parameter"),
+            ..AppliedView::default()
+        };
+        if let (ChangeKind::Set, Some(head)) = (record.change.kind, &record.applied_head) {
+            let environment = environment_of(record)?;
+            let tree = self.parts.control.tree(head).await?;
+            let path = format!("{}/{VALUES_FILE}", work.base.policy.environment_folder(&environment));
+            if let Some(fleet) = self.reader.text(&tree, &path).await?.and_then(|text| Fleet::of_values(&text).ok()) {
+                view.maximum = fleet.maximum;
+                let labels = fleet.labels.iter().filter(|label| label.as_str() != "self-hosted");
+                view.labels = labels.filter_map(|label| LabelName::parse(label).ok()).collect();
+            }
+        }
+        Ok(view)
+    }
+
+    /// Sets where GitHub sends the environment's webhooks, if the policy wants it; answers what to say of it.
+    pub(crate) async fn point_webhook(&self, work: &Work, record: &Record) -> Option<String> {
+        let webhooks = self.parts.webhooks.as_ref()?;
+        if record.change.kind == ChangeKind::Delete {
+            return None;
+        }
+        let text = |name: &str| record.outputs.get(name).and_then(|value| value.as_str());
+        let (endpoint, parameter) = (text("webhook_endpoint")?, text("webhook_secret_parameter")?);
+        let said = match webhooks.point(&work.base.policy, endpoint, parameter).await {
+            Ok(said) => said,
+            Err(why) => format!("The webhook's address could not be set: {why}"),
+        };
+        (!said.is_empty()).then(|| format!("\n{said}\n"))
+    }
+}
+
+/// Whether GitHub would merge, before anything is applied.
+fn mergeable(pull: &Pull) -> Result<(), String> {
+    if pull.is_merged {
+        return Err("the pull request was merged already, by hand".into());
+    }
+    if !pull.is_open {
+        return Err("the pull request is closed".into());
+    }
+    match (pull.mergeable, pull.mergeable_state.as_str()) {
+        (Some(false), _) | (_, "dirty") => {
+            Err("it conflicts with the default branch; `/plan` renders it anew on top of it".into())
+        }
+        (_, "blocked") => {
+            Err("a rule of the default branch blocks it: a review or a check that is still missing".into())
+        }
+        (_, "behind") => Err("the default branch wants it to be up to date; `/plan` brings it there".into()),
+        (_, "draft") => Err("it is a draft".into()),
+        (Some(true), _) => Ok(()),
+        (None, _) => Err("GitHub has not found out yet whether it can be merged; approve again in a moment".into()),
+    }
+}

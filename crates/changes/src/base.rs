@@ -1,0 +1,292 @@
+//! The default branch as it is now: the platform policy, the environments, and what a plan reads of them.
+//!
+//! Nothing that a request or a branch brings is believed before it was compared with this.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use runnersmith_issueops::change::Digest;
+use runnersmith_issueops::policy::{self, EnvironmentName, Policy, PolicyError, Shape};
+use runnersmith_issueops::render::{Files, VALUES_FILE};
+use runnersmith_issueops::summary::Fleet;
+use runnersmith_ports::control::Blob;
+use runnersmith_ports::{ControlRepository, GitHubError};
+
+/// The most files of a workspace, and their bytes: what a module has, many times over.
+pub const FILES_MAX: usize = 2_000;
+/// The most bytes of them.
+pub const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The most files whose content is kept between looks.
+const KEPT_MAX: usize = 2_000;
+
+/// Why the default branch cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    /// GitHub.
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
+    /// There is no branch.
+    #[error("{repository} has no branch {branch}")]
+    NoBranch {
+        /// The control repository.
+        repository: String,
+        /// Its default branch.
+        branch: String,
+    },
+    /// There is no policy.
+    #[error("{repository} has no {file} on its default branch; hint: `runnersmith init` lays one out")]
+    NoPolicy {
+        /// The control repository.
+        repository: String,
+        /// Where it is looked for.
+        file: &'static str,
+    },
+    /// The policy cannot be used.
+    #[error("the platform policy of {repository} cannot be used")]
+    Policy {
+        /// The control repository.
+        repository: String,
+        /// Why.
+        #[source]
+        source: PolicyError,
+    },
+    /// A file is not what it should be.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Files of a commit.
+pub type Tree = BTreeMap<String, Blob>;
+
+/// Reads files of the control repository, each content once.
+#[derive(Clone)]
+pub struct Reader {
+    control: Arc<dyn ControlRepository>,
+    kept: Arc<Mutex<BTreeMap<String, Arc<Vec<u8>>>>>,
+}
+
+impl Reader {
+    /// A reader.
+    #[must_use]
+    pub fn new(control: Arc<dyn ControlRepository>) -> Self {
+        Self { control, kept: Arc::default() }
+    }
+
+    /// A content by its hash.
+    ///
+    /// # Errors
+    /// When GitHub does not give it.
+    pub async fn blob(&self, sha: &str) -> Result<Arc<Vec<u8>>, GitHubError> {
+        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(sha).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let content = Arc::new(self.control.blob(sha).await?);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(sha.to_owned(), content.clone());
+        Ok(content)
+    }
+
+    /// A text file of a tree; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When GitHub does not give it, or it is no text.
+    pub async fn text(&self, tree: &Tree, path: &str) -> Result<Option<String>, BaseError> {
+        let Some(blob) = tree.get(path) else { return Ok(None) };
+        let content = self.blob(&blob.sha).await?;
+        let text = String::from_utf8(content.as_ref().clone())
+            .map_err(|_| BaseError::File { path: path.to_owned(), why: "is not UTF-8".into() })?;
+        Ok(Some(text))
+    }
+
+    /// All text files below a folder, by path.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub async fn folder(&self, tree: &Tree, folder: &str) -> Result<Files, BaseError> {
+        let mut files = Files::new();
+        for path in below(tree, folder) {
+            if let Some(text) = self.text(tree, path).await? {
+                files.insert(path.to_owned(), text);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Content of all files below a folder, by path; for a workspace, so neither links nor too much.
+    ///
+    /// # Errors
+    /// When GitHub does not give one, one is a link, or there are too many.
+    pub async fn contents(&self, tree: &Tree, folder: &str) -> Result<BTreeMap<String, Vec<u8>>, BaseError> {
+        let refused = |path: &str, why: String| BaseError::File { path: path.to_owned(), why };
+        let paths: Vec<&str> = below(tree, folder).collect();
+        if paths.len() > FILES_MAX {
+            return Err(refused(folder, format!("has {} files, {FILES_MAX} are read", paths.len())));
+        }
+        let (mut files, mut bytes) = (BTreeMap::new(), 0);
+        for path in paths {
+            let Some(blob) = tree.get(path) else { continue };
+            if !matches!(blob.mode.as_str(), "100644" | "100755") {
+                return Err(refused(path, "is a link or a submodule, and such are not planned".into()));
+            }
+            let content = self.blob(&blob.sha).await?;
+            bytes += content.len();
+            if bytes > BYTES_MAX {
+                return Err(refused(folder, format!("has more than {BYTES_MAX} bytes")));
+            }
+            files.insert(path.to_owned(), content.as_ref().clone());
+        }
+        Ok(files)
+    }
+}
+
+/// Paths of files below a folder.
+pub fn below<'a>(tree: &'a Tree, folder: &str) -> impl Iterator<Item = &'a str> {
+    let prefix = format!("{folder}/");
+    tree.keys().map(String::as_str).filter(move |path| path.starts_with(&prefix))
+}
+
+/// The hash that git gives a content.
+#[must_use]
+pub fn git_blob(content: &[u8]) -> String {
+    let mut bytes = format!("blob {}\0", content.len()).into_bytes();
+    bytes.extend_from_slice(content);
+    digest(&SHA1_FOR_LEGACY_USE_ONLY, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The default branch as it was read.
+#[derive(Clone)]
+pub struct Base {
+    /// Its name.
+    pub branch: String,
+    /// Its commit.
+    pub commit: String,
+    /// Its files.
+    pub tree: Tree,
+    /// The platform policy.
+    pub policy: Policy,
+}
+
+impl Base {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When GitHub does not give it, or the policy is missing or cannot be used.
+    pub async fn read(control: &dyn ControlRepository, reader: &Reader) -> Result<Self, BaseError> {
+        let repository = control.name();
+        let branch = control.default_branch().await?;
+        let Some(commit) = control.branch(&branch).await? else {
+            return Err(BaseError::NoBranch { repository, branch });
+        };
+        let tree = control.tree(&commit).await?;
+        let Some(text) = reader.text(&tree, policy::FILE).await? else {
+            return Err(BaseError::NoPolicy { repository, file: policy::FILE });
+        };
+        let policy = Policy::parse(&text).map_err(|source| BaseError::Policy { repository, source })?;
+        Ok(Self { branch, commit, tree, policy })
+    }
+
+    /// Environments that are there, in their spelling.
+    pub fn environments(&self) -> impl Iterator<Item = EnvironmentName> {
+        let prefix = format!("{}/", self.policy.folder);
+        let named = |path: &String| path.strip_prefix(&prefix)?.split_once('/').map(|(name, _)| name.to_owned());
+        let names: BTreeSet<String> = self.tree.keys().filter_map(named).collect();
+        names.into_iter().filter_map(|name| EnvironmentName::parse(&name).ok())
+    }
+
+    /// Whether an environment is there.
+    #[must_use]
+    pub fn has(&self, environment: &EnvironmentName) -> bool {
+        below(&self.tree, &self.policy.environment_folder(environment)).next().is_some()
+    }
+
+    /// Environments with what their values say; a file that cannot be read says nothing.
+    ///
+    /// # Errors
+    /// When GitHub does not give a values file.
+    pub async fn fleets(&self, reader: &Reader) -> Result<BTreeMap<String, Option<Fleet>>, BaseError> {
+        let mut found = BTreeMap::new();
+        for environment in self.environments() {
+            let values = self.values(reader, &environment).await?;
+            found.insert(environment.to_string(), values.and_then(|text| Fleet::of_values(&text).ok()));
+        }
+        Ok(found)
+    }
+
+    /// An environment's values file.
+    ///
+    /// # Errors
+    /// When GitHub does not give it.
+    pub async fn values(&self, reader: &Reader, environment: &EnvironmentName) -> Result<Option<String>, BaseError> {
+        reader.text(&self.tree, &format!("{}/{VALUES_FILE}", self.policy.environment_folder(environment))).await
+    }
+
+    /// The folder of the module in this repository, when the policy names one by a relative path: plans read it from here and
+    /// never from a branch.
+    #[must_use]
+    pub fn module_folder(&self, environment: &EnvironmentName) -> Option<String> {
+        let source = self.policy.module_source.as_str();
+        if !source.starts_with("./") && !source.starts_with("../") {
+            return None;
+        }
+        let folder = self.policy.environment_folder(environment);
+        let mut parts: Vec<&str> = folder.split('/').collect();
+        // What stands before two slashes is read as a whole: a module may reach beside itself.
+        let package = source.split_once("//").map_or(source, |(package, _)| package);
+        for part in package.split('/') {
+            match part {
+                "." | "" => {}
+                ".." => {
+                    parts.pop()?;
+                }
+                part => parts.push(part),
+            }
+        }
+        (!parts.is_empty()).then(|| parts.join("/"))
+    }
+
+    /// The hash of what a plan of this environment reads here: policy, module, and the environment as it is. What changes
+    /// elsewhere on the branch is no obstacle.
+    #[must_use]
+    pub fn digest(&self, environment: &EnvironmentName) -> Digest {
+        let folder = self.policy.environment_folder(environment);
+        let module = self.module_folder(environment);
+        let mut text = String::new();
+        for (path, blob) in &self.tree {
+            let is_read = path == policy::FILE
+                || path.starts_with(&format!("{folder}/"))
+                || module.as_ref().is_some_and(|module| path.starts_with(&format!("{module}/")));
+            if is_read {
+                text.push_str(&format!("{} {} {path}\n", blob.mode, blob.sha));
+            }
+        }
+        Digest::of(text.as_bytes())
+    }
+
+    /// The SSM path of the plane that serves an environment.
+    #[must_use]
+    pub fn plane_path(&self, environment: &EnvironmentName) -> String {
+        match &self.policy.shape {
+            Shape::OwnStack => format!("/runnersmith/{environment}"),
+            Shape::SharedPlane { plane_path } => plane_path.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_content_has_the_hash_that_git_gives_it() {
+        // `printf 'hello\n' | git hash-object --stdin`
+        assert_eq!(super::git_blob(b"hello\n"), "ce013625030ba8dba906f756967f9e9ca394464a");
+    }
+}

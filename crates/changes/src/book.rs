@@ -1,0 +1,322 @@
+//! Where records lie on the shelf, and how they are changed: read, decide, write if nobody else wrote meanwhile, else again.
+
+use std::sync::Arc;
+
+use runnersmith_issueops::change::{Holder, Lock};
+use runnersmith_ports::{Expect, Shelf, ShelfError, Version};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{FORMAT, IssueNote, PullNote, Record};
+
+/// How often a record is read again when others write it.
+const ROUNDS_MAX: usize = 20;
+
+/// Why a record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BookError {
+    /// The shelf.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    /// It is not a record of ours.
+    #[error("read the record {key}")]
+    Broken {
+        /// Which.
+        key: String,
+        /// The cause.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// It was written by a newer program.
+    #[error("the record {key} has format {found}, this program knows up to {FORMAT}; hint: use the newer program")]
+    Newer {
+        /// Which.
+        key: String,
+        /// Its format.
+        found: u32,
+    },
+    /// Others wrote it each time.
+    #[error("the record {0} is written by others all the time; hint: try again")]
+    Busy(String),
+}
+
+/// An environment's lock with what is needed to prove its holder dead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockNote {
+    /// The lock.
+    pub lock: Lock,
+    /// `user@host` of the run that holds it, as Terraform's own lock would name it.
+    pub host: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct LockRecord {
+    held: Option<LockNote>,
+}
+
+/// The records.
+#[derive(Clone)]
+pub struct Book {
+    shelf: Arc<dyn Shelf>,
+}
+
+/// Where the records of an environment begin; environments are told apart without case.
+fn place(environment: &str) -> String {
+    format!("changes/{}", environment.to_ascii_lowercase())
+}
+
+/// The key of an environment's open change.
+#[must_use]
+pub fn open_key(environment: &str) -> String {
+    format!("{}/change.json", place(environment))
+}
+
+/// The key of a change that is over.
+#[must_use]
+pub fn history_key(environment: &str, issue: u64, pull: u64) -> String {
+    format!("{}/history/{issue}-{pull}.json", place(environment))
+}
+
+/// The key of a stored plan.
+#[must_use]
+pub fn plan_key(environment: &str, digest: &str) -> String {
+    format!("{}/{digest}.plan", place(environment))
+}
+
+fn lock_key(environment: &str) -> String {
+    format!("{}/lock.json", place(environment))
+}
+
+impl Book {
+    /// A book on a shelf.
+    #[must_use]
+    pub fn new(shelf: Arc<dyn Shelf>) -> Self {
+        Self { shelf }
+    }
+
+    /// The shelf.
+    #[must_use]
+    pub fn shelf(&self) -> &Arc<dyn Shelf> {
+        &self.shelf
+    }
+
+    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, Version)>, BookError> {
+        let Some(found) = self.shelf.get(key).await? else { return Ok(None) };
+        let value =
+            serde_json::from_slice(&found.bytes).map_err(|source| BookError::Broken { key: key.to_owned(), source })?;
+        Ok(Some((value, found.version)))
+    }
+
+    async fn write<T: Serialize>(&self, key: &str, value: &T, expect: &Expect) -> Result<Version, BookError> {
+        let bytes =
+            serde_json::to_vec_pretty(value).map_err(|source| BookError::Broken { key: key.to_owned(), source })?;
+        Ok(self.shelf.put(key, &bytes, expect).await?)
+    }
+
+    /// A change's record.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn record(&self, key: &str) -> Result<Option<(Record, Version)>, BookError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let Some(found) = self.shelf.get(key).await? else { return Ok(None) };
+        let broken = |source| BookError::Broken { key: key.to_owned(), source };
+        let Format { format } = serde_json::from_slice(&found.bytes).map_err(broken)?;
+        if format > FORMAT {
+            return Err(BookError::Newer { key: key.to_owned(), found: format });
+        }
+        Ok(Some((serde_json::from_slice(&found.bytes).map_err(broken)?, found.version)))
+    }
+
+    /// Stores a new record. `false`: there is one already.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn begin(&self, key: &str, record: &Record) -> Result<bool, BookError> {
+        match self.write(key, record, &Expect::Absent).await {
+            Ok(_) => Ok(true),
+            Err(BookError::Shelf(ShelfError::Conflict { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes a record. `change` sees what is there now, and may be asked again when somebody else wrote meanwhile; when it
+    /// answers `None` nothing is written. Answers the record and what `change` said; `None`: there is no record, or no wish.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn update<T>(
+        &self,
+        key: &str,
+        mut change: impl FnMut(&mut Record) -> Option<T> + Send,
+    ) -> Result<Option<(Record, T)>, BookError> {
+        for _ in 0..ROUNDS_MAX {
+            let Some((mut record, version)) = self.record(key).await? else { return Ok(None) };
+            let before = record.clone();
+            let Some(said) = change(&mut record) else { return Ok(None) };
+            if record == before {
+                return Ok(Some((record, said)));
+            }
+            match self.write(key, &record, &Expect::Version(version)).await {
+                Ok(_) => return Ok(Some((record, said))),
+                Err(BookError::Shelf(ShelfError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(BookError::Busy(key.to_owned()))
+    }
+
+    /// Moves a change that is over from the open ones to the history, if it is still as it was read.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn archive(&self, key: &str, record: &Record) -> Result<String, BookError> {
+        let change = &record.change;
+        let to = history_key(&change.environment, change.issue, change.pull);
+        // Written first: a crash in between leaves both, and archiving again does no harm.
+        self.write(&to, record, &Expect::Any).await?;
+        let note = PullNote { environment: change.environment.clone(), history: Some(to.clone()) };
+        self.write(&format!("pulls/{}.json", change.pull), &note, &Expect::Any).await?;
+        self.shelf.delete(key).await?;
+        Ok(to)
+    }
+
+    /// The records of all open changes, by key.
+    ///
+    /// # Errors
+    /// When they cannot be listed or read.
+    pub async fn open(&self) -> Result<Vec<(String, Record)>, BookError> {
+        let mut open = Vec::new();
+        for key in self.shelf.list("changes/").await? {
+            let is_open = key.ends_with("/change.json") && key.split('/').count() == 3;
+            // One that was archived meanwhile is not open.
+            if is_open && let Some((record, _)) = self.record(&key).await? {
+                open.push((key, record));
+            }
+        }
+        Ok(open)
+    }
+
+    /// What is known of an issue.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn issue(&self, number: u64) -> Result<IssueNote, BookError> {
+        Ok(self.read(&format!("issues/{number}.json")).await?.map(|(note, _)| note).unwrap_or_default())
+    }
+
+    /// Remembers it. The last writer wins: it is only a note that the next look mends.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn note_issue(&self, number: u64, note: &IssueNote) -> Result<(), BookError> {
+        self.write(&format!("issues/{number}.json"), note, &Expect::Any).await.map(|_| ())
+    }
+
+    /// Which change a pull request is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn pull(&self, number: u64) -> Result<Option<PullNote>, BookError> {
+        Ok(self.read(&format!("pulls/{number}.json")).await?.map(|(note, _)| note))
+    }
+
+    /// Remembers it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn note_pull(&self, number: u64, note: &PullNote) -> Result<(), BookError> {
+        self.write(&format!("pulls/{number}.json"), note, &Expect::Any).await.map(|_| ())
+    }
+
+    /// The issue that tells of an environment's drift, if one was opened.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn drift(&self, environment: &str) -> Result<Option<u64>, BookError> {
+        Ok(self.read(&format!("{}/drift.json", place(environment))).await?.map(|(issue, _)| issue))
+    }
+
+    /// Remembers it, or that there is none.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn note_drift(&self, environment: &str, issue: Option<u64>) -> Result<(), BookError> {
+        let key = format!("{}/drift.json", place(environment));
+        match issue {
+            Some(issue) => self.write(&key, &issue, &Expect::Any).await.map(|_| ()),
+            None => Ok(self.shelf.delete(&key).await?),
+        }
+    }
+
+    /// Who holds an environment's lock.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn lock(&self, environment: &str) -> Result<Option<LockNote>, BookError> {
+        Ok(self.read::<LockRecord>(&lock_key(environment)).await?.and_then(|(record, _)| record.held))
+    }
+
+    /// Takes the lock if nobody has it, or if who has it is `instead_of`. `Err`: who has it.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn take_lock(
+        &self,
+        environment: &str,
+        note: LockNote,
+        instead_of: Option<&str>,
+    ) -> Result<Result<(), LockNote>, BookError> {
+        let key = lock_key(environment);
+        for _ in 0..ROUNDS_MAX {
+            let (record, expect) = match self.read::<LockRecord>(&key).await? {
+                Some((record, version)) => (record, Expect::Version(version)),
+                None => (LockRecord::default(), Expect::Absent),
+            };
+            match record.held {
+                Some(held) if held.lock.holder == note.lock.holder => return Ok(Ok(())),
+                Some(held) if instead_of != Some(held.lock.id.as_str()) => return Ok(Err(held)),
+                Some(_) | None => {}
+            }
+            match self.write(&key, &LockRecord { held: Some(note.clone()) }, &expect).await {
+                Ok(_) => return Ok(Ok(())),
+                Err(BookError::Shelf(ShelfError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(BookError::Busy(key))
+    }
+
+    /// Releases the lock if it is the one meant; answers it if it was.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn release_lock(
+        &self,
+        environment: &str,
+        is_meant: impl Fn(&Lock) -> bool + Send,
+    ) -> Result<Option<LockNote>, BookError> {
+        let key = lock_key(environment);
+        for _ in 0..ROUNDS_MAX {
+            let Some((LockRecord { held: Some(held) }, version)) = self.read(&key).await? else { return Ok(None) };
+            if !is_meant(&held.lock) {
+                return Ok(None);
+            }
+            match self.write(&key, &LockRecord::default(), &Expect::Version(version)).await {
+                Ok(_) => return Ok(Some(held)),
+                Err(BookError::Shelf(ShelfError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(BookError::Busy(key))
+    }
+}
+
+/// Whether a run of this pull request holds the lock.
+#[must_use]
+pub fn is_of_pull(lock: &Lock, pull: u64) -> bool {
+    matches!(lock.holder, Holder::Run { pull: other, .. } if other == pull)
+}

@@ -1,0 +1,110 @@
+//! Drift: whether the cloud is still what the state says, for each environment; one issue each, which closes by itself.
+
+use runnersmith_issueops::change::State;
+use runnersmith_issueops::comment::{Marker, drift_issue};
+use runnersmith_issueops::policy::EnvironmentName;
+use runnersmith_issueops::summary::Summary;
+
+use crate::base::{Base, BaseError};
+use crate::book::open_key;
+use crate::desk::{Desk, DeskError, Work, chain};
+use crate::provisioner::Workspace;
+
+/// What was found of an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// Nothing differs.
+    None,
+    /// So many resources differ; the issue tells which.
+    Differs {
+        /// How many.
+        resources: usize,
+        /// The issue.
+        issue: u64,
+    },
+    /// It is being changed, so nothing can be said.
+    Busy,
+    /// It could not be found out.
+    Failed(String),
+}
+
+impl Desk {
+    /// Looks at every environment of the default branch.
+    ///
+    /// # Errors
+    /// When the default branch cannot be read; what fails for one environment is in its answer.
+    pub async fn drift(&self) -> Result<Vec<(String, Drift)>, DeskError> {
+        let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
+        let work = Work { base, run: self.parts.runs.begin() };
+        let mut found = Vec::new();
+        for environment in work.base.environments() {
+            let drift = match self.drift_of(&work, &environment).await {
+                Ok(drift) => drift,
+                Err(error) => Drift::Failed(chain(&error)),
+            };
+            self.say(&format!("{environment}: {drift:?}"));
+            found.push((environment.to_string(), drift));
+        }
+        Ok(found)
+    }
+
+    async fn drift_of(&self, work: &Work, environment: &EnvironmentName) -> Result<Drift, DeskError> {
+        if let Some((record, _)) = self.book.record(&open_key(environment.as_str())).await? {
+            match record.change.state {
+                State::Draining { .. }
+                | State::Applying { .. }
+                | State::Applied { .. }
+                | State::NotMerged { .. }
+                | State::Interrupted { .. } => {
+                    return Ok(Drift::Busy);
+                }
+                _ => {}
+            }
+        }
+        let folder = work.base.policy.environment_folder(environment);
+        let mut files = match work.base.module_folder(environment) {
+            Some(module) => self.reader.contents(&work.base.tree, &module).await?,
+            None => Default::default(),
+        };
+        files.extend(self.folder_at(&work.base.tree, &folder).await?);
+        let workspace = Workspace { environment: environment.to_string(), folder, files };
+        let json = self
+            .parts
+            .provisioner
+            .drift(&workspace)
+            .await
+            .map_err(|source| DeskError::Provision { environment: environment.to_string(), source })?;
+        let summary = Summary::read(&json)
+            .map_err(|error| BaseError::File { path: environment.to_string(), why: error.to_string() })?;
+        self.tell_drift(environment, &summary).await
+    }
+
+    async fn tell_drift(&self, environment: &EnvironmentName, summary: &Summary) -> Result<Drift, DeskError> {
+        let control = &self.parts.control;
+        let mut known = self.book.drift(environment.as_str()).await?;
+        // Somebody may have closed it by hand, or opened another text in its place.
+        if let Some(number) = known {
+            let marker = Marker::Drift(environment.to_string());
+            let issue = control.issue(number).await?;
+            if !issue.is_open || Marker::of(&issue.body) != Some(marker) {
+                known = None;
+            }
+        }
+        let Some(text) = drift_issue(environment, summary) else {
+            if let Some(number) = known {
+                control.close_issue(number).await?;
+            }
+            self.book.note_drift(environment.as_str(), None).await?;
+            return Ok(Drift::None);
+        };
+        let issue = match known {
+            Some(number) => {
+                control.edit_issue(number, &text.title, &text.body).await?;
+                number
+            }
+            None => control.open_issue(&text.title, &text.body, &[]).await?,
+        };
+        self.book.note_drift(environment.as_str(), Some(issue)).await?;
+        Ok(Drift::Differs { resources: summary.drifted.len(), issue })
+    }
+}

@@ -1,0 +1,207 @@
+//! The record of a change: what the pure crate knows of it, and what the shell must remember to carry it through.
+//!
+//! The outbox is in the record, so that a decision and what follows from it are stored in one write: a process that dies
+//! after it loses nothing, and who comes next goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use runnersmith_issueops::change::{Change, Digest, Left, State, Step};
+use runnersmith_types::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The newest format that this program knows.
+pub const FORMAT: u32 = 1;
+/// A step that only tells somebody something is given up after so many failures.
+pub const TRIES_MAX: u32 = 5;
+/// The most steps that wait; a change never has a tenth of it.
+pub const OUTBOX_MAX: usize = 200;
+
+/// A step that is still to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Todo {
+    /// Its number in this record.
+    pub id: u64,
+    /// What.
+    pub step: Step,
+    /// The run that does it; `None`: nobody yet, since it needs other rights than who decided it had.
+    pub by: Option<String>,
+    /// How often it was tried and failed.
+    #[serde(default)]
+    pub tries: u32,
+}
+
+/// A comment of ours, with what it should say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted {
+    /// The comment.
+    pub id: u64,
+    /// The hash of its text.
+    pub text: Digest,
+}
+
+/// A change as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The format.
+    pub format: u32,
+    /// What is decided about.
+    pub change: Change,
+    /// What is still to be done, in order.
+    pub outbox: Vec<Todo>,
+    /// The number of the next one.
+    pub next_todo: u64,
+    /// What the request renders: by path git's hash of the content, or nothing where a file is taken away. `None`: the branch was
+    /// not made yet.
+    pub files: Option<BTreeMap<String, Option<String>>>,
+    /// The labels that the request's runners would have, in lower case.
+    #[serde(default)]
+    pub labels: BTreeSet<String>,
+    /// The commit that the branch was made on.
+    pub base_commit: String,
+    /// The branch's commit as it was last judged: our own, or one whose people and files were looked at.
+    pub head: String,
+    /// Commits of the branch that we made, as long as they are on it.
+    #[serde(default)]
+    pub own_commits: Vec<String>,
+    /// The comment that shows the change.
+    pub state_comment: Option<Posted>,
+    /// Further comments that show the plan.
+    pub continuations: Vec<Posted>,
+    /// The stored plan's key on the shelf.
+    pub plan_key: Option<String>,
+    /// Whether the author was told of the pull request.
+    pub is_announced: bool,
+    /// Comments made or changed before this were read.
+    pub comments_read: Option<Timestamp>,
+    /// What an apply said, as JSON: outputs by name.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, serde_json::Value>,
+    /// The head that was applied last.
+    #[serde(default)]
+    pub applied_head: Option<String>,
+}
+
+impl Record {
+    /// A change that was just asked for; its branch and pull request are made next.
+    #[must_use]
+    pub fn new(change: Change) -> Self {
+        Self {
+            format: FORMAT,
+            change,
+            outbox: Vec::new(),
+            next_todo: 1,
+            files: None,
+            labels: BTreeSet::new(),
+            base_commit: String::new(),
+            head: String::new(),
+            own_commits: Vec::new(),
+            state_comment: None,
+            continuations: Vec::new(),
+            plan_key: None,
+            is_announced: false,
+            comments_read: None,
+            outputs: BTreeMap::new(),
+            applied_head: None,
+        }
+    }
+
+    /// Adds steps; those that a run with these rights may do are its own.
+    pub fn push(&mut self, steps: Vec<Step>, run: &str, rights: Rights) {
+        for step in steps {
+            let by = rights.may(&step).then(|| run.to_owned());
+            self.outbox.push(Todo { id: self.next_todo, step, by, tries: 0 });
+            self.next_todo += 1;
+        }
+    }
+
+    /// Whether it is over, and nothing is left to be done for it.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.change.state.is_final() && self.outbox.is_empty()
+    }
+
+    /// Whether somebody with the right to apply must go on.
+    #[must_use]
+    pub fn needs_apply(&self) -> bool {
+        matches!(self.change.state, State::Draining { .. })
+            || self.outbox.iter().any(|todo| todo.by.is_none() && needs_apply(&todo.step))
+    }
+
+    /// What is left of a draining environment, as it was last seen.
+    #[must_use]
+    pub fn left(&self) -> Option<Left> {
+        match &self.change.state {
+            State::Draining { left, .. } => *left,
+            _ => None,
+        }
+    }
+}
+
+/// What a run may do: which identity it has in the cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Read, and plan. What needs more is left to another run.
+    Plan,
+    /// Everything.
+    Apply,
+}
+
+impl Rights {
+    /// Whether a run with these rights may do a step.
+    #[must_use]
+    pub fn may(self, step: &Step) -> bool {
+        self == Self::Apply || !needs_apply(step)
+    }
+}
+
+/// Whether a step changes what is in the cloud, or is the check right before that.
+#[must_use]
+pub fn needs_apply(step: &Step) -> bool {
+    match step {
+        Step::Reread { .. } | Step::TakeOver { .. } | Step::Apply { .. } | Step::Drain { .. } | Step::EndDrain => true,
+        Step::React { .. }
+        | Step::Say(_)
+        | Step::ShowState
+        | Step::Plan { .. }
+        | Step::DropPlan
+        | Step::Merge { .. }
+        | Step::VoidOthers
+        | Step::TakeLock { .. }
+        | Step::ReleaseLock { .. }
+        | Step::ReleaseOwnLock
+        | Step::CloseIssue
+        | Step::ClosePull => false,
+    }
+}
+
+/// Whether a step only tells somebody something, so that it may be given up.
+#[must_use]
+pub fn only_tells(step: &Step) -> bool {
+    matches!(step, Step::React { .. } | Step::Say(_) | Step::CloseIssue | Step::ClosePull)
+}
+
+/// Whether a step must not be done again when the run that did it is dead: what it did is not known.
+#[must_use]
+pub fn is_once(step: &Step) -> bool {
+    matches!(step, Step::Apply { .. })
+}
+
+/// What is known of an issue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueNote {
+    /// The environment that it asked for when it was last read.
+    pub environment: Option<String>,
+    /// Our comment that says what is wrong with it, or that it is mended.
+    pub invalid: Option<Posted>,
+    /// The hash of its body when it was last read.
+    pub body: Option<Digest>,
+}
+
+/// What is known of a pull request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullNote {
+    /// The environment, as it is spelled.
+    pub environment: String,
+    /// Where its change is, when it is over.
+    pub history: Option<String>,
+}

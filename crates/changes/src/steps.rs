@@ -1,0 +1,366 @@
+//! The outbox: steps are claimed, done, and taken out together with what came of them.
+//!
+//! A step whose run is proved dead is done again by who comes next, since each can be done twice; an apply is the exception: what
+//! a dead one did is not known, and the change says so.
+
+use std::collections::BTreeSet;
+
+use runnersmith_issueops::change::{Change, Denial, Event, Holder, Liveness, Lock, Reply, Step, decide};
+use runnersmith_issueops::comment::reply;
+use runnersmith_ports::{GitHubError, control::MergeError};
+
+use crate::book::{LockNote, is_of_pull};
+use crate::desk::{Desk, DeskError, Work, chain};
+use crate::intake::environment_of;
+use crate::provisioner::LeftBy;
+use crate::record::{OUTBOX_MAX, Posted, Record, TRIES_MAX, Todo, is_once, only_tells};
+
+/// The most steps of one look: a change that never comes to rest is a mistake of ours, and must end.
+const STEPS_MAX: usize = 60;
+
+/// What came of a step, beside its event: what the record must remember.
+#[derive(Clone, Debug)]
+pub(crate) enum Note {
+    /// The comment that shows the change.
+    StateComment(Posted),
+    /// A plan is stored and shown.
+    Plan {
+        /// Its key.
+        key: String,
+        /// Further comments.
+        continuations: Vec<Posted>,
+    },
+    /// The branch has another commit of ours.
+    Head(String),
+    /// No plan is stored any more.
+    NoPlan,
+    /// What was applied.
+    Applied {
+        /// Which commit.
+        head: String,
+        /// Terraform's outputs.
+        outputs: std::collections::BTreeMap<String, serde_json::Value>,
+    },
+    /// The lock that was to be taken is another's: that is said instead.
+    LockedInstead(Lock),
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Done {
+    pub event: Option<Event>,
+    pub notes: Vec<Note>,
+}
+
+impl Done {
+    pub(crate) fn event(event: Event) -> Self {
+        Self { event: Some(event), notes: Vec::new() }
+    }
+    fn note(note: Note) -> Self {
+        Self { event: None, notes: vec![note] }
+    }
+}
+
+/// A claimed step, and the record that it is of.
+struct Claimed {
+    record: Record,
+    todo: Todo,
+}
+
+impl Desk {
+    /// Does what is in a change's outbox and may be done here.
+    pub(crate) async fn advance(&self, work: &Work, key: &str) -> Result<(), DeskError> {
+        for _ in 0..STEPS_MAX {
+            let Some(Claimed { record, todo }) = self.claim(work, key).await? else {
+                return self.close_if_over(work, key).await;
+            };
+            tracing::debug!(environment = %record.change.environment, step = ?todo.step, "step");
+            match self.step(work, key, &record, &todo).await {
+                Ok(done) => self.settle(work, key, todo.id, done).await?,
+                Err(error) => {
+                    let gives_up = only_tells(&todo.step)
+                        && (todo.tries + 1 >= TRIES_MAX
+                            || matches!(error, DeskError::GitHub(GitHubError::NotFound { .. })));
+                    if gives_up {
+                        tracing::warn!(environment = %record.change.environment, error = %chain(&error), "a step is given up");
+                        self.settle(work, key, todo.id, Done::default()).await?;
+                        continue;
+                    }
+                    self.release(key, todo.id).await?;
+                    return Err(error);
+                }
+            }
+        }
+        Err(DeskError::Internal(format!("{key}: more than {STEPS_MAX} steps in one look")))
+    }
+
+    /// The first step that is ours to do. Steps of a dead run become ours; its apply is called interrupted.
+    async fn claim(&self, work: &Work, key: &str) -> Result<Option<Claimed>, DeskError> {
+        let Some((record, _)) = self.book.record(key).await? else { return Ok(None) };
+        if record.outbox.len() > OUTBOX_MAX {
+            return Err(DeskError::Internal(format!("{key}: {} steps wait, {OUTBOX_MAX} may", record.outbox.len())));
+        }
+        let me = work.run.name();
+        let others: BTreeSet<&String> =
+            record.outbox.iter().filter_map(|todo| todo.by.as_ref()).filter(|by| *by != me).collect();
+        let mut dead = BTreeSet::new();
+        for run in others {
+            if self.parts.runs.liveness(run).await == Liveness::Dead {
+                dead.insert(run.clone());
+            }
+        }
+        // What a dead run began to apply: nobody knows how far it came.
+        let lost = record
+            .outbox
+            .iter()
+            .find(|todo| is_once(&todo.step) && todo.by.as_ref().is_some_and(|by| dead.contains(by)));
+        if let Some(lost) = lost {
+            let id = lost.id;
+            self.settle(work, key, id, Done::event(Event::RunDied)).await?;
+            return Box::pin(self.claim(work, key)).await;
+        }
+        let rights = self.parts.rights;
+        let claimed = self.book.update(key, |record| {
+            let todo = record.outbox.iter_mut().find(|todo| match &todo.by {
+                Some(by) if by == me => true,
+                Some(by) => dead.contains(by) && !is_once(&todo.step) && rights.may(&todo.step),
+                None => rights.may(&todo.step),
+            })?;
+            let was_dead = todo.by.as_ref().is_some_and(|by| dead.contains(by));
+            todo.by = Some(me.to_owned());
+            // The dead run may have left Terraform's own lock behind.
+            if let (true, Step::Plan { without_terraform_lock }) = (was_dead, &mut todo.step) {
+                *without_terraform_lock = true;
+            }
+            Some(todo.clone())
+        });
+        Ok(claimed.await?.map(|(record, todo)| Claimed { record, todo }))
+    }
+
+    /// Gives a step back after a failure: the next look tries again.
+    async fn release(&self, key: &str, id: u64) -> Result<(), DeskError> {
+        self.book
+            .update(key, |record| {
+                let todo = record.outbox.iter_mut().find(|todo| todo.id == id)?;
+                todo.tries += 1;
+                todo.by = None;
+                Some(())
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a step out, with what came of it.
+    async fn settle(&self, work: &Work, key: &str, id: u64, done: Done) -> Result<(), DeskError> {
+        let (now, rules, rights) = (self.parts.clock.now(), &work.base.policy.approval, self.parts.rights);
+        let updated = self.book.update(key, |record| {
+            let place = record.outbox.iter().position(|todo| todo.id == id)?;
+            let todo = record.outbox.remove(place);
+            // A plan that another one replaces meanwhile is none.
+            let is_replaced = matches!(todo.step, Step::Plan { .. })
+                && record.outbox.iter().any(|other| matches!(other.step, Step::Plan { .. }) && other.id > id);
+            let mut dropped = None;
+            for note in &done.notes {
+                match note {
+                    Note::Plan { key, .. } if is_replaced => dropped = Some(key.clone()),
+                    note => take_note(record, place, note),
+                }
+            }
+            if let Some(event) = done.event.as_ref().filter(|_| !is_replaced) {
+                let decision = decide(&record.change, event, rules, now);
+                record.change = decision.change;
+                record.push(decision.steps, work.run.name(), rights);
+            }
+            Some(dropped)
+        });
+        if let Some((_, Some(dropped))) = updated.await? {
+            self.book.shelf().delete(&dropped).await.map_err(crate::book::BookError::from)?;
+        }
+        Ok(())
+    }
+
+    async fn step(&self, work: &Work, key: &str, record: &Record, todo: &Todo) -> Result<Done, DeskError> {
+        let (control, change) = (&self.parts.control, &record.change);
+        match &todo.step {
+            Step::React { comment, reaction } => {
+                control.react(*comment, reaction.word()).await?;
+                Ok(Done::default())
+            }
+            Step::Say(said) => {
+                let applied = match said.as_ref() {
+                    Reply::Applied => Some(self.applied_view(work, record).await?),
+                    _ => None,
+                };
+                let mut text = reply(said, change, &work.base.policy, applied.as_ref());
+                if matches!(said.as_ref(), Reply::Applied)
+                    && let Some(more) = self.point_webhook(work, record).await
+                {
+                    text.push_str(&more);
+                }
+                control.add_comment(change.pull, &text).await?;
+                Ok(Done::default())
+            }
+            Step::ShowState => self.show_state(work, key).await.map(|posted| match posted {
+                Some(posted) => Done::note(Note::StateComment(posted)),
+                None => Done::default(),
+            }),
+            Step::Plan { without_terraform_lock } => self.plan(work, key, record, *without_terraform_lock).await,
+            Step::DropPlan => {
+                self.drop_plan(record).await?;
+                Ok(Done::note(Note::NoPlan))
+            }
+            Step::Reread { digest } => self.reread(work, record, *digest).await,
+            Step::TakeOver { lock } => {
+                self.take_over(work, record, lock).await?;
+                Ok(Done::default())
+            }
+            Step::Apply { digest, head } => self.apply(work, record, *digest, head).await,
+            Step::Drain { kill_jobs } => self.drain(record, *kill_jobs).await,
+            Step::EndDrain => {
+                self.parts.fleet.end_drain(&change.environment).await?;
+                Ok(Done::default())
+            }
+            Step::Merge { expected_head } => self.merge(work, record, expected_head).await,
+            // There is one open change of an environment: its record's name is its claim.
+            Step::VoidOthers => Ok(Done::default()),
+            Step::TakeLock { by, reason } => self.take_lock(work, change, by, reason).await,
+            Step::ReleaseLock { id } => {
+                let released = self.book.release_lock(&change.environment, |lock| lock.id == *id).await?;
+                if let Some(note) = released {
+                    self.release_left_lock(work, record, &note).await;
+                }
+                Ok(Done::default())
+            }
+            Step::ReleaseOwnLock => {
+                self.book.release_lock(&change.environment, |lock| is_of_pull(lock, change.pull)).await?;
+                Ok(Done::default())
+            }
+            Step::CloseIssue => {
+                control.close_issue(change.issue).await?;
+                Ok(Done::default())
+            }
+            Step::ClosePull => {
+                control.close_pull(change.pull).await?;
+                Ok(Done::default())
+            }
+        }
+    }
+
+    async fn drain(&self, record: &Record, kill_jobs: bool) -> Result<Done, DeskError> {
+        if !matches!(record.change.state, runnersmith_issueops::change::State::Draining { .. }) {
+            return Ok(Done::default());
+        }
+        let left = self.parts.fleet.drain(&record.change.environment, kill_jobs).await?;
+        self.say(&format!("{}: drains; left: {left:?}", record.change.environment));
+        Ok(Done::event(Event::Drained(left)))
+    }
+
+    async fn merge(&self, work: &Work, record: &Record, head: &str) -> Result<Done, DeskError> {
+        let (control, pull) = (&self.parts.control, record.change.pull);
+        let title =
+            runnersmith_issueops::comment::pull_text(record.change.kind, &environment_of(record)?, record.change.issue)
+                .title;
+        match control.merge(pull, head, &format!("{title} (#{pull})")).await {
+            Ok(commit) => {
+                self.say(&format!("#{pull}: merged to {} as {commit}", work.base.branch));
+                Ok(Done::event(Event::Merged))
+            }
+            Err(MergeError::Refused(why)) => {
+                // Somebody was quicker, or an earlier try's answer was lost.
+                if control.pull(pull).await?.is_merged {
+                    return Ok(Done::event(Event::Merged));
+                }
+                Ok(Done::event(Event::MergeRefused(why)))
+            }
+            Err(MergeError::GitHub(error)) => Err(error.into()),
+        }
+    }
+
+    async fn take_lock(&self, work: &Work, change: &Change, by: &str, reason: &str) -> Result<Done, DeskError> {
+        let note = self.lock_note(work, Holder::Person(by.to_owned()), reason)?;
+        match self.book.take_lock(&change.environment, note, None).await? {
+            Ok(()) => Ok(Done::default()),
+            Err(held) => Ok(Done::note(Note::LockedInstead(held.lock))),
+        }
+    }
+
+    /// A lock of somebody, as it is written.
+    pub(crate) fn lock_note(&self, work: &Work, holder: Holder, reason: &str) -> Result<LockNote, DeskError> {
+        use ring::rand::SecureRandom as _;
+        let mut id = [0; 8];
+        ring::rand::SystemRandom::new()
+            .fill(&mut id)
+            .map_err(|_| DeskError::Internal("this machine has no random numbers".into()))?;
+        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let lock = Lock { id, holder, reason: reason.to_owned(), since: self.parts.clock.now() };
+        Ok(LockNote { lock, host: work.run.host().to_owned() })
+    }
+
+    /// Terraform's own lock of a dead run goes with ours. When it cannot be released, the next plan says who holds it.
+    pub(crate) async fn release_left_lock(&self, work: &Work, record: &Record, note: &LockNote) {
+        if !matches!(note.lock.holder, Holder::Run { .. }) {
+            return;
+        }
+        let left_by = LeftBy { who: note.host.clone(), since: note.lock.since };
+        let released = async {
+            let workspace = self.workspace(work, record).await?;
+            self.parts
+                .provisioner
+                .release_left_lock(&workspace, &left_by)
+                .await
+                .map_err(|source| DeskError::Provision { environment: record.change.environment.clone(), source })
+        };
+        match released.await {
+            Ok(Some(id)) => self.say(&format!("{}: the state's own lock {id} is released", record.change.environment)),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(environment = %record.change.environment, error = %chain(&error), "the state's own lock stays");
+            }
+        }
+    }
+
+    /// Puts a change that is over to the history, and takes its branch away.
+    async fn close_if_over(&self, _work: &Work, key: &str) -> Result<(), DeskError> {
+        let Some((record, _)) = self.book.record(key).await? else { return Ok(()) };
+        if !record.is_finished() || !key.ends_with("/change.json") {
+            return Ok(());
+        }
+        self.parts.control.delete_branch(&record.change.branch).await?;
+        self.book.archive(key, &record).await?;
+        self.say(&format!("{}: {}", record.change.environment, record.change.state.word()));
+        Ok(())
+    }
+}
+
+/// What the record remembers of a step; `place` is where the step was in the outbox.
+fn take_note(record: &mut Record, place: usize, note: &Note) {
+    match note {
+        Note::StateComment(posted) => record.state_comment = Some(posted.clone()),
+        Note::Plan { key, continuations } => {
+            record.plan_key = Some(key.clone());
+            record.continuations.clone_from(continuations);
+        }
+        Note::Head(head) => {
+            record.head.clone_from(head);
+            record.own_commits.push(head.clone());
+        }
+        Note::NoPlan => {
+            record.plan_key = None;
+            record.continuations.clear();
+        }
+        Note::Applied { head, outputs } => {
+            record.applied_head = Some(head.clone());
+            record.outputs.clone_from(outputs);
+        }
+        Note::LockedInstead(lock) => {
+            // What would have been said next is not true.
+            let said = record.outbox.get_mut(place).map(|todo| &mut todo.step);
+            if let Some(Step::Say(said)) = said
+                && let Reply::Locked { by, .. } = said.as_ref()
+            {
+                let why = Denial::IsLocked(lock.clone());
+                **said = Reply::Denied { command: "lock".into(), actor: by.clone(), why };
+            }
+        }
+    }
+}

@@ -1,0 +1,503 @@
+//! A control repository in the simulated GitHub, with people, a desk that may plan and one that may apply, and a provisioner
+//! whose cloud is a map. Requests, pushes, comments and merges go through HTTP as they do in life.
+
+#![allow(dead_code, reason = "each test file uses its part of the world")]
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runnersmith_changes::{
+    Applied, Desk, Fleet, FleetError, Handled, LeftBy, MadePlan, Parts, PlanOptions, Progress, ProvisionError,
+    Provisioner, Record, Rights, Run, Runs, Seal, Signal, StateId, Workspace, open_key,
+};
+use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
+use runnersmith_github_sim::{Options, Simulator};
+use runnersmith_issueops::change::{Left, Liveness, State};
+use runnersmith_ports::{Clock, ControlRepository, MemoryShelf, Shelf, SystemClock};
+use runnersmith_types::{RepoFullName, Secret, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+pub const REPO: &str = "acme/control";
+pub const POLICY: &str = r#"
+version = 1
+organizations = ["acme"]
+module_source = "../../modules/runners"
+
+[backend]
+bucket = "states"
+region = "eu-west-1"
+
+[[network]]
+region = "eu-west-1"
+vpc_id = "vpc-0123456789abcdef0"
+subnet_ids = ["subnet-0123456789abcdef0"]
+"#;
+
+/// The machine's clock, moved on.
+pub struct Moved(AtomicI64);
+
+impl Clock for Moved {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().as_millis() + self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Runs of tests: alive while they are in the list.
+#[derive(Default)]
+pub struct TestRuns {
+    next: AtomicU64,
+    alive: Arc<Mutex<BTreeSet<String>>>,
+}
+
+struct TestRun(String, Arc<Mutex<BTreeSet<String>>>);
+
+impl Run for TestRun {
+    fn name(&self) -> &str {
+        &self.0
+    }
+    fn host(&self) -> &str {
+        "tester@here"
+    }
+}
+
+impl Drop for TestRun {
+    fn drop(&mut self) {
+        self.1.lock().unwrap().remove(&self.0);
+    }
+}
+
+#[async_trait]
+impl Runs for TestRuns {
+    fn begin(&self) -> Box<dyn Run> {
+        let name = format!("run-{}", self.next.fetch_add(1, Ordering::SeqCst));
+        self.alive.lock().unwrap().insert(name.clone());
+        Box::new(TestRun(name, self.alive.clone()))
+    }
+    async fn liveness(&self, run: &str) -> Liveness {
+        if self.alive.lock().unwrap().contains(run) { Liveness::Alive } else { Liveness::Dead }
+    }
+}
+
+/// A cloud that is a map, with a state that counts.
+#[derive(Default)]
+pub struct Cloud {
+    /// Values by environment.
+    pub there: BTreeMap<String, String>,
+    /// Serial by environment.
+    pub serial: BTreeMap<String, u64>,
+    /// Plan files that were applied, as text.
+    pub applied: Vec<Value>,
+    /// Workspaces that were planned.
+    pub planned: Vec<Workspace>,
+    /// Whether plans took the state's lock.
+    pub locked_plans: Vec<bool>,
+    /// The next apply or plan fails with this.
+    pub fails: Option<ProvisionError>,
+    /// Resources that a plan destroys beside.
+    pub destroys: usize,
+    /// The lock file that init writes.
+    pub lock_file: Option<String>,
+    /// State locks that were released for a dead run.
+    pub released: Vec<String>,
+    /// What drifted.
+    pub drifted: Vec<String>,
+}
+
+/// The provisioner over it; an apply can be held.
+#[derive(Default)]
+pub struct MapProvisioner {
+    pub cloud: Mutex<Cloud>,
+    /// Applies wait for this when it is there.
+    pub hold: Mutex<Option<Arc<Notify>>>,
+    /// Told when an apply has begun.
+    pub begun: Notify,
+}
+
+impl MapProvisioner {
+    fn values(workspace: &Workspace) -> String {
+        let path = format!("{}/terraform.tfvars.json", workspace.folder);
+        String::from_utf8(workspace.files.get(&path).cloned().unwrap_or_default()).unwrap()
+    }
+    pub fn touch(&self, environment: &str) {
+        *self.cloud.lock().unwrap().serial.entry(environment.into()).or_default() += 1;
+    }
+}
+
+#[async_trait]
+impl Provisioner for MapProvisioner {
+    async fn version(&self) -> Result<String, ProvisionError> {
+        Ok("1.14.0".into())
+    }
+
+    async fn plan(
+        &self,
+        workspace: &Workspace,
+        options: PlanOptions,
+        progress: &dyn Progress,
+    ) -> Result<MadePlan, ProvisionError> {
+        progress.line("planning");
+        let mut cloud = self.cloud.lock().unwrap();
+        if let Some(error) = cloud.fails.take() {
+            return Err(error);
+        }
+        cloud.planned.push(workspace.clone());
+        cloud.locked_plans.push(!options.without_lock);
+        let environment = &workspace.environment;
+        let serial = cloud.serial.get(environment).copied().unwrap_or(0);
+        let is_there = cloud.there.contains_key(environment);
+        let action = match (options.destroy, is_there) {
+            (true, true) => "delete",
+            (true, false) => "no-op",
+            (false, true) => "update",
+            (false, false) => "create",
+        };
+        let mut changes = vec![json!({
+            "address": "module.runners.aws_launch_template.this", "mode": "managed", "type": "aws_launch_template",
+            "change": {"actions": [action], "before": null, "after": {}},
+        })];
+        changes.extend((0..cloud.destroys).map(|n| {
+            json!({
+                "address": format!("module.runners.aws_sqs_queue.of[\"queue-{n:05}\"]"), "mode": "managed", "type": "aws_sqs_queue",
+                "change": {"actions": ["delete"], "before": {}, "after": null},
+            })
+        }));
+        let file = json!({"environment": environment, "serial": serial, "destroy": options.destroy,
+            "values": Self::values(workspace), "secret": "a secret of the plan"});
+        let lock_file = cloud.lock_file.clone().map(String::into_bytes);
+        Ok(MadePlan {
+            file: file.to_string().into_bytes(),
+            json: json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": changes})
+                .to_string()
+                .into_bytes(),
+            text: "Terraform will perform the following actions: …".into(),
+            lock_file,
+            state: StateId { lineage: if serial == 0 { String::new() } else { "lineage".into() }, serial },
+        })
+    }
+
+    async fn state(&self, workspace: &Workspace) -> Result<StateId, ProvisionError> {
+        let serial = self.cloud.lock().unwrap().serial.get(&workspace.environment).copied().unwrap_or(0);
+        Ok(StateId { lineage: if serial == 0 { String::new() } else { "lineage".into() }, serial })
+    }
+
+    async fn apply(
+        &self,
+        workspace: &Workspace,
+        plan_file: &[u8],
+        progress: &dyn Progress,
+    ) -> Result<Applied, ProvisionError> {
+        progress.line("applying");
+        self.begun.notify_one();
+        let hold = self.hold.lock().unwrap().clone();
+        if let Some(hold) = hold {
+            hold.notified().await;
+        }
+        let mut cloud = self.cloud.lock().unwrap();
+        let plan: Value = serde_json::from_slice(plan_file).unwrap();
+        let environment = workspace.environment.clone();
+        if plan["serial"].as_u64() != Some(cloud.serial.get(&environment).copied().unwrap_or(0)) {
+            return Err(ProvisionError::Stale);
+        }
+        *cloud.serial.entry(environment.clone()).or_default() += 1;
+        if let Some(error) = cloud.fails.take() {
+            return Err(error);
+        }
+        if plan["destroy"] == json!(true) {
+            cloud.there.remove(&environment);
+        } else {
+            cloud.there.insert(environment.clone(), plan["values"].as_str().unwrap().to_owned());
+        }
+        cloud.applied.push(plan);
+        let outputs = [
+            ("webhook_endpoint", format!("https://{environment}.example/webhook")),
+            ("webhook_secret_parameter", format!("/runnersmith/{environment}/secrets/webhook")),
+        ];
+        Ok(Applied { outputs: outputs.map(|(name, value)| (name.to_owned(), json!(value))).into(), log: String::new() })
+    }
+
+    async fn drift(&self, _workspace: &Workspace) -> Result<Vec<u8>, ProvisionError> {
+        let drifted: Vec<Value> = self
+            .cloud
+            .lock()
+            .unwrap()
+            .drifted
+            .iter()
+            .map(|address| {
+                json!({"address": address, "mode": "managed", "type": "aws_sqs_queue",
+                    "change": {"actions": ["update"], "before": {}, "after": {}}})
+            })
+            .collect();
+        let json = json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_drift": drifted});
+        Ok(json.to_string().into_bytes())
+    }
+
+    async fn release_left_lock(&self, _: &Workspace, left_by: &LeftBy) -> Result<Option<String>, ProvisionError> {
+        self.cloud.lock().unwrap().released.push(left_by.who.clone());
+        Ok(Some("state-lock".into()))
+    }
+}
+
+/// A fleet whose leftovers the test says.
+#[derive(Default)]
+pub struct TestFleet {
+    pub left: Mutex<Left>,
+    pub drained: Mutex<Vec<(String, bool)>>,
+    pub ended: Mutex<Vec<String>>,
+    pub forgotten: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Fleet for TestFleet {
+    async fn drain(&self, environment: &str, kill_jobs: bool) -> Result<Left, FleetError> {
+        self.drained.lock().unwrap().push((environment.into(), kill_jobs));
+        if kill_jobs {
+            *self.left.lock().unwrap() = Left::default();
+        }
+        Ok(*self.left.lock().unwrap())
+    }
+    async fn end_drain(&self, environment: &str) -> Result<(), FleetError> {
+        self.ended.lock().unwrap().push(environment.into());
+        Ok(())
+    }
+    async fn forget(&self, environment: &str) -> Result<(), FleetError> {
+        self.forgotten.lock().unwrap().push(environment.into());
+        Ok(())
+    }
+}
+
+/// Everything.
+pub struct World {
+    pub github: Simulator,
+    pub shelf: Arc<MemoryShelf>,
+    pub provisioner: Arc<MapProvisioner>,
+    pub fleet: Arc<TestFleet>,
+    pub runs: Arc<TestRuns>,
+    pub clock: Arc<Moved>,
+    /// May plan.
+    pub planner: Arc<Desk>,
+    /// May apply.
+    pub applier: Arc<Desk>,
+    token: String,
+    reader: String,
+}
+
+/// The seed's block with these values.
+pub fn block(environment: &str, maximum: u32) -> String {
+    format!(
+        "Please create\n\n```json\n{{\n  \"environment\": \"{environment}\",\n  \"organization\": \"acme\",\n  \"minRunners\": \"0\",\n  \"maxRunners\": \"{maximum}\",\n  \"runnerGroup\": \"Default\",\n  \"amiFilter\": \"\",\n  \"amiOwner\": \"amazon\"\n}}\n```\n"
+    )
+}
+
+pub const SET: &str = "self-hosted-runner-scale-set";
+pub const DELETE: &str = "delete-self-hosted-runner-scale-set";
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with_policy(POLICY).await
+    }
+
+    /// `ann` asks and may only read; `wanda` and `walt` may write; `adam` is an admin; `rita` may read.
+    pub async fn with_policy(policy: &str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let github = Simulator::start(Options::default()).await.unwrap();
+        github.add_org("acme");
+        github.add_repository(REPO);
+        github.write_files(
+            REPO,
+            "main",
+            &[
+                ("runnersmith-policy.toml", policy),
+                ("README.md", "# Control\n"),
+                ("modules/runners/main.tf", "# a module\n"),
+            ],
+        );
+        for (login, role) in [
+            ("ann", "read"),
+            ("rita", "read"),
+            ("wanda", "write"),
+            ("walt", "write"),
+            ("adam", "admin"),
+            ("tom", "triage"),
+        ] {
+            github.add_user(login);
+            github.set_role(REPO, login, role);
+        }
+        let (token, reader) = (github.actions_token(REPO), github.user_token("adam"));
+        let mut world = Self {
+            github,
+            shelf: Arc::new(MemoryShelf::new()),
+            provisioner: Arc::default(),
+            fleet: Arc::default(),
+            runs: Arc::default(),
+            clock: Arc::new(Moved(AtomicI64::new(0))),
+            planner: desk_of_nothing(),
+            applier: desk_of_nothing(),
+            token,
+            reader,
+        };
+        world.planner = world.desk(Rights::Plan);
+        world.applier = world.desk(Rights::Apply);
+        world
+    }
+
+    pub fn control(&self) -> Arc<dyn ControlRepository> {
+        let mut config = GitHubConfig::with_token(&self.github.base_url(), Secret::new(self.token.clone()));
+        config.api_base = Some(self.github.base_url());
+        let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
+        // A workflow's token may read neither teams nor runner groups.
+        let mut reader = GitHubConfig::with_token(&self.github.base_url(), Secret::new(self.reader.clone()));
+        reader.api_base = Some(self.github.base_url());
+        let reader = GitHubClient::new(reader, Arc::new(SystemClock)).unwrap();
+        let control = ControlClient::new(Arc::new(client), RepoFullName::parse(REPO).unwrap());
+        Arc::new(control.with_organization_reader(Arc::new(reader)))
+    }
+
+    /// A home of its own, as each job of a workflow is one.
+    pub fn desk(&self, rights: Rights) -> Arc<Desk> {
+        self.desk_on(self.shelf.clone(), rights)
+    }
+
+    pub fn desk_on(&self, shelf: Arc<dyn Shelf>, rights: Rights) -> Arc<Desk> {
+        Arc::new(Desk::new(Parts {
+            control: self.control(),
+            directory: None,
+            shelf,
+            shelf_name: "shelf:".into(),
+            provisioner: self.provisioner.clone(),
+            fleet: self.fleet.clone(),
+            webhooks: None,
+            runs: self.runs.clone(),
+            clock: self.clock.clone(),
+            seal: Seal::new(&Secret::new("k".repeat(44))).unwrap(),
+            rights,
+            progress: Arc::new(()),
+            merge_wait: Duration::from_millis(1),
+            version: "0.1.0".into(),
+        }))
+    }
+
+    /// Moves every clock on.
+    pub fn advance(&self, by: Duration) {
+        self.clock.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+        self.github.advance(by);
+    }
+
+    pub fn open_issue(&self, author: &str, body: &str, label: &str) -> u64 {
+        self.github.open_issue(REPO, author, "runners please", body, &[label]).unwrap()
+    }
+
+    /// An issue, looked at. Answers its number.
+    pub async fn ask(&self, author: &str, body: &str, label: &str) -> u64 {
+        let issue = self.open_issue(author, body, label);
+        self.planner.handle(&Signal::Issue { number: issue, editor: None }).await.unwrap();
+        issue
+    }
+
+    /// A comment by somebody on a change's pull request, looked at by the job that may plan.
+    pub async fn comment(&self, pull: u64, login: &str, body: &str) -> Handled {
+        self.github.comment_as(REPO, pull, login, body);
+        self.planner.handle(&Signal::Pull { number: pull }).await.unwrap()
+    }
+
+    /// What a comment orders, carried through by both jobs.
+    pub async fn order(&self, pull: u64, login: &str, body: &str) {
+        let handled = self.comment(pull, login, body).await;
+        if !handled.needs_apply.is_empty() {
+            self.applier.proceed().await.unwrap();
+        }
+    }
+
+    pub async fn record(&self, environment: &str) -> Record {
+        self.planner.book().record(&open_key(environment)).await.unwrap().expect("an open change").0
+    }
+
+    pub async fn is_open(&self, environment: &str) -> bool {
+        self.planner.book().record(&open_key(environment)).await.unwrap().is_some()
+    }
+
+    /// What to write to approve the current plan.
+    pub async fn approve_line(&self, environment: &str) -> String {
+        let record = self.record(environment).await;
+        match &record.change.state {
+            State::Planned(plan) => plan.approve_line(record.change.kind),
+            other => panic!("not planned: {other:?}"),
+        }
+    }
+
+    /// An environment that was asked for, approved, applied and merged.
+    pub async fn made(&self, environment: &str) {
+        self.ask("ann", &block(environment, 3), SET).await;
+        let pull = self.record(environment).await.change.pull;
+        let line = self.approve_line(environment).await;
+        self.order(pull, "wanda", &line).await;
+        assert!(!self.is_open(environment).await, "{}", self.said(pull));
+    }
+
+    /// All comments of an issue or pull request.
+    pub fn said(&self, number: u64) -> String {
+        let issue = self.github.issue(REPO, number);
+        issue.comments.iter().map(|comment| format!("[{}] {}\n---\n", comment.author, comment.body)).collect()
+    }
+
+    /// The last comment that is an answer of ours.
+    pub fn answer(&self, number: u64) -> String {
+        let issue = self.github.issue(REPO, number);
+        let own = issue.comments.iter().rev().find(|comment| comment.body.starts_with("<!-- runnersmith:reply -->"));
+        own.unwrap_or_else(|| panic!("no answer on #{number}: {}", self.said(number))).body.clone()
+    }
+
+    /// The comment that shows the change.
+    pub fn shown(&self, number: u64) -> String {
+        let issue = self.github.issue(REPO, number);
+        let own: Vec<_> =
+            issue.comments.iter().filter(|comment| comment.body.starts_with("<!-- runnersmith:state -->")).collect();
+        assert_eq!(own.len(), 1, "one comment shows the change: {}", self.said(number));
+        own[0].body.clone()
+    }
+
+    pub fn files(&self, branch: &str) -> Vec<String> {
+        self.github.files(REPO, branch).into_keys().collect()
+    }
+}
+
+/// Stands where the real ones are put at once.
+fn desk_of_nothing() -> Arc<Desk> {
+    struct Nobody;
+    impl Runs for Nobody {
+        fn begin(&self) -> Box<dyn Run> {
+            TestRuns::default().begin()
+        }
+        fn liveness<'a: 'c, 'b: 'c, 'c>(
+            &'a self,
+            _run: &'b str,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Liveness> + Send + 'c>>
+        where
+            Self: 'c,
+        {
+            Box::pin(async { Liveness::Unknown })
+        }
+    }
+    let config = GitHubConfig::anonymous("http://127.0.0.1:9");
+    let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
+    Arc::new(Desk::new(Parts {
+        control: Arc::new(ControlClient::new(Arc::new(client), RepoFullName::parse(REPO).unwrap())),
+        directory: None,
+        shelf: Arc::new(MemoryShelf::new()),
+        shelf_name: String::new(),
+        provisioner: Arc::new(MapProvisioner::default()),
+        fleet: Arc::new(TestFleet::default()),
+        webhooks: None,
+        runs: Arc::new(Nobody),
+        clock: Arc::new(SystemClock),
+        seal: Seal::new(&Secret::new("k".repeat(44))).unwrap(),
+        rights: Rights::Plan,
+        progress: Arc::new(()),
+        merge_wait: Duration::ZERO,
+        version: String::new(),
+    }))
+}

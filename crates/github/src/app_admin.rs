@@ -1,0 +1,479 @@
+//! The App itself: made from a manifest, looked at, and where its deliveries go.
+//!
+//! It is apart from the port: a fleet in operation never makes an App or moves a webhook. A person does, once, by a
+//! command, and whoever has just made an environment's stack does for it.
+
+use std::collections::BTreeMap;
+
+use runnersmith_ports::GitHubError;
+use runnersmith_types::{HookAddress, Owner, RegisterAt, Secret};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::http::{As, GitHubClient};
+use crate::operations as op;
+
+/// Lists are read to their end, but never further than this.
+const PAGES_MAX: usize = 20;
+/// GitHub's codes have 40 characters; nothing much longer is put into a path.
+const CODE_CHARS_MAX: usize = 200;
+
+/// An App as GitHub shows it to itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct AppView {
+    /// Its number.
+    pub id: u64,
+    /// Its name in addresses. GHES may leave it out.
+    #[serde(default)]
+    pub slug: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Whose it is. GHES may leave it out.
+    pub owner: Option<OwnerView>,
+    /// Its page, from which it is installed.
+    #[serde(default)]
+    pub html_url: String,
+    /// What it asks for: GitHub's permission name and `read`, `write` or `admin`.
+    #[serde(default)]
+    pub permissions: BTreeMap<String, String>,
+    /// The events that it is subscribed to.
+    #[serde(default)]
+    pub events: Vec<String>,
+}
+
+/// An App's owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct OwnerView {
+    /// The login.
+    #[serde(default)]
+    pub login: String,
+    /// GitHub's word: `Organization`, `User`.
+    #[serde(default, rename = "type")]
+    pub kind: String,
+}
+
+impl AppView {
+    /// The path of its settings in a browser, such as `/organizations/acme/settings/apps/runnersmith-acme`; none if that cannot
+    /// be told.
+    #[must_use]
+    pub fn settings_path(&self) -> Option<String> {
+        let owner = self.owner.as_ref().filter(|owner| !owner.login.is_empty() && !self.slug.is_empty())?;
+        Some(match owner.kind.as_str() {
+            "Organization" => format!("/organizations/{}/settings/apps/{}", owner.login, self.slug),
+            _ => format!("/settings/apps/{}", self.slug),
+        })
+    }
+}
+
+/// An installation. What it may do lags behind the App until an owner accepts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstallationView {
+    /// Its number.
+    pub id: u64,
+    /// The organisation or person, or an enterprise's slug.
+    pub account: String,
+    /// Its settings, where an owner accepts new permissions.
+    pub html_url: String,
+    /// What it may do.
+    pub permissions: BTreeMap<String, String>,
+    /// The events that it sends.
+    pub events: Vec<String>,
+    /// Whether it covers every repository of the account.
+    pub all_repositories: bool,
+    /// Whether somebody has suspended it.
+    pub suspended: bool,
+}
+
+/// An App that was just made. It is the only time that GitHub shows these secrets.
+#[derive(Clone, Debug)]
+pub struct NewApp {
+    /// What it is.
+    pub view: AppView,
+    /// Its client id.
+    pub client_id: String,
+    /// Its client secret.
+    pub client_secret: Secret,
+    /// The secret of its webhook; none if GitHub made no webhook.
+    pub webhook_secret: Option<Secret>,
+    /// Its private key, PEM.
+    pub private_key_pem: Secret,
+}
+
+/// Where deliveries go. The secret is never shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookConfig {
+    /// The address; none if none was ever set.
+    pub url: Option<String>,
+    /// Whether bodies are JSON. GitHub's default is a form, which is not read here.
+    pub json: bool,
+    /// Whether certificates are not verified.
+    pub insecure: bool,
+    /// Whether there is a secret, as far as GitHub says.
+    pub has_secret: bool,
+}
+
+/// A webhook of an organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrganizationHook {
+    /// Its number.
+    pub id: u64,
+    /// Whether it sends anything.
+    pub active: bool,
+    /// Of what.
+    pub events: Vec<String>,
+    /// To where.
+    pub config: HookConfig,
+}
+
+/// Which webhook is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookTarget {
+    /// The App's own.
+    App,
+    /// One of an organisation, found by its address.
+    Organization(Owner),
+}
+
+/// How a webhook was pointed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointed {
+    /// Whether it was not there, or pointed elsewhere, or did not send what is needed. The secret is set in any case:
+    /// GitHub does not tell whether it is the same.
+    pub moved: bool,
+    /// What the configuration calls the webhook; none for the App's own.
+    pub hook: Option<HookAddress>,
+}
+
+/// Why a webhook could not be pointed.
+#[derive(Debug, thiserror::Error)]
+pub enum PointError {
+    /// Not an address that GitHub takes.
+    #[error("point the webhook to {0:?}: an address that begins with https:// or http:// is needed")]
+    Address(String),
+    /// An empty secret verifies nothing.
+    #[error("point the webhook: its secret is empty")]
+    Secret,
+    /// GitHub says yes and shows something else.
+    #[error("point the webhook to {wanted:?}: GitHub shows {found:?} afterwards")]
+    NotTaken {
+        /// What was asked for.
+        wanted: String,
+        /// What is there.
+        found: Option<String>,
+    },
+    /// GitHub.
+    #[error("point the webhook")]
+    GitHub(#[from] GitHubError),
+}
+
+#[derive(Deserialize)]
+struct Installation {
+    id: u64,
+    account: Option<Account>,
+    #[serde(default)]
+    html_url: String,
+    #[serde(default)]
+    permissions: BTreeMap<String, Value>,
+    #[serde(default)]
+    events: Vec<String>,
+    #[serde(default)]
+    repository_selection: String,
+    suspended_at: Option<String>,
+}
+
+/// A person or organisation has a login, an enterprise a slug.
+#[derive(Deserialize)]
+struct Account {
+    login: Option<String>,
+    slug: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    #[serde(flatten)]
+    view: AppView,
+    client_id: String,
+    client_secret: String,
+    webhook_secret: Option<String>,
+    pem: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Config {
+    url: Option<String>,
+    content_type: Option<String>,
+    insecure_ssl: Option<Value>,
+    secret: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Hook {
+    id: u64,
+    #[serde(default)]
+    active: bool,
+    #[serde(default)]
+    events: Vec<String>,
+    #[serde(default)]
+    config: Config,
+}
+
+impl From<Config> for HookConfig {
+    fn from(found: Config) -> Self {
+        Self {
+            url: found.url.filter(|url| !url.is_empty()),
+            json: found.content_type.as_deref() == Some("json"),
+            // A text or a number, by its schema.
+            insecure: found.insecure_ssl.is_some_and(|value| value == "1" || value == 1),
+            has_secret: found.secret.is_some_and(|mask| !mask.is_empty()),
+        }
+    }
+}
+
+impl From<Hook> for OrganizationHook {
+    fn from(found: Hook) -> Self {
+        Self { id: found.id, active: found.active, events: found.events, config: found.config.into() }
+    }
+}
+
+fn config(url: &str, secret: &Secret) -> Value {
+    json!({"url": url, "content_type": "json", "insecure_ssl": "0", "secret": secret.expose()})
+}
+
+fn of_org(org: &Owner) -> As {
+    As::Place(RegisterAt::Organization(org.clone()))
+}
+
+impl GitHubClient {
+    /// Exchanges the code of the manifest flow for the App's secrets. A code works once, within an hour; nobody's leave is
+    /// needed, so a client without an App can do it.
+    ///
+    /// # Errors
+    /// `NotFound` when the code was used, is too old or never was one.
+    pub async fn convert_manifest(&self, code: &str) -> Result<NewApp, GitHubError> {
+        let subject = "the manifest's code";
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if code.is_empty() || code.len() > CODE_CHARS_MAX || !code.chars().all(plain) || code.starts_with('.') {
+            return Err(GitHubError::NotFound { operation: op::MANIFEST.id, subject: subject.into() });
+        }
+        let path = format!("/app-manifests/{code}/conversions");
+        let made: Made = self.call(op::MANIFEST, As::Nobody, &path, subject, None).await?;
+        Ok(NewApp {
+            view: made.view,
+            client_id: made.client_id,
+            client_secret: Secret::new(made.client_secret),
+            webhook_secret: made.webhook_secret.filter(|secret| !secret.is_empty()).map(Secret::new),
+            private_key_pem: Secret::new(made.pem),
+        })
+    }
+
+    /// The App as GitHub shows it.
+    ///
+    /// # Errors
+    /// `Unauthorized` when the key is not this App's.
+    pub async fn app(&self) -> Result<AppView, GitHubError> {
+        self.call(op::APP, As::App, "/app", "the App", None).await
+    }
+
+    /// Where the App is installed, and what it may do there.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn installations(&self) -> Result<Vec<InstallationView>, GitHubError> {
+        let mut all = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let path = format!("/app/installations?per_page=100&page={page}");
+            let found: Vec<Installation> = self.call(op::INSTALLATIONS, As::App, &path, "the App", None).await?;
+            let last = found.len() < 100;
+            all.extend(found.into_iter().map(|one| {
+                InstallationView {
+                    id: one.id,
+                    account: one.account.and_then(|account| account.login.or(account.slug)).unwrap_or_default(),
+                    html_url: one.html_url,
+                    // `null` stands for none.
+                    permissions: one
+                        .permissions
+                        .into_iter()
+                        .filter_map(|(name, word)| Some((name, word.as_str()?.to_owned())))
+                        .collect(),
+                    events: one.events,
+                    all_repositories: one.repository_selection == "all",
+                    suspended: one.suspended_at.is_some(),
+                }
+            }));
+            if last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Where the App's deliveries go. An App without a webhook has no address.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn hook_config(&self) -> Result<HookConfig, GitHubError> {
+        let found = self.call::<Config>(op::APP_HOOK, As::App, "/app/hook/config", "the App's webhook", None).await;
+        match found {
+            Ok(found) => Ok(found.into()),
+            Err(GitHubError::NotFound { .. }) => Ok(HookConfig::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends the App's deliveries there from now on, as JSON, signed with this secret.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn set_hook_config(&self, url: &str, secret: &Secret) -> Result<HookConfig, GitHubError> {
+        let body = Some(config(url, secret));
+        let found: Config =
+            self.call(op::APP_HOOK_UPDATE, As::App, "/app/hook/config", "the App's webhook", body).await?;
+        Ok(found.into())
+    }
+
+    /// The webhooks of an organisation. The App needs write access to them even to look.
+    ///
+    /// # Errors
+    /// As any call; without the permission `NotFound` or `Unauthorized`.
+    pub async fn organization_hooks(&self, org: &Owner) -> Result<Vec<OrganizationHook>, GitHubError> {
+        let subject = format!("webhooks of {org}");
+        let mut all = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let path = format!("/orgs/{org}/hooks?per_page=100&page={page}");
+            let found: Vec<Hook> = self.call(op::ORG_HOOKS, of_org(org), &path, &subject, None).await?;
+            let last = found.len() < 100;
+            all.extend(found.into_iter().map(OrganizationHook::from));
+            if last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Makes a webhook of an organisation. GitHub sends it a ping at once.
+    ///
+    /// # Errors
+    /// As any call; `Refused` when the organisation has 20 webhooks for an event already.
+    pub async fn create_organization_hook(
+        &self,
+        org: &Owner,
+        url: &str,
+        secret: &Secret,
+        events: &[&str],
+    ) -> Result<OrganizationHook, GitHubError> {
+        let body = json!({"name": "web", "active": true, "events": events, "config": config(url, secret)});
+        let (path, subject) = (format!("/orgs/{org}/hooks"), format!("a webhook of {org}"));
+        let found: Hook = self.call(op::ORG_HOOK_CREATE, of_org(org), &path, &subject, Some(body)).await?;
+        Ok(found.into())
+    }
+
+    /// Changes a webhook's address and secret; with `events`, also what it sends, and switches it on.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn update_organization_hook(
+        &self,
+        org: &Owner,
+        id: u64,
+        url: &str,
+        secret: &Secret,
+        events: Option<&[&str]>,
+    ) -> Result<(), GitHubError> {
+        let (path, subject) = (format!("/orgs/{org}/hooks/{id}"), format!("webhook {id} of {org}"));
+        match events {
+            Some(events) => {
+                // GitHub removes the secret when this call leaves it out, so the whole configuration goes along.
+                let body = json!({"active": true, "events": events, "config": config(url, secret)});
+                self.send(op::ORG_HOOK_UPDATE, &of_org(org), &path, &subject, Some(body)).await?;
+            }
+            None => {
+                let (path, body) = (format!("{path}/config"), config(url, secret));
+                self.send(op::ORG_HOOK_CONFIG, &of_org(org), &path, &subject, Some(body)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a webhook. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn delete_organization_hook(&self, org: &Owner, id: u64) -> Result<(), GitHubError> {
+        let (path, subject) = (format!("/orgs/{org}/hooks/{id}"), format!("webhook {id} of {org}"));
+        match self.send(op::ORG_HOOK_DELETE, &of_org(org), &path, &subject, None).await {
+            Ok(_) | Err(GitHubError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Points a webhook to an address with a secret, and looks whether GitHub took it. Doing it twice is doing it once.
+///
+/// An organisation's webhook is found by its address and made if there is none; it sends `events`. The App's own sends what
+/// the App is subscribed to, and `events` is not used.
+///
+/// # Errors
+/// When the address or the secret cannot be meant, GitHub refuses, or shows another address afterwards.
+pub async fn point_webhook(
+    client: &GitHubClient,
+    target: &HookTarget,
+    url: &str,
+    secret: &Secret,
+    events: &[&str],
+) -> Result<Pointed, PointError> {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) || url.contains(char::is_whitespace) {
+        return Err(PointError::Address(url.chars().take(200).collect()));
+    }
+    if secret.expose().is_empty() {
+        return Err(PointError::Secret);
+    }
+    let taken = |found: Option<String>| {
+        if found.as_deref() == Some(url) { Ok(()) } else { Err(PointError::NotTaken { wanted: url.into(), found }) }
+    };
+    match target {
+        HookTarget::App => {
+            let before = client.hook_config().await?;
+            client.set_hook_config(url, secret).await?;
+            let after = client.hook_config().await?;
+            taken(after.url)?;
+            Ok(Pointed { moved: before.url.as_deref() != Some(url) || !before.json, hook: None })
+        }
+        HookTarget::Organization(org) => {
+            let at =
+                |hooks: Vec<OrganizationHook>| hooks.into_iter().find(|hook| hook.config.url.as_deref() == Some(url));
+            let before = at(client.organization_hooks(org).await?);
+            let moved = match &before {
+                Some(hook) => {
+                    let sends = |event: &&str| hook.events.iter().any(|own| own == event || own == "*");
+                    let enough = hook.active && events.iter().all(sends);
+                    client.update_organization_hook(org, hook.id, url, secret, (!enough).then_some(events)).await?;
+                    !enough
+                }
+                None => {
+                    client.create_organization_hook(org, url, secret, events).await?;
+                    true
+                }
+            };
+            let after = at(client.organization_hooks(org).await?);
+            taken(after.as_ref().and_then(|hook| hook.config.url.clone()))?;
+            let hook = after.map(|hook| HookAddress { at: RegisterAt::Organization(org.clone()), id: hook.id });
+            Ok(Pointed { moved, hook })
+        }
+    }
+}
+
+/// Removes an organisation's webhooks with this address: what an environment leaves when it is deleted. Answers how many.
+///
+/// # Errors
+/// As any call.
+pub async fn remove_webhook(client: &GitHubClient, org: &Owner, url: &str) -> Result<usize, GitHubError> {
+    let hooks = client.organization_hooks(org).await?;
+    let mut removed = 0;
+    for hook in hooks.into_iter().filter(|hook| hook.config.url.as_deref() == Some(url)) {
+        client.delete_organization_hook(org, hook.id).await?;
+        removed += 1;
+    }
+    Ok(removed)
+}

@@ -1,0 +1,262 @@
+//! What is stored beside the state is read again as it was: records, and the steps that wait in their outbox.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::mem::discriminant;
+
+use runnersmith_issueops::change::{
+    Approval, Change, ChangeKind, Changed, Denial, Failure, HeldLock, Left, Liveness, Misread, PlanRecord, Reaction,
+    Reply, Stage, State, Step, VoidWhy,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use support::world::{World, parts, person_lock, run_lock};
+
+/// Text that storing could lose.
+const TEXT: &str = "a \"quoted\"\nline, \u{202e}é😀\u{0}\\";
+
+fn survives<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(all: &[T]) {
+    for one in all {
+        let text = serde_json::to_string(one).unwrap();
+        assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), one, "{text}");
+        let bytes = serde_json::to_vec_pretty(one).unwrap();
+        assert_eq!(&serde_json::from_reader::<_, T>(bytes.as_slice()).unwrap(), one, "from a reader");
+    }
+}
+
+fn plan() -> PlanRecord {
+    let world = World::new(ChangeKind::Set);
+    let mut parts = parts(TEXT);
+    parts.continuations = vec![parts.digest(), parts.base];
+    parts.state_serial = u64::MAX;
+    PlanRecord { parts, posted_at: world.now, loses_state: true, is_hand_edited: true }
+}
+
+fn approval() -> Approval {
+    let world = World::new(ChangeKind::Set);
+    let digest = plan().parts.digest();
+    Approval { by: TEXT.into(), comment: u64::MAX, at: world.now, digest, kills_jobs: true, has_drained: true }
+}
+
+fn failures() -> Vec<Failure> {
+    [(Stage::Plan, None), (Stage::Apply, Some(TEXT.to_owned())), (Stage::Destroy, None)]
+        .into_iter()
+        .map(|(stage, resource)| Failure { stage, resource, message: TEXT.into() })
+        .collect()
+}
+
+fn left() -> Left {
+    Left { jobs: 1, machines: 2, registrations: 3, hand_offs: 4, log_groups: u32::MAX }
+}
+
+fn locks() -> Vec<HeldLock> {
+    let mut locks: Vec<HeldLock> =
+        [Liveness::Alive, Liveness::Dead, Liveness::Unknown].map(|liveness| run_lock(6, liveness)).into();
+    locks.push(person_lock(TEXT));
+    locks
+}
+
+/// Its place among the denials. Does not compile when there is a new one; then it goes into [`denials`], too.
+fn place_of_denial(denial: &Denial) -> usize {
+    match denial {
+        Denial::NeedsWrite => 0,
+        Denial::NeedsTeam(_) => 1,
+        Denial::TeamUnknown(_) => 2,
+        Denial::IsAuthor => 3,
+        Denial::NeedsAdmin => 4,
+        Denial::NoPlan => 5,
+        Denial::OtherDigest { .. } => 6,
+        Denial::NeedsDigest { .. } => 7,
+        Denial::NeedsDestroy { .. } => 8,
+        Denial::NotADeletion => 9,
+        Denial::IsLocked(_) => 10,
+        Denial::NotYourLock(_) => 11,
+        Denial::RunNotDead(_) => 12,
+        Denial::NotLocked => 13,
+        Denial::Busy(_) => 14,
+        Denial::HalfDone(_) => 15,
+        Denial::Over(_) => 16,
+        Denial::NotMergeable(_) => 17,
+    }
+}
+
+fn denials() -> Vec<Denial> {
+    let lock = || person_lock(TEXT).lock;
+    vec![
+        Denial::NeedsWrite,
+        Denial::NeedsTeam(TEXT.into()),
+        Denial::TeamUnknown(TEXT.into()),
+        Denial::IsAuthor,
+        Denial::NeedsAdmin,
+        Denial::NoPlan,
+        Denial::OtherDigest { current: TEXT.into() },
+        Denial::NeedsDigest { line: TEXT.into() },
+        Denial::NeedsDestroy { line: TEXT.into() },
+        Denial::NotADeletion,
+        Denial::IsLocked(run_lock(6, Liveness::Alive).lock),
+        Denial::NotYourLock(lock()),
+        Denial::RunNotDead(lock()),
+        Denial::NotLocked,
+        Denial::Busy("applying".into()),
+        Denial::HalfDone("interrupted".into()),
+        Denial::Over("done".into()),
+        Denial::NotMergeable(TEXT.into()),
+    ]
+}
+
+/// As [`place_of_denial`].
+fn place_of_reply(reply: &Reply) -> usize {
+    match reply {
+        Reply::Help(_) => 0,
+        Reply::Status { .. } => 1,
+        Reply::Denied { .. } => 2,
+        Reply::Differs(_) => 3,
+        Reply::Locked { .. } => 4,
+        Reply::Unlocked(_) => 5,
+        Reply::Cancelled { .. } => 6,
+        Reply::Void(_) => 7,
+        Reply::Draining { .. } => 8,
+        Reply::DrainOverdue { .. } => 9,
+        Reply::Failed(_) => 10,
+        Reply::Interrupted { .. } => 11,
+        Reply::NotMerged { .. } => 12,
+        Reply::Applied => 13,
+    }
+}
+
+fn replies() -> Vec<Reply> {
+    let now = World::new(ChangeKind::Set).now;
+    let misread = Misread { line: TEXT.into(), why: "this is not a command".into() };
+    let changed = Changed { part: "head commit".into(), was: TEXT.into(), is: String::new() };
+    let mut replies = vec![
+        Reply::Help(Vec::new()),
+        Reply::Help(vec![misread]),
+        Reply::Status { lock: None, run: Liveness::Dead },
+        Reply::Differs(vec![changed]),
+        Reply::Locked { by: TEXT.into(), reason: String::new() },
+        Reply::Unlocked(person_lock(TEXT).lock),
+        Reply::Cancelled { by: None },
+        Reply::Cancelled { by: Some(TEXT.into()) },
+        Reply::Draining { until: now },
+        Reply::DrainOverdue { left: left(), digest: plan().parts.digest() },
+        Reply::Interrupted { run: TEXT.into() },
+        Reply::NotMerged { head: "aaaa".into(), why: TEXT.into() },
+        Reply::Applied,
+    ];
+    replies.extend(locks().into_iter().map(|lock| Reply::Status { lock: Some(lock), run: Liveness::Alive }));
+    replies.extend([VoidWhy::Expired, VoidWhy::Pushed, VoidWhy::HandEdited, VoidWhy::OtherApplied].map(Reply::Void));
+    replies.extend(failures().into_iter().map(Reply::Failed));
+    replies.extend(denials().into_iter().map(|why| Reply::Denied {
+        command: "approve".into(),
+        actor: TEXT.into(),
+        why,
+    }));
+    replies
+}
+
+/// As [`place_of_denial`].
+fn place_of_step(step: &Step) -> usize {
+    match step {
+        Step::React { .. } => 0,
+        Step::Say(_) => 1,
+        Step::ShowState => 2,
+        Step::Plan { .. } => 3,
+        Step::DropPlan => 4,
+        Step::Reread { .. } => 5,
+        Step::TakeOver { .. } => 6,
+        Step::Apply { .. } => 7,
+        Step::Drain { .. } => 8,
+        Step::EndDrain => 9,
+        Step::Merge { .. } => 10,
+        Step::VoidOthers => 11,
+        Step::TakeLock { .. } => 12,
+        Step::ReleaseLock { .. } => 13,
+        Step::ReleaseOwnLock => 14,
+        Step::CloseIssue => 15,
+        Step::ClosePull => 16,
+    }
+}
+
+fn steps() -> Vec<Step> {
+    let digest = plan().parts.digest();
+    let mut steps = vec![
+        Step::ShowState,
+        Step::Plan { without_terraform_lock: true },
+        Step::Plan { without_terraform_lock: false },
+        Step::DropPlan,
+        Step::Reread { digest },
+        Step::TakeOver { lock: TEXT.into() },
+        Step::Apply { digest, head: "aaaa".into() },
+        Step::Drain { kill_jobs: true },
+        Step::EndDrain,
+        Step::Merge { expected_head: "aaaa".into() },
+        Step::VoidOthers,
+        Step::TakeLock { by: TEXT.into(), reason: TEXT.into() },
+        Step::ReleaseLock { id: TEXT.into() },
+        Step::ReleaseOwnLock,
+        Step::CloseIssue,
+        Step::ClosePull,
+    ];
+    let reactions = [Reaction::Eyes, Reaction::Confused, Reaction::No];
+    steps.extend(reactions.map(|reaction| Step::React { comment: u64::MAX, reaction }));
+    steps.extend(replies().into_iter().map(|reply| Step::Say(Box::new(reply))));
+    steps
+}
+
+fn has_all<T>(all: &[T], place: impl Fn(&T) -> usize, count: usize) {
+    let places: BTreeSet<usize> = all.iter().map(place).collect();
+    assert_eq!(places, (0..count).collect());
+}
+
+#[test]
+fn every_step_and_every_answer_is_read_as_it_was_stored() {
+    has_all(&denials(), place_of_denial, 18);
+    has_all(&replies(), place_of_reply, 14);
+    has_all(&steps(), place_of_step, 17);
+    survives(&steps());
+    survives(&replies());
+    survives(&[steps()]);
+}
+
+#[test]
+fn every_state_of_a_record_is_read_as_it_was_stored() {
+    let (plan, approval, until) = (plan(), approval(), World::new(ChangeKind::Set).now);
+    let mut states = vec![
+        State::Requested,
+        State::HandEdited,
+        State::Planning,
+        State::Planned(plan.clone()),
+        State::Expired,
+        State::Checking(plan.clone(), approval.clone()),
+        State::Draining { plan: plan.clone(), approval: approval.clone(), until, left: None, is_overdue: false },
+        State::Draining { plan: plan.clone(), approval: approval.clone(), until, left: Some(left()), is_overdue: true },
+        State::Applying { plan, approval, run: TEXT.into() },
+        State::Applied { head: TEXT.into() },
+        State::NotMerged { head: TEXT.into(), why: TEXT.into() },
+        State::Done,
+        State::Interrupted { run: TEXT.into() },
+        State::Cancelled,
+    ];
+    states.extend(failures().into_iter().map(State::Failed));
+    assert_eq!(states.iter().map(discriminant).collect::<std::collections::HashSet<_>>().len(), 14, "all of them");
+    let change = |state: State| {
+        let mut change = Change::new(ChangeKind::Delete, "linux_large", u64::MAX, TEXT, 6, "runnersmith/linux_large");
+        (change.is_half_done, change.is_hand_edited, change.plans_posted) = (true, true, u32::MAX);
+        change.committers = [TEXT.to_owned()].into();
+        (change.handled, change.handled_up_to) = ([1, u64::MAX].into(), 7);
+        change.state = state;
+        change
+    };
+    survives(&states.into_iter().map(change).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_record_from_before_there_was_a_mark_for_what_was_begun_is_read() {
+    let change = Change::new(ChangeKind::Set, "linux_large", 5, "ann", 6, "runnersmith/linux_large");
+    let mut value = serde_json::to_value(&change).unwrap();
+    value.as_object_mut().unwrap().remove("is_half_done").unwrap();
+    assert_eq!(serde_json::from_value::<Change>(value).unwrap(), change);
+}

@@ -1,0 +1,249 @@
+//! `runnersmith init`: a control repository's files, laid out or upgraded. What becomes of each file is decided by the pure
+//! crate `layout`; here it is read, told and written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use runnersmith_issueops::policy;
+use runnersmith_layout::{
+    Cannot, Existing, Files, MANIFEST_FILE, Manifest, Step, VERSION, What, Wishes, compare, label_commands, lay_out,
+    policy_in_force,
+};
+use serde::Serialize;
+
+use crate::cli;
+use crate::exit::{ExitStatus, Failure};
+use crate::report;
+
+/// The most bytes of a file that is compared; GitHub takes no policy or workflow of this size.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// What is told.
+#[derive(Serialize)]
+struct Told {
+    version: &'static str,
+    /// Whether something was, or with `--check` would be, written or deleted.
+    changes: bool,
+    files: Vec<Step>,
+    /// What is left to do, in sentences.
+    next: Vec<String>,
+}
+
+/// Lays out, or upgrades. [`ExitStatus::Unmet`] when somebody has to look at a file, and with `--check` when something would
+/// change.
+pub fn run(options: cli::Init) -> Result<ExitStatus, Failure> {
+    let home = Home(options.directory.clone());
+    let last = home.manifest()?;
+    let is_first = last.is_none();
+    let earlier = last.as_ref().map(|last| last.wishes.clone()).unwrap_or_default();
+    let is_same_version = last.as_ref().is_some_and(|last| last.version == VERSION);
+    let wishes = wishes_of(&options).over(earlier, is_same_version);
+    let replace: BTreeSet<String> =
+        options.replace.iter().map(|path| path.trim_start_matches("./").to_owned()).collect();
+
+    let own = home.read([policy::FILE])?;
+    let own_policy = policy_in_force(&own, last.as_ref(), &replace);
+    let wanted = lay_out(&wishes, own_policy.as_deref()).map_err(|error| cannot(&error))?;
+    let before = last.iter().flat_map(|last| last.files.keys());
+    let existing = home.read(wanted.keys().chain(before).map(String::as_str))?;
+    let mut steps = compare(&existing, &wanted, last.as_ref(), &replace);
+    if let Some(unknown) = replace.iter().find(|path| !steps.iter().any(|step| step.path == **path)) {
+        let what = format!("replace {unknown}: it is no file of `init`");
+        return Err(Failure { status: ExitStatus::Usage, what, hint: Some("`--check` lists them".to_owned()) });
+    }
+    let manifest = Manifest::of(&wishes, &wanted);
+    if last.as_ref() != Some(&manifest) {
+        let what = if is_first { What::Create } else { What::Update };
+        steps.push(Step { path: MANIFEST_FILE.to_owned(), what, diff: String::new() });
+    }
+    let changes = steps.iter().any(|step| step.what.is_change());
+    let by_hand = steps.iter().any(|step| step.what.is_by_hand());
+    if changes && !options.check {
+        home.write(&steps, &wanted, &manifest)?;
+    }
+    let told = Told { version: VERSION, changes, next: next(&wishes, &steps, is_first), files: steps };
+    if options.json {
+        report::json(&told)?;
+    } else {
+        report::line(text(&told, options.check).trim_end());
+    }
+    Ok(if by_hand || (options.check && changes) { ExitStatus::Unmet } else { ExitStatus::Success })
+}
+
+fn wishes_of(options: &cli::Init) -> Wishes {
+    let options = options.clone();
+    Wishes {
+        repository: options.repository,
+        default_branch: options.default_branch,
+        shape: options.shape.map(|shape| shape.word().to_owned()),
+        plane_path: options.plane_path,
+        organizations: options.organization,
+        region: options.region,
+        vpc: options.vpc,
+        subnets: options.subnet,
+        bucket: options.bucket,
+        lock_table: options.lock_table,
+        plan_role_arn: options.plan_role_arn,
+        apply_role_arn: options.apply_role_arn,
+        platform_team: options.platform_team,
+        server_url: options.server_url,
+        source: options.source,
+        module_source: options.module_source,
+        binary_url: options.binary_url,
+        binary_sha256: options.binary_sha256,
+        runs_on: options.runs_on,
+    }
+}
+
+fn cannot(error: &Cannot) -> Failure {
+    let cause = std::error::Error::source(error);
+    let what = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)));
+    let (status, hint) = match error {
+        Cannot::Missing(_) => (
+            ExitStatus::Usage,
+            "runnersmith init . --repository acme/runner-control --organization acme --region eu-west-1 --vpc vpc-0a1b2c3d \
+             --subnet subnet-0a1b2c3d --bucket acme-runner-states --source <owner/name of Runnersmith's releases>",
+        ),
+        Cannot::Values(_) => (ExitStatus::Usage, "`runnersmith init --help` tells what each option is"),
+        Cannot::Policy(_) => {
+            (ExitStatus::Config, "mend runnersmith-policy.toml, or take ours by --replace runnersmith-policy.toml")
+        }
+    };
+    Failure { status, what, hint: Some(hint.to_owned()) }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
+}
+
+/// What is left to do after a first run, and what the files that were laid out cannot do yet.
+fn next(wishes: &Wishes, steps: &[Step], is_first: bool) -> Vec<String> {
+    let mut next = Vec::new();
+    if steps.iter().any(|step| step.what.is_by_hand()) {
+        next.push(
+            "files that say `kept, look` were edited, and ours changed: take over what you want, or --replace <path>; this is \
+             told once"
+                .to_owned(),
+        );
+    }
+    if wishes.binary_sha256.is_none() {
+        next.push(format!(
+            "the SHA-256 of the program {VERSION} is not known, so the workflow refuses to run: --binary-sha256 <sum>"
+        ));
+    }
+    if wishes.plan_role_arn.is_none() {
+        next.push("AWS is reached by static keys: bootstrap/README.md makes roles, which need none".to_owned());
+    }
+    if is_first {
+        next.extend(label_commands(wishes.repository.as_deref().unwrap_or_default()));
+        next.push("docs/operating.md has the rest: environments, secrets, branch protection".to_owned());
+    }
+    next
+}
+
+fn text(told: &Told, is_check: bool) -> String {
+    let mut text = String::new();
+    let same = told.files.iter().filter(|step| step.what == What::Same).count();
+    for step in told.files.iter().filter(|step| step.what != What::Same) {
+        let _ = writeln!(text, "{:<13} {}", step.what.word(), step.path);
+    }
+    if same > 0 {
+        let _ = writeln!(text, "{same} as {} should be", if same == 1 { "it" } else { "they" });
+    }
+    for step in told.files.iter().filter(|step| !step.diff.is_empty()) {
+        let _ = write!(text, "\n{}: {}\n{}", step.what.word(), step.path, step.diff);
+    }
+    if is_check && told.changes {
+        text.push_str("\nNothing was written.\n");
+    }
+    if !told.next.is_empty() {
+        text.push_str("\nNext:\n");
+    }
+    for one in &told.next {
+        let _ = writeln!(text, "- {one}");
+    }
+    text
+}
+
+/// The repository's directory.
+struct Home(PathBuf);
+
+impl Home {
+    /// A file's place. Paths are ours or were judged; what could still lead out is a link, and none of ours is one.
+    fn place(&self, path: &str) -> Result<PathBuf, Failure> {
+        let mut place = self.0.clone();
+        for part in path.split('/') {
+            place.push(part);
+            if std::fs::symlink_metadata(&place).is_ok_and(|there| there.file_type().is_symlink()) {
+                let what = format!("read {}: it is a symbolic link", place.display());
+                return Err(Failure::outside(what, "put a file or a directory in its place"));
+            }
+        }
+        Ok(place)
+    }
+
+    fn one(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let place = self.place(path)?;
+        let failed = |what: String| Failure::outside(format!("read {}: {what}", place.display()), "look at that file");
+        match std::fs::metadata(&place) {
+            Ok(there) if !there.is_file() => Err(failed("it is no file".to_owned())),
+            Ok(there) if there.len() > FILE_BYTES_MAX => {
+                Err(failed(format!("it has {} bytes; {FILE_BYTES_MAX} are read", there.len())))
+            }
+            Ok(_) => std::fs::read(&place).map(Some).map_err(|error| failed(error.to_string())),
+            Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => Ok(None),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    fn read<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Result<Existing, Failure> {
+        let mut existing = BTreeMap::new();
+        for path in paths {
+            if let Some(content) = self.one(path)? {
+                existing.insert(path.to_owned(), content);
+            }
+        }
+        Ok(existing)
+    }
+
+    fn manifest(&self) -> Result<Option<Manifest>, Failure> {
+        let Some(content) = self.one(MANIFEST_FILE)? else { return Ok(None) };
+        let manifest = Manifest::parse(&String::from_utf8_lossy(&content)).map_err(|error| {
+            let hint = "use the version of runnersmith that wrote it or a newer one, or take it back from git";
+            Failure::config(chain(&error), hint)
+        })?;
+        Ok(Some(manifest))
+    }
+
+    /// Writes what changes; the manifest last, so that an interrupted run is simply repeated.
+    fn write(&self, steps: &[Step], wanted: &Files, manifest: &Manifest) -> Result<(), Failure> {
+        for step in steps.iter().filter(|step| step.what.is_change()) {
+            match wanted.get(&step.path) {
+                Some(content) => self.put(&step.path, content)?,
+                None if step.what == What::Remove => {
+                    let place = self.place(&step.path)?;
+                    std::fs::remove_file(&place).map_err(|error| failed_write(&place, &error))?;
+                }
+                None => {}
+            }
+        }
+        let content = manifest.text().map_err(|error| Failure::internal(format!("write the manifest: {error}")))?;
+        self.put(MANIFEST_FILE, &content)
+    }
+
+    fn put(&self, path: &str, content: &str) -> Result<(), Failure> {
+        let place = self.place(path)?;
+        let directory = place.parent().unwrap_or(&self.0);
+        std::fs::create_dir_all(directory).map_err(|error| failed_write(directory, &error))?;
+        std::fs::write(&place, content).map_err(|error| failed_write(&place, &error))
+    }
+}
+
+fn failed_write(place: &Path, error: &std::io::Error) -> Failure {
+    Failure::outside(
+        format!("write {}: {error}", place.display()),
+        "free the place, then run it again: it goes on from here",
+    )
+}

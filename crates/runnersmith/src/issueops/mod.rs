@@ -1,0 +1,129 @@
+//! IssueOps in its two homes: a workflow of the control repository (here), and a running `serve`.
+//!
+//! Both make the same desk and differ in who they are, what they may do, and how they prove a run dead.
+
+#[cfg(feature = "aws")]
+mod cloud;
+pub mod control;
+pub mod options;
+pub mod runs;
+#[cfg(feature = "aws")]
+mod webhooks;
+mod workflow;
+
+use std::sync::Arc;
+
+use runnersmith_changes::{Desk, Drift, Handled, Ignored, Rights, Signal, signal_of};
+use runnersmith_controllers::chain;
+
+
+use crate::exit::{ExitStatus, Failure};
+use crate::report;
+
+/// `runnersmith issueops …`.
+pub async fn command(options: options::IssueOps) -> Result<ExitStatus, Failure> {
+    crate::startup::logs(false, "warn");
+    let options::IssueOps { task, home } = options;
+    let _quiet = workflow::StopCommands::new();
+    match task {
+        options::Task::Handle(event) => {
+            let signal = match read_event(&event, &home.repository) {
+                Ok(signal) => signal,
+                Err(Event::Ignored(Ignored(why))) => {
+                    report::note(&format!("nothing to do: {why}"));
+                    workflow::output(&home, &Handled::default())?;
+                    return Ok(ExitStatus::Success);
+                }
+                Err(Event::Failure(failure)) => return Err(failure),
+            };
+            let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
+            let handled = desk.handle(&signal).await;
+            finish(&home, &desk, stop, handled).await
+        }
+        options::Task::Tick => {
+            let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
+            let handled = desk.handle(&Signal::Tick).await;
+            finish(&home, &desk, stop, handled).await
+        }
+        options::Task::Continue { wait_minutes, look_seconds } => {
+            let (desk, stop) = workflow::desk(&home, Rights::Apply).await?;
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(60 * wait_minutes);
+            loop {
+                let handled = desk.proceed().await;
+                let waits = handled.as_ref().is_ok_and(|handled| !handled.draining.is_empty());
+                if !waits || std::time::Instant::now() >= until || stop.is_told() {
+                    return finish(&home, &desk, stop, handled).await;
+                }
+                report::note("a deletion waits for its jobs; looking again");
+                stop.told_within(std::time::Duration::from_secs(look_seconds)).await;
+            }
+        }
+        options::Task::Drift => {
+            let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
+            let found = desk.drift().await.map_err(|error| failed(&error));
+            stop.settled().await;
+            let mut status = ExitStatus::Success;
+            for (environment, drift) in found? {
+                match drift {
+                    Drift::None => report::line(&format!("{environment}: as it should be")),
+                    Drift::Busy => report::line(&format!("{environment}: is being changed")),
+                    Drift::Differs { resources, issue } => {
+                        report::line(&format!("{environment}: {resources} differ, see #{issue}"));
+                    }
+                    Drift::Failed(why) => {
+                        report::note(&format!("{environment}: {why}"));
+                        status = ExitStatus::Outside;
+                    }
+                }
+            }
+            Ok(status)
+        }
+    }
+}
+
+enum Event {
+    Ignored(Ignored),
+    Failure(Failure),
+}
+
+fn read_event(event: &options::Event, repository: &str) -> Result<Signal, Event> {
+    let body = std::fs::read(&event.event_path).map_err(|error| {
+        Event::Failure(Failure::config(
+            format!("read the event {}: {error}", event.event_path.display()),
+            "in a workflow GITHUB_EVENT_PATH names it; elsewhere give --event-path and --event-name",
+        ))
+    })?;
+    signal_of(&event.event_name, &body, repository).map_err(Event::Ignored)
+}
+
+/// What failed, with a hint where one helps.
+fn failed(error: &runnersmith_changes::DeskError) -> Failure {
+    use runnersmith_changes::{BaseError, DeskError};
+    let hint = match error {
+        DeskError::Base(BaseError::NoPolicy { .. } | BaseError::Policy { .. }) => {
+            "the platform policy lies at the root of the control repository's default branch"
+        }
+        DeskError::GitHub(runnersmith_ports::GitHubError::Unauthorized { .. }) => {
+            "the workflow needs the permissions contents, issues and pull-requests: write"
+        }
+        DeskError::Book(_) => "the job's role must read and write the records beside the state (terraform/modules/github-oidc)",
+        _ => "what was decided is stored: running this again, or the next tick, goes on",
+    };
+    Failure::outside(chain(error), hint)
+}
+
+async fn finish(
+    home: &options::WorkflowHome,
+    _desk: &Arc<Desk>,
+    stop: workflow::Stop,
+    handled: Result<Handled, runnersmith_changes::DeskError>,
+) -> Result<ExitStatus, Failure> {
+    // Terraform may still be ending in order.
+    stop.settled().await;
+    let handled = handled.map_err(|error| failed(&error))?;
+    workflow::output(home, &handled)?;
+    for environment in &handled.needs_apply {
+        report::note(&format!("{environment}: goes on in a job that may apply (`runnersmith issueops continue`)"));
+    }
+    Ok(ExitStatus::Success)
+}
