@@ -339,12 +339,15 @@ fn org_hook(state: &State, id: u64) -> Value {
 
 /// Whether deliveries of an event go to this App or webhook.
 pub(crate) fn listens(state: &State, of: u64, event: &str) -> bool {
+    if let Some(events) = state.board.subscriptions.get(&of) {
+        return events.contains(event);
+    }
     let sends = |events: &[String]| events.iter().any(|own| own == event || own == "*");
     match (state.registry.apps.get(&of), state.registry.hooks.get(&of)) {
         (Some(app), _) => app.active && sends(&app.events),
         (None, Some((events, active))) => *active && sends(events),
-        // What a test has set up by hand hears everything.
-        (None, None) => true,
+        // What a test has set up by hand hears of jobs, unless it says more.
+        (None, None) => matches!(event, "workflow_job" | "check_run"),
     }
 }
 
@@ -361,7 +364,8 @@ pub(crate) fn of_app(state: &State, app: u64) -> (Permissions, Vec<String>) {
         ("organization_self_hosted_runners", "write"),
     ];
     let permissions = usual.into_iter().map(|(name, word)| (name.to_owned(), word.to_owned())).collect();
-    (permissions, vec!["workflow_job".to_owned()])
+    let subscribed = state.board.subscriptions.get(&app).map(|events| events.iter().cloned().collect());
+    (permissions, subscribed.unwrap_or_else(|| vec!["workflow_job".to_owned()]))
 }
 
 /// What an installation may do.

@@ -49,7 +49,7 @@ fn change<T>(state: &mut State, key: &Key, id: u64, change: impl FnOnce(&mut Com
 fn tell(state: &mut State, key: &Key, comment: &Comment, action: &str, actor: &Actor, changes: Option<Value>) {
     let Some(issue) = state.board.issues.get(key).cloned() else { return };
     let mut payload = json!({
-        "issue": forms::issue(state, &key.0, &issue), "comment": forms::comment(state, key, comment),
+        "issue": events::issue(state, &key.0, &issue), "comment": forms::comment(state, key, comment),
     });
     if let Some(changes) = changes {
         payload["changes"] = changes;

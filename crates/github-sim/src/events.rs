@@ -4,20 +4,13 @@ use serde_json::{Value, json};
 
 use crate::api;
 use crate::board::Key;
+use crate::issues::Issue;
 use crate::model::State;
 use crate::people::Actor;
 use crate::{forms, hooks, json as form};
 
 /// So many events are kept for tests.
 const EVENTS_MAX: usize = 20_000;
-
-/// Whether an App or a webhook gets deliveries of an event.
-pub(crate) fn hears(state: &State, of: u64, event: &str) -> bool {
-    match state.board.subscriptions.get(&of) {
-        Some(events) => events.contains(event),
-        None => matches!(event, "workflow_job" | "check_run"),
-    }
-}
 
 /// Keeps an event for tests.
 pub(crate) fn record(state: &mut State, event: &str, action: &str, payload: &Value) {
@@ -42,6 +35,16 @@ pub(crate) fn emit(state: &mut State, repo: &str, event: &str, action: &str, act
     hooks::broadcast(state, repo, event, action, &payload);
 }
 
+/// An issue as payloads carry it.
+pub(crate) fn issue(state: &State, repo: &str, issue: &Issue) -> Value {
+    let mut shown = forms::issue(state, repo, issue);
+    // The documents' form of the App there is older than the one in answers, and refuses it.
+    if let Value::Object(shown) = &mut shown {
+        shown.remove("performed_via_github_app");
+    }
+    shown
+}
+
 /// Tells of an issue or a pull request, whichever it is; `more` is what only this action has.
 pub(crate) fn about(state: &mut State, key: &Key, action: &str, actor: &Actor, more: Value) {
     let Some(found) = state.board.issues.get(key).cloned() else { return };
@@ -51,7 +54,7 @@ pub(crate) fn about(state: &mut State, key: &Key, action: &str, actor: &Actor, m
         (pull["mergeable"], pull["mergeable_state"]) = (Value::Null, json!("unknown"));
         ("pull_request", json!({"number": key.1, "pull_request": pull}))
     } else {
-        ("issues", json!({"issue": forms::issue(state, &key.0, &found)}))
+        ("issues", json!({"issue": issue(state, &key.0, &found)}))
     };
     if let (Value::Object(payload), Value::Object(more)) = (&mut payload, more) {
         payload.extend(more);

@@ -43,7 +43,7 @@ pub(crate) fn broadcast(state: &mut State, repository: &str, event: &str, action
     let hooks = state.hooks.iter().filter(|(_, hook)| hook.scope == owner || hook.scope == repository);
     let all: Vec<(u64, Option<u64>)> = installed.chain(hooks.map(|(id, _)| (*id, None))).collect();
     for (of, installation) in all {
-        if !events::hears(state, of, event) {
+        if !crate::apps::listens(state, of, event) {
             continue;
         }
         let mut payload = payload.clone();
@@ -75,9 +75,6 @@ fn guid(state: &mut State) -> String {
 
 fn send(state: &mut State, of: u64, event: &str, action: &str, payload: &Value, guid: String) {
     if !state.hooks.contains_key(&of) && state.apps.get(&of).is_none_or(|app| app.webhook_url.is_none()) {
-        return;
-    }
-    if !crate::apps::listens(state, of, event) {
         return;
     }
     let id = state.id();

@@ -24,7 +24,10 @@ mod people;
 mod protocol;
 mod pulls;
 mod refs;
+mod releases;
+mod setup;
 mod time;
+mod views;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,10 +36,10 @@ use axum::Router;
 use axum::routing::any;
 use tokio::sync::watch;
 
-pub use acts::{CommentView, IssueView, PullView};
 pub use auth::generate_app_key;
 pub use faults::{Faults, Limit};
 pub use model::{JobSpec, JobView, RunnerView, WorkflowSpec};
+pub use views::{CommentView, IssueView, PullView};
 
 /// What can go wrong when the simulator is set up.
 #[derive(Debug, thiserror::Error)]

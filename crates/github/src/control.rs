@@ -185,7 +185,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// A value in a query, or one segment of a path.
-fn escape_value(text: &str) -> String {
+pub(crate) fn escape_value(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::new(), |mut escaped, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

@@ -9,7 +9,7 @@ use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::{Blob, CommitPeople, Compared, FileChanges};
 use serde_json::{Value, json};
 
-use crate::control::{ControlClient, escape};
+use crate::control::{ControlClient, escape, escape_value};
 use crate::control_wire as wire;
 use crate::operations as op;
 
@@ -142,7 +142,7 @@ impl ControlClient {
     pub(crate) async fn compare_commits(&self, base: &str, head: &str) -> Result<Compared, GitHubError> {
         let subject = self.subject("the commits of", head);
         // Without a page GitHub lists 250 commits and no more.
-        let rest = format!("/compare/{}...{}", escape(base), escape(head));
+        let rest = format!("/compare/{}...{}", escape_value(base), escape_value(head));
         let found: wire::Comparison = self.read(op::COMPARE, &rest, &subject).await?;
         if found.total_commits > u64::try_from(found.commits.len()).unwrap_or(u64::MAX) {
             return Err(unusable(op::COMPARE, subject, "GitHub cut the list: too many commits"));

@@ -66,14 +66,9 @@ pub(crate) struct GitCommit {
 
 #[derive(Deserialize)]
 pub(crate) struct Comparison {
-    pub merge_base_commit: CommitId,
+    pub merge_base_commit: Sha,
     pub total_commits: u64,
     pub commits: Vec<ComparedCommit>,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct CommitId {
-    pub sha: String,
 }
 
 #[derive(Deserialize)]
@@ -199,4 +194,45 @@ pub(crate) struct Permission {
 #[derive(Deserialize)]
 pub(crate) struct Membership {
     pub state: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn comment(user: &Value, app: &Value) -> IssueComment {
+        let comment = json!({
+            "id": 1, "body": null, "user": user, "issue_url": "https://api.github.com/repos/o/r/issues/7",
+            "created_at": "2026-11-24T03:00:00Z", "updated_at": "2026-11-24T03:00:01Z", "performed_via_github_app": app,
+        });
+        serde_json::from_value::<WireComment>(comment).unwrap().read().unwrap()
+    }
+
+    #[test]
+    fn a_person_is_an_account_of_a_person_that_no_app_spoke_for() {
+        let person = json!({"login": "octocat", "type": "User"});
+        let found = comment(&person, &Value::Null);
+        assert!(found.is_person && found.author == "octocat" && found.issue == 7 && found.body.is_empty());
+        assert!(!comment(&person, &json!({"id": 1, "slug": "some-app"})).is_person, "an App that acts for somebody");
+        assert!(!comment(&json!({"login": "app[bot]", "type": "Bot"}), &Value::Null).is_person);
+        assert!(!comment(&json!({"login": "o", "type": "Organization"}), &Value::Null).is_person);
+        let gone = comment(&Value::Null, &Value::Null);
+        assert!(!gone.is_person && gone.author == "ghost");
+    }
+
+    #[test]
+    fn the_merge_method_is_one_that_is_allowed() {
+        for (merge, squash, method) in [
+            (None, None, "merge"),
+            (Some(true), Some(true), "merge"),
+            (Some(false), Some(true), "squash"),
+            (Some(false), Some(false), "rebase"),
+        ] {
+            let found =
+                FullRepository { default_branch: "main".into(), allow_merge_commit: merge, allow_squash_merge: squash };
+            assert_eq!(found.merge_method(), method);
+        }
+    }
 }

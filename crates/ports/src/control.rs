@@ -76,7 +76,7 @@ pub struct Pull {
 pub struct Blob {
     /// The content's hash by git.
     pub sha: String,
-    /// Git's mode: `100644`, `100755`, `120000` (a link).
+    /// Git's mode: `100644`, `100755`, `120000` (a link), `160000` (a submodule, which has no content here).
     pub mode: String,
 }
 
@@ -156,6 +156,7 @@ pub trait ControlRepository: Send + Sync + 'static {
     /// A file's content, by the hash that a tree says.
     async fn blob(&self, sha: &str) -> Result<Vec<u8>, GitHubError>;
     /// Makes a commit on top of another: that one's files, with these changes. No branch has it yet. Answers the commit.
+    /// `Refused` when a file is to be deleted that is not there.
     async fn commit(&self, parent: &str, message: &str, changes: &FileChanges) -> Result<String, GitHubError>;
     /// Makes a branch. `Conflict` when it is there.
     async fn create_branch(&self, branch: &str, commit: &str) -> Result<(), GitHubError>;

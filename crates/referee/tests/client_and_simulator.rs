@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod control_repository;
 mod elsewhere;
 
 use std::sync::{Arc, Mutex};
@@ -206,6 +207,7 @@ async fn every_operation_of_the_client_passes_githubs_own_documents() {
     runners(&bed.client, &RegisterAt::Repository(shop())).await;
     jobs(&bed).await;
     hooks(&bed).await;
+    control_repository::drive(&bed.simulator, &bed.config).await;
     wrong.extend(bed.judge(&github, &mut coverage));
     runners(&bed.client, &RegisterAt::Enterprise(Owner::parse("acme-inc").unwrap())).await;
     wrong.extend(bed.judge(&enterprise, &mut coverage));
@@ -231,6 +233,7 @@ async fn every_server_version_accepts_the_same_calls() {
         runners(&bed.client, &RegisterAt::Repository(shop())).await;
         jobs(&bed).await;
         hooks(&bed).await;
+        control_repository::drive(&bed.simulator, &bed.config).await;
         let wrong = bed.judge(&document, &mut coverage);
         assert!(wrong.is_empty(), "{}: {} violations\n{}", doc.name(), wrong.len(), wrong.join("\n"));
     }

@@ -1,7 +1,8 @@
-//! What the simulator has for IssueOps (no client of ours yet), called by hand and judged; and its deliveries.
+//! What of the simulator no client of ours asks for, called by hand and judged; and its deliveries.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 struct Hand {
     simulator: Simulator,
+    app: u64,
     http: reqwest::Client,
     token: String,
     document: OpenApi,
@@ -31,7 +33,7 @@ impl Hand {
         simulator.install(app, "acme");
         let token = simulator.installation_token("acme").unwrap();
         let document = OpenApi::load(Doc::ApiGithubCom).unwrap();
-        Self { simulator, http: reqwest::Client::new(), token, document, wrong: Mutex::default() }
+        Self { simulator, app, http: reqwest::Client::new(), token, document, wrong: Mutex::default() }
     }
 
     /// Calls, judges, answers.
@@ -141,42 +143,123 @@ async fn a_change_is_written_on_a_branch_proposed_and_merged() {
     hand.assert_right();
 }
 
+type Kept = Arc<Mutex<Vec<(String, Value)>>>;
+
+impl Hand {
+    /// Keeps what is delivered from now on.
+    async fn keep_deliveries(&self) -> Kept {
+        let kept = Kept::default();
+        let seen = kept.clone();
+        let take = axum::routing::post(async move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
+            let event = headers["x-github-event"].to_str().unwrap().to_owned();
+            seen.lock().unwrap().push((event, serde_json::from_slice(&body).unwrap()));
+            axum::http::StatusCode::ACCEPTED
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.simulator.set_webhook_url(&format!("http://{}/hook", listener.local_addr().unwrap()));
+        tokio::spawn(axum::serve(listener, axum::Router::new().route("/hook", take)).into_future());
+        kept
+    }
+
+    /// Waits for so many deliveries, judges them, and answers which events with which actions they are.
+    async fn judge_deliveries(&self, kept: &Kept, count: usize) -> BTreeSet<String> {
+        tokio::time::timeout(Duration::from_secs(30), async {
+            while kept.lock().unwrap().len() < count {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap();
+        let kept = kept.lock().unwrap().clone();
+        let mut wrong = BTreeSet::new();
+        for (event, payload) in &kept {
+            wrong.extend(self.document.validate_webhook(event, payload, true).iter().map(ToString::to_string));
+        }
+        assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+        let name =
+            |(event, payload): &(String, Value)| format!("{event} {}", payload["action"].as_str().unwrap_or("-"));
+        kept.iter().map(name).collect()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_simulators_deliveries_are_githubs() {
     if !skip_unless_available("the_simulators_deliveries_are_githubs") {
         return;
     }
     let hand = Hand::new().await;
-    type Kept = Arc<Mutex<Vec<(String, Value)>>>;
-    let kept: Kept = Arc::default();
-    let seen = kept.clone();
-    let take = axum::routing::post(async move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
-        let event = headers["x-github-event"].to_str().unwrap().to_owned();
-        seen.lock().unwrap().push((event, serde_json::from_slice(&body).unwrap()));
-        axum::http::StatusCode::ACCEPTED
-    });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    hand.simulator.set_webhook_url(&format!("http://{}/hook", listener.local_addr().unwrap()));
-    tokio::spawn(axum::serve(listener, axum::Router::new().route("/hook", take)).into_future());
+    let kept = hand.keep_deliveries().await;
     hand.simulator.set_faults(|faults| faults.check_runs = true);
     let job = JobSpec { name: "build".into(), labels: vec!["self-hosted".into()], ..JobSpec::default() };
     let run = hand.simulator.dispatch("acme/shop", WorkflowSpec { name: "ci".into(), jobs: vec![job] }).unwrap();
     hand.simulator.cancel_run(run);
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while kept.lock().unwrap().len() < 3 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .unwrap();
-    let kept = kept.lock().unwrap().clone();
-    let mut wrong = Vec::new();
-    for (event, payload) in &kept {
-        wrong.extend(hand.document.validate_webhook(event, payload, true).iter().map(ToString::to_string));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let events: std::collections::BTreeSet<String> =
-        kept.iter().map(|(event, payload)| format!("{event} {}", payload["action"].as_str().unwrap())).collect();
+    hand.simulator.open_issue("acme/shop", "octocat", "no", "to this nobody is subscribed", &[]).unwrap();
+    let events = hand.judge_deliveries(&kept, 3).await;
     let wanted = ["check_run created", "workflow_job completed", "workflow_job queued"];
     assert_eq!(events.into_iter().collect::<Vec<_>>(), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deliveries_of_a_control_repository_are_githubs() {
+    if !skip_unless_available("the_deliveries_of_a_control_repository_are_githubs") {
+        return;
+    }
+    const REPO: &str = "acme/shop";
+    let hand = Hand::new().await;
+    let (simulator, before) = (&hand.simulator, hand.simulator.events().len());
+    let kept = hand.keep_deliveries().await;
+    simulator.subscribe(hand.app, &["issues", "issue_comment", "pull_request", "push"]);
+    let issue = simulator.open_issue(REPO, "octocat", "runners", "please", &["set"]).unwrap();
+    simulator.edit_issue_as(REPO, issue, "octocat", "please, soon");
+    simulator.label_issue_as(REPO, issue, "octocat", "more");
+    hand.call("DELETE", &format!("/issues/{issue}/labels/more"), None).await;
+    simulator.close_issue_as(REPO, issue, "octocat");
+    simulator.reopen_issue_as(REPO, issue, "octocat");
+    let comment = simulator.comment_as(REPO, issue, "octocat", "/help");
+    simulator.edit_comment_as(REPO, comment, "octocat", "/status");
+    simulator.delete_comment_as(REPO, comment, "octocat");
+    hand.call("POST", &format!("/issues/{issue}/comments"), Some(json!({"body": "by an App"}))).await;
+    simulator.push_as(REPO, "change", "octocat", &[("new", Some("text"))], "first");
+    let pull = json!({"title": "change", "head": "change", "base": "main", "body": format!("Closes #{issue}")});
+    let (_, pull) = hand.call("POST", "/pulls", Some(pull)).await;
+    let pull = pull["number"].as_u64().unwrap();
+    simulator.push_as(REPO, "change", "someone@example.org", &[("new", Some("more")), ("README.md", None)], "second");
+    simulator.force_push_as(REPO, "change", "octocat", &[("new", Some("other"))], "third");
+    simulator.comment_as(REPO, pull, "octocat", "/approve");
+    simulator.label_issue_as(REPO, pull, "octocat", "label");
+    hand.call("PATCH", &format!("/pulls/{pull}"), Some(json!({"title": "another title"}))).await;
+    simulator.close_pull_as(REPO, pull, "octocat");
+    simulator.reopen_pull_as(REPO, pull, "octocat").unwrap();
+    simulator.merge_pull_as(REPO, pull, "octocat").unwrap();
+    assert!(!simulator.issue(REPO, issue).open, "the words of the pull request close it");
+    simulator.delete_branch_as(REPO, "change", "octocat");
+    let fork = simulator.open_fork_pull(REPO, "stranger", &[("evil", Some("text"))], "a fork", "");
+    simulator.comment_as(REPO, fork, "stranger", "/plan");
+    let happened = simulator.events().split_off(before);
+    // What happens in the fork is the fork's.
+    let ours = happened.iter().filter(|(_, _, payload)| payload["repository"]["full_name"] == REPO).count();
+    let events = hand.judge_deliveries(&kept, ours).await;
+    let wanted = [
+        "issue_comment created",
+        "issue_comment deleted",
+        "issue_comment edited",
+        "issues closed",
+        "issues edited",
+        "issues labeled",
+        "issues opened",
+        "issues reopened",
+        "issues unlabeled",
+        "pull_request closed",
+        "pull_request edited",
+        "pull_request labeled",
+        "pull_request opened",
+        "pull_request reopened",
+        "pull_request synchronize",
+        "push -",
+    ];
+    assert_eq!(events.into_iter().collect::<Vec<_>>(), wanted);
+    let kept = kept.lock().unwrap();
+    assert!(kept.iter().all(|(_, payload)| payload["installation"]["id"].is_u64()));
+    assert!(happened.iter().all(|(_, _, payload)| payload.get("installation").is_none()), "as an event file has it");
+    hand.assert_right();
 }
