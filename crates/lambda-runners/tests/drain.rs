@@ -102,12 +102,20 @@ async fn jobs_are_killed_when_the_approval_says_so_and_history_says_why() {
     let bed = Bed::new(Wishes::default()).await;
     let machines = bed.quick_machines();
     let fleet = fleet(&bed, Shape::OwnStack).await;
-    bed.dispatch(1, 3_600_000);
+    // GitHub ends the job of a runner that is lost after a quarter of an hour; the simulator a minute after its time.
+    bed.dispatch(1, 45_000);
     bed.until(&machines, "a job", 2 * MINUTE, async || bed.github.runners().iter().any(|runner| runner.busy)).await;
     bed.until(&machines, "a job that is counted", MINUTE, async || fleet.drain("test", false).await.unwrap().jobs == 1)
         .await;
+    let left = fleet.drain("test", true).await.unwrap();
+    assert_eq!(
+        (left.jobs, bed.machines_alive()),
+        (1, 0),
+        "its machine is ended at once, its job counts until that is known"
+    );
     until_nothing_is_left(&bed, &machines, &fleet, "test", true).await;
-    assert_eq!(bed.machines_alive(), 0);
+    assert!(bed.leftovers().is_empty(), "{:?}", bed.leftovers());
+    assert_eq!(bed.jobs()[0].conclusion.as_deref(), Some("failure"), "it did not end by itself");
     let clock = Arc::new(SystemClock);
     let ledger = DynamoLedger::new(&session(&bed).await, "ledger", Duration::from_secs(3600), clock);
     let history = ledger.recent_history(200).await.unwrap();
