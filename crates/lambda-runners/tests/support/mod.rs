@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part of the world")]
 
+pub mod control;
 pub mod iam;
 pub mod terraform;
 

@@ -1,0 +1,230 @@
+//! From issue to merged pull request with everything real but GitHub and EC2: the released program as the steps of a
+//! workflow, Terraform, the AWS provider, the functions, the records and locks beside the state.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use runnersmith_emulator::Emulator;
+use runnersmith_github_sim::{Options, Simulator};
+use runnersmith_lambda_host::{Account, TlsFront};
+use serde_json::{Value, json};
+use support::control::{App, Control, DELETE, REPO, SET, block};
+use support::terraform::{left, skip_unless_there};
+use support::{Bed, PATH, SECRET};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn world(lock_table: bool) -> (Control, TlsFront, u64) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let emulator = Arc::new(Emulator::start().unwrap());
+    let github = Simulator::start(Options::default()).await.unwrap();
+    github.add_org("acme");
+    github.add_repository("acme/shop");
+    let key = runnersmith_github_sim::generate_app_key().unwrap();
+    let app = runnersmith_github_sim::App {
+        slug: "runnersmith-test".into(),
+        private_key_pem: key.clone(),
+        webhook_secret: SECRET.into(),
+        webhook_url: None,
+    };
+    let id = github.add_app(app).unwrap();
+    github.install(id, "acme");
+    let front = TlsFront::start(&github.base_url()).await.unwrap();
+    let server = (front.url.clone(), front.authority.clone());
+    let control = Control::new(github, emulator, App { id, key }, (&server.0, &server.1), lock_table).await;
+    (control, front, id)
+}
+
+fn parameter(emulator: &Emulator, name: &str) -> Value {
+    let name = json!({ "Name": format!("{PATH}/config/{name}") });
+    let found = emulator.json("ssm", "AmazonSSM.GetParameter", &name).unwrap();
+    serde_json::from_str(found["Parameter"]["Value"].as_str().unwrap()).unwrap()
+}
+
+/// The role of the environment's machines.
+fn machine_role(emulator: &Emulator) -> String {
+    let roles = emulator.query("iam", "ListRoles", &[]).unwrap();
+    let arns = roles.split("<Arn>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned());
+    arns.into_iter().find(|arn| arn.contains(".machine.")).expect("a role of machines")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_lives_from_issue_to_archive_and_leaves_nothing() {
+    if skip_unless_there("IssueOps from issue to archive") {
+        return;
+    }
+    let (control, _front, app) = world(false).await;
+    let before = left(&control.emulator);
+
+    // Asked for: nothing is made but a branch, a plan and its comment.
+    let issue = control.github.open_issue(REPO, "ann", "runners", &block("test", 3), &[SET]).unwrap();
+    control.workflow(true);
+    let pull = control.pull();
+    let shown = control.shown(pull);
+    for part in ["Maximum: 3 (new)", "module.runners.module.scale_set", "#### Who may do what (IAM)", "Full plan"] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    control.nothing_secret(&control.said(pull));
+    assert_eq!(left(&control.emulator), before, "a plan makes nothing");
+    let plan = control.stored().into_iter().find(|key| key.ends_with(".plan")).expect("a stored plan");
+    let sealed = control.object(&plan);
+    assert!(!sealed.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()), "the stored plan is sealed");
+
+    // Approved: exactly that plan is applied, and merged.
+    control.github.comment_as(REPO, pull, "wanda", &control.approve_line(pull));
+    control.workflow(true);
+    assert!(control.github.pull(REPO, pull).merged, "{}", control.said(pull));
+    assert!(!control.github.issue(REPO, issue).open);
+    control.nothing_secret(&control.said(pull));
+    let stored = control.stored();
+    assert!(stored.contains(&"actions-runner-envs/test/terraform.tfstate".to_owned()), "{stored:?}");
+    assert!(!stored.iter().any(|key| key.ends_with(".plan") || key.ends_with(".tflock")), "{stored:?}");
+    let state = String::from_utf8(control.object("actions-runner-envs/test/terraform.tfstate")).unwrap();
+    control.nothing_secret(&state);
+    let said = control.said(pull);
+    let endpoint = said.split("Webhook endpoint: `").nth(1).and_then(|rest| rest.split('`').next());
+    let endpoint = endpoint.unwrap_or_else(|| panic!("no endpoint in {said}")).to_owned();
+
+    // Used.
+    let plane = parameter(&control.emulator, "plane");
+    let parts = ["queue_url", "dead_letter_queue_url", "table"].map(|name| plane["aws"][name].as_str().unwrap().to_owned());
+    let api = endpoint.trim_start_matches("https://").split('.').next().unwrap().to_owned();
+    let account = Account::new(control.emulator.clone());
+    let bed = Bed::deployed(account, control.github.clone(), app, &api, parts).await;
+    control.emulator.enforce_policies().unwrap();
+    let machines = bed.quick_machines_as(machine_role(&control.emulator));
+    bed.dispatch_for(&["self-hosted", "auto-scale", "test"], 3, 100);
+    bed.settles(&machines, 3, 3 * MINUTE).await;
+
+    // Edited.
+    control.github.open_issue(REPO, "ann", "more runners", &block("test", 5), &[SET]).unwrap();
+    control.workflow(true);
+    let pull = control.pull();
+    let shown = control.shown(pull);
+    assert!(shown.contains("Maximum: 3 → 5") && shown.contains("### Plan: 1 changed"), "{shown}");
+    control.github.comment_as(REPO, pull, "walt", &control.approve_line(pull));
+    control.workflow(true);
+    assert_eq!(parameter(&control.emulator, "sets/test")["runners_max"], 5, "{}", control.said(pull));
+
+    // Deleted while a job runs: it drains, waits, finishes, destroys.
+    bed.dispatch_for(&["self-hosted", "test"], 1, 15_000);
+    bed.until(&machines, "a job runs", MINUTE, async || bed.github.runners().iter().any(|runner| runner.busy)).await;
+    let issue =
+        control.github.open_issue(REPO, "ann", "not needed", "### Environment\n\ntest\n", &[DELETE]).unwrap();
+    control.workflow(true);
+    let pull = control.pull();
+    let line = control.approve_line(pull);
+    assert!(line.ends_with(" destroy"), "{line}");
+    control.github.comment_as(REPO, pull, "wanda", &line);
+    let runs = control.workflow(false);
+    assert_eq!(runs.len(), 1, "{}", control.said(pull));
+    let mut child = control.continuing(runs[0]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut waited = false;
+    bed.until(&machines, "the environment is destroyed", 5 * MINUTE, async || {
+        waited |= control.shown(pull).contains("1 running job");
+        child.try_wait().unwrap().is_some()
+    })
+    .await;
+    assert!(waited, "the waiting is visible: {}", control.said(pull));
+    control.end_run(runs[0]);
+    assert!(control.github.pull(REPO, pull).merged, "{}", control.said(pull));
+    assert!(!control.github.issue(REPO, issue).open);
+    let jobs = bed.jobs();
+    assert!(jobs.iter().all(|job| job.conclusion.as_deref() == Some("success")), "no job was killed: {jobs:?}");
+    assert!(bed.github.runners().is_empty(), "no registration is left");
+    let files = control.github.files(REPO, "main");
+    assert!(files.keys().any(|path| path.starts_with("actions-runner-envs-archive/test/")), "{:?}", files.keys());
+    drop(machines);
+    drop(bed);
+    assert_eq!(left(&control.emulator), before, "the account is as it was");
+    assert!(!control.stored().iter().any(|key| key.ends_with(".plan")), "{:?}", control.stored());
+}
+
+/// Ends everything whose directory is below this one, at once: the machine of the job is gone.
+fn power_off(home: &std::path::Path) {
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+        let is_below = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(home));
+        if is_below {
+            let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apply_whose_machine_is_lost_is_explained_planned_again_and_finished() {
+    if skip_unless_there("IssueOps after a lost machine") {
+        return;
+    }
+    let (control, _front, _) = world(true).await;
+    control.github.open_issue(REPO, "ann", "runners", &block("test", 3), &[SET]).unwrap();
+    control.workflow(true);
+    let pull = control.pull();
+    control.github.comment_as(REPO, pull, "wanda", &control.approve_line(pull));
+    let runs = control.workflow(false);
+    control.emulator.forget_calls().unwrap();
+    let mut child = control.continuing(runs[0]).process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    loop {
+        let calls: BTreeMap<String, u64> = control.emulator.calls().unwrap();
+        if calls.keys().any(|call| call.ends_with("iam:CreateRole")) {
+            break;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it made anything: {}", control.said(pull));
+        assert!(begun.elapsed() < 3 * MINUTE, "nothing is made: {calls:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    power_off(control.home());
+    child.wait().unwrap();
+    let locks = control.emulator.json("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": "locks" })).unwrap();
+    assert!(locks.to_string().contains("OperationTypeApply"), "Terraform's own lock is left: {locks}");
+
+    // As long as GitHub says that the run goes on, it is not dead, and nobody else applies.
+    control.github.comment_as(REPO, pull, "walt", "/unlock");
+    control.workflow(true);
+    assert!(control.said(pull).contains("which is not proved dead"), "{}", control.said(pull));
+    control.end_run(runs[0]);
+    control.github.comment_as(REPO, pull, "wanda", "/status");
+    control.workflow(true);
+    let said = control.said(pull);
+    assert!(said.contains("State: **interrupted**") && said.contains("That run is dead"), "{said}");
+    control.github.comment_as(REPO, pull, "wanda", "/plan");
+    control.workflow(true);
+    control.github.comment_as(REPO, pull, "wanda", &control.approve_line(pull));
+    control.workflow(true);
+    assert!(control.github.pull(REPO, pull).merged, "{}", control.said(pull));
+    let locks = control.emulator.json("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": "locks" })).unwrap();
+    assert!(!locks.to_string().contains("OperationTypeApply"), "{locks}");
+    assert_eq!(parameter(&control.emulator, "sets/test")["runners_max"], 3);
+    assert!(control.tick().text.contains("continue=false"));
+}
+
+/// GitHub's part and the network are not ours: what counts is the time that our process computes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalid_issue_costs_less_than_a_second_of_our_own_time() {
+    if skip_unless_there("the time of an invalid issue") {
+        return;
+    }
+    let (control, _front, _) = world(false).await;
+    let issue = control.github.open_issue(REPO, "ann", "runners", &block("my-env", 500), &[SET]).unwrap();
+    let event = control.github.events().pop().unwrap();
+    let run = control.begin_run();
+    let children = || nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
+    let spent = |usage: nix::sys::resource::Usage| {
+        let ms = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000 + time.tv_usec() / 1_000;
+        ms(usage.user_time()) + ms(usage.system_time())
+    };
+    let before = spent(children());
+    let step = control.handle(run, &event.event, &event.payload);
+    let took = spent(children()) - before;
+    assert_eq!(step.code, Some(0), "{}", step.text);
+    assert!(!step.goes_on && control.said(issue).contains("**Environment**"), "{}", control.said(issue));
+    assert!(took < 1_000, "{took} ms of processor time, in a build without optimisation");
+}
