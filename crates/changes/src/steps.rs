@@ -43,6 +43,8 @@ pub(crate) enum Note {
     },
     /// The lock that was to be taken is another's: that is said instead.
     LockedInstead(Lock),
+    /// A lock is gone that the comment may still show.
+    Unlocked,
 }
 
 /// What came of a step.
@@ -163,6 +165,11 @@ impl Desk {
             for note in &done.notes {
                 match note {
                     Note::Plan { key, .. } if is_replaced => dropped = Some(key.clone()),
+                    Note::Unlocked => {
+                        if !record.outbox.iter().any(|todo| todo.step == Step::ShowState) {
+                            record.push(vec![Step::ShowState], work.run.name(), rights);
+                        }
+                    }
                     note => take_note(record, place, note),
                 }
             }
@@ -233,17 +240,16 @@ impl Desk {
             Step::TakeLock { by, reason } => self.take_lock(work, change, by, reason).await,
             Step::ReleaseLock { id } => {
                 let released = self.book.release_lock(&change.environment, |held| held.lock.id == *id).await?;
-                if let Some(note) = released {
-                    self.release_left_lock(work, record, &note).await;
-                }
-                Ok(Done::default())
+                let Some(note) = released else { return Ok(Done::default()) };
+                self.release_left_lock(work, record, &note).await;
+                Ok(Done::note(Note::Unlocked))
             }
             Step::ReleaseOwnLock => {
                 // A lock under which a run died while it applied is not given back by the way: its take-over releases the
                 // state's own lock too.
                 let is_own = |held: &LockNote| is_of_pull(&held.lock, change.pull) && !held.applies;
-                self.book.release_lock(&change.environment, is_own).await?;
-                Ok(Done::default())
+                let released = self.book.release_lock(&change.environment, is_own).await?;
+                Ok(released.map_or_else(Done::default, |_| Done::note(Note::Unlocked)))
             }
             Step::CloseIssue => {
                 control.close_issue(change.issue).await?;
@@ -354,6 +360,8 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
             record.head.clone_from(head);
             record.own_commits.push(head.clone());
         }
+        // Shown by who settles.
+        Note::Unlocked => {}
         Note::NoPlan => {
             record.plan_key = None;
             record.continuations.clear();

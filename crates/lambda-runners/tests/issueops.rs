@@ -6,12 +6,11 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runnersmith_emulator::Emulator;
+use runnersmith_emulator::{Emulator, Fault};
 use runnersmith_github_sim::{Options, Simulator};
 use runnersmith_lambda_host::{Account, TlsFront};
 use serde_json::{Value, json};
@@ -68,7 +67,12 @@ async fn an_environment_lives_from_issue_to_archive_and_leaves_nothing() {
     control.workflow(true);
     let pull = control.pull();
     let shown = control.shown(pull);
-    for part in ["Maximum: 3 (new)", "module.runners.module.scale_set", "#### Who may do what (IAM)", "Full plan"] {
+    for part in [
+        "Maximum: 3 (new)",
+        "module.runners.module.scale_set",
+        "#### Who may do what (IAM)",
+        "s3://states/actions-runner-envs/changes/test/",
+    ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
     control.nothing_secret(&control.said(pull));
@@ -94,7 +98,8 @@ async fn an_environment_lives_from_issue_to_archive_and_leaves_nothing() {
 
     // Used.
     let plane = parameter(&control.emulator, "plane");
-    let parts = ["queue_url", "dead_letter_queue_url", "table"].map(|name| plane["aws"][name].as_str().unwrap().to_owned());
+    let parts =
+        ["queue_url", "dead_letter_queue_url", "table"].map(|name| plane["aws"][name].as_str().unwrap().to_owned());
     let api = endpoint.trim_start_matches("https://").split('.').next().unwrap().to_owned();
     let account = Account::new(control.emulator.clone());
     let bed = Bed::deployed(account, control.github.clone(), app, &api, parts).await;
@@ -116,8 +121,7 @@ async fn an_environment_lives_from_issue_to_archive_and_leaves_nothing() {
     // Deleted while a job runs: it drains, waits, finishes, destroys.
     bed.dispatch_for(&["self-hosted", "test"], 1, 15_000);
     bed.until(&machines, "a job runs", MINUTE, async || bed.github.runners().iter().any(|runner| runner.busy)).await;
-    let issue =
-        control.github.open_issue(REPO, "ann", "not needed", "### Environment\n\ntest\n", &[DELETE]).unwrap();
+    let issue = control.github.open_issue(REPO, "ann", "not needed", "### Environment\n\ntest\n", &[DELETE]).unwrap();
     control.workflow(true);
     let pull = control.pull();
     let line = control.approve_line(pull);
@@ -166,25 +170,37 @@ async fn an_apply_whose_machine_is_lost_is_explained_planned_again_and_finished(
     let (control, _front, _) = world(true).await;
     control.github.open_issue(REPO, "ann", "runners", &block("test", 3), &[SET]).unwrap();
     control.workflow(true);
+    control.github.comment_as(REPO, control.pull(), "wanda", &control.approve_line(control.pull()));
+    control.workflow(true);
+    assert!(control.github.pull(REPO, control.pull()).merged, "{}", control.said(control.pull()));
+
+    // A change, whose machine is lost while AWS has not answered yet.
+    control.github.open_issue(REPO, "ann", "more runners", &block("test", 4), &[SET]).unwrap();
+    control.workflow(true);
     let pull = control.pull();
     control.github.comment_as(REPO, pull, "wanda", &control.approve_line(pull));
     let runs = control.workflow(false);
+    control.emulator.inject(&[Fault::slow("PutParameter", Duration::from_secs(20))]).unwrap();
     control.emulator.forget_calls().unwrap();
-    let mut child = control.continuing(runs[0]).process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = control.continuing(runs[0]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let begun = Instant::now();
+    let locks = || {
+        let table = json!({ "TableName": "locks" });
+        control.emulator.json("dynamodb", "DynamoDB_20120810.Scan", &table).unwrap().to_string()
+    };
     loop {
         let calls: BTreeMap<String, u64> = control.emulator.calls().unwrap();
-        if calls.keys().any(|call| call.ends_with("iam:CreateRole")) {
+        if calls.keys().any(|call| call.ends_with("ssm:PutParameter")) {
             break;
         }
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it made anything: {}", control.said(pull));
-        assert!(begun.elapsed() < 3 * MINUTE, "nothing is made: {calls:?}");
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it changed anything: {}", control.said(pull));
+        assert!(begun.elapsed() < 2 * MINUTE, "nothing is changed: {calls:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     power_off(control.home());
     child.wait().unwrap();
-    let locks = control.emulator.json("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": "locks" })).unwrap();
-    assert!(locks.to_string().contains("OperationTypeApply"), "Terraform's own lock is left: {locks}");
+    control.emulator.heal().unwrap();
+    assert!(locks().contains("OperationTypeApply"), "Terraform's own lock is left: {}", locks());
 
     // As long as GitHub says that the run goes on, it is not dead, and nobody else applies.
     control.github.comment_as(REPO, pull, "walt", "/unlock");
@@ -200,9 +216,8 @@ async fn an_apply_whose_machine_is_lost_is_explained_planned_again_and_finished(
     control.github.comment_as(REPO, pull, "wanda", &control.approve_line(pull));
     control.workflow(true);
     assert!(control.github.pull(REPO, pull).merged, "{}", control.said(pull));
-    let locks = control.emulator.json("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": "locks" })).unwrap();
-    assert!(!locks.to_string().contains("OperationTypeApply"), "{locks}");
-    assert_eq!(parameter(&control.emulator, "sets/test")["runners_max"], 3);
+    assert!(!locks().contains("OperationTypeApply"), "{}", locks());
+    assert_eq!(parameter(&control.emulator, "sets/test")["runners_max"], 4);
     assert!(control.tick().text.contains("continue=false"));
 }
 
@@ -214,7 +229,7 @@ async fn an_invalid_issue_costs_less_than_a_second_of_our_own_time() {
     }
     let (control, _front, _) = world(false).await;
     let issue = control.github.open_issue(REPO, "ann", "runners", &block("my-env", 500), &[SET]).unwrap();
-    let event = control.github.events().pop().unwrap();
+    let (event, _, payload) = control.github.events().pop().unwrap();
     let run = control.begin_run();
     let children = || nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
     let spent = |usage: nix::sys::resource::Usage| {
@@ -222,7 +237,7 @@ async fn an_invalid_issue_costs_less_than_a_second_of_our_own_time() {
         ms(usage.user_time()) + ms(usage.system_time())
     };
     let before = spent(children());
-    let step = control.handle(run, &event.event, &event.payload);
+    let step = control.handle(run, &event, &payload);
     let took = spent(children()) - before;
     assert_eq!(step.code, Some(0), "{}", step.text);
     assert!(!step.goes_on && control.said(issue).contains("**Environment**"), "{}", control.said(issue));

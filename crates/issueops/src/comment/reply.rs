@@ -215,8 +215,16 @@ fn failed(failure: &Failure) -> String {
     let resource = failure.resource.as_ref().map(|name| format!(" at {}", code(&head(name, 600)))).unwrap_or_default();
     let half =
         if failure.stage == Stage::Plan { "" } else { " What was done before the failure stays, and is in the state." };
+    // A run that was lost may have made what it could not write down any more.
+    let exists =
+        ["AlreadyExists", "already exists", "EntityAlreadyExists"].iter().any(|word| failure.message.contains(word));
+    let hint = if failure.stage == Stage::Apply && exists {
+        "What exists already and is not in the state was made by a run that was lost, or by somebody else. Delete it, or import it into the state. "
+    } else {
+        ""
+    };
     format!(
-        "The {} failed{resource}. Nothing was merged.{half}\n\n{}\nMend the cause, then comment `/plan`.\n",
+        "The {} failed{resource}. Nothing was merged.{half}\n\n{}\n{hint}Mend the cause, then comment `/plan`.\n",
         failure.stage.word(),
         fence(&tail(&failure.message, ERROR_MAX), "text")
     )

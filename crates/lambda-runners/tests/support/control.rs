@@ -49,7 +49,13 @@ pub struct Step {
 
 impl Control {
     /// Lays the repository out, with the module in it, and the bucket of states; `lock_table`: DynamoDB keeps the locks.
-    pub async fn new(github: Simulator, emulator: Arc<Emulator>, app: App, server: (&str, &str), lock_table: bool) -> Self {
+    pub async fn new(
+        github: Simulator,
+        emulator: Arc<Emulator>,
+        app: App,
+        server: (&str, &str),
+        lock_table: bool,
+    ) -> Self {
         github.add_repository(REPO);
         for (login, role) in [("ann", "read"), ("wanda", "write"), ("walt", "write"), ("adam", "admin")] {
             github.add_user(login);
@@ -173,23 +179,23 @@ impl Control {
         let events = self.github.events();
         let seen = self.seen.swap(events.len(), std::sync::atomic::Ordering::SeqCst);
         let mut waiting = Vec::new();
-        for event in &events[seen..] {
-            let by_person = event.payload["sender"]["type"] == "User";
-            let is_ours = match event.event.as_str() {
-                "issues" => ["opened", "edited", "labeled", "closed", "reopened"].contains(&event.action.as_str()),
+        for (name, action, payload) in &events[seen..] {
+            let by_person = payload["sender"]["type"] == "User";
+            let is_ours = match name.as_str() {
+                "issues" => ["opened", "edited", "labeled", "closed", "reopened"].contains(&action.as_str()),
                 "issue_comment" => {
-                    event.action == "created"
-                        && event.payload["issue"]["pull_request"].is_object()
-                        && event.payload["comment"]["body"].as_str().unwrap().contains('/')
+                    action == "created"
+                        && payload["issue"]["pull_request"].is_object()
+                        && payload["comment"]["body"].as_str().unwrap().contains('/')
                 }
                 _ => false,
             };
-            if !by_person || !is_ours || event.payload["repository"]["full_name"] != REPO {
+            if !by_person || !is_ours || payload["repository"]["full_name"] != REPO {
                 continue;
             }
             let run = self.begin_run();
-            let step = self.handle(run, &event.event, &event.payload);
-            assert_eq!(step.code, Some(0), "{} {}\n{}", event.event, event.action, step.text);
+            let step = self.handle(run, name, payload);
+            assert_eq!(step.code, Some(0), "{name} {action}\n{}", step.text);
             self.nothing_secret(&step.text);
             match (step.goes_on, continues) {
                 (true, true) => {
