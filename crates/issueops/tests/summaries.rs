@@ -82,6 +82,11 @@ fn sensitive_values_never_appear() {
     user_data: (sensitive) -> (sensitive)
     version: (none) -> (known after apply)
     "#);
+    // Marked as a whole, with what is in it.
+    change["change"]["after"]["env"] = json!({"A": "hunter4", "deep": {"B": ["hunter5"]}});
+    change["change"]["before_sensitive"] = json!({"env": true, "list": true, "set": true});
+    change["change"]["after_sensitive"] = json!({"env": true, "list": [true, false], "set": true});
+    assert!(!format!("{:?}", plan(&[change.clone()])).contains("hunter"));
     change["change"]["before_sensitive"] = json!(true);
     change["change"]["after_sensitive"] = json!(true);
     assert!(plan(&[change]).changes[0].details.iter().all(|d| d.after != "256"));
