@@ -8,16 +8,25 @@ use runnersmith_issueops::summary::Fleet;
 use runnersmith_ports::control::Pull;
 
 use crate::base::Base;
-use crate::desk::{Desk, DeskError, Work};
+use crate::book::Applies;
+use crate::desk::{Desk, DeskError, Work, chain};
 use crate::intake::environment_of;
 use crate::look::hash_of;
-use crate::plan::failure;
-use crate::provisioner::ProvisionError;
+use crate::plan::{failure, text_key};
+use crate::provisioner::{ProvisionError, Workspace};
 use crate::record::Record;
 use crate::steps::{Done, Note};
 
 /// How often GitHub is asked whether a branch can be merged; it finds out when it is asked.
 const MERGEABLE_TRIES: usize = 8;
+
+/// What an apply needs.
+struct Ready {
+    workspace: Workspace,
+    file: Vec<u8>,
+    /// The lock's id.
+    lock: String,
+}
 
 impl Desk {
     /// Takes the environment's lock for this run, and reads everything in the digest again.
@@ -30,15 +39,17 @@ impl Desk {
         let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
         let fresh = Work { base, run: self.parts.runs.begin() };
         let lock = self.lock_for(work, record).await?;
-        let pull = self.settled_pull(record.change.pull).await?;
+        let pull = self.settled_pull(record).await?;
         let mut at = record.clone();
-        at.head.clone_from(&pull.head);
+        at.head = self.head_of(record, &pull).await?;
+        let head = at.head.clone();
         let parts = self.parts_now(&fresh, &at, &plan.parts).await?;
         let mut committers = record.change.committers.clone();
-        if pull.head != record.head {
-            committers.extend(self.judge(&fresh, record, &pull.head).await?.committers);
+        if head != record.head {
+            committers.extend(self.judge(&fresh, record, &head).await?.committers);
         }
-        let reread = Reread { parts, mergeable: mergeable(&pull), lock, run: work.run.name().to_owned(), committers };
+        let reread =
+            Reread { parts, mergeable: mergeable(&pull, &head), lock, run: work.run.name().to_owned(), committers };
         Ok(Done::event(Event::Reread(Box::new(reread))))
     }
 
@@ -59,10 +70,12 @@ impl Desk {
     }
 
     /// The pull request once GitHub knows whether it can be merged, or as it is after some tries.
-    async fn settled_pull(&self, number: u64) -> Result<Pull, DeskError> {
+    async fn settled_pull(&self, record: &Record) -> Result<Pull, DeskError> {
+        let number = record.change.pull;
         let mut pull = self.parts.control.pull(number).await?;
+        let head = self.head_of(record, &pull).await?;
         for _ in 1..MERGEABLE_TRIES {
-            if pull.mergeable.is_some() || !pull.is_open {
+            if !pull.is_open || (pull.mergeable.is_some() && pull.head == head) {
                 break;
             }
             tokio::time::sleep(self.parts.merge_wait).await;
@@ -114,7 +127,7 @@ impl Desk {
         if was.continuations.len() > now.len()
             && let Some(key) = &record.plan_key
         {
-            let key = format!("{}.txt", key.trim_end_matches(".plan"));
+            let key = text_key(key);
             let text = self.book.shelf().get(&key).await.map_err(crate::book::BookError::from)?;
             now.push(text.map_or_else(|| Digest::of(b""), |text| Digest::of(&text.bytes)));
         }
@@ -141,51 +154,113 @@ impl Desk {
         head: &str,
     ) -> Result<Done, DeskError> {
         let State::Applying { plan, approval, run } = &record.change.state else { return Ok(Done::default()) };
-        if approval.digest != digest || run != work.run.name() {
-            return Ok(Done::default());
+        if run != work.run.name() {
+            // Whoever it was has not begun, or its claim would have told: the change must not wait for it for ever.
+            let is_dead = self.parts.runs.liveness(run).await == runnersmith_issueops::change::Liveness::Dead;
+            return Ok(if is_dead { Done::event(Event::RunDied) } else { Done::default() });
         }
         let stage = match record.change.kind {
             ChangeKind::Set => Stage::Apply,
             ChangeKind::Delete => Stage::Destroy,
         };
-        let refused = |message: &str| {
-            let message = format!("{message}; nothing was applied");
-            Ok(Done::event(Event::ApplyFailed(Failure { stage, resource: None, message })))
-        };
-        let held = self.book.lock(&record.change.environment).await?;
-        let is_ours = held.is_some_and(|held| match &held.lock.holder {
-            Holder::Run { run, .. } => run == work.run.name(),
-            Holder::Person(login) => login.eq_ignore_ascii_case(&approval.by),
-        });
-        if !is_ours {
-            return refused("the environment's lock is not held any more");
+        if approval.digest != digest || plan.parts.digest() != digest {
+            return self.not_applied(record, stage, "the plan is not the one that was approved").await;
         }
-        let Some(bundle) = self.bundle(record).await? else { return refused("the stored plan is gone") };
-        let file = bundle.file()?;
-        if Digest::of(&file) != plan.parts.plan_file || plan.parts.digest() != digest {
-            return refused("the stored plan is not the one that was approved");
-        }
-        let mut at = record.clone();
-        head.clone_into(&mut at.head);
-        let workspace = match self.workspace(work, &at).await {
-            Ok(workspace) => workspace,
-            Err(DeskError::Base(error)) => return refused(&error.to_string()),
-            Err(error) => return Err(error),
+        let ready = match self.ready_to_apply(work, record, &plan.parts, head).await {
+            Ok(Ok(ready)) => ready,
+            Ok(Err(why)) => return self.not_applied(record, stage, &why).await,
+            // It is not tried again behind everybody's back: what was approved may not be what is there by then.
+            Err(error) => return self.not_applied(record, stage, &chain(&error)).await,
         };
-        self.say(&format!("{}: applying {}", record.change.environment, digest.short()));
-        self.book.mark_lock(&record.change.environment, work.run.name(), true).await?;
-        let applied = self.parts.provisioner.apply(&workspace, &file, self.parts.progress.as_ref()).await;
-        self.book.mark_lock(&record.change.environment, work.run.name(), false).await?;
+        let environment = &record.change.environment;
+        self.say(&format!("{environment}: applying {}", digest.short()));
+        let applied = self.parts.provisioner.apply(&ready.workspace, &ready.file, self.parts.progress.as_ref()).await;
+        // What came of it is recorded whatever comes of this: the lock is released next anyway.
+        if let Err(error) = self.book.mark_lock(environment, &ready.lock, None).await {
+            tracing::warn!(environment = %environment, error = %chain(&error), "the lock still says that an apply is under way");
+        }
         match applied {
             Ok(applied) => {
-                if record.change.kind == ChangeKind::Delete {
-                    self.parts.fleet.forget(&record.change.environment).await?;
-                }
+                self.applied_to_fleet(record).await;
                 let notes = vec![Note::Applied { head: head.to_owned(), outputs: applied.outputs }];
                 Ok(Done { event: Some(Event::Applied), notes })
             }
-            Err(error @ (ProvisionError::Stale | ProvisionError::Unable(_))) => refused(&error.to_string()),
+            Err(error @ (ProvisionError::Stale | ProvisionError::Unable(_))) => {
+                self.not_applied(record, stage, &error.to_string()).await
+            }
             Err(error) => Ok(Done::event(Event::ApplyFailed(failure(stage, &error)))),
+        }
+    }
+
+    /// Everything that an apply needs, or why it cannot begin.
+    async fn ready_to_apply(
+        &self,
+        work: &Work,
+        record: &Record,
+        parts: &Parts,
+        head: &str,
+    ) -> Result<Result<Ready, String>, DeskError> {
+        let environment = environment_of(record)?;
+        let State::Applying { approval, .. } = &record.change.state else {
+            return Ok(Err("it is not approved".into()));
+        };
+        let held = self.book.lock(environment.as_str()).await?;
+        let held = held.filter(|held| match &held.lock.holder {
+            Holder::Run { run, .. } => run == work.run.name(),
+            Holder::Person(login) => login.eq_ignore_ascii_case(&approval.by),
+        });
+        let Some(held) = held else { return Ok(Err("the environment's lock is not held any more".into())) };
+        let Some(bundle) = self.bundle(record).await? else { return Ok(Err("the stored plan is gone".into())) };
+        let file = bundle.file()?;
+        if Digest::of(&file) != parts.plan_file {
+            return Ok(Err("the stored plan is not the one that was approved".into()));
+        }
+        // The look began when the job did; what Terraform reads from the module must be what the plan has read.
+        let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
+        if base.digest(&environment) != parts.base {
+            return Ok(Err("the default branch has changed in what the plan has read".into()));
+        }
+        let fresh = Work { base, run: self.parts.runs.begin() };
+        let mut at = record.clone();
+        head.clone_into(&mut at.head);
+        let workspace = self.workspace(&fresh, &at).await?;
+        if held.applies.is_some() {
+            // A run died while it applied under this same lock, which is a person's.
+            self.release_left_lock(work, record, &held).await;
+        }
+        let applies = Applies {
+            run: work.run.name().to_owned(),
+            host: work.run.host().to_owned(),
+            since: self.parts.clock.now(),
+        };
+        if !self.book.mark_lock(environment.as_str(), &held.lock.id, Some(&applies)).await? {
+            return Ok(Err("the environment's lock is not held any more".into()));
+        }
+        Ok(Ok(Ready { workspace, file, lock: held.lock.id }))
+    }
+
+    /// Nothing was applied, and that is said. What a deletion has drained is in service again.
+    async fn not_applied(&self, record: &Record, stage: Stage, why: &str) -> Result<Done, DeskError> {
+        if record.change.kind == ChangeKind::Delete
+            && let Err(error) = self.parts.fleet.end_drain(&record.change.environment).await
+        {
+            let environment = &record.change.environment;
+            tracing::error!(environment = %environment, error = %chain(&error), "it could not be put back into service");
+        }
+        let message = format!("{why}; nothing was applied");
+        Ok(Done::event(Event::ApplyFailed(Failure { stage, resource: None, message })))
+    }
+
+    /// What was destroyed is forgotten; what was made is in service, also after a deletion that failed half way. The apply is
+    /// done whatever comes of this.
+    async fn applied_to_fleet(&self, record: &Record) {
+        let (fleet, environment) = (&self.parts.fleet, &record.change.environment);
+        let told = match record.change.kind {
+            ChangeKind::Delete => fleet.forget(environment).await,
+            ChangeKind::Set => fleet.end_drain(environment).await,
+        };
+        if let Err(error) = told {
+            tracing::warn!(environment = %environment, error = %chain(&error), "the control plane could not be told");
         }
     }
 
@@ -227,14 +302,15 @@ impl Desk {
 }
 
 /// Whether GitHub would merge, before anything is applied.
-fn mergeable(pull: &Pull) -> Result<(), String> {
+fn mergeable(pull: &Pull, head: &str) -> Result<(), String> {
     if pull.is_merged {
         return Err("the pull request was merged already, by hand".into());
     }
     if !pull.is_open {
         return Err("the pull request is closed".into());
     }
-    match (pull.mergeable, pull.mergeable_state.as_str()) {
+    let mergeable = pull.mergeable.filter(|_| pull.head == head);
+    match (mergeable, pull.mergeable_state.as_str()) {
         (Some(false), _) | (_, "dirty") => {
             Err("it conflicts with the default branch; `/plan` renders it anew on top of it".into())
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use runnersmith_issueops::change::{Holder, Lock};
 use runnersmith_ports::{Expect, Shelf, ShelfError, Version};
+use runnersmith_types::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -47,10 +48,21 @@ pub struct LockNote {
     pub lock: Lock,
     /// `user@host` of the run that holds it, as Terraform's own lock would name it.
     pub host: String,
-    /// Whether an apply was begun under it and has not come to its end: if its run is dead, the state's own lock may be there
-    /// still, and only who takes this lock over, or releases it by its id, takes care of that.
+    /// An apply that was begun under it and has not come to its end: if its run is dead, the state's own lock may be there still,
+    /// and only who takes this lock over, or releases it by its id, takes care of that.
     #[serde(default)]
-    pub applies: bool,
+    pub applies: Option<Applies>,
+}
+
+/// An apply under a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applies {
+    /// The run.
+    pub run: String,
+    /// `user@host` of it.
+    pub host: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -132,7 +144,8 @@ impl Book {
         if format > FORMAT {
             return Err(BookError::Newer { key: key.to_owned(), found: format });
         }
-        Ok(Some((serde_json::from_slice(&found.bytes).map_err(broken)?, found.version)))
+        let record: Record = serde_json::from_slice(&found.bytes).map_err(broken)?;
+        Ok((!record.is_archived).then_some((record, found.version)))
     }
 
     /// Stores a new record. `false`: there is one already.
@@ -140,7 +153,17 @@ impl Book {
     /// # Errors
     /// When it cannot be written.
     pub async fn begin(&self, key: &str, record: &Record) -> Result<bool, BookError> {
-        match self.write(key, record, &Expect::Absent).await {
+        #[derive(Deserialize)]
+        struct Place {
+            #[serde(default)]
+            is_archived: bool,
+        }
+        let expect = match self.read::<Place>(key).await? {
+            Some((place, version)) if place.is_archived => Expect::Version(version),
+            Some(_) => return Ok(false),
+            None => Expect::Absent,
+        };
+        match self.write(key, record, &expect).await {
             Ok(_) => Ok(true),
             Err(BookError::Shelf(ShelfError::Conflict { .. })) => Ok(false),
             Err(error) => Err(error),
@@ -173,7 +196,8 @@ impl Book {
         Err(BookError::Busy(key.to_owned()))
     }
 
-    /// Moves a change that is over from the open ones to the history, if it is still as it was read.
+    /// Moves a change that is over from the open ones to the history. Its place stays, marked, until the next change takes it:
+    /// so nobody who has read it before can take another one away.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -184,7 +208,11 @@ impl Book {
         self.write(&to, record, &Expect::Any).await?;
         let note = PullNote { environment: change.environment.clone(), history: Some(to.clone()) };
         self.write(&format!("pulls/{}.json", change.pull), &note, &Expect::Any).await?;
-        self.shelf.delete(key).await?;
+        self.update(key, |record| {
+            record.is_archived = record.is_finished();
+            Some(())
+        })
+        .await?;
         Ok(to)
     }
 
@@ -196,9 +224,18 @@ impl Book {
         let mut open = Vec::new();
         for key in self.shelf.list("changes/").await? {
             let is_open = key.ends_with("/change.json") && key.split('/').count() == 3;
-            // One that was archived meanwhile is not open.
-            if is_open && let Some((record, _)) = self.record(&key).await? {
-                open.push((key, record));
+            if !is_open {
+                continue;
+            }
+            match self.record(&key).await {
+                Ok(Some((record, _))) => open.push((key, record)),
+                // One that was archived is not open.
+                Ok(None) => {}
+                // One that cannot be read must not stop the others; its place stays taken.
+                Err(error @ (BookError::Broken { .. } | BookError::Newer { .. })) => {
+                    tracing::error!(key = %key, error = %crate::desk::chain(&error), "a change is left out");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(open)
@@ -325,18 +362,18 @@ impl Book {
         Err(BookError::Busy(key))
     }
 
-    /// Marks that an apply begins under a run's lock, or has come to its end. `false`: the run does not hold it.
+    /// Marks that an apply begins under the lock of this id, or has come to its end. `false`: it is not held any more.
     ///
     /// # Errors
     /// When it cannot be read or written.
-    pub async fn mark_lock(&self, environment: &str, run: &str, applies: bool) -> Result<bool, BookError> {
+    pub async fn mark_lock(&self, environment: &str, id: &str, applies: Option<&Applies>) -> Result<bool, BookError> {
         let key = lock_key(environment);
         for _ in 0..ROUNDS_MAX {
             let Some((LockRecord { held: Some(mut held) }, version)) = self.read(&key).await? else { return Ok(false) };
-            if !matches!(&held.lock.holder, Holder::Run { run: other, .. } if other == run) {
+            if held.lock.id != id {
                 return Ok(false);
             }
-            held.applies = applies;
+            held.applies = applies.cloned();
             match self.write(&key, &LockRecord { held: Some(held) }, &Expect::Version(version)).await {
                 Ok(_) => return Ok(true),
                 Err(BookError::Shelf(ShelfError::Conflict { .. })) => {}

@@ -50,9 +50,6 @@ pub enum DeskError {
     /// Something of ours does not fit.
     #[error("{0}")]
     Internal(String),
-    /// Several changes could not be looked at; the others were.
-    #[error("{} of several changes could not be looked at; the first: {}", .0.len(), .0.first().map(String::as_str).unwrap_or_default())]
-    Several(Vec<String>),
 }
 
 /// Where to look.
@@ -138,6 +135,8 @@ pub struct Handled {
     pub needs_apply: Vec<String>,
     /// Environments that drain.
     pub draining: Vec<String>,
+    /// Changes and issues that could not be looked at, with why; the others were.
+    pub failed: Vec<String>,
 }
 
 impl Handled {
@@ -216,7 +215,7 @@ impl Desk {
     /// As [`Self::handle`].
     pub async fn proceed(&self) -> Result<Handled, DeskError> {
         let work = self.begin().await?;
-        let (mut handled, mut failed) = (Handled::default(), Vec::new());
+        let mut handled = Handled::default();
         for (key, record) in self.book.open().await? {
             if !record.needs_apply() && record.outbox.is_empty() {
                 continue;
@@ -229,16 +228,16 @@ impl Desk {
                 self.advance(&work, &key).await
             };
             if let Err(error) = looked.await {
-                failed.push(tell(&record, &error));
+                handled.failed.push(tell(&record, &error));
             }
             self.add(&mut handled, &key).await?;
         }
-        if failed.is_empty() { Ok(handled) } else { Err(DeskError::Several(failed)) }
+        Ok(handled)
     }
 
     /// Everything: issues whose webhook was lost, branches that moved, comments that nobody read, plans that expire.
     async fn tick(&self, work: &Work) -> Result<Handled, DeskError> {
-        let (mut handled, mut failed) = (Handled::default(), Vec::new());
+        let mut handled = Handled::default();
         for kind in Kind::ALL {
             for issue in self.parts.control.open_issues(kind.label()).await? {
                 let note = self.book.issue(issue.number).await?;
@@ -247,7 +246,7 @@ impl Desk {
                     continue;
                 }
                 if let Err(error) = self.on_issue(work, issue.number, None).await {
-                    failed.push(format!("issue #{}: {}", issue.number, chain(&error)));
+                    handled.failed.push(format!("issue #{}: {}", issue.number, chain(&error)));
                 }
             }
         }
@@ -255,15 +254,29 @@ impl Desk {
             let looked = async {
                 self.look_at_issue(work, &key, &record).await?;
                 self.look(work, &key, None).await?;
+                self.look_at_apply(work, &key).await?;
                 self.event(work, &key, &Event::Tick).await?;
                 self.advance(work, &key).await
             };
             if let Err(error) = looked.await {
-                failed.push(tell(&record, &error));
+                handled.failed.push(tell(&record, &error));
             }
             self.add(&mut handled, &key).await?;
         }
-        if failed.is_empty() { Ok(handled) } else { Err(DeskError::Several(failed)) }
+        Ok(handled)
+    }
+
+    /// An apply of which nothing waits any more, and whose run is dead: what it did is not known.
+    async fn look_at_apply(&self, work: &Work, key: &str) -> Result<(), DeskError> {
+        let Some((record, _)) = self.book.record(key).await? else { return Ok(()) };
+        let waits = record.outbox.iter().any(|todo| matches!(todo.step, Step::Apply { .. }));
+        if let runnersmith_issueops::change::State::Applying { run, .. } = &record.change.state
+            && !waits
+            && self.parts.runs.liveness(run).await == Liveness::Dead
+        {
+            self.event(work, key, &Event::RunDied).await?;
+        }
+        Ok(())
     }
 
     /// Decides what follows from an event, and stores it with its steps in one write. `None`: there is no such change.

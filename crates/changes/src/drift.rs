@@ -8,7 +8,6 @@ use runnersmith_issueops::summary::Summary;
 use crate::base::{Base, BaseError};
 use crate::book::open_key;
 use crate::desk::{Desk, DeskError, Work, chain};
-use crate::provisioner::Workspace;
 
 /// What was found of an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +60,7 @@ impl Desk {
                 _ => {}
             }
         }
-        let folder = work.base.policy.environment_folder(environment);
-        let mut files = match work.base.module_folder(environment) {
-            Some(module) => self.reader.contents(&work.base.tree, &module).await?,
-            None => Default::default(),
-        };
-        files.extend(self.folder_at(&work.base.tree, &folder).await?);
-        let workspace = Workspace { environment: environment.to_string(), folder, files };
+        let workspace = self.workspace_of(work, environment, &work.base.tree).await?;
         let json = self
             .parts
             .provisioner

@@ -14,7 +14,7 @@ use runnersmith_issueops::request::{Kind, Known, Problem, Request, parse, valida
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::{FileChanges, Issue};
 
-use crate::base::{BaseError, below, git_blob};
+use crate::base::{BaseError, Tree, below, git_blob};
 use crate::book::open_key;
 use crate::desk::{Desk, DeskError, Work};
 use crate::record::{IssueNote, Posted, PullNote, Record};
@@ -32,6 +32,13 @@ struct Rendered {
 impl Rendered {
     fn hashes(&self) -> BTreeMap<String, Option<String>> {
         self.files.iter().map(|(path, text)| (path.clone(), text.as_ref().map(|t| git_blob(t.as_bytes())))).collect()
+    }
+
+    /// As a commit on top of a tree; what is not there is not taken away.
+    fn changes(&self, tree: &Tree) -> FileChanges {
+        let is_one = |(path, text): &(&String, &Option<String>)| text.is_some() || tree.contains_key(*path);
+        let bytes = |text: &Option<String>| text.as_ref().map(|text| text.clone().into_bytes());
+        self.files.iter().filter(is_one).map(|(path, text)| (path.clone(), bytes(text))).collect()
     }
 }
 
@@ -111,6 +118,11 @@ impl Desk {
             return Ok((self.on_pull(work, number).await?.into_iter().collect(), Vec::new()));
         }
         let own = self.own_change(&note, number).await?;
+        // Who changed what is asked for took part in it, as who asked; also while it is closed.
+        if let Some(editor) = editor.filter(|editor| !editor.eq_ignore_ascii_case(&issue.author)) {
+            note.editors.insert(editor.to_owned());
+            self.book.note_issue(number, &note).await?;
+        }
         let Some(kind) = Kind::of_labels(issue.labels.iter().map(String::as_str)) else {
             return Ok(Default::default());
         };
@@ -146,7 +158,7 @@ impl Desk {
             touched.push(old);
         }
         if self.book.record(&key).await?.is_none() {
-            let branch = format!("runnersmith/{environment}");
+            let branch = format!("runnersmith/{environment}-{number}");
             let change = Change::new(change_kind(kind), environment.as_str(), number, &issue.author, 0, &branch);
             // Who loses this race finds the other's change at the next look, and says so.
             self.book.begin(&key, &Record::new(change)).await?;
@@ -156,9 +168,16 @@ impl Desk {
             _ => return Ok((touched, Vec::new())),
         }
         // Remembered only now: a look that dies before this is made again by the next tick.
-        self.make_branch(work, &key, &environment, &request, editor).await?;
         note.environment = Some(environment.to_string());
-        note.body = Some(Digest::of(issue.body.as_bytes()));
+        let body = Digest::of(issue.body.as_bytes());
+        if self.make_branch(work, &key, &environment, &request, &note.editors).await? {
+            note.body = Some(body);
+        } else if note.too_late != Some(body) {
+            // Told once, and read again when the change is over or has failed.
+            note.too_late = Some(body);
+            let word = self.book.record(&key).await?.map_or("under way", |(record, _)| record.change.state.word());
+            self.parts.control.add_comment(number, &comment::edited_too_late(word)).await?;
+        }
         self.book.note_issue(number, &note).await?;
         self.announce(&key, &environment).await?;
         touched.push(key.clone());
@@ -272,33 +291,33 @@ impl Desk {
         Ok(Rendered { files })
     }
 
-    /// Makes branch and pull request say what the request says, if they do not.
+    /// Makes branch and pull request say what the request says, if they do not. `false`: it is too late for that.
     async fn make_branch(
         &self,
         work: &Work,
         key: &str,
         environment: &EnvironmentName,
         request: &Request,
-        editor: Option<&str>,
-    ) -> Result<(), DeskError> {
-        let Some((record, _)) = self.book.record(key).await? else { return Ok(()) };
+        editors: &BTreeSet<String>,
+    ) -> Result<bool, DeskError> {
+        let took_part = |record: &mut Record| record.change.committers.extend(editors.iter().cloned());
+        let taken = self.book.update(key, |record| {
+            took_part(record);
+            Some(())
+        });
+        let Some((record, ())) = taken.await? else { return Ok(true) };
         let rendered = self.rendered(work, environment, request).await?;
         let hashes = rendered.hashes();
         let is_same = record.files.as_ref() == Some(&hashes);
-        if is_same && record.change.pull != 0 {
-            return Ok(());
+        // What was refused in between, and is asked for again, is planned again.
+        let is_dropped = record.change.state == State::Requested && record.change.plans_posted > 0;
+        if is_same && record.change.pull != 0 && !is_dropped {
+            return Ok(true);
         }
         if is_under_way(&record.change.state) {
-            let text = comment::edited_too_late(record.change.state.word());
-            self.parts.control.add_comment(record.change.issue, &text).await?;
-            return Ok(());
+            return Ok(false);
         }
-        let changes: FileChanges = rendered
-            .files
-            .iter()
-            .filter(|(path, text)| text.is_some() || work.base.tree.contains_key(*path))
-            .map(|(path, text)| (path.clone(), text.as_ref().map(|text| text.clone().into_bytes())))
-            .collect();
+        let changes = rendered.changes(&work.base.tree);
         let text = pull_text(record.change.kind, environment, record.change.issue);
         let commit = self.put_on_branch(work, &record.change.branch, &text.title, &changes).await?;
         let control = &self.parts.control;
@@ -323,10 +342,6 @@ impl Desk {
                 record.base_commit.clone_from(&work.base.commit);
                 record.head.clone_from(&commit);
                 record.own_commits = vec![commit.clone()];
-                // Who changed what is asked for took part in it, as who asked.
-                record.change.committers.extend(
-                    editor.filter(|editor| !editor.eq_ignore_ascii_case(&record.change.author)).map(str::to_owned),
-                );
                 let by_itself = plans_by_itself(&author, &record.change, rules);
                 let event = if by_itself { Event::Rendered } else { Event::RenderedOnly };
                 let decision = decide(&record.change, &event, rules, now);
@@ -336,7 +351,7 @@ impl Desk {
             })
             .await?;
         self.say(&format!("{environment}: rendered to #{pull}"));
-        Ok(())
+        Ok(true)
     }
 
     /// One commit on top of the default branch, on the change's branch; what was there before is not kept.
@@ -376,37 +391,44 @@ impl Desk {
         Ok(())
     }
 
-    /// Puts the request's files on the default branch as it is now, when nobody edited them by hand.
-    pub(crate) async fn rebase(&self, work: &Work, key: &str, record: &Record) -> Result<Option<Record>, DeskError> {
-        let Some(files) = &record.files else { return Ok(None) };
-        let tree = self.parts.control.tree(&record.head).await?;
-        let mut changes = FileChanges::new();
-        for (path, hash) in files {
-            match hash {
-                Some(hash) => {
-                    changes.insert(path.clone(), Some(self.reader.blob(hash).await?.as_ref().clone()));
-                }
-                None if work.base.tree.contains_key(path) => {
-                    changes.insert(path.clone(), None);
-                }
-                None => {}
+    /// Renders the request again by the policy of now, on the default branch of now, when nobody edited its files by hand. `None`:
+    /// the issue cannot be handled any more, and says so.
+    pub(crate) async fn render_again(
+        &self,
+        work: &Work,
+        key: &str,
+        record: &Record,
+    ) -> Result<Option<Record>, DeskError> {
+        let issue = self.parts.control.issue(record.change.issue).await?;
+        let kind = match record.change.kind {
+            ChangeKind::Set => Kind::Set,
+            ChangeKind::Delete => Kind::Delete,
+        };
+        let request = match self.judge_request(work, &issue, kind).await? {
+            Ok(request) => request,
+            Err(problems) => {
+                let mut note = self.book.issue(issue.number).await?;
+                self.refuse(&mut note, &issue, kind, &problems).await?;
+                return Ok(None);
             }
-        }
-        // Terraform's lock file was committed by us, and is kept.
-        let lock_files: BTreeSet<String> = files
-            .keys()
-            .filter_map(|path| path.rsplit_once('/').map(|(folder, _)| format!("{folder}/{LOCK_FILE}")))
-            .filter(|path| !files.contains_key(path))
-            .collect();
-        for path in lock_files {
-            if let Some(blob) = tree.get(&path) {
-                changes.insert(path, Some(self.reader.blob(&blob.sha).await?.as_ref().clone()));
-            }
-        }
+        };
         let environment = environment_of(record)?;
+        let rendered = self.rendered(work, &environment, &request).await?;
+        let hashes = rendered.hashes();
+        if record.files.as_ref() == Some(&hashes) && record.base_commit == work.base.commit {
+            return Ok(Some(record.clone()));
+        }
+        let mut changes = rendered.changes(&work.base.tree);
+        // Terraform's lock file was committed by us, and is kept.
+        let lock_file = format!("{}/{LOCK_FILE}", work.base.policy.environment_folder(&environment));
+        let tree = self.parts.control.tree(&record.head).await?;
+        if let (ChangeKind::Set, Some(blob)) = (record.change.kind, tree.get(&lock_file)) {
+            changes.insert(lock_file, Some(self.reader.blob(&blob.sha).await?.as_ref().clone()));
+        }
         let title = pull_text(record.change.kind, &environment, record.change.issue).title;
         let commit = self.put_on_branch(work, &record.change.branch, &title, &changes).await?;
         let updated = self.book.update(key, |record| {
+            record.files = Some(hashes.clone());
             record.base_commit.clone_from(&work.base.commit);
             record.head.clone_from(&commit);
             record.own_commits = vec![commit.clone()];
@@ -416,11 +438,7 @@ impl Desk {
     }
 
     /// Files below an environment's folder as a commit has them, for a workspace.
-    pub(crate) async fn folder_at(
-        &self,
-        tree: &crate::base::Tree,
-        folder: &str,
-    ) -> Result<BTreeMap<String, Vec<u8>>, DeskError> {
+    pub(crate) async fn folder_at(&self, tree: &Tree, folder: &str) -> Result<BTreeMap<String, Vec<u8>>, DeskError> {
         if below(tree, folder).next().is_none() {
             let why = "has no files; hint: the branch was changed by hand".to_owned();
             return Err(BaseError::File { path: folder.to_owned(), why }.into());

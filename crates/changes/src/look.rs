@@ -11,7 +11,7 @@ use runnersmith_ports::control::{IssueComment, Pull};
 
 use crate::base::Tree;
 use crate::desk::{Desk, DeskError, Work};
-use crate::record::Record;
+use crate::record::{OUTBOX_MAX, Record};
 
 /// Comments are asked for from so long before the last one that was read: clocks differ, and lists lag.
 const OVERLAP: Duration = Duration::from_secs(120);
@@ -60,7 +60,8 @@ impl Desk {
         if record.change.pull == 0 || pull.is_some_and(|pull| pull != record.change.pull) {
             return Ok(());
         }
-        let found = self.parts.control.pull(record.change.pull).await?;
+        let mut found = self.parts.control.pull(record.change.pull).await?;
+        found.head = self.head_of(&record, &found).await?;
         if found.is_merged {
             self.event(work, key, &Event::Merged).await?;
         } else if !found.is_open {
@@ -70,6 +71,14 @@ impl Desk {
         }
         self.read_comments(work, key, &found).await?;
         self.check_state_comment(work, key).await
+    }
+
+    /// The branch's commit. GitHub shows a pull request's head some time after its branch has moved, so the branch is asked.
+    pub(crate) async fn head_of(&self, record: &Record, pull: &Pull) -> Result<String, DeskError> {
+        if !pull.is_open || pull.is_fork {
+            return Ok(pull.head.clone());
+        }
+        Ok(self.parts.control.branch(&record.change.branch).await?.unwrap_or_else(|| pull.head.clone()))
     }
 
     /// The branch has a commit that is not ours.
@@ -125,6 +134,11 @@ impl Desk {
             read = read.max(Some(comment.updated_at));
             if record.change.was_handled(comment.id) || !may_be_order(&comment) {
                 continue;
+            }
+            let waiting = self.book.record(key).await?.map_or(0, |(record, _)| record.outbox.len());
+            if waiting > OUTBOX_MAX {
+                // The next look reads on from here, when something was done.
+                return Ok(());
             }
             self.order(work, key, pull, comment).await?;
         }

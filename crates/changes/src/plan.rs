@@ -2,6 +2,7 @@
 
 use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, Parts, PlanRecord, Stage, State};
 use runnersmith_issueops::comment::{Layout, PlanView, state_comment};
+use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::render::{LOCK_FILE, VALUES_FILE};
 use runnersmith_issueops::summary::{Fleet, GroupAccess, Summary, cost};
 use runnersmith_ports::control::FileChanges;
@@ -20,7 +21,7 @@ use crate::steps::{Done, Note};
 const SHOWS_MAX: usize = 5;
 
 /// The key of the long text of a plan.
-fn text_key(plan_key: &str) -> String {
+pub(crate) fn text_key(plan_key: &str) -> String {
     format!("{}.txt", plan_key.trim_end_matches(".plan"))
 }
 
@@ -54,18 +55,18 @@ impl Desk {
         }
         let mut record = record.clone();
         let pull = self.parts.control.pull(record.change.pull).await?;
-        if pull.head != record.head {
+        if self.head_of(&record, &pull).await? != record.head {
             // Somebody pushed meanwhile; what follows from that is another plan, or none.
             self.look(work, key, None).await?;
             return Ok(Done::default());
         }
-        // The default branch went on. What nobody edited follows it, so that it can be merged.
-        if !record.change.is_hand_edited
-            && record.base_commit != work.base.commit
-            && pull.is_open
-            && let Some(rebased) = self.rebase(work, key, &record).await?
-        {
-            record = rebased;
+        // What nobody edited follows the default branch, so that it can be merged; and the request is judged again, since the
+        // policy may allow less by now.
+        if !record.change.is_hand_edited && pull.is_open {
+            match self.render_again(work, key, &record).await? {
+                Some(again) => record = again,
+                None => return Ok(Done::event(Event::RequestInvalid)),
+            }
         }
         let environment = record.change.environment.clone();
         self.say(&format!("{environment}: planning #{}", record.change.pull));
@@ -104,18 +105,28 @@ impl Desk {
     /// deletion works on the folder as it is, since the branch has moved it away.
     pub(crate) async fn workspace(&self, work: &Work, record: &Record) -> Result<Workspace, DeskError> {
         let environment = environment_of(record)?;
-        let folder = work.base.policy.environment_folder(&environment);
-        let mut files = match work.base.module_folder(&environment) {
-            Some(module) => self.reader.contents(&work.base.tree, &module).await?,
-            None => Default::default(),
-        };
         match record.change.kind {
             ChangeKind::Set => {
                 let tree = self.parts.control.tree(&record.head).await?;
-                files.extend(self.folder_at(&tree, &folder).await?);
+                self.workspace_of(work, &environment, &tree).await
             }
-            ChangeKind::Delete => files.extend(self.folder_at(&work.base.tree, &folder).await?),
+            ChangeKind::Delete => self.workspace_of(work, &environment, &work.base.tree).await,
         }
+    }
+
+    /// An environment's folder as a tree has it, with the module of the default branch.
+    pub(crate) async fn workspace_of(
+        &self,
+        work: &Work,
+        environment: &EnvironmentName,
+        tree: &Tree,
+    ) -> Result<Workspace, DeskError> {
+        let folder = work.base.policy.environment_folder(environment);
+        let mut files = match work.base.module_folder(environment) {
+            Some(module) => self.reader.contents(&work.base.tree, &module).await?,
+            None => Default::default(),
+        };
+        files.extend(self.folder_at(tree, &folder).await?);
         Ok(Workspace { environment: environment.to_string(), folder, files })
     }
 
@@ -262,7 +273,14 @@ impl Desk {
         let Some(key) = &record.plan_key else { return Ok(None) };
         let Some(found) = self.book.shelf().get(key).await.map_err(BookError::from)? else { return Ok(None) };
         match self.parts.seal.open(key, &found.bytes) {
-            Ok(bytes) => Ok(Some(Bundle::read(&bytes)?)),
+            Ok(bytes) => match Bundle::read(&bytes).and_then(|bundle| bundle.summary().map(|_| bundle)) {
+                Ok(bundle) => Ok(Some(bundle)),
+                // An older program wrote it.
+                Err(error) => {
+                    tracing::error!(key = %key, error = %error, "a stored plan cannot be read");
+                    Ok(None)
+                }
+            },
             // Somebody changed it, or the key is another one: it is no plan of ours, and reading again will say so.
             Err(error) => {
                 tracing::error!(key = %key, error = %error, "a stored plan is not as it was written");

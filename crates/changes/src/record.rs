@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: u32 = 1;
 /// A step that only tells somebody something is given up after so many failures.
 pub const TRIES_MAX: u32 = 5;
-/// The most steps that wait; a change never has a tenth of it.
-pub const OUTBOX_MAX: usize = 200;
+/// While so many steps wait, no further comment is read.
+pub const OUTBOX_MAX: usize = 60;
 
 /// A step that is still to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,12 @@ pub struct Todo {
     pub step: Step,
     /// The run that does it; `None`: nobody yet, since it needs other rights than who decided it had.
     pub by: Option<String>,
+    /// `user@host` of a run that took it and died, and since when it had it: what it left can be told by that.
+    #[serde(default)]
+    pub left_by: Option<(String, Timestamp)>,
+    /// The same of the run that has it now.
+    #[serde(default)]
+    pub taken: Option<(String, Timestamp)>,
     /// How often it was tried and failed.
     #[serde(default)]
     pub tries: u32,
@@ -79,6 +85,9 @@ pub struct Record {
     /// The head that was applied last.
     #[serde(default)]
     pub applied_head: Option<String>,
+    /// It is in the history; what is here counts as nothing, and the next change takes its place.
+    #[serde(default)]
+    pub is_archived: bool,
 }
 
 impl Record {
@@ -102,14 +111,21 @@ impl Record {
             comments_read: None,
             outputs: BTreeMap::new(),
             applied_head: None,
+            is_archived: false,
         }
     }
 
     /// Adds steps; those that a run with these rights may do are its own.
     pub fn push(&mut self, steps: Vec<Step>, run: &str, rights: Rights) {
         for step in steps {
+            // What looks at the level once does not look twice.
+            let is_look = matches!(step, Step::Drain { .. } | Step::ShowState);
+            let waits = |todo: &Todo| todo.step == step && todo.by.as_ref().is_none_or(|by| by == run);
+            if is_look && self.outbox.iter().any(waits) {
+                continue;
+            }
             let by = rights.may(&step).then(|| run.to_owned());
-            self.outbox.push(Todo { id: self.next_todo, step, by, tries: 0 });
+            self.outbox.push(Todo { id: self.next_todo, step, by, left_by: None, taken: None, tries: 0 });
             self.next_todo += 1;
         }
     }
@@ -195,6 +211,12 @@ pub struct IssueNote {
     pub invalid: Option<Posted>,
     /// The hash of its body when it was last read.
     pub body: Option<Digest>,
+    /// Who changed its text; they took part in what it asks for.
+    #[serde(default)]
+    pub editors: BTreeSet<String>,
+    /// The hash of a body that came too late for its change, and was told so.
+    #[serde(default)]
+    pub too_late: Option<Digest>,
     /// The run that looks at it: GitHub tells of a new issue twice, and one answer is enough.
     #[serde(default)]
     pub busy: Option<String>,

@@ -87,7 +87,6 @@ impl Seal {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails panics")]
 mod tests {
     use super::*;
 

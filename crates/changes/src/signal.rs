@@ -111,7 +111,6 @@ pub fn signal_of(event: &str, body: &[u8], repository: &str) -> Result<Signal, I
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails panics")]
 mod tests {
     use serde_json::{Value, json};
 

@@ -12,8 +12,9 @@ use runnersmith_ports::{GitHubError, control::MergeError};
 use crate::book::{LockNote, is_of_pull};
 use crate::desk::{Desk, DeskError, Work, chain};
 use crate::intake::environment_of;
+use crate::plan::text_key;
 use crate::provisioner::LeftBy;
-use crate::record::{OUTBOX_MAX, Posted, Record, TRIES_MAX, Todo, is_once, only_tells};
+use crate::record::{Posted, Record, TRIES_MAX, Todo, is_once, only_tells};
 
 /// The most steps of one look: a change that never comes to rest is a mistake of ours, and must end.
 const STEPS_MAX: usize = 60;
@@ -32,8 +33,11 @@ pub(crate) enum Note {
     },
     /// The branch has another commit of ours.
     Head(String),
-    /// No plan is stored any more.
-    NoPlan,
+    /// This plan is not stored any more.
+    NoPlan {
+        /// Its key.
+        key: String,
+    },
     /// What was applied.
     Applied {
         /// Which commit.
@@ -99,9 +103,6 @@ impl Desk {
     /// The first step that is ours to do. Steps of a dead run become ours; its apply is called interrupted.
     async fn claim(&self, work: &Work, key: &str) -> Result<Option<Claimed>, DeskError> {
         let Some((record, _)) = self.book.record(key).await? else { return Ok(None) };
-        if record.outbox.len() > OUTBOX_MAX {
-            return Err(DeskError::Internal(format!("{key}: {} steps wait, {OUTBOX_MAX} may", record.outbox.len())));
-        }
         let me = work.run.name();
         let others: BTreeSet<&String> =
             record.outbox.iter().filter_map(|todo| todo.by.as_ref()).filter(|by| *by != me).collect();
@@ -121,7 +122,7 @@ impl Desk {
             self.settle(work, key, id, Done::event(Event::RunDied)).await?;
             return Box::pin(self.claim(work, key)).await;
         }
-        let rights = self.parts.rights;
+        let (rights, now) = (self.parts.rights, self.parts.clock.now());
         let claimed = self.book.update(key, |record| {
             let todo = record.outbox.iter_mut().find(|todo| match &todo.by {
                 Some(by) if by == me => true,
@@ -129,7 +130,11 @@ impl Desk {
                 None => rights.may(&todo.step),
             })?;
             let was_dead = todo.by.as_ref().is_some_and(|by| dead.contains(by));
+            if was_dead {
+                todo.left_by = todo.taken.take().or(todo.left_by.take());
+            }
             todo.by = Some(me.to_owned());
+            todo.taken.get_or_insert_with(|| (work.run.host().to_owned(), now));
             // The dead run may have left Terraform's own lock behind.
             if let (true, Step::Plan { without_terraform_lock }) = (was_dead, &mut todo.step) {
                 *without_terraform_lock = true;
@@ -145,7 +150,7 @@ impl Desk {
             .update(key, |record| {
                 let todo = record.outbox.iter_mut().find(|todo| todo.id == id)?;
                 todo.tries += 1;
-                todo.by = None;
+                (todo.by, todo.taken) = (None, None);
                 Some(())
             })
             .await?;
@@ -161,10 +166,21 @@ impl Desk {
             // A plan that another one replaces meanwhile is none.
             let is_replaced = matches!(todo.step, Step::Plan { .. })
                 && record.outbox.iter().any(|other| matches!(other.step, Step::Plan { .. }) && other.id > id);
-            let mut dropped = None;
+            let mut dropped = Vec::new();
+            // Shown is only what the change now waits for; a plan that came too late for its change is none.
+            let event = done.event.as_ref().filter(|_| !is_replaced);
+            let decision = event.map(|event| decide(&record.change, event, rules, now));
+            let is_shown = match (event, decision.as_ref().map(|decision| &decision.change.state)) {
+                (Some(Event::PlanPosted(made)), Some(State::Planned(plan))) => made == plan,
+                _ => false,
+            };
             for note in &done.notes {
                 match note {
-                    Note::Plan { key, .. } if is_replaced => dropped = Some(key.clone()),
+                    Note::Plan { key, .. } if !is_shown => dropped.push(key.clone()),
+                    Note::Plan { key, .. } => {
+                        dropped.extend(record.plan_key.clone().filter(|old| old != key));
+                        take_note(record, place, note);
+                    }
                     Note::Unlocked => {
                         if !record.outbox.iter().any(|todo| todo.step == Step::ShowState) {
                             record.push(vec![Step::ShowState], work.run.name(), rights);
@@ -173,20 +189,16 @@ impl Desk {
                     note => take_note(record, place, note),
                 }
             }
-            if let Some(event) = done.event.as_ref().filter(|_| !is_replaced) {
-                let decision = decide(&record.change, event, rules, now);
+            if let Some(decision) = decision {
                 record.change = decision.change;
                 record.push(decision.steps, work.run.name(), rights);
-                // A plan that came too late for its change is none either.
-                let is_shown = matches!((event, &record.change.state), (Event::PlanPosted(made), State::Planned(plan)) if made == plan);
-                if matches!(event, Event::PlanPosted(_)) && !is_shown {
-                    dropped = record.plan_key.take();
-                }
             }
             Some(dropped)
         });
-        if let Some((_, Some(dropped))) = updated.await? {
-            self.book.shelf().delete(&dropped).await.map_err(crate::book::BookError::from)?;
+        for dropped in updated.await?.map(|(_, dropped)| dropped).unwrap_or_default() {
+            for key in [text_key(&dropped), dropped] {
+                self.book.shelf().delete(&key).await.map_err(crate::book::BookError::from)?;
+            }
         }
         Ok(())
     }
@@ -217,11 +229,21 @@ impl Desk {
                 None => Done::default(),
             }),
             Step::Plan { without_terraform_lock } => {
+                if let Some((host, since)) = &todo.left_by {
+                    // A planner that died may have left the state's own lock, which would stop the apply.
+                    self.release_state_lock(work, record, LeftBy { who: host.clone(), since: *since }).await;
+                }
                 self.plan(work, key, record, (todo.id, *without_terraform_lock)).await
             }
             Step::DropPlan => {
+                // One that is waited for, or applied, is not the one that was meant.
+                let is_needed = matches!(
+                    change.state,
+                    State::Planned(_) | State::Checking(..) | State::Draining { .. } | State::Applying { .. }
+                );
+                let Some(key) = record.plan_key.clone().filter(|_| !is_needed) else { return Ok(Done::default()) };
                 self.drop_plan(record).await?;
-                Ok(Done::note(Note::NoPlan))
+                Ok(Done::note(Note::NoPlan { key }))
             }
             Step::Reread { digest } => self.reread(work, record, *digest).await,
             Step::TakeOver { lock } => {
@@ -247,7 +269,7 @@ impl Desk {
             Step::ReleaseOwnLock => {
                 // A lock under which a run died while it applied is not given back by the way: its take-over releases the
                 // state's own lock too.
-                let is_own = |held: &LockNote| is_of_pull(&held.lock, change.pull) && !held.applies;
+                let is_own = |held: &LockNote| is_of_pull(&held.lock, change.pull) && held.applies.is_none();
                 let released = self.book.release_lock(&change.environment, is_own).await?;
                 Ok(released.map_or_else(Done::default, |_| Done::note(Note::Unlocked)))
             }
@@ -309,15 +331,21 @@ impl Desk {
             .map_err(|_| DeskError::Internal("this machine has no random numbers".into()))?;
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
         let lock = Lock { id, holder, reason: reason.to_owned(), since: self.parts.clock.now() };
-        Ok(LockNote { lock, host: work.run.host().to_owned(), applies: false })
+        Ok(LockNote { lock, host: work.run.host().to_owned(), applies: None })
     }
 
     /// Terraform's own lock of a dead run goes with ours. When it cannot be released, the next plan says who holds it.
     pub(crate) async fn release_left_lock(&self, work: &Work, record: &Record, note: &LockNote) {
-        if !matches!(note.lock.holder, Holder::Run { .. }) {
-            return;
-        }
-        let left_by = LeftBy { who: note.host.clone(), since: note.lock.since };
+        let left_by = match (&note.applies, &note.lock.holder) {
+            (Some(applies), _) => LeftBy { who: applies.host.clone(), since: applies.since },
+            (None, Holder::Run { .. }) => LeftBy { who: note.host.clone(), since: note.lock.since },
+            (None, Holder::Person(_)) => return,
+        };
+        self.release_state_lock(work, record, left_by).await;
+    }
+
+    /// Releases the state's own lock if that dead run left it.
+    pub(crate) async fn release_state_lock(&self, work: &Work, record: &Record, left_by: LeftBy) {
         let released = async {
             let workspace = self.workspace(work, record).await?;
             self.parts
@@ -341,6 +369,7 @@ impl Desk {
         if !record.is_finished() || !key.ends_with("/change.json") {
             return Ok(());
         }
+        // Before its place is free: the next change has a branch of its own.
         self.parts.control.delete_branch(&record.change.branch).await?;
         self.book.archive(key, &record).await?;
         self.say(&format!("{}: {}", record.change.environment, record.change.state.word()));
@@ -362,9 +391,11 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
         }
         // Shown by who settles.
         Note::Unlocked => {}
-        Note::NoPlan => {
-            record.plan_key = None;
-            record.continuations.clear();
+        Note::NoPlan { key } => {
+            if record.plan_key.as_ref() == Some(key) {
+                record.plan_key = None;
+                record.continuations.clear();
+            }
         }
         Note::Applied { head, outputs } => {
             record.applied_head = Some(head.clone());

@@ -6,7 +6,7 @@ mod support;
 
 use runnersmith_changes::{Drift, Signal};
 use runnersmith_issueops::change::{Left, State};
-use support::{DELETE, REPO, SET, World, block};
+use support::{DELETE, POLICY, REPO, SET, World, block};
 
 #[tokio::test]
 async fn an_issue_becomes_a_plan_that_is_approved_applied_and_merged() {
@@ -24,7 +24,9 @@ async fn an_issue_becomes_a_plan_that_is_approved_applied_and_merged() {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
     assert!(
-        world.files("runnersmith/linux_large").contains(&"actions-runner-envs/linux_large/.terraform.lock.hcl".into())
+        world
+            .files("runnersmith/linux_large-1")
+            .contains(&"actions-runner-envs/linux_large/.terraform.lock.hcl".into())
     );
     assert!(world.provisioner.cloud.lock().unwrap().there.is_empty(), "nothing is applied before the approval");
     let workspace = world.provisioner.cloud.lock().unwrap().planned[0].clone();
@@ -47,7 +49,7 @@ async fn an_issue_becomes_a_plan_that_is_approved_applied_and_merged() {
     }
     assert!(world.shown(pull).contains("State: **done**"));
     assert!(world.files("main").contains(&"actions-runner-envs/linux_large/terraform.tfvars.json".into()));
-    assert_eq!(world.github.branch(REPO, "runnersmith/linux_large"), None, "the branch is gone");
+    assert_eq!(world.github.branch(REPO, "runnersmith/linux_large-1"), None, "the branch is gone");
     assert!(!world.is_open("linux_large").await);
     let reactions: Vec<String> =
         world.github.issue(REPO, pull).comments.iter().flat_map(|c| c.reactions.clone()).collect();
@@ -62,14 +64,14 @@ async fn looking_again_does_nothing_twice() {
     let world = World::new().await;
     let issue = world.ask("ann", &block("team", 5), SET).await;
     let pull = world.record("team").await.change.pull;
-    let (before, calls) = (world.said(pull), world.github.branch(REPO, "runnersmith/team"));
+    let (before, calls) = (world.said(pull), world.github.branch(REPO, "runnersmith/team-1"));
     for _ in 0..3 {
         world.planner.handle(&Signal::Issue { number: issue, editor: None }).await.unwrap();
         world.planner.handle(&Signal::Pull { number: pull }).await.unwrap();
         world.planner.handle(&Signal::Tick).await.unwrap();
     }
     assert_eq!(world.said(pull), before);
-    assert_eq!(world.github.branch(REPO, "runnersmith/team"), calls);
+    assert_eq!(world.github.branch(REPO, "runnersmith/team-1"), calls);
     assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), 1);
     assert_eq!(world.github.issue(REPO, issue).comments.len(), 1);
 }
@@ -152,8 +154,9 @@ async fn a_deletion_drains_waits_for_jobs_and_archives() {
     *world.fleet.left.lock().unwrap() = Left { jobs: 1, machines: 1, registrations: 1, ..Left::default() };
     let issue = world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
     let pull = world.record("team").await.change.pull;
+    let branch = format!("runnersmith/team-{issue}");
     assert_eq!(
-        world.files("runnersmith/team").iter().filter(|path| path.contains("team/")).count(),
+        world.files(&branch).iter().filter(|path| path.contains("team/")).count(),
         world.files("main").iter().filter(|path| path.contains("team/")).count(),
         "every file moves"
     );
@@ -184,6 +187,7 @@ async fn a_deletion_drains_waits_for_jobs_and_archives() {
 async fn a_deletion_ends_jobs_only_by_its_own_word_and_can_be_cancelled() {
     let world = World::new().await;
     world.made("team").await;
+    world.fleet.ended.lock().unwrap().clear();
     let busy = Left { jobs: 2, machines: 2, ..Left::default() };
     *world.fleet.left.lock().unwrap() = busy;
     world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
@@ -249,4 +253,38 @@ async fn drift_is_told_in_one_issue_that_closes_by_itself() {
     world.provisioner.cloud.lock().unwrap().drifted.clear();
     world.planner.drift().await.unwrap();
     assert!(!world.github.issue(REPO, *issue).open);
+}
+
+#[tokio::test]
+async fn the_webhook_is_pointed_to_the_environment_when_the_policy_says_so() {
+    let world = World::new().await;
+    world.made("team").await;
+    assert!(world.webhooks.pointed.lock().unwrap().is_empty(), "not unless it is wanted");
+    let world = World::with_policy(&format!("{POLICY}\n[webhook]\nset = \"app\"\n")).await;
+    world.ask("ann", &block("team", 3), SET).await;
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.order(pull, "wanda", &line).await;
+    let pointed = ("https://team.example/webhook".to_owned(), "/runnersmith/team/secrets/webhook".to_owned());
+    assert_eq!(*world.webhooks.pointed.lock().unwrap(), [pointed]);
+    assert!(world.answer(pull).contains("points there now"), "{}", world.answer(pull));
+    // What GitHub refuses is said, and is no reason not to merge.
+    *world.webhooks.fails.lock().unwrap() = Some("the App may not".into());
+    world.ask("ann", &block("team", 4), SET).await;
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.order(pull, "wanda", &line).await;
+    assert!(world.answer(pull).contains("could not be set: the App may not"), "{}", world.answer(pull));
+    assert!(world.github.pull(REPO, pull).merged);
+}
+
+#[tokio::test]
+async fn a_deletion_that_applied_nothing_puts_the_environment_back_into_service() {
+    let world = World::new().await;
+    world.made("team").await;
+    world.fleet.ended.lock().unwrap().clear();
+    world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.provisioner.cloud.lock().unwrap().fails = Some(runnersmith_changes::ProvisionError::Stale);
+    world.order(pull, "wanda", &line).await;
+    assert_eq!(*world.fleet.ended.lock().unwrap(), ["team"], "{}", world.said(pull));
+    assert!(world.answer(pull).contains("nothing was applied"), "{}", world.answer(pull));
 }

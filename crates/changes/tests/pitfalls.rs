@@ -32,7 +32,7 @@ async fn a_push_between_plan_and_approve_voids_the_plan_and_needs_an_admin() {
     let (pull, line) = planned(&world).await;
     world.github.push_as(
         REPO,
-        "runnersmith/team",
+        "runnersmith/team-1",
         "walt",
         &[(VALUES, Some("{\"runners_maximum_count\": 100}"))],
         "more",
@@ -61,7 +61,7 @@ async fn a_push_that_nobody_told_of_is_found_when_everything_is_read_again() {
     // The comment was read before the push; the job that applies comes after it.
     let handled = world.comment(pull, "wanda", &line).await;
     assert_eq!(handled.needs_apply, ["team"]);
-    world.github.push_as(REPO, "runnersmith/team", "walt", &[(VALUES, Some("{}"))], "quick");
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(VALUES, Some("{}"))], "quick");
     world.applier.proceed().await.unwrap();
     nothing_applied(&world);
     let answer = world.answer(pull);
@@ -79,7 +79,7 @@ async fn a_push_while_it_is_applied_changes_neither_what_is_applied_nor_what_is_
     let applier = world.applier.clone();
     let applying = tokio::spawn(async move { applier.proceed().await.unwrap() });
     world.provisioner.begun.notified().await;
-    world.github.push_as(REPO, "runnersmith/team", "walt", &[(VALUES, Some("{}"))], "late");
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(VALUES, Some("{}"))], "late");
     world.planner.handle(&Signal::Pull { number: pull }).await.unwrap();
     hold.notify_one();
     applying.await.unwrap();
@@ -100,8 +100,8 @@ async fn a_branch_that_brings_a_workflow_along_is_hand_edited() {
     let world = World::new().await;
     let (pull, _) = planned(&world).await;
     let evil = [(".github/workflows/evil.yml", Some("on: push"))];
-    world.github.push_as(REPO, "runnersmith/team", "walt", &evil, "harmless");
-    world.planner.handle(&Signal::Branch { name: "runnersmith/team".into() }).await.unwrap();
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &evil, "harmless");
+    world.planner.handle(&Signal::Branch { name: "runnersmith/team-1".into() }).await.unwrap();
     assert_eq!(world.record("team").await.change.state, State::HandEdited);
     world.order(pull, "adam", "/plan").await;
     assert!(world.shown(pull).contains(".github/workflows/evil.yml was added"), "{}", world.shown(pull));
@@ -527,4 +527,77 @@ async fn five_thousand_destroys_are_all_named_each_comment_fits_and_all_is_in_th
     assert!(world.github.pull(REPO, pull).merged, "{}", world.answer(pull));
     let left = world.github.issue(REPO, pull).comments.len();
     assert!(left < 20, "further comments of plans that are void are gone: {left}");
+}
+
+#[tokio::test]
+async fn a_policy_that_allows_less_by_now_is_kept_by_the_next_plan() {
+    let world = World::new().await;
+    let issue = world.ask("ann", &block("team", 9), SET).await;
+    let pull = world.record("team").await.change.pull;
+    let line = world.approve_line("team").await;
+    let policy = format!("{POLICY}\n[runners]\nmaximum = 5\n");
+    world.github.push_as(REPO, "main", "adam", &[("runnersmith-policy.toml", Some(&policy))], "less");
+    world.order(pull, "wanda", &line).await;
+    assert!(world.answer(pull).contains("base branch"), "{}", world.answer(pull));
+    world.order(pull, "wanda", "/plan").await;
+    assert_eq!(world.record("team").await.change.state, State::Requested, "{}", world.said(pull));
+    assert!(world.said(issue).contains("a whole number from 1 to 5"), "{}", world.said(issue));
+    nothing_applied(&world);
+}
+
+#[tokio::test]
+async fn who_edited_an_issue_takes_part_in_it_also_while_it_was_closed() {
+    let world = World::new().await;
+    let issue = world.ask("ann", &block("team", 3), SET).await;
+    world.github.close_issue_as(REPO, issue, "ann");
+    world.planner.handle(&Signal::Issue { number: issue, editor: None }).await.unwrap();
+    world.github.edit_issue_as(REPO, issue, "wanda", &block("team", 8));
+    world.planner.handle(&Signal::Issue { number: issue, editor: Some("wanda".into()) }).await.unwrap();
+    world.github.reopen_issue_as(REPO, issue, "wanda");
+    world.planner.handle(&Signal::Issue { number: issue, editor: None }).await.unwrap();
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.order(pull, "wanda", &line).await;
+    assert!(world.answer(pull).contains("may not approve"), "{}", world.answer(pull));
+    nothing_applied(&world);
+    world.order(pull, "walt", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+}
+
+#[tokio::test]
+async fn many_comments_at_once_stop_nobody() {
+    let world = World::new().await;
+    let (pull, line) = planned(&world).await;
+    for _ in 0..12 {
+        world.github.comment_as(REPO, pull, "rita", &[line.as_str(); 10].join("\n"));
+    }
+    world.github.comment_as(REPO, pull, "wanda", &line);
+    for _ in 0..10 {
+        // Bounded in one look; the next goes on.
+        let _ = world.planner.handle(&Signal::Pull { number: pull }).await;
+        world.applier.proceed().await.unwrap();
+        if world.github.pull(REPO, pull).merged {
+            break;
+        }
+    }
+    assert!(world.github.pull(REPO, pull).merged);
+    assert_eq!(world.provisioner.cloud.lock().unwrap().applied.len(), 1);
+}
+
+#[tokio::test]
+async fn an_edit_that_comes_while_it_is_applied_is_told_once_and_kept_for_later() {
+    let world = World::new().await;
+    let (pull, line) = planned(&world).await;
+    let issue = world.record("team").await.change.issue;
+    world.comment(pull, "wanda", &line).await;
+    world.github.edit_issue_as(REPO, issue, "ann", &block("team", 7));
+    for _ in 0..3 {
+        world.planner.handle(&Signal::Issue { number: issue, editor: Some("ann".into()) }).await.unwrap();
+    }
+    assert_eq!(world.said(issue).matches("is no part of it").count(), 1, "{}", world.said(issue));
+    world.provisioner.cloud.lock().unwrap().fails =
+        Some(ProvisionError::Failed { resource: None, message: "no".into() });
+    world.applier.proceed().await.unwrap();
+    // It has failed: the tick takes the edit up.
+    world.planner.handle(&Signal::Tick).await.unwrap();
+    assert!(world.shown(pull).contains("Maximum: 7"), "{}", world.shown(pull));
 }

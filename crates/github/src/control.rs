@@ -351,9 +351,12 @@ impl ControlRepository for ControlClient {
         let (rest, subject) = (format!("/pulls/{number}/merge"), self.subject("pull request", number));
         match self.write::<wire::Sha>(op::MERGE, &rest, &subject, body).await {
             Ok(merged) => Ok(merged.sha),
-            Err(GitHubError::Refused { status: 405, message, .. } | GitHubError::Conflict { message, .. }) => {
-                Err(MergeError::Refused(message))
-            }
+            // Not mergeable, another head, a rule, a file that the token may not write: trying again changes nothing.
+            Err(
+                GitHubError::Refused { message, .. }
+                | GitHubError::Conflict { message, .. }
+                | GitHubError::Unauthorized { message, .. },
+            ) => Err(MergeError::Refused(message)),
             Err(error) => Err(error.into()),
         }
     }

@@ -1,7 +1,7 @@
 //! Every file of a control repository, from the wishes and the policy that is in force.
 
 use runnersmith_issueops::command::Command;
-use runnersmith_issueops::policy::{self, Policy};
+use runnersmith_issueops::policy::{self, Policy, Shape};
 use runnersmith_issueops::request::{Field, Kind};
 
 use crate::text::{fill, quoted};
@@ -218,6 +218,10 @@ impl Page<'_> {
             Some(server) => (format!("{server}/_services/token"), "null".to_owned()),
         };
         let lock = self.wishes.lock_table.as_deref();
+        let plane = match &self.policy.shape {
+            Shape::OwnStack => "/runnersmith/*",
+            Shape::SharedPlane { plane_path } => plane_path.as_str(),
+        };
         fill(
             template,
             &[
@@ -230,6 +234,9 @@ impl Page<'_> {
                 ("BRANCH", &quoted(self.wishes.branch())),
                 ("ISSUER", &quoted(&issuer)),
                 ("WORKFLOW", &workflow),
+                ("KEY_PREFIX", &quoted(&self.policy.backend.key_prefix)),
+                ("OWN_STACKS", if matches!(self.policy.shape, Shape::OwnStack) { "true" } else { "false" }),
+                ("PLANE_PATH", &quoted(plane)),
             ],
         )
     }

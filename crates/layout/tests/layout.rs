@@ -288,3 +288,19 @@ fn everything_that_is_missing_or_wrong_is_told_at_once() {
     assert_eq!(wrong.len(), 4, "{wrong:?}");
     assert!(matches!(lay_out(&wishes(), Some("version = 9")), Err(Cannot::Policy(_))));
 }
+
+#[test]
+fn the_roles_fit_the_policy() {
+    let own = wishes();
+    let files = lay_out(&own, None).unwrap();
+    let main = &files["bootstrap/main.tf"];
+    assert!(main.contains("own_stacks       = true") && main.contains("\"/runnersmith/*\""), "{main}");
+    let policy = policy_file(&own).replace("[backend]\n", "[backend]\nkey_prefix = \"teams/runners\"\n");
+    let main = lay_out(&own, Some(&policy)).unwrap().remove("bootstrap/main.tf").unwrap();
+    assert!(main.contains("key_prefix       = \"teams/runners\""), "{main}");
+    for shared in others().into_iter().filter(|wishes| wishes.plane_path.is_some()) {
+        let main = lay_out(&shared, None).unwrap().remove("bootstrap/main.tf").unwrap();
+        let path = shared.plane_path.as_deref().unwrap();
+        assert!(main.contains("own_stacks       = false") && main.contains(&format!("[\"{path}\"]")), "{main}");
+    }
+}

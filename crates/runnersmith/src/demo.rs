@@ -174,6 +174,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
                 key_pem: github.app_key.clone(),
                 webhook_secret: github.webhook_secret.clone(),
             },
+            data: home.path().join("data"),
             tick: Duration::from_secs(60),
         }),
         otel: None,

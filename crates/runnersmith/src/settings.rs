@@ -100,6 +100,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
                     key_pem: app_key,
                     webhook_secret: webhook_secrets[0].clone(),
                 },
+                data: config.store.directory.clone(),
                 tick: issueops.tick,
             })
         }

@@ -32,6 +32,13 @@ fn the_demo_scales_from_zero_to_the_maximum_and_back_and_leaves_nothing() {
     assert_eq!((&outcome["runners_left"], &outcome["registrations_left"]), (&Value::from(0), &Value::from(0)));
     let jobs = outcome["jobs"].as_array().unwrap();
     assert!(jobs.len() == 7 && jobs.iter().all(|job| job["runner"] != "-"), "{outcome}");
+    let requests = outcome["requests"].as_array().unwrap();
+    assert_eq!(
+        (requests.len(), &outcome["sets_left"]),
+        (2, &Value::from(0)),
+        "asked for by one issue, taken away by another"
+    );
+    assert!(log.contains("bob: /approve ") && log.contains(" destroy"), "{log}");
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "its directory goes with it");
 }
 

@@ -12,11 +12,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runnersmith_changes::{
     Applied, Desk, Fleet, FleetError, Handled, LeftBy, MadePlan, Parts, PlanOptions, Progress, ProvisionError,
-    Provisioner, Record, Rights, Run, Runs, Seal, Signal, StateId, Workspace, open_key,
+    Provisioner, Record, Rights, Run, Runs, Seal, Signal, StateId, Webhooks, Workspace, open_key,
 };
 use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{Options, Simulator};
 use runnersmith_issueops::change::{Left, Liveness, State};
+use runnersmith_issueops::policy::{Policy, Webhook};
 use runnersmith_ports::{Clock, ControlRepository, MemoryShelf, Shelf, SystemClock};
 use runnersmith_types::{RepoFullName, Secret, Timestamp};
 use serde_json::{Value, json};
@@ -270,8 +271,30 @@ impl Fleet for TestFleet {
     }
 }
 
+/// Webhooks that are only written down.
+#[derive(Default)]
+pub struct TestWebhooks {
+    pub pointed: Mutex<Vec<(String, String)>>,
+    pub fails: Mutex<Option<String>>,
+}
+
+#[async_trait]
+impl Webhooks for TestWebhooks {
+    async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String> {
+        if policy.webhook == Webhook::None {
+            return Ok(String::new());
+        }
+        if let Some(why) = self.fails.lock().unwrap().take() {
+            return Err(why);
+        }
+        self.pointed.lock().unwrap().push((endpoint.into(), secret_parameter.into()));
+        Ok("The App's webhook points there now.".into())
+    }
+}
+
 /// Everything.
 pub struct World {
+    pub webhooks: Arc<TestWebhooks>,
     pub github: Simulator,
     pub shelf: Arc<MemoryShelf>,
     pub provisioner: Arc<MapProvisioner>,
@@ -329,6 +352,7 @@ impl World {
         }
         let (token, reader) = (github.actions_token(REPO), github.user_token("adam"));
         let mut world = Self {
+            webhooks: Arc::default(),
             github,
             shelf: Arc::new(MemoryShelf::new()),
             provisioner: Arc::default(),
@@ -370,7 +394,7 @@ impl World {
             shelf_name: "shelf:".into(),
             provisioner: self.provisioner.clone(),
             fleet: self.fleet.clone(),
-            webhooks: None,
+            webhooks: Some(self.webhooks.clone()),
             runs: self.runs.clone(),
             clock: self.clock.clone(),
             seal: Seal::new(&Secret::new("k".repeat(44))).unwrap(),

@@ -108,7 +108,7 @@ impl ByPolicy {
         seal: Seal,
         stop: &watch::Receiver<bool>,
     ) -> Self {
-        let runs = Arc::new(ProcessRuns::new(&runnersmith_terraform::who()));
+        let runs = Arc::new(ProcessRuns::new(&runnersmith_terraform::who(), &settings.data));
         Self {
             settings: settings.clone(),
             github,

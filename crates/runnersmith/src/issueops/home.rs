@@ -24,7 +24,7 @@ use crate::exit::Failure;
 /// Looks that wait; more are left to the next tick.
 const WAITING_MAX: usize = 1_024;
 /// Looks at once: each may plan or apply.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 16;
 /// How often a draining environment is looked at.
 const DRAIN_EVERY: Duration = Duration::from_secs(2);
 
@@ -54,6 +54,8 @@ pub struct Settings {
     pub plan_key: Secret,
     /// The App that new environments work as.
     pub app: AppSecrets,
+    /// Where the server keeps its data.
+    pub data: std::path::PathBuf,
     /// How often everything is looked at.
     pub tick: Duration,
 }
@@ -136,7 +138,7 @@ impl Home {
         })?;
         let desks: Arc<dyn Desks> = match settings.provisioning {
             Provisioning::Embedded => {
-                let runs: Arc<dyn Runs> = Arc::new(ProcessRuns::new("runnersmith@here"));
+                let runs: Arc<dyn Runs> = Arc::new(ProcessRuns::new("runnersmith@here", &settings.data));
                 Arc::new(Here(Arc::new(Desk::new(Parts {
                     control,
                     directory: None,
@@ -163,21 +165,35 @@ impl Home {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
         let at_once = Arc::new(Semaphore::new(AT_ONCE));
+        let ticking = Arc::new(Semaphore::new(1));
         let mut tick = tokio::time::interval(self.tick);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (drains, draining) = watch::channel(false);
         tasks.spawn(drain(self.desks.clone(), drains.clone(), draining, stop.clone()));
         loop {
+            // One place is taken before a look is: what has none waits in the queue, which is bounded.
+            let turn = tokio::select! {
+                Ok(turn) = at_once.clone().acquire_owned() => turn,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
             let signal = tokio::select! {
                 Some(signal) = self.looks.recv() => signal,
                 _ = tick.tick() => Signal::Tick,
                 Some(_) = tasks.join_next(), if tasks.len() > 1 => continue,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            let (desks, at_once, drains) = (self.desks.clone(), at_once.clone(), drains.clone());
+            // One look at everything at a time is enough.
+            let tick = match signal {
+                Signal::Tick => match ticking.clone().try_acquire_owned() {
+                    Ok(tick) => Some(tick),
+                    Err(_) => continue,
+                },
+                _ => None,
+            };
+            let (desks, drains) = (self.desks.clone(), drains.clone());
             tasks.spawn(async move {
-                let Ok(_turn) = at_once.acquire().await else { return };
                 look(desks.as_ref(), &signal, &drains).await;
+                drop((turn, tick));
             });
         }
         // What is under way comes to its end: its records say how far it is.
@@ -199,10 +215,14 @@ async fn look(desks: &dyn Desks, signal: &Signal, drains: &watch::Sender<bool>) 
 
 fn told(looked: Result<Handled, DeskError>, drains: &watch::Sender<bool>) {
     match looked {
-        Ok(handled) if !handled.draining.is_empty() => {
-            drains.send_if_modified(|draining| !std::mem::replace(draining, true));
+        Ok(handled) => {
+            for failed in &handled.failed {
+                tracing::error!(failed = %failed.escape_debug(), "a change could not be looked at; the next tick goes on");
+            }
+            if !handled.draining.is_empty() {
+                drains.send_if_modified(|draining| !std::mem::replace(draining, true));
+            }
         }
-        Ok(_) => {}
         Err(error) => {
             tracing::error!(error = %chain(&error), "a request could not be looked at; the next tick goes on")
         }

@@ -124,6 +124,12 @@ async fn finish(
     stop.settled().await;
     let handled = handled.map_err(|error| failed(&error))?;
     workflow::output(home, &handled)?;
+    if let Some(first) = handled.failed.first() {
+        let count = handled.failed.len();
+        handled.failed.iter().for_each(|failed| report::note(&format!("not looked at: {failed}")));
+        let hint = "the others were looked at; what was decided is stored, and the next tick goes on";
+        return Err(Failure::outside(format!("{count} could not be looked at; the first: {first}"), hint));
+    }
     for environment in &handled.needs_apply {
         report::note(&format!("{environment}: goes on in a job that may apply (`runnersmith issueops continue`)"));
     }

@@ -1,5 +1,6 @@
 //! Runs of the two homes, and how they are proved dead: a workflow's by GitHub, a process's by its host.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -78,39 +79,73 @@ impl Runs for WorkflowRuns {
     }
 }
 
-/// Runs of this process, and of others on this host: `process:<host>:<boot>:<pid>:<start>:<number>`.
+/// Runs of a server: `process:<server>:<start>:<number>`. A server is its data directory, whose file only one process holds:
+/// whoever holds it knows that every other run of that server is over, on whatever host or in whatever container it was.
 pub struct ProcessRuns {
-    place: String,
+    server: String,
     own: String,
     host: String,
     next: AtomicU64,
     alive: Arc<Mutex<Vec<String>>>,
+    /// Held as long as the process lives.
+    _held: Option<std::fs::File>,
 }
 
-/// When a process was started, in ticks since the machine's start; the 22nd field of its `stat`.
-fn started(pid: &str) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in parentheses, and may hold anything.
-    let rest = stat.rsplit_once(')')?.1;
-    rest.split_whitespace().nth(19).map(str::to_owned)
+/// A word that nobody else has.
+fn random() -> String {
+    use ring::rand::SecureRandom as _;
+    let mut random = [0; 12];
+    // Without random numbers the process's number must do.
+    if ring::rand::SystemRandom::new().fill(&mut random).is_err() {
+        return format!("p{}", std::process::id());
+    }
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn word(path: &str) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let text: String = text.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
-    (!text.is_empty()).then_some(text)
+/// The server's word, and the file that is held; a word for this process alone when another one holds the file.
+fn server(data: &Path) -> (String, Option<std::fs::File>) {
+    use std::io::{Read as _, Seek as _, Write as _};
+    let open = || -> std::io::Result<(String, std::fs::File)> {
+        std::fs::create_dir_all(data)?;
+        let path = data.join("issueops-server");
+        let mut file = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        file.try_lock()?;
+        let mut word = String::new();
+        file.read_to_string(&mut word)?;
+        let word = word.trim();
+        if word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Ok((word.to_owned(), file));
+        }
+        let word = random();
+        file.rewind()?;
+        file.set_len(0)?;
+        writeln!(file, "{word}")?;
+        file.sync_all()?;
+        Ok((word, file))
+    };
+    match open() {
+        Ok((word, file)) => (word, Some(file)),
+        Err(error) => {
+            tracing::warn!(error = %error, "another server holds this data directory, or it cannot be written: runs that die here are not proved dead");
+            (random(), None)
+        }
+    }
 }
 
 impl ProcessRuns {
-    /// Of this process; `host` as Terraform names it.
+    /// Of the server with this data directory; `host` as Terraform names it.
     #[must_use]
-    pub fn new(host: &str) -> Self {
-        let machine = word("/proc/sys/kernel/hostname").unwrap_or_else(|| "here".into());
-        let boot = word("/proc/sys/kernel/random/boot_id").unwrap_or_else(|| "unknown".into());
-        let pid = std::process::id().to_string();
-        let place = format!("process:{machine}:{boot}");
-        let own = format!("{pid}:{}", started(&pid).unwrap_or_else(|| "0".into()));
-        Self { place, own, host: host.to_owned(), next: AtomicU64::new(1), alive: Arc::default() }
+    pub fn new(host: &str, data: &Path) -> Self {
+        let (server, held) = server(data);
+        let server = format!("process:{server}");
+        Self {
+            server,
+            own: random(),
+            host: host.to_owned(),
+            next: AtomicU64::new(1),
+            alive: Arc::default(),
+            _held: held,
+        }
     }
 }
 
@@ -118,28 +153,19 @@ impl ProcessRuns {
 impl Runs for ProcessRuns {
     fn begin(&self) -> Box<dyn Run> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}:{}:{number}", self.place, self.own);
+        let name = format!("{}:{}:{number}", self.server, self.own);
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         let over = Some((self.alive.clone(), name.clone()));
         Box::new(Named { name, host: self.host.clone(), over })
     }
 
     async fn liveness(&self, run: &str) -> Liveness {
-        let Some(rest) = run.strip_prefix(&format!("{}:", self.place)) else {
-            // Another host, or this one before it was started again: that boot is over, and its processes with it.
-            let machine = self.place.rsplit_once(':').map_or("", |(machine, _)| machine);
-            return if run.starts_with(&format!("{machine}:")) { Liveness::Dead } else { Liveness::Unknown };
-        };
-        if rest.starts_with(&format!("{}:", self.own)) {
-            let is_alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|name| name == run);
-            return if is_alive { Liveness::Alive } else { Liveness::Dead };
+        if !run.starts_with(&format!("{}:", self.server)) {
+            return Liveness::Unknown;
         }
-        let mut parts = rest.split(':');
-        match (parts.next(), parts.next()) {
-            (Some(pid), Some(start)) if started(pid).as_deref() == Some(start) => Liveness::Alive,
-            (Some(_), Some(_)) => Liveness::Dead,
-            _ => Liveness::Unknown,
-        }
+        // Ours, or of a process before us that held the same file.
+        let is_alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|name| name == run);
+        if is_alive { Liveness::Alive } else { Liveness::Dead }
     }
 }
 
@@ -148,18 +174,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_process_knows_its_own_runs_and_those_that_are_over() {
-        let runs = ProcessRuns::new("root@here");
+    async fn a_server_knows_which_of_its_runs_are_over() {
+        let data = tempfile::tempdir().unwrap();
+        let runs = ProcessRuns::new("root@here", data.path());
         let run = runs.begin();
         let name = run.name().to_owned();
         assert_eq!(runs.liveness(&name).await, Liveness::Alive);
-        // Another program on this host sees that the process is there.
-        assert_eq!(ProcessRuns { own: "1:1".into(), ..ProcessRuns::new("x") }.liveness(&name).await, Liveness::Alive);
+        // A second server on the same data is another one, and each knows nothing of the other.
+        let second = ProcessRuns::new("root@here", data.path());
+        assert_eq!(second.liveness(&name).await, Liveness::Unknown);
+        assert_eq!(runs.liveness(second.begin().name()).await, Liveness::Unknown);
         drop(run);
         assert_eq!(runs.liveness(&name).await, Liveness::Dead);
-        let other = format!("{}:4294967:7:1", runs.place);
-        assert_eq!(runs.liveness(&other).await, Liveness::Dead, "there is no such process");
-        assert_eq!(runs.liveness("process:elsewhere:b:1:2:3").await, Liveness::Unknown);
-        assert_eq!(runs.liveness("4711/1").await, Liveness::Unknown);
+        // The server is killed and comes back, on another host perhaps: what it left is over.
+        let left = runs.begin().name().to_owned();
+        drop(runs);
+        let again = ProcessRuns::new("root@there", data.path());
+        assert_eq!(again.liveness(&left).await, Liveness::Dead);
+        assert_eq!(again.liveness("4711/1").await, Liveness::Unknown);
     }
 }

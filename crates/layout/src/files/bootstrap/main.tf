@@ -20,6 +20,10 @@ module "roles" {
 
   state_bucket_arn = module.state.bucket_arn
   lock_table_arn   = module.state.lock_table_arn
+  state_key_arn    = var.state_key_arn
+  key_prefix       = @KEY_PREFIX@
+  own_stacks       = @OWN_STACKS@
+  plane_paths      = [@PLANE_PATH@]
 
   create_provider           = var.create_provider
   apply_policy_arns         = var.apply_policy_arns

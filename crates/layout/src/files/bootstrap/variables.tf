@@ -18,6 +18,12 @@ variable "plan_policy_arns" {
   nullable    = false
 }
 
+variable "state_key_arn" {
+  description = "The KMS key of states and records, if the policy names one."
+  type        = string
+  default     = null
+}
+
 variable "role_permissions_boundary" {
   description = "A permissions boundary of both roles."
   type        = string
