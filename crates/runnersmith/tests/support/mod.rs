@@ -17,6 +17,8 @@ pub struct Bed {
     pub home: tempfile::TempDir,
     pub port: u16,
     pub sets: String,
+    /// The App's ID at the simulated GitHub.
+    pub app: u64,
 }
 
 /// A port that was free a moment ago. Only used where a server must come back on the same one.
@@ -62,7 +64,7 @@ runners_max = {runners_max}
         std::fs::write(home.path().join("secret"), SECRET).unwrap();
         let exe = PathBuf::from(env!("CARGO_BIN_EXE_runnersmith"));
         runnersmith_stand_in::write_distribution(&home.path().join("distribution"), &exe).unwrap();
-        let bed = Self { github, home, port, sets: sets.to_owned() };
+        let bed = Self { github, home, port, sets: sets.to_owned(), app };
         bed.write_config("runnersmith.toml", port, app);
         bed
     }
