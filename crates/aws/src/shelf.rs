@@ -2,7 +2,7 @@
 //!
 //! S3 compares on its own side (`If-None-Match: *`, `If-Match: <ETag>`), so no lock is needed. But an ETag is a hash of the
 //! content (or, with a KMS key, need not be one, which S3 does not promise either), so that a record that was changed to
-//! and fro would have its old version back. Therefore each writing begins with a line of its own, [`HEADER`] and a random
+//! and fro would have its old version back. Therefore each writing begins with a line of its own, `HEADER` and a random
 //! number, which a read takes off again. What people see in the bucket stays readable, and a record that a person wrote
 //! by hand, without such a line, is read as it is. The number has a second use: a write whose answer was lost is made again
 //! by the SDK and then refused because of itself; who is refused looks whether what is there is its own.

@@ -122,7 +122,7 @@ pub struct Create {
     /// Your own login: the App will be yours.
     #[arg(long)]
     pub user: Option<Owner>,
-    /// The App's name, unique on its server, at most 34 characters. Default: runnersmith-<owner>.
+    /// The App's name, unique on its server, at most 34 characters. Default: runnersmith- and the owner's name.
     #[arg(long)]
     pub name: Option<String>,
     /// What the App is wanted for.
@@ -131,7 +131,7 @@ pub struct Create {
     /// Where deliveries go, if it is known already.
     #[arg(long)]
     pub webhook_url: Option<String>,
-    /// A GitHub Enterprise Server or <name>.ghe.com. Default: https://github.com.
+    /// A GitHub Enterprise Server or a server under ghe.com. Default: github.com over HTTPS.
     #[arg(long, env = crate::credentials::ENTERPRISE_SERVER_URL)]
     pub server_url: Option<String>,
     /// More certificate authorities for that server, a PEM file.
