@@ -2,6 +2,7 @@
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use runnersmith_ports::chain;
 
 /// What somebody does differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,16 +73,4 @@ impl Failure {
             Kind::Other
         }
     }
-}
-
-/// The causes, each by its `Display`: the SDK's own context would print the raw answer, and that may hold a secret.
-fn chain(error: &dyn std::error::Error) -> String {
-    let (mut text, mut cause) = (error.to_string(), error.source());
-    for _ in 0..8 {
-        let Some(source) = cause else { break };
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -5,11 +5,12 @@ use runnersmith_issueops::comment::AppliedView;
 use runnersmith_issueops::policy::LabelName;
 use runnersmith_issueops::render::VALUES_FILE;
 use runnersmith_issueops::summary::Fleet;
+use runnersmith_ports::chain;
 use runnersmith_ports::control::Pull;
 
 use crate::base::Base;
 use crate::book::Applies;
-use crate::desk::{Desk, DeskError, Work, chain};
+use crate::desk::{Desk, DeskError, Work};
 use crate::intake::environment_of;
 use crate::look::hash_of;
 use crate::plan::{failure, text_key};

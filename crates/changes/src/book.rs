@@ -233,7 +233,7 @@ impl Book {
                 Ok(None) => {}
                 // One that cannot be read must not stop the others; its place stays taken.
                 Err(error @ (BookError::Broken { .. } | BookError::Newer { .. })) => {
-                    tracing::error!(key = %key, error = %crate::desk::chain(&error), "a change is left out");
+                    tracing::error!(key = %key, error = %runnersmith_ports::chain(&error), "a change is left out");
                 }
                 Err(error) => return Err(error),
             }

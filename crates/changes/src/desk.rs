@@ -10,7 +10,7 @@ use std::sync::Arc;
 use runnersmith_issueops::change::{Actor, Event, HeldLock, Holder, Liveness, Membership, Permission, Step, decide};
 use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::request::Kind;
-use runnersmith_ports::{Clock, ControlRepository, GitHubError, Shelf};
+use runnersmith_ports::{Clock, ControlRepository, GitHubError, Shelf, chain};
 
 use crate::base::{Base, BaseError, Reader};
 use crate::book::{Book, BookError};
@@ -363,19 +363,4 @@ impl Desk {
 
 fn tell(record: &Record, error: &DeskError) -> String {
     format!("{} (#{}): {}", record.change.environment, record.change.pull, chain(error))
-}
-
-/// An error with its causes on one line.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    // Bounded: a cyclic chain must not hang a log line.
-    for _ in 0..16 {
-        let Some(source) = cause else { break };
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

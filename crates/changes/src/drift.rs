@@ -5,9 +5,11 @@ use runnersmith_issueops::comment::{Marker, drift_issue};
 use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::summary::Summary;
 
+use runnersmith_ports::chain;
+
 use crate::base::{Base, BaseError};
 use crate::book::open_key;
-use crate::desk::{Desk, DeskError, Work, chain};
+use crate::desk::{Desk, DeskError, Work};
 
 /// What was found of an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]

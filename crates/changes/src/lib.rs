@@ -22,7 +22,7 @@ mod steps;
 
 pub use base::{Base, BaseError, Reader};
 pub use book::{Book, BookError, LockNote, history_key, open_key, plan_key};
-pub use desk::{Desk, DeskError, Handled, Parts, Signal, Webhooks, chain};
+pub use desk::{Desk, DeskError, Handled, Parts, Signal, Webhooks};
 pub use drift::Drift;
 pub use fleet::{Fleet, FleetError};
 pub use provisioner::{

@@ -6,12 +6,12 @@ use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::render::{LOCK_FILE, VALUES_FILE};
 use runnersmith_issueops::summary::{Fleet, GroupAccess, Summary, cost};
 use runnersmith_ports::control::FileChanges;
-use runnersmith_ports::{Expect, GitHubError};
+use runnersmith_ports::{Expect, GitHubError, chain};
 
 use crate::base::Tree;
 use crate::book::{BookError, plan_key};
 use crate::bundle::{Bundle, Made};
-use crate::desk::{Desk, DeskError, Work, chain};
+use crate::desk::{Desk, DeskError, Work};
 use crate::intake::environment_of;
 use crate::provisioner::{MadePlan, PlanOptions, ProvisionError, StateId, Workspace};
 use crate::record::{Posted, Record};
@@ -326,20 +326,7 @@ impl Desk {
         lock: Option<&runnersmith_issueops::change::HeldLock>,
     ) -> Result<String, DeskError> {
         let policy = &work.base.policy;
-        let has_plan = match &record.change.state {
-            State::Planned(_) | State::Checking(..) | State::Draining { .. } | State::Applying { .. } => true,
-            State::Requested
-            | State::HandEdited
-            | State::Planning
-            | State::Expired
-            | State::Applied { .. }
-            | State::NotMerged { .. }
-            | State::Done
-            | State::Failed(_)
-            | State::Interrupted { .. }
-            | State::Cancelled => false,
-        };
-        let bundle = if has_plan { self.bundle(record).await? } else { None };
+        let bundle = if record.change.state.plan().is_some() { self.bundle(record).await? } else { None };
         let Some(bundle) = bundle else { return Ok(state_comment(&record.change, policy, None, lock)) };
         let summary = bundle.summary()?;
         let (layout, fleet, differences) = (bundle.layout(&summary)?, bundle.fleet(), bundle.differences());

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use runnersmith_issueops::change::{Change, Denial, Event, Holder, Liveness, Lock, Reply, State, Step, decide};
 use runnersmith_issueops::comment::reply;
-use runnersmith_ports::{GitHubError, control::MergeError};
+use runnersmith_ports::{GitHubError, chain, control::MergeError};
 
 use crate::book::{LockNote, is_of_pull};
-use crate::desk::{Desk, DeskError, Work, chain};
+use crate::desk::{Desk, DeskError, Work};
 use crate::intake::environment_of;
 use crate::plan::text_key;
 use crate::provisioner::LeftBy;

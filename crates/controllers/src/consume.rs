@@ -142,7 +142,7 @@ async fn measure(world: &World, record: &runnersmith_ports::Recorded) {
     let Some(name) = record.job.runner() else { return };
     let runner = match world.ports.ledger.runner(&name).await {
         Ok(runner) => runner,
-        Err(error) => return tracing::debug!(error = %crate::chain(&error), "a job could not be measured"),
+        Err(error) => return tracing::debug!(error = %runnersmith_ports::chain(&error), "a job could not be measured"),
     };
     world.metrics.job_moved(&record.job, runner.as_ref());
     if let (Some(observer), false, Some(_)) = (&world.observer, record.job.fact.status.is_open(), &runner) {
@@ -189,7 +189,7 @@ fn fetched(answer: Result<Vec<JobFact>, GitHubError>) -> Fetched {
         Ok(facts) => Fetched::Facts(facts),
         Err(GitHubError::NotFound { .. } | GitHubError::NotInstalled { .. }) => Fetched::Facts(Vec::new()),
         Err(error) => {
-            tracing::warn!(error = %crate::chain(&error), "GitHub could not be asked; it will be asked again");
+            tracing::warn!(error = %runnersmith_ports::chain(&error), "GitHub could not be asked; it will be asked again");
             Fetched::Later
         }
     }

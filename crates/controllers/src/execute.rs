@@ -45,7 +45,7 @@ impl Effect {
         Self { outcome: Outcome::PutOff(text.into()), marks: Vec::new() }
     }
     pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { outcome: Outcome::Failed(crate::chain(error)), marks: Vec::new() }
+        Self { outcome: Outcome::Failed(runnersmith_ports::chain(error)), marks: Vec::new() }
     }
     /// A GitHub error: a limit puts off, anything else fails.
     pub(crate) fn github(error: &GitHubError) -> Self {

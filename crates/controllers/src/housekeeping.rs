@@ -22,7 +22,7 @@ pub async fn expire_hand_offs(world: &World) -> Result<usize, LedgerError> {
     let waiting = match hand_off.waiting().await {
         Ok(waiting) => waiting,
         Err(error) => {
-            tracing::warn!(error = %crate::chain(&error), "hand-offs could not be listed");
+            tracing::warn!(error = %runnersmith_ports::chain(&error), "hand-offs could not be listed");
             return Ok(0);
         }
     };
@@ -41,7 +41,9 @@ pub async fn expire_hand_offs(world: &World) -> Result<usize, LedgerError> {
     for machine in old.into_iter().filter(|machine| !needed.contains(machine)) {
         match hand_off.expire(&machine).await {
             Ok(()) => gone += 1,
-            Err(error) => tracing::warn!(error = %crate::chain(&error), machine = %machine, "a hand-off stays"),
+            Err(error) => {
+                tracing::warn!(error = %runnersmith_ports::chain(&error), machine = %machine, "a hand-off stays")
+            }
         }
     }
     Ok(gone)
@@ -79,7 +81,9 @@ pub async fn retired(
     let mut left: BTreeSet<ScaleSetName> = counts.filter(|(_, alive, _)| *alive > 0).map(|(set, _, _)| set).collect();
     match world.ports.machines.sets(&ledger.plane().await?).await {
         Ok(sets) => left.extend(sets),
-        Err(error) => tracing::warn!(error = %crate::chain(&error), "the sets of machines could not be listed"),
+        Err(error) => {
+            tracing::warn!(error = %runnersmith_ports::chain(&error), "the sets of machines could not be listed")
+        }
     }
     let closed = ledger.closed().await?;
     let mut sets = world.sets.load().as_ref().clone();

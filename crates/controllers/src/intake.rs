@@ -118,7 +118,7 @@ impl Intake {
                 Admission::Failed("the queue's disk is full; nothing was stored".into())
             }
             Err(error) => {
-                tracing::error!(error = %crate::chain(&error), "a delivery could not be stored");
+                tracing::error!(error = %runnersmith_ports::chain(&error), "a delivery could not be stored");
                 Admission::Failed("the queue did not take it; nothing was stored".into())
             }
         }
@@ -129,7 +129,7 @@ impl Intake {
         event.job = Some(fact.id);
         event.delivery = delivery;
         if let Err(error) = self.ledger.append(vec![event]).await {
-            tracing::warn!(error = %crate::chain(&error), job = fact.id.0, "a dropped delivery could not be recorded");
+            tracing::warn!(error = %runnersmith_ports::chain(&error), job = fact.id.0, "a dropped delivery could not be recorded");
         }
     }
 }

@@ -100,18 +100,3 @@ impl World {
         self.sets.get(name)
     }
 }
-
-/// An error with its causes on one line, for logs.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    // Bounded: a chain of causes is short, and a cyclic one must not hang a log line.
-    for _ in 0..16 {
-        let Some(source) = cause else { break };
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
-}

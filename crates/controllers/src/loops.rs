@@ -10,7 +10,9 @@ use runnersmith_types::ScaleSetName;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::{Depth, World, chain, consume, housekeeping, pass, timer};
+use runnersmith_ports::chain;
+
+use crate::{Depth, World, consume, housekeeping, pass, timer};
 
 /// How often things are looked at without any signal.
 #[derive(Clone, Copy, Debug)]

@@ -99,7 +99,7 @@ async fn registrations_at(ports: &Ports, calls_max: u32, at: &RegisterAt) -> Obs
         Ok(value) => Observed::Seen { value, at: asked_at, complete: false },
         Err(error @ GitHubError::RateLimited { .. }) => Observed::Unknown { why: error.to_string() },
         Err(error) => {
-            tracing::warn!(error = %crate::chain(&error), at = %at, "registrations could not be listed");
+            tracing::warn!(error = %runnersmith_ports::chain(&error), at = %at, "registrations could not be listed");
             Observed::Unknown { why: format!("registrations: {error}") }
         }
     }

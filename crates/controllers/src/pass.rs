@@ -125,7 +125,7 @@ async fn schedule(world: &World, set: &ScaleSetName, at: Option<Timestamp>) -> R
     let delay = at.since(now).max(Duration::from_millis(100));
     if let Err(error) = world.ports.queue.send(&Signal::Wake { set: set.clone() }.to_body(), delay).await {
         // The timer's pass will look anyway.
-        tracing::warn!(error = %crate::chain(&error), set = %set, "the next look could not be scheduled");
+        tracing::warn!(error = %runnersmith_ports::chain(&error), set = %set, "the next look could not be scheduled");
         return Ok(());
     }
     world.ports.ledger.set(&key, &now.plus(delay).as_millis().to_string()).await

@@ -29,7 +29,7 @@ pub async fn sweep(world: &World) -> Result<BTreeSet<ScaleSetName>, LedgerError>
         match world.ports.github.sweep(&repo).await {
             Ok(facts) => consume::record(world, facts, &mut woken).await?,
             Err(error) => {
-                tracing::warn!(error = %crate::chain(&error), repo = %repo, "a repository could not be swept")
+                tracing::warn!(error = %runnersmith_ports::chain(&error), repo = %repo, "a repository could not be swept")
             }
         }
     }
@@ -43,7 +43,9 @@ async fn active_repositories(world: &World) -> Result<BTreeSet<RepoFullName>, Le
     if repos.len() < REPOSITORIES_MAX && take(world).await? {
         match world.ports.github.repositories(REPOSITORIES_MAX).await {
             Ok(installed) => repos.extend(installed.into_iter().take(REPOSITORIES_MAX - repos.len())),
-            Err(error) => tracing::warn!(error = %crate::chain(&error), "installed repositories could not be listed"),
+            Err(error) => {
+                tracing::warn!(error = %runnersmith_ports::chain(&error), "installed repositories could not be listed")
+            }
         }
     }
     Ok(repos)
@@ -67,7 +69,7 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
     let failed = match world.ports.github.failed_deliveries(since, REDELIVERIES_MAX).await {
         Ok(failed) => failed,
         Err(error) => {
-            tracing::warn!(error = %crate::chain(&error), "the delivery log could not be read");
+            tracing::warn!(error = %runnersmith_ports::chain(&error), "the delivery log could not be read");
             return Ok(0);
         }
     };
@@ -86,7 +88,7 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
                 known.push(guid);
             }
             Err(error) => {
-                tracing::warn!(error = %crate::chain(&error), delivery = %guid, "a delivery could not be asked for")
+                tracing::warn!(error = %runnersmith_ports::chain(&error), delivery = %guid, "a delivery could not be asked for")
             }
         }
     }

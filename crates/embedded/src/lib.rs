@@ -95,7 +95,7 @@ impl Embedded {
                 Ok(None) => continue,
                 Err(RecordError::Shelf(error)) => return Err(error.into()),
                 Err(error) => {
-                    tracing::error!(error = %runnersmith_controllers::chain(&error), "an environment is left out");
+                    tracing::error!(error = %runnersmith_ports::chain(&error), "an environment is left out");
                     continue;
                 }
             };

@@ -7,8 +7,8 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use runnersmith_changes::{
     Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId, Workspace,
 };
-use runnersmith_controllers::chain;
 use runnersmith_issueops::render::VALUES_FILE;
+use runnersmith_ports::chain;
 use runnersmith_ports::{Expect, Version};
 use runnersmith_types::ScaleSetName;
 use serde_json::json;

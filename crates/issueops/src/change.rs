@@ -183,6 +183,27 @@ impl State {
         matches!(self, Self::Done | Self::Cancelled)
     }
 
+    /// The plan that is shown, approved or carried out. None where there is none, or it may no longer be approved.
+    #[must_use]
+    pub const fn plan(&self) -> Option<&PlanRecord> {
+        match self {
+            Self::Planned(plan)
+            | Self::Checking(plan, _)
+            | Self::Draining { plan, .. }
+            | Self::Applying { plan, .. } => Some(plan),
+            Self::Requested
+            | Self::HandEdited
+            | Self::Planning
+            | Self::Expired
+            | Self::Applied { .. }
+            | Self::NotMerged { .. }
+            | Self::Done
+            | Self::Failed(_)
+            | Self::Interrupted { .. }
+            | Self::Cancelled => None,
+        }
+    }
+
     /// One word or two, for people and metrics.
     #[must_use]
     pub const fn word(&self) -> &'static str {

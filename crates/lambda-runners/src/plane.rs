@@ -8,12 +8,12 @@ use lambda_runtime::Error;
 use runnersmith_cloud::{Cloud, SplitMachines};
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
-use runnersmith_controllers::{Limits, Ports, Sets, World, chain, housekeeping};
+use runnersmith_controllers::{Limits, Ports, Sets, World, housekeeping};
 use runnersmith_ec2::Ec2Machines;
 use runnersmith_github::GitHubClient;
 use runnersmith_lambda::settings::FRESH_FOR;
 use runnersmith_lambda::{Settings, variable};
-use runnersmith_ports::{Clock, SystemClock};
+use runnersmith_ports::{Clock, SystemClock, chain};
 use runnersmith_types::{ScaleSetName, Timestamp};
 use tokio::sync::Mutex;
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runnersmith_aws::{DynamoLedger, SqsQueue};
-use runnersmith_controllers::chain;
 use runnersmith_door::{Answer, Door, Intake as _};
 use runnersmith_lambda::settings::{FRESH_FOR, MENDED_AT_MOST_EVERY};
 use runnersmith_lambda::{Settings, SettingsError};
+use runnersmith_ports::chain;
 use runnersmith_ports::{Clock, SystemClock};
 use runnersmith_types::Timestamp;
 use serde_json::Value;

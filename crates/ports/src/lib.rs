@@ -4,6 +4,7 @@
 //! simulated one, and one suite of contract tests runs against all of them. Controllers touch
 //! time, storage, machines and GitHub only through these, so that they run unmodified anywhere.
 
+mod causes;
 pub mod clock;
 #[cfg(feature = "contract")]
 pub mod contract_ledger;
@@ -23,6 +24,7 @@ pub mod memory_shelf;
 pub mod queue;
 pub mod shelf;
 
+pub use causes::chain;
 pub use clock::{Clock, SystemClock};
 #[cfg(feature = "contract")]
 pub use clock::{ManualClock, TestClock};

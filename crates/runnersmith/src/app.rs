@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use runnersmith_config::Config;
-use runnersmith_controllers::chain;
 use runnersmith_github::{GitHubClient, GitHubConfig};
+use runnersmith_ports::chain;
 use runnersmith_ports::{GitHubError, SystemClock};
 use runnersmith_types::Secret;
 

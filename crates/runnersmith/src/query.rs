@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use runnersmith_config::{Config, Distribution};
-use runnersmith_controllers::{Depth, World, chain, observe::observe, why as timeline};
+use runnersmith_controllers::{Depth, World, observe::observe, why as timeline};
 use runnersmith_github::GitHubClient;
-use runnersmith_ports::{Clock, LedgerError, SystemClock};
+use runnersmith_ports::{Clock, LedgerError, SystemClock, chain};
 use runnersmith_types::{Plan, Timestamp};
 use serde::Serialize;
 

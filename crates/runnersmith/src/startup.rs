@@ -30,7 +30,7 @@ pub fn machine(directory: &Path) -> Result<ExitStatus, Failure> {
     match runnersmith_local::supervise(directory) {
         Ok(_) => Ok(ExitStatus::Success),
         Err(error) => Err(Failure::outside(
-            format!("supervise {}: {}", directory.display(), runnersmith_controllers::chain(&error)),
+            format!("supervise {}: {}", directory.display(), runnersmith_ports::chain(&error)),
             "see the files `supervisor.log` and `runner.log` in that directory",
         )),
     }

@@ -54,29 +54,10 @@ pub fn state_comment(change: &Change, policy: &Policy, plan: Option<&PlanView<'_
     if let Some(held) = lock {
         text.push_str(&format!("\n{}\n", lock_line(held)));
     }
-    if let (Some(view), Some(record)) = (plan, record(&change.state)) {
+    if let (Some(view), Some(record)) = (plan, change.state.plan()) {
         text.push_str(&shown(view, record));
     }
     text
-}
-
-fn record(state: &State) -> Option<&PlanRecord> {
-    match state {
-        State::Planned(plan)
-        | State::Checking(plan, _)
-        | State::Draining { plan, .. }
-        | State::Applying { plan, .. } => Some(plan),
-        State::Requested
-        | State::HandEdited
-        | State::Planning
-        | State::Expired
-        | State::Applied { .. }
-        | State::NotMerged { .. }
-        | State::Done
-        | State::Failed(_)
-        | State::Interrupted { .. }
-        | State::Cancelled => None,
-    }
 }
 
 /// Who holds a lock.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use runnersmith_app::{Missing, Needs, PLACEHOLDER_URL, Profile, Runners, judge, superfluous};
 use runnersmith_config::Config;
-use runnersmith_controllers::chain;
 use runnersmith_github::GitHubClient;
 use runnersmith_github::app_admin::{AppView, HookConfig, InstallationView};
 use runnersmith_ports::GitHubError;
+use runnersmith_ports::chain;
 use runnersmith_types::{HookAddress, Level, Owner, RegisterAt};
 use serde::Serialize;
 

@@ -3,10 +3,10 @@
 use std::process::{Command, Stdio};
 
 use runnersmith_app::{AppOwner, ManifestText, NAME_CHARS_MAX, Needs, form_address, label, manifest};
-use runnersmith_controllers::chain;
 use runnersmith_github::app_admin::NewApp;
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig};
 use runnersmith_ports::GitHubError;
+use runnersmith_ports::chain;
 use runnersmith_types::Secret;
 use serde::Serialize;
 

@@ -17,7 +17,7 @@ pub fn control(config: GitHubConfig, repository: &str) -> Result<Arc<dyn Control
         .map_err(|error| Failure::config(format!("the control repository: {error}"), "give it as owner/name"))?;
     let client = GitHubClient::new(config, Arc::new(SystemClock)).map_err(|error| {
         Failure::config(
-            format!("prepare the GitHub client: {}", runnersmith_controllers::chain(&error)),
+            format!("prepare the GitHub client: {}", runnersmith_ports::chain(&error)),
             "check the App's key, the server's address and the certificate file",
         )
     })?;

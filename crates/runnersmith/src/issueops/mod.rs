@@ -15,7 +15,7 @@ mod workflow;
 use std::sync::Arc;
 
 use runnersmith_changes::{Desk, Drift, Handled, Ignored, Rights, Signal, signal_of};
-use runnersmith_controllers::chain;
+use runnersmith_ports::chain;
 
 use crate::exit::{ExitStatus, Failure};
 use crate::report;

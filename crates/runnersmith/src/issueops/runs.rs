@@ -72,7 +72,7 @@ impl Runs for WorkflowRuns {
             Ok(Some(found)) if found.attempt > attempt || found.status == "completed" => Liveness::Dead,
             Ok(Some(_)) => Liveness::Alive,
             Err(error) => {
-                tracing::warn!(run, error = %runnersmith_controllers::chain(&error), "whether a run goes on is not known");
+                tracing::warn!(run, error = %runnersmith_ports::chain(&error), "whether a run goes on is not known");
                 Liveness::Unknown
             }
         }

@@ -120,7 +120,7 @@ pub fn identity(home: &WorkflowHome) -> Result<Arc<dyn runnersmith_ports::Contro
     let client = |config: GitHubConfig| {
         GitHubClient::new(config, clock.clone()).map(Arc::new).map_err(|error| {
             Failure::config(
-                format!("prepare the GitHub client: {}", runnersmith_controllers::chain(&error)),
+                format!("prepare the GitHub client: {}", runnersmith_ports::chain(&error)),
                 "check GITHUB_SERVER_URL, GITHUB_API_URL and the App's key",
             )
         })
