@@ -85,9 +85,11 @@ fn a_commented_out_default_in_the_example_is_the_default() {
         .filter_map(|line| match line.strip_prefix("# ") {
             Some(rest)
                 if defaults.iter().any(|key| {
-                    rest.split(" = ")
-                        .next()
-                        .is_some_and(|name| name.contains(key) && !name.contains(' ') && name != "cool_down_seconds")
+                    rest.split(" = ").next().is_some_and(|name| {
+                        name.contains(key)
+                            && !name.contains(' ')
+                            && !["cool_down_seconds", "tick_seconds"].contains(&name)
+                    })
                 }) =>
             {
                 Some(rest.to_owned())
@@ -104,6 +106,19 @@ fn a_commented_out_default_in_the_example_is_the_default() {
     );
     assert_eq!(format!("{:?}{:?}", set.github, set.local), format!("{:?}{:?}", plain.github, plain.local));
     assert!(text.len() > 45, "the filter above no longer finds the fields: {}", text.len());
+}
+
+#[test]
+fn the_examples_section_for_requests_shows_its_defaults() {
+    let section =
+        EXAMPLE.lines().skip_while(|line| !line.starts_with("# [issueops]")).take_while(|line| !line.is_empty());
+    let shown: Vec<&str> =
+        section.filter_map(|line| line.strip_prefix("# ")).filter(|line| !line.starts_with("plan_key")).collect();
+    assert_eq!(shown.len(), 5, "{shown:?}");
+    let shown = Config::parse(&format!("{EXAMPLE}\n{}\n", shown.join("\n"))).unwrap();
+    let least = Config::parse(&format!("{EXAMPLE}\n[issueops]\nrepository = \"acme/runners\"\n")).unwrap();
+    assert!(least.issueops.is_some());
+    assert_eq!(shown.issueops, least.issueops);
 }
 
 #[test]
