@@ -9,6 +9,7 @@ import threading
 import types
 from xml.etree import ElementTree
 
+from moto import backends
 from moto.awslambda import models as functions
 from moto.core import authorization
 from moto.dynamodb import models as tables
@@ -270,7 +271,14 @@ def dynamodb():
     tables.copy = types.SimpleNamespace(copy=tables_copy, deepcopy=deepcopy)
 
 
+def hosts():
+    # Each request listed the package's directory, some two hundred entries of it, while all others waited.
+    modules = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
+
+
 def all_of_it(base, enforce):
+    hosts()
     clock()
     sqs()
     ec2()

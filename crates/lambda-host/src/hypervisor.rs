@@ -114,6 +114,13 @@ struct Watch {
     started: Arc<Mutex<BTreeMap<String, Option<u32>>>>,
 }
 
+/// Asks for machines that are not terminated: EC2 lists terminated ones for an hour, and a list that only grows is dear.
+fn alive() -> Vec<(String, String)> {
+    let states = ["pending", "running", "shutting-down", "stopping", "stopped"];
+    let values = states.iter().zip(1..).map(|(state, n)| (format!("Filter.1.Value.{n}"), (*state).to_owned()));
+    std::iter::once(("Filter.1.Name".to_owned(), "instance-state-name".to_owned())).chain(values).collect()
+}
+
 impl Watch {
     fn started(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<u32>>> {
         self.started.lock().unwrap_or_else(PoisonError::into_inner)
@@ -122,21 +129,24 @@ impl Watch {
     async fn run(&self) {
         let mut machines = JoinSet::new();
         loop {
-            match self.account.query("ec2", "DescribeInstances", Vec::new()).await {
+            match self.account.query("ec2", "DescribeInstances", alive()).await {
                 Ok(xml) => {
-                    for (id, state) in instances(&xml) {
-                        let known = self.started().get(&id).copied();
-                        match (state.as_str(), known) {
-                            ("running" | "pending", None) => {
-                                self.started().insert(id.clone(), None);
-                                let watch = self.clone();
-                                machines.spawn(async move { watch.machine(id).await });
-                            }
-                            ("terminated" | "shutting-down" | "stopped", Some(Some(process))) => {
-                                self.started().insert(id, None);
-                                kill_group(process);
-                            }
-                            _ => {}
+                    let listed: BTreeMap<_, _> = instances(&xml).into_iter().collect();
+                    // What is not listed any more is terminated.
+                    let ended = |id: &String| {
+                        listed.get(id).is_none_or(|state| matches!(state.as_str(), "shutting-down" | "stopped"))
+                    };
+                    for (id, process) in self.started().iter_mut().filter(|(id, _)| ended(id)) {
+                        if let Some(process) = process.take() {
+                            tracing::debug!(machine = id, "the machine is ended from outside");
+                            kill_group(process);
+                        }
+                    }
+                    for (id, state) in listed {
+                        if matches!(state.as_str(), "running" | "pending") && !self.started().contains_key(&id) {
+                            self.started().insert(id.clone(), None);
+                            let watch = self.clone();
+                            machines.spawn(async move { watch.machine(id).await });
                         }
                     }
                 }

@@ -119,7 +119,7 @@ async fn an_environment_lives_from_issue_to_archive_and_leaves_nothing() {
     assert_eq!(parameter(&control.emulator, "sets/test")["runners_max"], 5, "{}", control.said(pull));
 
     // Deleted while a job runs: it drains, waits, finishes, destroys.
-    bed.dispatch_for(&["self-hosted", "test"], 1, 15_000);
+    bed.dispatch_for(&["self-hosted", "test"], 1, 60_000);
     bed.until(&machines, "a job runs", MINUTE, async || bed.github.runners().iter().any(|runner| runner.busy)).await;
     let issue = control.github.open_issue(REPO, "ann", "not needed", "### Environment\n\ntest\n", &[DELETE]).unwrap();
     control.workflow(true);

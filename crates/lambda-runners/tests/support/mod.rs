@@ -67,6 +67,16 @@ impl Default for Wishes {
     }
 }
 
+/// EC2 lists terminated machines for an hour, and a list that only grows is dear.
+const NOT_TERMINATED: &[(&str, &str)] = &[
+    ("Filter.1.Name", "instance-state-name"),
+    ("Filter.1.Value.1", "pending"),
+    ("Filter.1.Value.2", "running"),
+    ("Filter.1.Value.3", "shutting-down"),
+    ("Filter.1.Value.4", "stopping"),
+    ("Filter.1.Value.5", "stopped"),
+];
+
 pub struct Bed {
     pub account: Account,
     pub github: Simulator,
@@ -473,7 +483,7 @@ impl Bed {
     /// Everything that should not be there any more.
     pub fn leftovers(&self) -> Vec<String> {
         let mut left = Vec::new();
-        let machines = self.emulator().query("ec2", "DescribeInstances", &[]).unwrap();
+        let machines = self.emulator().query("ec2", "DescribeInstances", NOT_TERMINATED).unwrap();
         for rest in machines.split("<instanceState>").skip(1) {
             let state = first(rest, "name");
             if state != "terminated" {
@@ -511,7 +521,7 @@ impl Bed {
 
     /// Machines that are not terminated.
     pub fn machines_alive(&self) -> usize {
-        let machines = self.emulator().query("ec2", "DescribeInstances", &[]).unwrap();
+        let machines = self.emulator().query("ec2", "DescribeInstances", NOT_TERMINATED).unwrap();
         machines.split("<instanceState>").skip(1).filter(|rest| first(rest, "name") != "terminated").count()
     }
 
