@@ -7,6 +7,13 @@ use crate::{Failure, Kind, Session};
 /// What this module may call.
 pub const OPERATIONS: [&str; 2] = ["s3:GetObject", "s3:PutObject"];
 
+/// S3 as a session reaches it.
+pub(crate) fn s3_config(session: &Session) -> aws_sdk_s3::config::Builder {
+    // An emulator has one address for all buckets.
+    let path_style = session.config().endpoint_url().is_some();
+    aws_sdk_s3::config::Builder::from(session.config()).force_path_style(path_style)
+}
+
 /// A bucket.
 #[derive(Clone)]
 pub struct Bucket {
@@ -18,10 +25,7 @@ impl Bucket {
     /// A bucket of this name.
     #[must_use]
     pub fn new(session: &Session, name: &str) -> Self {
-        // An emulator has one address for all buckets.
-        let path_style = session.config().endpoint_url().is_some();
-        let config = aws_sdk_s3::config::Builder::from(session.config()).force_path_style(path_style).build();
-        Self { client: Client::from_conf(config), name: name.to_owned() }
+        Self { client: Client::from_conf(s3_config(session).build()), name: name.to_owned() }
     }
 
     /// What an object says of itself under `name` in its metadata. `None` when there is no such object, or it says nothing.

@@ -18,12 +18,12 @@ use ring::rand::SecureRandom as _;
 use runnersmith_ports::shelf::{KEY_BYTES_MAX, RECORD_BYTES_MAX, Unfit, check_key, check_size};
 use runnersmith_ports::{Expect, Shelf, ShelfError, Shelved, Version};
 
+use crate::objects::s3_config;
 use crate::{Failure, Kind, Session};
 
-/// What this module may call. `HeadObject` and conditional writes need no more than these.
+/// What this module may call. Conditional writes need no more than these. With a KMS key S3 itself asks for `kms:Decrypt` and
+/// `kms:GenerateDataKey` on that key, in the caller's name.
 pub const OPERATIONS: [&str; 4] = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"];
-/// What a record with a KMS key needs beside them, on that key.
-pub const KEY_OPERATIONS: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 /// What each record begins with; 32 hexadecimal digits and a line's end follow.
 const HEADER: &[u8] = b"runnersmith-record ";
 const NONCE_BYTES: usize = 16;
@@ -51,10 +51,7 @@ impl ObjectShelf {
     /// S3's at the least: to ask for that one by name would undo a bucket's own key.
     #[must_use]
     pub fn new(session: &Session, bucket: &str, prefix: &str, kms_key: Option<&str>) -> Self {
-        // An emulator has one address for all buckets.
-        let path_style = session.config().endpoint_url().is_some();
-        let config = aws_sdk_s3::config::Builder::from(session.config())
-            .force_path_style(path_style)
+        let config = s3_config(session)
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
             .build();
         let prefix = prefix.trim_matches('/');
@@ -93,7 +90,8 @@ impl ObjectShelf {
             source,
         };
         let version = found.e_tag.ok_or_else(|| other("S3 told no ETag".into()))?;
-        let length = usize::try_from(found.content_length.unwrap_or_default()).unwrap_or(usize::MAX);
+        let length = found.content_length.ok_or_else(|| other("S3 told no length".into()))?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > RECORD_BYTES_MAX + HEADER_BYTES {
             return Err(Unfit::Size { bytes: length }.told(operation, key));
         }
@@ -166,8 +164,11 @@ fn folded(operation: &'static str, key: &str, failure: Failure) -> ShelfError {
 impl Shelf for ObjectShelf {
     async fn get(&self, key: &str) -> Result<Option<Shelved>, ShelfError> {
         check_key("get", key)?;
-        let found = self.read("get", key).await?;
-        Ok(found.map(|(bytes, version)| Shelved { bytes: content(bytes), version }))
+        let Some((bytes, version)) = self.read("get", key).await? else { return Ok(None) };
+        let bytes = content(bytes);
+        // What a person wrote has no header; it could be read, and then not be written again.
+        check_size("get", key, &bytes)?;
+        Ok(Some(Shelved { bytes, version }))
     }
 
     async fn put(&self, key: &str, bytes: &[u8], expect: &Expect) -> Result<Version, ShelfError> {

@@ -90,6 +90,11 @@ pub fn value(config: &RunnerConfig) -> Secret {
     }
 }
 
+/// The cheapest tier that holds so much.
+fn tier(bytes: usize) -> ParameterTier {
+    if bytes > STANDARD_BYTES_MAX { ParameterTier::Advanced } else { ParameterTier::Standard }
+}
+
 #[async_trait]
 impl HandOff for ParameterHandOff {
     async fn put(
@@ -105,7 +110,6 @@ impl HandOff for ParameterHandOff {
             let source = format!("the configuration has {bytes} bytes, a parameter holds {ADVANCED_BYTES_MAX}").into();
             return Err(HandOffError::Failed { operation: "put", machine: machine.clone(), source });
         }
-        let tier = if bytes > STANDARD_BYTES_MAX { ParameterTier::Advanced } else { ParameterTier::Standard };
         let (kind, key) = self.encryption.parameter();
         let tag = Tag::builder().key(MACHINE_TAG).value(machine.as_str()).build();
         let tag = tag.map_err(|error| HandOffError::Failed {
@@ -120,7 +124,7 @@ impl HandOff for ParameterHandOff {
             .value(value.expose())
             .r#type(kind)
             .set_key_id(key.map(str::to_owned))
-            .tier(tier)
+            .tier(tier(bytes))
             // Tags are given only to a new parameter; without its tag the machine could not read it.
             .tags(tag)
             .overwrite(false);
@@ -217,16 +221,14 @@ impl Parameters {
         Ok(found)
     }
 
-    /// Stores a secret as a SecureString under a name that is not taken; by AWS's key for Parameter Store unless a key is named.
+    /// Stores a secret as a SecureString under a name that is not taken, by AWS's key for Parameter Store.
     ///
     /// # Errors
     /// When it is longer than a parameter holds, the name is taken, or Parameter Store refuses.
-    pub async fn put_secret(&self, name: &str, value: &Secret, key: Option<&str>) -> Result<(), Failure> {
+    pub async fn put_secret(&self, name: &str, value: &Secret) -> Result<(), Failure> {
         // One that is too long is refused by Parameter Store itself.
-        let long = value.expose().len() > STANDARD_BYTES_MAX;
-        let tier = if long { ParameterTier::Advanced } else { ParameterTier::Standard };
         let put = self.client.put_parameter().name(name).value(value.expose()).r#type(ParameterType::SecureString);
-        let put = put.set_key_id(key.map(str::to_owned)).tier(tier).overwrite(false);
+        let put = put.tier(tier(value.expose().len())).overwrite(false);
         put.send().await.map(|_| ()).map_err(|error| Failure::new("ssm", "PutParameter", &error))
     }
 

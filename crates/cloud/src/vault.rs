@@ -28,6 +28,6 @@ impl Vault {
     /// # Errors
     /// When Parameter Store refuses, or the name is taken.
     pub async fn put(&self, name: &str, value: &Secret) -> Result<(), Failure> {
-        self.parameters.put_secret(name, value, None).await
+        self.parameters.put_secret(name, value).await
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use runnersmith_types::RepoFullName;
 
 use crate::reader::{Reader, Unit};
-use crate::sections::Source;
+use crate::sections::{Source, file_or, path, variable};
 
 /// What makes a requested scale set real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,20 +47,19 @@ impl IssueOps {
                 Provisioning::Embedded
             }
         };
-        let file = reader.string("plan_key_file").map(|path| Source::File(path.into()));
-        let env = reader.string("plan_key_env").map(|name| Source::Env(name.to_owned()));
-        if file.is_some() && env.is_some() {
-            reader.refuse("plan_key_file", "give it or plan_key_env, not both");
-        }
-        let terraform = reader.string("terraform_program").unwrap_or("terraform").into();
+        let plan_key = file_or(reader, "plan_key_file", (variable(reader, "plan_key_env"), "plan_key_env"));
+        let terraform = path(reader, "terraform_program").unwrap_or_else(|| "terraform".into());
         let tick = reader.time("tick_seconds", Unit::Seconds, 5..=3_600).unwrap_or(Duration::from_secs(60));
         reader.finish();
-        Some(Self { repository: repository?, provisioning, terraform, plan_key: file.or(env), tick })
+        Some(Self { repository: repository?, provisioning, terraform, plan_key, tick })
     }
 
     pub(crate) fn resolve(&mut self, base: &Path) {
-        if let Some(Source::File(path)) = &mut self.plan_key {
-            *path = base.join(&*path);
+        self.plan_key.iter_mut().for_each(|source| source.resolve(base));
+        // A bare name is looked for on the PATH. A path is made whole: Terraform is started in a directory of its own.
+        if self.terraform.components().count() > 1 {
+            let whole = base.join(&self.terraform);
+            self.terraform = std::path::absolute(&whole).unwrap_or(whole);
         }
     }
 }

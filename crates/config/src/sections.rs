@@ -20,7 +20,7 @@ pub enum Source {
 }
 
 impl Source {
-    fn resolve(&mut self, base: &Path) {
+    pub(crate) fn resolve(&mut self, base: &Path) {
         if let Self::File(path) = self {
             *path = base.join(&*path);
         }
@@ -290,7 +290,7 @@ impl Otel {
     }
 }
 
-fn path(reader: &Reader<'_>, key: &'static str) -> Option<PathBuf> {
+pub(crate) fn path(reader: &Reader<'_>, key: &'static str) -> Option<PathBuf> {
     let text = reader.string(key)?;
     if text.is_empty() {
         reader.refuse(key, "a path is needed");
@@ -310,25 +310,36 @@ fn parameter(reader: &Reader<'_>, key: &'static str) -> Option<Source> {
     Some(Source::Parameter(name.to_owned()))
 }
 
-/// A file or a parameter, or neither.
-fn previous(reader: &Reader<'_>) -> Option<Source> {
-    let (file, parameter) =
-        (file(reader, "previous_webhook_secret_file"), parameter(reader, "previous_webhook_secret_parameter"));
-    if file.is_some() && parameter.is_some() {
-        reader.refuse("previous_webhook_secret_file", "give it or previous_webhook_secret_parameter, not both");
+pub(crate) fn variable(reader: &Reader<'_>, key: &'static str) -> Option<Source> {
+    let name = reader.string(key)?;
+    if name.is_empty() {
+        reader.refuse(key, "the name of an environment variable is needed");
     }
-    file.or(parameter)
+    Some(Source::Env(name.to_owned()))
+}
+
+/// A file or something else, or neither.
+pub(crate) fn file_or(
+    reader: &Reader<'_>,
+    file_key: &'static str,
+    (other, other_key): (Option<Source>, &'static str),
+) -> Option<Source> {
+    let file = file(reader, file_key);
+    if file.is_some() && other.is_some() {
+        reader.refuse(file_key, format!("give it or {other_key}, not both"));
+    }
+    file.or(other)
+}
+
+fn previous(reader: &Reader<'_>) -> Option<Source> {
+    let key = "previous_webhook_secret_parameter";
+    file_or(reader, "previous_webhook_secret_file", (parameter(reader, key), key))
 }
 
 /// Exactly one of a file, an environment variable and a parameter.
 fn source(reader: &Reader<'_>, [file_key, env_key, parameter_key]: [&'static str; 3]) -> Option<Source> {
-    let env = reader.string(env_key).map(|name| {
-        if name.is_empty() {
-            reader.refuse(env_key, "the name of an environment variable is needed");
-        }
-        Source::Env(name.to_owned())
-    });
-    let mut given = [file(reader, file_key), env, parameter(reader, parameter_key)].into_iter().flatten();
+    let mut given =
+        [file(reader, file_key), variable(reader, env_key), parameter(reader, parameter_key)].into_iter().flatten();
     let (first, more) = (given.next(), given.next().is_some());
     if first.is_none() {
         reader.refuse(file_key, format!("is missing: give {file_key}, {env_key} or {parameter_key}"));

@@ -220,6 +220,27 @@ fn relative_paths_are_taken_from_the_files_directory() {
     assert_eq!(config.store.directory, home.path().join("data"));
     assert_eq!(config.github.private_key, Source::File(home.path().join("k")));
     assert!(matches!(Config::read(&home.path().join("none")), Err(ConfigError::Read { .. })));
+    let section = |more: &str| format!("[issueops]\nrepository = \"acme/runners\"\n{more}\n");
+    for (program, resolved) in [("tofu", "tofu".into()), ("bin/tofu", home.path().join("bin/tofu"))] {
+        let more = format!("terraform_program = \"{program}\"\nplan_key_file = \"key\"");
+        std::fs::write(&file, least(&section(&more))).unwrap();
+        let issueops = Config::read(&file).unwrap().issueops.unwrap();
+        assert_eq!(issueops.terraform, resolved, "it is started in a directory of its own");
+        assert_eq!(issueops.plan_key, Some(Source::File(home.path().join("key"))));
+    }
+}
+
+#[test]
+fn where_the_plan_key_is_must_be_said_once_and_not_by_nothing() {
+    for (more, part) in [
+        ("plan_key_file = \"\"", "a path is needed"),
+        ("plan_key_env = \"\"", "the name of an environment variable is needed"),
+        ("plan_key_file = \"k\"\nplan_key_env = \"K\"", "give it or plan_key_env, not both"),
+        ("terraform_program = \"\"", "a path is needed"),
+    ] {
+        let told = problems(&least(&format!("[issueops]\nrepository = \"acme/runners\"\n{more}\n")));
+        assert!(told.iter().any(|problem| problem.contains(part)), "{more}: {told:?}");
+    }
 }
 
 #[test]

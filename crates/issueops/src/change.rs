@@ -183,6 +183,33 @@ impl State {
         matches!(self, Self::Done | Self::Cancelled)
     }
 
+    /// Whether its environment drains.
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        matches!(self, Self::Draining { .. })
+    }
+
+    /// Whether an approval is being carried out, or was and is not at its end: what the issue says now must not disturb it.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        match self {
+            Self::Checking(..)
+            | Self::Draining { .. }
+            | Self::Applying { .. }
+            | Self::Applied { .. }
+            | Self::NotMerged { .. }
+            | Self::Interrupted { .. } => true,
+            Self::Requested
+            | Self::HandEdited
+            | Self::Planning
+            | Self::Planned(_)
+            | Self::Expired
+            | Self::Done
+            | Self::Failed(_)
+            | Self::Cancelled => false,
+        }
+    }
+
     /// The plan that is shown, approved or carried out. None where there is none, or it may no longer be approved.
     #[must_use]
     pub const fn plan(&self) -> Option<&PlanRecord> {
@@ -270,7 +297,6 @@ pub struct Change {
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,
     /// Whether an apply was begun, and nothing was merged since: giving the change up does not undo what it did.
-    #[serde(default)]
     pub is_half_done: bool,
     /// How it is.
     pub state: State,
@@ -439,6 +465,8 @@ pub enum Event {
     Applied,
     /// Applying failed; the run says so itself.
     ApplyFailed(Failure),
+    /// Applying failed before anything was applied.
+    NotApplied(Failure),
     /// The run that checked or applied is proved dead.
     RunDied,
     /// The branch was merged.
@@ -447,7 +475,7 @@ pub enum Event {
     MergeRefused(String),
     /// The issue or the pull request was closed.
     Closed,
-    /// The issue asks for another environment now, so for another change.
+    /// The issue asks for another kind of change now.
     Superseded,
     /// The issue was edited, and what it says now cannot be handled.
     RequestInvalid,
@@ -515,10 +543,7 @@ pub enum Reply {
     /// The lock was released.
     Unlocked(Lock),
     /// The change was given up.
-    Cancelled {
-        /// By whom; `None`: by closing.
-        by: Option<String>,
-    },
+    Cancelled(GivenUp),
     /// The plan is no longer valid.
     Void(VoidWhy),
     /// Draining began.
@@ -549,6 +574,18 @@ pub enum Reply {
     },
     /// Applied: how to use it, or that it is gone.
     Applied,
+}
+
+/// Why a change is given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GivenUp {
+    /// By this person's command.
+    By(String),
+    /// The issue or the pull request was closed.
+    Closed,
+    /// The issue asks for another kind of change now.
+    Superseded,
 }
 
 /// Why a plan is void.

@@ -7,8 +7,8 @@ mod support;
 
 use proptest::prelude::*;
 use runnersmith_issueops::change::{
-    ChangeKind, Denial, Event, Failure, Left, Liveness, Membership, Permission, Reaction, Reply, Stage, State, Step,
-    VoidWhy,
+    ChangeKind, Denial, Event, Failure, GivenUp, Left, Liveness, Membership, Permission, Reaction, Reply, Stage, State,
+    Step, VoidWhy,
 };
 use runnersmith_issueops::policy::PlanBy;
 use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
@@ -381,9 +381,15 @@ fn drained_and_checking() -> World {
 #[test]
 fn whatever_ends_a_drained_deletion_gives_the_drain_back() {
     type End = fn(&mut World) -> Vec<Step>;
-    let ends: [(&str, End); 6] = [
+    let ends: [(&str, End); 9] = [
         ("cancelled", |world| world.says(&writer(), "/cancel")),
         ("closed", |world| world.event(&Event::Closed)),
+        ("superseded", |world| world.event(&Event::Superseded)),
+        ("invalid", |world| world.event(&Event::RequestInvalid)),
+        ("nothing was applied", |world| {
+            world.checks();
+            world.event(&Event::NotApplied(failure()))
+        }),
         ("pushed", |world| {
             world.event(&Event::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false })
         }),
@@ -425,13 +431,11 @@ fn machines_that_do_not_go_are_told_of_as_jobs_are() {
     let line = approve(&world);
     world.says(&writer(), &format!("{line} destroy kill-jobs"));
     world.checks();
-    world.wait(6 * 3600);
     for now in [left(0, 1), left(1, 1)] {
         let mut world = World {
             change: world.change.clone(),
             rules: world.rules.clone(),
             parts: world.parts.clone(),
-            lock: None,
             ..World::new(ChangeKind::Delete)
         };
         world.wait(6 * 3600);
@@ -533,6 +537,45 @@ fn closing_cancels_what_is_not_begun_and_reopening_plans_again() {
 }
 
 #[test]
+fn a_change_that_another_kind_of_request_supersedes_leaves_the_issue_open() {
+    let mut world = World::planned(ChangeKind::Set);
+    let steps = world.event(&Event::Superseded);
+    assert_eq!(world.change.state, State::Cancelled);
+    assert!(matches!(replies(&steps)[..], [Reply::Cancelled(GivenUp::Superseded)]));
+    assert!(steps.contains(&Step::DropPlan) && steps.contains(&Step::ClosePull) && !steps.contains(&Step::CloseIssue));
+}
+
+#[test]
+fn an_issue_that_cannot_be_handled_any_more_voids_the_plan() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let steps = world.event(&Event::RequestInvalid);
+    assert!(matches!(replies(&steps)[..], [Reply::Void(VoidWhy::RequestInvalid)]));
+    assert!(steps.contains(&Step::DropPlan) && !steps.iter().any(|step| matches!(step, Step::Plan { .. })));
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
+}
+
+#[test]
+fn an_approved_deletion_that_has_not_drained_yet_takes_no_drain_back() {
+    type End = fn(&mut World) -> Vec<Step>;
+    let ends: [End; 4] = [
+        |world| world.says(&writer(), "/cancel"),
+        |world| world.event(&Event::Closed),
+        |world| world.event(&Event::Superseded),
+        |world| world.event(&Event::RequestInvalid),
+    ];
+    for end in ends {
+        let mut world = World::planned(ChangeKind::Delete);
+        let line = approve(&world);
+        world.says(&writer(), &format!("{line} destroy"));
+        assert!(matches!(world.change.state, State::Checking(..)));
+        let steps = end(&mut world);
+        // A deletion that failed half way may be out of service since: that is not undone by giving up the next.
+        assert!(!steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock), "{steps:?}");
+    }
+}
+
+#[test]
 fn another_apply_voids_the_plan() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
@@ -544,7 +587,7 @@ fn another_apply_voids_the_plan() {
 /// One of many things that can happen, by number.
 fn happens(world: &mut World, what: u8) -> Vec<Step> {
     let line = approve(world);
-    match what % 24 {
+    match what % 28 {
         0 => world.says(&writer(), &line),
         1 => world.says(&writer(), &format!("{line} destroy")),
         2 => world.says(&writer(), "/plan"),
@@ -574,6 +617,10 @@ fn happens(world: &mut World, what: u8) -> Vec<Step> {
         19 => world.event(&Event::Closed),
         20 => world.event(&Event::OtherApplied),
         21 => world.event(&Event::Drained(left(1, 1))),
+        23 => world.event(&Event::Superseded),
+        24 => world.event(&Event::RequestInvalid),
+        25 => world.event(&Event::RenderedOnly),
+        26 => world.event(&Event::NotApplied(failure())),
         22 => {
             world.run = Liveness::Dead;
             let steps = world.says(&writer(), "/status");
@@ -631,7 +678,7 @@ proptest! {
             // A dead run's lock is found by looking, and taken over.
             is_locked &= !matches!(world.change.state, State::Interrupted { .. });
             prop_assert!(goes_on || applies || !is_locked, "locked, and {}", world.change.state.word());
-            drained |= what % 24 == 11 && matches!(world.change.state, State::Checking(..));
+            drained |= what % 28 == 11 && matches!(world.change.state, State::Checking(..));
             if let State::Checking(_, approval) | State::Draining { approval, .. } | State::Applying { approval, .. } = &world.change.state {
                 prop_assert_eq!(&approval.by, "wanda", "the author never");
             }

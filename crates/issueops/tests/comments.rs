@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use pulldown_cmark::{Event as Md, Options, Parser, Tag};
 use runnersmith_issueops::change::{
-    Change, ChangeKind, Denial, Event, Failure, Left, Liveness, Reply, Stage, State, VoidWhy,
+    Change, ChangeKind, Denial, Event, Failure, GivenUp, Left, Liveness, Reply, Stage, State, VoidWhy,
 };
 use runnersmith_issueops::comment::{
     AppliedView, CHARS_MAX, Layout, Marker, PlanView, invalid, length, reply, state_comment,
@@ -135,8 +135,9 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Reply::Differs(world.parts.changed(&support::world::parts("bbbb"))),
         Reply::Locked { by: "otto".into(), reason: "moving".into() },
         Reply::Unlocked(lock.clone()),
-        Reply::Cancelled { by: Some("otto".into()) },
-        Reply::Cancelled { by: None },
+        Reply::Cancelled(GivenUp::By("otto".into())),
+        Reply::Cancelled(GivenUp::Closed),
+        Reply::Cancelled(GivenUp::Superseded),
         Reply::Draining { until: world.now },
         Reply::DrainOverdue { left: Left { jobs: 2, machines: 1, ..Left::default() }, digest: world.parts.digest() },
         Reply::DrainOverdue { left: Left { machines: 1, ..Left::default() }, digest: world.parts.digest() },
@@ -149,7 +150,10 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Reply::NotMerged { head: "aaaa".into(), why: "Required check is missing".into() },
         Reply::Applied,
     ];
-    replies.extend([VoidWhy::Expired, VoidWhy::Pushed, VoidWhy::HandEdited, VoidWhy::OtherApplied].map(Reply::Void));
+    replies.extend(
+        [VoidWhy::Expired, VoidWhy::Pushed, VoidWhy::HandEdited, VoidWhy::OtherApplied, VoidWhy::RequestInvalid]
+            .map(Reply::Void),
+    );
     let line = format!("/approve {} destroy", world.digest());
     let denials = [
         Denial::NeedsWrite,
@@ -235,8 +239,8 @@ fn giving_up_what_was_begun_does_not_say_that_nothing_is_applied() {
     for kind in [ChangeKind::Set, ChangeKind::Delete] {
         let mut world = World::planned(kind);
         world.change.is_half_done = true;
-        for by in [Some("otto".to_owned()), None] {
-            let text = reply(&Reply::Cancelled { by }, &world.change, &policy(), None);
+        for why in [GivenUp::By("otto".into()), GivenUp::Closed, GivenUp::Superseded] {
+            let text = reply(&Reply::Cancelled(why), &world.change, &policy(), None);
             assert!(!text.contains("Nothing is applied") && text.contains("goes on from there"), "{text}");
         }
         world.change.state = State::Cancelled;

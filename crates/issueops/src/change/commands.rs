@@ -1,11 +1,11 @@
 //! Commands: each is judged for itself, in the order written, on what the ones before it left.
 
 use super::decide::Draft;
-use super::progress::{expire, give_back, run_died};
+use super::progress::{expire, give_up, run_died};
 use super::who::{is_locked_out, may_approve, may_plan, may_write};
 use super::{
-    Approval, ChangeKind, Comment, Denial, HeldLock, Holder, Liveness, PLAIN_APPROVE_AFTER, Permission, PlanRecord,
-    Reaction, Reply, State, Step,
+    Approval, ChangeKind, Comment, Denial, GivenUp, HeldLock, Holder, Liveness, PLAIN_APPROVE_AFTER, Permission,
+    PlanRecord, Reaction, Reply, State, Step,
 };
 use crate::command::{Command, Consent, Line};
 use crate::digest::DigestPrefix;
@@ -191,22 +191,16 @@ fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
             return Err(Denial::HalfDone(draft.change.state.word().into()));
         }
         State::Done | State::Cancelled => return Err(Denial::Over(draft.change.state.word().into())),
-        State::Draining { .. } => give_back(draft, true),
-        State::Checking(_, Approval { has_drained, .. }) => {
-            let has_drained = *has_drained;
-            give_back(draft, has_drained);
-        }
         State::Requested
         | State::HandEdited
         | State::Planning
         | State::Planned(_)
         | State::Expired
-        | State::Failed(_) => {}
+        | State::Failed(_)
+        | State::Checking(..)
+        | State::Draining { .. } => {}
     }
-    draft.steps.push(Step::DropPlan);
-    draft.enter(State::Cancelled);
-    draft.say(Reply::Cancelled { by: Some(actor.login.clone()) });
-    draft.steps.extend([Step::ClosePull, Step::CloseIssue]);
+    give_up(draft, GivenUp::By(actor.login.clone()));
     Ok(())
 }
 

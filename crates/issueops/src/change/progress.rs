@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use super::commands::{is_expired, is_left_by_us};
 use super::decide::Draft;
 use super::who::is_locked_out;
-use super::{Approval, ChangeKind, Denial, Event, Left, PlanRecord, Reply, Reread, State, Step, VoidWhy};
+use super::{
+    Approval, ChangeKind, Denial, Event, Failure, GivenUp, Left, PlanRecord, Reply, Reread, State, Step, VoidWhy,
+};
 
 pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
     match event {
@@ -34,13 +36,8 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
         Event::Reread(reread) => checked(draft, reread),
         Event::Drained(left) => drained(draft, *left),
         Event::Applied => applied(draft),
-        Event::ApplyFailed(failure) => {
-            if let State::Applying { .. } = draft.change.state {
-                draft.enter(State::Failed(failure.clone()));
-                draft.say(Reply::Failed(failure.clone()));
-                draft.steps.extend([Step::DropPlan, Step::ReleaseOwnLock]);
-            }
-        }
+        Event::ApplyFailed(failure) => apply_failed(draft, failure, false),
+        Event::NotApplied(failure) => apply_failed(draft, failure, true),
         Event::RunDied => {
             if let Some(run) = run_died(draft) {
                 draft.say(Reply::Interrupted { run });
@@ -55,8 +52,8 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
                 draft.steps.push(Step::ReleaseOwnLock);
             }
         }
-        Event::Closed => closed(draft, true),
-        Event::Superseded => closed(draft, false),
+        Event::Closed => closed(draft, GivenUp::Closed),
+        Event::Superseded => closed(draft, GivenUp::Superseded),
         Event::RequestInvalid => unfit(draft),
         Event::Tick => tick(draft),
     }
@@ -77,7 +74,18 @@ pub(super) fn run_died(draft: &mut Draft<'_>) -> Option<String> {
             give_back(draft, has_drained);
             None
         }
-        _ => None,
+        State::Requested
+        | State::HandEdited
+        | State::Planning
+        | State::Planned(_)
+        | State::Expired
+        | State::Draining { .. }
+        | State::Applied { .. }
+        | State::NotMerged { .. }
+        | State::Done
+        | State::Failed(_)
+        | State::Interrupted { .. }
+        | State::Cancelled => None,
     }
 }
 
@@ -120,21 +128,16 @@ fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<String>, is_hand_edited: 
     draft.change.is_hand_edited = is_hand_edited;
     let why = if is_hand_edited { VoidWhy::HandEdited } else { VoidWhy::Pushed };
     match draft.change.state {
-        State::Checking(_, Approval { has_drained, .. }) => {
-            // Not applied yet, and never to be: the reread that is under way finds another state.
-            give_back(draft, has_drained);
-            void(draft, why);
-        }
-        State::Draining { .. } => {
-            give_back(draft, true);
-            void(draft, why);
-        }
-        State::Planned(_)
+        // What is approved is not applied yet, and never to be: the reread that is under way finds another state.
+        State::Checking(..)
+        | State::Draining { .. }
+        | State::Planned(_)
         | State::Planning
         | State::Requested
         | State::HandEdited
         | State::Expired
         | State::Failed(_) => {
+            undo_approval(draft);
             void(draft, why);
         }
         // The apply goes on with what was approved; the merge names the head that was applied, and is refused.
@@ -165,8 +168,41 @@ pub(super) fn expire(draft: &mut Draft<'_>) {
     void(draft, VoidWhy::Expired);
 }
 
-/// Undoes what an approval began: the drain, and the lock.
-pub(super) fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
+/// Undoes what an approval of this change began and has not carried out, if there is one.
+fn undo_approval(draft: &mut Draft<'_>) {
+    let has_drained = match &draft.change.state {
+        State::Checking(_, approval) => approval.has_drained,
+        State::Draining { .. } => true,
+        State::Requested
+        | State::HandEdited
+        | State::Planning
+        | State::Planned(_)
+        | State::Expired
+        | State::Applying { .. }
+        | State::Applied { .. }
+        | State::NotMerged { .. }
+        | State::Done
+        | State::Failed(_)
+        | State::Interrupted { .. }
+        | State::Cancelled => return,
+    };
+    give_back(draft, has_drained);
+}
+
+/// Gives up a change of which nothing is being carried out.
+pub(super) fn give_up(draft: &mut Draft<'_>, why: GivenUp) {
+    undo_approval(draft);
+    draft.steps.push(Step::DropPlan);
+    draft.enter(State::Cancelled);
+    // The issue asks for something else now, which begins with it.
+    let closes_issue = why != GivenUp::Superseded;
+    draft.say(Reply::Cancelled(why));
+    draft.steps.push(Step::ClosePull);
+    draft.steps.extend(closes_issue.then_some(Step::CloseIssue));
+}
+
+/// Gives back what an approval took: the service that was drained, and the lock.
+fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
     draft.steps.extend(has_drained.then_some(Step::EndDrain));
     draft.steps.push(Step::ReleaseOwnLock);
 }
@@ -252,6 +288,18 @@ fn drained(draft: &mut Draft<'_>, now_left: Left) {
     }
 }
 
+/// An apply ended without its end. What was drained for one that did nothing is in service again; of one that did something
+/// only the next apply knows what is left.
+fn apply_failed(draft: &mut Draft<'_>, failure: &Failure, did_nothing: bool) {
+    let State::Applying { approval, .. } = &draft.change.state else { return };
+    let ends_drain = did_nothing && approval.has_drained;
+    draft.enter(State::Failed(failure.clone()));
+    draft.say(Reply::Failed(failure.clone()));
+    draft.steps.push(Step::DropPlan);
+    draft.steps.extend(ends_drain.then_some(Step::EndDrain));
+    draft.steps.push(Step::ReleaseOwnLock);
+}
+
 fn applied(draft: &mut Draft<'_>) {
     let State::Applying { plan, .. } = &draft.change.state else { return };
     let head = plan.parts.head.clone();
@@ -275,11 +323,14 @@ fn merged(draft: &mut Draft<'_>) {
 /// What a plan was made for is not what the issue says any more; nobody shall approve it.
 fn unfit(draft: &mut Draft<'_>) {
     match draft.change.state {
-        State::Planned(_) | State::Planning | State::HandEdited | State::Expired | State::Failed(_) => {
-            void(draft, VoidWhy::RequestInvalid);
-        }
-        State::Checking(..) | State::Draining { .. } => {
-            give_back(draft, draft.change.kind == ChangeKind::Delete);
+        State::Planned(_)
+        | State::Planning
+        | State::HandEdited
+        | State::Expired
+        | State::Failed(_)
+        | State::Checking(..)
+        | State::Draining { .. } => {
+            undo_approval(draft);
             void(draft, VoidWhy::RequestInvalid);
         }
         // What is approved and being done goes on; the rest has nothing to lose.
@@ -293,29 +344,17 @@ fn unfit(draft: &mut Draft<'_>) {
     }
 }
 
-/// Given up from outside. The issue stays open when it asks for something else now.
-fn closed(draft: &mut Draft<'_>, with_issue: bool) {
+/// Given up from outside.
+fn closed(draft: &mut Draft<'_>, why: GivenUp) {
     match draft.change.state {
         State::Requested
         | State::HandEdited
         | State::Planning
         | State::Planned(_)
         | State::Expired
-        | State::Failed(_) => {
-            draft.steps.push(Step::DropPlan);
-            draft.enter(State::Cancelled);
-            draft.say(Reply::Cancelled { by: None });
-            draft.steps.push(Step::ClosePull);
-            draft.steps.extend(with_issue.then_some(Step::CloseIssue));
-        }
-        State::Checking(..) | State::Draining { .. } => {
-            give_back(draft, draft.change.kind == ChangeKind::Delete);
-            draft.steps.push(Step::DropPlan);
-            draft.enter(State::Cancelled);
-            draft.say(Reply::Cancelled { by: None });
-            draft.steps.push(Step::ClosePull);
-            draft.steps.extend(with_issue.then_some(Step::CloseIssue));
-        }
+        | State::Failed(_)
+        | State::Checking(..)
+        | State::Draining { .. } => give_up(draft, why),
         // What is half done, or done, is not undone by closing.
         State::Applying { .. }
         | State::Applied { .. }

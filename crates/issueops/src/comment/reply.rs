@@ -4,7 +4,8 @@ use super::markdown::{code, fence, head, tail};
 use super::plan::{left_words, lock_line, next};
 use super::{Marker, count, moment};
 use crate::change::{
-    Change, ChangeKind, Denial, Failure, HeldLock, Holder, Liveness, Lock, Misread, Reply, Stage, State, VoidWhy,
+    Change, ChangeKind, Denial, Failure, GivenUp, HeldLock, Holder, Liveness, Lock, Misread, Reply, Stage, State,
+    VoidWhy,
 };
 use crate::command::Command;
 use crate::policy::Policy;
@@ -28,6 +29,12 @@ pub struct AppliedView {
     pub labels: Vec<LabelName>,
     /// The most runners.
     pub maximum: u32,
+}
+
+/// What is said of a webhook whose address could not be set. `why` is foreign text.
+#[must_use]
+pub fn webhook_failed(why: &str) -> String {
+    format!("The webhook's address could not be set: {}", code(&head(why, 600)))
 }
 
 /// The answer's text. `applied` is needed for [`Reply::Applied`] alone.
@@ -57,7 +64,7 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
             )
         }
         Reply::Unlocked(lock) => format!("The lock of {} is ended.\n", holder(lock)),
-        Reply::Cancelled { by } => cancelled(by.as_deref(), change),
+        Reply::Cancelled(why) => cancelled(why, change),
         Reply::Void(why) => void(*why, change, policy),
         Reply::Draining { until } => format!(
             "No new jobs are taken. Running ones may end until {}; then everything is destroyed. `/status` shows what is left, `/cancel` stops it.\n",
@@ -181,8 +188,15 @@ fn denial(why: &Denial) -> String {
     }
 }
 
-fn cancelled(by: Option<&str>, change: &Change) -> String {
-    let who = by.map_or_else(|| "Closed, so given up.".to_owned(), |by| format!("Given up by {}.", code(by)));
+fn cancelled(why: &GivenUp, change: &Change) -> String {
+    let (who, again) = match why {
+        GivenUp::By(login) => (format!("Given up by {}.", code(login)), ""),
+        GivenUp::Closed => ("Closed, so given up.".to_owned(), " Reopening the issue begins again."),
+        GivenUp::Superseded => (
+            "The issue asks for something else now, so this is given up.".to_owned(),
+            " What it asks for now has a pull request of its own.",
+        ),
+    };
     let what = match (change.is_half_done, change.kind) {
         (false, _) => "Nothing is applied.",
         // The state is found by the environment's name, so another request goes on from it.
@@ -193,7 +207,6 @@ fn cancelled(by: Option<&str>, change: &Change) -> String {
             "What was destroyed before is gone, and the rest takes no jobs; the next request for this environment goes on from there."
         }
     };
-    let again = if by.is_none() { " Reopening the issue begins again." } else { "" };
     format!("{who} {what}{again}\n")
 }
 
@@ -216,8 +229,7 @@ fn failed(failure: &Failure) -> String {
     let half =
         if failure.stage == Stage::Plan { "" } else { " What was done before the failure stays, and is in the state." };
     // A run that was lost may have made what it could not write down any more.
-    let exists =
-        ["AlreadyExists", "already exists", "EntityAlreadyExists"].iter().any(|word| failure.message.contains(word));
+    let exists = ["AlreadyExists", "already exists"].iter().any(|word| failure.message.contains(word));
     let hint = if failure.stage == Stage::Apply && exists {
         "What exists already and is not in the state was made by a run that was lost, or by somebody else. Delete it, or import it into the state. "
     } else {
