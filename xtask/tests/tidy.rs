@@ -2,17 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
+use support::root;
 
 /// The longest source file.
 const LINES_MAX: usize = 700;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
 
 /// What each crate may use of the workspace, beside tests. An arrow that is not here is a wrong one.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -59,8 +58,8 @@ const PURE: &[(&str, &[&str])] = &[
         // `ring` for SHA-256 alone, `pulldown-cmark` to tell what people wrote from what they quoted.
         &["jiff", "pulldown-cmark", "ring", "serde", "serde_json", "strsim", "thiserror", "toml"],
     ),
-    // `ring` for SHA-256 alone, `similar` for diffs.
-    ("layout", &["ring", "serde", "serde_json", "similar", "thiserror"]),
+    // `similar` for diffs.
+    ("layout", &["serde", "serde_json", "similar", "thiserror"]),
 ];
 
 #[test]

@@ -45,8 +45,6 @@ pub struct ManifestText<'a> {
     pub redirect_url: &'a str,
     /// The webhook's address, if it is known. It matters only if deliveries come by the App's own webhook.
     pub webhook_url: Option<&'a str>,
-    /// Where GitHub sends the browser after an installation.
-    pub setup_url: Option<&'a str>,
 }
 
 /// The manifest.
@@ -54,7 +52,7 @@ pub struct ManifestText<'a> {
 pub fn manifest(needs: &Needs, text: &ManifestText<'_>) -> Value {
     let permissions: Map<String, Value> =
         needs.permissions().into_iter().map(|(name, access)| (name.to_owned(), json!(access.word()))).collect();
-    let mut manifest = json!({
+    json!({
         "name": text.name,
         "url": text.url,
         "description": "Self-hosted runners that come when a job is queued and are gone when it is done.",
@@ -68,11 +66,7 @@ pub fn manifest(needs: &Needs, text: &ManifestText<'_>) -> Value {
         "request_oauth_on_install": false,
         "default_permissions": permissions,
         "default_events": needs.events(),
-    });
-    if let Some(setup_url) = text.setup_url {
-        manifest["setup_url"] = json!(setup_url);
-    }
-    manifest
+    })
 }
 
 /// Where the form with the manifest is posted. `state` comes back with the code; it must be safe in an address.

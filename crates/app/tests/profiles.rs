@@ -214,7 +214,6 @@ fn the_manifest_says_it_all_and_the_form_goes_to_the_owners_page() {
         url: "https://github.com/acme",
         redirect_url: "http://127.0.0.1:9/callback",
         webhook_url: None,
-        setup_url: None,
     };
     let made = manifest(&Needs::new(Profile::Minimal, Runners::Organization), &text);
     insta::assert_snapshot!(serde_json::to_string_pretty(&made).unwrap(), @r#"

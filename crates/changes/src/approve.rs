@@ -1,15 +1,19 @@
 //! From an approval to an apply: everything that was approved is read again, and only what is equal is applied.
 
-use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, HeldLock, Holder, Parts, Reread, Stage, State};
-use runnersmith_issueops::comment::AppliedView;
+use std::collections::BTreeMap;
+
+use runnersmith_issueops::change::{
+    ChangeKind, Digest, Event, Failure, HeldLock, Holder, Liveness, Parts, Reread, Stage, State,
+};
+use runnersmith_issueops::comment::{AppliedView, webhook_failed, webhook_left};
 use runnersmith_issueops::policy::LabelName;
 use runnersmith_issueops::render::VALUES_FILE;
 use runnersmith_issueops::summary::Fleet;
 use runnersmith_ports::chain;
 use runnersmith_ports::control::Pull;
 
-use crate::base::Base;
-use crate::book::Applies;
+use crate::base::{Base, BaseError};
+use crate::book::{Applies, LockNote};
 use crate::desk::{Desk, DeskError, Work};
 use crate::intake::environment_of;
 use crate::look::hash_of;
@@ -20,9 +24,13 @@ use crate::steps::{Done, Note};
 
 /// How often GitHub is asked whether a branch can be merged; it finds out when it is asked.
 const MERGEABLE_TRIES: usize = 8;
+/// Why a pull request that somebody turned to another branch is neither applied nor merged.
+pub(crate) const OTHER_BASE: &str = "it would be merged into another branch than the default one";
 
 /// What an apply needs.
 struct Ready {
+    /// What the environment's outputs say before the apply.
+    outputs: BTreeMap<String, String>,
     workspace: Workspace,
     file: Vec<u8>,
     /// The lock's id.
@@ -31,15 +39,28 @@ struct Ready {
 
 impl Desk {
     /// Takes the environment's lock for this run, and reads everything in the digest again.
-    pub(crate) async fn reread(&self, work: &Work, record: &Record, digest: Digest) -> Result<Done, DeskError> {
-        let State::Checking(plan, approval) = &record.change.state else { return Ok(Done::default()) };
-        if approval.digest != digest {
+    pub(crate) async fn reread(
+        &self,
+        work: &Work,
+        key: &str,
+        record: &Record,
+        digest: Digest,
+    ) -> Result<Done, DeskError> {
+        let State::Checking(plan, _) = &record.change.state else { return Ok(Done::default()) };
+        if !is_checked(record, digest) {
             return Ok(Done::default());
         }
         // The look began when the job did; the branch may have moved since.
         let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
         let fresh = Work { base, run: self.parts.runs.begin() };
         let lock = self.lock_for(work, record).await?;
+        let now = self.book.record(key).await?;
+        if lock.is_none() && !now.is_some_and(|(now, _)| is_checked(&now, digest)) {
+            // Given up meanwhile: what gives its lock back may have been done before this run had it.
+            let is_own = |held: &LockNote| held.applies.is_none() && is_of_run(held, work.run.name());
+            self.book.release_lock(&record.change.environment, is_own).await?;
+            return Ok(Done::default());
+        }
         let pull = self.settled_pull(record).await?;
         let mut at = record.clone();
         at.head = self.head_of(record, &pull).await?;
@@ -49,8 +70,8 @@ impl Desk {
         if head != record.head {
             committers.extend(self.judge(&fresh, record, &head).await?.committers);
         }
-        let reread =
-            Reread { parts, mergeable: mergeable(&pull, &head), lock, run: work.run.name().to_owned(), committers };
+        let mergeable = mergeable(&pull, &head, &fresh.base.branch);
+        let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers };
         Ok(Done::event(Event::Reread(Box::new(reread))))
     }
 
@@ -62,7 +83,7 @@ impl Desk {
             Ok(()) => Ok(None),
             Err(held) => {
                 let liveness = match &held.lock.holder {
-                    Holder::Person(_) => runnersmith_issueops::change::Liveness::Unknown,
+                    Holder::Person(_) => Liveness::Unknown,
                     Holder::Run { run, .. } => self.parts.runs.liveness(run).await,
                 };
                 Ok(Some(HeldLock { lock: held.lock, liveness }))
@@ -70,7 +91,8 @@ impl Desk {
         }
     }
 
-    /// The pull request once GitHub knows whether it can be merged, or as it is after some tries.
+    /// The pull request once GitHub knows whether it can be merged, or as it is after some tries. Between them it sleeps:
+    /// GitHub finds that out only when it is asked, and tells of it by no event.
     async fn settled_pull(&self, record: &Record) -> Result<Pull, DeskError> {
         let number = record.change.pull;
         let mut pull = self.parts.control.pull(number).await?;
@@ -102,7 +124,7 @@ impl Desk {
         let state = match self.workspace(work, record).await {
             Ok(workspace) => self.state_now(&workspace).await?,
             // Files that cannot be planned any more are another head; that is told first.
-            Err(DeskError::Base(_)) => crate::provisioner::StateId::default(),
+            Err(DeskError::Base(BaseError::File { .. })) => crate::provisioner::StateId::default(),
             Err(error) => return Err(error),
         };
         Ok(Parts {
@@ -157,7 +179,7 @@ impl Desk {
         let State::Applying { plan, approval, run } = &record.change.state else { return Ok(Done::default()) };
         if run != work.run.name() {
             // Whoever it was has not begun, or its claim would have told: the change must not wait for it for ever.
-            let is_dead = self.parts.runs.liveness(run).await == runnersmith_issueops::change::Liveness::Dead;
+            let is_dead = self.parts.runs.liveness(run).await == Liveness::Dead;
             return Ok(if is_dead { Done::event(Event::RunDied) } else { Done::default() });
         }
         let stage = match record.change.kind {
@@ -165,13 +187,13 @@ impl Desk {
             ChangeKind::Delete => Stage::Destroy,
         };
         if approval.digest != digest || plan.parts.digest() != digest {
-            return self.not_applied(record, stage, "the plan is not the one that was approved").await;
+            return Ok(not_applied(stage, "the plan is not the one that was approved"));
         }
         let ready = match self.ready_to_apply(work, record, &plan.parts, head).await {
             Ok(Ok(ready)) => ready,
-            Ok(Err(why)) => return self.not_applied(record, stage, &why).await,
+            Ok(Err(why)) => return Ok(not_applied(stage, &why)),
             // It is not tried again behind everybody's back: what was approved may not be what is there by then.
-            Err(error) => return self.not_applied(record, stage, &chain(&error)).await,
+            Err(error) => return Ok(not_applied(stage, &chain(&error))),
         };
         let environment = &record.change.environment;
         self.say(&format!("{environment}: applying {}", digest.short()));
@@ -183,11 +205,15 @@ impl Desk {
         match applied {
             Ok(applied) => {
                 self.applied_to_fleet(record).await;
-                let notes = vec![Note::Applied { head: head.to_owned(), outputs: applied.outputs }];
+                let outputs = match record.change.kind {
+                    ChangeKind::Set => applied.outputs,
+                    ChangeKind::Delete => ready.outputs.into_iter().map(|(name, text)| (name, text.into())).collect(),
+                };
+                let notes = vec![Note::Applied { head: head.to_owned(), outputs }];
                 Ok(Done { event: Some(Event::Applied), notes })
             }
             Err(error @ (ProvisionError::Stale | ProvisionError::Unable(_))) => {
-                self.not_applied(record, stage, &error.to_string()).await
+                Ok(not_applied(stage, &error.to_string()))
             }
             Err(error) => Ok(Done::event(Event::ApplyFailed(failure(stage, &error)))),
         }
@@ -207,7 +233,7 @@ impl Desk {
         };
         let held = self.book.lock(environment.as_str()).await?;
         let held = held.filter(|held| match &held.lock.holder {
-            Holder::Run { run, .. } => run == work.run.name(),
+            Holder::Run { .. } => is_of_run(held, work.run.name()),
             Holder::Person(login) => login.eq_ignore_ascii_case(&approval.by),
         });
         let Some(held) = held else { return Ok(Err("the environment's lock is not held any more".into())) };
@@ -216,6 +242,7 @@ impl Desk {
         if Digest::of(&file) != parts.plan_file {
             return Ok(Err("the stored plan is not the one that was approved".into()));
         }
+        let outputs = bundle.summary()?.outputs_before;
         // The look began when the job did; what Terraform reads from the module must be what the plan has read.
         let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
         if base.digest(&environment) != parts.base {
@@ -237,19 +264,7 @@ impl Desk {
         if !self.book.mark_lock(environment.as_str(), &held.lock.id, Some(&applies)).await? {
             return Ok(Err("the environment's lock is not held any more".into()));
         }
-        Ok(Ok(Ready { workspace, file, lock: held.lock.id }))
-    }
-
-    /// Nothing was applied, and that is said. What a deletion has drained is in service again.
-    async fn not_applied(&self, record: &Record, stage: Stage, why: &str) -> Result<Done, DeskError> {
-        if record.change.kind == ChangeKind::Delete
-            && let Err(error) = self.parts.fleet.end_drain(&record.change.environment).await
-        {
-            let environment = &record.change.environment;
-            tracing::error!(environment = %environment, error = %chain(&error), "it could not be put back into service");
-        }
-        let message = format!("{why}; nothing was applied");
-        Ok(Done::event(Event::ApplyFailed(Failure { stage, resource: None, message })))
+        Ok(Ok(Ready { outputs, workspace, file, lock: held.lock.id }))
     }
 
     /// What was destroyed is forgotten; what was made is in service, also after a deletion that failed half way. The apply is
@@ -286,29 +301,52 @@ impl Desk {
         Ok(view)
     }
 
-    /// Sets where GitHub sends the environment's webhooks, if the policy wants it; answers what to say of it.
-    pub(crate) async fn point_webhook(&self, work: &Work, record: &Record) -> Option<String> {
-        let webhooks = self.parts.webhooks.as_ref()?;
-        if record.change.kind == ChangeKind::Delete {
-            return None;
-        }
+    /// Sets where GitHub sends the environment's webhooks, if the policy wants it, or removes what leads to one that is gone;
+    /// answers what to say of it.
+    pub(crate) async fn set_webhook(&self, work: &Work, record: &Record) -> Option<String> {
+        let (webhooks, policy) = (self.parts.webhooks.as_ref()?, &work.base.policy);
         let text = |name: &str| record.outputs.get(name).and_then(|value| value.as_str());
-        let (endpoint, parameter) = (text("webhook_endpoint")?, text("webhook_secret_parameter")?);
-        let said = match webhooks.point(&work.base.policy, endpoint, parameter).await {
-            Ok(said) => said,
-            Err(why) => format!("The webhook's address could not be set: {why}"),
+        let endpoint = text("webhook_endpoint")?;
+        let said = match record.change.kind {
+            ChangeKind::Set => {
+                let set = webhooks.point(policy, endpoint, text("webhook_secret_parameter")?).await;
+                set.unwrap_or_else(|why| webhook_failed(&why))
+            }
+            ChangeKind::Delete => {
+                let removed = webhooks.forget(policy, endpoint).await;
+                removed.unwrap_or_else(|why| webhook_left(&why))
+            }
         };
         (!said.is_empty()).then(|| format!("\n{said}\n"))
     }
 }
 
-/// Whether GitHub would merge, before anything is applied.
-fn mergeable(pull: &Pull, head: &str) -> Result<(), String> {
+/// Whether a change is checked for this approval.
+fn is_checked(record: &Record, digest: Digest) -> bool {
+    matches!(&record.change.state, State::Checking(_, approval) if approval.digest == digest)
+}
+
+/// Whether this run holds the lock.
+fn is_of_run(held: &LockNote, name: &str) -> bool {
+    matches!(&held.lock.holder, Holder::Run { run, .. } if run == name)
+}
+
+/// Nothing was applied, and that is said.
+fn not_applied(stage: Stage, why: &str) -> Done {
+    let message = format!("{why}; nothing was applied");
+    Done::event(Event::NotApplied(Failure { stage, resource: None, message }))
+}
+
+/// Whether GitHub would merge into the default branch, before anything is applied.
+fn mergeable(pull: &Pull, head: &str, default_branch: &str) -> Result<(), String> {
     if pull.is_merged {
         return Err("the pull request was merged already, by hand".into());
     }
     if !pull.is_open {
         return Err("the pull request is closed".into());
+    }
+    if pull.base_branch != default_branch {
+        return Err(OTHER_BASE.into());
     }
     let mergeable = pull.mergeable.filter(|_| pull.head == head);
     match (mergeable, pull.mergeable_state.as_str()) {
@@ -322,5 +360,33 @@ fn mergeable(pull: &Pull, head: &str) -> Result<(), String> {
         (_, "draft") => Err("it is a draft".into()),
         (Some(true), _) => Ok(()),
         (None, _) => Err("GitHub has not found out yet whether it can be merged; approve again in a moment".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pull(base_branch: &str) -> Pull {
+        Pull {
+            number: 2,
+            is_open: true,
+            is_merged: false,
+            head_branch: "runnersmith/team-1".into(),
+            head: "c0ffee".into(),
+            is_fork: false,
+            base_branch: base_branch.into(),
+            mergeable: Some(true),
+            mergeable_state: "clean".into(),
+        }
+    }
+
+    #[test]
+    fn only_into_the_default_branch_anything_is_applied_and_merged() {
+        assert_eq!(mergeable(&pull("main"), "c0ffee", "main"), Ok(()));
+        assert_eq!(mergeable(&pull("release"), "c0ffee", "main"), Err(OTHER_BASE.to_owned()));
+        let unknown = Pull { mergeable: None, ..pull("main") };
+        assert!(mergeable(&unknown, "c0ffee", "main").is_err(), "what is not known is no yes");
+        assert!(mergeable(&pull("main"), "another", "main").is_err(), "what is known is of another head");
     }
 }

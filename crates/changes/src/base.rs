@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use runnersmith_issueops::change::Digest;
-use runnersmith_issueops::policy::{self, EnvironmentName, Policy, PolicyError, Shape};
+use runnersmith_issueops::policy::{self, EnvironmentName, Policy, PolicyError};
 use runnersmith_issueops::render::{Files, VALUES_FILE};
 use runnersmith_issueops::summary::Fleet;
 use runnersmith_ports::control::Blob;
@@ -203,12 +203,6 @@ impl Base {
         names.into_iter().filter_map(|name| EnvironmentName::parse(&name).ok())
     }
 
-    /// Whether an environment is there.
-    #[must_use]
-    pub fn has(&self, environment: &EnvironmentName) -> bool {
-        below(&self.tree, &self.policy.environment_folder(environment)).next().is_some()
-    }
-
     /// Environments with what their values say; a file that cannot be read says nothing.
     ///
     /// # Errors
@@ -270,15 +264,6 @@ impl Base {
             }
         }
         Digest::of(text.as_bytes())
-    }
-
-    /// The SSM path of the plane that serves an environment.
-    #[must_use]
-    pub fn plane_path(&self, environment: &EnvironmentName) -> String {
-        match &self.policy.shape {
-            Shape::OwnStack => format!("/runnersmith/{environment}"),
-            Shape::SharedPlane { plane_path } => plane_path.clone(),
-        }
     }
 }
 

@@ -99,6 +99,10 @@ pub fn plan_key(environment: &str, digest: &str) -> String {
     format!("{}/{digest}.plan", place(environment))
 }
 
+fn issue_key(number: u64) -> String {
+    format!("issues/{number}.json")
+}
+
 fn lock_key(environment: &str) -> String {
     format!("{}/lock.json", place(environment))
 }
@@ -201,19 +205,19 @@ impl Book {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn archive(&self, key: &str, record: &Record) -> Result<String, BookError> {
+    pub async fn archive(&self, key: &str, record: &Record) -> Result<(), BookError> {
         let change = &record.change;
         let to = history_key(&change.environment, change.issue, change.pull);
         // Written first: a crash in between leaves both, and archiving again does no harm.
         self.write(&to, record, &Expect::Any).await?;
-        let note = PullNote { environment: change.environment.clone(), history: Some(to.clone()) };
+        let note = PullNote { environment: change.environment.clone(), history: Some(to) };
         self.write(&format!("pulls/{}.json", change.pull), &note, &Expect::Any).await?;
         self.update(key, |record| {
             record.is_archived = record.is_finished();
             Some(())
         })
         .await?;
-        Ok(to)
+        Ok(())
     }
 
     /// The records of all open changes, by key.
@@ -246,46 +250,37 @@ impl Book {
     /// # Errors
     /// When it cannot be read.
     pub async fn issue(&self, number: u64) -> Result<IssueNote, BookError> {
-        Ok(self.read(&format!("issues/{number}.json")).await?.map(|(note, _)| note).unwrap_or_default())
+        Ok(self.read(&issue_key(number)).await?.map(|(note, _)| note).unwrap_or_default())
     }
 
-    /// Takes the looking at an issue for a run. `Err`: the run that looks at it; a call that names it in `instead_of` takes it
-    /// over.
+    /// Changes what is known of an issue, as [`Self::update`] does with a change; what nobody has written begins empty.
+    /// Answers it and what `change` said.
     ///
     /// # Errors
     /// When it cannot be read or written.
-    pub async fn claim_issue(
+    pub async fn update_issue<T>(
         &self,
         number: u64,
-        run: &str,
-        instead_of: Option<&str>,
-    ) -> Result<Result<IssueNote, String>, BookError> {
-        let key = format!("issues/{number}.json");
+        mut change: impl FnMut(&mut IssueNote) -> T + Send,
+    ) -> Result<(IssueNote, T), BookError> {
+        let key = issue_key(number);
         for _ in 0..ROUNDS_MAX {
             let (mut note, expect) = match self.read::<IssueNote>(&key).await? {
                 Some((note, version)) => (note, Expect::Version(version)),
                 None => (IssueNote::default(), Expect::Absent),
             };
-            match &note.busy {
-                Some(other) if other != run && instead_of != Some(other.as_str()) => return Ok(Err(other.clone())),
-                Some(_) | None => {}
+            let before = note.clone();
+            let said = change(&mut note);
+            if note == before {
+                return Ok((note, said));
             }
-            note.busy = Some(run.to_owned());
             match self.write(&key, &note, &expect).await {
-                Ok(_) => return Ok(Ok(note)),
+                Ok(_) => return Ok((note, said)),
                 Err(BookError::Shelf(ShelfError::Conflict { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
         Err(BookError::Busy(key))
-    }
-
-    /// Remembers it, by the run that looks at it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn note_issue(&self, number: u64, note: &IssueNote) -> Result<(), BookError> {
-        self.write(&format!("issues/{number}.json"), note, &Expect::Any).await.map(|_| ())
     }
 
     /// Which change a pull request is.

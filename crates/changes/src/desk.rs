@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use runnersmith_issueops::change::{Actor, Event, HeldLock, Holder, Liveness, Membership, Permission, Step, decide};
+use runnersmith_issueops::change::{
+    Actor, Digest, Event, HeldLock, Holder, Liveness, Membership, Permission, State, Step, decide,
+};
 use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::request::Kind;
 use runnersmith_ports::{Clock, ControlRepository, GitHubError, Shelf, chain};
@@ -81,14 +83,15 @@ pub enum Signal {
 pub trait Webhooks: Send + Sync + 'static {
     /// Sets address and secret, which lies in a parameter. Answers what to tell people.
     async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String>;
+
+    /// Removes what leads to an endpoint that is gone. Answers what to tell people; nothing when there was none.
+    async fn forget(&self, policy: &Policy, endpoint: &str) -> Result<String, String>;
 }
 
 /// What a desk is made of.
 pub struct Parts {
     /// The control repository.
     pub control: Arc<dyn ControlRepository>,
-    /// Who may read teams and runner groups, if it is another identity.
-    pub directory: Option<Arc<dyn ControlRepository>>,
     /// Where records lie.
     pub shelf: Arc<dyn Shelf>,
     /// How people are told where that is, such as `s3://bucket/prefix/`.
@@ -145,7 +148,7 @@ impl Handled {
         if record.needs_apply() {
             self.needs_apply.push(environment.clone());
         }
-        if matches!(record.change.state, runnersmith_issueops::change::State::Draining { .. }) {
+        if record.change.state.is_draining() {
             self.draining.push(environment);
         }
     }
@@ -220,9 +223,8 @@ impl Desk {
             if !record.needs_apply() && record.outbox.is_empty() {
                 continue;
             }
-            let drains = matches!(record.change.state, runnersmith_issueops::change::State::Draining { .. });
             let looked = async {
-                if drains {
+                if record.change.state.is_draining() {
                     self.event(&work, &key, &Event::Tick).await?;
                 }
                 self.advance(&work, &key).await
@@ -240,12 +242,15 @@ impl Desk {
         let mut handled = Handled::default();
         for kind in Kind::ALL {
             for issue in self.parts.control.open_issues(kind.label()).await? {
-                let note = self.book.issue(issue.number).await?;
-                let now = runnersmith_issueops::change::Digest::of(issue.body.as_bytes());
-                if note.body == Some(now) && self.is_taken(&note, issue.number).await? {
-                    continue;
-                }
-                if let Err(error) = self.on_issue(work, issue.number, None).await {
+                let looked = async {
+                    let note = self.book.issue(issue.number).await?;
+                    let is_as_read = note.body == Some(Digest::of(issue.body.as_bytes())) && !note.waits();
+                    if is_as_read && self.is_taken(&note, issue.number).await? {
+                        return Ok(());
+                    }
+                    self.on_issue(work, issue.number, None).await.map(drop)
+                };
+                if let Err(error) = looked.await {
                     handled.failed.push(format!("issue #{}: {}", issue.number, chain(&error)));
                 }
             }
@@ -270,7 +275,7 @@ impl Desk {
     async fn look_at_apply(&self, work: &Work, key: &str) -> Result<(), DeskError> {
         let Some((record, _)) = self.book.record(key).await? else { return Ok(()) };
         let waits = record.outbox.iter().any(|todo| matches!(todo.step, Step::Apply { .. }));
-        if let runnersmith_issueops::change::State::Applying { run, .. } = &record.change.state
+        if let State::Applying { run, .. } = &record.change.state
             && !waits
             && self.parts.runs.liveness(run).await == Liveness::Dead
         {
@@ -281,14 +286,17 @@ impl Desk {
 
     /// Decides what follows from an event, and stores it with its steps in one write. `None`: there is no such change.
     pub(crate) async fn event(&self, work: &Work, key: &str, event: &Event) -> Result<Option<Record>, DeskError> {
-        let (now, rules) = (self.parts.clock.now(), &work.base.policy.approval);
         let updated = self.book.update(key, |record| {
-            let decision = decide(&record.change, event, rules, now);
-            record.change = decision.change;
-            record.push(decision.steps, work.run.name(), self.parts.rights);
+            self.follow(work, record, event);
             Some(())
         });
         Ok(updated.await?.map(|(record, ())| record))
+    }
+
+    /// Decides what follows from an event, and takes it into a record that is about to be stored.
+    pub(crate) fn follow(&self, work: &Work, record: &mut Record, event: &Event) {
+        let decision = decide(&record.change, event, &work.base.policy.approval, self.parts.clock.now());
+        record.take(decision, work.run.name(), self.parts.rights);
     }
 
     /// Who somebody is, as GitHub says now.
@@ -304,17 +312,14 @@ impl Desk {
         };
         let membership = match &work.base.policy.approval.team {
             None => Membership::Unknown,
-            Some(team) => {
-                let directory = self.parts.directory.as_ref().unwrap_or(&self.parts.control);
-                match directory.is_in_team(team, login).await {
-                    Ok(true) => Membership::Member,
-                    Ok(false) => Membership::Stranger,
-                    Err(error) => {
-                        tracing::warn!(team = %team.escape_debug(), error = %chain(&error), "a team could not be read");
-                        Membership::Unknown
-                    }
+            Some(team) => match self.parts.control.is_in_team(team, login).await {
+                Ok(true) => Membership::Member,
+                Ok(false) => Membership::Stranger,
+                Err(error) => {
+                    tracing::warn!(team = %team.escape_debug(), error = %chain(&error), "a team could not be read");
+                    Membership::Unknown
                 }
-            }
+            },
         };
         Ok(Actor { login: login.to_owned(), is_person, permission, membership })
     }
@@ -346,7 +351,7 @@ impl Desk {
             return Liveness::Alive;
         }
         if by.is_empty()
-            && let runnersmith_issueops::change::State::Applying { run, .. } = &record.change.state
+            && let State::Applying { run, .. } = &record.change.state
         {
             return self.parts.runs.liveness(run).await;
         }

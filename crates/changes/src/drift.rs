@@ -4,8 +4,7 @@ use runnersmith_issueops::change::State;
 use runnersmith_issueops::comment::{Marker, drift_issue};
 use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::summary::Summary;
-
-use runnersmith_ports::chain;
+use runnersmith_ports::{GitHubError, chain};
 
 use crate::base::{Base, BaseError};
 use crate::book::open_key;
@@ -56,10 +55,17 @@ impl Desk {
                 | State::Applying { .. }
                 | State::Applied { .. }
                 | State::NotMerged { .. }
-                | State::Interrupted { .. } => {
-                    return Ok(Drift::Busy);
-                }
-                _ => {}
+                | State::Interrupted { .. } => return Ok(Drift::Busy),
+                // Nothing is being done to what is there.
+                State::Requested
+                | State::HandEdited
+                | State::Planning
+                | State::Planned(_)
+                | State::Expired
+                | State::Checking(..)
+                | State::Done
+                | State::Failed(_)
+                | State::Cancelled => {}
             }
         }
         let workspace = self.workspace_of(work, environment, &work.base.tree).await?;
@@ -77,13 +83,15 @@ impl Desk {
     async fn tell_drift(&self, environment: &EnvironmentName, summary: &Summary) -> Result<Drift, DeskError> {
         let control = &self.parts.control;
         let mut known = self.book.drift(environment.as_str()).await?;
-        // Somebody may have closed it by hand, or opened another text in its place.
+        // Somebody may have closed or deleted it by hand, or opened another text in its place.
         if let Some(number) = known {
             let marker = Marker::Drift(environment.to_string());
-            let issue = control.issue(number).await?;
-            if !issue.is_open || Marker::of(&issue.body) != Some(marker) {
-                known = None;
-            }
+            let is_ours = match control.issue(number).await {
+                Ok(issue) => issue.is_open && Marker::of(&issue.body) == Some(marker),
+                Err(GitHubError::NotFound { .. }) => false,
+                Err(error) => return Err(error.into()),
+            };
+            known = known.filter(|_| is_ours);
         }
         let Some(text) = drift_issue(environment, summary) else {
             if let Some(number) = known {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runnersmith_issueops::change::{Change, ChangeKind, Digest, Event, Liveness, State, decide, plans_by_itself};
+use runnersmith_issueops::change::{Change, ChangeKind, Digest, Event, Liveness, State, plans_by_itself};
 use runnersmith_issueops::comment::{self, invalid, pull_text, taken, valid_again};
 use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::render::{Files, LOCK_FILE, archive, render};
@@ -19,9 +19,13 @@ use crate::book::open_key;
 use crate::desk::{Desk, DeskError, Work};
 use crate::record::{IssueNote, Posted, PullNote, Record};
 
-/// How often, and how far apart, a look asks whether another one at the same issue is over: half a minute in all.
-const CLAIMS_MAX: usize = 150;
-const CLAIM_EVERY: Duration = Duration::from_millis(200);
+/// How often a look tries to be the one that looks at an issue, when others come and go meanwhile.
+const CLAIMS_MAX: usize = 20;
+/// How often a look looks again since it was told to; what is told after that is left to the tick.
+const LOOKS_MAX: usize = 5;
+/// After so long whoever looks at an issue is taken for gone, if nobody can tell whether it goes on: a look is some calls of
+/// GitHub, and takes seconds.
+const LOOK_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// What a request makes of the control repository.
 struct Rendered {
@@ -42,40 +46,39 @@ impl Rendered {
     }
 }
 
-/// A branch that is moved now would be another one than what is being applied.
-fn is_under_way(state: &State) -> bool {
-    match state {
-        State::Checking(..)
-        | State::Draining { .. }
-        | State::Applying { .. }
-        | State::Applied { .. }
-        | State::NotMerged { .. }
-        | State::Interrupted { .. } => true,
-        State::Requested
-        | State::HandEdited
-        | State::Planning
-        | State::Planned(_)
-        | State::Expired
-        | State::Done
-        | State::Failed(_)
-        | State::Cancelled => false,
-    }
-}
-
 impl Desk {
-    /// Looks at an issue. Answers the keys of the changes that it concerns.
+    /// Looks at an issue. Answers the keys of the changes that it concerns; none when another look goes on, which is told to look
+    /// once more.
     pub(crate) async fn on_issue(
         &self,
         work: &Work,
         number: u64,
         editor: Option<&str>,
     ) -> Result<Vec<String>, DeskError> {
-        let note = self.claim_issue(work, number).await?;
-        let looked = self.look_at_request(work, number, editor, note).await;
-        let mut note = self.book.issue(number).await?;
-        note.busy = None;
-        self.book.note_issue(number, &note).await?;
-        let (touched, keys) = looked?;
+        let (mut touched, mut keys, mut failed) = (Vec::new(), BTreeSet::new(), None);
+        for _ in 0..LOOKS_MAX {
+            let Some(note) = self.claim_issue(work, number, editor).await? else { break };
+            let looked = self.look_at_request(work, number, note).await;
+            let again = self.free_issue(work, number, looked.is_err()).await?;
+            failed = match looked {
+                Ok((found, more)) => {
+                    for key in found {
+                        if !touched.contains(&key) {
+                            touched.push(key);
+                        }
+                    }
+                    keys.extend(more);
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            if !again {
+                break;
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
         for key in keys {
             self.look(work, &key, None).await?;
             self.advance(work, &key).await?;
@@ -83,22 +86,62 @@ impl Desk {
         Ok(touched)
     }
 
-    /// Waits until nobody else looks at the issue: GitHub tells of a new one by two events at once.
-    async fn claim_issue(&self, work: &Work, number: u64) -> Result<IssueNote, DeskError> {
-        let mut instead_of = None;
+    /// Takes the looking at an issue for this run: GitHub tells of a new one by two events at once. `None`: another run looks
+    /// at it, and is told that there is more to see.
+    async fn claim_issue(
+        &self,
+        work: &Work,
+        number: u64,
+        editor: Option<&str>,
+    ) -> Result<Option<IssueNote>, DeskError> {
+        let me = work.run.name();
         for _ in 0..CLAIMS_MAX {
-            match self.book.claim_issue(number, work.run.name(), instead_of.as_deref()).await? {
-                Ok(note) => return Ok(note),
-                Err(other) => {
-                    let is_dead = self.parts.runs.liveness(&other).await == Liveness::Dead;
-                    instead_of = is_dead.then_some(other);
-                    if !is_dead {
-                        tokio::time::sleep(CLAIM_EVERY).await;
-                    }
+            let seen = self.book.issue(number).await?;
+            let (goes_on, now) = (self.is_looked_at(&seen, me).await, self.parts.clock.now());
+            let claimed = self.book.update_issue(number, |note| {
+                // Whether one that came meanwhile goes on is another question.
+                if (&note.busy, note.busy_since) != (&seen.busy, seen.busy_since) {
+                    return false;
                 }
+                note.told_editors.extend(editor.map(str::to_owned));
+                if goes_on {
+                    note.again = true;
+                } else {
+                    (note.busy, note.busy_since, note.again) = (Some(me.to_owned()), now, false);
+                }
+                true
+            });
+            let (note, is_told) = claimed.await?;
+            if is_told {
+                return Ok((!goes_on).then_some(note));
             }
         }
-        Err(DeskError::Internal(format!("issue #{number}: another run looks at it and does not come to its end")))
+        Err(DeskError::Internal(format!("issue #{number}: other runs look at it all the time")))
+    }
+
+    /// Whether another run looks at an issue.
+    async fn is_looked_at(&self, note: &IssueNote, me: &str) -> bool {
+        let Some(other) = note.busy.as_deref().filter(|other| *other != me) else { return false };
+        match self.parts.runs.liveness(other).await {
+            Liveness::Alive => true,
+            Liveness::Dead => false,
+            Liveness::Unknown => self.parts.clock.now().since(note.busy_since) < LOOK_MAX,
+        }
+    }
+
+    /// Gives the looking at an issue back, if it was not taken away. Answers whether there is more to see.
+    async fn free_issue(&self, work: &Work, number: u64, has_failed: bool) -> Result<bool, DeskError> {
+        let freed = self.book.update_issue(number, |note| {
+            if note.busy.as_deref() != Some(work.run.name()) {
+                return false;
+            }
+            note.busy = None;
+            let again = note.again;
+            // The tick makes up for a look that failed.
+            note.again |= has_failed;
+            again
+        });
+        Ok(freed.await?.1)
     }
 
     /// What an issue asks for now, up to its pull request. Answers what it concerns, and where to look on.
@@ -106,8 +149,7 @@ impl Desk {
         &self,
         work: &Work,
         number: u64,
-        editor: Option<&str>,
-        mut note: IssueNote,
+        note: IssueNote,
     ) -> Result<(Vec<String>, Vec<String>), DeskError> {
         let issue = match self.parts.control.issue(number).await {
             Ok(issue) => issue,
@@ -119,10 +161,11 @@ impl Desk {
         }
         let own = self.own_change(&note, number).await?;
         // Who changed what is asked for took part in it, as who asked; also while it is closed.
-        if let Some(editor) = editor.filter(|editor| !editor.eq_ignore_ascii_case(&issue.author)) {
-            note.editors.insert(editor.to_owned());
-            self.book.note_issue(number, &note).await?;
-        }
+        let told = self.book.update_issue(number, |note| {
+            let told = std::mem::take(&mut note.told_editors);
+            note.editors.extend(told.into_iter().filter(|editor| !editor.eq_ignore_ascii_case(&issue.author)));
+        });
+        let (note, ()) = told.await?;
         let Some(kind) = Kind::of_labels(issue.labels.iter().map(String::as_str)) else {
             return Ok(Default::default());
         };
@@ -134,7 +177,7 @@ impl Desk {
         let request = match self.judge_request(work, &issue, kind).await? {
             Ok(request) => request,
             Err(problems) => {
-                self.refuse(&mut note, &issue, kind, &problems).await?;
+                self.refuse(&note, &issue, kind, &problems).await?;
                 if let Some(key) = &own {
                     self.event(work, key, &Event::RequestInvalid).await?;
                 }
@@ -143,7 +186,8 @@ impl Desk {
             }
         };
         if note.invalid.is_some() {
-            self.post_invalid(&mut note, number, &valid_again()).await?;
+            let posted = self.post(number, note.invalid.as_ref(), &valid_again()).await?;
+            self.book.update_issue(number, |note| note.invalid = Some(posted.clone())).await?;
         }
         let environment = request.environment().clone();
         let key = open_key(environment.as_str());
@@ -167,18 +211,23 @@ impl Desk {
             Some((record, _)) if record.change.issue == number => {}
             _ => return Ok((touched, Vec::new())),
         }
-        // Remembered only now: a look that dies before this is made again by the next tick.
-        note.environment = Some(environment.to_string());
         let body = Digest::of(issue.body.as_bytes());
-        if self.make_branch(work, &key, &environment, &request, &note.editors).await? {
-            note.body = Some(body);
-        } else if note.too_late != Some(body) {
+        let is_in_time = self.make_branch(work, &key, &environment, &request, &note.editors).await?;
+        if !is_in_time && note.too_late != Some(body) {
             // Told once, and read again when the change is over or has failed.
-            note.too_late = Some(body);
             let word = self.book.record(&key).await?.map_or("under way", |(record, _)| record.change.state.word());
             self.parts.control.add_comment(number, &comment::edited_too_late(word)).await?;
         }
-        self.book.note_issue(number, &note).await?;
+        // Remembered only now: a look that dies before this is made again by the next tick.
+        let noted = self.book.update_issue(number, |note| {
+            note.environment = Some(environment.to_string());
+            if is_in_time {
+                note.body = Some(body);
+            } else {
+                note.too_late = Some(body);
+            }
+        });
+        noted.await?;
         self.announce(&key, &environment).await?;
         touched.push(key.clone());
         Ok((touched, vec![key]))
@@ -231,23 +280,14 @@ impl Desk {
     }
 
     /// Says what is wrong, once: the same problems are not told twice.
-    async fn refuse(
-        &self,
-        note: &mut IssueNote,
-        issue: &Issue,
-        kind: Kind,
-        problems: &[Problem],
-    ) -> Result<(), DeskError> {
-        self.say(&format!("issue #{}: {} problem(s); nothing is created", issue.number, problems.len()));
-        note.body = Some(Digest::of(issue.body.as_bytes()));
-        self.post_invalid(note, issue.number, &invalid(problems, kind)).await?;
-        self.book.note_issue(issue.number, note).await?;
-        Ok(())
-    }
-
-    async fn post_invalid(&self, note: &mut IssueNote, issue: u64, text: &str) -> Result<(), DeskError> {
-        let posted = self.post(issue, note.invalid.as_ref(), text).await?;
-        note.invalid = Some(posted);
+    async fn refuse(&self, note: &IssueNote, issue: &Issue, kind: Kind, wrong: &[Problem]) -> Result<(), DeskError> {
+        self.say(&format!("issue #{}: {} problem(s); nothing is created", issue.number, wrong.len()));
+        let posted = self.post(issue.number, note.invalid.as_ref(), &invalid(wrong, kind)).await?;
+        let body = Digest::of(issue.body.as_bytes());
+        let noted = self.book.update_issue(issue.number, |note| {
+            (note.body, note.invalid) = (Some(body), Some(posted.clone()));
+        });
+        noted.await?;
         Ok(())
     }
 
@@ -314,7 +354,8 @@ impl Desk {
         if is_same && record.change.pull != 0 && !is_dropped {
             return Ok(true);
         }
-        if is_under_way(&record.change.state) {
+        // A branch that is moved now would be another one than what is being applied.
+        if record.change.state.is_under_way() {
             return Ok(false);
         }
         let changes = rendered.changes(&work.base.tree);
@@ -333,7 +374,7 @@ impl Desk {
         let author = self.actor(work, &record.change.author, true).await?;
         let is_person = !record.change.author.ends_with("[bot]");
         let author = runnersmith_issueops::change::Actor { is_person, ..author };
-        let (now, rules) = (self.parts.clock.now(), &work.base.policy.approval);
+        let rules = &work.base.policy.approval;
         self.book
             .update(key, |record| {
                 record.change.pull = pull;
@@ -344,9 +385,7 @@ impl Desk {
                 record.own_commits = vec![commit.clone()];
                 let by_itself = plans_by_itself(&author, &record.change, rules);
                 let event = if by_itself { Event::Rendered } else { Event::RenderedOnly };
-                let decision = decide(&record.change, &event, rules, now);
-                record.change = decision.change;
-                record.push(decision.steps, work.run.name(), self.parts.rights);
+                self.follow(work, record, &event);
                 Some(())
             })
             .await?;
@@ -391,15 +430,20 @@ impl Desk {
         Ok(())
     }
 
-    /// Renders the request again by the policy of now, on the default branch of now, when nobody edited its files by hand. `None`:
-    /// the issue cannot be handled any more, and says so.
+    /// Renders the request again by the policy of now, on the default branch of now, when nobody edited its files by hand.
+    /// `Err`: what happened to the issue, so that it cannot be handled any more.
     pub(crate) async fn render_again(
         &self,
         work: &Work,
         key: &str,
         record: &Record,
-    ) -> Result<Option<Record>, DeskError> {
-        let issue = self.parts.control.issue(record.change.issue).await?;
+    ) -> Result<Result<Record, Event>, DeskError> {
+        let issue = match self.parts.control.issue(record.change.issue).await {
+            Ok(issue) => issue,
+            // Somebody deleted it: nobody asks for the change any more.
+            Err(GitHubError::NotFound { .. }) => return Ok(Err(Event::Closed)),
+            Err(error) => return Err(error.into()),
+        };
         let kind = match record.change.kind {
             ChangeKind::Set => Kind::Set,
             ChangeKind::Delete => Kind::Delete,
@@ -407,16 +451,16 @@ impl Desk {
         let request = match self.judge_request(work, &issue, kind).await? {
             Ok(request) => request,
             Err(problems) => {
-                let mut note = self.book.issue(issue.number).await?;
-                self.refuse(&mut note, &issue, kind, &problems).await?;
-                return Ok(None);
+                let note = self.book.issue(issue.number).await?;
+                self.refuse(&note, &issue, kind, &problems).await?;
+                return Ok(Err(Event::RequestInvalid));
             }
         };
         let environment = environment_of(record)?;
         let rendered = self.rendered(work, &environment, &request).await?;
         let hashes = rendered.hashes();
         if record.files.as_ref() == Some(&hashes) && record.base_commit == work.base.commit {
-            return Ok(Some(record.clone()));
+            return Ok(Ok(record.clone()));
         }
         let mut changes = rendered.changes(&work.base.tree);
         // Terraform's lock file was committed by us, and is kept.
@@ -434,7 +478,8 @@ impl Desk {
             record.own_commits = vec![commit.clone()];
             Some(())
         });
-        Ok(updated.await?.map(|(record, ())| record))
+        // A change that is gone meanwhile takes no event.
+        Ok(updated.await?.map(|(record, ())| record).ok_or(Event::RequestInvalid))
     }
 
     /// Files below an environment's folder as a commit has them, for a workspace.

@@ -21,7 +21,7 @@ mod signal;
 mod steps;
 
 pub use base::{Base, BaseError, Reader};
-pub use book::{Book, BookError, LockNote, history_key, open_key, plan_key};
+pub use book::{Book, BookError, LockNote, open_key};
 pub use desk::{Desk, DeskError, Handled, Parts, Signal, Webhooks};
 pub use drift::Drift;
 pub use fleet::{Fleet, FleetError};

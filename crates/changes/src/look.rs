@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runnersmith_issueops::change::{Comment, Digest, Event, State, Step};
+use runnersmith_issueops::change::{Comment, Digest, Event, Step};
 use runnersmith_issueops::command;
 use runnersmith_issueops::render::{Difference, LOCK_FILE};
 use runnersmith_ports::control::{IssueComment, Pull};
@@ -85,7 +85,6 @@ impl Desk {
     async fn pushed(&self, work: &Work, key: &str, record: &Record, pull: &Pull) -> Result<(), DeskError> {
         let judged = self.judge(work, record, &pull.head).await?;
         let event = Event::Pushed { committers: judged.committers, is_hand_edited: !judged.differences.is_empty() };
-        let (now, rules) = (self.parts.clock.now(), &work.base.policy.approval);
         self.book
             .update(key, |record| {
                 // Somebody else may have judged it meanwhile.
@@ -93,9 +92,7 @@ impl Desk {
                     return None;
                 }
                 record.head.clone_from(&pull.head);
-                let decision = runnersmith_issueops::change::decide(&record.change, &event, rules, now);
-                record.change = decision.change;
-                record.push(decision.steps, work.run.name(), self.parts.rights);
+                self.follow(work, record, &event);
                 Some(())
             })
             .await?;
@@ -178,7 +175,7 @@ impl Desk {
         let Some((record, _)) = self.book.record(key).await? else { return Ok(()) };
         let Some(posted) = &record.state_comment else { return Ok(()) };
         let is_pending = record.outbox.iter().any(|todo| todo.step == Step::ShowState);
-        if is_pending || record.change.state == State::Cancelled || record.change.state == State::Done {
+        if is_pending || record.change.state.is_final() {
             return Ok(());
         }
         let found = self.parts.control.comment(posted.id).await?;

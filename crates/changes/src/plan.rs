@@ -8,7 +8,7 @@ use runnersmith_issueops::summary::{Fleet, GroupAccess, Summary, cost};
 use runnersmith_ports::control::FileChanges;
 use runnersmith_ports::{Expect, GitHubError, chain};
 
-use crate::base::Tree;
+use crate::base::{BaseError, Tree};
 use crate::book::{BookError, plan_key};
 use crate::bundle::{Bundle, Made};
 use crate::desk::{Desk, DeskError, Work};
@@ -64,15 +64,16 @@ impl Desk {
         // policy may allow less by now.
         if !record.change.is_hand_edited && pull.is_open {
             match self.render_again(work, key, &record).await? {
-                Some(again) => record = again,
-                None => return Ok(Done::event(Event::RequestInvalid)),
+                Ok(again) => record = again,
+                Err(event) => return Ok(Done::event(event)),
             }
         }
         let environment = record.change.environment.clone();
         self.say(&format!("{environment}: planning #{}", record.change.pull));
         let workspace = match self.workspace(work, &record).await {
             Ok(workspace) => workspace,
-            Err(DeskError::Base(error)) => {
+            // Files that cannot be planned; what GitHub does not give now is asked for again.
+            Err(DeskError::Base(error @ BaseError::File { .. })) => {
                 let failure = Failure { stage: Stage::Plan, resource: None, message: chain(&error) };
                 return Ok(Done::event(Event::PlanFailed(failure)));
             }
@@ -254,8 +255,7 @@ impl Desk {
     /// Who may use the runner group that an environment's values name.
     async fn access(&self, values: Option<&String>) -> GroupAccess {
         let Some(fleet) = values.and_then(|text| Fleet::of_values(text).ok()) else { return GroupAccess::Unknown };
-        let directory = self.parts.directory.as_ref().unwrap_or(&self.parts.control);
-        match directory.runner_group(&fleet.organization, &fleet.group).await {
+        match self.parts.control.runner_group(&fleet.organization, &fleet.group).await {
             Ok(None) => GroupAccess::Missing,
             Ok(Some(group)) => match group.selected {
                 None => GroupAccess::All { public: group.allows_public },

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_issueops::change::{Change, Digest, Left, State, Step};
+use runnersmith_issueops::change::{Change, Decision, Digest, Step};
 use runnersmith_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,7 @@ pub struct Record {
     pub is_announced: bool,
     /// Comments made or changed before this were read.
     pub comments_read: Option<Timestamp>,
-    /// What an apply said, as JSON: outputs by name.
+    /// Terraform's outputs by name: what the apply made, or what was there until a deletion destroyed it.
     #[serde(default)]
     pub outputs: BTreeMap<String, serde_json::Value>,
     /// The head that was applied last.
@@ -130,6 +130,12 @@ impl Record {
         }
     }
 
+    /// Takes what was decided by a run with these rights, with the steps that follow.
+    pub fn take(&mut self, decision: Decision, run: &str, rights: Rights) {
+        self.change = decision.change;
+        self.push(decision.steps, run, rights);
+    }
+
     /// Whether it is over, and nothing is left to be done for it.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -139,17 +145,7 @@ impl Record {
     /// Whether somebody with the right to apply must go on.
     #[must_use]
     pub fn needs_apply(&self) -> bool {
-        matches!(self.change.state, State::Draining { .. })
-            || self.outbox.iter().any(|todo| todo.by.is_none() && needs_apply(&todo.step))
-    }
-
-    /// What is left of a draining environment, as it was last seen.
-    #[must_use]
-    pub fn left(&self) -> Option<Left> {
-        match &self.change.state {
-            State::Draining { left, .. } => *left,
-            _ => None,
-        }
+        self.change.state.is_draining() || self.outbox.iter().any(|todo| todo.by.is_none() && needs_apply(&todo.step))
     }
 }
 
@@ -220,6 +216,23 @@ pub struct IssueNote {
     /// The run that looks at it: GitHub tells of a new issue twice, and one answer is enough.
     #[serde(default)]
     pub busy: Option<String>,
+    /// Since when it does. Long ago, when an older program wrote this.
+    #[serde(default)]
+    pub busy_since: Timestamp,
+    /// Something happened while it was looked at: who looks at it looks again.
+    #[serde(default)]
+    pub again: bool,
+    /// Who is said to have changed its text. The next look puts them among `editors`: it reads who asked, who is none.
+    #[serde(default)]
+    pub told_editors: BTreeSet<String>,
+}
+
+impl IssueNote {
+    /// Whether something was told of it that no look has taken up and come to its end.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.busy.is_some() || self.again || !self.told_editors.is_empty()
+    }
 }
 
 /// What is known of a pull request.

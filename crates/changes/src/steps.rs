@@ -9,6 +9,7 @@ use runnersmith_issueops::change::{Change, Denial, Event, Holder, Liveness, Lock
 use runnersmith_issueops::comment::reply;
 use runnersmith_ports::{GitHubError, chain, control::MergeError};
 
+use crate::approve::OTHER_BASE;
 use crate::book::{LockNote, is_of_pull};
 use crate::desk::{Desk, DeskError, Work};
 use crate::intake::environment_of;
@@ -42,7 +43,7 @@ pub(crate) enum Note {
     Applied {
         /// Which commit.
         head: String,
-        /// Terraform's outputs.
+        /// Terraform's outputs; of a deletion, those that were.
         outputs: std::collections::BTreeMap<String, serde_json::Value>,
     },
     /// The lock that was to be taken is another's: that is said instead.
@@ -78,7 +79,7 @@ impl Desk {
     pub(crate) async fn advance(&self, work: &Work, key: &str) -> Result<(), DeskError> {
         for _ in 0..STEPS_MAX {
             let Some(Claimed { record, todo }) = self.claim(work, key).await? else {
-                return self.close_if_over(work, key).await;
+                return self.close_if_over(key).await;
             };
             tracing::debug!(environment = %record.change.environment, step = ?todo.step, "step");
             match self.step(work, key, &record, &todo).await {
@@ -166,7 +167,7 @@ impl Desk {
             // A plan that another one replaces meanwhile is none.
             let is_replaced = matches!(todo.step, Step::Plan { .. })
                 && record.outbox.iter().any(|other| matches!(other.step, Step::Plan { .. }) && other.id > id);
-            let mut dropped = Vec::new();
+            let (mut dropped, mut orphans) = (Vec::new(), Vec::new());
             // Shown is only what the change now waits for; a plan that came too late for its change is none.
             let event = done.event.as_ref().filter(|_| !is_replaced);
             let decision = event.map(|event| decide(&record.change, event, rules, now));
@@ -176,7 +177,12 @@ impl Desk {
             };
             for note in &done.notes {
                 match note {
-                    Note::Plan { key, .. } if !is_shown => dropped.push(key.clone()),
+                    Note::Plan { key, continuations } if !is_shown => {
+                        dropped.push(key.clone());
+                        // What was written into comments that the change has anyway is mended by its next plan.
+                        let own = |posted: &&Posted| record.continuations.iter().any(|own| own.id == posted.id);
+                        orphans.extend(continuations.iter().filter(|posted| !own(posted)).map(|posted| posted.id));
+                    }
                     Note::Plan { key, .. } => {
                         dropped.extend(record.plan_key.clone().filter(|old| old != key));
                         take_note(record, place, note);
@@ -190,15 +196,18 @@ impl Desk {
                 }
             }
             if let Some(decision) = decision {
-                record.change = decision.change;
-                record.push(decision.steps, work.run.name(), rights);
+                record.take(decision, work.run.name(), rights);
             }
-            Some(dropped)
+            Some((dropped, orphans))
         });
-        for dropped in updated.await?.map(|(_, dropped)| dropped).unwrap_or_default() {
+        let (dropped, orphans) = updated.await?.map(|(_, left)| left).unwrap_or_default();
+        for dropped in dropped {
             for key in [text_key(&dropped), dropped] {
                 self.book.shelf().delete(&key).await.map_err(crate::book::BookError::from)?;
             }
+        }
+        for comment in orphans {
+            self.parts.control.delete_comment(comment).await?;
         }
         Ok(())
     }
@@ -217,7 +226,7 @@ impl Desk {
                 };
                 let mut text = reply(said, change, &work.base.policy, applied.as_ref());
                 if matches!(said.as_ref(), Reply::Applied)
-                    && let Some(more) = self.point_webhook(work, record).await
+                    && let Some(more) = self.set_webhook(work, record).await
                 {
                     text.push_str(&more);
                 }
@@ -237,15 +246,12 @@ impl Desk {
             }
             Step::DropPlan => {
                 // One that is waited for, or applied, is not the one that was meant.
-                let is_needed = matches!(
-                    change.state,
-                    State::Planned(_) | State::Checking(..) | State::Draining { .. } | State::Applying { .. }
-                );
+                let is_needed = change.state.plan().is_some();
                 let Some(key) = record.plan_key.clone().filter(|_| !is_needed) else { return Ok(Done::default()) };
                 self.drop_plan(record).await?;
                 Ok(Done::note(Note::NoPlan { key }))
             }
-            Step::Reread { digest } => self.reread(work, record, *digest).await,
+            Step::Reread { digest } => self.reread(work, key, record, *digest).await,
             Step::TakeOver { lock } => {
                 self.take_over(work, record, lock).await?;
                 Ok(Done::default())
@@ -268,8 +274,10 @@ impl Desk {
             }
             Step::ReleaseOwnLock => {
                 // A lock under which a run died while it applied is not given back by the way: its take-over releases the
-                // state's own lock too.
-                let is_own = |held: &LockNote| is_of_pull(&held.lock, change.pull) && held.applies.is_none();
+                // state's own lock too. This run's own apply is over; only its mark could not be taken away.
+                let me = work.run.name();
+                let is_over = |held: &LockNote| held.applies.as_ref().is_none_or(|applies| applies.run == me);
+                let is_own = |held: &LockNote| is_of_pull(&held.lock, change.pull) && is_over(held);
                 let released = self.book.release_lock(&change.environment, is_own).await?;
                 Ok(released.map_or_else(Done::default, |_| Done::note(Note::Unlocked)))
             }
@@ -285,7 +293,7 @@ impl Desk {
     }
 
     async fn drain(&self, record: &Record, kill_jobs: bool) -> Result<Done, DeskError> {
-        if !matches!(record.change.state, runnersmith_issueops::change::State::Draining { .. }) {
+        if !record.change.state.is_draining() {
             return Ok(Done::default());
         }
         let left = self.parts.fleet.drain(&record.change.environment, kill_jobs).await?;
@@ -298,13 +306,20 @@ impl Desk {
         let title =
             runnersmith_issueops::comment::pull_text(record.change.kind, &environment_of(record)?, record.change.issue)
                 .title;
+        let found = control.pull(pull).await?;
+        if found.is_merged {
+            return Ok(Done::event(Event::Merged));
+        }
+        if found.base_branch != work.base.branch {
+            return Ok(Done::event(Event::MergeRefused(OTHER_BASE.to_owned())));
+        }
         match control.merge(pull, head, &format!("{title} (#{pull})")).await {
             Ok(commit) => {
                 self.say(&format!("#{pull}: merged to {} as {commit}", work.base.branch));
                 Ok(Done::event(Event::Merged))
             }
             Err(MergeError::Refused(why)) => {
-                // Somebody was quicker, or an earlier try's answer was lost.
+                // Somebody was quicker.
                 if control.pull(pull).await?.is_merged {
                     return Ok(Done::event(Event::Merged));
                 }
@@ -364,7 +379,7 @@ impl Desk {
     }
 
     /// Puts a change that is over to the history, and takes its branch away.
-    async fn close_if_over(&self, _work: &Work, key: &str) -> Result<(), DeskError> {
+    async fn close_if_over(&self, key: &str) -> Result<(), DeskError> {
         let Some((record, _)) = self.book.record(key).await? else { return Ok(()) };
         if !record.is_finished() || !key.ends_with("/change.json") {
             return Ok(());

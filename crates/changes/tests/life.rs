@@ -272,8 +272,33 @@ async fn the_webhook_is_pointed_to_the_environment_when_the_policy_says_so() {
     world.ask("ann", &block("team", 4), SET).await;
     let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
     world.order(pull, "wanda", &line).await;
-    assert!(world.answer(pull).contains("could not be set: the App may not"), "{}", world.answer(pull));
+    assert!(world.answer(pull).contains("could not be set: `the App may not`"), "{}", world.answer(pull));
     assert!(world.github.pull(REPO, pull).merged);
+}
+
+#[tokio::test]
+async fn what_leads_to_an_environment_that_is_gone_is_removed() {
+    for fails in [None, Some("the App may not")] {
+        let world = World::new().await;
+        world.made("team").await;
+        world.made("other").await;
+        *world.webhooks.fails.lock().unwrap() = fails.map(str::to_owned);
+        world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
+        let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+        world.order(pull, "wanda", &line).await;
+        let (answer, forgotten) = (world.answer(pull), world.webhooks.forgotten.lock().unwrap().clone());
+        assert!(world.github.pull(REPO, pull).merged && answer.contains("is gone"), "{answer}");
+        match fails {
+            None => {
+                assert_eq!(forgotten, ["https://team.example/webhook"]);
+                assert!(answer.contains("led there is removed"), "{answer}");
+            }
+            Some(why) => assert!(
+                answer.contains(&format!("could not be removed; it does no harm, and can go by hand: `{why}`")),
+                "{answer}"
+            ),
+        }
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use runnersmith_ports::{
     Clock, HandOff, HandOffError, Ledger, LedgerError, Machines, MachinesError, Queue, QueueError, Release,
 };
 use runnersmith_types::{
-    Event, EventKind, MachineId, MachineState, Runner, RunnerState, ScaleSet, ScaleSetName, Timing,
+    Event, EventKind, Machine, MachineId, MachineState, Runner, RunnerState, ScaleSet, ScaleSetName, Timing,
 };
 
 use crate::Signal;
@@ -79,14 +79,46 @@ pub enum Whose {
 const HOLDER: &str = "closing";
 /// Long enough for a look; nobody waits longer when this process dies.
 const LEASE: Duration = Duration::from_secs(10);
-/// A pass takes seconds; after so many looks, half a second apart, somebody is told to come again.
-const LOOKS_MAX: u32 = 20;
-/// A set that is woken again and again gets its lease back when it ends by itself.
-const RELEASES_MAX: u32 = 4;
+/// A pass takes seconds; after this somebody is told to come again.
+const PASS_WITHIN: Duration = Duration::from_secs(10);
+/// How far apart two looks at a lease are: at first, for a pass that is about to end, and at most, for a ledger that is far away.
+const LOOKS_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// Waits until no pass goes on over a set that began before this call: such a pass may still launch by what it read then.
+/// Answers whether it is so.
+///
+/// The lease is asked for again and again, because it is a row of SQLite or of DynamoDB, and neither tells of its release.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn no_pass_goes_on(
+    ledger: &dyn Ledger,
+    set: &ScaleSetName,
+    holder: &str,
+    within: Duration,
+) -> Result<bool, LedgerError> {
+    let end = tokio::time::Instant::now() + within;
+    let mut pause = LOOKS_EVERY.0;
+    loop {
+        if let Some(mut lease) = ledger.acquire(set, holder, LEASE).await? {
+            // A set that was woken meanwhile keeps the lease once. Nothing is to be looked at here; whoever woke it wakes its
+            // loop too.
+            if ledger.release(&mut lease, Duration::from_millis(1)).await? == Release::WokenAgain {
+                let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
+            }
+            return Ok(true);
+        }
+        if tokio::time::Instant::now() >= end {
+            return Ok(false);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOKS_EVERY.1);
+    }
+}
 
 /// A policy by which there shall be no runner. Its times stay, but a minimum running time has no meaning any more.
 #[must_use]
-pub fn closed_policy(set: &ScaleSet) -> ScaleSet {
+pub(crate) fn closed_policy(set: &ScaleSet) -> ScaleSet {
     ScaleSet {
         // Without labels no job is its, so that what is idle waits for none.
         labels: BTreeSet::new(),
@@ -101,7 +133,7 @@ pub fn closed_policy(set: &ScaleSet) -> ScaleSet {
 
 /// The sets with these closed: their own passes drain them, and to others they take no jobs.
 #[must_use]
-pub fn with_closed(sets: &Arc<Vec<ScaleSet>>, closed: &BTreeSet<ScaleSetName>) -> Arc<Vec<ScaleSet>> {
+pub(crate) fn with_closed(sets: &Arc<Vec<ScaleSet>>, closed: &BTreeSet<ScaleSetName>) -> Arc<Vec<ScaleSet>> {
     if !sets.iter().any(|set| closed.contains(&set.name)) {
         return sets.clone();
     }
@@ -128,7 +160,9 @@ impl Hands {
         let mut remaining = self.look(sets, whose, kills_jobs).await?;
         if remaining == Remaining::default() {
             for set in sets {
-                self.no_pass_goes_on(set).await?;
+                if !no_pass_goes_on(self.ledger.as_ref(), set, HOLDER, PASS_WITHIN).await? {
+                    return Err(ClosingError::InPass(set.clone()));
+                }
             }
             // What a pass has launched that was going on when we looked is recorded now.
             remaining = self.look(sets, whose, kills_jobs).await?;
@@ -166,44 +200,23 @@ impl Hands {
         Ok(())
     }
 
-    async fn no_pass_goes_on(&self, set: &ScaleSetName) -> Result<(), ClosingError> {
-        for _ in 0..LOOKS_MAX {
-            if let Some(mut lease) = self.ledger.acquire(set, HOLDER, LEASE).await? {
-                // A set that was woken meanwhile keeps the lease once; nothing is to be looked at here.
-                for _ in 0..RELEASES_MAX {
-                    if self.ledger.release(&mut lease, LEASE).await? != Release::WokenAgain {
-                        break;
-                    }
-                }
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        Err(ClosingError::InPass(set.clone()))
-    }
-
     async fn look(
         &self,
         sets: &BTreeSet<ScaleSetName>,
         whose: Whose,
         kills_jobs: Option<&str>,
     ) -> Result<Remaining, ClosingError> {
+        // Hand-offs, then machines, then the ledger: what is fresh must not look orphaned.
+        let waiting = self.hand_off.waiting().await?;
         let plane = self.ledger.plane().await?;
         let (mut remaining, mut known, mut alive) = (Remaining::default(), BTreeSet::new(), BTreeSet::new());
         for set in sets {
-            // Machines before the ledger, as everywhere: what is fresh must not look orphaned.
             let machines = self.machines.list(set, &plane).await?;
             let runners = self.ledger.live_runners(set).await?;
-            let running: BTreeSet<MachineId> = machines
-                .iter()
-                .filter(|machine| machine.state != MachineState::Ended)
-                .map(|machine| machine.id.clone())
-                .collect();
-            let bound: BTreeSet<MachineId> = runners.iter().filter_map(|runner| runner.machine.clone()).collect();
-            let busy: Vec<&Runner> = runners.iter().filter(|runner| runner.state == RunnerState::Busy).collect();
-            remaining.jobs += count(busy.len());
-            remaining.machines += count(runners.len() + running.difference(&bound).count());
-            remaining.registrations += count(runners.iter().filter(|runner| may_be_registered(runner)).count());
+            let Counted { numbers, busy, running, bound } = counted(&machines, &runners);
+            remaining.jobs += numbers.jobs;
+            remaining.machines += numbers.machines;
+            remaining.registrations += numbers.registrations;
             if let Some(reason) = kills_jobs {
                 self.kill(&busy, &running, reason).await?;
             }
@@ -212,7 +225,7 @@ impl Hands {
             alive.extend(running);
             alive.extend(bound);
         }
-        for (machine, _) in self.hand_off.waiting().await? {
+        for (machine, _) in waiting {
             if alive.contains(&machine) {
                 remaining.hand_offs += 1;
             } else if whose == Whose::Everybody || known.contains(&machine) {
@@ -228,7 +241,7 @@ impl Hands {
         let (mut ids, mut events) = (Vec::new(), Vec::new());
         for runner in busy {
             let Some(machine) = runner.machine.as_ref().filter(|machine| running.contains(machine)) else { continue };
-            let mut event = Event::new(now, EventKind::Decided, "kill", reason);
+            let mut event = Event::new(now, EventKind::Decided, "terminate", reason);
             (event.set, event.runner) = (Some(runner.target.set.clone()), Some(runner.name.clone()));
             (event.machine, event.job) = (Some(machine.clone()), runner.job);
             events.push(event);
@@ -243,6 +256,34 @@ impl Hands {
     }
 }
 
+/// What one set has.
+struct Counted<'a> {
+    /// All but the hand-offs: those do not say whose they are.
+    numbers: Remaining,
+    /// Runners with a job.
+    busy: Vec<&'a Runner>,
+    /// Machines that have not ended.
+    running: BTreeSet<MachineId>,
+    /// Machines that its runners have, or had.
+    bound: BTreeSet<MachineId>,
+}
+
+/// Counts what a set has, by its machines and its live runners. A runner counts as a machine before it has one, and until
+/// nothing is left of it.
+fn counted<'a>(machines: &[Machine], runners: &'a [Runner]) -> Counted<'a> {
+    let alive = machines.iter().filter(|machine| machine.state != MachineState::Ended);
+    let running: BTreeSet<MachineId> = alive.map(|machine| machine.id.clone()).collect();
+    let bound: BTreeSet<MachineId> = runners.iter().filter_map(|runner| runner.machine.clone()).collect();
+    let busy: Vec<&Runner> = runners.iter().filter(|runner| runner.state == RunnerState::Busy).collect();
+    let numbers = Remaining {
+        jobs: count(busy.len()),
+        machines: count(runners.len() + running.difference(&bound).count()),
+        registrations: count(runners.iter().filter(|runner| may_be_registered(runner)).count()),
+        hand_offs: 0,
+    };
+    Counted { numbers, busy, running, bound }
+}
+
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -250,4 +291,66 @@ fn count(n: usize) -> u32 {
 /// A registration is there, or was asked for and the answer is not known.
 fn may_be_registered(runner: &Runner) -> bool {
     (runner.registration.is_some() || runner.jit_requested_at.is_some()) && runner.deregistered_at.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use runnersmith_types::{
+        BatchId, Market, Owner, PlaneId, RegisterAt, RegistrationId, Rung, RunnerName, Target, Timestamp,
+    };
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn id(name: &str) -> MachineId {
+        MachineId::parse(name).unwrap()
+    }
+
+    fn machine(name: &str, state: MachineState) -> Machine {
+        Machine {
+            id: id(name),
+            set: ScaleSetName::parse("linux").unwrap(),
+            plane: PlaneId::parse("k3x9").unwrap(),
+            batch: BatchId::parse("b-1").unwrap(),
+            state,
+            voice: None,
+            launched_at: NOW,
+            rung: Rung { market: Market::Local, machine_type: "process".into(), zone: "here".into() },
+            interrupted_at: None,
+        }
+    }
+
+    fn runner(serial: u64, state: RunnerState, machine: Option<&str>) -> Runner {
+        let name = RunnerName::parse(&format!("linux-k3x9-{serial}")).unwrap();
+        let at = RegisterAt::Organization(Owner::parse("acme").unwrap());
+        let target = Target { set: ScaleSetName::parse("linux").unwrap(), at };
+        Runner { state, machine: machine.map(id), ..Runner::intended(name, serial, target, true, NOW) }
+    }
+
+    #[test]
+    fn what_a_set_has_is_counted_by_its_machines_and_its_runners() {
+        let registered = |runner: Runner| Runner { registration: Some(RegistrationId(runner.serial)), ..runner };
+        let runners = [
+            runner(1, RunnerState::Intended, None),
+            // No answer came to the call that registers it.
+            Runner { jit_requested_at: Some(NOW), ..runner(2, RunnerState::Booting, Some("m-2")) },
+            registered(runner(3, RunnerState::Busy, Some("m-3"))),
+            Runner { deregistered_at: Some(NOW), ..registered(runner(4, RunnerState::Draining, Some("m-4"))) },
+        ];
+        let machines = [
+            machine("m-2", MachineState::Pending),
+            machine("m-3", MachineState::Running),
+            machine("m-4", MachineState::Ended),
+            // Of a runner that is not recorded.
+            machine("m-5", MachineState::Running),
+            machine("m-6", MachineState::Ended),
+        ];
+        let found = counted(&machines, &runners);
+        assert_eq!(found.numbers, Remaining { jobs: 1, machines: 5, registrations: 2, hand_offs: 0 });
+        assert_eq!(found.busy, [&runners[2]]);
+        assert_eq!(found.running, BTreeSet::from([id("m-2"), id("m-3"), id("m-5")]));
+        assert_eq!(found.bound, BTreeSet::from([id("m-2"), id("m-3"), id("m-4")]));
+        assert_eq!(counted(&[], &[]).numbers, Remaining::default());
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use runnersmith_plan::route;
 use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, Message, QueueError, Receipt};
 use runnersmith_types::job::Merged;
-use runnersmith_types::{Event, EventKind, JobFact, JobStatus, RunnerName, ScaleSet, ScaleSetName};
+use runnersmith_types::{Event, EventKind, JobFact, JobStatus, ScaleSet, ScaleSetName};
 
 use crate::{Signal, World};
 
@@ -105,10 +105,8 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
     world.ports.ledger.append(events).await?;
     woken.extend(concerned);
     // The set of a runner that no policy names any more: it is on its way out, and waits for just this.
-    let runners = recorded.iter().filter_map(|record| record.job.runner());
-    woken.extend(
-        runners.filter_map(|runner| set_of(&runner)).filter(|set| !sets.iter().any(|known| known.name == *set)),
-    );
+    let theirs = recorded.iter().filter_map(|record| record.job.runner()?.set());
+    woken.extend(theirs.filter(|set| !sets.iter().any(|known| known.name == *set)));
     Ok(())
 }
 
@@ -128,13 +126,6 @@ fn concerns(fact: &JobFact, policies: &[&ScaleSet]) -> Vec<ScaleSetName> {
         );
     }
     sets
-}
-
-/// The set in the name of a runner of ours: `<set>-<plane>-<serial>`.
-fn set_of(runner: &RunnerName) -> Option<ScaleSetName> {
-    let (rest, _serial) = runner.as_str().rsplit_once('-')?;
-    let (set, _plane) = rest.rsplit_once('-')?;
-    ScaleSetName::parse(set).ok()
 }
 
 /// Stage latencies when a job of ours starts, and its trace when it ends.

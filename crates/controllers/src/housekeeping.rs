@@ -8,6 +8,7 @@ use std::time::Duration;
 use runnersmith_ports::LedgerError;
 use runnersmith_types::{RunnerState, ScaleSet, ScaleSetName, Timing};
 
+use crate::closing::closed_policy;
 use crate::{Sets, World};
 
 /// A hand-off that has waited so long is none that a machine will still read: its boot deadline is far shorter.
@@ -88,11 +89,8 @@ pub async fn retired(
     let closed = ledger.closed().await?;
     let mut sets = world.sets.load().as_ref().clone();
     left.retain(|set| (!spared.contains(set) || closed.contains(set)) && sets.iter().all(|known| known.name != *set));
-    sets.extend(left.iter().map(|set| ScaleSet {
-        runners_max: 0,
-        tell: false,
-        timing: world.retired.clone(),
-        ..ScaleSet::new(set.clone(), BTreeSet::new())
+    sets.extend(left.iter().map(|set| {
+        closed_policy(&ScaleSet { timing: world.retired.clone(), ..ScaleSet::new(set.clone(), BTreeSet::new()) })
     }));
     sets.sort_by(|a, b| a.name.cmp(&b.name));
     Ok((World { sets: Sets::new(sets), ..world.clone() }, left))

@@ -1,14 +1,14 @@
 //! The loops of one process: a worker that records facts, one loop per scale set, the machines' voice, and the timer.
 //! They only wake each other; what is done is decided by the planner, and safety lies in the ledger's leases.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use runnersmith_ports::LedgerError;
-use runnersmith_types::ScaleSetName;
+use runnersmith_types::{ScaleSet, ScaleSetName};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use runnersmith_ports::chain;
 
@@ -111,34 +111,48 @@ async fn work(world: World, wakers: Wakers, mut stop: watch::Receiver<bool>) {
 }
 
 /// Keeps one loop for each set that there is, and for each that is on its way out: those that come get theirs at once, and
-/// those that go keep theirs until nothing is left of them.
+/// those that go keep theirs until nothing is left of them. One that ends by itself is begun again by the next round, and not
+/// sooner: what ended it may be there still.
 async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     let mut changes = world.sets.subscribe();
     let mut round = tokio::time::interval(rhythm.sweep);
-    let (mut loops, mut running) = (JoinSet::new(), BTreeSet::new());
+    let (mut loops, mut running) = (JoinSet::new(), BTreeSet::<ScaleSetName>::new());
+    let mut sets_of: HashMap<Id, ScaleSetName> = HashMap::new();
+    let mut broken: Vec<ScaleSetName> = Vec::new();
     loop {
         let wanted: Vec<ScaleSetName> = tokio::select! {
-            // Runners of sets that nothing names any more: left by an earlier run, or by another configuration.
-            _ = round.tick() => match housekeeping::retired(&world, &BTreeSet::new()).await {
-                Ok((_, retired)) => retired.into_iter().collect(),
-                Err(error) => {
-                    tracing::error!(error = %chain(&error), "sets that are gone could not be looked for");
-                    Vec::new()
+            _ = round.tick() => {
+                for set in broken.drain(..) {
+                    running.remove(&set);
                 }
-            },
+                // Runners of sets that nothing names any more: left by an earlier run, or by another configuration.
+                match housekeeping::retired(&world, &BTreeSet::new()).await {
+                    Ok((_, retired)) => retired.into_iter().collect(),
+                    Err(error) => {
+                        tracing::error!(error = %chain(&error), "sets that are gone could not be looked for");
+                        Vec::new()
+                    }
+                }
+            }
             // Sets that were taken out begin to drain now, and jobs may go to another set than before.
             changed = changes.changed() => {
                 if changed.is_err() { break }
                 wakers.wake_all();
                 Vec::new()
             }
-            Some(ended) = loops.join_next() => {
+            Some(ended) = loops.join_next_with_id() => {
                 match ended {
-                    Ok(set) => {
+                    Ok((task, set)) => {
+                        sets_of.remove(&task);
                         wakers.forget(&set);
                         running.remove(&set);
                     }
-                    Err(error) => tracing::error!(error = %error, "the loop of a scale set has ended by itself"),
+                    Err(error) => {
+                        let set = sets_of.remove(&error.id());
+                        let named = set.as_ref().map(tracing::field::display);
+                        tracing::error!(error = %error, set = named, "the loop of a scale set has ended by itself");
+                        broken.extend(set);
+                    }
                 }
                 Vec::new()
             }
@@ -149,7 +163,8 @@ async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Rec
         for set in wanted.into_iter().chain(named.iter().map(|set| set.name.clone())) {
             if running.insert(set.clone()) {
                 let waker = wakers.of(&set);
-                loops.spawn(look(world.clone(), set, rhythm, waker, stop.clone()));
+                let task = loops.spawn(look(world.clone(), set.clone(), rhythm, waker, stop.clone()));
+                sets_of.insert(task.id(), set);
             }
         }
     }
@@ -256,6 +271,15 @@ async fn leftovers(world: &World) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Whether new sets may serve jobs that the door has dropped before, because no set served them: then the repositories are
+/// looked through for such. It is enough that a set serves others than before; whether those are more is not asked.
+fn may_serve_more(old: &[ScaleSet], new: &[ScaleSet]) -> bool {
+    let serves_as = |a: &ScaleSet, b: &ScaleSet| {
+        (&a.name, &a.labels, a.serves_unlabelled, &a.scope) == (&b.name, &b.labels, b.serves_unlabelled, &b.scope)
+    };
+    new.iter().any(|set| !old.iter().any(|known| serves_as(known, set)))
+}
+
 /// The timer's duties.
 async fn sweep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     let mut sweep = tokio::time::interval(rhythm.sweep);
@@ -267,8 +291,7 @@ async fn sweep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Re
             changed = changes.changed() => {
                 if changed.is_err() { return }
                 let now = changes.borrow_and_update().clone();
-                // A new set may serve jobs that the door has dropped before it came.
-                if now.iter().any(|set| !known.iter().any(|old| old.name == set.name && old.labels == set.labels)) {
+                if may_serve_more(&known, &now) {
                     sweep.reset_immediately();
                 }
                 known = now;
@@ -293,6 +316,45 @@ async fn sweep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Re
                 }
             }
             () = stopped(&mut stop) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runnersmith_types::{Label, Owner, RegisterAt, RepoPattern, Scope};
+
+    use super::*;
+
+    fn set(name: &str) -> ScaleSet {
+        let labels = BTreeSet::from([Label::of_set("self-hosted").unwrap(), Label::of_set(name).unwrap()]);
+        ScaleSet::new(ScaleSetName::parse(name).unwrap(), labels)
+    }
+
+    #[test]
+    fn jobs_are_looked_for_when_a_set_comes_or_serves_others_than_before() {
+        let linux = || set("linux");
+        let scope = || linux().scope;
+        let more = BTreeSet::from([Label::of_set("self-hosted").unwrap(), Label::of_set("gpu").unwrap()]);
+        let acme = RegisterAt::Organization(Owner::parse("acme").unwrap());
+        for (what, new, expected) in [
+            ("the same", vec![linux()], false),
+            ("none", Vec::new(), false),
+            ("one more", vec![linux(), set("gpu")], true),
+            ("another", vec![set("gpu")], true),
+            ("another name", vec![ScaleSet { name: set("gpu").name, ..linux() }], true),
+            ("other labels", vec![ScaleSet { labels: more, ..linux() }], true),
+            ("jobs without labels", vec![ScaleSet { serves_unlabelled: true, ..linux() }], true),
+            ("another place", vec![ScaleSet { scope: Scope { at: Some(acme), ..scope() }, ..linux() }], true),
+            (
+                "other repositories",
+                vec![ScaleSet { scope: Scope { allowed: vec![RepoPattern("acme/*".into())], ..scope() }, ..linux() }],
+                true,
+            ),
+            ("another maximum", vec![ScaleSet { runners_max: 9, ..linux() }], false),
+            ("another priority", vec![ScaleSet { priority: 9, ..linux() }], false),
+        ] {
+            assert_eq!(may_serve_more(&[linux()], &new), expected, "{what}");
         }
     }
 }

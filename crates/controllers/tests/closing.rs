@@ -91,7 +91,7 @@ async fn jobs_are_ended_only_when_that_is_asked_for_and_history_says_why() {
     hands.close(&linux(), Whose::TheSets, Some("the approval says so")).await.unwrap();
     assert_eq!(bed.doubles.script().count("terminate"), 1, "twice is once");
     let history = bed.world.ports.ledger.history_of_runner(&busy.name, 100).await.unwrap();
-    let killed: Vec<_> = history.iter().filter(|event| event.what == "kill").collect();
+    let killed: Vec<_> = history.iter().filter(|event| event.what == "terminate").collect();
     assert_eq!(killed.len(), 1);
     assert_eq!((killed[0].text.as_str(), killed[0].machine.as_ref()), ("the approval says so", Some(&machine)));
 }

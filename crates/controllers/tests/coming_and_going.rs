@@ -79,7 +79,8 @@ impl Running {
     }
 }
 
-/// Waits for a condition while the clock goes on, a hundred times as fast as ours.
+/// Waits for a condition while the clock goes on, a hundred times as fast as ours. It sleeps, because nothing tells when a pass
+/// is over, and SQLite's threads do not stand still when tokio's time does.
 async fn until(running: &Running, what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let begun = tokio::time::Instant::now();
     while !holds().await {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_changes::{Fleet, FleetError};
+use runnersmith_controllers::closing;
 use runnersmith_issueops::change::Left;
-use runnersmith_ports::{Expect, Release};
+use runnersmith_ports::Expect;
 use runnersmith_types::{
     Event, EventKind, Job, JobStatus, Machine, MachineId, MachineState, Runner, RunnerName, RunnerState, ScaleSetName,
     Voice,
@@ -22,7 +23,6 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 const TRIES_MAX: usize = 5;
 /// So long a pass that began before the set was taken out is waited for.
 const PASS_WITHIN: Duration = Duration::from_secs(5);
-const PASS_LOOKS_EVERY: Duration = Duration::from_millis(20);
 
 /// What is there of a set.
 struct Seen {
@@ -109,27 +109,6 @@ impl Embedded {
         Err(RecordError::Shelf(runnersmith_ports::ShelfError::Conflict { operation: "put", key }))
     }
 
-    /// Waits until no pass goes on that began while the set was live: it could still make a runner. Passes that begin later see
-    /// that the set is gone. Answers whether it is so.
-    async fn no_pass_goes_on(&self, set: &ScaleSetName) -> Result<bool, Cause> {
-        let ledger = &self.world.ports.ledger;
-        let holder = format!("{}-drain", self.world.holder);
-        let until = tokio::time::Instant::now() + PASS_WITHIN;
-        loop {
-            if let Some(mut lease) = ledger.acquire(set, &holder, self.world.lease_ttl).await? {
-                // Whoever woke the set meanwhile wakes its loop too.
-                if ledger.release(&mut lease, Duration::from_millis(1)).await? == Release::WokenAgain {
-                    let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
-                }
-                return Ok(true);
-            }
-            if tokio::time::Instant::now() >= until {
-                return Ok(false);
-            }
-            tokio::time::sleep(PASS_LOOKS_EVERY).await;
-        }
-    }
-
     async fn see(&self, set: &ScaleSetName) -> Result<Seen, Cause> {
         let ports = &self.world.ports;
         let plane = ports.ledger.plane().await?;
@@ -150,31 +129,43 @@ impl Embedded {
         Ok(Seen { hand_offs, runners, machines, jobs })
     }
 
-    /// Ends the machines that have a job, and says so in the history of runner and job.
-    async fn kill(&self, environment: &str, set: &ScaleSetName, seen: &Seen) -> Result<(), Cause> {
+    /// Ends the machines that have a job, and says so in the history of runner and job. Answers whether there were any.
+    async fn kill(&self, environment: &str, set: &ScaleSetName, seen: &Seen) -> Result<bool, Cause> {
         let busy: Vec<&Machine> = seen.machines.iter().filter(|machine| seen.is_busy(machine)).collect();
         if busy.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let (ports, now) = (&self.world.ports, self.world.ports.clock.now());
-        let ids: Vec<MachineId> = busy.iter().map(|machine| machine.id.clone()).collect();
-        let ended = ports.machines.terminate(&ids).await;
-        let events = busy.into_iter().map(|machine| {
-            let runner = seen.runner_of(&machine.id);
-            let why = format!("the environment {environment} is deleted, and its running jobs with it");
-            let (kind, text) = match &ended {
-                Ok(()) => (EventKind::Done, why),
-                Err(error) => (EventKind::Failed, format!("{why}: {error}")),
+        let told = |kind: EventKind, text: &str| -> Vec<Event> {
+            let event = |machine: &&Machine| {
+                let runner = seen.runner_of(&machine.id);
+                let mut event = Event::new(now, kind, "terminate", text);
+                event.set = Some(set.clone());
+                event.machine = Some(machine.id.clone());
+                event.runner = runner.map(|runner| runner.name.clone());
+                event.job = runner.and_then(|runner| seen.job_on(&runner.name).map(Job::id).or(runner.job));
+                event
             };
-            let mut event = Event::new(now, kind, "terminate", text);
-            event.set = Some(set.clone());
-            event.machine = Some(machine.id.clone());
-            event.runner = runner.map(|runner| runner.name.clone());
-            event.job = runner.and_then(|runner| seen.job_on(&runner.name).map(Job::id).or(runner.job));
-            event
-        });
-        ports.ledger.append(events.collect()).await?;
-        Ok(ended?)
+            busy.iter().map(event).collect()
+        };
+        let why = format!("the environment {environment} is deleted, and its running jobs with it");
+        // The reason first: a machine that ended without one would be a riddle.
+        ports.ledger.append(told(EventKind::Decided, &why)).await?;
+        let ids: Vec<MachineId> = busy.iter().map(|machine| machine.id.clone()).collect();
+        if let Err(error) = ports.machines.terminate(&ids).await {
+            ports.ledger.append(told(EventKind::Failed, &format!("{why}: {error}"))).await?;
+            return Err(error.into());
+        }
+        Ok(true)
+    }
+
+    /// What is there of a set, after its running jobs were ended if that is asked for.
+    async fn see_or_kill(&self, environment: &str, set: &ScaleSetName, kill_jobs: bool) -> Result<Seen, Cause> {
+        let seen = self.see(set).await?;
+        if kill_jobs && self.kill(environment, set, &seen).await? {
+            return self.see(set).await;
+        }
+        Ok(seen)
     }
 
     async fn take_out(&self, environment: &str, kill_jobs: bool) -> Result<Left, Cause> {
@@ -192,15 +183,15 @@ impl Embedded {
                 self.world.ports.ledger.append(vec![event]).await?;
             }
         }
-        let settled = self.no_pass_goes_on(&set).await?;
-        let mut seen = self.see(&set).await?;
-        if kill_jobs {
-            self.kill(environment, &set, &seen).await?;
-            seen = self.see(&set).await?;
+        let left = self.see_or_kill(environment, &set, kill_jobs).await?.left();
+        if !left.is_nothing() {
+            return Ok(left);
         }
-        let mut left = seen.left();
+        // A pass that began while the set was live could still make a runner; later ones see that the set is gone.
+        let (ledger, holder) = (self.world.ports.ledger.as_ref(), format!("{}-drain", self.world.holder));
+        let settled = closing::no_pass_goes_on(ledger, &set, &holder, PASS_WITHIN).await?;
+        let mut left = self.see_or_kill(environment, &set, kill_jobs).await?.left();
         if !settled && left.is_nothing() {
-            // A pass that goes on may be making a machine.
             left.machines = 1;
         }
         Ok(left)

@@ -29,7 +29,7 @@ pub(crate) struct Plan {
 
 /// What happens to the one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum Effect {
     Create,
     Update,
     Delete,
@@ -56,13 +56,13 @@ impl Plan {
         Ok(plan)
     }
 
-    pub fn change(&self) -> Change {
+    pub fn effect(&self) -> Effect {
         match (&self.before, &self.after) {
-            (None, None) => Change::Nothing,
-            (None, Some(_)) => Change::Create,
-            (Some(_), None) => Change::Delete,
-            (Some(before), Some(after)) if before == after => Change::Nothing,
-            (Some(_), Some(_)) => Change::Update,
+            (None, None) => Effect::Nothing,
+            (None, Some(_)) => Effect::Create,
+            (Some(_), None) => Effect::Delete,
+            (Some(before), Some(after)) if before == after => Effect::Nothing,
+            (Some(_), Some(_)) => Effect::Update,
         }
     }
 
@@ -74,11 +74,11 @@ impl Plan {
     /// As `terraform show -json` writes it.
     pub fn json(&self) -> Result<Vec<u8>, String> {
         let (before, after) = self.sides()?;
-        let word = match self.change() {
-            Change::Create => "create",
-            Change::Update => "update",
-            Change::Delete => "delete",
-            Change::Nothing => "no-op",
+        let word = match self.effect() {
+            Effect::Create => "create",
+            Effect::Update => "update",
+            Effect::Delete => "delete",
+            Effect::Nothing => "no-op",
         };
         let is_any = before.is_some() || after.is_some();
         let resource = resource(&self.environment, word, before.as_ref(), after.as_ref());
@@ -89,11 +89,11 @@ impl Plan {
     pub fn text(&self) -> Result<String, String> {
         let (before, after) = self.sides()?;
         let address = address(&self.environment);
-        let (sign, what, counts) = match self.change() {
-            Change::Create => ("+", "will be created", (1, 0, 0)),
-            Change::Update => ("~", "will be updated in-place", (0, 1, 0)),
-            Change::Delete => ("-", "will be destroyed", (0, 0, 1)),
-            Change::Nothing => return Ok("No changes. The scale set is as the configuration says.\n".to_owned()),
+        let (sign, what, counts) = match self.effect() {
+            Effect::Create => ("+", "will be created", (1, 0, 0)),
+            Effect::Update => ("~", "will be updated in-place", (0, 1, 0)),
+            Effect::Delete => ("-", "will be destroyed", (0, 0, 1)),
+            Effect::Nothing => return Ok("No changes. The scale set is as the configuration says.\n".to_owned()),
         };
         let of = |set: Option<&ScaleSet>| {
             set.map(attributes).and_then(|value| value.as_object().cloned()).unwrap_or_default()

@@ -13,7 +13,7 @@ use runnersmith_ports::{Expect, Version};
 use runnersmith_types::ScaleSetName;
 use serde_json::json;
 
-use crate::plan::{Change, Plan, address, document, resource};
+use crate::plan::{Effect, Plan, address, document, resource};
 use crate::record::{self, Record};
 use crate::wanted::Wanted;
 use crate::{Embedded, RecordError, VERSION};
@@ -75,7 +75,7 @@ impl Embedded {
             Some((record, version)) => (record, Expect::Version(version)),
             None => (Record::new(environment, lineage()?), Expect::Absent),
         };
-        if plan.change() != Change::Nothing {
+        if plan.effect() != Effect::Nothing {
             record.serial += 1;
             // What is made anew is in service, whatever became of the one before.
             record.draining &= record.set.is_some();
@@ -151,17 +151,17 @@ impl Provisioner for Embedded {
             return Err(failed(environment, format!("the plan is for the environment {:?}", plan.environment)));
         }
         let address = address(environment);
-        let (begins, done) = match plan.change() {
-            Change::Create => {
+        let (begins, done) = match plan.effect() {
+            Effect::Create => {
                 (format!("{address}: Creating..."), "Apply complete! Resources: 1 added, 0 changed, 0 destroyed.")
             }
-            Change::Update => {
+            Effect::Update => {
                 (format!("{address}: Modifying..."), "Apply complete! Resources: 0 added, 1 changed, 0 destroyed.")
             }
-            Change::Delete => {
+            Effect::Delete => {
                 (format!("{address}: Destroying..."), "Apply complete! Resources: 0 added, 0 changed, 1 destroyed.")
             }
-            Change::Nothing => {
+            Effect::Nothing => {
                 (format!("{address}: nothing changes"), "Apply complete! Resources: 0 added, 0 changed, 0 destroyed.")
             }
         };

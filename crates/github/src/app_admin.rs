@@ -10,7 +10,7 @@ use runnersmith_types::{HookAddress, Owner, RegisterAt, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::http::{As, GitHubClient};
+use crate::http::{As, GitHubClient, gone_is_fine, if_there, of_org};
 use crate::operations as op;
 
 /// Lists are read to their end, but never further than this.
@@ -69,8 +69,6 @@ impl AppView {
 /// An installation. What it may do lags behind the App until an owner accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstallationView {
-    /// Its number.
-    pub id: u64,
     /// The organisation or person, or an enterprise's slug.
     pub account: String,
     /// Its settings, where an owner accepts new permissions.
@@ -79,8 +77,6 @@ pub struct InstallationView {
     pub permissions: BTreeMap<String, String>,
     /// The events that it sends.
     pub events: Vec<String>,
-    /// Whether it covers every repository of the account.
-    pub all_repositories: bool,
     /// Whether somebody has suspended it.
     pub suspended: bool,
 }
@@ -138,8 +134,8 @@ pub enum HookTarget {
 /// How a webhook was pointed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pointed {
-    /// Whether it was not there, or pointed elsewhere, or did not send what is needed. The secret is set in any case:
-    /// GitHub does not tell whether it is the same.
+    /// Whether it was not there, or pointed elsewhere, or did not send what is needed in the form that is read here. The
+    /// secret is set in any case: GitHub does not tell whether it is the same.
     pub moved: bool,
     /// What the configuration calls the webhook; none for the App's own.
     pub hook: Option<HookAddress>,
@@ -169,7 +165,6 @@ pub enum PointError {
 
 #[derive(Deserialize)]
 struct Installation {
-    id: u64,
     account: Option<Account>,
     #[serde(default)]
     html_url: String,
@@ -177,8 +172,6 @@ struct Installation {
     permissions: BTreeMap<String, Value>,
     #[serde(default)]
     events: Vec<String>,
-    #[serde(default)]
-    repository_selection: String,
     suspended_at: Option<String>,
 }
 
@@ -218,6 +211,20 @@ struct Hook {
     config: Config,
 }
 
+impl From<Installation> for InstallationView {
+    fn from(found: Installation) -> Self {
+        // `null` stands for none.
+        let given = |(name, word): (String, Value)| Some((name, word.as_str()?.to_owned()));
+        Self {
+            account: found.account.and_then(|account| account.login.or(account.slug)).unwrap_or_default(),
+            html_url: found.html_url,
+            permissions: found.permissions.into_iter().filter_map(given).collect(),
+            events: found.events,
+            suspended: found.suspended_at.is_some(),
+        }
+    }
+}
+
 impl From<Config> for HookConfig {
     fn from(found: Config) -> Self {
         Self {
@@ -238,10 +245,6 @@ impl From<Hook> for OrganizationHook {
 
 fn config(url: &str, secret: &Secret) -> Value {
     json!({"url": url, "content_type": "json", "insecure_ssl": "0", "secret": secret.expose()})
-}
-
-fn of_org(org: &Owner) -> As {
-    As::Place(RegisterAt::Organization(org.clone()))
 }
 
 impl GitHubClient {
@@ -280,32 +283,9 @@ impl GitHubClient {
     /// # Errors
     /// As any call.
     pub async fn installations(&self) -> Result<Vec<InstallationView>, GitHubError> {
-        let mut all = Vec::new();
-        for page in 1..=PAGES_MAX {
-            let path = format!("/app/installations?per_page=100&page={page}");
-            let found: Vec<Installation> = self.call(op::INSTALLATIONS, As::App, &path, "the App", None).await?;
-            let last = found.len() < 100;
-            all.extend(found.into_iter().map(|one| {
-                InstallationView {
-                    id: one.id,
-                    account: one.account.and_then(|account| account.login.or(account.slug)).unwrap_or_default(),
-                    html_url: one.html_url,
-                    // `null` stands for none.
-                    permissions: one
-                        .permissions
-                        .into_iter()
-                        .filter_map(|(name, word)| Some((name, word.as_str()?.to_owned())))
-                        .collect(),
-                    events: one.events,
-                    all_repositories: one.repository_selection == "all",
-                    suspended: one.suspended_at.is_some(),
-                }
-            }));
-            if last {
-                break;
-            }
-        }
-        Ok(all)
+        let path = "/app/installations";
+        let listed = self.pages::<Vec<Installation>>(op::INSTALLATIONS, &As::App, path, "the App", PAGES_MAX).await?;
+        Ok(listed.items.into_iter().map(InstallationView::from).collect())
     }
 
     /// Where the App's deliveries go. An App without a webhook has no address.
@@ -314,11 +294,7 @@ impl GitHubClient {
     /// As any call.
     pub async fn hook_config(&self) -> Result<HookConfig, GitHubError> {
         let found = self.call::<Config>(op::APP_HOOK, As::App, "/app/hook/config", "the App's webhook", None).await;
-        match found {
-            Ok(found) => Ok(found.into()),
-            Err(GitHubError::NotFound { .. }) => Ok(HookConfig::default()),
-            Err(error) => Err(error),
-        }
+        Ok(if_there(found)?.map(HookConfig::from).unwrap_or_default())
     }
 
     /// Sends the App's deliveries there from now on, as JSON, signed with this secret.
@@ -337,42 +313,27 @@ impl GitHubClient {
     /// # Errors
     /// As any call; without the permission `NotFound` or `Unauthorized`.
     pub async fn organization_hooks(&self, org: &Owner) -> Result<Vec<OrganizationHook>, GitHubError> {
-        let subject = format!("webhooks of {org}");
-        let mut all = Vec::new();
-        for page in 1..=PAGES_MAX {
-            let path = format!("/orgs/{org}/hooks?per_page=100&page={page}");
-            let found: Vec<Hook> = self.call(op::ORG_HOOKS, of_org(org), &path, &subject, None).await?;
-            let last = found.len() < 100;
-            all.extend(found.into_iter().map(OrganizationHook::from));
-            if last {
-                break;
-            }
-        }
-        Ok(all)
+        let (path, subject) = (format!("/orgs/{org}/hooks"), format!("webhooks of {org}"));
+        let listed = self.pages::<Vec<Hook>>(op::ORG_HOOKS, &of_org(org), &path, &subject, PAGES_MAX).await?;
+        Ok(listed.items.into_iter().map(OrganizationHook::from).collect())
     }
 
-    /// Makes a webhook of an organisation. GitHub sends it a ping at once.
-    ///
-    /// # Errors
-    /// As any call; `Refused` when the organisation has 20 webhooks for an event already.
-    pub async fn create_organization_hook(
+    /// Makes a webhook of an organisation. GitHub sends it a ping at once, and refuses when the organisation has 20 webhooks
+    /// for an event already.
+    async fn create_organization_hook(
         &self,
         org: &Owner,
         url: &str,
         secret: &Secret,
         events: &[&str],
-    ) -> Result<OrganizationHook, GitHubError> {
+    ) -> Result<(), GitHubError> {
         let body = json!({"name": "web", "active": true, "events": events, "config": config(url, secret)});
         let (path, subject) = (format!("/orgs/{org}/hooks"), format!("a webhook of {org}"));
-        let found: Hook = self.call(op::ORG_HOOK_CREATE, of_org(org), &path, &subject, Some(body)).await?;
-        Ok(found.into())
+        self.call::<Hook>(op::ORG_HOOK_CREATE, of_org(org), &path, &subject, Some(body)).await.map(|_| ())
     }
 
     /// Changes a webhook's address and secret; with `events`, also what it sends, and switches it on.
-    ///
-    /// # Errors
-    /// As any call.
-    pub async fn update_organization_hook(
+    async fn update_organization_hook(
         &self,
         org: &Owner,
         id: u64,
@@ -401,11 +362,51 @@ impl GitHubClient {
     /// As any call.
     pub async fn delete_organization_hook(&self, org: &Owner, id: u64) -> Result<(), GitHubError> {
         let (path, subject) = (format!("/orgs/{org}/hooks/{id}"), format!("webhook {id} of {org}"));
-        match self.send(op::ORG_HOOK_DELETE, &of_org(org), &path, &subject, None).await {
-            Ok(_) | Err(GitHubError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
+        gone_is_fine(self.send(op::ORG_HOOK_DELETE, &of_org(org), &path, &subject, None).await)
+    }
+}
+
+/// What an organisation's webhook needs so that it sends what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// There is none with this address.
+    Create,
+    /// It sends what is wanted: its address, form and secret are set. `moved`: they were others before.
+    Configure { id: u64, moved: bool },
+    /// It does not send what is wanted, or nothing at all: what it sends is set too.
+    Change { id: u64 },
+}
+
+impl Step {
+    /// What follows from how it was before.
+    fn of(before: Option<&OrganizationHook>, url: &str, events: &[&str]) -> Self {
+        let Some(hook) = before else { return Self::Create };
+        let sends = |event: &&str| hook.events.iter().any(|own| own == event || own == "*");
+        if hook.active && events.iter().all(sends) {
+            Self::Configure { id: hook.id, moved: is_elsewhere(&hook.config, url) }
+        } else {
+            Self::Change { id: hook.id }
         }
     }
+
+    fn moved(self) -> bool {
+        match self {
+            Self::Create | Self::Change { .. } => true,
+            Self::Configure { moved, .. } => moved,
+        }
+    }
+}
+
+/// Whether a webhook does not go to this address, or goes there in a form that is not read.
+fn is_elsewhere(before: &HookConfig, url: &str) -> bool {
+    before.url.as_deref() != Some(url) || !before.json
+}
+
+/// Whether an address can be a webhook's: GitHub takes `https://` and `http://`, and a host must follow.
+#[must_use]
+pub fn is_hook_address(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/')) && !url.contains(char::is_whitespace)
 }
 
 /// Points a webhook to an address with a secret, and looks whether GitHub took it. Doing it twice is doing it once.
@@ -422,8 +423,7 @@ pub async fn point_webhook(
     secret: &Secret,
     events: &[&str],
 ) -> Result<Pointed, PointError> {
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) || url.contains(char::is_whitespace) {
+    if !is_hook_address(url) {
         return Err(PointError::Address(url.chars().take(200).collect()));
     }
     if secret.expose().is_empty() {
@@ -438,33 +438,27 @@ pub async fn point_webhook(
             client.set_hook_config(url, secret).await?;
             let after = client.hook_config().await?;
             taken(after.url)?;
-            Ok(Pointed { moved: before.url.as_deref() != Some(url) || !before.json, hook: None })
+            Ok(Pointed { moved: is_elsewhere(&before, url), hook: None })
         }
         HookTarget::Organization(org) => {
             let at =
                 |hooks: Vec<OrganizationHook>| hooks.into_iter().find(|hook| hook.config.url.as_deref() == Some(url));
             let before = at(client.organization_hooks(org).await?);
-            let moved = match &before {
-                Some(hook) => {
-                    let sends = |event: &&str| hook.events.iter().any(|own| own == event || own == "*");
-                    let enough = hook.active && events.iter().all(sends);
-                    client.update_organization_hook(org, hook.id, url, secret, (!enough).then_some(events)).await?;
-                    !enough
-                }
-                None => {
-                    client.create_organization_hook(org, url, secret, events).await?;
-                    true
-                }
-            };
+            let step = Step::of(before.as_ref(), url, events);
+            match step {
+                Step::Create => client.create_organization_hook(org, url, secret, events).await?,
+                Step::Configure { id, .. } => client.update_organization_hook(org, id, url, secret, None).await?,
+                Step::Change { id } => client.update_organization_hook(org, id, url, secret, Some(events)).await?,
+            }
             let after = at(client.organization_hooks(org).await?);
             taken(after.as_ref().and_then(|hook| hook.config.url.clone()))?;
             let hook = after.map(|hook| HookAddress { at: RegisterAt::Organization(org.clone()), id: hook.id });
-            Ok(Pointed { moved, hook })
+            Ok(Pointed { moved: step.moved(), hook })
         }
     }
 }
 
-/// Removes an organisation's webhooks with this address: what an environment leaves when it is deleted. Answers how many.
+/// Removes an organisation's webhooks with this address, for whoever deletes an environment. Answers how many.
 ///
 /// # Errors
 /// As any call.
@@ -476,4 +470,50 @@ pub async fn remove_webhook(client: &GitHubClient, org: &Owner, url: &str) -> Re
         removed += 1;
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://runners.acme.example/webhook";
+
+    fn config_of(url: &str, json: bool) -> HookConfig {
+        HookConfig { url: Some(url.to_owned()), json, insecure: false, has_secret: true }
+    }
+
+    fn hook(active: bool, events: &[&str], json: bool) -> Option<OrganizationHook> {
+        let events = events.iter().map(|event| (*event).to_owned()).collect();
+        Some(OrganizationHook { id: 17, active, events, config: config_of(URL, json) })
+    }
+
+    #[test]
+    fn what_an_organisations_webhook_needs_follows_from_how_it_was() {
+        let wanted = ["workflow_job", "issues"];
+        for (before, step, moved) in [
+            (None, Step::Create, true),
+            (hook(true, &["issues", "workflow_job"], true), Step::Configure { id: 17, moved: false }, false),
+            (hook(true, &["push", "issues", "workflow_job"], true), Step::Configure { id: 17, moved: false }, false),
+            (hook(true, &["*"], true), Step::Configure { id: 17, moved: false }, false),
+            (hook(true, &["*"], false), Step::Configure { id: 17, moved: true }, true),
+            (hook(true, &["workflow_job"], true), Step::Change { id: 17 }, true),
+            (hook(true, &[], false), Step::Change { id: 17 }, true),
+            (hook(false, &["*"], true), Step::Change { id: 17 }, true),
+        ] {
+            let found = Step::of(before.as_ref(), URL, &wanted);
+            assert_eq!((found, found.moved()), (step, moved), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn an_apps_webhook_is_elsewhere_by_its_address_and_by_its_form() {
+        for (before, elsewhere) in [
+            (config_of(URL, true), false),
+            (config_of(URL, false), true),
+            (config_of("https://old.acme.example/webhook", true), true),
+            (HookConfig::default(), true),
+        ] {
+            assert_eq!(is_elsewhere(&before, URL), elsewhere, "{before:?}");
+        }
+    }
 }

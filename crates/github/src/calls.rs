@@ -12,12 +12,14 @@ use runnersmith_types::{
 };
 use serde_json::json;
 
-use crate::http::{As, GitHubClient, of_repo};
+use crate::http::{As, GitHubClient, gone_is_fine, if_there, of_repo, unusable};
 use crate::operations::{self as op, Operation};
 use crate::wire;
 
 /// Lists are read to their end, but never further than this.
 const PAGES_MAX: usize = 100;
+/// So many pages of runner groups are read.
+const GROUP_PAGES_MAX: usize = 50;
 /// A sweep looks at so many runs of each status.
 const RUNS_MAX: usize = 50;
 
@@ -52,19 +54,13 @@ impl GitHubClient {
     async fn runner_pages(&self, at: &RegisterAt, name: Option<&str>) -> Result<Vec<Registration>, GitHubError> {
         let operation = by_place(at, op::REPO_RUNNERS, op::ORG_RUNNERS, op::ENTERPRISE_RUNNERS);
         let subject = at.to_string();
-        let filter = name.map(|name| format!("&name={name}")).unwrap_or_default();
+        let filter = name.map(|name| format!("?name={name}")).unwrap_or_default();
+        let path = actions_path(at, &format!("runners{filter}"));
+        let who = As::Place(at.clone());
+        let listed = self.pages::<wire::Runners>(operation, &who, &path, &subject, PAGES_MAX).await?;
         // Pages shift while they are read: a registration may come twice, and absence proves nothing.
-        let mut found: BTreeMap<RegistrationId, Registration> = BTreeMap::new();
-        for page in 1..=PAGES_MAX {
-            let path = actions_path(at, &format!("runners?per_page=100&page={page}{filter}"));
-            let answer: wire::Runners = self.call(operation, As::Place(at.clone()), &path, &subject, None).await?;
-            let last =
-                answer.runners.len() < 100 || u64::try_from(page * 100).unwrap_or(u64::MAX) >= answer.total_count;
-            found.extend(answer.runners.into_iter().map(registration).map(|runner| (runner.id, runner)));
-            if last {
-                break;
-            }
-        }
+        let found: BTreeMap<RegistrationId, Registration> =
+            listed.items.into_iter().map(registration).map(|runner| (runner.id, runner)).collect();
         Ok(found.into_values().collect())
     }
 
@@ -88,12 +84,23 @@ impl GitHubClient {
         })
     }
 
+    /// All runner groups of an organisation or of an enterprise; the operation says which of the two it is.
+    pub(crate) async fn runner_groups(
+        &self,
+        operation: Operation,
+        at: &RegisterAt,
+        subject: &str,
+    ) -> Result<Vec<wire::Group>, GitHubError> {
+        let (who, path) = (As::Place(at.clone()), actions_path(at, "runner-groups"));
+        self.pages::<wire::Groups>(operation, &who, &path, subject, GROUP_PAGES_MAX).await?.whole(operation, subject)
+    }
+
     async fn group_id(&self, at: &RegisterAt, name: &str) -> Result<u64, GitHubError> {
-        let (operation, path) = match at {
+        let operation = match at {
             // A repository's runners are always in its default group.
             RegisterAt::Repository(_) => return Ok(1),
-            RegisterAt::Organization(_) => (op::ORG_GROUPS, actions_path(at, "runner-groups?per_page=100")),
-            RegisterAt::Enterprise(_) => (op::ENTERPRISE_GROUPS, actions_path(at, "runner-groups?per_page=100")),
+            RegisterAt::Organization(_) => op::ORG_GROUPS,
+            RegisterAt::Enterprise(_) => op::ENTERPRISE_GROUPS,
         };
         if let Some(id) = self.group(at, name) {
             return Ok(id);
@@ -104,8 +111,7 @@ impl GitHubClient {
             return Ok(id);
         }
         let subject = format!("runner group {name:?} of {at}");
-        let groups: wire::Groups = self.call(operation, As::Place(at.clone()), &path, &subject, None).await?;
-        for group in &groups.runner_groups {
+        for group in self.runner_groups(operation, at, &subject).await? {
             self.remember_group(at, &group.name, group.id);
         }
         self.group(at, name).ok_or(GitHubError::NotFound { operation: operation.id, subject })
@@ -117,17 +123,9 @@ impl GitHubClient {
 
     async fn run_jobs(&self, repo: &RepoFullName, run: u64) -> Result<Vec<JobFact>, GitHubError> {
         let subject = format!("run {run} of {repo}");
-        let mut facts = Vec::new();
-        for page in 1..=PAGES_MAX {
-            let path = format!("/repos/{repo}/actions/runs/{run}/jobs?filter=latest&per_page=100&page={page}");
-            let answer: wire::Jobs = self.call(op::RUN_JOBS, of_repo(repo), &path, &subject, None).await?;
-            let last = answer.jobs.len() < 100;
-            facts.extend(answer.jobs.into_iter().filter_map(|job| self.fact(job, repo, FactSource::Sweep)));
-            if last {
-                break;
-            }
-        }
-        Ok(facts)
+        let path = format!("/repos/{repo}/actions/runs/{run}/jobs?filter=latest");
+        let listed = self.pages::<wire::Jobs>(op::RUN_JOBS, &of_repo(repo), &path, &subject, PAGES_MAX).await?;
+        Ok(listed.items.into_iter().filter_map(|job| self.fact(job, repo, FactSource::Sweep)).collect())
     }
 }
 
@@ -137,11 +135,8 @@ impl GitHub for GitHubClient {
         let subject = format!("job {id} of {repo}");
         let found: wire::Job =
             self.call(op::JOB, of_repo(repo), &format!("/repos/{repo}/actions/jobs/{id}"), &subject, None).await?;
-        self.fact(found, repo, FactSource::Get).ok_or_else(|| GitHubError::Transient {
-            operation: op::JOB.id,
-            subject,
-            source: "its status is a word that this version does not know".into(),
-        })
+        let fact = self.fact(found, repo, FactSource::Get);
+        fact.ok_or_else(|| unusable(op::JOB, subject, "its status is a word that this version does not know"))
     }
 
     async fn registrations(&self, at: &RegisterAt) -> Result<Vec<Registration>, GitHubError> {
@@ -195,15 +190,12 @@ impl GitHub for GitHubClient {
     async fn deregister(&self, at: &RegisterAt, id: RegistrationId) -> Result<(), GitHubError> {
         let operation = by_place(at, op::REPO_RUNNER_DELETE, op::ORG_RUNNER_DELETE, op::ENTERPRISE_RUNNER_DELETE);
         let subject = format!("registration {id} at {at}");
-        match self
-            .send(operation, &As::Place(at.clone()), &actions_path(at, &format!("runners/{id}")), &subject, None)
-            .await
-        {
-            Ok(_) | Err(GitHubError::NotFound { .. }) => Ok(()),
+        let (who, path) = (As::Place(at.clone()), actions_path(at, &format!("runners/{id}")));
+        match gone_is_fine(self.send(operation, &who, &path, &subject, None).await) {
             Err(GitHubError::Refused { status: 422, operation, subject, .. }) => {
                 Err(GitHubError::Busy { operation, subject })
             }
-            Err(error) => Err(error),
+            done => done,
         }
     }
 
@@ -335,10 +327,8 @@ impl GitHub for GitHubClient {
 
     async fn is_organization(&self, owner: &Owner) -> Result<bool, GitHubError> {
         let path = format!("/orgs/{owner}/installation");
-        match self.send(op::ORG_INSTALLATION, &As::App, &path, owner.as_str(), None).await {
-            Ok(_) => return Ok(true),
-            Err(GitHubError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
+        if if_there(self.send(op::ORG_INSTALLATION, &As::App, &path, owner.as_str(), None).await)?.is_some() {
+            return Ok(true);
         }
         let path = format!("/users/{owner}/installation");
         match self.send(op::USER_INSTALLATION, &As::App, &path, owner.as_str(), None).await {
@@ -349,8 +339,7 @@ impl GitHub for GitHubClient {
     }
 
     async fn whoami(&self) -> Result<String, GitHubError> {
-        let app: wire::App = self.call(op::APP, As::App, "/app", "the App", None).await?;
-        Ok(app.slug)
+        Ok(self.app().await?.slug)
     }
 }
 

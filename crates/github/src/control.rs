@@ -12,11 +12,10 @@ use runnersmith_types::{Owner, RegisterAt, RepoFullName, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::control_files::unusable;
 use crate::control_wire as wire;
-use crate::http::{As, GitHubClient, Raw, of_repo};
+use crate::http::{GitHubClient, Raw, gone_is_fine, if_there, of_org, of_repo, unusable};
 use crate::operations::{self as op, Operation};
-use crate::wire::{Groups, Repositories, Run};
+use crate::wire::{Repositories, Run};
 
 /// Lists are read to their end; one that is longer than so many pages of 100 is an error.
 const PAGES_MAX: usize = 50;
@@ -80,36 +79,15 @@ impl ControlClient {
         self.client.call(operation, of_repo(&self.repo), &self.path(rest), subject, Some(body)).await
     }
 
-    /// A whole list; `filter` goes into the query and begins with `&`.
+    /// A whole list; `rest` may have a query.
     async fn list<T: DeserializeOwned>(
         &self,
         operation: Operation,
         rest: &str,
-        filter: &str,
         subject: &str,
     ) -> Result<Vec<T>, GitHubError> {
-        let mut all = Vec::new();
-        for page in 1..=PAGES_MAX {
-            let found: Vec<T> =
-                self.read(operation, &format!("{rest}?per_page=100&page={page}{filter}"), subject).await?;
-            let last = found.len() < 100;
-            all.extend(found);
-            if last {
-                return Ok(all);
-            }
-        }
-        Err(unusable(operation, subject.to_owned(), "the list is longer than is read"))
-    }
-
-    async fn of_organization<T: DeserializeOwned>(
-        &self,
-        operation: Operation,
-        owner: &Owner,
-        rest: &str,
-        subject: &str,
-    ) -> Result<T, GitHubError> {
-        let who = As::Place(RegisterAt::Organization(owner.clone()));
-        self.organization.call(operation, who, &format!("/orgs/{owner}{rest}"), subject, None).await
+        let (who, path) = (of_repo(&self.repo), self.path(rest));
+        self.client.pages::<Vec<T>>(operation, &who, &path, subject, PAGES_MAX).await?.whole(operation, subject)
     }
 
     async fn repository(&self) -> Result<wire::FullRepository, GitHubError> {
@@ -129,9 +107,8 @@ impl ControlClient {
     /// The open pull request of a branch of this repository into a base.
     async fn open_pull_of(&self, head: &str, base: &str) -> Result<Option<u64>, GitHubError> {
         let label = escape_value(&format!("{}:{head}", self.repo.owner()));
-        let filter = format!("&state=open&head={label}&base={}", escape_value(base));
-        let found: Vec<wire::WirePull> =
-            self.list(op::PULLS, "/pulls", &filter, &self.subject("pull request of", head)).await?;
+        let rest = format!("/pulls?state=open&head={label}&base={}", escape_value(base));
+        let found: Vec<wire::WirePull> = self.list(op::PULLS, &rest, &self.subject("pull request of", head)).await?;
         let own = |pull: &&wire::WirePull| pull.head.branch == head && !pull.is_fork_of(self.repo.as_str());
         Ok(found.iter().find(own).map(|pull| pull.number))
     }
@@ -143,40 +120,12 @@ impl ControlClient {
         group: u64,
         subject: &str,
     ) -> Result<Vec<String>, GitHubError> {
-        let mut all = Vec::new();
-        for page in 1..=PAGES_MAX {
-            let rest = format!("/actions/runner-groups/{group}/repositories?per_page=100&page={page}");
-            let found: Repositories = self.of_organization(op::GROUP_REPOSITORIES, owner, &rest, subject).await?;
-            let last = found.repositories.len() < 100;
-            all.extend(found.repositories.into_iter().map(|repository| repository.full_name));
-            if last {
-                return complete(op::GROUP_REPOSITORIES, subject, all, found.total_count);
-            }
-        }
-        Err(unusable(op::GROUP_REPOSITORIES, subject.to_owned(), "the list is longer than is read"))
+        let (operation, who) = (op::GROUP_REPOSITORIES, of_org(owner));
+        let path = format!("/orgs/{owner}/actions/runner-groups/{group}/repositories");
+        let listed = self.organization.pages::<Repositories>(operation, &who, &path, subject, PAGES_MAX).await?;
+        let all = listed.whole(operation, subject)?;
+        Ok(all.into_iter().map(|repository| repository.full_name).collect())
     }
-
-    async fn groups(&self, owner: &Owner, subject: &str) -> Result<Vec<crate::wire::Group>, GitHubError> {
-        let mut all = Vec::new();
-        for page in 1..=PAGES_MAX {
-            let rest = format!("/actions/runner-groups?per_page=100&page={page}");
-            let found: Groups = self.of_organization(op::ORG_GROUPS, owner, &rest, subject).await?;
-            let last = found.runner_groups.len() < 100;
-            all.extend(found.runner_groups);
-            if last {
-                return complete(op::ORG_GROUPS, subject, all, found.total_count);
-            }
-        }
-        Err(unusable(op::ORG_GROUPS, subject.to_owned(), "the list is longer than is read"))
-    }
-}
-
-/// A list that says how long it is, and is.
-fn complete<T>(operation: Operation, subject: &str, all: Vec<T>, total: u64) -> Result<Vec<T>, GitHubError> {
-    if u64::try_from(all.len()).unwrap_or(u64::MAX) < total {
-        return Err(unusable(operation, subject.to_owned(), "GitHub listed fewer than there are"));
-    }
-    Ok(all)
 }
 
 /// A part of a path; slashes stay.
@@ -197,11 +146,18 @@ pub(crate) fn escape_value(text: &str) -> String {
     })
 }
 
-/// An operation after which it is gone: that it was gone before is as good.
-fn gone_is_fine<T>(done: Result<T, GitHubError>) -> Result<(), GitHubError> {
-    match done {
-        Ok(_) | Err(GitHubError::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error),
+/// What it means that GitHub does not merge. Not mergeable, another head, a rule, a file that the token may not write:
+/// trying again changes nothing of these.
+fn not_merged(error: GitHubError) -> MergeError {
+    match error {
+        GitHubError::Refused { message, .. }
+        | GitHubError::Conflict { message, .. }
+        | GitHubError::Unauthorized { message, .. } => MergeError::Refused(message),
+        GitHubError::NotFound { .. }
+        | GitHubError::Busy { .. }
+        | GitHubError::NotInstalled { .. }
+        | GitHubError::RateLimited { .. }
+        | GitHubError::Transient { .. } => error.into(),
     }
 }
 
@@ -247,9 +203,9 @@ impl ControlRepository for ControlClient {
 
     async fn open_issues(&self, label: &str) -> Result<Vec<Issue>, GitHubError> {
         // From the oldest on: an issue that is opened meanwhile moves no other to another page.
-        let filter = format!("&state=open&labels={}&sort=created&direction=asc", escape_value(label));
+        let rest = format!("/issues?state=open&labels={}&sort=created&direction=asc", escape_value(label));
         let subject = self.subject("issues with", label);
-        let found: Vec<wire::WireIssue> = self.list(op::ISSUES, "/issues", &filter, &subject).await?;
+        let found: Vec<wire::WireIssue> = self.list(op::ISSUES, &rest, &subject).await?;
         let issues: BTreeMap<u64, Issue> = found.into_iter().map(|found| (found.number, found.into())).collect();
         Ok(issues.into_values().filter(|issue| !issue.is_pull).collect())
     }
@@ -257,7 +213,7 @@ impl ControlRepository for ControlClient {
     async fn open_issue(&self, title: &str, body: &str, labels: &[&str]) -> Result<u64, GitHubError> {
         let body = json!({"title": title, "body": body, "labels": labels});
         let made: wire::WireIssue =
-            self.write(op::ISSUE_CREATE, "/issues", &self.subject("an issue", "new"), body).await?;
+            self.write(op::ISSUE_CREATE, "/issues", &self.subject("a new", "issue"), body).await?;
         Ok(made.number)
     }
 
@@ -275,11 +231,11 @@ impl ControlRepository for ControlClient {
         let since = since.map(|since| Timestamp::from_secs(since.as_secs()));
         let filter = since
             .and_then(|since| jiff::Timestamp::from_second(since.as_secs() - 1).ok())
-            .map(|since| format!("&since={}", escape_value(&since.to_string())))
+            .map(|since| format!("?since={}", escape_value(&since.to_string())))
             .unwrap_or_default();
-        let rest = format!("/issues/{issue}/comments");
+        let rest = format!("/issues/{issue}/comments{filter}");
         let mut comments = BTreeMap::new();
-        for found in self.list::<wire::WireComment>(op::COMMENTS, &rest, &filter, &subject).await? {
+        for found in self.list::<wire::WireComment>(op::COMMENTS, &rest, &subject).await? {
             let comment = found.read().ok_or_else(|| unusable(op::COMMENTS, subject.clone(), "a date is none"))?;
             comments.insert(comment.id, comment);
         }
@@ -289,11 +245,9 @@ impl ControlRepository for ControlClient {
 
     async fn comment(&self, id: u64) -> Result<Option<IssueComment>, GitHubError> {
         let subject = self.subject("comment", id);
-        match self.read::<wire::WireComment>(op::COMMENT, &format!("/issues/comments/{id}"), &subject).await {
-            Ok(found) => found.read().map(Some).ok_or_else(|| unusable(op::COMMENT, subject, "a date is none")),
-            Err(GitHubError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = self.read::<wire::WireComment>(op::COMMENT, &format!("/issues/comments/{id}"), &subject).await;
+        let Some(found) = if_there(found)? else { return Ok(None) };
+        found.read().map(Some).ok_or_else(|| unusable(op::COMMENT, subject, "a date is none"))
     }
 
     async fn add_comment(&self, issue: u64, body: &str) -> Result<u64, GitHubError> {
@@ -349,50 +303,37 @@ impl ControlRepository for ControlClient {
         let method = self.repository().await?.merge_method();
         let body = json!({"sha": head, "commit_title": title, "merge_method": method});
         let (rest, subject) = (format!("/pulls/{number}/merge"), self.subject("pull request", number));
-        match self.write::<wire::Sha>(op::MERGE, &rest, &subject, body).await {
-            Ok(merged) => Ok(merged.sha),
-            // Not mergeable, another head, a rule, a file that the token may not write: trying again changes nothing.
-            Err(
-                GitHubError::Refused { message, .. }
-                | GitHubError::Conflict { message, .. }
-                | GitHubError::Unauthorized { message, .. },
-            ) => Err(MergeError::Refused(message)),
-            Err(error) => Err(error.into()),
-        }
+        let merged: wire::Sha = self.write(op::MERGE, &rest, &subject, body).await.map_err(not_merged)?;
+        Ok(merged.sha)
     }
 
     async fn role(&self, login: &str) -> Result<Role, GitHubError> {
         let rest = format!("/collaborators/{}/permission", escape_value(login));
-        match self.read::<wire::Permission>(op::ROLE, &rest, &self.subject("permission of", login)).await {
-            Ok(found) => {
-                let role_name = found.role_name.unwrap_or_else(|| found.permission.clone());
-                Ok(Role { permission: found.permission, role_name })
-            }
-            Err(GitHubError::NotFound { .. }) => Ok(Role { permission: "none".into(), role_name: "none".into() }),
-            Err(error) => Err(error),
-        }
+        let found = self.read::<wire::Permission>(op::ROLE, &rest, &self.subject("permission of", login)).await;
+        let Some(found) = if_there(found)? else {
+            return Ok(Role { permission: "none".into(), role_name: "none".into() });
+        };
+        let role_name = found.role_name.unwrap_or_else(|| found.permission.clone());
+        Ok(Role { permission: found.permission, role_name })
     }
 
     async fn is_in_team(&self, team: &str, login: &str) -> Result<bool, GitHubError> {
-        let rest = format!("/teams/{}/memberships/{}", escape_value(team), escape_value(login));
-        let subject = format!("{login} in team {team}");
-        match self.of_organization::<wire::Membership>(op::TEAM_MEMBER, &self.repo.owner(), &rest, &subject).await {
-            // One who was invited and has not accepted is `pending`.
-            Ok(found) => Ok(found.state == "active"),
-            Err(GitHubError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let owner = self.repo.owner();
+        let path = format!("/orgs/{owner}/teams/{}/memberships/{}", escape_value(team), escape_value(login));
+        let (who, subject) = (of_org(&owner), format!("{login} in team {team}"));
+        let found = self.organization.call::<wire::Membership>(op::TEAM_MEMBER, who, &path, &subject, None).await;
+        // One who was invited and has not accepted is `pending`.
+        Ok(if_there(found)?.is_some_and(|found| found.state == "active"))
     }
 
     async fn runner_group(&self, organization: &str, group: &str) -> Result<Option<Group>, GitHubError> {
         let subject = format!("runner group {group:?} of {organization}");
-        let owner = Owner::parse(organization).map_err(|error| GitHubError::Refused {
-            operation: op::ORG_GROUPS.id,
-            subject: subject.clone(),
-            status: 404,
-            message: error.to_string(),
-        })?;
-        let groups = self.groups(&owner, &subject).await?;
+        let Ok(owner) = Owner::parse(organization) else {
+            // No organisation has such a name, so GitHub need not be asked.
+            return Err(GitHubError::NotFound { operation: op::ORG_GROUPS.id, subject });
+        };
+        let at = RegisterAt::Organization(owner.clone());
+        let groups = self.organization.runner_groups(op::ORG_GROUPS, &at, &subject).await?;
         let wanted = group.to_lowercase();
         let Some(found) = groups.into_iter().find(|found| found.name.to_lowercase() == wanted) else { return Ok(None) };
         let selected = if found.visibility == "selected" {
@@ -404,12 +345,42 @@ impl ControlRepository for ControlClient {
     }
 
     async fn workflow_run(&self, id: u64) -> Result<Option<RunState>, GitHubError> {
-        match self.read::<Run>(op::RUN, &format!("/actions/runs/{id}"), &self.subject("run", id)).await {
-            Ok(found) => {
-                Ok(Some(RunState { status: found.status.unwrap_or_default(), attempt: found.run_attempt.unwrap_or(1) }))
-            }
-            Err(GitHubError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
+        let found = self.read::<Run>(op::RUN, &format!("/actions/runs/{id}"), &self.subject("run", id)).await;
+        let state =
+            |found: Run| RunState { status: found.status.unwrap_or_default(), attempt: found.run_attempt.unwrap_or(1) };
+        Ok(if_there(found)?.map(state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_that_github_does_not_allow_is_refused_in_its_words_and_anything_else_stays_an_error() {
+        let (operation, subject) = (op::MERGE.id, || "pull request 7 of acme/control".to_owned());
+        for (status, words) in [
+            (403, "Resource not accessible by integration"),
+            (405, "Pull Request is not mergeable"),
+            (405, "At least 1 approving review is required by reviewers with write access."),
+            (409, "Head branch was modified. Review and try the merge again."),
+        ] {
+            let (subject, message) = (subject(), words.to_owned());
+            let merged = not_merged(match status {
+                403 => GitHubError::Unauthorized { operation, subject, message },
+                409 => GitHubError::Conflict { operation, subject, message },
+                status => GitHubError::Refused { operation, subject, status, message },
+            });
+            assert!(matches!(&merged, MergeError::Refused(said) if said == words), "{status}: {merged}");
+        }
+        for error in [
+            GitHubError::NotFound { operation, subject: subject() },
+            GitHubError::NotInstalled { operation, subject: subject() },
+            GitHubError::RateLimited { operation, subject: subject(), until: Timestamp(0) },
+            unusable(op::MERGE, subject(), "no answer"),
+        ] {
+            let (kind, merged) = (error.kind(), not_merged(error));
+            assert!(matches!(&merged, MergeError::GitHub(error) if error.kind() == kind), "{kind}: {merged}");
         }
     }
 }

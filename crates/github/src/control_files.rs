@@ -11,16 +11,14 @@ use serde_json::{Value, json};
 
 use crate::control::{ControlClient, escape, escape_value};
 use crate::control_wire as wire;
+use crate::http::{gone_is_fine, if_there, unusable};
 use crate::operations as op;
 
 impl ControlClient {
     pub(crate) async fn find_branch(&self, branch: &str) -> Result<Option<String>, GitHubError> {
         let rest = format!("/git/ref/heads/{}", escape(branch));
-        match self.read::<wire::Ref>(op::REF, &rest, &self.subject("branch", branch)).await {
-            Ok(found) => Ok(Some(found.object.sha)),
-            Err(GitHubError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = self.read::<wire::Ref>(op::REF, &rest, &self.subject("branch", branch)).await;
+        Ok(if_there(found)?.map(|found| found.object.sha))
     }
 
     pub(crate) async fn read_tree(&self, commit: &str) -> Result<BTreeMap<String, Blob>, GitHubError> {
@@ -96,13 +94,9 @@ impl ControlClient {
         let body = json!({"ref": format!("refs/heads/{branch}"), "sha": commit});
         match self.write::<Value>(op::REF_CREATE, "/git/refs", &subject, body).await {
             Ok(_) => Ok(()),
-            // 422 has several meanings, and words change: whether the branch is there decides.
-            Err(GitHubError::Refused { status: 422, operation, subject, message }) => {
-                Err(if self.find_branch(branch).await?.is_some() {
-                    GitHubError::Conflict { operation, subject, message }
-                } else {
-                    GitHubError::Refused { status: 422, operation, subject, message }
-                })
+            Err(error @ GitHubError::Refused { status: 422, .. }) => {
+                let is_there = self.find_branch(branch).await?.is_some();
+                Err(not_made(error, is_there))
             }
             Err(error) => Err(error),
         }
@@ -111,31 +105,18 @@ impl ControlClient {
     pub(crate) async fn set_branch(&self, branch: &str, commit: &str, force: bool) -> Result<(), GitHubError> {
         let rest = format!("/git/refs/heads/{}", escape(branch));
         let body = json!({"sha": commit, "force": force});
-        match self.write::<Value>(op::REF_UPDATE, &rest, &self.subject("branch", branch), body).await {
-            Ok(_) => Ok(()),
-            Err(GitHubError::Refused { status: 422, operation, subject, message }) => {
-                let words = message.to_lowercase().replace('-', " ");
-                Err(if words.contains("fast forward") {
-                    GitHubError::Conflict { operation, subject, message }
-                } else if words.contains("reference does not exist") {
-                    GitHubError::NotFound { operation, subject }
-                } else {
-                    GitHubError::Refused { status: 422, operation, subject, message }
-                })
-            }
-            Err(error) => Err(error),
-        }
+        let moved = self.write::<Value>(op::REF_UPDATE, &rest, &self.subject("branch", branch), body).await;
+        moved.map(|_| ()).map_err(not_moved)
     }
 
     pub(crate) async fn remove_branch(&self, branch: &str) -> Result<(), GitHubError> {
         let rest = format!("/git/refs/heads/{}", escape(branch));
-        match self.send(op::REF_DELETE, &rest, &self.subject("branch", branch), None).await {
-            Ok(_) | Err(GitHubError::NotFound { .. }) => Ok(()),
+        match gone_is_fine(self.send(op::REF_DELETE, &rest, &self.subject("branch", branch), None).await) {
             Err(error @ GitHubError::Refused { status: 422, .. }) => match self.find_branch(branch).await? {
                 None => Ok(()),
                 Some(_) => Err(error),
             },
-            Err(error) => Err(error),
+            done => done,
         }
     }
 
@@ -158,7 +139,68 @@ impl ControlClient {
     }
 }
 
-/// An answer that cannot be acted on.
-pub(crate) fn unusable(operation: op::Operation, subject: String, why: &'static str) -> GitHubError {
-    GitHubError::Transient { operation: operation.id, subject, source: why.into() }
+/// What it means that a branch was not made. 422 has several meanings, and words change: whether it is there decides.
+fn not_made(error: GitHubError, is_there: bool) -> GitHubError {
+    match error {
+        GitHubError::Refused { status: 422, operation, subject, message } if is_there => {
+            GitHubError::Conflict { operation, subject, message }
+        }
+        error => error,
+    }
+}
+
+/// What it means that a branch was not moved: 422 has several meanings, which only GitHub's words tell apart.
+fn not_moved(error: GitHubError) -> GitHubError {
+    match error {
+        GitHubError::Refused { status: 422, operation, subject, message } => {
+            let words = message.to_lowercase().replace('-', " ");
+            match () {
+                () if words.contains("fast forward") => GitHubError::Conflict { operation, subject, message },
+                () if words.contains("reference does not exist") => GitHubError::NotFound { operation, subject },
+                () => GitHubError::Refused { status: 422, operation, subject, message },
+            }
+        }
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, words: &str) -> GitHubError {
+        let subject = "branch change of acme/control".to_owned();
+        GitHubError::Refused { operation: op::REF_UPDATE.id, subject, status, message: words.to_owned() }
+    }
+
+    #[test]
+    fn a_branch_that_was_not_made_is_a_conflict_only_if_it_is_there() {
+        for (status, words, is_there, kind) in [
+            (422, "Reference already exists", true, "conflict"),
+            // Somebody has deleted it meanwhile.
+            (422, "Reference already exists", false, "refused"),
+            (422, "Object does not exist", false, "refused"),
+            (422, "Object does not exist", true, "conflict"),
+            (451, "Repository access blocked", true, "refused"),
+        ] {
+            assert_eq!(not_made(refused(status, words), is_there).kind(), kind, "{status} {words} {is_there}");
+        }
+    }
+
+    #[test]
+    fn a_branch_that_was_not_moved_is_a_conflict_or_gone_by_githubs_words() {
+        for (status, words, kind) in [
+            (422, "Update is not a fast forward", "conflict"),
+            (422, "Update is not a fast-forward", "conflict"),
+            (422, "Reference does not exist", "not_found"),
+            (422, "Object does not exist", "refused"),
+            (451, "Update is not a fast forward", "refused"),
+        ] {
+            let error = not_moved(refused(status, words));
+            assert_eq!(error.kind(), kind, "{status} {words}");
+            assert!(kind == "not_found" || error.to_string().contains(words), "GitHub's words stay: {error}");
+        }
+        let unanswered = unusable(op::REF_UPDATE, "branch change".to_owned(), "no answer");
+        assert_eq!(not_moved(unanswered).kind(), "transient");
+    }
 }

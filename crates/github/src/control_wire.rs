@@ -11,7 +11,7 @@ const GHOST: &str = "ghost";
 #[derive(Deserialize)]
 pub(crate) struct FullRepository {
     pub default_branch: String,
-    // The three are told only to whoever may write.
+    // Both are told only to whoever may write.
     pub allow_merge_commit: Option<bool>,
     pub allow_squash_merge: Option<bool>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use runnersmith_ports::{Clock, GitHubError};
-use runnersmith_types::{RegisterAt, RepoFullName, Secret, Timestamp};
+use runnersmith_types::{Owner, RegisterAt, RepoFullName, Secret, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -452,6 +452,30 @@ fn place_key(at: &RegisterAt) -> String {
 /// The place of a repository's own calls.
 pub(crate) fn of_repo(repo: &RepoFullName) -> As {
     As::Place(RegisterAt::Repository(repo.clone()))
+}
+
+/// The place of an organisation's own calls.
+pub(crate) fn of_org(org: &Owner) -> As {
+    As::Place(RegisterAt::Organization(org.clone()))
+}
+
+/// What was asked for, if it is there: that GitHub does not know it is an answer too.
+pub(crate) fn if_there<T>(found: Result<T, GitHubError>) -> Result<Option<T>, GitHubError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(GitHubError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An operation after which it is gone: that it was gone before is as good.
+pub(crate) fn gone_is_fine<T>(done: Result<T, GitHubError>) -> Result<(), GitHubError> {
+    if_there(done).map(|_| ())
+}
+
+/// An answer that cannot be acted on.
+pub(crate) fn unusable(operation: Operation, subject: String, why: &'static str) -> GitHubError {
+    GitHubError::Transient { operation: operation.id, subject, source: why.into() }
 }
 
 /// Until when GitHub wants no calls: a primary limit (nothing remaining), `Retry-After`, or a secondary limit by its words.

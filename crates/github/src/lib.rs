@@ -14,6 +14,7 @@ mod control_wire;
 mod etags;
 mod http;
 mod operations;
+mod pages;
 pub mod releases;
 pub mod webhook;
 mod wire;

@@ -37,12 +37,6 @@ pub(crate) struct Token {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct App {
-    #[serde(default)]
-    pub slug: String,
-}
-
-#[derive(Deserialize)]
 pub(crate) struct Account {
     #[serde(default, rename = "type")]
     pub kind: String,
@@ -58,8 +52,7 @@ pub(crate) struct Installation {
 
 #[derive(Deserialize)]
 pub(crate) struct Repositories {
-    #[serde(default)]
-    pub total_count: u64,
+    pub total_count: Option<u64>,
     pub repositories: Vec<Repository>,
 }
 
@@ -101,8 +94,7 @@ pub(crate) struct Jit {
 
 #[derive(Deserialize)]
 pub(crate) struct Groups {
-    #[serde(default)]
-    pub total_count: u64,
+    pub total_count: Option<u64>,
     pub runner_groups: Vec<Group>,
 }
 

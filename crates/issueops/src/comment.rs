@@ -20,7 +20,7 @@ pub use layout::{Layout, TooLong};
 pub use markdown::{code, fence, length};
 pub use plan::{Differs, PlanView, state_comment};
 pub use pull::{PullText, edited_too_late, pull_text, taken, valid_again};
-pub use reply::{AppliedView, invalid, reply, webhook_failed};
+pub use reply::{AppliedView, invalid, reply, webhook_failed, webhook_left};
 
 /// The most characters of a comment, as GitHub says in its refusal. We count UTF-16 units, which is never less than it counts.
 pub const CHARS_MAX: usize = 65_536;

@@ -120,6 +120,8 @@ pub struct Summary {
     pub changes: Vec<ResourceChange>,
     /// Outputs that change.
     pub outputs: Vec<String>,
+    /// What outputs say before the plan is applied, where that is a text and no secret.
+    pub outputs_before: BTreeMap<String, String>,
     /// Resources that were found to differ from the state.
     pub drifted: Vec<String>,
 }
@@ -188,6 +190,18 @@ struct RawResource {
 #[derive(Deserialize)]
 struct RawOutput {
     actions: Vec<String>,
+    #[serde(default)]
+    before: Value,
+    /// `true`, or where in the value secrets are.
+    #[serde(default)]
+    before_sensitive: Value,
+}
+
+impl RawOutput {
+    fn text_before(&self) -> Option<&str> {
+        let is_open = matches!(self.before_sensitive, Value::Null | Value::Bool(false));
+        self.before.as_str().filter(|_| is_open)
+    }
 }
 
 #[derive(Deserialize)]
@@ -237,11 +251,14 @@ impl Summary {
             changes.extend(resource_change(resource)?);
         }
         changes.sort_by(|a, b| (a.effect, &a.address).cmp(&(b.effect, &b.address)));
+        let before = raw.output_changes.iter();
+        let before = before.filter_map(|(name, change)| Some((name.clone(), change.text_before()?.to_owned())));
+        let outputs_before = before.collect();
         let outputs = raw.output_changes.into_iter();
         let outputs = outputs.filter(|(_, change)| change.actions != ["no-op"]).map(|(name, _)| name).collect();
         let mut drifted: Vec<String> = raw.resource_drift.into_iter().map(|resource| resource.address).collect();
         drifted.sort();
-        Ok(Self { terraform_version: raw.terraform_version, changes, outputs, drifted })
+        Ok(Self { terraform_version: raw.terraform_version, changes, outputs, outputs_before, drifted })
     }
 
     /// How many resources have this effect.

@@ -43,6 +43,26 @@ fn effects_are_counted_and_the_gravest_comes_first() {
 }
 
 #[test]
+fn what_outputs_say_is_read_where_it_is_a_text_and_no_secret() {
+    let output = |before: Value, sensitive: Value| {
+        json!({"actions": ["delete"], "before": before, "after": null, "after_unknown": false,
+            "before_sensitive": sensitive, "after_sensitive": false})
+    };
+    let summary = read(&json!({"format_version": "1.2", "output_changes": {
+        "endpoint": output(json!("https://team.example/webhook"), json!(false)),
+        "secret": output(json!("correct-horse"), json!(true)),
+        "nested": output(json!({"a": "correct-horse"}), json!({"a": true})),
+        "none": output(json!(null), json!(false)),
+        "old": {"actions": ["no-op"], "before": "as it was", "after": "as it was"},
+    }}));
+    let summary = summary.unwrap();
+    let texts: Vec<(&str, &str)> =
+        summary.outputs_before.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert_eq!(texts, [("endpoint", "https://team.example/webhook"), ("old", "as it was")]);
+    assert_eq!(summary.outputs, ["endpoint", "nested", "none", "secret"]);
+}
+
+#[test]
 fn iam_and_network_are_told_apart_and_open_doors_are_seen() {
     let mut open = resource("aws_vpc_security_group_ingress_rule.world", &["create"]);
     open["change"]["after"] = json!({"cidr_ipv4": "0.0.0.0/0"});

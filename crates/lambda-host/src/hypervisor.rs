@@ -114,11 +114,19 @@ struct Watch {
     started: Arc<Mutex<BTreeMap<String, Option<u32>>>>,
 }
 
-/// Asks for machines that are not terminated: EC2 lists terminated ones for an hour, and a list that only grows is dear.
+/// Asks `DescribeInstances` for machines that are not terminated: EC2 lists terminated ones for an hour, and a list that only
+/// grows is dear.
+pub const NOT_TERMINATED: &[(&str, &str)] = &[
+    ("Filter.1.Name", "instance-state-name"),
+    ("Filter.1.Value.1", "pending"),
+    ("Filter.1.Value.2", "running"),
+    ("Filter.1.Value.3", "shutting-down"),
+    ("Filter.1.Value.4", "stopping"),
+    ("Filter.1.Value.5", "stopped"),
+];
+
 fn alive() -> Vec<(String, String)> {
-    let states = ["pending", "running", "shutting-down", "stopping", "stopped"];
-    let values = states.iter().zip(1..).map(|(state, n)| (format!("Filter.1.Value.{n}"), (*state).to_owned()));
-    std::iter::once(("Filter.1.Name".to_owned(), "instance-state-name".to_owned())).chain(values).collect()
+    NOT_TERMINATED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 impl Watch {

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 pub use account::Account;
 pub use function::{Function, FunctionError};
-pub use hypervisor::{Hypervisor, MachineStart};
+pub use hypervisor::{Hypervisor, MachineStart, NOT_TERMINATED};
 pub use tls::TlsFront;
 
 /// How a host behaves.

@@ -19,6 +19,7 @@ use runnersmith_issueops::change::Left;
 use runnersmith_issueops::policy::Shape;
 use runnersmith_lambda_host::Hypervisor;
 use runnersmith_ports::{Ledger as _, SystemClock};
+use runnersmith_types::Event;
 use serde_json::json;
 use support::{Bed, PATH, Wishes};
 
@@ -119,8 +120,8 @@ async fn jobs_are_killed_when_the_approval_says_so_and_history_says_why() {
     let clock = Arc::new(SystemClock);
     let ledger = DynamoLedger::new(&session(&bed).await, "ledger", Duration::from_secs(3600), clock);
     let history = ledger.recent_history(200).await.unwrap();
-    let killed: Vec<_> = history.iter().filter(|event| event.what == "kill").collect();
-    assert!(killed.len() == 1 && killed[0].text.contains("is deleted"), "{killed:#?}");
+    let of_the_deletion = |event: &&Event| event.what == "terminate" && event.text.contains("is deleted");
+    assert_eq!(history.iter().filter(of_the_deletion).count(), 1, "{history:#?}");
     it_did_only_what_it_declares(&bed);
 }
 

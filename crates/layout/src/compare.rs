@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use runnersmith_issueops::digest::Digest;
 use runnersmith_issueops::policy;
 use serde::{Deserialize, Serialize};
 
@@ -165,8 +166,7 @@ pub struct Step {
 
 /// A content's SHA-256 in hexadecimal digits. Line ends of Windows do not count: git may have put them there.
 fn hash(content: &[u8]) -> String {
-    let plain = plain(content);
-    ring::digest::digest(&ring::digest::SHA256, &plain).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::of(&plain(content)).to_string()
 }
 
 fn plain(content: &[u8]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Every file of a control repository, from the wishes and the policy that is in force.
 
 use runnersmith_issueops::command::Command;
-use runnersmith_issueops::policy::{self, Policy, Shape};
+use runnersmith_issueops::policy::{self, Policy, Shape, StateLock};
 use runnersmith_issueops::request::{Field, Kind};
 
 use crate::text::{fill, quoted};
@@ -131,6 +131,14 @@ impl Page<'_> {
         self.wishes.runs_on.as_deref().unwrap_or("ubuntu-latest")
     }
 
+    /// The lock table of the policy in force: what environments lock with is what the bootstrap must make.
+    fn lock_table(&self) -> Option<&str> {
+        match &self.policy.backend.lock {
+            StateLock::DynamoDb(table) => Some(table.as_str()),
+            StateLock::S3 => None,
+        }
+    }
+
     fn fill(&self, template: &str) -> String {
         let field = |field: &Field| format!("   - **{}**: {}\n", field.title(), meaning(*field));
         let fields: String = Field::ALL.iter().map(field).collect();
@@ -217,7 +225,6 @@ impl Page<'_> {
             // AWS compares the workflow for github.com's tokens only.
             Some(server) => (format!("{server}/_services/token"), "null".to_owned()),
         };
-        let lock = self.wishes.lock_table.as_deref();
         let plane = match &self.policy.shape {
             Shape::OwnStack => "/runnersmith/*",
             Shape::SharedPlane { plane_path } => plane_path.as_str(),
@@ -229,7 +236,7 @@ impl Page<'_> {
                 ("STATE_SOURCE", &source("modules/state")),
                 ("OIDC_SOURCE", &source("modules/github-oidc")),
                 ("BUCKET", &quoted(&self.policy.backend.bucket)),
-                ("LOCK_TABLE", &lock.map_or_else(|| "null".to_owned(), quoted)),
+                ("LOCK_TABLE", &self.lock_table().map_or_else(|| "null".to_owned(), quoted)),
                 ("REPOSITORY", &quoted(self.repository())),
                 ("BRANCH", &quoted(self.wishes.branch())),
                 ("ISSUER", &quoted(&issuer)),
@@ -242,7 +249,7 @@ impl Page<'_> {
     }
 
     fn backend(&self) -> String {
-        let lock = match self.wishes.lock_table.as_deref() {
+        let lock = match self.lock_table() {
             None => ("use_lockfile", "true".to_owned()),
             Some(table) => ("dynamodb_table", quoted(table)),
         };

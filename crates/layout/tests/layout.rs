@@ -131,6 +131,7 @@ fn the_policy_file_shows_every_field_with_its_default() {
     let examples = [
         "plane_path",
         "ghes_url",
+        "ghes_ca",
         "dynamodb_table",
         "kms_key_id",
         "team",
@@ -287,6 +288,31 @@ fn everything_that_is_missing_or_wrong_is_told_at_once() {
     let Err(Cannot::Values(wrong)) = lay_out(&bad, None) else { panic!("laid out") };
     assert_eq!(wrong.len(), 4, "{wrong:?}");
     assert!(matches!(lay_out(&wishes(), Some("version = 9")), Err(Cannot::Policy(_))));
+}
+
+#[test]
+fn the_lock_is_the_one_of_the_policy_in_force() {
+    let text = |text: &str| Some(text.to_owned());
+    let with_table = Wishes { lock_table: text("locks"), ..wishes() };
+    // Wished for, and then taken out of the policy; not wished for, and then written into it.
+    let without = policy_file(&with_table).replace("dynamodb_table = \"locks\"\n", "");
+    let with = policy_file(&wishes()).replace("[backend]\n", "[backend]\ndynamodb_table = \"own-locks\"\n");
+    for (wishes, policy, table, backend) in [
+        (&with_table, None, "\"locks\"", "dynamodb_table = \"locks\""),
+        (&with_table, Some(without.as_str()), "null", "use_lockfile = true"),
+        (&wishes(), None, "null", "use_lockfile = true"),
+        (&wishes(), Some(with.as_str()), "\"own-locks\"", "dynamodb_table = \"own-locks\""),
+    ] {
+        let files = lay_out(wishes, policy).unwrap();
+        let main = &files["bootstrap/main.tf"];
+        assert!(main.contains(&format!("  lock_table = {table}\n")), "{main}");
+        let example = &files["bootstrap/backend.tf.example"];
+        let lines: Vec<String> =
+            example.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert!(lines.iter().any(|line| line == backend), "{example}");
+        let others = ["dynamodb_table", "use_lockfile"].iter().filter(|name| example.contains(**name)).count();
+        assert_eq!(others, 1, "{example}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub mod webhook;
 
 pub use doc::{Doc, LoadError};
 pub use exchange::{Coverage, Exchange};
-pub use material::{Material, NotAvailable, skip_unless_available};
+pub use material::{Material, NotAvailable, can_run};
 pub use openapi::{OpenApi, Operation};
 pub use verdict::{Verdict, Violation};
 pub use webhook::{Example, webhook_examples};

@@ -84,7 +84,7 @@ fn check(modules: &Path) -> Result<(), NotAvailable> {
 /// # Panics
 /// When `CI=true`: there the packages can be installed, so that a skip would hide a failure.
 #[must_use]
-pub fn skip_unless_available(test: &str) -> bool {
+pub fn can_run(test: &str) -> bool {
     let Err(why) = Material::find() else { return true };
     assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "{test} may not be skipped in CI: {why}");
     let line = format!("SKIPPED: {test}: {why}");

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use runnersmith_referee::{Doc, Exchange, OpenApi, Verdict, skip_unless_available};
+use runnersmith_referee::{Doc, Exchange, OpenApi, Verdict, can_run};
 use serde_json::{Value, json};
 
 fn github() -> &'static OpenApi {
@@ -55,7 +55,7 @@ const JIT: &str = "/repos/o/r/actions/runners/generate-jitconfig";
 
 #[test]
 fn jit_config_requests_are_held_against_the_schema() {
-    if !skip_unless_available("jit_config_requests_are_held_against_the_schema") {
+    if !can_run("jit_config_requests_are_held_against_the_schema") {
         return;
     }
     let good = json!({"name": "small-ab12-1", "runner_group_id": 1, "labels": ["self-hosted"], "work_folder": "_work"});
@@ -79,7 +79,7 @@ fn jit_config_requests_are_held_against_the_schema() {
 
 #[test]
 fn jit_config_answers_are_held_against_the_schema() {
-    if !skip_unless_available("jit_config_answers_are_held_against_the_schema") {
+    if !can_run("jit_config_answers_are_held_against_the_schema") {
         return;
     }
     let good = json!({"runner": runner(), "encoded_jit_config": "e30="});
@@ -101,7 +101,7 @@ fn jit_config_answers_are_held_against_the_schema() {
 
 #[test]
 fn runner_answers_are_held_against_the_schema() {
-    if !skip_unless_available("runner_answers_are_held_against_the_schema") {
+    if !can_run("runner_answers_are_held_against_the_schema") {
         return;
     }
     let path = "/orgs/o/actions/runners";
@@ -131,7 +131,7 @@ fn busy() -> Value {
 
 #[test]
 fn queries_and_paths_are_held_against_their_parameters() {
-    if !skip_unless_available("queries_and_paths_are_held_against_their_parameters") {
+    if !can_run("queries_and_paths_are_held_against_their_parameters") {
         return;
     }
     assert_eq!(request("GET", "/orgs/o/actions/runners?per_page=100&page=2&name=a%20b", None), [""; 0]);
@@ -146,7 +146,7 @@ fn queries_and_paths_are_held_against_their_parameters() {
 
 #[test]
 fn job_answers_are_held_against_the_schema() {
-    if !skip_unless_available("job_answers_are_held_against_the_schema") {
+    if !can_run("job_answers_are_held_against_the_schema") {
         return;
     }
     let path = "/repos/o/r/actions/jobs/21";
@@ -169,7 +169,7 @@ fn job_answers_are_held_against_the_schema() {
 
 #[test]
 fn token_requests_and_answers_are_held_against_the_schema() {
-    if !skip_unless_available("token_requests_and_answers_are_held_against_the_schema") {
+    if !can_run("token_requests_and_answers_are_held_against_the_schema") {
         return;
     }
     let path = "/app/installations/7/access_tokens";
@@ -202,7 +202,7 @@ fn token_requests_and_answers_are_held_against_the_schema() {
 
 #[test]
 fn check_run_bodies_are_closed_although_their_branches_are_open() {
-    if !skip_unless_available("check_run_bodies_are_closed_although_their_branches_are_open") {
+    if !can_run("check_run_bodies_are_closed_although_their_branches_are_open") {
         return;
     }
     let path = "/repos/o/r/check-runs/4";
@@ -221,7 +221,7 @@ fn check_run_bodies_are_closed_although_their_branches_are_open() {
 
 #[test]
 fn an_accepted_rerun_is_an_empty_object() {
-    if !skip_unless_available("an_accepted_rerun_is_an_empty_object") {
+    if !can_run("an_accepted_rerun_is_an_empty_object") {
         return;
     }
     let path = "/repos/o/r/actions/runs/5/rerun-failed-jobs";
@@ -232,7 +232,7 @@ fn an_accepted_rerun_is_an_empty_object() {
 
 #[test]
 fn an_exchange_with_an_unknown_path_or_another_operation_is_refused() {
-    if !skip_unless_available("an_exchange_with_an_unknown_path_or_another_operation_is_refused") {
+    if !can_run("an_exchange_with_an_unknown_path_or_another_operation_is_refused") {
         return;
     }
     let good = Exchange {

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
-use runnersmith_referee::{Coverage, Doc, Exchange, OpenApi, skip_unless_available};
+use runnersmith_referee::{Coverage, Doc, Exchange, OpenApi, can_run};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 struct Hand {
     simulator: Simulator,
@@ -72,7 +73,7 @@ impl Hand {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn issues_are_opened_labelled_commented_and_closed() {
-    if !skip_unless_available("issues_are_opened_labelled_commented_and_closed") {
+    if !can_run("issues_are_opened_labelled_commented_and_closed") {
         return;
     }
     let hand = Hand::new().await;
@@ -101,7 +102,7 @@ async fn issues_are_opened_labelled_commented_and_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_written_on_a_branch_proposed_and_merged() {
-    if !skip_unless_available("a_change_is_written_on_a_branch_proposed_and_merged") {
+    if !can_run("a_change_is_written_on_a_branch_proposed_and_merged") {
         return;
     }
     let hand = Hand::new().await;
@@ -143,34 +144,30 @@ async fn a_change_is_written_on_a_branch_proposed_and_merged() {
     hand.assert_right();
 }
 
-type Kept = Arc<Mutex<Vec<(String, Value)>>>;
+type Deliveries = mpsc::UnboundedReceiver<(String, Value)>;
 
 impl Hand {
-    /// Keeps what is delivered from now on.
-    async fn keep_deliveries(&self) -> Kept {
-        let kept = Kept::default();
-        let seen = kept.clone();
+    /// What is delivered from now on.
+    async fn deliveries(&self) -> Deliveries {
+        let (heard, deliveries) = mpsc::unbounded_channel();
         let take = axum::routing::post(async move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
             let event = headers["x-github-event"].to_str().unwrap().to_owned();
-            seen.lock().unwrap().push((event, serde_json::from_slice(&body).unwrap()));
+            heard.send((event, serde_json::from_slice(&body).unwrap())).unwrap();
             axum::http::StatusCode::ACCEPTED
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.simulator.set_webhook_url(&format!("http://{}/hook", listener.local_addr().unwrap()));
         tokio::spawn(axum::serve(listener, axum::Router::new().route("/hook", take)).into_future());
-        kept
+        deliveries
     }
 
-    /// Waits for so many deliveries, judges them, and answers which events with which actions they are.
-    async fn judge_deliveries(&self, kept: &Kept, count: usize) -> BTreeSet<String> {
-        tokio::time::timeout(Duration::from_secs(30), async {
-            while kept.lock().unwrap().len() < count {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await
-        .unwrap();
-        let kept = kept.lock().unwrap().clone();
+    /// Waits for so many deliveries and judges them. Answers which events with which actions they are, and their payloads.
+    async fn judge_deliveries(&self, from: &mut Deliveries, count: usize) -> (BTreeSet<String>, Vec<Value>) {
+        let mut kept = Vec::new();
+        while kept.len() < count {
+            let delivery = tokio::time::timeout(Duration::from_secs(30), from.recv()).await;
+            kept.push(delivery.expect("a delivery within 30 s").unwrap());
+        }
         let mut wrong = BTreeSet::new();
         for (event, payload) in &kept {
             wrong.extend(self.document.validate_webhook(event, payload, true).iter().map(ToString::to_string));
@@ -178,36 +175,36 @@ impl Hand {
         assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
         let name =
             |(event, payload): &(String, Value)| format!("{event} {}", payload["action"].as_str().unwrap_or("-"));
-        kept.iter().map(name).collect()
+        (kept.iter().map(name).collect(), kept.into_iter().map(|(_, payload)| payload).collect())
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_simulators_deliveries_are_githubs() {
-    if !skip_unless_available("the_simulators_deliveries_are_githubs") {
+    if !can_run("the_simulators_deliveries_are_githubs") {
         return;
     }
     let hand = Hand::new().await;
-    let kept = hand.keep_deliveries().await;
+    let mut deliveries = hand.deliveries().await;
+    hand.simulator.open_issue("acme/shop", "octocat", "no", "to this nobody is subscribed", &[]).unwrap();
     hand.simulator.set_faults(|faults| faults.check_runs = true);
     let job = JobSpec { name: "build".into(), labels: vec!["self-hosted".into()], ..JobSpec::default() };
     let run = hand.simulator.dispatch("acme/shop", WorkflowSpec { name: "ci".into(), jobs: vec![job] }).unwrap();
     hand.simulator.cancel_run(run);
-    hand.simulator.open_issue("acme/shop", "octocat", "no", "to this nobody is subscribed", &[]).unwrap();
-    let events = hand.judge_deliveries(&kept, 3).await;
+    let (events, _) = hand.judge_deliveries(&mut deliveries, 3).await;
     let wanted = ["check_run created", "workflow_job completed", "workflow_job queued"];
     assert_eq!(events.into_iter().collect::<Vec<_>>(), wanted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deliveries_of_a_control_repository_are_githubs() {
-    if !skip_unless_available("the_deliveries_of_a_control_repository_are_githubs") {
+    if !can_run("the_deliveries_of_a_control_repository_are_githubs") {
         return;
     }
     const REPO: &str = "acme/shop";
     let hand = Hand::new().await;
     let (simulator, before) = (&hand.simulator, hand.simulator.events().len());
-    let kept = hand.keep_deliveries().await;
+    let mut deliveries = hand.deliveries().await;
     simulator.subscribe(hand.app, &["issues", "issue_comment", "pull_request", "push"]);
     let issue = simulator.open_issue(REPO, "octocat", "runners", "please", &["set"]).unwrap();
     simulator.edit_issue_as(REPO, issue, "octocat", "please, soon");
@@ -238,7 +235,7 @@ async fn the_deliveries_of_a_control_repository_are_githubs() {
     let happened = simulator.events().split_off(before);
     // What happens in the fork is the fork's.
     let ours = happened.iter().filter(|(_, _, payload)| payload["repository"]["full_name"] == REPO).count();
-    let events = hand.judge_deliveries(&kept, ours).await;
+    let (events, payloads) = hand.judge_deliveries(&mut deliveries, ours).await;
     let wanted = [
         "issue_comment created",
         "issue_comment deleted",
@@ -258,8 +255,7 @@ async fn the_deliveries_of_a_control_repository_are_githubs() {
         "push -",
     ];
     assert_eq!(events.into_iter().collect::<Vec<_>>(), wanted);
-    let kept = kept.lock().unwrap();
-    assert!(kept.iter().all(|(_, payload)| payload["installation"]["id"].is_u64()));
+    assert!(payloads.iter().all(|payload| payload["installation"]["id"].is_u64()));
     assert!(happened.iter().all(|(_, _, payload)| payload.get("installation").is_none()), "as an event file has it");
     hand.assert_right();
 }

@@ -65,12 +65,8 @@ impl Known {
 }
 
 fn client(config: GitHubConfig) -> Result<GitHubClient, Failure> {
-    GitHubClient::new(config, Arc::new(SystemClock)).map_err(|error| {
-        Failure::config(
-            format!("prepare the GitHub client: {}", chain(&error)),
-            "check the server's address, the App's private key and the CA file",
-        )
-    })
+    let hint = "check the server's address, the App's private key and the CA file";
+    crate::client::github(config, Arc::new(SystemClock), hint)
 }
 
 fn outside(error: &GitHubError) -> Failure {

@@ -21,6 +21,21 @@ pub const ENTERPRISE_SERVER_URL: &str = "ENTERPRISE_SERVER_URL";
 /// The secret that signs deliveries.
 pub const WEBHOOK_SECRET: &str = "WEBHOOK_SECRET";
 
+/// A variable's value without blanks around it.
+fn said(value: String) -> Option<String> {
+    Some(value.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// A variable of the environment; blank is the same as not there.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().and_then(said)
+}
+
+/// Who the App is, by its number or else by its client id.
+pub fn app_id(get: impl Fn(&str) -> Option<String>) -> Option<String> {
+    get(APP_ID).or_else(|| get(APP_CLIENT_ID))
+}
+
 /// What the environment says about the App.
 #[derive(Clone)]
 pub struct AppEnvironment {
@@ -59,8 +74,8 @@ pub fn server_url(given: Option<&str>) -> Result<String, Failure> {
 }
 
 fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Option<AppEnvironment>, Failure> {
-    let get = |name: &str| get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    let (id, key) = (get(APP_ID).or_else(|| get(APP_CLIENT_ID)), get(APP_KEY_BASE64));
+    let get = |name: &str| get(name).and_then(said);
+    let (id, key) = (app_id(get), get(APP_KEY_BASE64));
     let (app_id, key) = match (id, key) {
         (None, None) => return Ok(None),
         (Some(id), Some(key)) => (id, pem(&key)?),

@@ -19,7 +19,7 @@ use runnersmith_types::{Job, JobStatus, RepoFullName, Runner, Secret, Timestamp,
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
 use crate::report;
-use crate::serve::{Server, wait_for_signal};
+use crate::serve::Server;
 use crate::settings::{Settings, own_supervisor};
 use crate::startup;
 
@@ -49,7 +49,7 @@ pub async fn command(options: cli::Demo) -> Result<ExitStatus, Failure> {
     };
     if options.keep {
         report::note(&format!("\nkept: http://{}/ — press Ctrl-C to end", server.address));
-        wait_for_signal().await?;
+        startup::stop_signal()?.await;
     }
     server.stop().await;
     github.simulator.stop().await;

@@ -11,6 +11,7 @@ use runnersmith_layout::{
     Cannot, Existing, Files, MANIFEST_FILE, Manifest, Step, VERSION, What, Wishes, compare, label_commands, lay_out,
     policy_in_force,
 };
+use runnersmith_ports::chain;
 use serde::Serialize;
 
 use crate::cli;
@@ -98,24 +99,18 @@ fn wishes_of(options: &cli::Init) -> Wishes {
 }
 
 fn cannot(error: &Cannot) -> Failure {
-    let cause = std::error::Error::source(error);
-    let what = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)));
+    let file = policy::FILE;
     let (status, hint) = match error {
         Cannot::Missing(_) => (
             ExitStatus::Usage,
             "runnersmith init . --repository acme/runner-control --organization acme --region eu-west-1 --vpc vpc-0a1b2c3d \
-             --subnet subnet-0a1b2c3d --bucket acme-runner-states --source <owner/name of Runnersmith's releases>",
+             --subnet subnet-0a1b2c3d --bucket acme-runner-states --source <owner/name of Runnersmith's releases>"
+                .to_owned(),
         ),
-        Cannot::Values(_) => (ExitStatus::Usage, "`runnersmith init --help` tells what each option is"),
-        Cannot::Policy(_) => {
-            (ExitStatus::Config, "mend runnersmith-policy.toml, or take ours by --replace runnersmith-policy.toml")
-        }
+        Cannot::Values(_) => (ExitStatus::Usage, "`runnersmith init --help` tells what each option is".to_owned()),
+        Cannot::Policy(_) => (ExitStatus::Config, format!("mend {file}, or take ours by --replace {file}")),
     };
-    Failure { status, what, hint: Some(hint.to_owned()) }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
+    Failure { status, what: chain(error), hint: Some(hint) }
 }
 
 /// What is left to do after a first run, and what the files that were laid out cannot do yet.

@@ -2,6 +2,7 @@
 
 mod app;
 mod cli;
+mod client;
 mod cloud;
 mod credentials;
 mod demo;
@@ -10,6 +11,7 @@ mod init;
 mod issueops;
 mod migrate;
 mod query;
+mod random;
 mod report;
 mod serve;
 mod settings;
@@ -44,7 +46,7 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
         Command::Check(options) => query::check(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::App { command } => startup::runtime()?.block_on(app::command(command)),
-        Command::IssueOps(options) => startup::runtime()?.block_on(issueops::command(*options)),
+        Command::IssueOps(options) => Ok(startup::runtime()?.block_on(issueops::command(*options))),
         Command::Init(options) => init::run(*options),
         Command::Machine { directory } => startup::machine(&directory),
         Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use runnersmith_config::{Config, Distribution};
 use runnersmith_controllers::{Depth, World, observe::observe, why as timeline};
-use runnersmith_github::GitHubClient;
 use runnersmith_ports::{Clock, LedgerError, SystemClock, chain};
 use runnersmith_types::{Plan, Timestamp};
 use serde::Serialize;
@@ -42,9 +41,7 @@ async fn look(options: &cli::Query) -> Result<World, Failure> {
         ));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let github = GitHubClient::new(settings.github.clone(), clock.clone()).map_err(|error| {
-        Failure::config(format!("prepare the GitHub client: {}", chain(&error)), "check the [github] section")
-    })?;
+    let github = crate::client::github(settings.github.clone(), clock.clone(), "check the [github] section")?;
     let distribution = match &settings.distribution {
         Distribution::Path(path) => path.clone(),
         // Nothing is launched by looking.

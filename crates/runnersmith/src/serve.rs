@@ -71,9 +71,7 @@ impl Server {
             ..counted
         };
         let traces = settings.otel.as_deref().map(Traces::new).transpose()?.map(Arc::new);
-        let github = GitHubClient::new(counted, clock.clone()).map_err(|error| {
-            Failure::config(format!("prepare the GitHub client: {}", chain(&error)), "check the [github] section")
-        })?;
+        let github = crate::client::github(counted, clock.clone(), "check the [github] section")?;
         let distribution = if settings.cloud.has_all_machines(&settings.sets) {
             // No machine is here; those on EC2 have theirs from their image or bucket.
             settings.machines.join("distribution")
@@ -268,18 +266,8 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     }
     tracing::info!(address = %server.address, sets = server.world.sets.load().len(), environments = server.embedded.live().len(), "serving");
     report::note(&format!("dashboard: http://{}/", server.address));
-    wait_for_signal().await?;
+    startup::stop_signal()?.await;
     tracing::info!("stopping");
     server.stop().await;
     Ok(ExitStatus::Success)
-}
-
-/// Returns at SIGINT or SIGTERM.
-pub async fn wait_for_signal() -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let fail = |error: std::io::Error| Failure::internal(format!("listen for signals: {error}"));
-    let mut term = signal(SignalKind::terminate()).map_err(fail)?;
-    let mut int = signal(SignalKind::interrupt()).map_err(fail)?;
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-    Ok(())
 }

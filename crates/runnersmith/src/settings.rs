@@ -67,7 +67,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
     let cloud = CloudHere::new(config).await?;
     let parameters = cloud.secrets(config).await?;
     let secret = |source: &Source, field: &str, what: &str| secret(source, &parameters, field, what);
-    let key = secret(&github.private_key, "private_key", "the App's private key")?;
+    let key = secret(&github.private_key, "[github] private_key_file", "the App's private key")?;
     let key = match &github.private_key {
         Source::File(_) => key,
         // A parameter may hold it either way.
@@ -80,14 +80,16 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
     (client.api_base, client.ca_file, client.proxy) =
         (github.api_url.clone(), github.ca_file.clone(), github.proxy.clone());
     client.hook.clone_from(&github.webhook);
-    let mut webhook_secrets = vec![secret(&github.webhook_secret, "webhook_secret", "the webhook's secret")?];
+    let now = secret(&github.webhook_secret, "[github] webhook_secret_file", "the webhook's secret")?;
+    let mut webhook_secrets = vec![now];
     if let Some(previous) = &github.previous_webhook_secret {
-        webhook_secrets.push(secret(previous, "previous_webhook_secret", "the webhook's previous secret")?);
+        let field = "[github] previous_webhook_secret_file";
+        webhook_secrets.push(secret(previous, field, "the webhook's previous secret")?);
     }
     let issueops = match &config.issueops {
         Some(issueops) => {
             let plan_key = match &issueops.plan_key {
-                Some(source) => secret(source, "plan_key", "the key of plan files")?,
+                Some(source) => secret(source, "[issueops] plan_key_file", "the key of plan files")?,
                 None => app_key.clone(),
             };
             Some(crate::issueops::home::Settings {
@@ -107,7 +109,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
         None => None,
     };
     let dashboard_token = match &config.server.dashboard_token {
-        Some(source) => Some(secret(source, "dashboard_token", "the dashboard's token")?),
+        Some(source) => Some(secret(source, "[server] dashboard_token_file", "the dashboard's token")?),
         None => None,
     };
     Ok(Settings {
@@ -143,6 +145,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
     })
 }
 
+/// A secret. `field` is what names its file, as the hint says it.
 fn secret(source: &Source, parameters: &BTreeMap<String, Secret>, field: &str, what: &str) -> Result<Secret, Failure> {
     let (text, place) = match source {
         Source::Parameter(name) => {
@@ -156,7 +159,7 @@ fn secret(source: &Source, parameters: &BTreeMap<String, Secret>, field: &str, w
         }
         Source::File(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| {
-                let hint = format!("[github] or [server] {field}_file names it; it must be readable by this user");
+                let hint = format!("{field} names it; it must be readable by this user");
                 Failure::config(format!("read {what} from {}: {error}", path.display()), hint)
             })?;
             (text, path.display().to_string())

@@ -1,4 +1,4 @@
-//! What happens before anything else: the runtime, logs, and the two hidden subcommands.
+//! What happens before anything else: the runtime, logs, the signal to stop, and the two hidden subcommands.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -23,6 +23,17 @@ pub fn logs(json: bool, level: &str) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second initialisation (two servers in one test process) keeps the first.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
+}
+
+/// Ends at the first SIGINT or SIGTERM from now on.
+pub fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let fail = |error: std::io::Error| Failure::internal(format!("listen for signals: {error}"));
+    let mut term = signal(SignalKind::terminate()).map_err(fail)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(fail)?;
+    Ok(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    })
 }
 
 /// Supervises one machine until it ends.

@@ -417,6 +417,38 @@ async fn a_weak_app_and_a_strong_one_are_told_feature_by_feature() {
         assert!(text.contains(told), "{text}");
     }
 
+    // A configuration of requests alone: who asks gets runners of an organisation, and the control repository is written to.
+    let requests = "[issueops]\nrepository = \"acme/control\"\n";
+    config(requests);
+    bed.github.set_app_permissions(id, &seed, &["workflow_job"]);
+    bed.github.accept_permissions("acme");
+    let (code, text) = check(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    let lacks = "MISSING    IssueOps by this App: the permission Repository: Contents (read and write), \
+                 the permission Repository: Issues (read and write), the permission Repository: Pull requests (read and write)";
+    assert!(text.contains(lacks), "{text}");
+    assert!(text.contains("works      registering runners of an organisation"), "{text}");
+    let asks = [
+        ("contents", "write"),
+        ("issues", "write"),
+        ("members", "read"),
+        ("metadata", "read"),
+        ("pull_requests", "write"),
+        ("actions", "read"),
+        ("organization_self_hosted_runners", "write"),
+    ];
+    // Environments of Terraform register with their own planes.
+    for (given, provisioner, wanted) in
+        [(&asks[..], "embedded", Some(0)), (&asks[..5], "embedded", Some(1)), (&asks[..5], "terraform", Some(0))]
+    {
+        config(&format!("{requests}provisioner = \"{provisioner}\"\n"));
+        bed.github.set_app_permissions(id, given, &["issue_comment", "issues", "pull_request", "workflow_job"]);
+        bed.github.accept_permissions("acme");
+        let (code, text) = check(&[]);
+        assert_eq!(code, wanted, "{provisioner}: {text}");
+        assert!(!text.contains("too much   Repository"), "{text}");
+    }
+
     // Another place, and another key.
     config(&set.replace("acme", "elsewhere"));
     let (code, text) = check(&[]);
@@ -461,6 +493,16 @@ async fn an_organisations_webhook_is_made_once_and_named_as_the_configuration_wa
         let (code, found) = bed.check("app.env", &["--config", "own.toml"]);
         assert_eq!(code, wanted, "{found:#}");
     }
+
+    // With requests it must send more, and `app webhook` knows that from the configuration, too.
+    let text = text.replace("PLACE", &hooks[0]) + "[issueops]\nrepository = \"acme/control\"\n";
+    std::fs::write(bed.path("own.toml"), text).unwrap();
+    let (_, found) = bed.check("app.env", &["--config", "own.toml"]);
+    assert_eq!(kinds(&found), ["events"], "{found:#}");
+    let said = bed.with_env("app.env", &[&webhook[..], &["--config", "own.toml"]].concat());
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let (_, found) = bed.check("app.env", &["--config", "own.toml"]);
+    assert_eq!(kinds(&found), Vec::<&str>::new(), "{found:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,12 +77,14 @@ fn laid_out() -> tempfile::TempDir {
 fn a_second_run_needs_no_options_and_changes_nothing() {
     let home = laid_out();
     let before = tree(home.path());
+    // The manifest is not told of when it does not change.
+    let same = format!("{} as they should be", before.len() - 1);
     assert!(before.len() > 15 && before.iter().any(|(path, _)| path == WORKFLOW_FILE));
     Policy::parse(&read(home.path(), policy::FILE)).unwrap();
     for more in [&[][..], &["--check"], &WISHES] {
         let (code, text) = told(home.path(), more);
         assert_eq!(code, 0, "{text}");
-        assert!(text.starts_with("17 as they should be") || text.starts_with("16 as they should be"), "{text}");
+        assert!(text.starts_with(&same), "{text}");
         assert_eq!(tree(home.path()), before);
     }
 }

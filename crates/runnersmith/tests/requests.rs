@@ -11,23 +11,7 @@ use runnersmith_github_sim::{JobSpec, WorkflowSpec};
 use support::{Bed, until};
 
 const CONTROL: &str = "acme/control";
-const POLICY: &str = r#"
-version = 1
-organizations = ["acme"]
-module_source = "git::https://example.com/runnersmith.git//terraform?ref=v0"
-
-[backend]
-bucket = "not-needed-here"
-region = "eu-west-1"
-
-[[network]]
-region = "eu-west-1"
-vpc_id = "vpc-0123456789abcdef0"
-subnet_ids = ["subnet-0123456789abcdef0"]
-
-[runners]
-common_labels = []
-"#;
+const POLICY: &str = include_str!("../src/demo/policy.toml");
 
 /// A server without a scale set of its own, and a control repository where `ann` may read and `bob` may write.
 async fn bed() -> Bed {

@@ -5,7 +5,7 @@
 //! second interrupt as the wish to end without saving the state.
 
 use std::io::Read;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use runnersmith_changes::ProvisionError;
 
@@ -21,7 +23,8 @@ use crate::environment::Environment;
 use crate::hide::Hide;
 use crate::said::Said;
 
-/// How often we look whether we are told to stop, and whether a silent child is still there.
+/// How often we look whether we are told to stop, and whether a silent child is still there: std's `Child` has no wait with a
+/// bound.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long after its end a child's pipes are read, when a program that it started keeps them open.
 const DRAIN_FOR: Duration = Duration::from_secs(2);
@@ -150,6 +153,27 @@ struct Watch<'a> {
     killed: bool,
 }
 
+/// A child that has ended.
+struct Gone {
+    since: Instant,
+    by_signal: bool,
+}
+
+impl Gone {
+    /// Looks whether a child has ended, and does not reap it: until that is done, its number is nobody else's.
+    fn look(child: Pid) -> Result<Option<Self>, Errno> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let by_signal = match waitid(Id::Pid(child), flags) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => return Ok(None),
+            Ok(WaitStatus::Exited(..)) => false,
+            // The error is nix's own word for a signal that it has no name for.
+            Ok(_) | Err(Errno::EINVAL) => true,
+            Err(error) => return Err(error),
+        };
+        Ok(Some(Self { since: Instant::now(), by_signal }))
+    }
+}
+
 impl Watch<'_> {
     fn until_it_ended(
         &mut self,
@@ -159,10 +183,23 @@ impl Watch<'_> {
     ) -> Result<ExitStatus, ProvisionError> {
         let unable = |error: std::io::Error| ProvisionError::Unable(format!("cannot wait for a process: {error}"));
         let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+        let by_signal = self.until_it_is_gone(group, from, heard);
+        if self.told.is_some() || by_signal != Ok(false) {
+            // What it started and left, when it could not see to it: a provider that nobody listens to goes on making things.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        // Only now: the number of a child that is reaped, and of its group, may be given to others.
+        let status = child.wait();
+        by_signal.map_err(|error| unable(error.into()))?;
+        status.map_err(unable)
+    }
+
+    /// Until it has ended, and its pipes are read to their end or others have held them for too long. Answers whether a signal
+    /// ended it.
+    fn until_it_is_gone(&mut self, group: Pid, from: &Receiver<Event>, heard: &mut Heard) -> Result<bool, Errno> {
         let mut closed = 0_u8;
-        let mut gone = None;
-        let status = loop {
-            // Not reaped yet, so that the number of the group is still its own.
+        let mut gone: Option<Gone> = None;
+        loop {
             self.look_at_stop(group);
             match from.recv_timeout(LOOK_EVERY) {
                 Ok(Event::Bytes(source, bytes)) => heard.take(source, &bytes, self.runner, self.output),
@@ -171,23 +208,15 @@ impl Watch<'_> {
                 // Both pipes are closed and it does not end.
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK_EVERY / 10),
             }
-            if let Some((status, since)) = gone {
-                let since: Instant = since;
-                if closed == 2 || since.elapsed() > DRAIN_FOR {
-                    break status;
-                }
-            } else if let Some(status) = child.try_wait().map_err(unable)? {
-                if closed == 2 {
-                    break status;
-                }
-                gone = Some((status, Instant::now()));
+            if gone.is_none() {
+                gone = Gone::look(group)?;
             }
-        };
-        if self.told.is_some() || status.signal().is_some() {
-            // What it started and left, when it could not see to it: a provider that nobody listens to goes on making things.
-            let _ = killpg(group, Signal::SIGKILL);
+            if let Some(Gone { since, by_signal }) = gone
+                && (closed == 2 || since.elapsed() > DRAIN_FOR)
+            {
+                return Ok(by_signal);
+            }
         }
-        Ok(status)
     }
 
     fn look_at_stop(&mut self, group: Pid) {

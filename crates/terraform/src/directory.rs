@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use runnersmith_changes::{ProvisionError, Workspace};
 
+use crate::plan_file::LOCK_FILE;
+
 /// How the names of such directories begin.
 const PREFIX: &str = "tf-";
 /// A directory that is older was left by a process that was killed; no run takes as long.
@@ -86,7 +88,7 @@ impl Directory {
 
     /// The lock file of provider versions.
     pub(crate) fn lock_file(&self) -> PathBuf {
-        self.work().join(".terraform.lock.hcl")
+        self.work().join(LOCK_FILE)
     }
 
     /// Removes everything now, and says so when it cannot.
@@ -116,6 +118,11 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), Provision
     file.and_then(|mut file| file.write_all(content)).map_err(|error| unable("cannot write", path, &error))
 }
 
+/// How the paths of files in a folder begin; the root has no name.
+pub(crate) fn folder_prefix(folder: &str) -> String {
+    if folder.is_empty() { String::new() } else { format!("{folder}/") }
+}
+
 /// Removes what processes left that were killed a day ago or earlier.
 pub(crate) fn sweep(scratch: &Path) {
     for entry in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
@@ -134,7 +141,7 @@ pub(crate) fn sweep(scratch: &Path) {
 /// The part of a workspace that says where its state is, when that can be told from the rest: no provider is needed to read a
 /// state or to release its lock, and fetching one takes minutes. `None`: lay out everything.
 pub(crate) fn backend_alone(workspace: &Workspace) -> Option<BTreeMap<String, Vec<u8>>> {
-    let prefix = if workspace.folder.is_empty() { String::new() } else { format!("{}/", workspace.folder) };
+    let prefix = folder_prefix(&workspace.folder);
     let mut found = None;
     for (path, content) in &workspace.files {
         let Some(name) = path.strip_prefix(&prefix).filter(|name| !name.contains('/')) else { continue };

@@ -17,6 +17,7 @@ mod plan_file;
 mod said;
 mod work;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub use crate::host::who;
 
 /// How many lines of progress wait for whoever shows them, before Terraform waits too.
 const LINES_WAITING_MAX: usize = 1024;
+/// How Terraform is told where providers are kept.
+const PLUGIN_CACHE: &str = "TF_PLUGIN_CACHE_DIR";
 
 /// How Terraform is driven.
 #[derive(Clone, Debug)]
@@ -44,7 +47,8 @@ pub struct TerraformConfig {
     pub program: PathBuf,
     /// Where working directories are made, one for each call. Made for its owner alone when it is not there.
     pub scratch: PathBuf,
-    /// Where providers are kept between runs; processes that share it wait for each other while they fetch.
+    /// Where providers are kept between runs; processes that share it wait for each other while they fetch. `None`: where the
+    /// variable `TF_PLUGIN_CACHE_DIR` says that reaches the child, if it says anything.
     pub plugin_cache: Option<PathBuf>,
     /// What reaches the child beside a list of the parent's variables (paths, proxies, certificates, AWS). Its values are hidden
     /// wherever they would be shown, also their parts.
@@ -122,9 +126,12 @@ impl Terraform {
         if let Some(user) = host::user() {
             environment.variables.insert("USER".into(), user.into());
         }
-        if let Some(cache) = &config.plugin_cache {
-            let cache = absolute(cache)?;
-            environment.variables.insert("TF_PLUGIN_CACHE_DIR".into(), cache.clone().into());
+        // Whoever named it: two must not fill it at once.
+        let named = environment.variables.get(OsStr::new(PLUGIN_CACHE)).filter(|named| !named.is_empty());
+        let named = named.map(PathBuf::from);
+        if let Some(cache) = config.plugin_cache.take().or(named) {
+            let cache = absolute(&cache)?;
+            environment.variables.insert(PLUGIN_CACHE.into(), cache.clone().into());
             config.plugin_cache = Some(cache);
         }
         let ours = [

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 /// The member with the state that the plan was made from.
 const STATE: &str = "tfstate";
-/// The member with the versions of providers.
-const LOCK_FILE: &str = ".terraform.lock.hcl";
+/// The file with the versions of providers; a plan has it as a member of this name.
+pub(crate) const LOCK_FILE: &str = ".terraform.lock.hcl";
 /// The largest member that is read, in bytes.
 const MEMBER_MAX: u64 = 256 * 1024 * 1024;
 

@@ -130,7 +130,7 @@ impl Said {
         if said.kind == "apply_errored" && self.failed.is_none() {
             self.failed = said.hook.and_then(|hook| hook.resource).map(|resource| resource.addr);
         }
-        self.show(&hide.text(&said.message))
+        self.show(&hide.text(&without_controls(&said.message)))
     }
 
     /// Takes in one line that is no data.
@@ -140,10 +140,11 @@ impl Said {
         self.show(&line)
     }
 
+    /// Keeps the lines of a text that is without controls and without secrets.
     fn show(&mut self, text: &str) -> Vec<String> {
         let lines: Vec<String> = text
             .lines()
-            .map(|line| without_controls(line).chars().take(LINE_MAX).collect::<String>())
+            .map(|line| line.chars().take(LINE_MAX).collect::<String>())
             .filter(|line| !line.trim().is_empty())
             .collect();
         lines.iter().for_each(|line| self.log.push(line.clone()));
@@ -300,6 +301,16 @@ mod tests {
         let failed = |message: &str| ProvisionError::Failed { resource: None, message: message.into() };
         assert_eq!(said.failure(&hide, "it ended"), failed("panic: no"));
         assert_eq!(Said::default().failure(&hide, "it ended"), failed("it ended"));
+    }
+
+    #[test]
+    fn a_secret_with_an_escape_sequence_inside_is_hidden() {
+        let hide = Hide::new([&runnersmith_types::Secret::new("correct-horse")]);
+        let mut said = Said::default();
+        let data = r#"{"@message":"it is correct-\u001b[1mhorse\u001b[0m\r\nor so","type":"log"}"#;
+        assert_eq!(said.line(data, &hide), ["it is [secret]", "or so"]);
+        assert_eq!(said.line("it is correct-\u{1b}[1mhorse", &hide), ["it is [secret]"]);
+        assert!(!said.log.text().contains("horse"));
     }
 
     #[test]

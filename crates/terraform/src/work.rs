@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use runnersmith_changes::{Applied, LeftBy, MadePlan, PlanOptions, ProvisionError
 
 use crate::TerraformConfig;
 use crate::child::{Ended, Output, Runner, Stop};
-use crate::directory::{Directory, backend_alone, write_private};
+use crate::directory::{Directory, backend_alone, folder_prefix, write_private};
 use crate::environment::Environment;
 use crate::hide::Hide;
-use crate::plan_file;
+use crate::plan_file::{self, LOCK_FILE};
 use crate::said::{LOCK_NOT_TAKEN, LockInfo, end_of};
 
 /// How long a command that changes nothing and holds no lock has to end after it was told to: killing it loses nothing.
@@ -21,7 +22,8 @@ const PATIENCE_WITH_READERS: Duration = Duration::from_secs(5);
 const NO_LOCK: &str = "00000000-0000-0000-0000-000000000000";
 /// How often a state that Terraform could not store is tried to be stored.
 const RESCUES_MAX: u32 = 3;
-/// How often we look whether the cache of providers is free.
+/// How often we look whether the cache of providers is free. `File::lock` would wait without asking, but nothing can interrupt it,
+/// so that it would not hear that we are told to stop.
 const CACHE_EVERY: Duration = Duration::from_millis(100);
 
 /// What all runs share.
@@ -107,8 +109,7 @@ impl Run<'_> {
         let mut files = workspace.files.clone();
         // The versions that were planned with are those that are applied with, even when nobody committed them.
         if let Some(lock_file) = plan_file::lock_file(plan)? {
-            let folder = if workspace.folder.is_empty() { String::new() } else { format!("{}/", workspace.folder) };
-            files.insert(format!("{folder}.terraform.lock.hcl"), lock_file);
+            files.insert(format!("{}{LOCK_FILE}", folder_prefix(&workspace.folder)), lock_file);
         }
         self.within(&workspace.folder, &files, |work| {
             write_private(&work.directory.plan(), plan)?;
@@ -211,8 +212,18 @@ impl Work<'_> {
         let Some(cache) = &self.config().plugin_cache else { return Ok(None) };
         let unable = |error: std::io::Error| ProvisionError::Unable(format!("cannot use {}: {error}", cache.display()));
         std::fs::create_dir_all(cache).map_err(unable)?;
-        let options = File::options().create(true).truncate(false).write(true).open(cache.join(".runnersmith.lock"));
-        let file = options.map_err(unable)?;
+        let path = cache.join(".runnersmith.lock");
+        let file = match File::options().create(true).truncate(false).write(true).open(&path) {
+            Ok(file) => file,
+            // One that can only be read, that of a container's image for example: we cannot fill it either.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+                    && !path.exists() =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(unable(error)),
+        };
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),

@@ -8,6 +8,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use runnersmith_changes::{LeftBy, PlanOptions, ProvisionError, Provisioner as _, Workspace};
 use runnersmith_terraform::{Terraform, TerraformConfig, who};
 use runnersmith_types::{Secret, Timestamp};
@@ -130,8 +132,13 @@ async fn a_program_that_holds_the_pipes_is_not_waited_for() {
     let terraform = Terraform::new(fake.config("leak")).unwrap();
     let started = Instant::now();
     let error = terraform.plan(&workspace(), PlanOptions::default(), &()).await.unwrap_err();
+    let took = started.elapsed();
+    let holder = pids(&fake.file()).await[0];
+    let goes_on = lives(holder);
+    let _ = kill(Pid::from_raw(holder), Signal::SIGKILL);
+    assert!(goes_on, "it holds nothing any more");
     assert!(matches!(&error, ProvisionError::Failed { message, .. } if message == "said and gone"), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 #[tokio::test]
@@ -193,20 +200,27 @@ async fn the_id_of_a_lock_is_never_an_option() {
 
 #[tokio::test]
 async fn two_that_share_a_cache_of_providers_wait_for_each_other_until_they_are_told_to_stop() {
-    let fake = Fake::new();
-    let cache = fake.home.path().join("cache");
-    std::fs::create_dir(&cache).unwrap();
-    let held = std::fs::File::create(cache.join(".runnersmith.lock")).unwrap();
-    held.lock().unwrap();
-    let (stop, told) = tokio::sync::watch::channel(false);
-    let config = TerraformConfig { plugin_cache: Some(cache), stop: Some(told), ..fake.config("env") };
-    let terraform = Terraform::new(config).unwrap();
-    let plan = async { terraform.plan(&workspace(), PlanOptions::default(), &()).await };
-    let laid_out = support::until("its directory is there", || (fake.left() == 1).then_some(()));
-    let (answer, ()) = tokio::join!(plan, async {
-        laid_out.await;
-        stop.send(true).unwrap();
-    });
-    assert_eq!(answer.unwrap_err(), ProvisionError::Cancelled);
-    assert!(!fake.file().exists(), "it was started although somebody else fills the cache");
+    for named_by_a_variable in [false, true] {
+        let fake = Fake::new();
+        let cache = fake.home.path().join("cache");
+        std::fs::create_dir(&cache).unwrap();
+        let held = std::fs::File::create(cache.join(".runnersmith.lock")).unwrap();
+        held.lock().unwrap();
+        let (stop, told) = tokio::sync::watch::channel(false);
+        let mut config = TerraformConfig { stop: Some(told), ..fake.config("env") };
+        if named_by_a_variable {
+            config.environment.push(("TF_PLUGIN_CACHE_DIR".into(), Secret::new(cache.to_str().unwrap())));
+        } else {
+            config.plugin_cache = Some(cache);
+        }
+        let terraform = Terraform::new(config).unwrap();
+        let plan = async { terraform.plan(&workspace(), PlanOptions::default(), &()).await };
+        let laid_out = support::until("its directory is there", || (fake.left() == 1).then_some(()));
+        let (answer, ()) = tokio::join!(plan, async {
+            laid_out.await;
+            stop.send(true).unwrap();
+        });
+        assert_eq!(answer.unwrap_err(), ProvisionError::Cancelled);
+        assert!(!fake.file().exists(), "it was started although somebody else fills the cache");
+    }
 }

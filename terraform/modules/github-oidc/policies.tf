@@ -66,24 +66,22 @@ locals {
     Condition = local.reads_by
   }] : []
 
-  plans = concat(
-    [
-      {
-        # An environment may be called changes: its state lies among the records.
-        Sid      = "NeverTheState"
-        Effect   = "Deny"
-        Action   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"]
-        Resource = ["${var.state_bucket_arn}/*.tfstate"]
-      },
-      {
-        # ReadOnlyAccess reads all parameters, and nothing that is planned is among these.
-        Sid      = "NeverHandOffs"
-        Effect   = "Deny"
-        Action   = ["ssm:GetParameter", "ssm:GetParameterHistory", "ssm:GetParameters", "ssm:GetParametersByPath"]
-        Resource = flatten([for path in local.parameters : concat(["${path}/hand-off", "${path}/hand-off/*"], var.own_stacks ? [] : ["${path}/secrets", "${path}/secrets/*"])])
-      },
-    ],
-  )
+  plans = [
+    {
+      # An environment may be called changes: its state lies among the records.
+      Sid      = "NeverTheState"
+      Effect   = "Deny"
+      Action   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"]
+      Resource = ["${var.state_bucket_arn}/*.tfstate"]
+    },
+    {
+      # ReadOnlyAccess reads all parameters, and nothing that is planned is among these.
+      Sid      = "NeverHandOffs"
+      Effect   = "Deny"
+      Action   = ["ssm:GetParameter", "ssm:GetParameterHistory", "ssm:GetParameters", "ssm:GetParametersByPath"]
+      Resource = flatten([for path in local.parameters : concat(["${path}/hand-off", "${path}/hand-off/*"], var.own_stacks ? [] : ["${path}/secrets", "${path}/secrets/*"])])
+    },
+  ]
 
   # What a deletion asks of a running plane, and what it does to it, before anything is destroyed. Names and tags are those that
   # the control-plane module gives.

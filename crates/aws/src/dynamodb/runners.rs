@@ -17,13 +17,6 @@ fn partition(set: &ScaleSetName) -> String {
     format!("set#{set}")
 }
 
-/// `<set>-<plane>-<serial>`: the set of a runner of ours is in its name.
-fn set_of(name: &RunnerName) -> Option<ScaleSetName> {
-    let (rest, _serial) = name.as_str().rsplit_once('-')?;
-    let (set, _plane) = rest.rsplit_once('-')?;
-    ScaleSetName::parse(set).ok()
-}
-
 fn supply(runner: &Runner) -> i64 {
     i64::from(runner.state.is_supply())
 }
@@ -48,7 +41,7 @@ impl DynamoLedger {
     }
 
     pub(super) async fn read_runner(&self, name: &RunnerName) -> Result<Option<Runner>, Fault> {
-        let Some(set) = set_of(name) else { return Ok(None) };
+        let Some(set) = name.set() else { return Ok(None) };
         let partition = partition(&set);
         for place in ["live", "gone"] {
             if let Some(item) = self.table.get(&partition, &format!("{place}#{name}")).await? {

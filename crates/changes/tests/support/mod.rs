@@ -119,6 +119,10 @@ pub struct MapProvisioner {
     pub begun: Notify,
 }
 
+fn endpoint_of(environment: &str) -> String {
+    format!("https://{environment}.example/webhook")
+}
+
 impl MapProvisioner {
     fn values(workspace: &Workspace) -> String {
         let path = format!("{}/terraform.tfvars.json", workspace.folder);
@@ -169,12 +173,17 @@ impl Provisioner for MapProvisioner {
         }));
         let file = json!({"environment": environment, "serial": serial, "destroy": options.destroy,
             "values": Self::values(workspace), "secret": "a secret of the plan"});
+        let endpoint = is_there.then(|| endpoint_of(environment));
+        let outputs = json!({"webhook_endpoint": {
+            "actions": [action], "before": endpoint, "after": null, "before_sensitive": false, "after_sensitive": false,
+        }});
         let lock_file = cloud.lock_file.clone().map(String::into_bytes);
         Ok(MadePlan {
             file: file.to_string().into_bytes(),
-            json: json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": changes})
-                .to_string()
-                .into_bytes(),
+            json: json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": changes,
+                "output_changes": outputs})
+            .to_string()
+            .into_bytes(),
             text: "Terraform will perform the following actions: …".into(),
             lock_file,
             state: StateId { lineage: if serial == 0 { String::new() } else { "lineage".into() }, serial },
@@ -215,7 +224,7 @@ impl Provisioner for MapProvisioner {
         }
         cloud.applied.push(plan);
         let outputs = [
-            ("webhook_endpoint", format!("https://{environment}.example/webhook")),
+            ("webhook_endpoint", endpoint_of(&environment)),
             ("webhook_secret_parameter", format!("/runnersmith/{environment}/secrets/webhook")),
         ];
         Ok(Applied { outputs: outputs.map(|(name, value)| (name.to_owned(), json!(value))).into(), log: String::new() })
@@ -275,6 +284,7 @@ impl Fleet for TestFleet {
 #[derive(Default)]
 pub struct TestWebhooks {
     pub pointed: Mutex<Vec<(String, String)>>,
+    pub forgotten: Mutex<Vec<String>>,
     pub fails: Mutex<Option<String>>,
 }
 
@@ -289,6 +299,14 @@ impl Webhooks for TestWebhooks {
         }
         self.pointed.lock().unwrap().push((endpoint.into(), secret_parameter.into()));
         Ok("The App's webhook points there now.".into())
+    }
+
+    async fn forget(&self, _policy: &Policy, endpoint: &str) -> Result<String, String> {
+        if let Some(why) = self.fails.lock().unwrap().take() {
+            return Err(why);
+        }
+        self.forgotten.lock().unwrap().push(endpoint.into());
+        Ok("The webhook that led there is removed.".into())
     }
 }
 
@@ -389,7 +407,6 @@ impl World {
     pub fn desk_on(&self, shelf: Arc<dyn Shelf>, rights: Rights) -> Arc<Desk> {
         Arc::new(Desk::new(Parts {
             control: self.control(),
-            directory: None,
             shelf,
             shelf_name: "shelf:".into(),
             provisioner: self.provisioner.clone(),
@@ -510,7 +527,6 @@ fn desk_of_nothing() -> Arc<Desk> {
     let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
     Arc::new(Desk::new(Parts {
         control: Arc::new(ControlClient::new(Arc::new(client), RepoFullName::parse(REPO).unwrap())),
-        directory: None,
         shelf: Arc::new(MemoryShelf::new()),
         shelf_name: String::new(),
         provisioner: Arc::new(MapProvisioner::default()),

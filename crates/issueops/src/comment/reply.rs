@@ -37,6 +37,15 @@ pub fn webhook_failed(why: &str) -> String {
     format!("The webhook's address could not be set: {}", code(&head(why, 600)))
 }
 
+/// What is said of a webhook that leads to what is gone, and could not be removed. `why` is foreign text.
+#[must_use]
+pub fn webhook_left(why: &str) -> String {
+    format!(
+        "The webhook that leads there could not be removed; it does no harm, and can go by hand: {}",
+        code(&head(why, 600))
+    )
+}
+
 /// The answer's text. `applied` is needed for [`Reply::Applied`] alone.
 #[must_use]
 pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&AppliedView>) -> String {

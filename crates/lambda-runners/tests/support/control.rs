@@ -10,7 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_emulator::Emulator;
 use runnersmith_github::{GitHubClient, GitHubConfig};
-use runnersmith_github_sim::Simulator;
+use runnersmith_github_sim::{App as SimulatedApp, Options, Simulator, generate_app_key};
+use runnersmith_lambda_host::TlsFront;
 use runnersmith_ports::control::FileChanges;
 use runnersmith_ports::{ControlRepository as _, SystemClock};
 use runnersmith_types::{RepoFullName, Secret};
@@ -28,6 +29,28 @@ const BUCKET: &str = "states";
 pub struct App {
     pub id: u64,
     pub key: String,
+}
+
+/// A control repository on a server that looks like GitHub's, and its App's number.
+pub async fn world(lock_table: bool) -> (Control, TlsFront, u64) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let emulator = Arc::new(Emulator::start().unwrap());
+    let github = Simulator::start(Options::default()).await.unwrap();
+    github.add_org("acme");
+    github.add_repository("acme/shop");
+    let key = generate_app_key().unwrap();
+    let app = SimulatedApp {
+        slug: "runnersmith-test".into(),
+        private_key_pem: key.clone(),
+        webhook_secret: SECRET.into(),
+        webhook_url: None,
+    };
+    let id = github.add_app(app).unwrap();
+    github.install(id, "acme");
+    let front = TlsFront::start(&github.base_url()).await.unwrap();
+    let server = (front.url.clone(), front.authority.clone());
+    let control = Control::new(github, emulator, App { id, key }, (&server.0, &server.1), lock_table).await;
+    (control, front, id)
 }
 
 /// The repository, with its workflow.
@@ -71,7 +94,7 @@ impl Control {
         let (vpc, subnet) = default_network(&emulator);
         let lock = if lock_table { "dynamodb_table = \"locks\"\n" } else { "" };
         let policy = format!(
-            "version = 1\norganizations = [\"acme\"]\nmodule_source = \"../../vendor/runnersmith//terraform\"\nghes_url = \"{}\"\nghes_ca = '''\n{}'''\n\n[backend]\nbucket = \"{BUCKET}\"\nregion = \"us-east-1\"\n{lock}\n[[network]]\nregion = \"us-east-1\"\nvpc_id = \"{vpc}\"\nsubnet_ids = [\"{subnet}\"]\n",
+            "version = 1\norganizations = [\"acme\"]\nmodule_source = \"../../vendor/runnersmith//terraform\"\nghes_url = \"{}\"\nghes_ca = '''\n{}'''\n\n[backend]\nbucket = \"{BUCKET}\"\nregion = \"us-east-1\"\n{lock}\n[[network]]\nregion = \"us-east-1\"\nvpc_id = \"{vpc}\"\nsubnet_ids = [\"{subnet}\"]\n\n[webhook]\nset = \"organization\"\n",
             server.0, server.1
         );
         github.write_files(REPO, "main", &[("runnersmith-policy.toml", &policy), ("README.md", "# Runners\n")]);

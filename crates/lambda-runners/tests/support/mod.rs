@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_emulator::Emulator;
 use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
-use runnersmith_lambda_host::{Account, Host, Hypervisor, MachineStart, TlsFront};
+use runnersmith_lambda_host::{Account, Host, Hypervisor, MachineStart, NOT_TERMINATED, TlsFront};
 use serde_json::{Value, json};
 
 pub const SECRET: &str = "it is a test's secret";
@@ -66,16 +66,6 @@ impl Default for Wishes {
         }
     }
 }
-
-/// EC2 lists terminated machines for an hour, and a list that only grows is dear.
-const NOT_TERMINATED: &[(&str, &str)] = &[
-    ("Filter.1.Name", "instance-state-name"),
-    ("Filter.1.Value.1", "pending"),
-    ("Filter.1.Value.2", "running"),
-    ("Filter.1.Value.3", "shutting-down"),
-    ("Filter.1.Value.4", "stopping"),
-    ("Filter.1.Value.5", "stopped"),
-];
 
 pub struct Bed {
     pub account: Account,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use runnersmith_app::{Missing, Needs, PLACEHOLDER_URL, Profile, Runners, judge, superfluous};
-use runnersmith_config::Config;
+use runnersmith_config::{Config, Provisioning};
 use runnersmith_github::GitHubClient;
 use runnersmith_github::app_admin::{AppView, HookConfig, InstallationView};
 use runnersmith_ports::GitHubError;
@@ -94,11 +94,15 @@ pub async fn command(options: Check) -> Result<ExitStatus, Failure> {
 fn needs_of(config: &Config) -> Needs {
     let any = |test: fn(&runnersmith_types::ScaleSet) -> bool| config.scale_sets.iter().any(test);
     let hook = config.github.webhook.as_ref().map(|hook| &hook.at);
+    let requests = config.issueops.as_ref();
+    // What is asked for here later becomes a set of an organisation, also if there is none yet.
+    let makes_sets = requests.is_some_and(|requests| requests.provisioning == Provisioning::Embedded);
     Needs {
-        organization_runners: any(|set| set.scope.level == Level::Organization),
+        organization_runners: makes_sets || any(|set| set.scope.level == Level::Organization),
         repository_runners: any(|set| set.scope.level == Level::Repository),
         tell: any(|set| set.tell),
         rerun: any(|set| set.rerun_interrupted),
+        issueops: requests.is_some(),
         app_webhook: hook.is_none(),
         organization_webhook: matches!(hook, Some(RegisterAt::Organization(_))),
         repository_webhook: matches!(hook, Some(RegisterAt::Repository(_))),

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use runnersmith_app::{AppOwner, ManifestText, NAME_CHARS_MAX, Needs, form_address, label, manifest};
-use runnersmith_github::app_admin::NewApp;
+use runnersmith_github::app_admin::{NewApp, is_hook_address};
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::chain;
@@ -56,7 +56,6 @@ pub async fn command(options: Create) -> Result<ExitStatus, Failure> {
         url: &format!("{server_url}/{owner}"),
         redirect_url: &callback,
         webhook_url: options.webhook_url.as_deref(),
-        setup_url: None,
     };
     let form = Form {
         action: &form_address(&server_url, &owner, &page.state),
@@ -64,12 +63,11 @@ pub async fn command(options: Create) -> Result<ExitStatus, Failure> {
         owner: &owner.to_string(),
         asks: &asks(&needs),
     };
-    let served = page.serve(&form)?;
+    let mut served = page.serve(&form)?;
     report::note(&format!("open this page as an owner of {owner}: {address}"));
     if !options.no_browser {
         open(&address);
     }
-    let mut served = served;
     let outcome = tokio::select! {
         returned = &mut served.returned => match returned {
             Ok(returned) => Ok(returned),
@@ -130,8 +128,7 @@ fn check_webhook_url(options: &Create, needs: &Needs) -> Result<(), Failure> {
     if !needs.app_webhook {
         return wrong("the App is to have no webhook of its own", "leave it out, or leave --webhook out");
     }
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
+    if !is_hook_address(url) {
         return wrong("it is not an address", "an address such as https://runners.acme.example/webhook is needed");
     }
     Ok(())

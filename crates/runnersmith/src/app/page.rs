@@ -3,7 +3,6 @@
 //! Its address holds a random word, and what comes back must hold another, so that no other person of this machine and no
 //! other site can slip a code of theirs in, or learn what to slip in. It loads nothing from elsewhere.
 
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,11 +14,12 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use ring::hmac;
-use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::rand::SystemRandom;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::exit::Failure;
+use crate::random::random_hex;
 
 /// A browser keeps its connection open; it is not waited for longer.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -29,12 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the system has no randomness.
 pub fn random() -> Result<String, Failure> {
-    let mut bytes = [0_u8; 32];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Failure::internal("the system gives no random bytes"))?;
-    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    random_hex::<32>().ok_or_else(|| Failure::internal("the system gives no random bytes"))
 }
 
 /// The one word that may come back, kept so that comparing it takes the same time for every guess.

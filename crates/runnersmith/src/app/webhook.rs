@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::app::options::{Webhook, Who};
 use crate::app::{Known, client, outside};
-use crate::credentials::WEBHOOK_SECRET;
+use crate::credentials::{WEBHOOK_SECRET, variable};
 use crate::exit::{ExitStatus, Failure};
 use crate::report;
 
@@ -19,13 +19,14 @@ use crate::report;
 pub async fn command(options: Webhook) -> Result<ExitStatus, Failure> {
     let who: &Who = &options.who;
     let known = Known::find(who).await?;
+    let issueops = options.issueops || known.config.is_some_and(|config| config.issueops.is_some());
     let secret = secret(&options, known.webhook_secret)?;
     let client = client(known.github)?;
     let target = match &options.organization {
         Some(org) => HookTarget::Organization(org.clone()),
         None => HookTarget::App,
     };
-    let needs = Needs { issueops: options.issueops, ..Needs::new(Profile::Full, Runners::Organization) };
+    let needs = Needs { issueops, ..Needs::new(Profile::Full, Runners::Organization) };
     let events: Vec<&str> = needs.events().into_iter().collect();
     let pointed = point_webhook(&client, &target, &options.url, &secret, &events).await;
     let pointed = pointed.map_err(|error| match error {
@@ -55,10 +56,10 @@ pub async fn command(options: Webhook) -> Result<ExitStatus, Failure> {
 
 fn secret(options: &Webhook, known: Option<Secret>) -> Result<Secret, Failure> {
     let name = options.secret_env.as_deref().unwrap_or(WEBHOOK_SECRET);
-    let read = || std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let read = || variable(name).map(Secret::new);
     let found = match &options.secret_env {
-        Some(_) => read().map(Secret::new),
-        None => known.or_else(|| read().map(Secret::new)),
+        Some(_) => read(),
+        None => known.or_else(read),
     };
     found.ok_or_else(|| {
         Failure::config(

@@ -4,6 +4,8 @@
 use std::time::{Duration, Instant};
 
 use runnersmith_github_sim::Simulator;
+use runnersmith_issueops::policy;
+use runnersmith_issueops::request::{Field, Kind};
 
 use crate::exit::Failure;
 use crate::report;
@@ -12,6 +14,10 @@ use crate::report;
 pub const REPOSITORY: &str = "acme/control";
 /// The environment, which is also the label that its jobs ask for.
 pub const ENVIRONMENT: &str = "demo";
+/// The platform's policy but for its last line.
+const POLICY: &str = include_str!("policy.toml");
+/// What GitHub writes for a field that is left empty.
+const NO_ANSWER: &str = "_No response_";
 /// No step of a request takes longer, even on a busy machine.
 const STEP_WITHIN: Duration = Duration::from_secs(120);
 
@@ -40,61 +46,50 @@ impl std::fmt::Display for Request {
 
 /// Lays the repository out: the platform's policy, who asks and who approves.
 pub fn lay_out(simulator: &Simulator, maximum: u32) {
-    let policy = format!(
-        r#"version = 1
-organizations = ["acme"]
-module_source = "git::https://example.com/runnersmith.git//terraform?ref=v0"
-
-[backend]
-bucket = "not-needed-here"
-region = "eu-west-1"
-
-[[network]]
-region = "eu-west-1"
-vpc_id = "vpc-0123456789abcdef0"
-subnet_ids = ["subnet-0123456789abcdef0"]
-
-[runners]
-maximum = {maximum}
-common_labels = []
-"#
-    );
+    let text = format!("{POLICY}maximum = {maximum}\n");
     simulator.add_repository(REPOSITORY);
-    simulator.write_files(
-        REPOSITORY,
-        "main",
-        &[("runnersmith-policy.toml", policy.as_str()), ("README.md", "# Runners of acme\n")],
-    );
+    let files = [(policy::FILE, text.as_str()), ("README.md", "# Runners of acme\n")];
+    simulator.write_files(REPOSITORY, "main", &files);
     for (login, role) in [("ann", "read"), ("bob", "write")] {
         simulator.add_user(login);
         simulator.set_role(REPOSITORY, login, role);
     }
 }
 
-/// What GitHub makes of the issue form as `ann` fills it in.
-fn form(maximum: u32) -> String {
-    format!(
-        "### Environment\n\n{ENVIRONMENT}\n\n### Organization\n\nacme\n\n### Idle runners\n\n0\n\n### Maximum runners\n\n{maximum}\n\n### Runner group\n\nDefault\n\n### Image filter\n\n_No response_\n\n### Image owner\n\namazon\n\n### Reason\n\nThe demo.\n"
-    )
+/// What GitHub makes of an issue form as `ann` fills it in.
+fn form(answers: &[(Field, &str)]) -> String {
+    let sections: Vec<String> =
+        answers.iter().map(|(field, answer)| format!("### {}\n\n{answer}\n", field.title())).collect();
+    sections.join("\n")
 }
 
 /// Asks for the environment and has it approved.
 pub async fn create(simulator: &Simulator, maximum: u32) -> Result<Request, Failure> {
     report::note(&format!("ann opens an issue: runners `{ENVIRONMENT}`, at most {maximum}"));
-    request(simulator, "Runners for the demo", &form(maximum), "self-hosted-runner-scale-set").await
+    let body = form(&[
+        (Field::Environment, ENVIRONMENT),
+        (Field::Organization, "acme"),
+        (Field::MinRunners, "0"),
+        (Field::MaxRunners, &maximum.to_string()),
+        (Field::RunnerGroup, "Default"),
+        (Field::AmiFilter, NO_ANSWER),
+        (Field::AmiOwner, "amazon"),
+        (Field::Reason, "The demo."),
+    ]);
+    request(simulator, "Runners for the demo", &body, Kind::Set).await
 }
 
 /// Asks for its end and has it approved.
 pub async fn delete(simulator: &Simulator) -> Result<Request, Failure> {
     report::note(&format!("ann opens an issue: delete `{ENVIRONMENT}`"));
-    let body = format!("### Environment\n\n{ENVIRONMENT}\n\n### Reason\n\n_No response_\n");
-    request(simulator, "The demo is over", &body, "delete-self-hosted-runner-scale-set").await
+    let body = form(&[(Field::Environment, ENVIRONMENT), (Field::Reason, NO_ANSWER)]);
+    request(simulator, "The demo is over", &body, Kind::Delete).await
 }
 
-async fn request(simulator: &Simulator, title: &str, body: &str, label: &str) -> Result<Request, Failure> {
+async fn request(simulator: &Simulator, title: &str, body: &str, kind: Kind) -> Result<Request, Failure> {
     let begun = Instant::now();
     let issue = simulator
-        .open_issue(REPOSITORY, "ann", title, body, &[label])
+        .open_issue(REPOSITORY, "ann", title, body, &[kind.label()])
         .map_err(|error| Failure::internal(error.to_string()))?;
     let (pull, line) = until("a plan is shown", simulator, || {
         let pull = simulator

@@ -1,5 +1,6 @@
 //! What a desk is made of where states are on S3 and environments on AWS.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use super::home::AppSecrets;
 use super::options::WorkflowHome;
 use super::runs::{ProcessRuns, WorkflowRuns};
 use super::webhooks::CloudWebhooks;
-use super::workflow::Shown;
-use crate::credentials;
+use super::workflow::{Identity, Shown};
+use crate::credentials::{self, variable};
 use crate::exit::Failure;
 
 /// How long Terraform has to end in order. A cancelled workflow is killed ten seconds after it was told.
@@ -28,8 +29,13 @@ const STOP_WITHIN: Duration = Duration::from_secs(300);
 /// A key for plan files, if it is not the App's.
 const PLAN_KEY: &str = "RUNNERSMITH_PLAN_KEY";
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+/// The App as a workflow's variables say it, in the words of Terraform's variable.
+fn app_of(get: impl Fn(&str) -> Option<String>) -> Option<serde_json::Value> {
+    Some(serde_json::json!({
+        "id": credentials::app_id(&get)?, "key_base64": get(credentials::APP_KEY_BASE64)?,
+        "client_id": get(credentials::APP_CLIENT_ID), "client_secret": get(credentials::APP_CLIENT_SECRET),
+        "webhook_secret": get(credentials::WEBHOOK_SECRET),
+    }))
 }
 
 /// The secrets that a plan needs, as Terraform's variable; none on a shared plane, which has them.
@@ -37,23 +43,23 @@ fn github_app(policy: &Policy, given: Option<&AppSecrets>) -> Vec<(String, Secre
     if policy.shape != Shape::OwnStack {
         return Vec::new();
     }
-    let text = |name: &str| variable(name).map_or(serde_json::Value::Null, serde_json::Value::String);
     let app = match given {
-        Some(app) => serde_json::json!({
+        Some(app) => Some(serde_json::json!({
             "id": app.id, "key_base64": STANDARD.encode(app.key_pem.expose()), "webhook_secret": app.webhook_secret.expose(),
-        }),
-        None => {
-            let (Some(id), Some(key)) = (variable(credentials::APP_ID), variable(credentials::APP_KEY_BASE64)) else {
-                return Vec::new();
-            };
-            serde_json::json!({
-                "id": id, "key_base64": key, "client_id": text(credentials::APP_CLIENT_ID),
-                "client_secret": text(credentials::APP_CLIENT_SECRET),
-                "webhook_secret": text(credentials::WEBHOOK_SECRET),
-            })
-        }
+        })),
+        None => app_of(variable),
     };
-    vec![("TF_VAR_github_app".to_owned(), Secret::new(app.to_string()))]
+    app.into_iter().map(|app| ("TF_VAR_github_app".to_owned(), Secret::new(app.to_string()))).collect()
+}
+
+/// Terraform with those secrets, which ends in order when it is told to.
+fn terraform_of(program: &Path, environment: Vec<(String, Secret)>, stop: watch::Receiver<bool>) -> TerraformConfig {
+    let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-terraform"));
+    config.program = program.to_owned();
+    config.environment = environment;
+    config.stop_within = STOP_WITHIN;
+    config.stop = Some(stop);
+    config
 }
 
 /// The key that seals plan files.
@@ -71,21 +77,19 @@ fn seal() -> Result<Seal, Failure> {
 pub async fn parts(
     home: &WorkflowHome,
     rights: Rights,
-    control: Arc<dyn ControlRepository>,
+    identity: Identity,
     stop: watch::Receiver<bool>,
 ) -> Result<(Parts, Terraform), Failure> {
+    let control = identity.control;
     let base = Base::read(control.as_ref(), &Reader::new(control.clone()))
         .await
         .map_err(|error| super::failed(&error.into()))?;
     let policy = &base.policy;
-    let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-terraform"));
-    config.program.clone_from(&home.terraform);
-    config.environment = github_app(policy, None);
-    config.stop_within = STOP_WITHIN;
-    config.stop = Some(stop);
+    let config = terraform_of(&home.terraform, github_app(policy, None), stop);
     let host = runnersmith_terraform::who();
     let runs = WorkflowRuns { control: control.clone(), id: home.run_id, attempt: home.run_attempt, host };
-    made(policy, control, rights, config, (Arc::new(runs), Arc::new(Shown), seal()?)).await
+    let webhooks = CloudWebhooks { github: identity.app };
+    made(policy, control, webhooks, rights, config, (Arc::new(runs), Arc::new(Shown), seal()?)).await
 }
 
 /// The desk of a server, made when the policy can be read, and made anew when the policy says something else.
@@ -93,6 +97,8 @@ pub struct ByPolicy {
     settings: super::home::Settings,
     github: Arc<GitHubClient>,
     control: Arc<dyn ControlRepository>,
+    /// Kept, so that a policy that did not change is not fetched again.
+    reader: Reader,
     seal: Seal,
     stop: watch::Receiver<bool>,
     runs: Arc<ProcessRuns>,
@@ -112,6 +118,7 @@ impl ByPolicy {
         Self {
             settings: settings.clone(),
             github,
+            reader: Reader::new(control.clone()),
             control,
             seal,
             stop: stop.clone(),
@@ -125,27 +132,24 @@ impl ByPolicy {
     /// # Errors
     /// When the policy cannot be read, or Terraform is not there.
     pub async fn get(&self) -> Result<Arc<Desk>, Failure> {
-        let base = Base::read(self.control.as_ref(), &Reader::new(self.control.clone()))
-            .await
-            .map_err(|error| super::failed(&error.into()))?;
+        let base =
+            Base::read(self.control.as_ref(), &self.reader).await.map_err(|error| super::failed(&error.into()))?;
         let mut made = self.made.lock().await;
-        if let Some((policy, desk, _)) = made.as_ref().filter(|(policy, ..)| *policy == base.policy) {
-            let _ = policy;
+        if let Some((policy, desk, _)) = made.as_ref()
+            && *policy == base.policy
+        {
             return Ok(desk.clone());
         }
-        let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-terraform"));
-        config.program.clone_from(&self.settings.terraform);
-        config.environment = github_app(&base.policy, Some(&self.settings.app));
-        config.stop_within = STOP_WITHIN;
-        config.stop = Some(self.stop.clone());
+        let environment = github_app(&base.policy, Some(&self.settings.app));
+        let config = terraform_of(&self.settings.terraform, environment, self.stop.clone());
         let at_work = (
             self.runs.clone() as Arc<dyn runnersmith_changes::Runs>,
             Arc::new(super::home::Logged) as _,
             self.seal.clone(),
         );
-        let (mut parts, terraform) =
-            self::made(&base.policy, self.control.clone(), Rights::Apply, config, at_work).await?;
-        parts.webhooks = Some(Arc::new(CloudWebhooks { github: Some(self.github.clone()) }));
+        let webhooks = CloudWebhooks { github: Some(self.github.clone()) };
+        let (parts, terraform) =
+            self::made(&base.policy, self.control.clone(), webhooks, Rights::Apply, config, at_work).await?;
         let desk = Arc::new(Desk::new(parts));
         *made = Some((base.policy, desk.clone(), terraform));
         Ok(desk)
@@ -160,9 +164,10 @@ impl ByPolicy {
 }
 
 /// A desk's parts by the platform policy.
-pub async fn made(
+async fn made(
     policy: &Policy,
     control: Arc<dyn ControlRepository>,
+    webhooks: CloudWebhooks,
     rights: Rights,
     config: TerraformConfig,
     (runs, progress, seal): (Arc<dyn runnersmith_changes::Runs>, Arc<dyn runnersmith_changes::Progress>, Seal),
@@ -175,14 +180,13 @@ pub async fn made(
     let clock = Arc::new(SystemClock);
     let fleet = CloudFleet::of_policy(policy, None, clock.clone()).await;
     let parts = Parts {
-        control,
         // The client reads teams and groups as the App where the token may not.
-        directory: None,
+        control,
         shelf: Arc::new(shelf),
         shelf_name: format!("s3://{}/{}/", backend.bucket, backend.key_prefix),
         provisioner: Arc::new(terraform.clone()),
         fleet: Arc::new(fleet),
-        webhooks: Some(Arc::new(CloudWebhooks { github: None })),
+        webhooks: Some(Arc::new(webhooks)),
         runs,
         clock,
         seal,
@@ -192,4 +196,24 @@ pub async fn made(
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     Ok((parts, terraform))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_alone_names_the_app_of_a_stack() {
+        let app = |variables: &[(&str, &str)]| {
+            app_of(|name| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned()))
+        };
+        let client = (credentials::APP_CLIENT_ID, "Iv1.8a61f9b3a7aba766");
+        let key = (credentials::APP_KEY_BASE64, "a2V5");
+        let found = app(&[client, key]).unwrap();
+        assert_eq!((&found["id"], &found["key_base64"]), (&"Iv1.8a61f9b3a7aba766".into(), &"a2V5".into()));
+        let both = app(&[(credentials::APP_ID, "42"), client, key]).unwrap();
+        assert_eq!((&both["id"], &both["client_id"]), (&"42".into(), &found["client_id"]));
+        assert!(both["webhook_secret"].is_null());
+        assert_eq!((app(&[client]), app(&[key])), (None, None));
+    }
 }

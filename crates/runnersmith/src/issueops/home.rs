@@ -141,7 +141,6 @@ impl Home {
                 let runs: Arc<dyn Runs> = Arc::new(ProcessRuns::new("runnersmith@here", &settings.data));
                 Arc::new(Here(Arc::new(Desk::new(Parts {
                     control,
-                    directory: None,
                     shelf: embedded.shelf(),
                     shelf_name: "this server's store, ".into(),
                     provisioner: Arc::new(embedded.clone()),
@@ -247,11 +246,30 @@ async fn drain(
             _ = every.tick() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        let Ok(desk) = desks.desk().await else { continue };
-        match desk.proceed().await {
-            Ok(handled) if handled.draining.is_empty() => drop(drains.send_replace(false)),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(error = %chain(&error), "a draining environment could not be looked at"),
+        let desk = match desks.desk().await {
+            Ok(desk) => desk,
+            Err(failure) => {
+                let hint = failure.hint.as_deref();
+                tracing::warn!(error = %failure.what, hint, "draining environments cannot be looked at");
+                continue;
+            }
+        };
+        // Before the look: what is told while it goes on may be about an environment that it does not see yet.
+        drains.send_replace(false);
+        let looks_again = match desk.proceed().await {
+            Ok(handled) => {
+                for failed in &handled.failed {
+                    tracing::warn!(failed = %failed.escape_debug(), "a change could not be looked at");
+                }
+                !handled.draining.is_empty()
+            }
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "draining environments could not be looked at");
+                true
+            }
+        };
+        if looks_again {
+            drains.send_replace(true);
         }
     }
 }

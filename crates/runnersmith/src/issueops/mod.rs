@@ -4,7 +4,6 @@
 
 #[cfg(feature = "aws")]
 mod cloud;
-pub mod control;
 pub mod home;
 pub mod options;
 pub mod runs;
@@ -12,19 +11,27 @@ pub mod runs;
 mod webhooks;
 mod workflow;
 
-use std::sync::Arc;
-
-use runnersmith_changes::{Desk, Drift, Handled, Ignored, Rights, Signal, signal_of};
+use runnersmith_changes::{Drift, Handled, Ignored, Rights, Signal, signal_of};
 use runnersmith_ports::chain;
 
 use crate::exit::{ExitStatus, Failure};
 use crate::report;
 
-/// `runnersmith issueops …`.
-pub async fn command(options: options::IssueOps) -> Result<ExitStatus, Failure> {
+/// `runnersmith issueops …`. A failure may hold foreign text, so it is told here, as long as no text can give orders.
+pub async fn command(options: options::IssueOps) -> ExitStatus {
     crate::startup::logs(false, "warn");
-    let options::IssueOps { task, home } = options;
     let _quiet = workflow::StopCommands::new();
+    match run(options).await {
+        Ok(status) => status,
+        Err(failure) => {
+            report::failure(&failure);
+            failure.status
+        }
+    }
+}
+
+async fn run(options: options::IssueOps) -> Result<ExitStatus, Failure> {
+    let options::IssueOps { task, home } = options;
     match task {
         options::Task::Handle(event) => {
             let signal = match read_event(&event, &home.repository) {
@@ -38,12 +45,12 @@ pub async fn command(options: options::IssueOps) -> Result<ExitStatus, Failure> 
             };
             let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
             let handled = desk.handle(&signal).await;
-            finish(&home, &desk, stop, handled).await
+            finish(&home, stop, handled).await
         }
         options::Task::Tick => {
             let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
             let handled = desk.handle(&Signal::Tick).await;
-            finish(&home, &desk, stop, handled).await
+            finish(&home, stop, handled).await
         }
         options::Task::Continue { wait_minutes, look_seconds } => {
             let (desk, stop) = workflow::desk(&home, Rights::Apply).await?;
@@ -52,7 +59,7 @@ pub async fn command(options: options::IssueOps) -> Result<ExitStatus, Failure> 
                 let handled = desk.proceed().await;
                 let waits = handled.as_ref().is_ok_and(|handled| !handled.draining.is_empty());
                 if !waits || std::time::Instant::now() >= until || stop.is_told() {
-                    return finish(&home, &desk, stop, handled).await;
+                    return finish(&home, stop, handled).await;
                 }
                 report::note("a deletion waits for its jobs; looking again");
                 stop.told_within(std::time::Duration::from_secs(look_seconds)).await;
@@ -116,7 +123,6 @@ fn failed(error: &runnersmith_changes::DeskError) -> Failure {
 
 async fn finish(
     home: &options::WorkflowHome,
-    _desk: &Arc<Desk>,
     stop: workflow::Stop,
     handled: Result<Handled, runnersmith_changes::DeskError>,
 ) -> Result<ExitStatus, Failure> {

@@ -10,6 +10,8 @@ use runnersmith_issueops::change::Liveness;
 #[cfg(feature = "aws")]
 use runnersmith_ports::ControlRepository;
 
+use crate::random::random_hex;
+
 /// A run of a workflow: its number and attempt.
 #[cfg(feature = "aws")]
 pub struct WorkflowRuns {
@@ -93,13 +95,8 @@ pub struct ProcessRuns {
 
 /// A word that nobody else has.
 fn random() -> String {
-    use ring::rand::SecureRandom as _;
-    let mut random = [0; 12];
     // Without random numbers the process's number must do.
-    if ring::rand::SystemRandom::new().fill(&mut random).is_err() {
-        return format!("p{}", std::process::id());
-    }
-    random.iter().map(|byte| format!("{byte:02x}")).collect()
+    random_hex::<12>().unwrap_or_else(|| format!("p{}", std::process::id()))
 }
 
 /// The server's word, and the file that is held; a word for this process alone when another one holds the file.

@@ -1,4 +1,5 @@
-//! After an apply, where GitHub sends an environment's webhooks: set by the App, with the secret from its parameter.
+//! After an apply, where GitHub sends an environment's webhooks: set by the App, with the secret from its parameter; and
+//! removed after a deletion, where a webhook was made for the environment.
 
 use std::sync::Arc;
 
@@ -6,45 +7,44 @@ use async_trait::async_trait;
 use runnersmith_aws::{Parameters, Session};
 use runnersmith_changes::Webhooks;
 use runnersmith_github::GitHubClient;
-use runnersmith_github::app_admin::{HookTarget, point_webhook};
+use runnersmith_github::app_admin::{HookTarget, point_webhook, remove_webhook};
 use runnersmith_issueops::policy::{Policy, Webhook};
-use runnersmith_ports::SystemClock;
 use runnersmith_ports::chain;
 use runnersmith_types::Owner;
-
-use crate::credentials;
 
 /// What a control plane listens to.
 const EVENTS: [&str; 1] = ["workflow_job"];
 
 /// Webhooks of environments on AWS.
 pub struct CloudWebhooks {
-    /// The App's client; `None`: the App is the one of the environment.
+    /// The App's client, if there is an App.
     pub github: Option<Arc<GitHubClient>>,
+}
+
+impl CloudWebhooks {
+    fn client(&self) -> Result<&GitHubClient, String> {
+        self.github.as_deref().ok_or_else(|| "there is no App in the environment (APP_ID, APP_KEY_BASE64)".to_owned())
+    }
+}
+
+/// The organisations that a policy serves.
+fn owners(policy: &Policy) -> Result<Vec<Owner>, String> {
+    let owners = policy.organizations.iter().map(|organization| Owner::parse(organization.as_str()));
+    owners.collect::<Result<_, _>>().map_err(|error| chain(&error))
 }
 
 #[async_trait]
 impl Webhooks for CloudWebhooks {
     async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String> {
-        let targets: Vec<HookTarget> = match policy.webhook {
+        let (targets, said) = match policy.webhook {
             Webhook::None => return Ok(String::new()),
-            Webhook::App => vec![HookTarget::App],
-            Webhook::Organization => policy
-                .organizations
-                .iter()
-                .filter_map(|organization| Owner::parse(organization.as_str()).ok())
-                .map(HookTarget::Organization)
-                .collect(),
-        };
-        let client = match &self.github {
-            Some(client) => client.clone(),
-            None => {
-                let app = credentials::from_environment().map_err(|failure| failure.what)?;
-                let app =
-                    app.ok_or_else(|| "there is no App in the environment (APP_ID, APP_KEY_BASE64)".to_owned())?;
-                Arc::new(GitHubClient::new(app.github, Arc::new(SystemClock)).map_err(|error| chain(&error))?)
+            Webhook::App => (vec![HookTarget::App], "The App's webhook points there now."),
+            Webhook::Organization => {
+                let targets = owners(policy)?.into_iter().map(HookTarget::Organization).collect();
+                (targets, "The organisation's webhook points there now.")
             }
         };
+        let client = self.client()?;
         let mut secret = None;
         for network in &policy.networks {
             let session = Session::from_environment(Some(network.region.as_str()), None).await;
@@ -56,11 +56,24 @@ impl Webhooks for CloudWebhooks {
         }
         let secret = secret.ok_or_else(|| format!("there is no parameter {secret_parameter}"))?;
         for target in &targets {
-            point_webhook(&client, target, endpoint, &secret, &EVENTS).await.map_err(|error| chain(&error))?;
+            point_webhook(client, target, endpoint, &secret, &EVENTS).await.map_err(|error| chain(&error))?;
         }
-        Ok(match policy.webhook {
-            Webhook::App => "The App's webhook points there now.".to_owned(),
-            Webhook::Organization | Webhook::None => "The organisation's webhook points there now.".to_owned(),
+        Ok(said.to_owned())
+    }
+
+    async fn forget(&self, policy: &Policy, endpoint: &str) -> Result<String, String> {
+        // The App's own webhook cannot be removed, nor switched off; the next environment sets it.
+        if policy.webhook != Webhook::Organization {
+            return Ok(String::new());
+        }
+        let (client, mut removed) = (self.client()?, 0);
+        for owner in owners(policy)? {
+            removed += remove_webhook(client, &owner, endpoint).await.map_err(|error| chain(&error))?;
+        }
+        Ok(if removed == 0 {
+            String::new()
+        } else {
+            "The organisation's webhook that led there is removed.".to_owned()
         })
     }
 }

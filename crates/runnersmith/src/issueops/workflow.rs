@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_changes::{Desk, Handled, Rights};
-use runnersmith_github::GitHubConfig;
-use runnersmith_types::Secret;
+use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
+use runnersmith_ports::{ControlRepository, SystemClock};
+use runnersmith_types::{RepoFullName, Secret};
 use tokio::sync::watch;
 
 use super::options::WorkflowHome;
 use crate::exit::Failure;
-use crate::report;
+use crate::random::random_hex;
+use crate::{credentials, report, startup};
 
 /// GitHub reads orders from a step's output. Foreign text must not be able to give any, so they are switched off for as long
 /// as this lives, by a word that nobody can guess.
@@ -21,15 +23,12 @@ pub struct StopCommands(Option<String>);
 impl StopCommands {
     /// Switches them off, in a workflow.
     pub fn new() -> Self {
-        use ring::rand::SecureRandom as _;
-        let mut random = [0; 16];
         let is_workflow = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
-        if !is_workflow || ring::rand::SystemRandom::new().fill(&mut random).is_err() {
-            return Self(None);
+        let word = random_hex::<16>().filter(|_| is_workflow);
+        if let Some(word) = &word {
+            report::line(&format!("::stop-commands::{word}"));
         }
-        let word = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        report::line(&format!("::stop-commands::{word}"));
-        Self(Some(word))
+        Self(word)
     }
 }
 
@@ -97,56 +96,55 @@ pub fn output(home: &WorkflowHome, handled: &Handled) -> Result<(), Failure> {
     })
 }
 
-/// Who writes to the control repository: the workflow's token; the App reads what that one may not.
-pub fn identity(home: &WorkflowHome) -> Result<Arc<dyn runnersmith_ports::ControlRepository>, Failure> {
-    use runnersmith_github::{ControlClient, GitHubClient};
-    let app = crate::credentials::from_environment()?;
-    let token = std::env::var("GITHUB_TOKEN").ok().filter(|token| !token.trim().is_empty()).map(Secret::new);
-    let server = crate::credentials::server_url(home.server_url.as_deref())?;
-    let reach = |mut config: GitHubConfig| {
+/// Who acts in a workflow.
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "without AWS it is made, and goes no further"))]
+pub struct Identity {
+    /// Who writes to the control repository: the workflow's token; the App reads what that one may not.
+    pub control: Arc<dyn ControlRepository>,
+    /// The App, if there is one: it sets webhooks.
+    pub app: Option<Arc<GitHubClient>>,
+}
+
+/// Who acts here, by the token and the App of the environment.
+fn identity(home: &WorkflowHome) -> Result<Identity, Failure> {
+    let app = credentials::from_environment()?.map(|app| app.github);
+    let token = credentials::variable("GITHUB_TOKEN").map(Secret::new);
+    let server = credentials::server_url(home.server_url.as_deref())?;
+    let by_token = "check GITHUB_SERVER_URL, GITHUB_API_URL and the App's key";
+    let by_app = "check the App's key, the server's address and the certificate file";
+    let hint = if token.is_some() { by_token } else { by_app };
+    let client = |mut config: GitHubConfig| {
         config.api_base.clone_from(&home.api_url);
-        config
+        crate::client::github(config, Arc::new(SystemClock), hint).map(Arc::new)
     };
-    let Some(token) = token else {
-        let Some(app) = app else {
+    let name = RepoFullName::parse(&home.repository)
+        .map_err(|error| Failure::config(format!("the control repository: {error}"), "give it as owner/name"))?;
+    let app = app.map(client).transpose()?;
+    let control = match (token, &app) {
+        (Some(token), app) => {
+            let control = ControlClient::new(client(GitHubConfig::with_token(&server, token))?, name);
+            match app {
+                Some(app) => control.with_organization_reader(app.clone()),
+                None => control,
+            }
+        }
+        (None, Some(app)) => ControlClient::new(app.clone(), name),
+        (None, None) => {
             return Err(Failure::config(
                 "there is neither GITHUB_TOKEN nor an App in the environment",
                 "pass `GITHUB_TOKEN: ${{ github.token }}` to the step, or APP_ID and APP_KEY_BASE64",
             ));
-        };
-        return super::control::control(reach(app.github), &home.repository);
+        }
     };
-    let clock: Arc<dyn runnersmith_ports::Clock> = Arc::new(runnersmith_ports::SystemClock);
-    let client = |config: GitHubConfig| {
-        GitHubClient::new(config, clock.clone()).map(Arc::new).map_err(|error| {
-            Failure::config(
-                format!("prepare the GitHub client: {}", runnersmith_ports::chain(&error)),
-                "check GITHUB_SERVER_URL, GITHUB_API_URL and the App's key",
-            )
-        })
-    };
-    let name = runnersmith_types::RepoFullName::parse(&home.repository)
-        .map_err(|error| Failure::config(format!("the control repository: {error}"), "give it as owner/name"))?;
-    let control = ControlClient::new(client(reach(GitHubConfig::with_token(&server, token)))?, name);
-    Ok(match app {
-        Some(app) => Arc::new(control.with_organization_reader(client(reach(app.github))?)),
-        None => Arc::new(control),
-    })
+    Ok(Identity { control: Arc::new(control), app })
 }
 
 /// A stop signal from the terminal, the runner or the system.
 fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
     let (stop, told) = watch::channel(false);
-    let interrupted = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
-    let ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    let (mut interrupted, mut ended) = interrupted
-        .and_then(|interrupted| Ok((interrupted, ended?)))
-        .map_err(|error| Failure::internal(format!("listen for signals: {error}")))?;
+    let signal = startup::stop_signal()?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = ended.recv() => {}
-        }
+        signal.await;
         report::note("told to stop; what runs ends in order");
         stop.send_replace(true);
         // Kept, so that whoever waits sees the value and not a closed channel.
@@ -157,19 +155,19 @@ fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
 
 /// The desk of this home.
 pub async fn desk(home: &WorkflowHome, rights: Rights) -> Result<(Arc<Desk>, Stop), Failure> {
-    let control = identity(home)?;
+    let identity = identity(home)?;
     let told = stop_signal()?;
-    made(home, rights, control, told).await
+    made(home, rights, identity, told).await
 }
 
 #[cfg(feature = "aws")]
 async fn made(
     home: &WorkflowHome,
     rights: Rights,
-    control: Arc<dyn runnersmith_ports::ControlRepository>,
+    identity: Identity,
     told: watch::Receiver<bool>,
 ) -> Result<(Arc<Desk>, Stop), Failure> {
-    let (parts, terraform) = super::cloud::parts(home, rights, control, told.clone()).await?;
+    let (parts, terraform) = super::cloud::parts(home, rights, identity, told.clone()).await?;
     Ok((Arc::new(Desk::new(parts)), Stop { told, terraform: Some(terraform) }))
 }
 
@@ -178,7 +176,7 @@ async fn made(
 async fn made(
     _home: &WorkflowHome,
     _rights: Rights,
-    _control: Arc<dyn runnersmith_ports::ControlRepository>,
+    _identity: Identity,
     _told: watch::Receiver<bool>,
 ) -> Result<(Arc<Desk>, Stop), Failure> {
     Err(Failure::config(
