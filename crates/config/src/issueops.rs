@@ -30,6 +30,8 @@ pub struct IssueOps {
     pub plan_key: Option<Source>,
     /// How often everything is looked at without any event. Default 60 s.
     pub tick: Duration,
+    /// How often it is looked for what differs from its state, at most 720 h apart. Default 24 h; zero: never.
+    pub drift: Duration,
 }
 
 impl IssueOps {
@@ -50,8 +52,9 @@ impl IssueOps {
         let plan_key = file_or(reader, "plan_key_file", (variable(reader, "plan_key_env"), "plan_key_env"));
         let terraform = path(reader, "terraform_program").unwrap_or_else(|| "terraform".into());
         let tick = reader.time("tick_seconds", Unit::Seconds, 5..=3_600).unwrap_or(Duration::from_secs(60));
+        let drift = reader.time("drift_hours", Unit::Hours, 0..=720).unwrap_or(Duration::from_secs(24 * 3_600));
         reader.finish();
-        Some(Self { repository: repository?, provisioning, terraform, plan_key, tick })
+        Some(Self { repository: repository?, provisioning, terraform, plan_key, tick, drift })
     }
 
     pub(crate) fn resolve(&mut self, base: &Path) {

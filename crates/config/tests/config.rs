@@ -88,7 +88,7 @@ fn a_commented_out_default_in_the_example_is_the_default() {
                     rest.split(" = ").next().is_some_and(|name| {
                         name.contains(key)
                             && !name.contains(' ')
-                            && !["cool_down_seconds", "tick_seconds"].contains(&name)
+                            && !["cool_down_seconds", "tick_seconds", "drift_hours"].contains(&name)
                     })
                 }) =>
             {
@@ -114,7 +114,7 @@ fn the_examples_section_for_requests_shows_its_defaults() {
         EXAMPLE.lines().skip_while(|line| !line.starts_with("# [issueops]")).take_while(|line| !line.is_empty());
     let shown: Vec<&str> =
         section.filter_map(|line| line.strip_prefix("# ")).filter(|line| !line.starts_with("plan_key")).collect();
-    assert_eq!(shown.len(), 5, "{shown:?}");
+    assert_eq!(shown.len(), 6, "{shown:?}");
     let shown = Config::parse(&format!("{EXAMPLE}\n{}\n", shown.join("\n"))).unwrap();
     let least = Config::parse(&format!("{EXAMPLE}\n[issueops]\nrepository = \"acme/runners\"\n")).unwrap();
     assert!(least.issueops.is_some());

@@ -176,6 +176,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
             },
             data: home.path().join("data"),
             tick: Duration::from_secs(60),
+            drift: Duration::ZERO,
         }),
         otel: None,
         cloud: crate::cloud::CloudHere::default(),

@@ -104,6 +104,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
                 },
                 data: config.store.directory.clone(),
                 tick: issueops.tick,
+                drift: issueops.drift,
             })
         }
         None => None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_changes::{Desk, DeskError, Handled, Parts, Progress, Rights, Runs, Seal, Signal, signal_of};
+use runnersmith_changes::{Desk, DeskError, Drift, Handled, Parts, Progress, Rights, Runs, Seal, Signal, signal_of};
 use runnersmith_config::Provisioning;
 use runnersmith_door::Listener;
 use runnersmith_embedded::Embedded;
@@ -25,6 +25,9 @@ use crate::exit::Failure;
 const WAITING_MAX: usize = 1_024;
 /// Looks at once: each may plan or apply.
 const AT_ONCE: usize = 16;
+/// How long after its start a server looks for drift at the latest: one that is started anew each day must look too, and one
+/// that starts again and again must not plan all the time.
+const DRIFT_FIRST: Duration = Duration::from_secs(600);
 /// How often a draining environment is looked at.
 const DRAIN_EVERY: Duration = Duration::from_secs(2);
 
@@ -58,6 +61,8 @@ pub struct Settings {
     pub data: std::path::PathBuf,
     /// How often everything is looked at.
     pub tick: Duration,
+    /// How often it looks for drift; zero: never.
+    pub drift: Duration,
 }
 
 /// Hears deliveries about the control repository.
@@ -115,6 +120,7 @@ pub struct Home {
     looks: mpsc::Receiver<Signal>,
     desks: Arc<dyn Desks>,
     tick: Duration,
+    drift: Duration,
 }
 
 impl Home {
@@ -157,7 +163,7 @@ impl Home {
             }
             Provisioning::Terraform => terraform(settings, github, control, seal, stop)?,
         };
-        Ok(Self { ear, looks, desks, tick: settings.tick })
+        Ok(Self { ear, looks, desks, tick: settings.tick, drift: settings.drift })
     }
 
     /// Looks where deliveries say, and everywhere from time to time, until `stop` says so.
@@ -169,6 +175,8 @@ impl Home {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (drains, draining) = watch::channel(false);
         tasks.spawn(drain(self.desks.clone(), drains.clone(), draining, stop.clone()));
+        let desks = self.desks.clone();
+        tasks.spawn(look_for_drift(self.drift, stop.clone(), async move || drift(desks.as_ref()).await));
         loop {
             // One place is taken before a look is: what has none waits in the queue, which is bounded.
             let turn = tokio::select! {
@@ -178,7 +186,7 @@ impl Home {
             let signal = tokio::select! {
                 Some(signal) = self.looks.recv() => signal,
                 _ = tick.tick() => Signal::Tick,
-                Some(_) = tasks.join_next(), if tasks.len() > 1 => continue,
+                Some(_) = tasks.join_next() => continue,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             // One look at everything at a time is enough.
@@ -225,6 +233,36 @@ fn told(looked: Result<Handled, DeskError>, drains: &watch::Sender<bool>) {
         Err(error) => {
             tracing::error!(error = %chain(&error), "a request could not be looked at; the next tick goes on")
         }
+    }
+}
+
+/// Looks for what differs from its state.
+async fn drift(desks: &dyn Desks) {
+    let found = match desks.desk().await {
+        Ok(desk) => desk.drift().await.map_err(|error| chain(&error)),
+        Err(failure) => Err(failure.what),
+    };
+    match found {
+        Ok(found) => {
+            for (environment, drift) in found {
+                if let Drift::Failed(why) = drift {
+                    tracing::warn!(environment, error = %why.escape_debug(), "it could not be found out whether it differs from its state");
+                }
+            }
+        }
+        Err(error) => tracing::warn!(error = %error.escape_debug(), "drift could not be looked for"),
+    }
+}
+
+/// Looks for drift from time to time, soon after the start for the first time.
+async fn look_for_drift(every: Duration, mut stop: watch::Receiver<bool>, mut look: impl AsyncFnMut()) {
+    if every.is_zero() {
+        return;
+    }
+    let mut wait = every.min(DRIFT_FIRST);
+    while tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_err() {
+        look().await;
+        wait = every;
     }
 }
 
@@ -308,4 +346,31 @@ fn terraform(
         "[issueops] provisioner = \"terraform\" keeps its records on S3, and this program was built without AWS",
         "take a released program, build it with `cargo build --release --features aws`, or use \"embedded\"",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// At which second of the server's life it looks, in so long.
+    async fn looks(every: Duration, within: Duration) -> Vec<u64> {
+        let (stop, told) = watch::channel(false);
+        let (started, mut at) = (tokio::time::Instant::now(), Vec::new());
+        let looking = look_for_drift(every, told, async || at.push(started.elapsed().as_secs()));
+        let ((), ()) = tokio::join!(looking, async {
+            tokio::time::sleep(within).await;
+            stop.send_replace(true);
+        });
+        at
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn drift_is_looked_for_soon_after_the_start_and_then_from_time_to_time() {
+        assert_eq!(looks(24 * HOUR, 50 * HOUR).await, [600, 600 + 86_400, 600 + 2 * 86_400]);
+        assert_eq!(looks(HOUR / 12, HOUR / 3).await, [300, 600, 900], "sooner when it is to look often");
+        assert_eq!(looks(24 * HOUR, Duration::from_secs(599)).await, [0_u64; 0], "not while it starts again and again");
+        assert_eq!(looks(Duration::ZERO, 50 * HOUR).await, [0_u64; 0], "never");
+    }
 }
