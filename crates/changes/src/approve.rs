@@ -1,7 +1,5 @@
 //! From an approval to an apply: everything that was approved is read again, and only what is equal is applied.
 
-use std::collections::BTreeMap;
-
 use runnersmith_issueops::change::{
     ChangeKind, Digest, Event, Failure, HeldLock, Holder, Liveness, Parts, Reread, Stage, State,
 };
@@ -29,8 +27,6 @@ pub(crate) const OTHER_BASE: &str = "it would be merged into another branch than
 
 /// What an apply needs.
 struct Ready {
-    /// What the environment's outputs say before the apply.
-    outputs: BTreeMap<String, String>,
     workspace: Workspace,
     file: Vec<u8>,
     /// The lock's id.
@@ -70,6 +66,9 @@ impl Desk {
         if head != record.head {
             committers.extend(self.judge(&fresh, record, &head).await?.committers);
         }
+        // Also those whose edit no look has taken up yet: what they wrote may be what was planned.
+        let note = self.book.issue(record.change.issue).await?;
+        committers.extend(note.all_editors().filter(|login| **login != record.change.author).cloned());
         let mergeable = mergeable(&pull, &head, &fresh.base.branch);
         let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers };
         Ok(Done::event(Event::Reread(Box::new(reread))))
@@ -205,11 +204,7 @@ impl Desk {
         match applied {
             Ok(applied) => {
                 self.applied_to_fleet(record).await;
-                let outputs = match record.change.kind {
-                    ChangeKind::Set => applied.outputs,
-                    ChangeKind::Delete => ready.outputs.into_iter().map(|(name, text)| (name, text.into())).collect(),
-                };
-                let notes = vec![Note::Applied { head: head.to_owned(), outputs }];
+                let notes = vec![Note::Applied { head: head.to_owned(), outputs: applied.outputs }];
                 Ok(Done { event: Some(Event::Applied), notes })
             }
             Err(error @ (ProvisionError::Stale | ProvisionError::Unable(_))) => {
@@ -242,7 +237,6 @@ impl Desk {
         if Digest::of(&file) != parts.plan_file {
             return Ok(Err("the stored plan is not the one that was approved".into()));
         }
-        let outputs = bundle.summary()?.outputs_before;
         // The look began when the job did; what Terraform reads from the module must be what the plan has read.
         let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
         if base.digest(&environment) != parts.base {
@@ -264,7 +258,7 @@ impl Desk {
         if !self.book.mark_lock(environment.as_str(), &held.lock.id, Some(&applies)).await? {
             return Ok(Err("the environment's lock is not held any more".into()));
         }
-        Ok(Ok(Ready { outputs, workspace, file, lock: held.lock.id }))
+        Ok(Ok(Ready { workspace, file, lock: held.lock.id }))
     }
 
     /// What was destroyed is forgotten; what was made is in service, also after a deletion that failed half way. The apply is

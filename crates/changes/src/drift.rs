@@ -9,6 +9,7 @@ use runnersmith_ports::{GitHubError, chain};
 use crate::base::{Base, BaseError};
 use crate::book::open_key;
 use crate::desk::{Desk, DeskError, Work};
+use crate::record::Record;
 
 /// What was found of an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,26 @@ pub enum Drift {
     Busy,
     /// It could not be found out.
     Failed(String),
+}
+
+/// Whether something is being done to what is there, or was and is not over.
+fn is_being_done(record: &Record) -> bool {
+    match record.change.state {
+        State::Draining { .. }
+        | State::Applying { .. }
+        | State::Applied { .. }
+        | State::NotMerged { .. }
+        | State::Interrupted { .. } => true,
+        State::Requested
+        | State::HandEdited
+        | State::Planning
+        | State::Planned(_)
+        | State::Expired
+        | State::Checking(..)
+        | State::Done
+        | State::Failed(_)
+        | State::Cancelled => false,
+    }
 }
 
 impl Desk {
@@ -49,24 +70,10 @@ impl Desk {
     }
 
     async fn drift_of(&self, work: &Work, environment: &EnvironmentName) -> Result<Drift, DeskError> {
-        if let Some((record, _)) = self.book.record(&open_key(environment.as_str())).await? {
-            match record.change.state {
-                State::Draining { .. }
-                | State::Applying { .. }
-                | State::Applied { .. }
-                | State::NotMerged { .. }
-                | State::Interrupted { .. } => return Ok(Drift::Busy),
-                // Nothing is being done to what is there.
-                State::Requested
-                | State::HandEdited
-                | State::Planning
-                | State::Planned(_)
-                | State::Expired
-                | State::Checking(..)
-                | State::Done
-                | State::Failed(_)
-                | State::Cancelled => {}
-            }
+        let key = open_key(environment.as_str());
+        let before = self.book.record(&key).await?.map(|(record, _)| record);
+        if before.as_ref().is_some_and(is_being_done) {
+            return Ok(Drift::Busy);
         }
         let workspace = self.workspace_of(work, environment, &work.base.tree).await?;
         let json = self
@@ -77,6 +84,13 @@ impl Desk {
             .map_err(|source| DeskError::Provision { environment: environment.to_string(), source })?;
         let summary = Summary::read(&json)
             .map_err(|error| BaseError::File { path: environment.to_string(), why: error.to_string() })?;
+        // That took minutes: what somebody applied meanwhile is no drift.
+        let after = self.book.record(&key).await?.map(|(record, _)| record);
+        let applied =
+            |record: &Option<Record>| record.as_ref().map(|record| (record.change.pull, record.applied_head.clone()));
+        if after.as_ref().is_some_and(is_being_done) || applied(&before) != applied(&after) {
+            return Ok(Drift::Busy);
+        }
         self.tell_drift(environment, &summary).await
     }
 

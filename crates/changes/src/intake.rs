@@ -4,7 +4,6 @@
 //! what was said.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use runnersmith_issueops::change::{Change, ChangeKind, Digest, Event, Liveness, State, plans_by_itself};
 use runnersmith_issueops::comment::{self, invalid, pull_text, taken, valid_again};
@@ -23,9 +22,15 @@ use crate::record::{IssueNote, Posted, PullNote, Record};
 const CLAIMS_MAX: usize = 20;
 /// How often a look looks again since it was told to; what is told after that is left to the tick.
 const LOOKS_MAX: usize = 5;
-/// After so long whoever looks at an issue is taken for gone, if nobody can tell whether it goes on: a look is some calls of
-/// GitHub, and takes seconds.
-const LOOK_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// What looks at an issue have found.
+#[derive(Default)]
+struct Found {
+    /// Keys of the changes that it concerns.
+    touched: Vec<String>,
+    /// Where to look on.
+    goes_on: BTreeSet<String>,
+}
 
 /// What a request makes of the control repository.
 struct Rendered {
@@ -55,35 +60,44 @@ impl Desk {
         number: u64,
         editor: Option<&str>,
     ) -> Result<Vec<String>, DeskError> {
-        let (mut touched, mut keys, mut failed) = (Vec::new(), BTreeSet::new(), None);
+        let mut found = Found::default();
+        let mut looked = Ok(true);
         for _ in 0..LOOKS_MAX {
-            let Some(note) = self.claim_issue(work, number, editor).await? else { break };
-            let looked = self.look_at_request(work, number, note).await;
-            let again = self.free_issue(work, number, looked.is_err()).await?;
-            failed = match looked {
-                Ok((found, more)) => {
-                    for key in found {
-                        if !touched.contains(&key) {
-                            touched.push(key);
-                        }
-                    }
-                    keys.extend(more);
-                    None
-                }
-                Err(error) => Some(error),
-            };
-            if !again {
+            looked = self.look_at_issue_once(work, number, editor, &mut found).await;
+            if !matches!(looked, Ok(true)) {
                 break;
             }
         }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        for key in keys {
+        // A look that failed takes nothing back from one before it.
+        for key in found.goes_on {
             self.look(work, &key, None).await?;
             self.advance(work, &key).await?;
         }
-        Ok(touched)
+        looked.map(|_| found.touched)
+    }
+
+    /// One look. Answers whether something was told meanwhile.
+    async fn look_at_issue_once(
+        &self,
+        work: &Work,
+        number: u64,
+        editor: Option<&str>,
+        found: &mut Found,
+    ) -> Result<bool, DeskError> {
+        let Some(note) = self.claim_issue(work, number, editor).await? else {
+            self.say(&format!("issue #{number}: another run looks at it, and is told to look again"));
+            return Ok(false);
+        };
+        let looked = self.look_at_request(work, number, note).await;
+        let freed = self.book.update_issue(number, |note| note.free(work.run.name(), looked.is_err())).await;
+        let (touched, goes_on) = looked?;
+        for key in touched {
+            if !found.touched.contains(&key) {
+                found.touched.push(key);
+            }
+        }
+        found.goes_on.extend(goes_on);
+        Ok(freed?.1)
     }
 
     /// Takes the looking at an issue for this run: GitHub tells of a new one by two events at once. `None`: another run looks
@@ -97,51 +111,21 @@ impl Desk {
         let me = work.run.name();
         for _ in 0..CLAIMS_MAX {
             let seen = self.book.issue(number).await?;
-            let (goes_on, now) = (self.is_looked_at(&seen, me).await, self.parts.clock.now());
+            let liveness = match seen.other(me) {
+                Some(other) => self.parts.runs.liveness(other).await,
+                None => Liveness::Dead,
+            };
+            let now = self.parts.clock.now();
             let claimed = self.book.update_issue(number, |note| {
                 // Whether one that came meanwhile goes on is another question.
-                if (&note.busy, note.busy_since) != (&seen.busy, seen.busy_since) {
-                    return false;
-                }
-                note.told_editors.extend(editor.map(str::to_owned));
-                if goes_on {
-                    note.again = true;
-                } else {
-                    (note.busy, note.busy_since, note.again) = (Some(me.to_owned()), now, false);
-                }
-                true
+                let is_same = (&note.busy, note.busy_since) == (&seen.busy, seen.busy_since);
+                is_same.then(|| note.claim(me, seen.goes_on(liveness, now), editor, now))
             });
-            let (note, is_told) = claimed.await?;
-            if is_told {
-                return Ok((!goes_on).then_some(note));
+            if let (note, Some(is_taken)) = claimed.await? {
+                return Ok(is_taken.then_some(note));
             }
         }
         Err(DeskError::Internal(format!("issue #{number}: other runs look at it all the time")))
-    }
-
-    /// Whether another run looks at an issue.
-    async fn is_looked_at(&self, note: &IssueNote, me: &str) -> bool {
-        let Some(other) = note.busy.as_deref().filter(|other| *other != me) else { return false };
-        match self.parts.runs.liveness(other).await {
-            Liveness::Alive => true,
-            Liveness::Dead => false,
-            Liveness::Unknown => self.parts.clock.now().since(note.busy_since) < LOOK_MAX,
-        }
-    }
-
-    /// Gives the looking at an issue back, if it was not taken away. Answers whether there is more to see.
-    async fn free_issue(&self, work: &Work, number: u64, has_failed: bool) -> Result<bool, DeskError> {
-        let freed = self.book.update_issue(number, |note| {
-            if note.busy.as_deref() != Some(work.run.name()) {
-                return false;
-            }
-            note.busy = None;
-            let again = note.again;
-            // The tick makes up for a look that failed.
-            note.again |= has_failed;
-            again
-        });
-        Ok(freed.await?.1)
     }
 
     /// What an issue asks for now, up to its pull request. Answers what it concerns, and where to look on.

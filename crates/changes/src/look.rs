@@ -26,6 +26,11 @@ pub(crate) struct Judged {
     pub differences: Vec<Difference>,
 }
 
+/// Whether a pull request was merged to where it belongs. One that somebody turned to another branch has brought nothing there.
+pub(crate) fn is_merged_into(pull: &Pull, default_branch: &str) -> bool {
+    pull.is_merged && pull.base_branch == default_branch
+}
+
 impl Desk {
     /// Looks at whatever change a pull request is. Answers its key.
     pub(crate) async fn on_pull(&self, work: &Work, number: u64) -> Result<Option<String>, DeskError> {
@@ -62,8 +67,15 @@ impl Desk {
         }
         let mut found = self.parts.control.pull(record.change.pull).await?;
         found.head = self.head_of(&record, &found).await?;
-        if found.is_merged {
+        if is_merged_into(&found, &work.base.branch) {
             self.event(work, key, &Event::Merged).await?;
+        } else if found.is_merged {
+            self.say(&format!(
+                "{}: #{} was merged into {}, which is not the default branch",
+                record.change.environment,
+                found.number,
+                found.base_branch.escape_debug()
+            ));
         } else if !found.is_open {
             self.event(work, key, &Event::Closed).await?;
         } else if found.head != record.head {

@@ -1,5 +1,7 @@
 //! Making a plan, storing it, and showing it.
 
+use std::collections::BTreeMap;
+
 use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, Parts, PlanRecord, Stage, State};
 use runnersmith_issueops::comment::{Layout, PlanView, state_comment};
 use runnersmith_issueops::policy::EnvironmentName;
@@ -217,7 +219,12 @@ impl Desk {
         let sealed = self.parts.seal.seal(&key, &bundle.write()?)?;
         shelf.put(&key, &sealed, &Expect::Any).await.map_err(BookError::from)?;
         let continuations = self.post_continuations(record, &layout).await?;
-        notes.push(Note::Plan { key, continuations });
+        // Once it is destroyed, and also when that is half done, nothing else tells what led there.
+        let outputs = match record.change.kind {
+            ChangeKind::Delete => summary.outputs_before.clone(),
+            ChangeKind::Set => BTreeMap::new(),
+        };
+        notes.push(Note::Plan { key, continuations, outputs });
         self.say(&format!("{environment}: plan {}: {summary}", parts.digest().short()));
         let plan = PlanRecord {
             parts,

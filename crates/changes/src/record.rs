@@ -4,8 +4,9 @@
 //! after it loses nothing, and who comes next goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use runnersmith_issueops::change::{Change, Decision, Digest, Step};
+use runnersmith_issueops::change::{Change, Decision, Digest, Liveness, Step};
 use runnersmith_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +80,8 @@ pub struct Record {
     pub is_announced: bool,
     /// Comments made or changed before this were read.
     pub comments_read: Option<Timestamp>,
-    /// Terraform's outputs by name: what the apply made, or what was there until a deletion destroyed it.
+    /// Terraform's outputs by name: what an apply made. Of a deletion, what its plans found: the last one may find less, when one
+    /// before it was half done.
     #[serde(default)]
     pub outputs: BTreeMap<String, serde_json::Value>,
     /// The head that was applied last.
@@ -198,6 +200,10 @@ pub fn is_once(step: &Step) -> bool {
     matches!(step, Step::Apply { .. })
 }
 
+/// After so long whoever looks at an issue is taken for gone, if nobody can tell whether it goes on: a look is some calls of
+/// GitHub, and takes seconds.
+const LOOK_MAX: Duration = Duration::from_secs(30 * 60);
+
 /// What is known of an issue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueNote {
@@ -233,6 +239,50 @@ impl IssueNote {
     pub fn waits(&self) -> bool {
         self.busy.is_some() || self.again || !self.told_editors.is_empty()
     }
+
+    /// The run that looks at it, unless it is this one.
+    #[must_use]
+    pub fn other(&self, me: &str) -> Option<&str> {
+        self.busy.as_deref().filter(|other| *other != me)
+    }
+
+    /// Whether the look goes on that is noted, by what is known of its run.
+    #[must_use]
+    pub fn goes_on(&self, run: Liveness, now: Timestamp) -> bool {
+        match run {
+            Liveness::Alive => true,
+            Liveness::Dead => false,
+            Liveness::Unknown => now.since(self.busy_since) < LOOK_MAX,
+        }
+    }
+
+    /// Takes the look for a run, unless another one goes on, which is told that there is more to see. Answers whether it is taken.
+    pub fn claim(&mut self, me: &str, other_goes_on: bool, editor: Option<&str>, now: Timestamp) -> bool {
+        self.told_editors.extend(editor.map(str::to_owned));
+        if other_goes_on {
+            self.again = true;
+        } else {
+            (self.busy, self.busy_since, self.again) = (Some(me.to_owned()), now, false);
+        }
+        !other_goes_on
+    }
+
+    /// Gives the look back, if it was not taken away. Answers whether something was told meanwhile. A look that failed is left to
+    /// the tick.
+    pub fn free(&mut self, me: &str, has_failed: bool) -> bool {
+        if self.busy.as_deref() != Some(me) {
+            return false;
+        }
+        self.busy = None;
+        let again = self.again;
+        self.again |= has_failed;
+        again
+    }
+
+    /// Who changed its text, also those that no look has taken up; who asked may be among these.
+    pub fn all_editors(&self) -> impl Iterator<Item = &String> {
+        self.editors.iter().chain(&self.told_editors)
+    }
 }
 
 /// What is known of a pull request.
@@ -242,4 +292,44 @@ pub struct PullNote {
     pub environment: String,
     /// Where its change is, when it is over.
     pub history: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    #[test]
+    fn one_run_looks_at_an_issue_and_hears_what_others_were_told() {
+        let mut note = IssueNote::default();
+        assert!(!note.waits() && note.other("a").is_none());
+        assert!(note.claim("a", false, None, NOW) && note.waits());
+        assert_eq!((note.other("a"), note.other("b")), (None, Some("a")));
+        assert!(!note.claim("b", true, Some("wanda"), NOW), "a goes on");
+        assert_eq!((note.busy.as_deref(), note.again), (Some("a"), true));
+        assert!(!note.free("b", false) && note.busy.is_some(), "it is not b's to give back");
+        assert!(note.free("a", false), "a looks again");
+        assert!(note.claim("a", false, None, NOW) && !note.again, "what was told is looked at now");
+        assert!(note.told_editors.contains("wanda"), "who edited waits for a look that succeeds");
+        assert!(!note.free("a", false) && note.busy.is_none());
+        note.told_editors.clear();
+        assert!(!note.waits());
+        note.claim("a", false, None, NOW);
+        assert!(
+            !note.free("a", true) && note.waits(),
+            "a look that failed is left to the tick, and not made again at once"
+        );
+        note.claim("a", false, None, NOW);
+        assert!(note.claim("b", false, None, NOW), "a is over");
+        assert!(!note.free("a", true) && note.busy.as_deref() == Some("b") && !note.again);
+    }
+
+    #[test]
+    fn a_look_goes_on_while_its_run_does_and_half_an_hour_when_nobody_knows() {
+        let note = IssueNote { busy: Some("a".into()), busy_since: NOW, ..IssueNote::default() };
+        let after = |minutes: u64| NOW.plus(Duration::from_secs(minutes * 60));
+        assert!(note.goes_on(Liveness::Alive, after(600)) && !note.goes_on(Liveness::Dead, NOW));
+        assert!(note.goes_on(Liveness::Unknown, after(29)) && !note.goes_on(Liveness::Unknown, after(30)));
+    }
 }

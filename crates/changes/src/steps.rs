@@ -3,7 +3,7 @@
 //! A step whose run is proved dead is done again by who comes next, since each can be done twice; an apply is the exception: what
 //! a dead one did is not known, and the change says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use runnersmith_issueops::change::{Change, Denial, Event, Holder, Liveness, Lock, Reply, State, Step, decide};
 use runnersmith_issueops::comment::reply;
@@ -13,6 +13,7 @@ use crate::approve::OTHER_BASE;
 use crate::book::{LockNote, is_of_pull};
 use crate::desk::{Desk, DeskError, Work};
 use crate::intake::environment_of;
+use crate::look::is_merged_into;
 use crate::plan::text_key;
 use crate::provisioner::LeftBy;
 use crate::record::{Posted, Record, TRIES_MAX, Todo, is_once, only_tells};
@@ -31,6 +32,8 @@ pub(crate) enum Note {
         key: String,
         /// Further comments.
         continuations: Vec<Posted>,
+        /// What a deletion would destroy is known by these outputs; of other changes none.
+        outputs: BTreeMap<String, String>,
     },
     /// The branch has another commit of ours.
     Head(String),
@@ -43,8 +46,8 @@ pub(crate) enum Note {
     Applied {
         /// Which commit.
         head: String,
-        /// Terraform's outputs; of a deletion, those that were.
-        outputs: std::collections::BTreeMap<String, serde_json::Value>,
+        /// Terraform's outputs.
+        outputs: BTreeMap<String, serde_json::Value>,
     },
     /// The lock that was to be taken is another's: that is said instead.
     LockedInstead(Lock),
@@ -177,7 +180,7 @@ impl Desk {
             };
             for note in &done.notes {
                 match note {
-                    Note::Plan { key, continuations } if !is_shown => {
+                    Note::Plan { key, continuations, .. } if !is_shown => {
                         dropped.push(key.clone());
                         // What was written into comments that the change has anyway is mended by its next plan.
                         let own = |posted: &&Posted| record.continuations.iter().any(|own| own.id == posted.id);
@@ -201,15 +204,19 @@ impl Desk {
             Some((dropped, orphans))
         });
         let (dropped, orphans) = updated.await?.map(|(_, left)| left).unwrap_or_default();
+        // The step is settled, and nobody comes back for these: one that cannot be deleted does not keep the others.
+        let mut failed = None;
         for dropped in dropped {
             for key in [text_key(&dropped), dropped] {
-                self.book.shelf().delete(&key).await.map_err(crate::book::BookError::from)?;
+                let deleted = self.book.shelf().delete(&key).await;
+                failed = failed.or(deleted.err().map(|error| crate::book::BookError::from(error).into()));
             }
         }
         for comment in orphans {
-            self.parts.control.delete_comment(comment).await?;
+            let deleted = self.parts.control.delete_comment(comment).await;
+            failed = failed.or(deleted.err().map(DeskError::from));
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn step(&self, work: &Work, key: &str, record: &Record, todo: &Todo) -> Result<Done, DeskError> {
@@ -307,7 +314,7 @@ impl Desk {
             runnersmith_issueops::comment::pull_text(record.change.kind, &environment_of(record)?, record.change.issue)
                 .title;
         let found = control.pull(pull).await?;
-        if found.is_merged {
+        if is_merged_into(&found, &work.base.branch) {
             return Ok(Done::event(Event::Merged));
         }
         if found.base_branch != work.base.branch {
@@ -320,7 +327,7 @@ impl Desk {
             }
             Err(MergeError::Refused(why)) => {
                 // Somebody was quicker.
-                if control.pull(pull).await?.is_merged {
+                if is_merged_into(&control.pull(pull).await?, &work.base.branch) {
                     return Ok(Done::event(Event::Merged));
                 }
                 Ok(Done::event(Event::MergeRefused(why)))
@@ -396,9 +403,10 @@ impl Desk {
 fn take_note(record: &mut Record, place: usize, note: &Note) {
     match note {
         Note::StateComment(posted) => record.state_comment = Some(posted.clone()),
-        Note::Plan { key, continuations } => {
+        Note::Plan { key, continuations, outputs } => {
             record.plan_key = Some(key.clone());
             record.continuations.clone_from(continuations);
+            record.outputs.extend(outputs.iter().map(|(name, text)| (name.clone(), text.clone().into())));
         }
         Note::Head(head) => {
             record.head.clone_from(head);
@@ -414,7 +422,7 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
         }
         Note::Applied { head, outputs } => {
             record.applied_head = Some(head.clone());
-            record.outputs.clone_from(outputs);
+            record.outputs.extend(outputs.clone());
         }
         Note::LockedInstead(lock) => {
             // What would have been said next is not true.

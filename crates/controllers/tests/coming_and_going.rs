@@ -13,7 +13,7 @@ use runnersmith_types::{
     FactSource, FloorEntry, JobStatus, Label, MachineState, Owner, RegisterAt, Runner, RunnerState, ScaleSet,
     ScaleSetName, Voice,
 };
-use support::{Bed, policy, set};
+use support::{Bed, Fault, policy, set};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -26,11 +26,17 @@ struct Running {
 impl Running {
     /// The loops over these sets.
     fn over(sets: Vec<ScaleSet>) -> Self {
-        let bed = Bed::new(policy(5));
+        let mut bed = Bed::new(policy(5));
+        // The clock runs a hundred times as fast: a pass that waits for the disk must not lose its lease.
+        bed.world.lease_ttl = Duration::from_secs(3_600);
         bed.world.sets.replace(sets);
+        Self::begun(bed, Duration::from_secs(3_600))
+    }
+
+    /// The loops of this bed, with rounds so far apart.
+    fn begun(bed: Bed, sweep: Duration) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let rhythm =
-            Rhythm { sweep: Duration::from_secs(3_600), full_pass: Duration::from_secs(3_600), ..Rhythm::default() };
+        let rhythm = Rhythm { sweep, full_pass: Duration::from_secs(3_600), ..Rhythm::default() };
         let loops = loops::start(&bed.world, rhythm, &stopped);
         Self { bed, stop, loops }
     }
@@ -164,6 +170,17 @@ async fn a_set_that_comes_back_while_it_drains_stays() {
     running.says(2, JobStatus::Queued, None).await;
     until(&running, "it takes the next job", async || running.machines_of("linux") == 2).await;
     assert_eq!(running.bed.world.levels.get(&set("linux")).unwrap().policy.runners_max, 5);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_loop_that_ended_by_a_mistake_of_ours_is_begun_again_by_the_next_round() {
+    let bed = Bed::new(policy(5));
+    bed.doubles.script().fail("list", Fault::Panics);
+    let running = Running::begun(bed, Duration::from_millis(200));
+    until(&running, "it panicked", async || running.bed.doubles.script().faults.is_empty()).await;
+    running.says(1, JobStatus::Queued, None).await;
+    until(&running, "the job has its machine", async || running.machines_of("linux") == 1).await;
     running.stop().await;
 }
 

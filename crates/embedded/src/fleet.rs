@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use runnersmith_changes::{Fleet, FleetError};
 use runnersmith_controllers::closing;
 use runnersmith_issueops::change::Left;
-use runnersmith_ports::Expect;
+use runnersmith_ports::{Expect, chain};
 use runnersmith_types::{
     Event, EventKind, Job, JobStatus, Machine, MachineId, MachineState, Runner, RunnerName, RunnerState, ScaleSetName,
     Voice,
@@ -153,7 +153,10 @@ impl Embedded {
         ports.ledger.append(told(EventKind::Decided, &why)).await?;
         let ids: Vec<MachineId> = busy.iter().map(|machine| machine.id.clone()).collect();
         if let Err(error) = ports.machines.terminate(&ids).await {
-            ports.ledger.append(told(EventKind::Failed, &format!("{why}: {error}"))).await?;
+            let failed = told(EventKind::Failed, &format!("{why}: {error}"));
+            if let Err(unsaid) = ports.ledger.append(failed).await {
+                tracing::error!(environment, error = %chain(&unsaid), "that machines could not be ended could not be recorded");
+            }
             return Err(error.into());
         }
         Ok(true)

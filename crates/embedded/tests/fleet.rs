@@ -13,10 +13,10 @@ use runnersmith_changes::{Fleet as _, PlanOptions, Provisioner as _, Workspace};
 use runnersmith_controllers::{Depth, housekeeping, pass};
 use runnersmith_embedded::Embedded;
 use runnersmith_issueops::change::Left;
-use runnersmith_ports::{MemoryShelf, Shelf as _};
-use runnersmith_types::{JobId, JobStatus, MachineState, Runner, Voice};
+use runnersmith_ports::{MemoryShelf, Shelf as _, chain};
+use runnersmith_types::{EventKind, JobId, JobStatus, MachineState, Runner, Voice};
 use serde_json::json;
-use support::{Bed, policy, set};
+use support::{Bed, Fault, policy, set};
 
 /// A plane without sets of its own, and the environment "linux" applied.
 async fn applied(shelf: &Arc<MemoryShelf>) -> (Bed, Embedded) {
@@ -105,6 +105,23 @@ async fn a_running_job_is_ended_only_when_that_is_asked_for_and_its_history_says
     bed.fact(1, JobStatus::Completed, Some(&busy)).await;
     passes(&bed).await;
     assert_eq!(embedded.drain("linux", true).await.unwrap(), Left::default());
+}
+
+#[tokio::test]
+async fn a_machine_that_could_not_be_ended_was_told_of_before_and_after() {
+    let shelf = Arc::new(MemoryShelf::new());
+    let (bed, embedded) = applied(&shelf).await;
+    let busy = one_busy_one_idle(&bed).await;
+    bed.doubles.script().fail("terminate", Fault::Unavailable);
+    let failed = embedded.drain("linux", true).await.unwrap_err();
+    assert!(chain(&failed).contains("terminate"), "{}", chain(&failed));
+    let machine = busy.machine.clone().unwrap();
+    assert_eq!(bed.doubles.script().machines[&machine].state, MachineState::Running);
+    let mut history = bed.world.ports.ledger.history_of_job(JobId(1), 100).await.unwrap();
+    history.retain(|event| event.what == "terminate" && event.machine.as_ref() == Some(&machine));
+    history.sort_by_key(|event| event.kind == EventKind::Failed);
+    let kinds: Vec<EventKind> = history.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::Decided, EventKind::Failed], "{history:?}");
 }
 
 #[tokio::test]

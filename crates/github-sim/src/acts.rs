@@ -165,6 +165,14 @@ impl Simulator {
         self.on(repo, number, login, |state, key, actor| pulls::set_open(state, key, actor, true))
     }
 
+    /// Turns a pull request to another branch.
+    pub fn retarget_pull_as(&self, repo: &str, number: u64, login: &str, base: &str) {
+        self.on(repo, number, login, |state, key, _| {
+            let pull = pulls::pull_mut(state, key).expect("an issue has no base");
+            base.clone_into(&mut pull.base);
+        });
+    }
+
     /// Merges a pull request as its page does. Answers the commit.
     ///
     /// # Errors

@@ -118,7 +118,7 @@ pub(crate) fn set_open(state: &mut State, key: &Key, actor: &Actor, open: bool) 
     Ok(())
 }
 
-fn pull_mut<'s>(state: &'s mut State, key: &Key) -> Option<&'s mut Pull> {
+pub(crate) fn pull_mut<'s>(state: &'s mut State, key: &Key) -> Option<&'s mut Pull> {
     state.board.issues.get_mut(key)?.pull.as_mut()
 }
 

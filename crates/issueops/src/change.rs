@@ -296,7 +296,7 @@ pub struct Change {
     pub committers: BTreeSet<String>,
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,
-    /// Whether an apply was begun, and nothing was merged since: giving the change up does not undo what it did.
+    /// Whether an apply did something, or may have, and nothing was merged since: giving the change up does not undo it.
     pub is_half_done: bool,
     /// How it is.
     pub state: State,
@@ -637,7 +637,8 @@ pub enum Step {
         /// The lock's id.
         lock: String,
     },
-    /// Apply exactly the stored plan of this digest; told by [`Event::Applied`] or [`Event::ApplyFailed`].
+    /// Apply exactly the stored plan of this digest; told by [`Event::Applied`], [`Event::ApplyFailed`] or
+    /// [`Event::NotApplied`], or by [`Event::RunDied`] of the run that was to do it.
     Apply {
         /// The digest.
         digest: Digest,

@@ -252,6 +252,7 @@ impl Summary {
         }
         changes.sort_by(|a, b| (a.effect, &a.address).cmp(&(b.effect, &b.address)));
         let before = raw.output_changes.iter();
+        let before = before.filter(|(name, _)| !value::is_secret_by_name(name));
         let before = before.filter_map(|(name, change)| Some((name.clone(), change.text_before()?.to_owned())));
         let outputs_before = before.collect();
         let outputs = raw.output_changes.into_iter();

@@ -52,6 +52,7 @@ fn what_outputs_say_is_read_where_it_is_a_text_and_no_secret() {
         "endpoint": output(json!("https://team.example/webhook"), json!(false)),
         "secret": output(json!("correct-horse"), json!(true)),
         "nested": output(json!({"a": "correct-horse"}), json!({"a": true})),
+        "db_password": output(json!("correct-horse"), json!(false)),
         "none": output(json!(null), json!(false)),
         "old": {"actions": ["no-op"], "before": "as it was", "after": "as it was"},
     }}));
@@ -59,7 +60,7 @@ fn what_outputs_say_is_read_where_it_is_a_text_and_no_secret() {
     let texts: Vec<(&str, &str)> =
         summary.outputs_before.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     assert_eq!(texts, [("endpoint", "https://team.example/webhook"), ("old", "as it was")]);
-    assert_eq!(summary.outputs, ["endpoint", "nested", "none", "secret"]);
+    assert_eq!(summary.outputs, ["db_password", "endpoint", "nested", "none", "secret"]);
 }
 
 #[test]

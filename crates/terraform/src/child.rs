@@ -184,7 +184,8 @@ impl Watch<'_> {
         let unable = |error: std::io::Error| ProvisionError::Unable(format!("cannot wait for a process: {error}"));
         let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
         let by_signal = self.until_it_is_gone(group, from, heard);
-        if self.told.is_some() || by_signal != Ok(false) {
+        // One that the system has reaped already, because somebody told it to, has a number that may be another's by now.
+        if by_signal != Err(Errno::ECHILD) && (self.told.is_some() || by_signal != Ok(false)) {
             // What it started and left, when it could not see to it: a provider that nobody listens to goes on making things.
             let _ = killpg(group, Signal::SIGKILL);
         }

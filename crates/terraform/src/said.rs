@@ -130,12 +130,12 @@ impl Said {
         if said.kind == "apply_errored" && self.failed.is_none() {
             self.failed = said.hook.and_then(|hook| hook.resource).map(|resource| resource.addr);
         }
-        self.show(&hide.text(&without_controls(&said.message)))
+        self.show(&clean(&said.message, hide))
     }
 
     /// Takes in one line that is no data.
     pub(crate) fn text(&mut self, line: &str, hide: &Hide) -> Vec<String> {
-        let line = hide.text(&without_controls(line));
+        let line = clean(line, hide);
         self.other.push(line.clone());
         self.show(&line)
     }
@@ -174,7 +174,7 @@ impl Said {
         if texts.is_empty() {
             texts.push(how.to_owned());
         }
-        let message = hide.text(&texts.iter().map(|text| without_controls(text)).collect::<Vec<_>>().join("\n"));
+        let message = clean(&texts.join("\n"), hide);
         ProvisionError::Failed { resource: resource.map(|address| hide.text(&address)), message: end_of(&message) }
     }
 }
@@ -187,6 +187,11 @@ pub(crate) fn end_of(text: &str) -> String {
         return text.to_owned();
     }
     std::iter::once('…').chain(text.chars().skip(length - MESSAGE_MAX + 1)).collect()
+}
+
+/// The text without controls and without secrets: one may have controls in it, and others may have been put into one.
+fn clean(text: &str, hide: &Hide) -> String {
+    hide.text(&without_controls(&hide.text(text)))
 }
 
 /// The text without what would move a terminal's cursor or colour it; lines stay lines.
@@ -246,7 +251,7 @@ impl LockInfo {
 
     /// As the refusal that it is.
     pub(crate) fn refusal(&self, hide: &Hide) -> ProvisionError {
-        let clean = |text: &str| hide.text(&without_controls(text)).chars().take(500).collect::<String>();
+        let clean = |text: &str| clean(text, hide).chars().take(500).collect::<String>();
         ProvisionError::Locked {
             id: clean(&self.id),
             who: clean(&self.who),
@@ -310,7 +315,18 @@ mod tests {
         let data = r#"{"@message":"it is correct-\u001b[1mhorse\u001b[0m\r\nor so","type":"log"}"#;
         assert_eq!(said.line(data, &hide), ["it is [secret]", "or so"]);
         assert_eq!(said.line("it is correct-\u{1b}[1mhorse", &hide), ["it is [secret]"]);
-        assert!(!said.log.text().contains("horse"));
+        // One with a control of its own, and one behind a sequence that has no end and takes its first letter with it.
+        let hide = Hide::new([
+            &runnersmith_types::Secret::new("abc\u{7f}defghi"),
+            &runnersmith_types::Secret::new("correct-horse"),
+        ]);
+        assert_eq!(said.line("it is abc\u{7f}defghi", &hide), ["it is [secret]"]);
+        assert_eq!(
+            said.line("it is \u{1b}[correct-horse", &hide),
+            ["it is secret]"],
+            "the sequence takes what ends it"
+        );
+        assert!(!said.log.text().contains("horse") && !said.log.text().contains("defghi"));
     }
 
     #[test]

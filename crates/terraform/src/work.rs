@@ -138,9 +138,28 @@ impl Run<'_> {
     ) -> Result<T, ProvisionError> {
         let alone = backend_alone(workspace);
         self.within(&workspace.folder, alone.as_ref().unwrap_or(&workspace.files), |work| {
-            work.init(false)?;
+            // No provider is fetched for a backend alone, so that the cache is nothing to wait for.
+            let _cache = alone.is_none().then(|| work.hold_cache()).transpose()?;
+            work.init_without_cache(false)?;
             then(work)
         })
+    }
+}
+
+/// Opens the file that whoever fills a cache locks. A cache that can only be read, that of a container's image for example, may
+/// have one, which can be locked all the same, or none: then we cannot fill it either.
+fn open_lock(path: &Path) -> std::io::Result<Option<File>> {
+    let error = match File::options().create(true).truncate(false).write(true).open(path) {
+        Ok(file) => return Ok(Some(file)),
+        Err(error) => error,
+    };
+    if !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
+        return Err(error);
+    }
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -199,6 +218,10 @@ impl Work<'_> {
 
     fn init(&self, readonly: bool) -> Result<(), ProvisionError> {
         let _cache = self.hold_cache()?;
+        self.init_without_cache(readonly)
+    }
+
+    fn init_without_cache(&self, readonly: bool) -> Result<(), ProvisionError> {
         let mut arguments = vec!["init", "-input=false", "-no-color", "-json"];
         if readonly {
             arguments.push("-lockfile=readonly");
@@ -212,21 +235,12 @@ impl Work<'_> {
         let Some(cache) = &self.config().plugin_cache else { return Ok(None) };
         let unable = |error: std::io::Error| ProvisionError::Unable(format!("cannot use {}: {error}", cache.display()));
         std::fs::create_dir_all(cache).map_err(unable)?;
-        let path = cache.join(".runnersmith.lock");
-        let file = match File::options().create(true).truncate(false).write(true).open(&path) {
-            Ok(file) => file,
-            // One that can only be read, that of a container's image for example: we cannot fill it either.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
-                    && !path.exists() =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(unable(error)),
-        };
+        let Some(file) = open_lock(&cache.join(".runnersmith.lock")).map_err(unable)? else { return Ok(None) };
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),
+                // Where files cannot be locked, nobody else waits either.
+                Err(std::fs::TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(None),
                 Err(std::fs::TryLockError::WouldBlock) if self.run.stop.is_told() => {
                     return Err(ProvisionError::Cancelled);
                 }

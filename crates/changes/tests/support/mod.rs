@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{Options, Simulator};
 use runnersmith_issueops::change::{Left, Liveness, State};
 use runnersmith_issueops::policy::{Policy, Webhook};
-use runnersmith_ports::{Clock, ControlRepository, MemoryShelf, Shelf, SystemClock};
+use runnersmith_ports::{
+    Clock, ControlRepository, Expect, MemoryShelf, Shelf, ShelfError, Shelved, SystemClock, Version,
+};
 use runnersmith_types::{RepoFullName, Secret, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -277,6 +279,42 @@ impl Fleet for TestFleet {
     async fn forget(&self, environment: &str) -> Result<(), FleetError> {
         self.forgotten.lock().unwrap().push(environment.into());
         Ok(())
+    }
+}
+
+/// A shelf that holds the first put of a key with this end until it is told to go on.
+pub struct Gate {
+    inner: Arc<MemoryShelf>,
+    end: &'static str,
+    is_open: AtomicBool,
+    pub reached: Notify,
+    pub go_on: Notify,
+}
+
+impl Gate {
+    pub fn new(inner: &Arc<MemoryShelf>, end: &'static str) -> Arc<Self> {
+        let (reached, go_on) = (Notify::new(), Notify::new());
+        Arc::new(Self { inner: inner.clone(), end, is_open: AtomicBool::new(false), reached, go_on })
+    }
+}
+
+#[async_trait]
+impl Shelf for Gate {
+    async fn get(&self, key: &str) -> Result<Option<Shelved>, ShelfError> {
+        self.inner.get(key).await
+    }
+    async fn put(&self, key: &str, bytes: &[u8], expect: &Expect) -> Result<Version, ShelfError> {
+        if key.ends_with(self.end) && !self.is_open.swap(true, Ordering::SeqCst) {
+            self.reached.notify_one();
+            self.go_on.notified().await;
+        }
+        self.inner.put(key, bytes, expect).await
+    }
+    async fn delete(&self, key: &str) -> Result<(), ShelfError> {
+        self.inner.delete(key).await
+    }
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, ShelfError> {
+        self.inner.list(prefix).await
     }
 }
 

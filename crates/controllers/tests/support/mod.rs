@@ -40,6 +40,8 @@ pub enum Fault {
     NoCapacity,
     RateLimited,
     Busy,
+    /// A mistake of ours: it panics. Of the list of machines alone.
+    Panics,
 }
 
 #[derive(Clone)]
@@ -73,7 +75,7 @@ impl Doubles {
                 until: self.1.now().plus(Duration::from_secs(1_800)),
             }),
             Some(Fault::Busy) => Err(GitHubError::Busy { operation, subject }),
-            Some(Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity) => {
+            Some(Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity | Fault::Panics) => {
                 Err(GitHubError::Transient { operation, subject, source: "502".into() })
             }
         }
@@ -123,7 +125,12 @@ impl Machines for Doubles {
     }
     async fn list(&self, set: &ScaleSetName, _plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
         let mut script = self.script();
-        if script.fault("list".into()).is_some() {
+        let fault = script.fault("list".into());
+        if fault == Some(Fault::Panics) {
+            drop(script);
+            panic!("as the test wants it");
+        }
+        if fault.is_some() {
             return Err(MachinesError::Throttled { operation: "list" });
         }
         Ok(script.machines.values().filter(|machine| &machine.set == set).cloned().collect())

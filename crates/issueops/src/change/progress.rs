@@ -65,6 +65,7 @@ pub(super) fn run_died(draft: &mut Draft<'_>) -> Option<String> {
     match &draft.change.state {
         State::Applying { run, .. } => {
             let run = run.clone();
+            draft.change.is_half_done = true;
             draft.enter(State::Interrupted { run: run.clone() });
             Some(run)
         }
@@ -201,10 +202,11 @@ pub(super) fn give_up(draft: &mut Draft<'_>, why: GivenUp) {
     draft.steps.extend(closes_issue.then_some(Step::CloseIssue));
 }
 
-/// Gives back what an approval took: the service that was drained, and the lock.
+/// Gives back what an approval took: the lock, and the service that was drained. The lock first: whatever keeps the plane from
+/// answering must not keep the environment locked as well.
 fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
-    draft.steps.extend(has_drained.then_some(Step::EndDrain));
     draft.steps.push(Step::ReleaseOwnLock);
+    draft.steps.extend(has_drained.then_some(Step::EndDrain));
 }
 
 /// Back to the plan, with the reason; the approval is used up.
@@ -261,7 +263,6 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
 
 fn apply(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, run: &str) {
     let (digest, head) = (approval.digest, plan.parts.head.clone());
-    draft.change.is_half_done = true;
     draft.enter(State::Applying { plan, approval, run: run.to_owned() });
     draft.steps.push(Step::Apply { digest, head });
 }
@@ -293,16 +294,17 @@ fn drained(draft: &mut Draft<'_>, now_left: Left) {
 fn apply_failed(draft: &mut Draft<'_>, failure: &Failure, did_nothing: bool) {
     let State::Applying { approval, .. } = &draft.change.state else { return };
     let ends_drain = did_nothing && approval.has_drained;
+    draft.change.is_half_done |= !did_nothing;
     draft.enter(State::Failed(failure.clone()));
     draft.say(Reply::Failed(failure.clone()));
     draft.steps.push(Step::DropPlan);
-    draft.steps.extend(ends_drain.then_some(Step::EndDrain));
-    draft.steps.push(Step::ReleaseOwnLock);
+    give_back(draft, ends_drain);
 }
 
 fn applied(draft: &mut Draft<'_>) {
     let State::Applying { plan, .. } = &draft.change.state else { return };
     let head = plan.parts.head.clone();
+    draft.change.is_half_done = true;
     draft.enter(State::Applied { head: head.clone() });
     draft.steps.extend([Step::DropPlan, Step::VoidOthers]);
     draft.say(Reply::Applied);

@@ -7,7 +7,7 @@ const CHARS_MAX: usize = 100;
 const HIDDEN: &str = "(sensitive)";
 
 /// Attributes that are hidden whatever Terraform thinks of them. Providers do not mark all of them.
-fn is_secret_by_name(name: &str) -> bool {
+pub(super) fn is_secret_by_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let parts = ["secret", "password", "token", "private_key", "key_base64", "user_data", "credential", "value_wo"];
     parts.iter().any(|part| name.contains(part)) && !name.ends_with("_arn") && !name.ends_with("_version")

@@ -236,6 +236,15 @@ fn told(looked: Result<Handled, DeskError>, drains: &watch::Sender<bool>) {
     }
 }
 
+/// Says what keeps a look at draining environments from succeeding, and not again before it is something else: looks come every
+/// other second.
+fn warn_once(warned: &mut String, failed: String) {
+    if !failed.is_empty() && *warned != failed {
+        tracing::warn!(error = %failed.escape_debug(), "what drains could not be looked at");
+    }
+    *warned = failed;
+}
+
 /// Looks for what differs from its state.
 async fn drift(desks: &dyn Desks) {
     let found = match desks.desk().await {
@@ -275,6 +284,7 @@ async fn drain(
 ) {
     let mut every = tokio::time::interval(DRAIN_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut warned = String::new();
     loop {
         tokio::select! {
             found = draining.wait_for(|draining| *draining) => if found.is_err() { return },
@@ -287,8 +297,8 @@ async fn drain(
         let desk = match desks.desk().await {
             Ok(desk) => desk,
             Err(failure) => {
-                let hint = failure.hint.as_deref();
-                tracing::warn!(error = %failure.what, hint, "draining environments cannot be looked at");
+                let hint = failure.hint.as_deref().unwrap_or_default();
+                warn_once(&mut warned, format!("{} (hint: {hint})", failure.what));
                 continue;
             }
         };
@@ -296,13 +306,11 @@ async fn drain(
         drains.send_replace(false);
         let looks_again = match desk.proceed().await {
             Ok(handled) => {
-                for failed in &handled.failed {
-                    tracing::warn!(failed = %failed.escape_debug(), "a change could not be looked at");
-                }
+                warn_once(&mut warned, handled.failed.join("; "));
                 !handled.draining.is_empty()
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "draining environments could not be looked at");
+                warn_once(&mut warned, chain(&error));
                 true
             }
         };
@@ -369,7 +377,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn drift_is_looked_for_soon_after_the_start_and_then_from_time_to_time() {
         assert_eq!(looks(24 * HOUR, 50 * HOUR).await, [600, 600 + 86_400, 600 + 2 * 86_400]);
-        assert_eq!(looks(HOUR / 12, HOUR / 3).await, [300, 600, 900], "sooner when it is to look often");
+        assert_eq!(
+            looks(HOUR / 12, Duration::from_secs(1_000)).await,
+            [300, 600, 900],
+            "sooner when it is to look often"
+        );
         assert_eq!(looks(24 * HOUR, Duration::from_secs(599)).await, [0_u64; 0], "not while it starts again and again");
         assert_eq!(looks(Duration::ZERO, 50 * HOUR).await, [0_u64; 0], "never");
     }

@@ -66,9 +66,15 @@ impl Webhooks for CloudWebhooks {
         if policy.webhook != Webhook::Organization {
             return Ok(String::new());
         }
-        let (client, mut removed) = (self.client()?, 0);
+        let (client, mut removed, mut failed) = (self.client()?, 0, Vec::new());
         for owner in owners(policy)? {
-            removed += remove_webhook(client, &owner, endpoint).await.map_err(|error| chain(&error))?;
+            match remove_webhook(client, &owner, endpoint).await {
+                Ok(count) => removed += count,
+                Err(error) => failed.push(format!("{owner}: {}", chain(&error))),
+            }
+        }
+        if !failed.is_empty() {
+            return Err(failed.join("; "));
         }
         Ok(if removed == 0 {
             String::new()
