@@ -13,7 +13,7 @@ use runnersmith_emulator::{find, terraform};
 use runnersmith_issueops::policy::LabelName;
 use runnersmith_issueops::render::example_workflow;
 use runnersmith_layout::{WORKFLOW_FILE, Wishes, lay_out};
-use support::{copy, root};
+use support::root;
 
 /// Labels of the example workflow.
 const LABELS: [&str; 3] = ["auto-scale", "aws", "linux_large"];
@@ -296,7 +296,7 @@ fn the_bootstrap_is_formatted_valid_and_can_be_planned() {
     }
     let home = tempfile::tempdir().unwrap();
     for (laid, lock) in laid_out(home.path()).iter().zip(["\"runnersmith-locks\"", "null"]) {
-        copy(&root().join("terraform"), &laid.join("terraform"));
+        terraform::copy(&root().join("terraform"), &laid.join("terraform")).unwrap();
         let here = laid.join("bootstrap");
         let run = |arguments: &[&str]| {
             let mut command = terraform::command(&here, home.path(), None).unwrap();

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use hcl::{Block, Body, Expression};
 use runnersmith_emulator::terraform;
-use support::copy;
 
 /// The module.
 fn root() -> PathBuf {
@@ -156,7 +155,7 @@ fn the_module_is_formatted_valid_and_passes_its_own_tests() {
     }
     let home = tempfile::tempdir().unwrap();
     for part in ["terraform", "crates/ec2/user-data"] {
-        copy(&support::root().join(part), &home.path().join(part));
+        terraform::copy(&support::root().join(part), &home.path().join(part)).unwrap();
     }
     let here = home.path().join("terraform");
     let run = |directory: &Path, arguments: &[&str]| {
@@ -256,7 +255,7 @@ fn checkov_finds_nothing_that_is_not_argued() {
     let own = target.join("python-checkov/bin/checkov");
     let program = if own.exists() { own } else { "checkov".into() };
     let home = tempfile::tempdir().unwrap();
-    copy(&root(), &home.path().join("terraform"));
+    terraform::copy(&root(), &home.path().join("terraform")).unwrap();
     let mut command = std::process::Command::new(&program);
     command.current_dir(home.path()).args(["-d", "terraform", "--framework", "terraform", "--compact", "--quiet"]);
     command.args(["--skip-download", "--download-external-modules", "false", "--output", "json"]);

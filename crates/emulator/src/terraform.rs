@@ -72,3 +72,25 @@ pub fn command(directory: &Path, home: &Path, data: Option<&Path>) -> std::io::R
     };
     Ok(command)
 }
+
+/// Copies a directory, so that what Terraform writes beside a module is nobody's. What it has written there already, and built
+/// functions, stay behind.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(".terraform") || name == "functions" {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to.join(&name))?;
+        } else {
+            std::fs::copy(entry.path(), to.join(&name))?;
+        }
+    }
+    Ok(())
+}

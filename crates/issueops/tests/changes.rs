@@ -458,43 +458,37 @@ fn another_apply_does_not_plan_a_hand_edited_folder() {
 }
 
 #[test]
-fn what_was_begun_is_remembered_until_it_is_merged() {
+fn what_was_done_is_remembered_until_it_is_merged() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
-    world.says(&writer(), &line);
-    assert!(!world.change.is_half_done);
-    world.checks();
-    world.event(&Event::NotApplied(failure()));
+    let tries = |world: &mut World, event: &Event| {
+        world.says(&writer(), &line);
+        world.checks();
+        world.event(event);
+    };
+    let plans = |world: &mut World| {
+        world.says(&writer(), "/plan");
+        world.post_plan(false);
+    };
+    tries(&mut world, &Event::NotApplied(failure()));
     assert!(!world.change.is_half_done, "nothing was done");
-    world.says(&writer(), "/plan");
-    world.post_plan(false);
-    world.says(&writer(), &line);
-    world.checks();
-    world.event(&Event::ApplyFailed(failure()));
-    assert!(world.change.is_half_done, "from the apply on");
-    world.says(&writer(), "/plan");
-    world.post_plan(false);
-    world.says(&writer(), &line);
-    world.checks();
-    world.event(&Event::NotApplied(failure()));
-    assert!(world.change.is_half_done, "what was done before is done");
-    world.says(&writer(), "/plan");
-    world.post_plan(false);
-    assert!(world.change.is_half_done, "a new plan undoes nothing");
+    plans(&mut world);
+    tries(&mut world, &Event::ApplyFailed(failure()));
+    assert!(world.change.is_half_done);
+    plans(&mut world);
+    tries(&mut world, &Event::NotApplied(failure()));
+    plans(&mut world);
+    assert!(world.change.is_half_done, "what was done before is done, and a new plan undoes nothing");
     let given_up = world.says(&writer(), "/cancel");
     assert!(matches!(replies(&given_up)[..], [Reply::Cancelled { .. }]) && world.change.is_half_done);
     let mut world = World::planned(ChangeKind::Set);
-    world.says(&writer(), &line);
-    world.checks();
-    world.event(&Event::RunDied);
+    tries(&mut world, &Event::RunDied);
     assert!(world.change.is_half_done, "nobody knows what a run did that died");
     let mut world = World::planned(ChangeKind::Set);
-    world.says(&writer(), &line);
-    world.checks();
-    world.event(&Event::Applied);
-    assert!(world.change.is_half_done, "until it is merged");
+    tries(&mut world, &Event::Applied);
     world.event(&Event::MergeRefused("no".into()));
     assert_eq!(denial(&world.says(&writer(), "/cancel")), Some(&Denial::HalfDone("applied, not merged".into())));
+    assert!(world.change.is_half_done);
     world.event(&Event::Merged);
     assert!(!world.change.is_half_done);
 }

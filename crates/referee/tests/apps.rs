@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod elsewhere;
+mod seen;
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +12,7 @@ use runnersmith_github::app_admin::{HookTarget, NewApp, PointError, point_webhoo
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig, Seen};
 use runnersmith_github_sim::{JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::{GitHubError, SystemClock};
-use runnersmith_referee::{Coverage, Doc, Exchange, OpenApi, can_run};
+use runnersmith_referee::{Coverage, Doc, OpenApi, can_run};
 use runnersmith_types::{Owner, Secret};
 use serde_json::{Value, json};
 
@@ -86,24 +87,6 @@ impl Bed {
         let app = AppCredentials { app_id: made.view.id.to_string(), private_key_pem: made.private_key_pem.clone() };
         let config = GitHubConfig { app: Some(app), ..self.config.clone() };
         GitHubClient::new(config, Arc::new(SystemClock)).unwrap()
-    }
-
-    fn judge(&self, document: &OpenApi, coverage: &mut Coverage) -> Vec<String> {
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        assert!(!seen.is_empty(), "nothing passed");
-        let mut wrong = Vec::new();
-        for exchange in seen {
-            let exchange = Exchange {
-                method: exchange.method.into(),
-                path: exchange.path_and_query,
-                operation_id: Some(exchange.operation.into()),
-                request_body: exchange.request_body,
-                status: exchange.status,
-                response_body: exchange.response_body,
-            };
-            wrong.extend(coverage.judge(document, &exchange).iter().map(ToString::to_string));
-        }
-        wrong
     }
 }
 
@@ -180,7 +163,7 @@ async fn every_operation_about_the_app_itself_passes_githubs_own_documents() {
         let (document, mut coverage) = (OpenApi::load(doc).unwrap(), Coverage::default());
         let bed = Bed::new(prefix).await;
         all(&bed).await;
-        let wrong = bed.judge(&document, &mut coverage);
+        let wrong = seen::judge(&bed.seen, &document, &mut coverage);
         assert!(wrong.is_empty(), "{}: {} violations\n{}", doc.name(), wrong.len(), wrong.join("\n"));
         let missing = coverage.missing(BY_APPS);
         assert!(missing.is_empty(), "{}: operations that were not driven: {missing:?}", doc.name());

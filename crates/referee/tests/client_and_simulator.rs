@@ -5,6 +5,7 @@
 
 mod control_repository;
 mod elsewhere;
+mod seen;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig, OPERATIONS, Seen, releases};
 use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::{CheckRun, GitHub, GitHubError, JitRequest, SystemClock};
-use runnersmith_referee::{Coverage, Doc, Exchange, OpenApi, can_run};
+use runnersmith_referee::{Coverage, Doc, OpenApi, can_run};
 use runnersmith_types::{
     HookAddress, JobId, JobStatus, Label, Owner, RegisterAt, RepoFullName, RunId, RunnerGroupName, Secret, Timestamp,
 };
@@ -59,27 +60,6 @@ impl Bed {
         let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&home).unwrap();
         Self { simulator, client, config, seen, home }
-    }
-
-    /// Judges everything that passed so far; answers what was wrong.
-    fn judge(&self, document: &OpenApi, coverage: &mut Coverage) -> Vec<String> {
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        assert!(!seen.is_empty(), "nothing passed");
-        let mut wrong = Vec::new();
-        for exchange in seen {
-            let exchange = Exchange {
-                method: exchange.method.into(),
-                path: exchange.path_and_query,
-                operation_id: Some(exchange.operation.into()),
-                request_body: exchange.request_body,
-                status: exchange.status,
-                response_body: exchange.response_body,
-            };
-            wrong.extend(coverage.judge(document, &exchange).iter().map(ToString::to_string));
-        }
-        wrong.sort();
-        wrong.dedup();
-        wrong
     }
 }
 
@@ -208,9 +188,9 @@ async fn every_operation_of_the_client_passes_githubs_own_documents() {
     jobs(&bed).await;
     hooks(&bed).await;
     control_repository::drive(&bed.simulator, &bed.config).await;
-    wrong.extend(bed.judge(&github, &mut coverage));
+    wrong.extend(seen::judge(&bed.seen, &github, &mut coverage));
     runners(&bed.client, &RegisterAt::Enterprise(Owner::parse("acme-inc").unwrap())).await;
-    wrong.extend(bed.judge(&enterprise, &mut coverage));
+    wrong.extend(seen::judge(&bed.seen, &enterprise, &mut coverage));
     assert!(wrong.is_empty(), "{} violations\n{}", wrong.len(), wrong.join("\n"));
     let here = OPERATIONS.iter().map(|operation| operation.id).filter(|id| !elsewhere::BY_APPS.contains(id));
     let missing = coverage.missing(here);
@@ -234,7 +214,7 @@ async fn every_server_version_accepts_the_same_calls() {
         jobs(&bed).await;
         hooks(&bed).await;
         control_repository::drive(&bed.simulator, &bed.config).await;
-        let wrong = bed.judge(&document, &mut coverage);
+        let wrong = seen::judge(&bed.seen, &document, &mut coverage);
         assert!(wrong.is_empty(), "{}: {} violations\n{}", doc.name(), wrong.len(), wrong.join("\n"));
     }
 }
@@ -257,7 +237,7 @@ async fn refusals_of_the_simulator_are_githubs() {
         assert_eq!(error.kind(), kind, "{status}: {error}");
         bed.simulator.set_faults(|faults| faults.fail.clear());
     }
-    let wrong = bed.judge(&github, &mut coverage);
+    let wrong = seen::judge(&bed.seen, &github, &mut coverage);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -48,7 +48,7 @@ impl Terraform {
         let home = tempfile::tempdir().unwrap();
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for part in ["terraform", "crates/ec2/user-data"] {
-            copy(&repository.join(part), &home.path().join(part));
+            runnersmith_emulator::terraform::copy(&repository.join(part), &home.path().join(part)).unwrap();
         }
         let functions = home.path().join("terraform/functions/x86_64");
         std::fs::create_dir_all(&functions).unwrap();
@@ -150,24 +150,6 @@ impl Terraform {
 
     pub fn state(&self) -> String {
         std::fs::read_to_string(self.directory().join("terraform.tfstate")).unwrap()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name();
-        // What somebody has tried there is not the module's.
-        if name.to_string_lossy().starts_with(".terraform") || name == "functions" {
-            continue;
-        }
-        let to = to.join(&name);
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
     }
 }
 
