@@ -14,7 +14,7 @@ use crate::base::{Base, BaseError};
 use crate::book::{Applies, LockNote};
 use crate::desk::{Desk, DeskError, Work};
 use crate::intake::environment_of;
-use crate::look::hash_of;
+use crate::look::{hash_of, is_merged_into};
 use crate::plan::{failure, text_key};
 use crate::provisioner::{ProvisionError, Workspace};
 use crate::record::Record;
@@ -333,8 +333,11 @@ fn not_applied(stage: Stage, why: &str) -> Done {
 
 /// Whether GitHub would merge into the default branch, before anything is applied.
 fn mergeable(pull: &Pull, head: &str, default_branch: &str) -> Result<(), String> {
-    if pull.is_merged {
+    if is_merged_into(pull, default_branch) {
         return Err("the pull request was merged already, by hand".into());
+    }
+    if pull.is_merged {
+        return Err("it was merged into another branch than the default one; `/cancel`, then reopen the issue".into());
     }
     if !pull.is_open {
         return Err("the pull request is closed".into());

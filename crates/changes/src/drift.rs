@@ -84,11 +84,13 @@ impl Desk {
             .map_err(|source| DeskError::Provision { environment: environment.to_string(), source })?;
         let summary = Summary::read(&json)
             .map_err(|error| BaseError::File { path: environment.to_string(), why: error.to_string() })?;
-        // That took minutes: what somebody applied meanwhile is no drift.
+        // That took minutes: what somebody applied meanwhile is no drift. A change that is over has no record any more, but has
+        // changed the default branch.
         let after = self.book.record(&key).await?.map(|(record, _)| record);
-        let applied =
-            |record: &Option<Record>| record.as_ref().map(|record| (record.change.pull, record.applied_head.clone()));
-        if after.as_ref().is_some_and(is_being_done) || applied(&before) != applied(&after) {
+        let how = |record: Option<Record>| record.map(|record| (record.change.pull, record.change.state));
+        let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
+        let is_moved = base.digest(environment) != work.base.digest(environment);
+        if is_moved || after.as_ref().is_some_and(is_being_done) || how(before) != how(after) {
             return Ok(Drift::Busy);
         }
         self.tell_drift(environment, &summary).await

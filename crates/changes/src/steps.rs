@@ -322,6 +322,11 @@ impl Desk {
         }
         match control.merge(pull, head, &format!("{title} (#{pull})")).await {
             Ok(commit) => {
+                // The head is pinned by the call, the branch that it goes to is not.
+                let merged = control.pull(pull).await?;
+                if merged.is_merged && !is_merged_into(&merged, &work.base.branch) {
+                    return Ok(Done::event(Event::MergeRefused(OTHER_BASE.to_owned())));
+                }
                 self.say(&format!("#{pull}: merged to {} as {commit}", work.base.branch));
                 Ok(Done::event(Event::Merged))
             }

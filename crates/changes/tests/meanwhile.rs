@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use runnersmith_changes::{Rights, Runs as _, Signal};
+use runnersmith_changes::{Drift, ProvisionError, Rights, Runs as _, Signal};
 use runnersmith_issueops::change::State;
 use runnersmith_ports::{Clock as _, Shelf as _};
 use support::{Gate, REPO, SET, World, block};
@@ -148,4 +148,30 @@ async fn a_merge_into_another_branch_is_none() {
     world.planner.handle(&Signal::Pull { number: pull }).await.unwrap();
     let record = world.record("team").await;
     assert!(matches!(record.change.state, State::NotMerged { .. }), "{:?}", record.change.state);
+}
+
+#[tokio::test]
+async fn what_is_applied_while_drift_is_looked_for_is_no_drift() {
+    // One is applied and over, one fails half way.
+    for fails in [None, Some(ProvisionError::Failed { resource: None, message: "half way".into() })] {
+        let world = World::new().await;
+        world.made("team").await;
+        world.provisioner.cloud.lock().unwrap().drifted = vec!["module.runners.aws_sqs_queue.this".into()];
+        let hold = Arc::new(Notify::new());
+        *world.provisioner.hold_drift.lock().unwrap() = Some(hold.clone());
+        let planner = world.planner.clone();
+        let looking = tokio::spawn(async move { planner.drift().await });
+        world.provisioner.drift_begun.notified().await;
+        world.ask("ann", &block("team", 5), SET).await;
+        let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+        world.comment(pull, "wanda", &line).await;
+        world.provisioner.cloud.lock().unwrap().fails = fails.clone();
+        world.applier.proceed().await.unwrap();
+        assert_eq!(world.github.pull(REPO, pull).merged, fails.is_none(), "{}", world.said(pull));
+        hold.notify_one();
+        assert_eq!(looking.await.unwrap().unwrap(), [("team".to_owned(), Drift::Busy)]);
+        *world.provisioner.hold_drift.lock().unwrap() = None;
+        let found = world.planner.drift().await.unwrap();
+        assert!(matches!(found[0].1, Drift::Differs { .. }), "the next look tells it: {found:?}");
+    }
 }

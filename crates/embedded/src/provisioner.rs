@@ -87,7 +87,7 @@ impl Embedded {
             if record.set.is_none() {
                 // Written first, so that of two who destroy or change it only one succeeds.
                 let deleted = self.shelf.delete(&record::key(environment)).await;
-                deleted.map_err(|error| unable(&error.into()))?;
+                deleted.map_err(|error| failed(environment, chain(&error)))?;
             }
         }
         // Also when nothing changes: what is live is what the record says.
@@ -169,7 +169,7 @@ impl Provisioner for Embedded {
         // A task of its own: whoever waits may go away, and the record and what is live must not part.
         let embedded = self.clone();
         let applied = tokio::spawn(async move { embedded.carry_out(plan).await }).await;
-        let applied = applied.unwrap_or_else(|error| Err(ProvisionError::Unable(error.to_string())))?;
+        let applied = applied.unwrap_or_else(|error| Err(failed(environment, error.to_string())))?;
         progress.line(done);
         Ok(Applied { log: format!("{begins}\n{done}\n"), ..applied })
     }

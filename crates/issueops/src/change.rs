@@ -292,7 +292,7 @@ pub struct Change {
     pub pull: u64,
     /// The branch, which is the control repository's own.
     pub branch: String,
-    /// Who committed to the branch, ourselves left out.
+    /// Who committed to the branch or edited the issue, ourselves left out.
     pub committers: BTreeSet<String>,
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,

@@ -181,7 +181,11 @@ impl Watch<'_> {
         from: &Receiver<Event>,
         heard: &mut Heard,
     ) -> Result<ExitStatus, ProvisionError> {
-        let unable = |error: std::io::Error| ProvisionError::Unable(format!("cannot wait for a process: {error}"));
+        // It was started: what it did is not known.
+        let lost = |error: std::io::Error| ProvisionError::Failed {
+            resource: None,
+            message: format!("cannot wait for a process: {error}"),
+        };
         let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
         let by_signal = self.until_it_is_gone(group, from, heard);
         // One that the system has reaped already, because somebody told it to, has a number that may be another's by now.
@@ -191,8 +195,8 @@ impl Watch<'_> {
         }
         // Only now: the number of a child that is reaped, and of its group, may be given to others.
         let status = child.wait();
-        by_signal.map_err(|error| unable(error.into()))?;
-        status.map_err(unable)
+        by_signal.map_err(|error| lost(error.into()))?;
+        status.map_err(lost)
     }
 
     /// Until it has ended, and its pipes are read to their end or others have held them for too long. Answers whether a signal

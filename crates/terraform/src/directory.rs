@@ -138,8 +138,8 @@ pub(crate) fn sweep(scratch: &Path) {
     }
 }
 
-/// The part of a workspace that says where its state is, when that can be told from the rest: no provider is needed to read a
-/// state or to release its lock, and fetching one takes minutes. `None`: lay out everything.
+/// The part of a workspace that says where its state is, when that can be told from the rest: a module is not needed to read a
+/// state or to release its lock, and it may be wrong by now. `None`: lay out everything.
 pub(crate) fn backend_alone(workspace: &Workspace) -> Option<BTreeMap<String, Vec<u8>>> {
     let prefix = folder_prefix(&workspace.folder);
     let mut found = None;

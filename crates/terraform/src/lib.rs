@@ -191,7 +191,9 @@ impl Terraform {
         while let Ok(text) = lines.try_recv() {
             progress.line(&text);
         }
-        answer.unwrap_or_else(|_| Err(ProvisionError::Unable("the run ended without an answer".into())))
+        // What it did is not known.
+        let message = "the run ended without an answer";
+        answer.unwrap_or_else(|_| Err(ProvisionError::Failed { resource: None, message: message.into() }))
     }
 }
 

@@ -138,9 +138,7 @@ impl Run<'_> {
     ) -> Result<T, ProvisionError> {
         let alone = backend_alone(workspace);
         self.within(&workspace.folder, alone.as_ref().unwrap_or(&workspace.files), |work| {
-            // No provider is fetched for a backend alone, so that the cache is nothing to wait for.
-            let _cache = alone.is_none().then(|| work.hold_cache()).transpose()?;
-            work.init_without_cache(false)?;
+            work.init(false)?;
             then(work)
         })
     }
@@ -218,10 +216,6 @@ impl Work<'_> {
 
     fn init(&self, readonly: bool) -> Result<(), ProvisionError> {
         let _cache = self.hold_cache()?;
-        self.init_without_cache(readonly)
-    }
-
-    fn init_without_cache(&self, readonly: bool) -> Result<(), ProvisionError> {
         let mut arguments = vec!["init", "-input=false", "-no-color", "-json"];
         if readonly {
             arguments.push("-lockfile=readonly");

@@ -119,6 +119,10 @@ pub struct MapProvisioner {
     pub hold: Mutex<Option<Arc<Notify>>>,
     /// Told when an apply has begun.
     pub begun: Notify,
+    /// Looks for drift wait for this when it is there.
+    pub hold_drift: Mutex<Option<Arc<Notify>>>,
+    /// Told when a look for drift has begun.
+    pub drift_begun: Notify,
 }
 
 fn endpoint_of(environment: &str) -> String {
@@ -225,6 +229,9 @@ impl Provisioner for MapProvisioner {
             cloud.there.insert(environment.clone(), plan["values"].as_str().unwrap().to_owned());
         }
         cloud.applied.push(plan);
+        if !cloud.there.contains_key(&environment) {
+            return Ok(Applied { outputs: BTreeMap::new(), log: String::new() });
+        }
         let outputs = [
             ("webhook_endpoint", endpoint_of(&environment)),
             ("webhook_secret_parameter", format!("/runnersmith/{environment}/secrets/webhook")),
@@ -233,6 +240,11 @@ impl Provisioner for MapProvisioner {
     }
 
     async fn drift(&self, _workspace: &Workspace) -> Result<Vec<u8>, ProvisionError> {
+        self.drift_begun.notify_one();
+        let hold = self.hold_drift.lock().unwrap().clone();
+        if let Some(hold) = hold {
+            hold.notified().await;
+        }
         let drifted: Vec<Value> = self
             .cloud
             .lock()

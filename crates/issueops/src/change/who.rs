@@ -64,7 +64,7 @@ pub enum Denial {
     NeedsTeam(String),
     /// Membership could not be read.
     TeamUnknown(String),
-    /// They asked for the change, or committed to it.
+    /// They asked for the change, edited its issue, or committed to it.
     IsAuthor,
     /// Only an admin may, since files were edited by hand.
     NeedsAdmin,

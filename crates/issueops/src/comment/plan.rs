@@ -130,7 +130,11 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
 fn who(policy: &Policy) -> String {
     let team =
         policy.approval.team.as_ref().map(|team| format!(" and is in the team {}", code(team))).unwrap_or_default();
-    let author = if policy.approval.author_may_approve { "" } else { ", but not who asked for it or committed to it" };
+    let author = if policy.approval.author_may_approve {
+        ""
+    } else {
+        ", but not who asked for it, edited the issue or committed to it"
+    };
     format!("Whoever may write to this repository{team} can do that{author}.")
 }
 

@@ -161,7 +161,8 @@ fn denial(why: &Denial) -> String {
             )
         }
         Denial::IsAuthor => {
-            "who asked for a change or committed to it may not approve it. Somebody else must.".to_owned()
+            "who asked for a change, edited its issue or committed to it may not approve it. Somebody else must."
+                .to_owned()
         }
         Denial::NeedsAdmin => "files were edited by hand, so it needs an admin of this repository.".to_owned(),
         Denial::NoPlan => "there is no plan that can be approved. `/plan` makes one.".to_owned(),

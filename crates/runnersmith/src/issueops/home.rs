@@ -297,8 +297,8 @@ async fn drain(
         let desk = match desks.desk().await {
             Ok(desk) => desk,
             Err(failure) => {
-                let hint = failure.hint.as_deref().unwrap_or_default();
-                warn_once(&mut warned, format!("{} (hint: {hint})", failure.what));
+                let hint = failure.hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+                warn_once(&mut warned, failure.what + &hint);
                 continue;
             }
         };
