@@ -123,6 +123,7 @@ async fn request(simulator: &Simulator, title: &str, body: &str, kind: Kind) -> 
     Ok(Request { issue, pull, planned_ms, applied_ms })
 }
 
+/// Looks until something is so, as people do who reload a page: the simulated GitHub tells nobody but the webhook.
 async fn until<T>(what: &str, simulator: &Simulator, mut is: impl FnMut() -> Option<T>) -> Result<T, Failure> {
     let begun = Instant::now();
     loop {

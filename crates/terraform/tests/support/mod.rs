@@ -155,11 +155,13 @@ resource "terraform_data" "waits" {{
 
 /// Waits until a file is there and answers the numbers in it.
 pub async fn pids(file: &Path) -> Vec<i32> {
-    let text = until("a process says its number", || std::fs::read_to_string(file).ok()).await;
+    // A file is there before what is written into it.
+    let whole = || std::fs::read_to_string(file).ok().filter(|text| text.ends_with('\n'));
+    let text = until("a process says its number", whole).await;
     text.split_whitespace().map(|number| number.parse().unwrap()).collect()
 }
 
-/// Waits for something, with a bound.
+/// Waits for something, with a bound. It looks again and again: other processes write files and end, and tell nobody.
 pub async fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
