@@ -1,6 +1,5 @@
 //! Drift: whether the cloud is still what the state says, for each environment; one issue each, which closes by itself.
 
-use runnersmith_issueops::change::State;
 use runnersmith_issueops::comment::{Marker, drift_issue};
 use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::summary::Summary;
@@ -29,24 +28,10 @@ pub enum Drift {
     Failed(String),
 }
 
-/// Whether something is being done to what is there, or was and is not over.
-fn is_being_done(record: &Record) -> bool {
-    match record.change.state {
-        State::Draining { .. }
-        | State::Applying { .. }
-        | State::Applied { .. }
-        | State::NotMerged { .. }
-        | State::Interrupted { .. } => true,
-        State::Requested
-        | State::HandEdited
-        | State::Planning
-        | State::Planned(_)
-        | State::Expired
-        | State::Checking(..)
-        | State::Done
-        | State::Failed(_)
-        | State::Cancelled => false,
-    }
+/// Whether something was done, or is, between two looks at an environment's open change.
+fn has_changed(before: Option<&Record>, after: Option<&Record>) -> bool {
+    let how = |record: Option<&Record>| record.map(|record| (record.change.pull, record.change.state.clone()));
+    after.is_some_and(|record| record.change.state.is_being_done()) || how(before) != how(after)
 }
 
 impl Desk {
@@ -72,7 +57,7 @@ impl Desk {
     async fn drift_of(&self, work: &Work, environment: &EnvironmentName) -> Result<Drift, DeskError> {
         let key = open_key(environment.as_str());
         let before = self.book.record(&key).await?.map(|(record, _)| record);
-        if before.as_ref().is_some_and(is_being_done) {
+        if before.as_ref().is_some_and(|record| record.change.state.is_being_done()) {
             return Ok(Drift::Busy);
         }
         let workspace = self.workspace_of(work, environment, &work.base.tree).await?;
@@ -87,10 +72,9 @@ impl Desk {
         // That took minutes: what somebody applied meanwhile is no drift. A change that is over has no record any more, but has
         // changed the default branch.
         let after = self.book.record(&key).await?.map(|(record, _)| record);
-        let how = |record: Option<Record>| record.map(|record| (record.change.pull, record.change.state));
         let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
         let is_moved = base.digest(environment) != work.base.digest(environment);
-        if is_moved || after.as_ref().is_some_and(is_being_done) || how(before) != how(after) {
+        if is_moved || has_changed(before.as_ref(), after.as_ref()) {
             return Ok(Drift::Busy);
         }
         self.tell_drift(environment, &summary).await

@@ -79,8 +79,7 @@ async fn an_editor_whom_no_look_has_taken_up_may_not_approve_what_was_planned_me
 #[tokio::test]
 async fn a_lock_that_is_taken_for_a_change_that_was_given_up_meanwhile_is_given_back() {
     let world = World::new().await;
-    world.ask("ann", &block("team", 3), SET).await;
-    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    let (pull, line) = world.planned().await;
     world.comment(pull, "wanda", &line).await;
     let gate = Gate::new(&world.shelf, "lock.json");
     let applier = world.desk_on(gate.clone(), Rights::Apply);
@@ -115,8 +114,7 @@ async fn comments_of_a_plan_that_came_too_late_are_taken_away() {
 #[tokio::test]
 async fn a_pull_request_that_was_turned_to_another_branch_is_not_applied() {
     let world = World::new().await;
-    world.ask("ann", &block("team", 3), SET).await;
-    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    let (pull, line) = world.planned().await;
     world.github.push_as(REPO, "release", "adam", &[("README.md", Some("# Release\n"))], "release");
     world.github.retarget_pull_as(REPO, pull, "walt", "release");
     world.order(pull, "wanda", &line).await;
@@ -130,18 +128,13 @@ async fn a_pull_request_that_was_turned_to_another_branch_is_not_applied() {
 #[tokio::test]
 async fn a_merge_into_another_branch_is_none() {
     let world = World::new().await;
-    world.ask("ann", &block("team", 3), SET).await;
-    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    let (pull, line) = world.planned().await;
     world.github.push_as(REPO, "release", "adam", &[("README.md", Some("# Release\n"))], "release");
     world.comment(pull, "wanda", &line).await;
-    let hold = Arc::new(Notify::new());
-    *world.provisioner.hold.lock().unwrap() = Some(hold.clone());
-    let applier = world.applier.clone();
-    let applying = tokio::spawn(async move { applier.proceed().await });
-    world.provisioner.begun.notified().await;
+    let (go_on, applying) = world.applying().await;
     world.github.retarget_pull_as(REPO, pull, "walt", "release");
-    hold.notify_one();
-    applying.await.unwrap().unwrap();
+    go_on.notify_one();
+    applying.await.unwrap();
     assert!(!world.github.pull(REPO, pull).merged, "{}", world.said(pull));
     assert!(world.said(pull).contains("into another branch"), "{}", world.said(pull));
     world.github.merge_pull_as(REPO, pull, "walt").unwrap();

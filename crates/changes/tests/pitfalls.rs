@@ -5,22 +5,14 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_changes::{ProvisionError, Rights, Signal, open_key};
 use runnersmith_issueops::change::State;
 use runnersmith_ports::{Expect, Shelf};
 use support::{DELETE, POLICY, REPO, SET, World, block};
-use tokio::sync::Notify;
 
 const VALUES: &str = "actions-runner-envs/team/terraform.tfvars.json";
-
-/// A change that is planned: its pull request and what approves it.
-async fn planned(world: &World) -> (u64, String) {
-    world.ask("ann", &block("team", 3), SET).await;
-    (world.record("team").await.change.pull, world.approve_line("team").await)
-}
 
 fn nothing_applied(world: &World) {
     assert!(world.provisioner.cloud.lock().unwrap().applied.is_empty());
@@ -29,7 +21,7 @@ fn nothing_applied(world: &World) {
 #[tokio::test]
 async fn a_push_between_plan_and_approve_voids_the_plan_and_needs_an_admin() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.github.push_as(
         REPO,
         "runnersmith/team-1",
@@ -57,7 +49,7 @@ async fn a_push_between_plan_and_approve_voids_the_plan_and_needs_an_admin() {
 #[tokio::test]
 async fn a_push_that_nobody_told_of_is_found_when_everything_is_read_again() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     // The comment was read before the push; the job that applies comes after it.
     let handled = world.comment(pull, "wanda", &line).await;
     assert_eq!(handled.needs_apply, ["team"]);
@@ -72,16 +64,12 @@ async fn a_push_that_nobody_told_of_is_found_when_everything_is_read_again() {
 #[tokio::test]
 async fn a_push_while_it_is_applied_changes_neither_what_is_applied_nor_what_is_merged() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.comment(pull, "wanda", &line).await;
-    let hold = Arc::new(Notify::new());
-    *world.provisioner.hold.lock().unwrap() = Some(hold.clone());
-    let applier = world.applier.clone();
-    let applying = tokio::spawn(async move { applier.proceed().await.unwrap() });
-    world.provisioner.begun.notified().await;
+    let (go_on, applying) = world.applying().await;
     world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(VALUES, Some("{}"))], "late");
     world.planner.handle(&Signal::Pull { number: pull }).await.unwrap();
-    hold.notify_one();
+    go_on.notify_one();
     applying.await.unwrap();
     let values = world.provisioner.cloud.lock().unwrap().there["team"].clone();
     assert!(values.contains("\"runners_maximum_count\": 3"), "what was approved is applied: {values}");
@@ -98,7 +86,7 @@ async fn a_push_while_it_is_applied_changes_neither_what_is_applied_nor_what_is_
 #[tokio::test]
 async fn a_branch_that_brings_a_workflow_along_is_hand_edited() {
     let world = World::new().await;
-    let (pull, _) = planned(&world).await;
+    let (pull, _) = world.planned().await;
     let evil = [(".github/workflows/evil.yml", Some("on: push"))];
     world.github.push_as(REPO, "runnersmith/team-1", "walt", &evil, "harmless");
     world.planner.handle(&Signal::Branch { name: "runnersmith/team-1".into() }).await.unwrap();
@@ -110,7 +98,7 @@ async fn a_branch_that_brings_a_workflow_along_is_hand_edited() {
 #[tokio::test]
 async fn a_base_branch_that_moved_under_what_the_plan_read_is_found() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.github.push_as(REPO, "main", "adam", &[("modules/runners/main.tf", Some("# another module\n"))], "module");
     world.order(pull, "wanda", &line).await;
     nothing_applied(&world);
@@ -125,7 +113,7 @@ async fn a_base_branch_that_moved_under_what_the_plan_read_is_found() {
 #[tokio::test]
 async fn a_base_branch_that_moved_elsewhere_is_no_obstacle() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.github.push_as(REPO, "main", "adam", &[("docs/more.md", Some("more"))], "docs");
     world.order(pull, "wanda", &line).await;
     assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
@@ -136,7 +124,7 @@ async fn a_base_branch_that_moved_elsewhere_is_no_obstacle() {
 async fn a_state_that_changed_underneath_is_found() {
     let world = World::new().await;
     world.made("team").await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.provisioner.touch("team");
     world.order(pull, "wanda", &line).await;
     assert_eq!(world.provisioner.cloud.lock().unwrap().applied.len(), 1, "only the first");
@@ -150,7 +138,7 @@ async fn a_state_that_changed_underneath_is_found() {
 #[tokio::test]
 async fn an_edited_comment_orders_nothing() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     let id = world.github.comment_as(REPO, pull, "wanda", "Let me see.");
     world.planner.handle(&Signal::Pull { number: pull }).await.unwrap();
     world.advance(Duration::from_secs(5));
@@ -163,7 +151,7 @@ async fn an_edited_comment_orders_nothing() {
 #[tokio::test]
 async fn who_may_not_write_is_denied_with_why() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     for login in ["rita", "tom", "stranger"] {
         world.order(pull, login, &line).await;
         assert!(world.answer(pull).contains("permission to write"), "{login}: {}", world.answer(pull));
@@ -192,7 +180,7 @@ async fn the_author_and_who_committed_may_not_approve_unless_the_policy_lets_the
 async fn a_team_that_the_policy_names_is_asked_for() {
     let world = World::with_policy(&format!("{POLICY}\n[approval]\nteam = \"platform\"\n")).await;
     world.github.add_team("acme", "platform", &["walt"]);
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.order(pull, "wanda", &line).await;
     assert!(world.answer(pull).contains("member of the team `platform`"), "{}", world.answer(pull));
     world.order(pull, "walt", &line).await;
@@ -215,7 +203,7 @@ async fn a_stranger_causes_no_plan_where_only_writers_may() {
 #[tokio::test]
 async fn an_expired_plan_cannot_be_approved() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.advance(Duration::from_secs(25 * 3600));
     world.planner.handle(&Signal::Tick).await.unwrap();
     assert!(world.answer(pull).contains("not approved within 24 hours"), "{}", world.answer(pull));
@@ -229,7 +217,7 @@ async fn an_expired_plan_cannot_be_approved() {
 #[tokio::test]
 async fn a_plain_approve_counts_only_for_the_only_plan_after_a_minute() {
     let world = World::new().await;
-    let (pull, _) = planned(&world).await;
+    let (pull, _) = world.planned().await;
     world.order(pull, "wanda", "/approve").await;
     assert!(world.answer(pull).contains("/approve "), "the digest is told: {}", world.answer(pull));
     nothing_applied(&world);
@@ -241,7 +229,7 @@ async fn a_plain_approve_counts_only_for_the_only_plan_after_a_minute() {
 #[tokio::test]
 async fn two_approvals_at_once_apply_once() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.github.comment_as(REPO, pull, "wanda", &line);
     world.github.comment_as(REPO, pull, "walt", &line);
     // Two jobs of two events, each with a home of its own, and then two that apply.
@@ -270,12 +258,9 @@ async fn two_approvals_at_once_apply_once() {
 #[tokio::test]
 async fn an_apply_that_is_killed_half_way_is_explained_planned_again_and_finished() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.comment(pull, "wanda", &line).await;
-    *world.provisioner.hold.lock().unwrap() = Some(Arc::new(Notify::new()));
-    let applier = world.applier.clone();
-    let applying = tokio::spawn(async move { applier.proceed().await.unwrap() });
-    world.provisioner.begun.notified().await;
+    let (_go_on, applying) = world.applying().await;
     // The job is gone, in the midst of it, and what it did is in the state.
     applying.abort();
     assert!(applying.await.unwrap_err().is_cancelled());
@@ -330,7 +315,7 @@ async fn a_planner_that_is_killed_is_followed_by_another() {
 #[tokio::test]
 async fn a_failed_apply_names_the_resource_merges_nothing_and_goes_on_by_a_new_plan() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.comment(pull, "wanda", &line).await;
     world.provisioner.cloud.lock().unwrap().fails = Some(ProvisionError::Failed {
         resource: Some("module.runners.aws_iam_role.this".into()),
@@ -367,7 +352,7 @@ async fn a_failed_plan_says_so_and_a_lock_of_the_state_is_explained() {
 async fn a_branch_that_cannot_be_merged_is_not_applied() {
     let world = World::new().await;
     world.github.protect(REPO, "main", true);
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.order(pull, "wanda", &line).await;
     assert!(world.answer(pull).contains("a rule of the default branch blocks it"), "{}", world.answer(pull));
     nothing_applied(&world);
@@ -379,7 +364,7 @@ async fn a_branch_that_cannot_be_merged_is_not_applied() {
 #[tokio::test]
 async fn a_lock_keeps_others_out_and_is_ended_by_its_holder_or_an_admin() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.order(pull, "walt", "/lock we move the VPC").await;
     world.order(pull, "wanda", &line).await;
     let answer = world.answer(pull);
@@ -397,7 +382,7 @@ async fn a_lock_keeps_others_out_and_is_ended_by_its_holder_or_an_admin() {
 #[tokio::test]
 async fn a_plan_that_was_exchanged_in_the_store_is_not_applied() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     let key = world.record("team").await.plan_key.unwrap();
     let sealed = world.shelf.get(&key).await.unwrap().unwrap().bytes;
     assert!(!sealed.windows(20).any(|part| part == b"a secret of the plan"), "a plan is stored encrypted");
@@ -413,7 +398,7 @@ async fn a_plan_that_was_exchanged_in_the_store_is_not_applied() {
 #[tokio::test]
 async fn our_comments_are_shown_again_when_somebody_alters_them_and_alone_they_order_nothing() {
     let world = World::new().await;
-    let (pull, _) = planned(&world).await;
+    let (pull, _) = world.planned().await;
     let shown = world.shown(pull);
     let id = world.github.issue(REPO, pull).comments.iter().find(|c| c.body == shown).unwrap().id;
     world.github.edit_comment_as(REPO, id, "walt", &shown.replace("Maximum: 3", "Maximum: 1"));
@@ -436,7 +421,7 @@ async fn a_fork_triggers_nothing() {
 #[tokio::test]
 async fn one_open_change_of_an_environment_whatever_its_case() {
     let world = World::new().await;
-    planned(&world).await;
+    world.planned().await;
     let issue = world.ask("wanda", &block("TEAM", 5), SET).await;
     assert!(world.said(issue).contains("Nothing was created"), "{}", world.said(issue));
     // Two issues for the same new environment at the same time: one of them gets it.
@@ -476,7 +461,7 @@ async fn closing_gives_up_and_reopening_begins_again() {
 #[tokio::test]
 async fn a_merge_by_hand_before_the_apply_is_told_and_has_a_way_out() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     world.github.merge_pull_as(REPO, pull, "adam").unwrap();
     world.order(pull, "wanda", &line).await;
     nothing_applied(&world);
@@ -566,7 +551,7 @@ async fn who_edited_an_issue_takes_part_in_it_also_while_it_was_closed() {
 #[tokio::test]
 async fn many_comments_at_once_stop_nobody() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     for _ in 0..12 {
         world.github.comment_as(REPO, pull, "rita", &[line.as_str(); 10].join("\n"));
     }
@@ -586,7 +571,7 @@ async fn many_comments_at_once_stop_nobody() {
 #[tokio::test]
 async fn an_edit_that_comes_while_it_is_applied_is_told_once_and_kept_for_later() {
     let world = World::new().await;
-    let (pull, line) = planned(&world).await;
+    let (pull, line) = world.planned().await;
     let issue = world.record("team").await.change.issue;
     world.comment(pull, "wanda", &line).await;
     world.github.edit_issue_as(REPO, issue, "ann", &block("team", 7));

@@ -192,9 +192,14 @@ impl State {
     /// Whether an approval is being carried out, or was and is not at its end: what the issue says now must not disturb it.
     #[must_use]
     pub const fn is_under_way(&self) -> bool {
+        matches!(self, Self::Checking(..)) || self.is_being_done()
+    }
+
+    /// Whether something is being done to what is there, or was and is not at its end.
+    #[must_use]
+    pub const fn is_being_done(&self) -> bool {
         match self {
-            Self::Checking(..)
-            | Self::Draining { .. }
+            Self::Draining { .. }
             | Self::Applying { .. }
             | Self::Applied { .. }
             | Self::NotMerged { .. }
@@ -204,6 +209,7 @@ impl State {
             | Self::Planning
             | Self::Planned(_)
             | Self::Expired
+            | Self::Checking(..)
             | Self::Done
             | Self::Failed(_)
             | Self::Cancelled => false,

@@ -9,40 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_emulator::Emulator;
-use runnersmith_github_sim::{App, Options, Simulator};
-use runnersmith_lambda_host::{Account, TlsFront};
+use runnersmith_lambda_host::Account;
 use serde_json::{Value, json};
 use support::iam::{Context, about_everything, allows, like};
 use support::terraform::{Terraform, default_network, left, skip_unless_there};
-use support::{Bed, SECRET, operations};
+use support::{Bed, GitHub, SECRET, github, operations};
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// A GitHub with an App, behind TLS as the module wants it.
-struct GitHub {
-    simulator: Simulator,
-    app: u64,
-    key: String,
-    front: TlsFront,
-}
-
-async fn github() -> GitHub {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let simulator = Simulator::start(Options::default()).await.unwrap();
-    simulator.add_org("acme");
-    simulator.add_repository("acme/shop");
-    let key = runnersmith_github_sim::generate_app_key().unwrap();
-    let app = App {
-        slug: "runnersmith-test".into(),
-        private_key_pem: key.clone(),
-        webhook_secret: SECRET.into(),
-        webhook_url: None,
-    };
-    let app = simulator.add_app(app).unwrap();
-    simulator.install(app, "acme");
-    let front = TlsFront::start(&simulator.base_url()).await.unwrap();
-    GitHub { simulator, app, key, front }
-}
 
 fn variables(emulator: &Emulator, github: &GitHub) -> Value {
     let (vpc, subnet) = default_network(emulator);

@@ -24,6 +24,7 @@ use runnersmith_ports::{
 use runnersmith_types::{RepoFullName, Secret, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 pub const REPO: &str = "acme/control";
 pub const POLICY: &str = r#"
@@ -501,6 +502,22 @@ impl World {
         if !handled.needs_apply.is_empty() {
             self.applier.proceed().await.unwrap();
         }
+    }
+
+    /// The environment "team", asked for and planned: its pull request, and what approves it.
+    pub async fn planned(&self) -> (u64, String) {
+        self.ask("ann", &block("team", 3), SET).await;
+        (self.record("team").await.change.pull, self.approve_line("team").await)
+    }
+
+    /// A job that applies, and is held in the midst of it: it goes on when it is told to, or is gone when it is aborted.
+    pub async fn applying(&self) -> (Arc<Notify>, JoinHandle<Handled>) {
+        let go_on = Arc::new(Notify::new());
+        *self.provisioner.hold.lock().unwrap() = Some(go_on.clone());
+        let applier = self.applier.clone();
+        let applying = tokio::spawn(async move { applier.proceed().await.unwrap() });
+        self.provisioner.begun.notified().await;
+        (go_on, applying)
     }
 
     pub async fn record(&self, environment: &str) -> Record {

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_emulator::Emulator;
 use runnersmith_github::{GitHubClient, GitHubConfig};
-use runnersmith_github_sim::{App as SimulatedApp, Options, Simulator, generate_app_key};
+use runnersmith_github_sim::Simulator;
 use runnersmith_lambda_host::TlsFront;
 use runnersmith_ports::control::FileChanges;
 use runnersmith_ports::{ControlRepository as _, SystemClock};
@@ -18,7 +18,7 @@ use runnersmith_types::{RepoFullName, Secret};
 use serde_json::{Value, json};
 
 use super::terraform::default_network;
-use super::{SECRET, built, zipped};
+use super::{GitHub, SECRET, built, github, zipped};
 
 pub const REPO: &str = "acme/control";
 pub const SET: &str = "self-hosted-runner-scale-set";
@@ -33,24 +33,12 @@ pub struct App {
 
 /// A control repository on a server that looks like GitHub's, and its App's number.
 pub async fn world(lock_table: bool) -> (Control, TlsFront, u64) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let emulator = Arc::new(Emulator::start().unwrap());
-    let github = Simulator::start(Options::default()).await.unwrap();
-    github.add_org("acme");
-    github.add_repository("acme/shop");
-    let key = generate_app_key().unwrap();
-    let app = SimulatedApp {
-        slug: "runnersmith-test".into(),
-        private_key_pem: key.clone(),
-        webhook_secret: SECRET.into(),
-        webhook_url: None,
-    };
-    let id = github.add_app(app).unwrap();
-    github.install(id, "acme");
-    let front = TlsFront::start(&github.base_url()).await.unwrap();
+    let GitHub { simulator, app, key, front } = github().await;
     let server = (front.url.clone(), front.authority.clone());
-    let control = Control::new(github, emulator, App { id, key }, (&server.0, &server.1), lock_table).await;
-    (control, front, id)
+    let who = App { id: app, key };
+    let control = Control::new(simulator, emulator, who, (&server.0, &server.1), lock_table).await;
+    (control, front, app)
 }
 
 /// The repository, with its workflow.

@@ -67,6 +67,32 @@ impl Default for Wishes {
     }
 }
 
+/// A GitHub with an App, behind TLS as the module wants it.
+pub struct GitHub {
+    pub simulator: Simulator,
+    pub app: u64,
+    pub key: String,
+    pub front: TlsFront,
+}
+
+pub async fn github() -> GitHub {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    simulator.add_org("acme");
+    simulator.add_repository("acme/shop");
+    let key = runnersmith_github_sim::generate_app_key().unwrap();
+    let app = App {
+        slug: "runnersmith-test".into(),
+        private_key_pem: key.clone(),
+        webhook_secret: SECRET.into(),
+        webhook_url: None,
+    };
+    let app = simulator.add_app(app).unwrap();
+    simulator.install(app, "acme");
+    let front = TlsFront::start(&simulator.base_url()).await.unwrap();
+    GitHub { simulator, app, key, front }
+}
+
 pub struct Bed {
     pub account: Account,
     pub github: Simulator,

@@ -364,14 +364,24 @@ mod tests {
 
     /// At which second of the server's life it looks, in so long.
     async fn looks(every: Duration, within: Duration) -> Vec<u64> {
-        let (stop, told) = watch::channel(false);
+        let (_stop, told) = watch::channel(false);
         let (started, mut at) = (tokio::time::Instant::now(), Vec::new());
         let looking = look_for_drift(every, told, async || at.push(started.elapsed().as_secs()));
-        let ((), ()) = tokio::join!(looking, async {
-            tokio::time::sleep(within).await;
-            stop.send_replace(true);
-        });
+        // It goes on for as long as the server does.
+        let _ = tokio::time::timeout(within, looking).await;
         at
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn drift_is_looked_for_until_the_server_stops() {
+        let (stop, told) = watch::channel(false);
+        let mut looks = 0;
+        let looking = look_for_drift(HOUR, told, async || {
+            looks += 1;
+            stop.send_replace(looks == 3);
+        });
+        tokio::time::timeout(24 * HOUR, looking).await.expect("it ends when it is told to");
+        assert_eq!(looks, 3);
     }
 
     #[tokio::test(start_paused = true)]
