@@ -1,5 +1,6 @@
 //! Every check and every test, counted. All are run even if one fails, so that one run shows everything.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -14,6 +15,41 @@ struct Tally {
     passed: usize,
     failed: usize,
     skipped: usize,
+    failures: Failures,
+}
+
+/// The checks and tests that failed, with the end of what each said: thousands of lines may stand between them and the end.
+#[derive(Default)]
+struct Failures {
+    found: Vec<(String, VecDeque<String>)>,
+    inside: bool,
+}
+
+impl Failures {
+    /// Lines that are kept of each.
+    const LINES: usize = 40;
+
+    fn name(&mut self, what: &str) {
+        self.found.push((what.to_owned(), VecDeque::new()));
+    }
+
+    /// Takes the next line of the test runner, which shows the output of its failed tests when all have run.
+    fn hear(&mut self, line: &str) {
+        let begins = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        if let Some(test) = begins {
+            self.name(test);
+            self.inside = true;
+        } else if ["failures:", "stack backtrace:"].contains(&line) || line.starts_with("test result: ") {
+            self.inside = false;
+        } else if self.inside
+            && let Some((_, said)) = self.found.last_mut()
+        {
+            said.push_back(line.to_owned());
+            if said.len() > Self::LINES {
+                said.pop_front();
+            }
+        }
+    }
 }
 
 /// Sets up and runs everything.
@@ -34,9 +70,13 @@ pub fn test() -> Result<()> {
     check(&mut tally, deny);
     tests(&mut tally)?;
     println!("\n{:.0} s", begun.elapsed().as_secs_f64());
+    for (what, said) in &tally.failures.found {
+        println!("\nFAILED: {what}");
+        said.iter().for_each(|line| println!("    {line}"));
+    }
     println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     if tally.failed > 0 {
-        bail!("{} failed; what failed is shown above", tally.failed);
+        bail!("{} failed", tally.failed);
     }
     Ok(())
 }
@@ -50,6 +90,7 @@ fn check(tally: &mut Tally, mut command: Command) {
         tally.passed += 1;
     } else {
         tally.failed += 1;
+        tally.failures.name(&shown);
     }
 }
 
@@ -67,6 +108,7 @@ fn tests(tally: &mut Tally) -> Result<()> {
         for line in BufReader::new(out).lines() {
             let line = line.context("read the tests' output")?;
             println!("{line}");
+            tally.failures.hear(&line);
             if let Some(summary) = line.strip_prefix("test result: ") {
                 tally.passed += count(summary, "passed");
                 tally.failed += count(summary, "failed");
@@ -78,6 +120,7 @@ fn tests(tally: &mut Tally) -> Result<()> {
     if tally.passed == before.0 || (!status.success() && tally.failed == before.1) {
         println!("== FAILED: `{shown}` ended with {status}");
         tally.failed += 1;
+        tally.failures.name(&format!("`{shown}` ended with {status}"));
     }
     let text = std::fs::read_to_string(&skipped).with_context(|| format!("read {}", skipped.display()))?;
     for line in text.lines() {
@@ -97,7 +140,22 @@ fn count(summary: &str, what: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::count;
+    use super::{Failures, count};
+
+    #[test]
+    fn a_failed_test_is_named_with_the_end_of_what_it_said() {
+        let mut failures = Failures::default();
+        let many: Vec<String> = (0..100).map(|number| format!("line {number}")).collect();
+        let before = ["running 2 tests", "test a ... FAILED", "", "failures:", "", "---- a stdout ----"];
+        let between = ["", "---- module::b stdout ----", "assertion failed", "stack backtrace:", "   0: main"];
+        let after = ["", "failures:", "    a", "    module::b", "", "test result: FAILED. 0 passed; 2 failed;"];
+        let many = many.iter().map(String::as_str);
+        before.into_iter().chain(many).chain(between).chain(after).for_each(|line| failures.hear(line));
+        let [(a, of_a), (b, of_b)] = failures.found.as_slice() else { panic!("{:?}", failures.found) };
+        assert_eq!((a.as_str(), b.as_str()), ("a", "module::b"));
+        assert_eq!((of_a.len(), of_a.iter().nth_back(1).map(String::as_str)), (Failures::LINES, Some("line 99")));
+        assert_eq!(of_b, &["assertion failed"]);
+    }
 
     #[test]
     fn a_summary_is_counted() {

@@ -26,8 +26,9 @@ import mend
 
 FAULTS, FAULTS_LOCK = [], threading.Lock()
 CALLS, CALLS_LOCK = {}, threading.Lock()
-# moto's tables, queues and machines are not made for two requests at once; AWS's are.
-SERVICES = {name: threading.RLock() for name in ("dynamodb", "sqs", "ec2", "s3")}
+# moto is not made for two requests at once: a list that grows while another request reads it is an error 500, now and then
+# after half of the work. AWS is. Its services read each other's tables, so that all of them have one lock.
+MOTO = threading.RLock()
 # Answers to calls with a client token: AWS makes a call with the same token once.
 TOKENS = {}
 STATE = {"base": "", "enforce": False}
@@ -102,14 +103,12 @@ class Emulator:
         path = env["PATH_INFO"]
         if path.startswith("/_emulator/"):
             return self.own(env, start, path.removeprefix("/_emulator/"), env["wsgi.input"].read(length))
-        large = env.get("HTTP_TRANSFER_ENCODING") == "chunked" or length > 1_000_000
-        body = b"" if large else env["wsgi.input"].read(length)
+        # Bytes without a length come in chunks, and the server knows their end.
+        body = env["wsgi.input"].read() if env.get("HTTP_TRANSFER_ENCODING") == "chunked" else env["wsgi.input"].read(length)
         key, service, action, parameters, protocol = parse(env, body)
         with CALLS_LOCK:
             name = f"{caller(key)} {service}:{action}"
             CALLS[name] = CALLS.get(name, 0) + 1
-        if large:
-            return self.app(env, start)
         fault = fault_for(action, parameters)
         if fault and fault.get("delay_ms"):
             time.sleep(fault["delay_ms"] / 1000)
@@ -119,7 +118,7 @@ class Emulator:
             parameters = {name: value for name, value in parameters.items() if not name.endswith("SpotTargetCapacity") and not name.endswith("OnDemandTargetCapacity")}
             parameters["TargetCapacitySpecification.TotalTargetCapacity"] = str(fault["capacity"])
             body = urllib.parse.urlencode(parameters).encode()
-        answer = self.answer(env, body, service, action, parameters)
+        answer = self.answer(env, body, action, parameters)
         if fault and fault.get("late_ms"):
             answer = mend.without_young(answer, fault["late_ms"] / 1000)
         if fault and fault.get("code") and fault.get("after"):
@@ -131,12 +130,12 @@ class Emulator:
         start(status, headers)
         return [content]
 
-    def answer(self, env, body, service, action, parameters):
+    def answer(self, env, body, action, parameters):
         token = parameters.get("ClientToken") if action in IDEMPOTENT else None
         if not token:
-            return self.locked(env, body, service, action, parameters)
+            return self.locked(env, body, action, parameters)
         digest = hashlib.sha256(json.dumps(sorted(parameters.items())).encode()).hexdigest()
-        with SERVICES["ec2"]:
+        with MOTO:
             known = TOKENS.get((action, token))
             if known and known[0] != digest:
                 text = (b'<?xml version="1.0"?><Response><Errors><Error><Code>IdempotentParameterMismatch</Code><Message>the token was used '
@@ -144,15 +143,12 @@ class Emulator:
                 return "400 Error", [("Content-Type", "text/xml"), ("Content-Length", str(len(text)))], text
             if known:
                 return known[1]
-            answer = self.locked(env, body, service, action, parameters)
+            answer = self.locked(env, body, action, parameters)
             if answer[0].startswith("200"):
                 TOKENS[(action, token)] = (digest, answer)
             return answer
 
-    def locked(self, env, body, service, action, parameters):
-        lock = SERVICES.get(service)
-        if not lock:
-            return self.call(env, body)
+    def locked(self, env, body, action, parameters):
         wait = 0
         if action == "ReceiveMessage":
             # A long poll must not hold the lock.
@@ -161,7 +157,7 @@ class Emulator:
                 body = json.dumps({**parameters, "WaitTimeSeconds": 0}).encode()
         until = time.monotonic() + wait
         while True:
-            with lock:
+            with MOTO:
                 answer = self.call(dict(env), body)
             if not wait or b"Messages" in answer[2] or not answer[0].startswith("200") or time.monotonic() >= until:
                 return answer
@@ -222,7 +218,7 @@ def copy(app):
     from werkzeug.serving import make_server
 
     reader, writer = os.pipe()
-    locks = [SERVICES[name] for name in sorted(SERVICES)] + [FAULTS_LOCK, CALLS_LOCK, mend.AUDIT_LOCK]
+    locks = [MOTO, FAULTS_LOCK, CALLS_LOCK, mend.AUDIT_LOCK]
     for lock in locks:
         lock.acquire()
     child = os.fork()
@@ -270,6 +266,11 @@ def main():
 
     WSGIRequestHandler.log_request = lambda *arguments, **named: None
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
+    # Head and body of an answer leave together. AWS's SDK for Go closes a request's body as soon as it has seen a head, and if
+    # the thread that wrote the request has not come to its end by then, it takes the connection for broken (smithy-go's
+    # safeWriteToReadCloser answers EOF as an error): the answer is lost, a creation is made twice and conflicts with itself.
+    # AWS is never so fast; an emulator on a busy machine is.
+    WSGIRequestHandler.wbufsize = 1 << 16
     server = make_server("127.0.0.1", int(sys.argv[1]), Emulator(DomainDispatcherApplication(create_backend_app)), threaded=True)
     STATE["base"] = f"http://127.0.0.1:{server.server_port}"
     print(STATE["base"], flush=True)

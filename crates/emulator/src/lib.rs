@@ -135,11 +135,8 @@ impl Emulator {
             .arg("0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(if std::env::var_os("RUNNERSMITH_EMULATOR_LOG").is_some() {
-                Stdio::inherit()
-            } else {
-                Stdio::null()
-            })
+            // It says something only when it breaks, and then the test that fails of it should not be a riddle.
+            .stderr(Stdio::inherit())
             .spawn()
             .map_err(|error| EmulatorError::new("start", error))?;
         let mut url = String::new();
@@ -149,10 +146,7 @@ impl Emulator {
         let program = Program { child, _files: files };
         let url = url.trim().to_owned();
         if url.is_empty() {
-            return Err(EmulatorError::new(
-                "start",
-                "it ended before it listened; RUNNERSMITH_EMULATOR_LOG=1 shows why",
-            ));
+            return Err(EmulatorError::new("start", "it ended before it listened; why is on standard error"));
         }
         Ok(Self { url, key: http::Key::default(), _program: Some(program) })
     }
