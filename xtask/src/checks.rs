@@ -1,6 +1,5 @@
 //! Every check and every test, counted. All are run even if one fails, so that one run shows everything.
 
-use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -18,38 +17,64 @@ struct Tally {
     failures: Failures,
 }
 
-/// The checks and tests that failed, with the end of what each said: thousands of lines may stand between them and the end.
+/// The checks and tests that failed, the tests with what they said: thousands of lines may stand between it and the end.
 #[derive(Default)]
 struct Failures {
-    found: Vec<(String, VecDeque<String>)>,
-    inside: bool,
+    found: Vec<(String, Vec<String>)>,
+    is_inside: bool,
+    /// A test program has begun and not said its result.
+    is_running: bool,
+    /// Test programs that ended before they said their result.
+    lost: usize,
 }
 
 impl Failures {
-    /// Lines that are kept of each.
-    const LINES: usize = 40;
+    /// Lines that are kept of each test: the first ones, and the last.
+    const FIRST: usize = 5;
+    const LINES: usize = 45;
 
     fn name(&mut self, what: &str) {
-        self.found.push((what.to_owned(), VecDeque::new()));
+        self.found.push((what.to_owned(), Vec::new()));
     }
 
     /// Takes the next line of the test runner, which shows the output of its failed tests when all have run.
     fn hear(&mut self, line: &str) {
         let begins = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
-        if let Some(test) = begins {
+        if line.starts_with("running ") && (line.ends_with(" test") || line.ends_with(" tests")) {
+            self.program_ended();
+            self.is_running = true;
+        } else if line.starts_with("test result: ") {
+            (self.is_inside, self.is_running) = (false, false);
+        } else if let Some(test) = begins {
             self.name(test);
-            self.inside = true;
-        } else if ["failures:", "stack backtrace:"].contains(&line) || line.starts_with("test result: ") {
-            self.inside = false;
-        } else if self.inside
+            self.is_inside = true;
+        } else if line == "failures:" {
+            self.is_inside = false;
+        } else if self.is_inside
+            && !is_backtrace(line)
             && let Some((_, said)) = self.found.last_mut()
         {
-            said.push_back(line.to_owned());
+            said.push(line.to_owned());
             if said.len() > Self::LINES {
-                said.pop_front();
+                said.remove(Self::FIRST);
             }
         }
     }
+
+    /// The test program that ran is over.
+    fn program_ended(&mut self) {
+        if std::mem::take(&mut self.is_running) {
+            self.lost += 1;
+            self.is_inside = false;
+            self.name("a test program, which ended before it said its result");
+        }
+    }
+}
+
+fn is_backtrace(line: &str) -> bool {
+    let line = line.trim_start();
+    let frame = line.split_once(": ").is_some_and(|(number, _)| number.parse::<u16>().is_ok());
+    frame || line.starts_with("at ") || line == "stack backtrace:" || line.starts_with("note: Some details are omitted")
 }
 
 /// Sets up and runs everything.
@@ -116,6 +141,8 @@ fn tests(tally: &mut Tally) -> Result<()> {
             }
         }
     }
+    tally.failures.program_ended();
+    tally.failed += tally.failures.lost;
     let status = child.wait().with_context(|| format!("wait for `{shown}`"))?;
     if tally.passed == before.0 || (!status.success() && tally.failed == before.1) {
         println!("== FAILED: `{shown}` ended with {status}");
@@ -142,19 +169,35 @@ fn count(summary: &str, what: &str) -> usize {
 mod tests {
     use super::{Failures, count};
 
-    #[test]
-    fn a_failed_test_is_named_with_the_end_of_what_it_said() {
+    fn heard<'a>(lines: impl IntoIterator<Item = &'a str>) -> Failures {
         let mut failures = Failures::default();
+        lines.into_iter().for_each(|line| failures.hear(line));
+        failures.program_ended();
+        failures
+    }
+
+    #[test]
+    fn a_failed_test_is_named_with_the_beginning_and_the_end_of_what_it_said() {
         let many: Vec<String> = (0..100).map(|number| format!("line {number}")).collect();
         let before = ["running 2 tests", "test a ... FAILED", "", "failures:", "", "---- a stdout ----"];
-        let between = ["", "---- module::b stdout ----", "assertion failed", "stack backtrace:", "   0: main"];
-        let after = ["", "failures:", "    a", "    module::b", "", "test result: FAILED. 0 passed; 2 failed;"];
-        let many = many.iter().map(String::as_str);
-        before.into_iter().chain(many).chain(between).chain(after).for_each(|line| failures.hear(line));
+        let between =
+            ["---- module::b stdout ----", "first", "stack backtrace:", "   0: main", "    at x.rs:1", "second"];
+        let after = ["failures:", "    a", "    module::b", "", "test result: FAILED. 0 passed; 2 failed;"];
+        let failures = heard(before.into_iter().chain(many.iter().map(String::as_str)).chain(between).chain(after));
         let [(a, of_a), (b, of_b)] = failures.found.as_slice() else { panic!("{:?}", failures.found) };
-        assert_eq!((a.as_str(), b.as_str()), ("a", "module::b"));
-        assert_eq!((of_a.len(), of_a.iter().nth_back(1).map(String::as_str)), (Failures::LINES, Some("line 99")));
-        assert_eq!(of_b, &["assertion failed"]);
+        assert_eq!((a.as_str(), b.as_str(), failures.lost), ("a", "module::b", 0));
+        assert_eq!((of_a.len(), of_a[0].as_str()), (Failures::LINES, "line 0"));
+        assert_eq!((of_a[4].as_str(), of_a[5].as_str(), of_a[44].as_str()), ("line 4", "line 60", "line 99"));
+        assert_eq!(of_b, &["first", "second"]);
+    }
+
+    #[test]
+    fn a_test_program_that_ends_in_the_middle_is_a_failure() {
+        let lost = ["running 2 tests", "test a ... ok"];
+        let whole = ["running 1 test", "test result: ok. 1 passed; 0 failed;"];
+        assert_eq!(heard(lost.into_iter().chain(whole)).lost, 1);
+        assert_eq!(heard(whole.into_iter().chain(lost)).lost, 1);
+        assert_eq!(heard(whole).lost, 0);
     }
 
     #[test]

@@ -21,13 +21,15 @@ import sys
 import threading
 import time
 import urllib.parse
+import warnings
 
 import mend
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 FAULTS, FAULTS_LOCK = [], threading.Lock()
 CALLS, CALLS_LOCK = {}, threading.Lock()
-# moto is not made for two requests at once: a list that grows while another request reads it is an error 500, now and then
-# after half of the work. AWS is. Its services read each other's tables, so that all of them have one lock.
+# moto is not made for two requests at once: a table that grows while another request reads it is an error 500, now and then
+# when half of the work is done. Its services read each other's tables, so that all of them have one lock.
 MOTO = threading.RLock()
 # Answers to calls with a client token: AWS makes a call with the same token once.
 TOKENS = {}
@@ -92,6 +94,46 @@ def error(start, protocol, status, code, message, service=""):
     return [body]
 
 
+class Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Head and body of an answer leave together, up to so many bytes. AWS's SDK for Go closes a request's body as soon as it has
+    # seen an answer's head, and if the thread that wrote the request has not come to its end by then, it takes the connection
+    # for broken (smithy-go's safeWriteToReadCloser answers EOF as an error): the answer is lost, a creation is made twice and
+    # conflicts with itself. AWS is never so fast; an emulator on a busy machine is.
+    wbufsize = 1 << 20
+
+    def log_request(self, *arguments, **named):
+        pass
+
+    def handle_expect_100(self):
+        # The client waits for it. Werkzeug would say it a second time.
+        super().handle_expect_100()
+        self.wfile.flush()
+        del self.headers["Expect"]
+        return True
+
+    def finish(self):
+        try:
+            super().finish()
+        except ConnectionError:
+            # The client is gone, and what is left for it with it.
+            pass
+
+
+def read_body(env):
+    """The whole body; a client that is gone in the middle of it asked for nothing."""
+    length = int(env.get("CONTENT_LENGTH") or 0)
+    try:
+        # Bytes without a length come in chunks, and the server knows their end.
+        is_chunked = env.get("HTTP_TRANSFER_ENCODING") == "chunked"
+        body = env["wsgi.input"].read() if is_chunked else env["wsgi.input"].read(length)
+    except OSError as error:
+        raise ConnectionAbortedError(str(error)) from error
+    if len(body) < length:
+        raise ConnectionAbortedError(f"{len(body)} of {length} bytes came")
+    return body
+
+
 class Emulator:
     """The door before moto."""
 
@@ -99,12 +141,9 @@ class Emulator:
         self.app = app
 
     def __call__(self, env, start):
-        length = int(env.get("CONTENT_LENGTH") or 0)
-        path = env["PATH_INFO"]
+        path, body = env["PATH_INFO"], read_body(env)
         if path.startswith("/_emulator/"):
-            return self.own(env, start, path.removeprefix("/_emulator/"), env["wsgi.input"].read(length))
-        # Bytes without a length come in chunks, and the server knows their end.
-        body = env["wsgi.input"].read() if env.get("HTTP_TRANSFER_ENCODING") == "chunked" else env["wsgi.input"].read(length)
+            return self.own(env, start, path.removeprefix("/_emulator/"), body)
         key, service, action, parameters, protocol = parse(env, body)
         with CALLS_LOCK:
             name = f"{caller(key)} {service}:{action}"
@@ -202,7 +241,8 @@ class Emulator:
             from moto.awslambda.models import lambda_backends
 
             _, account, region, function = what.split("/")
-            content = lambda_backends[account][region].get_function(function).code_bytes
+            with MOTO:
+                content = lambda_backends[account][region].get_function(function).code_bytes
             start("200 OK", [("Content-Type", "application/zip"), ("Content-Length", str(len(content)))])
             return [content]
         else:
@@ -215,15 +255,15 @@ class Emulator:
 
 def copy(app):
     """The whole account as it is now, in a child process on a port of its own."""
-    from werkzeug.serving import make_server
-
     reader, writer = os.pipe()
     locks = [MOTO, FAULTS_LOCK, CALLS_LOCK, mend.AUDIT_LOCK]
     for lock in locks:
         lock.acquire()
-    child = os.fork()
-    for lock in reversed(locks):
-        lock.release()
+    try:
+        child = os.fork()
+    finally:
+        for lock in reversed(locks):
+            lock.release()
     if child:
         os.close(writer)
         with os.fdopen(reader) as pipe:
@@ -235,13 +275,13 @@ def copy(app):
                 os.close(number)
         except OSError:
             pass
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    end_with_parent()
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
     STATE["base"] = f"http://127.0.0.1:{server.server_port}"
     FAULTS.clear()
     CALLS.clear()
     os.write(writer, f"{STATE['base']}\n".encode())
     os.close(writer)
-    end_with_parent()
     server.serve_forever()
     os._exit(0)
 
@@ -260,21 +300,16 @@ def end_with_parent():
 
 def main():
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    end_with_parent()
+    # Only the thread that makes a copy goes on in it, and holds every lock.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
     mend.all_of_it(lambda: STATE["base"], lambda: STATE["enforce"])
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import WSGIRequestHandler, make_server
 
-    WSGIRequestHandler.log_request = lambda *arguments, **named: None
-    WSGIRequestHandler.protocol_version = "HTTP/1.1"
-    # Head and body of an answer leave together. AWS's SDK for Go closes a request's body as soon as it has seen a head, and if
-    # the thread that wrote the request has not come to its end by then, it takes the connection for broken (smithy-go's
-    # safeWriteToReadCloser answers EOF as an error): the answer is lost, a creation is made twice and conflicts with itself.
-    # AWS is never so fast; an emulator on a busy machine is.
-    WSGIRequestHandler.wbufsize = 1 << 16
-    server = make_server("127.0.0.1", int(sys.argv[1]), Emulator(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    app = Emulator(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", int(sys.argv[1]), app, threaded=True, request_handler=Handler)
     STATE["base"] = f"http://127.0.0.1:{server.server_port}"
     print(STATE["base"], flush=True)
-    end_with_parent()
     server.serve_forever()
 
 

@@ -107,13 +107,33 @@ pub struct Emulator {
 
 struct Program {
     child: Child,
-    _files: tempfile::TempDir,
+    files: tempfile::TempDir,
+}
+
+impl Program {
+    /// The file for its standard error, below its directory.
+    const SAID: &str = "stderr";
+
+    /// What it said: nothing, unless it broke.
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.files.path().join(Self::SAID)).unwrap_or_default()
+    }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A test that fails because the emulator broke should not be a riddle.
+        if std::thread::panicking() {
+            #[expect(
+                clippy::print_stderr,
+                reason = "the test runner keeps what is printed and shows it with the failed test"
+            )]
+            {
+                eprint!("{}", self.said());
+            }
+        }
     }
 }
 
@@ -130,23 +150,24 @@ impl Emulator {
         {
             std::fs::write(files.path().join(name), text).map_err(|error| EmulatorError::new("start", error))?;
         }
+        let said = std::fs::File::create(files.path().join(Program::SAID));
+        let said = said.map_err(|error| EmulatorError::new("start", error))?;
         let mut child = Command::new(python)
             .arg(files.path().join("emulator.py"))
             .arg("0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            // It says something only when it breaks, and then the test that fails of it should not be a riddle.
-            .stderr(Stdio::inherit())
+            .stderr(said)
             .spawn()
             .map_err(|error| EmulatorError::new("start", error))?;
         let mut url = String::new();
         if let Some(out) = child.stdout.take() {
             let _ = BufReader::new(out).read_line(&mut url);
         }
-        let program = Program { child, _files: files };
+        let program = Program { child, files };
         let url = url.trim().to_owned();
         if url.is_empty() {
-            return Err(EmulatorError::new("start", "it ended before it listened; why is on standard error"));
+            return Err(EmulatorError::new("start", format!("it ended before it listened: {}", program.said())));
         }
         Ok(Self { url, key: http::Key::default(), _program: Some(program) })
     }
