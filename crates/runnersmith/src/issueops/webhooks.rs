@@ -55,10 +55,11 @@ impl Webhooks for CloudWebhooks {
             }
         }
         let secret = secret.ok_or_else(|| format!("there is no parameter {secret_parameter}"))?;
+        let mut tried = Vec::new();
         for target in &targets {
-            point_webhook(client, target, endpoint, &secret, &EVENTS).await.map_err(|error| chain(&error))?;
+            tried.push((named(target), point_webhook(client, target, endpoint, &secret, &EVENTS).await));
         }
-        Ok(said.to_owned())
+        all(tried).map(|_| said.to_owned())
     }
 
     async fn forget(&self, policy: &Policy, endpoint: &str) -> Result<String, String> {
@@ -66,20 +67,45 @@ impl Webhooks for CloudWebhooks {
         if policy.webhook != Webhook::Organization {
             return Ok(String::new());
         }
-        let (client, mut removed, mut failed) = (self.client()?, 0, Vec::new());
+        let (client, mut tried) = (self.client()?, Vec::new());
         for owner in owners(policy)? {
-            match remove_webhook(client, &owner, endpoint).await {
-                Ok(count) => removed += count,
-                Err(error) => failed.push(format!("{owner}: {}", chain(&error))),
-            }
+            tried.push((owner.to_string(), remove_webhook(client, &owner, endpoint).await));
         }
-        if !failed.is_empty() {
-            return Err(failed.join("; "));
-        }
-        Ok(if removed == 0 {
-            String::new()
-        } else {
-            "The organisation's webhook that led there is removed.".to_owned()
+        Ok(match all(tried)?.into_iter().sum() {
+            0 => String::new(),
+            _ => "The organisation's webhook that led there is removed.".to_owned(),
         })
+    }
+}
+
+fn named(target: &HookTarget) -> String {
+    match target {
+        HookTarget::App => "the App".to_owned(),
+        HookTarget::Organization(owner) => owner.to_string(),
+    }
+}
+
+/// What came of each, when all went well, and otherwise what failed where: one that fails keeps no other from being tried.
+fn all<T>(tried: Vec<(String, Result<T, impl std::error::Error>)>) -> Result<Vec<T>, String> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for (name, result) in tried {
+        match result {
+            Ok(one) => done.push(one),
+            Err(error) => failed.push(format!("{name}: {}", chain(&error))),
+        }
+    }
+    if failed.is_empty() { Ok(done) } else { Err(failed.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_said_of_each() {
+        let one = |name: &str, result: Result<u32, &str>| (name.to_owned(), result.map_err(std::io::Error::other));
+        assert_eq!(all(vec![one("acme", Ok(1)), one("apex", Ok(2))]), Ok(vec![1, 2]));
+        let failed = all(vec![one("acme", Err("not found")), one("apex", Ok(2)), one("the App", Err("forbidden"))]);
+        assert_eq!(failed, Err("acme: not found; the App: forbidden".to_owned()));
     }
 }
