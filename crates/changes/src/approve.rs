@@ -328,7 +328,7 @@ fn is_of_run(held: &LockNote, name: &str) -> bool {
 /// Nothing was applied, and that is said.
 fn not_applied(stage: Stage, why: &str) -> Done {
     let message = format!("{why}; nothing was applied");
-    Done::event(Event::NotApplied(Failure { stage, resource: None, message }))
+    Done::event(Event::NotApplied(Failure::new(stage, message)))
 }
 
 /// Whether GitHub would merge into the default branch, before anything is applied.

@@ -31,15 +31,14 @@ pub(crate) fn text_key(plan_key: &str) -> String {
 pub(crate) fn failure(stage: Stage, error: &ProvisionError) -> Failure {
     match error {
         ProvisionError::Failed { resource, message } => {
-            Failure { stage, resource: resource.clone(), message: message.clone() }
+            Failure { resource: resource.clone(), ..Failure::new(stage, message) }
         }
         ProvisionError::Locked { .. } => {
             let hint = "if a run that is dead left this lock, `/unlock` proves it and releases it";
-            Failure { stage, resource: None, message: format!("{error}; {hint}") }
+            Failure::new(stage, format!("{error}; {hint}"))
         }
-        ProvisionError::Stale | ProvisionError::Cancelled | ProvisionError::Unable(_) => {
-            Failure { stage, resource: None, message: error.to_string() }
-        }
+        ProvisionError::Cancelled => Failure { was_stopped: true, ..Failure::new(stage, error.to_string()) },
+        ProvisionError::Stale | ProvisionError::Unable(_) => Failure::new(stage, error.to_string()),
     }
 }
 
@@ -76,7 +75,7 @@ impl Desk {
             Ok(workspace) => workspace,
             // Files that cannot be planned; what GitHub does not give now is asked for again.
             Err(DeskError::Base(error @ BaseError::File { .. })) => {
-                let failure = Failure { stage: Stage::Plan, resource: None, message: chain(&error) };
+                let failure = Failure::new(Stage::Plan, chain(&error));
                 return Ok(Done::event(Event::PlanFailed(failure)));
             }
             Err(error) => return Err(error),
@@ -161,7 +160,7 @@ impl Desk {
         made: &MadePlan,
         (todo, mut notes): (u64, Vec<Note>),
     ) -> Result<Done, DeskError> {
-        let failed = |message: String| Failure { stage: Stage::Plan, resource: None, message };
+        let failed = |message: String| Failure::new(Stage::Plan, message);
         let summary = match Summary::read(&made.json) {
             Ok(summary) => summary,
             Err(error) => return Ok(Done { event: Some(Event::PlanFailed(failed(chain(&error)))), notes }),

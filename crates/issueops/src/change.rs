@@ -111,6 +111,17 @@ pub struct Failure {
     pub resource: Option<String>,
     /// What was said, short. Foreign text.
     pub message: String,
+    /// It did not fail but was told to stop, and did so in order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_stopped: bool,
+}
+
+impl Failure {
+    /// One of no resource.
+    #[must_use]
+    pub fn new(stage: Stage, message: impl Into<String>) -> Self {
+        Self { stage, resource: None, message: message.into(), was_stopped: false }
+    }
 }
 
 /// What a change is waiting for, or how it ended.

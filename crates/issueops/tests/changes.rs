@@ -18,7 +18,7 @@ fn approve(world: &World) -> String {
 }
 
 fn failure() -> Failure {
-    Failure { stage: Stage::Apply, resource: Some("aws_sqs_queue.q".into()), message: "denied".into() }
+    Failure { resource: Some("aws_sqs_queue.q".into()), ..Failure::new(Stage::Apply, "denied") }
 }
 
 #[test]

@@ -141,11 +141,8 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Reply::Draining { until: world.now },
         Reply::DrainOverdue { left: Left { jobs: 2, machines: 1, ..Left::default() }, digest: world.parts.digest() },
         Reply::DrainOverdue { left: Left { machines: 1, ..Left::default() }, digest: world.parts.digest() },
-        Reply::Failed(Failure {
-            stage: Stage::Apply,
-            resource: Some("aws_x.y".into()),
-            message: "Error: denied".into(),
-        }),
+        Reply::Failed(Failure { resource: Some("aws_x.y".into()), ..Failure::new(Stage::Apply, "Error: denied") }),
+        Reply::Failed(Failure { was_stopped: true, ..Failure::new(Stage::Destroy, "cancelled") }),
         Reply::Interrupted { run: "4711".into() },
         Reply::NotMerged { head: "aaaa".into(), why: "Required check is missing".into() },
         Reply::Applied,
@@ -212,7 +209,7 @@ fn every_state() {
     let line = format!("/approve {} destroy", world.digest());
     world.says(&writer(), &line);
     let State::Checking(_, approval) = world.change.state.clone() else { panic!() };
-    let failure = Failure { stage: Stage::Apply, resource: None, message: "x".into() };
+    let failure = Failure::new(Stage::Apply, "x");
     let left = Some(Left { jobs: 1, machines: 2, ..Left::default() });
     let states = [
         State::Requested,
@@ -226,7 +223,8 @@ fn every_state() {
         State::Applied { head: "aaaa".into() },
         State::NotMerged { head: "aaaa".into(), why: "x".into() },
         State::Done,
-        State::Failed(failure),
+        State::Failed(failure.clone()),
+        State::Failed(Failure { was_stopped: true, ..failure }),
         State::Interrupted { run: "4711".into() },
         State::Cancelled,
     ];
@@ -345,7 +343,7 @@ proptest! {
     fn foreign_text_in_an_answer_does_nothing_and_fits(text in hostile()) {
         let mut world = World::planned(ChangeKind::Set);
         world.change.environment = text.clone();
-        let failure = Failure { stage: Stage::Apply, resource: Some(text.clone()), message: text.repeat(20) };
+        let failure = Failure { resource: Some(text.clone()), ..Failure::new(Stage::Apply, text.repeat(20)) };
         let why = |why| Reply::Denied { command: "approve".into(), actor: text.clone(), why };
         let changed = world.parts.changed(&support::world::parts(&text));
         let replies = [

@@ -65,7 +65,7 @@ fn every_state_is_documented_with_its_way_out() {
         State::Applying { plan, approval, run: String::new() },
         State::Applied { head: String::new() },
         State::NotMerged { head: String::new(), why: String::new() },
-        State::Failed(Failure { stage: Stage::Apply, resource: None, message: String::new() }),
+        State::Failed(Failure::new(Stage::Apply, "")),
         State::Interrupted { run: String::new() },
         State::Done,
         State::Cancelled,

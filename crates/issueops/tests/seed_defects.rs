@@ -93,7 +93,7 @@ fn defect_06_locks_are_broken_by_force_on_any_failure() {
     let line = format!("/approve {}", world.digest());
     world.says(&writer(), &line);
     world.checks();
-    let failure = Failure { stage: Stage::Apply, resource: None, message: "Error acquiring the state lock".into() };
+    let failure = Failure::new(Stage::Apply, "Error acquiring the state lock");
     let steps = world.event(&Event::ApplyFailed(failure.clone()));
     let breaks =
         |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::ReleaseLock { .. } | Step::TakeOver { .. }));

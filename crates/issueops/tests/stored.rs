@@ -44,7 +44,11 @@ fn approval() -> Approval {
 fn failures() -> Vec<Failure> {
     [(Stage::Plan, None), (Stage::Apply, Some(TEXT.to_owned())), (Stage::Destroy, None)]
         .into_iter()
-        .map(|(stage, resource)| Failure { stage, resource, message: TEXT.into() })
+        .map(|(stage, resource)| Failure {
+            resource,
+            was_stopped: stage == Stage::Destroy,
+            ..Failure::new(stage, TEXT)
+        })
         .collect()
 }
 

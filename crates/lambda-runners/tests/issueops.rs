@@ -1,13 +1,12 @@
 //! From issue to merged pull request with everything real but GitHub and EC2: the released program as the steps of a
-//! workflow, Terraform, the AWS provider, the functions, the records and locks beside the state.
+//! workflow and as a server, Terraform, the AWS provider, the functions, the records and locks beside the state.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use runnersmith_emulator::{Emulator, Fault};
 use runnersmith_lambda_host::Account;
@@ -163,21 +162,12 @@ async fn an_apply_whose_machine_is_lost_is_explained_planned_again_and_finished(
     control.emulator.inject(&[Fault::slow("PutParameter", Duration::from_secs(20))]).unwrap();
     control.emulator.forget_calls().unwrap();
     let mut child = control.continuing(runs[0]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let begun = Instant::now();
     let locks = || {
         let table = json!({ "TableName": "locks" });
         control.emulator.json("dynamodb", "DynamoDB_20120810.Scan", &table).unwrap().to_string()
     };
-    loop {
-        let calls: BTreeMap<String, u64> = control.emulator.calls().unwrap();
-        if calls.keys().any(|call| call.ends_with("ssm:PutParameter")) {
-            break;
-        }
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it changed anything: {}", control.said(pull));
-        assert!(begun.elapsed() < 2 * MINUTE, "nothing is changed: {calls:?}");
-        // The program that calls is another process, and the emulator tells nobody of a call.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    control.called("ssm:PutParameter").await;
+    assert!(child.try_wait().unwrap().is_none(), "it applies still: {}", control.said(pull));
     power_off(control.home());
     child.wait().unwrap();
     control.emulator.heal().unwrap();
@@ -200,4 +190,53 @@ async fn an_apply_whose_machine_is_lost_is_explained_planned_again_and_finished(
     assert!(!locks().contains("OperationTypeApply"), "{}", locks());
     assert_eq!(parameter(&control.emulator, "sets/test")["runners_max"], 4);
     assert!(control.tick().text.contains("continue=false"));
+}
+
+/// The other home of the same handler: no workflow, no minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_drives_terraform_and_one_that_is_stopped_in_an_apply_is_followed_by_another() {
+    if skip_unless_there("a server that drives Terraform") {
+        return;
+    }
+    let (control, _front, _) = world(false).await;
+    let before = left(&control.emulator);
+    let server = control.serve().await;
+    let issue = control.github.open_issue(REPO, "ann", "runners", &block("test", 3), &[SET]).unwrap();
+    let (pull, line) = control.planned(issue, "").await;
+    assert_eq!(left(&control.emulator), before, "a plan makes nothing");
+    control.github.comment_as(REPO, pull, "wanda", &line);
+    control.merged(issue, pull).await;
+    assert_eq!(parameter(&control.emulator, "sets/test")["runners_max"], 3);
+    control.nothing_secret(&control.said(pull));
+
+    // Told to stop while AWS has not answered yet: Terraform ends in order, and the server after it.
+    let issue = control.github.open_issue(REPO, "ann", "more runners", &block("test", 4), &[SET]).unwrap();
+    let (pull, line) = control.planned(issue, "").await;
+    control.emulator.inject(&[Fault::slow("PutParameter", Duration::from_secs(5))]).unwrap();
+    control.emulator.forget_calls().unwrap();
+    control.github.comment_as(REPO, pull, "wanda", &line);
+    control.called("ssm:PutParameter").await;
+    assert_eq!(server.stop(&control).await, Some(0), "{}", control.log());
+    let (said, stored) = (control.said(pull), control.stored());
+    assert!(said.contains("The apply was told to stop before its end"), "{said}");
+    assert!(!stored.iter().any(|key| key.ends_with(".tflock")), "Terraform's lock is given back: {stored:?}");
+
+    // The next one plans again and finishes.
+    let server = control.serve().await;
+    control.github.comment_as(REPO, pull, "wanda", "/plan");
+    let (pull, line) = control.planned(issue, &line).await;
+    control.github.comment_as(REPO, pull, "wanda", &line);
+    control.merged(issue, pull).await;
+    assert_eq!(parameter(&control.emulator, "sets/test")["runners_max"], 4);
+
+    let delete = "### Environment\n\ntest\n";
+    let issue = control.github.open_issue(REPO, "ann", "not needed", delete, &[DELETE]).unwrap();
+    let (pull, line) = control.planned(issue, "").await;
+    control.github.comment_as(REPO, pull, "wanda", &line);
+    control.merged(issue, pull).await;
+    assert_eq!(server.stop(&control).await, Some(0), "{}", control.log());
+    assert_eq!(left(&control.emulator), before, "the account is as it was");
+    let stored = control.stored();
+    assert!(!stored.iter().any(|key| key.ends_with(".plan") || key.ends_with(".tflock")), "{stored:?}");
+    control.nothing_secret(&control.log());
 }

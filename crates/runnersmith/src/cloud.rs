@@ -58,10 +58,10 @@ impl CloudHere {
         self.found.as_ref().is_some_and(|(_, config)| config.aws.as_ref().is_some_and(|aws| aws.table.is_some()))
     }
 
-    /// Whether every set's machines are on EC2. Sets that come later have theirs here.
+    /// Whether every set's machines are on EC2.
     pub fn has_all_machines(&self, sets: &[ScaleSet]) -> bool {
         let on_ec2 = |set: &ScaleSet| self.found.as_ref().is_some_and(|(_, config)| config.ec2.contains_key(&set.name));
-        !sets.is_empty() && sets.iter().all(on_ec2)
+        sets.iter().all(on_ec2)
     }
 }
 
@@ -106,7 +106,7 @@ impl CloudHere {
     }
 
     /// Never, unless there are none.
-    pub fn has_all_machines(&self, _sets: &[ScaleSet]) -> bool {
-        false
+    pub fn has_all_machines(&self, sets: &[ScaleSet]) -> bool {
+        sets.is_empty()
     }
 }

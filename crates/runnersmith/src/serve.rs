@@ -47,6 +47,8 @@ pub struct Server {
     stop: watch::Sender<bool>,
     traces: Option<Arc<Traces>>,
     loops: JoinSet<()>,
+    /// What handles requests, and how long it has to come to its end.
+    requests: Option<(tokio::task::JoinHandle<()>, Duration)>,
     web: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
@@ -72,11 +74,11 @@ impl Server {
         };
         let traces = settings.otel.as_deref().map(Traces::new).transpose()?.map(Arc::new);
         let github = crate::client::github(counted, clock.clone(), "check the [github] section")?;
-        let distribution = if settings.cloud.has_all_machines(&settings.sets) {
-            // No machine is here; those on EC2 have theirs from their image or bucket.
-            settings.machines.join("distribution")
-        } else {
+        let distribution = if settings.has_machines_here() {
             distribution(&github, &settings).await?
+        } else {
+            // Those on EC2 have theirs from their image or bucket.
+            settings.machines.join("distribution")
         };
         let github = Arc::new(github);
         let (mut world, shelf) = world(&settings, github.clone(), distribution, clock.clone())?;
@@ -123,20 +125,31 @@ impl Server {
                 })
                 .await
         });
-        let mut loops = loops::start(&world, settings.rhythm, &stopped);
-        if let Some(home) = requests {
-            loops.spawn(home.run(stopped.clone()));
-        }
-        Ok(Self { address, world, embedded, stop, traces, loops, web })
+        let loops = loops::start(&world, settings.rhythm, &stopped);
+        let requests = requests.map(|home| {
+            let ends_within = home.ends_within;
+            (tokio::spawn(home.run(stopped.clone())), ends_within)
+        });
+        Ok(Self { address, world, embedded, stop, traces, loops, requests, web })
     }
 
     /// Stops: no new deliveries, what is under way is finished, then everything ends. Machines go on by themselves.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        let finished = async { while self.loops.join_next().await.is_some() {} };
-        if tokio::time::timeout(STOP_WITHIN, finished).await.is_err() {
-            tracing::warn!("a loop did not stop in time; the ledger makes that safe");
-        }
+        let requests = self.requests.take();
+        let looped = async {
+            let finished = async { while self.loops.join_next().await.is_some() {} };
+            if tokio::time::timeout(STOP_WITHIN, finished).await.is_err() {
+                tracing::warn!("a loop did not stop in time; the ledger makes that safe");
+            }
+        };
+        let handled = async {
+            let Some((requests, within)) = requests else { return };
+            if tokio::time::timeout(within, requests).await.is_err() {
+                tracing::warn!("a request did not come to its end in time; the next server says how far it is");
+            }
+        };
+        tokio::join!(looped, handled);
         // Event streams of open dashboards would keep the server alive.
         self.web.abort();
         if let Some(traces) = self.traces.take() {
@@ -268,6 +281,10 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     report::note(&format!("dashboard: http://{}/", server.address));
     startup::stop_signal()?.await;
     tracing::info!("stopping");
-    server.stop().await;
+    let again = startup::stop_signal()?;
+    tokio::select! {
+        () = server.stop() => {}
+        () = again => tracing::warn!("told to stop a second time: nothing is waited for any more"),
+    }
     Ok(ExitStatus::Success)
 }

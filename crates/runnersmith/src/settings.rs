@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use base64::Engine as _;
-use runnersmith_config::{Config, Distribution, Source};
+use runnersmith_config::{Config, Distribution, Provisioning, Source};
 use runnersmith_controllers::loops::Rhythm;
 use runnersmith_controllers::{Limits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
@@ -51,6 +51,15 @@ pub struct Settings {
     pub cloud: CloudHere,
     /// How often things are looked at without a signal.
     pub rhythm: Rhythm,
+}
+
+impl Settings {
+    /// Whether machines may be wanted on this host, now or later.
+    #[must_use]
+    pub fn has_machines_here(&self) -> bool {
+        let provisioning = self.issueops.as_ref().map(|issueops| issueops.provisioning);
+        provisioning == Some(Provisioning::Embedded) || !self.cloud.has_all_machines(&self.sets)
+    }
 }
 
 /// The command with which this program supervises a machine.

@@ -235,6 +235,13 @@ fn void(why: VoidWhy, change: &Change, policy: &Policy) -> String {
 }
 
 fn failed(failure: &Failure) -> String {
+    if failure.was_stopped {
+        return format!(
+            "The {} was told to stop before its end: its workflow was cancelled, or its server stopped. It stopped in order: \
+             nothing was merged, what was done before stays and is in the state.\n\n`/plan` shows what is left to do.\n",
+            failure.stage.word()
+        );
+    }
     let resource = failure.resource.as_ref().map(|name| format!(" at {}", code(&head(name, 600)))).unwrap_or_default();
     let half =
         if failure.stage == Stage::Plan { "" } else { " What was done before the failure stays, and is in the state." };

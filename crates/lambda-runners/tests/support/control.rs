@@ -1,10 +1,11 @@
-//! A control repository whose workflow is played: each event starts the real program as its jobs would, with the real
-//! Terraform and the real provider against the emulator.
+//! A control repository with both homes of its handler: a workflow that is played, each event starting the real program as its
+//! jobs would, and a running server; with the real Terraform and the real provider against the emulator.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -104,16 +105,30 @@ impl Control {
         self.home.path()
     }
 
-    fn command(&self, run: u64, output: &Path) -> Command {
+    /// The program, where it finds Terraform and AWS.
+    fn program(&self) -> Command {
         let mut command = Command::new(built("runnersmith"));
-        command.env_clear().current_dir(self.home.path()).arg("issueops");
-        let path = std::env::var("PATH").unwrap_or_default();
-        let base = self.github.base_url();
+        command.env_clear().current_dir(self.home.path());
         for (name, value) in [
-            ("PATH", path.as_str()),
+            ("PATH", std::env::var("PATH").unwrap_or_default().as_str()),
             ("HOME", &self.home.path().display().to_string()),
             ("TMPDIR", &self.home.path().display().to_string()),
             ("TF_CLI_CONFIG_FILE", &self.home.path().join("terraformrc").display().to_string()),
+            ("AWS_ENDPOINT_URL", self.emulator.url()),
+            ("AWS_ACCESS_KEY_ID", "testing"),
+            ("AWS_SECRET_ACCESS_KEY", "testing"),
+            ("AWS_REGION", "us-east-1"),
+        ] {
+            command.env(name, value);
+        }
+        command
+    }
+
+    fn command(&self, run: u64, output: &Path) -> Command {
+        let mut command = self.program();
+        command.arg("issueops");
+        let base = self.github.base_url();
+        for (name, value) in [
             ("GITHUB_ACTIONS", "true"),
             ("GITHUB_REPOSITORY", REPO),
             ("GITHUB_SERVER_URL", &base),
@@ -128,10 +143,6 @@ impl Control {
             ("APP_CLIENT_SECRET", ""),
             ("ENTERPRISE_SERVER_URL", ""),
             ("WEBHOOK_SECRET", SECRET),
-            ("AWS_ENDPOINT_URL", self.emulator.url()),
-            ("AWS_ACCESS_KEY_ID", "testing"),
-            ("AWS_SECRET_ACCESS_KEY", "testing"),
-            ("AWS_REGION", "us-east-1"),
         ] {
             command.env(name, value);
         }
@@ -227,6 +238,76 @@ impl Control {
         waiting
     }
 
+    /// A server that hears of requests by webhook alone.
+    pub async fn serve(&self) -> Server {
+        let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (home, base) = (self.home.path(), self.github.base_url());
+        std::fs::write(home.join("app.pem"), &self.app.key).unwrap();
+        std::fs::write(home.join("secret"), SECRET).unwrap();
+        let config = format!(
+            "version = 1\n[server]\nlisten = \"{listen}\"\n[store]\ndirectory = \"data\"\n[github]\nserver_url = \"{base}\"\napi_url = \"{base}\"\napp_id = \"{}\"\nprivate_key_file = \"app.pem\"\nwebhook_secret_file = \"secret\"\n[issueops]\nrepository = \"{REPO}\"\nprovisioner = \"terraform\"\ntick_seconds = 3600\n",
+            self.app.id
+        );
+        std::fs::write(home.join("runnersmith.toml"), config).unwrap();
+        self.github.set_webhook_url(&format!("http://{listen}/webhook"));
+        self.github.subscribe(self.app.id, &["workflow_job", "issues", "issue_comment", "pull_request"]);
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        let mut command = self.program();
+        command.args(["serve", "--config", "runnersmith.toml"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut server = Server { child: command.spawn().unwrap() };
+        self.until("the server listens", || {
+            assert!(server.child.try_wait().unwrap().is_none(), "it has ended: {}", self.log());
+            std::net::TcpStream::connect(listen).ok()
+        })
+        .await;
+        server
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.home.path().join("serve.log")
+    }
+
+    /// What the servers logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Waits until something is there.
+    pub async fn until<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = found() {
+                return found;
+            }
+            let said = || self.newest_pull().map(|pull| self.said(pull)).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(240), "never seen: {what}\n{}\n{}", said(), self.log());
+            // Who does it is another process, and neither the simulator nor the emulator tells of what it is asked for.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The pull request of an issue and the line that approves its plan, once there is one that is not `old`.
+    pub async fn planned(&self, issue: u64, old: &str) -> (u64, String) {
+        self.until("a plan is shown", || {
+            let pull = self.newest_pull().filter(|pull| *pull > issue)?;
+            let line = self.line(pull).filter(|line| line != old)?;
+            Some((pull, line))
+        })
+        .await
+    }
+
+    /// Waits until a change is applied and merged, and its issue closed.
+    pub async fn merged(&self, issue: u64, pull: u64) {
+        let is_over = || self.github.pull(REPO, pull).merged && !self.github.issue(REPO, issue).open;
+        self.until("the change is merged", || is_over().then_some(())).await;
+    }
+
+    /// Waits until a call is made.
+    pub async fn called(&self, call: &str) {
+        let is_made = || self.emulator.calls().unwrap().keys().any(|made| made.ends_with(call));
+        self.until(call, || is_made().then_some(())).await;
+    }
+
     pub fn nothing_secret(&self, text: &str) {
         let base64 = STANDARD.encode(&self.app.key);
         for secret in [SECRET, &base64, "PRIVATE KEY"] {
@@ -236,8 +317,11 @@ impl Control {
 
     /// The pull request of the newest change.
     pub fn pull(&self) -> u64 {
-        let pulls = self.github.numbers(REPO).into_iter().filter(|number| self.github.issue(REPO, *number).is_pull);
-        pulls.max().unwrap_or_else(|| panic!("no pull request: {}", self.said(1)))
+        self.newest_pull().unwrap_or_else(|| panic!("no pull request: {}", self.said(1)))
+    }
+
+    fn newest_pull(&self) -> Option<u64> {
+        self.github.numbers(REPO).into_iter().filter(|number| self.github.issue(REPO, *number).is_pull).max()
     }
 
     pub fn said(&self, number: u64) -> String {
@@ -245,16 +329,21 @@ impl Control {
         comments.iter().map(|comment| format!("[{}] {}\n---\n", comment.author, comment.body)).collect()
     }
 
-    pub fn shown(&self, pull: u64) -> String {
+    fn state(&self, pull: u64) -> Option<String> {
         let comments = self.github.issue(REPO, pull).comments;
-        let shown = comments.into_iter().find(|comment| comment.body.starts_with("<!-- runnersmith:state -->"));
-        shown.unwrap_or_else(|| panic!("no plan: {}", self.said(pull))).body
+        comments.into_iter().map(|comment| comment.body).find(|body| body.starts_with("<!-- runnersmith:state -->"))
+    }
+
+    fn line(&self, pull: u64) -> Option<String> {
+        self.state(pull)?.lines().find(|line| line.starts_with("/approve ")).map(str::to_owned)
+    }
+
+    pub fn shown(&self, pull: u64) -> String {
+        self.state(pull).unwrap_or_else(|| panic!("no plan: {}", self.said(pull)))
     }
 
     pub fn approve_line(&self, pull: u64) -> String {
-        let shown = self.shown(pull);
-        let line = shown.lines().find(|line| line.starts_with("/approve "));
-        line.unwrap_or_else(|| panic!("nothing to approve: {}", self.said(pull))).to_owned()
+        self.line(pull).unwrap_or_else(|| panic!("nothing to approve: {}", self.said(pull)))
     }
 
     /// Keys in the bucket.
@@ -266,6 +355,27 @@ impl Control {
 
     pub fn object(&self, key: &str) -> Vec<u8> {
         self.emulator.rest("s3", "GET", &format!("/{BUCKET}/{key}"), b"").unwrap()
+    }
+}
+
+/// A running server; killed when it is dropped.
+pub struct Server {
+    child: Child,
+}
+
+impl Server {
+    /// Tells it to stop, and answers its exit code.
+    pub async fn stop(mut self, control: &Control) -> Option<i32> {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        control.until("the server has stopped", || self.child.try_wait().unwrap()).await.code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

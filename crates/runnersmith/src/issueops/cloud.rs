@@ -16,7 +16,7 @@ use runnersmith_terraform::{Terraform, TerraformConfig};
 use runnersmith_types::Secret;
 use tokio::sync::watch;
 
-use super::home::AppSecrets;
+use super::home::{AppSecrets, TERRAFORM_ENDS_WITHIN};
 use super::options::WorkflowHome;
 use super::runs::{ProcessRuns, WorkflowRuns};
 use super::webhooks::CloudWebhooks;
@@ -24,8 +24,6 @@ use super::workflow::{Identity, Shown};
 use crate::credentials::{self, variable};
 use crate::exit::Failure;
 
-/// How long Terraform has to end in order. A cancelled workflow is killed ten seconds after it was told.
-const STOP_WITHIN: Duration = Duration::from_secs(300);
 /// A key for plan files, if it is not the App's.
 const PLAN_KEY: &str = "RUNNERSMITH_PLAN_KEY";
 
@@ -57,7 +55,8 @@ fn terraform_of(program: &Path, environment: Vec<(String, Secret)>, stop: watch:
     let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-terraform"));
     config.program = program.to_owned();
     config.environment = environment;
-    config.stop_within = STOP_WITHIN;
+    // A cancelled workflow is killed ten seconds after it was told; a server waits.
+    config.stop_within = TERRAFORM_ENDS_WITHIN;
     config.stop = Some(stop);
     config
 }
