@@ -22,6 +22,7 @@ struct Tally {
 struct Failures {
     found: Vec<(String, Vec<String>)>,
     is_inside: bool,
+    is_backtrace: bool,
     /// A test program has begun and not said its result.
     is_running: bool,
     /// Test programs that ended before they said their result.
@@ -51,7 +52,7 @@ impl Failures {
         } else if line == "failures:" {
             self.is_inside = false;
         } else if self.is_inside
-            && !is_backtrace(line)
+            && !self.is_of_backtrace(line)
             && let Some((_, said)) = self.found.last_mut()
         {
             said.push(line.to_owned());
@@ -59,6 +60,14 @@ impl Failures {
                 said.remove(Self::FIRST);
             }
         }
+    }
+
+    fn is_of_backtrace(&mut self, line: &str) -> bool {
+        let text = line.trim_start();
+        let is_frame = text.split_once(": ").is_some_and(|(number, _)| number.parse::<u16>().is_ok());
+        let is_more = is_frame || text.starts_with("at ") || text.starts_with("note: Some details are omitted");
+        self.is_backtrace = line == "stack backtrace:" || (self.is_backtrace && is_more);
+        self.is_backtrace
     }
 
     /// The test program that ran is over.
@@ -69,12 +78,6 @@ impl Failures {
             self.name("a test program, which ended before it said its result");
         }
     }
-}
-
-fn is_backtrace(line: &str) -> bool {
-    let line = line.trim_start();
-    let frame = line.split_once(": ").is_some_and(|(number, _)| number.parse::<u16>().is_ok());
-    frame || line.starts_with("at ") || line == "stack backtrace:" || line.starts_with("note: Some details are omitted")
 }
 
 /// Sets up and runs everything.
@@ -180,15 +183,22 @@ mod tests {
     fn a_failed_test_is_named_with_the_beginning_and_the_end_of_what_it_said() {
         let many: Vec<String> = (0..100).map(|number| format!("line {number}")).collect();
         let before = ["running 2 tests", "test a ... FAILED", "", "failures:", "", "---- a stdout ----"];
-        let between =
-            ["---- module::b stdout ----", "first", "stack backtrace:", "   0: main", "    at x.rs:1", "second"];
+        let between = [
+            "---- module::b stdout ----",
+            "first",
+            "stack backtrace:",
+            "   0: main",
+            "    at x.rs:1",
+            "second",
+            "3: third",
+        ];
         let after = ["failures:", "    a", "    module::b", "", "test result: FAILED. 0 passed; 2 failed;"];
         let failures = heard(before.into_iter().chain(many.iter().map(String::as_str)).chain(between).chain(after));
         let [(a, of_a), (b, of_b)] = failures.found.as_slice() else { panic!("{:?}", failures.found) };
         assert_eq!((a.as_str(), b.as_str(), failures.lost), ("a", "module::b", 0));
         assert_eq!((of_a.len(), of_a[0].as_str()), (Failures::LINES, "line 0"));
         assert_eq!((of_a[4].as_str(), of_a[5].as_str(), of_a[44].as_str()), ("line 4", "line 60", "line 99"));
-        assert_eq!(of_b, &["first", "second"]);
+        assert_eq!(of_b, &["first", "second", "3: third"]);
     }
 
     #[test]

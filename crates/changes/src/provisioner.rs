@@ -94,8 +94,9 @@ pub enum ProvisionError {
     /// The plan is not for the state that is there now; nothing was done.
     #[error("the saved plan is stale: the state was changed after it was made")]
     Stale,
-    /// It was told to stop, and did so in order: what was done before stays, is in the state, and no lock is held. One that had
-    /// to be killed is `Failed`.
+    /// It was told to stop, and did so in order: what had ended is in the state, and no lock is held; a call that was under way
+    /// may have its effect without being in the state. One that had to be killed is `Failed`, an apply that had not begun is
+    /// `Unable`.
     #[error("cancelled")]
     Cancelled,
     /// It could not even begin (no program, no disk).

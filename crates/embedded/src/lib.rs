@@ -67,6 +67,14 @@ impl std::fmt::Debug for Embedded {
     }
 }
 
+/// Whether environments were applied on this shelf, also such that are on their way out.
+///
+/// # Errors
+/// When the shelf cannot be read.
+pub async fn has_environments(shelf: &dyn Shelf) -> Result<bool, RecordError> {
+    Ok(!shelf.list(record::PREFIX).await?.is_empty())
+}
+
 impl Embedded {
     /// The environments that are recorded on this shelf, for this world. The sets that it has now are the configuration's.
     #[must_use]

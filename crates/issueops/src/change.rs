@@ -9,6 +9,7 @@
 
 mod commands;
 mod decide;
+mod failure;
 mod progress;
 mod who;
 
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::command::{Command, Consent, Misread};
 pub use crate::digest::{Changed, Digest, Parts};
 pub use decide::decide;
+pub use failure::{Failure, Stage};
 pub use who::{Actor, Denial, Membership, Permission, plans_by_itself};
 
 /// The most comment ids that a record remembers. Ids rise, so one below the oldest remembered counts as handled.
@@ -76,52 +78,6 @@ pub struct Approval {
     pub kills_jobs: bool,
     /// Whether the deletion has drained; it is then checked a second time, right before it destroys.
     pub has_drained: bool,
-}
-
-/// What can fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Making a plan.
-    Plan,
-    /// Applying it.
-    Apply,
-    /// Destroying what a deletion names.
-    Destroy,
-}
-
-impl Stage {
-    /// As a noun.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Plan => "plan",
-            Self::Apply => "apply",
-            Self::Destroy => "destroy",
-        }
-    }
-}
-
-/// What goes wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// What failed.
-    pub stage: Stage,
-    /// Which resource, if that is known. Foreign text.
-    pub resource: Option<String>,
-    /// What was said, short. Foreign text.
-    pub message: String,
-    /// It did not fail but was told to stop, and did so in order.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub was_stopped: bool,
-}
-
-impl Failure {
-    /// One of no resource.
-    #[must_use]
-    pub fn new(stage: Stage, message: impl Into<String>) -> Self {
-        Self { stage, resource: None, message: message.into(), was_stopped: false }
-    }
 }
 
 /// What a change is waiting for, or how it ended.

@@ -273,3 +273,9 @@ fn every_state_of_a_record_is_read_as_it_was_stored() {
     };
     survives(&states.into_iter().map(change).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_failure_that_was_stored_before_it_said_whether_it_was_stopped_is_read() {
+    let old = r#"{ "stage": "apply", "resource": null, "message": "denied" }"#;
+    assert_eq!(serde_json::from_str::<Failure>(old).unwrap(), Failure::new(Stage::Apply, "denied"));
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use runnersmith_emulator::{Emulator, Fault};
 use runnersmith_lambda_host::Account;
 use serde_json::{Value, json};
-use support::control::{DELETE, REPO, SET, block, world};
+use support::control::{DELETE, REPO, SET, block, power_off, world};
 use support::terraform::{left, skip_unless_there};
 use support::{Bed, PATH, SECRET};
 
@@ -130,17 +130,6 @@ async fn an_environment_lives_from_issue_to_archive_and_leaves_nothing() {
     assert!(!control.stored().iter().any(|key| key.ends_with(".plan")), "{:?}", control.stored());
 }
 
-/// Ends everything whose directory is below this one, at once: the machine of the job is gone.
-fn power_off(home: &std::path::Path) {
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
-        let is_below = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(home));
-        if is_below {
-            let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_apply_whose_machine_is_lost_is_explained_planned_again_and_finished() {
     if skip_unless_there("IssueOps after a lost machine") {
@@ -212,11 +201,12 @@ async fn a_server_drives_terraform_and_one_that_is_stopped_in_an_apply_is_follow
     // Told to stop while AWS has not answered yet: Terraform ends in order, and the server after it.
     let issue = control.github.open_issue(REPO, "ann", "more runners", &block("test", 4), &[SET]).unwrap();
     let (pull, line) = control.planned(issue, "").await;
-    control.emulator.inject(&[Fault::slow("PutParameter", Duration::from_secs(5))]).unwrap();
+    control.emulator.inject(&[Fault::slow("PutParameter", Duration::from_secs(10))]).unwrap();
     control.emulator.forget_calls().unwrap();
     control.github.comment_as(REPO, pull, "wanda", &line);
     control.called("ssm:PutParameter").await;
     assert_eq!(server.stop(&control).await, Some(0), "{}", control.log());
+    assert!(!control.log().contains("did not come to its end"), "{}", control.log());
     let (said, stored) = (control.said(pull), control.stored());
     assert!(said.contains("The apply was told to stop before its end"), "{said}");
     assert!(!stored.iter().any(|key| key.ends_with(".tflock")), "Terraform's lock is given back: {stored:?}");

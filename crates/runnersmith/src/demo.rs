@@ -49,7 +49,7 @@ pub async fn command(options: cli::Demo) -> Result<ExitStatus, Failure> {
     };
     if options.keep {
         report::note(&format!("\nkept: http://{}/ — press Ctrl-C to end", server.address));
-        startup::stop_signal()?.await;
+        startup::StopSignals::new()?.next().await;
     }
     server.stop().await;
     github.simulator.stop().await;

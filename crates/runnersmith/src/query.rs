@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use runnersmith_config::{Config, Distribution};
+use runnersmith_config::Config;
 use runnersmith_controllers::{Depth, World, observe::observe, why as timeline};
 use runnersmith_ports::{Clock, LedgerError, SystemClock, chain};
 use runnersmith_types::{Plan, Timestamp};
@@ -42,13 +42,10 @@ async fn look(options: &cli::Query) -> Result<World, Failure> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let github = crate::client::github(settings.github.clone(), clock.clone(), "check the [github] section")?;
-    let distribution = match &settings.distribution {
-        Distribution::Path(path) => path.clone(),
-        // Nothing is launched by looking.
-        Distribution::Latest { .. } => settings.machines.join("distribution"),
-    };
-    let (world, shelf) = crate::serve::world(&settings, Arc::new(github), distribution, clock)?;
-    crate::serve::restored(&world, shelf).await?;
+    let distribution = crate::serve::named_or_none(&settings.distribution, &settings);
+    let store = crate::serve::open_store(&settings.data, clock.clone())?;
+    let world = crate::serve::world(&settings, &store, Arc::new(github), distribution, clock)?;
+    crate::serve::restored(&world, store.shelf()).await?;
     Ok(world)
 }
 

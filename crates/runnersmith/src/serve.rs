@@ -12,7 +12,7 @@ use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::{Intake, JobObserver, Ports, Sets, World, loops};
 use runnersmith_door::Door;
-use runnersmith_embedded::Embedded;
+use runnersmith_embedded::{Embedded, RecordError};
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, GitHub, SystemClock, chain};
@@ -33,8 +33,8 @@ use crate::traces::Traces;
 /// The ledger's file in the store's directory.
 pub const LEDGER: &str = "ledger.sqlite3";
 
-/// How long a graceful stop waits for what is under way.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// How long a graceful stop waits for the loops; requests have their own time.
+const LOOPS_END_WITHIN: Duration = Duration::from_secs(20);
 
 /// A running server.
 pub struct Server {
@@ -48,7 +48,7 @@ pub struct Server {
     traces: Option<Arc<Traces>>,
     loops: JoinSet<()>,
     /// What handles requests, and how long it has to come to its end.
-    requests: Option<(tokio::task::JoinHandle<()>, Duration)>,
+    requests: (JoinSet<()>, Duration),
     web: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
@@ -74,17 +74,19 @@ impl Server {
         };
         let traces = settings.otel.as_deref().map(Traces::new).transpose()?.map(Arc::new);
         let github = crate::client::github(counted, clock.clone(), "check the [github] section")?;
-        let distribution = if settings.has_machines_here() {
-            distribution(&github, &settings).await?
-        } else {
-            // Those on EC2 have theirs from their image or bucket.
-            settings.machines.join("distribution")
+        let store = open_store(&settings.data, clock.clone())?;
+        let has_environments = runnersmith_embedded::has_environments(&store.shelf()).await.map_err(unreadable)?;
+        let distribution = match &settings.distribution {
+            Distribution::Latest { prerelease } if settings.has_machines_here(has_environments) => {
+                newest(&github, *prerelease, &settings).await?
+            }
+            named => named_or_none(named, &settings),
         };
         let github = Arc::new(github);
-        let (mut world, shelf) = world(&settings, github.clone(), distribution, clock.clone())?;
+        let mut world = world(&settings, &store, github.clone(), distribution, clock.clone())?;
         world.metrics = metrics;
         world.observer = traces.clone().map(|traces| traces as Arc<dyn JobObserver>);
-        let embedded = restored(&world, shelf).await?;
+        let embedded = restored(&world, store.shelf()).await?;
         let (stop, stopped) = watch::channel(false);
         let requests = match &settings.issueops {
             Some(issueops) => Some(Home::new(issueops, github, &embedded, clock.clone(), &stopped)?),
@@ -126,9 +128,9 @@ impl Server {
                 .await
         });
         let loops = loops::start(&world, settings.rhythm, &stopped);
-        let requests = requests.map(|home| {
-            let ends_within = home.ends_within;
-            (tokio::spawn(home.run(stopped.clone())), ends_within)
+        let requests = requests.map_or_else(Default::default, |home| {
+            let ends_within = home.ends_within();
+            (JoinSet::from_iter([home.run(stopped.clone())]), ends_within)
         });
         Ok(Self { address, world, embedded, stop, traces, loops, requests, web })
     }
@@ -136,20 +138,7 @@ impl Server {
     /// Stops: no new deliveries, what is under way is finished, then everything ends. Machines go on by themselves.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        let requests = self.requests.take();
-        let looped = async {
-            let finished = async { while self.loops.join_next().await.is_some() {} };
-            if tokio::time::timeout(STOP_WITHIN, finished).await.is_err() {
-                tracing::warn!("a loop did not stop in time; the ledger makes that safe");
-            }
-        };
-        let handled = async {
-            let Some((requests, within)) = requests else { return };
-            if tokio::time::timeout(within, requests).await.is_err() {
-                tracing::warn!("a request did not come to its end in time; the next server says how far it is");
-            }
-        };
-        tokio::join!(looped, handled);
+        ended(self.loops, self.requests).await;
         // Event streams of open dashboards would keep the server alive.
         self.web.abort();
         if let Some(traces) = self.traces.take() {
@@ -159,26 +148,40 @@ impl Server {
     }
 }
 
+/// Waits for what is under way, each for the time that it has.
+async fn ended(mut loops: JoinSet<()>, (mut requests, within): (JoinSet<()>, Duration)) {
+    let looped = async {
+        if tokio::time::timeout(LOOPS_END_WITHIN, async { while loops.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("a loop did not stop in time; the ledger makes that safe");
+        }
+    };
+    let handled = async {
+        if tokio::time::timeout(within, async { while requests.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("a request did not come to its end in time; the next server says how far it is");
+        }
+    };
+    tokio::join!(looped, handled);
+}
+
+fn unreadable(error: RecordError) -> Failure {
+    Failure::outside(format!("read the applied environments: {}", chain(&error)), "is the [store] directory usable?")
+}
+
 /// The environments that were applied before, made live again.
 pub async fn restored(world: &World, shelf: SqliteShelf) -> Result<Embedded, Failure> {
     let embedded = Embedded::new(world.clone(), Arc::new(shelf));
-    embedded.restore().await.map_err(|error| {
-        Failure::outside(
-            format!("read the applied environments: {}", chain(&error)),
-            "is the [store] directory usable?",
-        )
-    })?;
+    embedded.restore().await.map_err(unreadable)?;
     Ok(embedded)
 }
 
-/// The world on this machine with the sets of the configuration, and the shelf beside its ledger.
+/// The world on this machine with the sets of the configuration.
 pub fn world(
     settings: &Settings,
+    store: &SqliteStore,
     github: Arc<dyn GitHub>,
     distribution: PathBuf,
     clock: Arc<dyn Clock>,
-) -> Result<(World, SqliteShelf), Failure> {
-    let store = open_store(&settings.data, clock.clone())?;
+) -> Result<World, Failure> {
     let local = LocalConfig::new(settings.machines.clone(), settings.supervisor.clone(), distribution);
     let machines = LocalMachines::new(local, clock.clone()).map_err(|error| {
         Failure::outside(
@@ -205,7 +208,7 @@ pub fn world(
         lease_ttl: settings.rhythm.lease,
         observer: None,
     };
-    Ok((world, store.shelf()))
+    Ok(world)
 }
 
 /// Opens the embedded store.
@@ -225,18 +228,22 @@ fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "here".into(), |name| name.trim().to_owned())
 }
 
-async fn distribution(github: &GitHubClient, settings: &Settings) -> Result<PathBuf, Failure> {
-    match &settings.distribution {
-        Distribution::Path(path) => Ok(path.clone()),
-        Distribution::Latest { prerelease } => {
-            let directory = settings.machines.join("distribution");
-            runnersmith_github::releases::fetch_runner(github, *prerelease, &directory).await.map_err(|error| {
-                Failure::outside(
-                    format!("fetch the newest actions/runner release: {}", chain(&error)),
-                    "check the network and proxy, or set [local] runner_distribution to a downloaded tar.gz",
-                )
-            })
-        }
+/// The newest distribution of the runner, fetched.
+async fn newest(github: &GitHubClient, prerelease: bool, settings: &Settings) -> Result<PathBuf, Failure> {
+    let directory = settings.machines.join("distribution");
+    runnersmith_github::releases::fetch_runner(github, prerelease, &directory).await.map_err(|error| {
+        Failure::outside(
+            format!("fetch the newest actions/runner release: {}", chain(&error)),
+            "check the network and proxy, or set [local] runner_distribution to a downloaded tar.gz",
+        )
+    })
+}
+
+/// The distribution that the configuration names; where it names none, a place where there is none, for those who launch nothing.
+pub fn named_or_none(distribution: &Distribution, settings: &Settings) -> PathBuf {
+    match distribution {
+        Distribution::Path(path) => path.clone(),
+        Distribution::Latest { .. } => settings.machines.join("distribution"),
     }
 }
 
@@ -269,7 +276,27 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
         tracing::warn!("{warning}");
     }
     let settings = crate::query::settings(&config).await?;
-    let server = Server::start(settings).await?;
+    let mut signals = startup::StopSignals::new()?;
+    let server = tokio::select! {
+        server = Server::start(settings) => server?,
+        () = signals.next() => return Ok(ExitStatus::Success),
+    };
+    let is_told = tokio::select! { () = announced(&server) => false, () = signals.next() => true };
+    if !is_told {
+        signals.next().await;
+    }
+    tracing::info!("stopping");
+    tokio::select! {
+        () = server.stop() => Ok(ExitStatus::Success),
+        () = signals.next() => Err(Failure::outside(
+            "the server was told to stop a second time, and waits for nothing any more",
+            "if Terraform was at work it may be cut off: the next server's `/status` says so, and `/plan` shows what is left",
+        )),
+    }
+}
+
+/// Says that the server is there, and whether GitHub knows it.
+async fn announced(server: &Server) {
     match server.world.ports.github.whoami().await {
         Ok(slug) => tracing::info!(app = %slug, "GitHub knows the App"),
         // The server goes on: deliveries are stored, and the key may be mended meanwhile.
@@ -279,12 +306,25 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     }
     tracing::info!(address = %server.address, sets = server.world.sets.load().len(), environments = server.embedded.live().len(), "serving");
     report::note(&format!("dashboard: http://{}/", server.address));
-    startup::stop_signal()?.await;
-    tracing::info!("stopping");
-    let again = startup::stop_signal()?;
-    tokio::select! {
-        () = server.stop() => {}
-        () = again => tracing::warn!("told to stop a second time: nothing is waited for any more"),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn ending(loops: u64, requests: u64, within: u64) -> u64 {
+        let begun = tokio::time::Instant::now();
+        let busy = |seconds| JoinSet::from_iter([tokio::time::sleep(Duration::from_secs(seconds))]);
+        ended(busy(loops), (busy(requests), Duration::from_secs(within))).await;
+        begun.elapsed().as_secs()
     }
-    Ok(ExitStatus::Success)
+
+    #[tokio::test(start_paused = true)]
+    async fn loops_and_requests_are_waited_for_as_long_as_each_may_take() {
+        assert_eq!(ending(1, 2, 390).await, 2);
+        assert_eq!(ending(3_600, 2, 390).await, 20, "loops have 20 s");
+        assert_eq!(ending(1, 300, 390).await, 300, "Terraform comes to its end");
+        assert_eq!(ending(1, 3_600, 390).await, 390);
+        assert_eq!(ending(1, 3_600, 20).await, 20);
+    }
 }

@@ -54,11 +54,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether machines may be wanted on this host, now or later.
+    /// Whether machines may be wanted on this host, now or later; `has_environments`: requests made scale sets of this server
+    /// before, also when they do not any more.
     #[must_use]
-    pub fn has_machines_here(&self) -> bool {
+    pub fn has_machines_here(&self, has_environments: bool) -> bool {
         let provisioning = self.issueops.as_ref().map(|issueops| issueops.provisioning);
-        provisioning == Some(Provisioning::Embedded) || !self.cloud.has_all_machines(&self.sets)
+        has_environments || provisioning == Some(Provisioning::Embedded) || !self.cloud.has_all_machines(&self.sets)
     }
 }
 

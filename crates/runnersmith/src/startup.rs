@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::{ExitStatus, Failure};
@@ -25,15 +26,26 @@ pub fn logs(json: bool, level: &str) {
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }
 
-/// Ends at the first SIGINT or SIGTERM from now on.
-pub fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let fail = |error: std::io::Error| Failure::internal(format!("listen for signals: {error}"));
-    let mut term = signal(SignalKind::terminate()).map_err(fail)?;
-    let mut int = signal(SignalKind::interrupt()).map_err(fail)?;
-    Ok(async move {
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-    })
+/// SIGINT and SIGTERM. From its making on they do not end the program by themselves, and none is lost.
+pub struct StopSignals {
+    term: Signal,
+    int: Signal,
+}
+
+impl StopSignals {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn new() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::internal(format!("listen for signals: {error}")));
+        Ok(Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        tokio::select! { _ = self.term.recv() => {}, _ = self.int.recv() => {} }
+    }
 }
 
 /// Supervises one machine until it ends.

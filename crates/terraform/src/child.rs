@@ -35,14 +35,21 @@ const LINE_MAX: usize = 4 * 1024 * 1024;
 
 /// Said once, never taken back: stop in order.
 #[derive(Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop {
+    told: Arc<AtomicBool>,
+    at: Option<Instant>,
+}
 
 impl Stop {
+    /// One that nobody tells, and that comes by itself.
+    pub(crate) fn after(time: Duration) -> Self {
+        Self { at: Instant::now().checked_add(time), ..Self::default() }
+    }
     pub(crate) fn tell(&self) {
-        self.0.store(true, Ordering::Release);
+        self.told.store(true, Ordering::Release);
     }
     pub(crate) fn is_told(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.told.load(Ordering::Acquire) || self.at.is_some_and(|at| at <= Instant::now())
     }
 }
 
@@ -295,5 +302,20 @@ impl Heard {
         if !self.err.is_empty() {
             self.line(Source::Err, runner);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_is_told_or_comes_by_itself() {
+        let stop = Stop::default();
+        assert!(!stop.is_told());
+        stop.clone().tell();
+        assert!(stop.is_told(), "all that is cloned hears it");
+        assert!(Stop::after(Duration::ZERO).is_told());
+        assert!(!Stop::after(Duration::from_secs(3_600)).is_told());
     }
 }

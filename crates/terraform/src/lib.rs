@@ -34,6 +34,7 @@ use crate::hide::Hide;
 use crate::work::{Run, Setup};
 
 pub use crate::host::who;
+pub use crate::work::AFTER_STOP;
 
 /// How many lines of progress wait for whoever shows them, before Terraform waits too.
 const LINES_WAITING_MAX: usize = 1024;
@@ -243,6 +244,9 @@ impl Provisioner for Terraform {
         plan_file: &[u8],
         progress: &dyn Progress,
     ) -> Result<Applied, ProvisionError> {
+        if self.setup.config.stop.as_ref().is_some_and(|stop| *stop.borrow()) {
+            return Err(work::not_begun(ProvisionError::Cancelled));
+        }
         let (workspace, plan) = (workspace.clone(), plan_file.to_vec());
         self.run(progress, move |run| run.apply(&workspace, &plan)).await
     }

@@ -18,6 +18,12 @@ use crate::said::{LOCK_NOT_TAKEN, LockInfo, end_of};
 
 /// How long a command that changes nothing and holds no lock has to end after it was told to: killing it loses nothing.
 const PATIENCE_WITH_READERS: Duration = Duration::from_secs(5);
+/// How long what must be done even after a stop may take: to store a state that could not be stored, to read what was made.
+const LAST_WORDS: Duration = Duration::from_secs(60);
+/// How long it has to end after that.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a run may go on after [`TerraformConfig::stop_within`](crate::TerraformConfig::stop_within) is over.
+pub const AFTER_STOP: Duration = LAST_WORDS.saturating_add(LAST_PATIENCE);
 /// No lock has this id, so that asking to release it answers with the one that is held, and changes nothing.
 const NO_LOCK: &str = "00000000-0000-0000-0000-000000000000";
 /// How often a state that Terraform could not store is tried to be stored.
@@ -106,6 +112,9 @@ impl Run<'_> {
     }
 
     pub(crate) fn apply(&self, workspace: &Workspace, plan: &[u8]) -> Result<Applied, ProvisionError> {
+        if self.stop.is_told() {
+            return Err(not_begun(ProvisionError::Cancelled));
+        }
         let mut files = workspace.files.clone();
         // The versions that were planned with are those that are applied with, even when nobody committed them.
         if let Some(lock_file) = plan_file::lock_file(plan)? {
@@ -113,7 +122,7 @@ impl Run<'_> {
         }
         self.within(&workspace.folder, &files, |work| {
             write_private(&work.directory.plan(), plan)?;
-            work.init(true)?;
+            work.init(true).map_err(not_begun)?;
             work.apply()
         })
     }
@@ -271,7 +280,7 @@ impl Work<'_> {
         };
         let mut log = ended.said.log;
         // It is done. That what it gives cannot be read must not look as if it were not.
-        let outputs = match self.raw(&["output", "-json"], Output::Whole, PATIENCE_WITH_READERS, &Stop::default()) {
+        let outputs = match self.raw(&["output", "-json"], Output::Whole, PATIENCE_WITH_READERS, &self.last_words()) {
             Ok(ended) if ended.status.success() => self.outputs(&ended.output),
             Ok(_) | Err(_) => None,
         };
@@ -279,6 +288,11 @@ impl Work<'_> {
             log.push("the outputs could not be read".into());
         }
         Ok(Applied { outputs: outputs.unwrap_or_default(), log: log.text() })
+    }
+
+    /// What must be done even when we are told to stop has its time, and no more of it when we are.
+    fn last_words(&self) -> Stop {
+        Stop::after(if self.run.stop.is_told() { LAST_WORDS } else { self.config().stop_within })
     }
 
     fn outputs(&self, said: &[u8]) -> Option<BTreeMap<String, serde_json::Value>> {
@@ -299,7 +313,7 @@ impl Work<'_> {
         let arguments = ["state", "push", lock.as_str(), file.as_str()];
         for _ in 0..RESCUES_MAX {
             // Even when we are told to stop: this is the stopping in order.
-            let pushed = self.raw(&arguments, Output::Lines, self.config().stop_within, &Stop::default());
+            let pushed = self.raw(&arguments, Output::Lines, LAST_PATIENCE, &self.last_words());
             if pushed.is_ok_and(|ended| ended.status.success()) {
                 return Some(
                     "The state could not be stored at first; it was stored afterwards, so nothing is lost.".into(),
@@ -378,5 +392,15 @@ impl Work<'_> {
             return Ok(None);
         }
         Err(self.why(&tried, &needs_lock, self.config().stop_within))
+    }
+}
+
+/// Told to stop before anything was applied: that is no half of an apply.
+pub(crate) fn not_begun(error: ProvisionError) -> ProvisionError {
+    match error {
+        ProvisionError::Cancelled => {
+            ProvisionError::Unable("it was told to stop before Terraform had begun to apply".into())
+        }
+        error => error,
     }
 }

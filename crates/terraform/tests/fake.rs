@@ -167,16 +167,39 @@ async fn hostile_paths_are_refused_before_anything_is_started() {
     assert_eq!(fake.left(), 0);
 }
 
-#[tokio::test]
-async fn a_plan_is_applied_with_the_versions_that_it_was_made_with_whatever_was_committed() {
-    let fake = Fake::new();
-    let terraform = Terraform::new(fake.config("apply")).unwrap();
+fn plan_file() -> Vec<u8> {
     let mut plan = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, content) in [("tfstate", "{}"), (".terraform.lock.hcl", "# of the plan")] {
         plan.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
         plan.write_all(content.as_bytes()).unwrap();
     }
-    let plan = plan.finish().unwrap().into_inner();
+    plan.finish().unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn an_apply_that_is_told_to_stop_before_it_began_applied_nothing() {
+    let fake = Fake::new();
+    let (stop, told) = tokio::sync::watch::channel(false);
+    let config = TerraformConfig { stop_within: Duration::from_secs(60), ..fake.config("begin") };
+    let terraform = Terraform::new(TerraformConfig { stop: Some(told), ..config }).unwrap();
+    let (workspace, plan) = (workspace(), plan_file());
+    // It is still at `init`.
+    let applying = async { tokio::time::timeout(LONG, terraform.apply(&workspace, &plan, &())).await.unwrap() };
+    let (first, ()) = tokio::join!(applying, async {
+        pids(&fake.file()).await;
+        stop.send(true).unwrap();
+    });
+    let second = terraform.apply(&workspace, &plan, &()).await;
+    for answer in [first, second] {
+        assert!(matches!(&answer, Err(ProvisionError::Unable(why)) if why.contains("told to stop")), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_is_applied_with_the_versions_that_it_was_made_with_whatever_was_committed() {
+    let fake = Fake::new();
+    let terraform = Terraform::new(fake.config("apply")).unwrap();
+    let plan = plan_file();
     let mut committed = workspace();
     committed.files.insert("environments/e/.terraform.lock.hcl".into(), b"# committed".to_vec());
     terraform.apply(&committed, &plan, &()).await.unwrap_err();

@@ -237,8 +237,9 @@ fn void(why: VoidWhy, change: &Change, policy: &Policy) -> String {
 fn failed(failure: &Failure) -> String {
     if failure.was_stopped {
         return format!(
-            "The {} was told to stop before its end: its workflow was cancelled, or its server stopped. It stopped in order: \
-             nothing was merged, what was done before stays and is in the state.\n\n`/plan` shows what is left to do.\n",
+            "The {} was told to stop before its end: its workflow was cancelled, or its server stopped. Nothing was merged. What \
+             had ended stays, and is in the state; a call to AWS that was under way may have done its work without it.\n\n\
+             `/plan` shows what is left to do.\n",
             failure.stage.word()
         );
     }

@@ -254,10 +254,11 @@ impl Control {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = self.program();
         command.args(["serve", "--config", "runnersmith.toml"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let mut server = Server { child: command.spawn().unwrap() };
-        self.until("the server listens", || {
+        let before = self.log().len();
+        let mut server = Server { child: command.spawn().unwrap(), home: home.to_owned() };
+        self.until("the server serves", || {
             assert!(server.child.try_wait().unwrap().is_none(), "it has ended: {}", self.log());
-            std::net::TcpStream::connect(listen).ok()
+            self.log()[before..].contains("\"serving\"").then_some(())
         })
         .await;
         server
@@ -358,9 +359,21 @@ impl Control {
     }
 }
 
-/// A running server; killed when it is dropped.
+/// Ends everything whose directory is below this one, at once: the machine of the job is gone.
+pub fn power_off(home: &Path) {
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+        let is_below = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(home));
+        if is_below {
+            let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+/// A running server; killed when it is dropped, with what it started.
 pub struct Server {
     child: Child,
+    home: PathBuf,
 }
 
 impl Server {
@@ -374,8 +387,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            power_off(&self.home);
+            let _ = self.child.wait();
+        }
     }
 }
 

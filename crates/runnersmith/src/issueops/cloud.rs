@@ -16,7 +16,7 @@ use runnersmith_terraform::{Terraform, TerraformConfig};
 use runnersmith_types::Secret;
 use tokio::sync::watch;
 
-use super::home::{AppSecrets, TERRAFORM_ENDS_WITHIN};
+use super::home::AppSecrets;
 use super::options::WorkflowHome;
 use super::runs::{ProcessRuns, WorkflowRuns};
 use super::webhooks::CloudWebhooks;
@@ -24,6 +24,12 @@ use super::workflow::{Identity, Shown};
 use crate::credentials::{self, variable};
 use crate::exit::Failure;
 
+/// How long Terraform has to end in order after it was told to: one call of its provider may take minutes. A cancelled workflow is
+/// killed ten seconds after it was told; a server waits.
+const STOP_WITHIN: Duration = Duration::from_secs(300);
+/// How long a server waits for all of it.
+pub const ENDS_WITHIN: Duration =
+    STOP_WITHIN.saturating_add(runnersmith_terraform::AFTER_STOP).saturating_add(super::home::ENDS_WITHIN);
 /// A key for plan files, if it is not the App's.
 const PLAN_KEY: &str = "RUNNERSMITH_PLAN_KEY";
 
@@ -55,8 +61,7 @@ fn terraform_of(program: &Path, environment: Vec<(String, Secret)>, stop: watch:
     let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-terraform"));
     config.program = program.to_owned();
     config.environment = environment;
-    // A cancelled workflow is killed ten seconds after it was told; a server waits.
-    config.stop_within = TERRAFORM_ENDS_WITHIN;
+    config.stop_within = STOP_WITHIN;
     config.stop = Some(stop);
     config
 }

@@ -28,11 +28,8 @@ const AT_ONCE: usize = 16;
 /// How long after its start a server looks for drift at the latest: one that is started anew each day must look too, and one
 /// that starts again and again must not plan all the time.
 const DRIFT_FIRST: Duration = Duration::from_secs(600);
-/// How long Terraform has to end in order after it was told to: one call of a provider may take minutes, and what it made is
-/// in no state before it has answered.
-pub const TERRAFORM_ENDS_WITHIN: Duration = Duration::from_secs(300);
-/// How long the rest has: records and comments.
-const REST_ENDS_WITHIN: Duration = Duration::from_secs(20);
+/// How long records and comments have when the server is told to stop.
+pub const ENDS_WITHIN: Duration = Duration::from_secs(20);
 /// How often a draining environment is looked at.
 const DRAIN_EVERY: Duration = Duration::from_secs(2);
 
@@ -107,6 +104,10 @@ trait Desks: Send + Sync {
     async fn desk(&self) -> Result<Arc<Desk>, Failure>;
     /// Waits until nothing runs any more.
     async fn settled(&self) {}
+    /// How long it may take until nothing runs any more.
+    fn ends_within(&self) -> Duration {
+        ENDS_WITHIN
+    }
 }
 
 struct Here(Arc<Desk>);
@@ -126,8 +127,6 @@ pub struct Home {
     desks: Arc<dyn Desks>,
     tick: Duration,
     drift: Duration,
-    /// How long what is under way may take when it is told to stop.
-    pub ends_within: Duration,
 }
 
 impl Home {
@@ -170,11 +169,13 @@ impl Home {
             }
             Provisioning::Terraform => terraform(settings, github, control, seal, stop)?,
         };
-        let ends_within = match settings.provisioning {
-            Provisioning::Embedded => REST_ENDS_WITHIN,
-            Provisioning::Terraform => TERRAFORM_ENDS_WITHIN + REST_ENDS_WITHIN,
-        };
-        Ok(Self { ear, looks, desks, tick: settings.tick, drift: settings.drift, ends_within })
+        Ok(Self { ear, looks, desks, tick: settings.tick, drift: settings.drift })
+    }
+
+    /// How long what is under way may take when it is told to stop.
+    #[must_use]
+    pub fn ends_within(&self) -> Duration {
+        self.desks.ends_within()
     }
 
     /// Looks where deliveries say, and everywhere from time to time, until `stop` says so.
@@ -350,6 +351,9 @@ impl Desks for super::cloud::ByPolicy {
     }
     async fn settled(&self) {
         self.ended().await;
+    }
+    fn ends_within(&self) -> Duration {
+        super::cloud::ENDS_WITHIN
     }
 }
 

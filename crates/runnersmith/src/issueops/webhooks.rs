@@ -59,7 +59,7 @@ impl Webhooks for CloudWebhooks {
         for target in &targets {
             tried.push((named(target), point_webhook(client, target, endpoint, &secret, &EVENTS).await));
         }
-        all(tried).map(|_| said.to_owned())
+        all_or_what_failed(tried).map(|_| said.to_owned())
     }
 
     async fn forget(&self, policy: &Policy, endpoint: &str) -> Result<String, String> {
@@ -71,7 +71,7 @@ impl Webhooks for CloudWebhooks {
         for owner in owners(policy)? {
             tried.push((owner.to_string(), remove_webhook(client, &owner, endpoint).await));
         }
-        Ok(match all(tried)?.into_iter().sum() {
+        Ok(match all_or_what_failed(tried)?.into_iter().sum() {
             0 => String::new(),
             _ => "The organisation's webhook that led there is removed.".to_owned(),
         })
@@ -86,7 +86,7 @@ fn named(target: &HookTarget) -> String {
 }
 
 /// What came of each, when all went well, and otherwise what failed where: one that fails keeps no other from being tried.
-fn all<T>(tried: Vec<(String, Result<T, impl std::error::Error>)>) -> Result<Vec<T>, String> {
+fn all_or_what_failed<T>(tried: Vec<(String, Result<T, impl std::error::Error>)>) -> Result<Vec<T>, String> {
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for (name, result) in tried {
         match result {
@@ -104,8 +104,12 @@ mod tests {
     #[test]
     fn what_failed_is_said_of_each() {
         let one = |name: &str, result: Result<u32, &str>| (name.to_owned(), result.map_err(std::io::Error::other));
-        assert_eq!(all(vec![one("acme", Ok(1)), one("apex", Ok(2))]), Ok(vec![1, 2]));
-        let failed = all(vec![one("acme", Err("not found")), one("apex", Ok(2)), one("the App", Err("forbidden"))]);
+        assert_eq!(all_or_what_failed(vec![one("acme", Ok(1)), one("apex", Ok(2))]), Ok(vec![1, 2]));
+        let failed = all_or_what_failed(vec![
+            one("acme", Err("not found")),
+            one("apex", Ok(2)),
+            one("the App", Err("forbidden")),
+        ]);
         assert_eq!(failed, Err("acme: not found; the App: forbidden".to_owned()));
     }
 }

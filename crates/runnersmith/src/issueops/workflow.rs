@@ -142,9 +142,9 @@ fn identity(home: &WorkflowHome) -> Result<Identity, Failure> {
 /// A stop signal from the terminal, the runner or the system.
 fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
     let (stop, told) = watch::channel(false);
-    let signal = startup::stop_signal()?;
+    let mut signals = startup::StopSignals::new()?;
     tokio::spawn(async move {
-        signal.await;
+        signals.next().await;
         report::note("told to stop; what runs ends in order");
         stop.send_replace(true);
         // Kept, so that whoever waits sees the value and not a closed channel.

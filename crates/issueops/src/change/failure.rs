@@ -1,0 +1,49 @@
+//! What went wrong with a plan or an apply, as a change keeps it: whoever asks later is told what was said then.
+
+use serde::{Deserialize, Serialize};
+
+/// What can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Making a plan.
+    Plan,
+    /// Applying it.
+    Apply,
+    /// Destroying what a deletion names.
+    Destroy,
+}
+
+impl Stage {
+    /// As a noun.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+/// What goes wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What failed.
+    pub stage: Stage,
+    /// Which resource, if that is known. Foreign text.
+    pub resource: Option<String>,
+    /// What was said, short. Foreign text.
+    pub message: String,
+    /// It did not fail but was told to stop, and did so in order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_stopped: bool,
+}
+
+impl Failure {
+    /// One of no resource.
+    #[must_use]
+    pub fn new(stage: Stage, message: impl Into<String>) -> Self {
+        Self { stage, resource: None, message: message.into(), was_stopped: false }
+    }
+}
