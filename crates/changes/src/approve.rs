@@ -210,6 +210,7 @@ impl Desk {
             Err(error @ (ProvisionError::Stale | ProvisionError::Unable(_))) => {
                 Ok(not_applied(stage, &error.to_string()))
             }
+            Err(error @ ProvisionError::NotBegun) => Ok(Done::event(Event::NotApplied(failure(stage, &error)))),
             Err(error) => Ok(Done::event(Event::ApplyFailed(failure(stage, &error)))),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, Parts, PlanRecord, Stage, State};
+use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, Parts, PlanRecord, Stage, State, Stopped};
 use runnersmith_issueops::comment::{Layout, PlanView, state_comment};
 use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::render::{LOCK_FILE, VALUES_FILE};
@@ -37,7 +37,12 @@ pub(crate) fn failure(stage: Stage, error: &ProvisionError) -> Failure {
             let hint = "if a run that is dead left this lock, `/unlock` proves it and releases it";
             Failure::new(stage, format!("{error}; {hint}"))
         }
-        ProvisionError::Cancelled => Failure { was_stopped: true, ..Failure::new(stage, error.to_string()) },
+        ProvisionError::Cancelled => {
+            Failure { stopped: Some(Stopped::AtWork), ..Failure::new(stage, error.to_string()) }
+        }
+        ProvisionError::NotBegun => {
+            Failure { stopped: Some(Stopped::BeforeItBegan), ..Failure::new(stage, error.to_string()) }
+        }
         ProvisionError::Stale | ProvisionError::Unable(_) => Failure::new(stage, error.to_string()),
     }
 }

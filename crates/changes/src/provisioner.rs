@@ -95,10 +95,12 @@ pub enum ProvisionError {
     #[error("the saved plan is stale: the state was changed after it was made")]
     Stale,
     /// It was told to stop, and did so in order: what had ended is in the state, and no lock is held; a call that was under way
-    /// may have its effect without being in the state. One that had to be killed is `Failed`, an apply that had not begun is
-    /// `Unable`.
+    /// may have its effect without being in the state. One that had to be killed is `Failed`.
     #[error("cancelled")]
     Cancelled,
+    /// An apply was told to stop before it began: nothing was done.
+    #[error("cancelled before anything was done")]
+    NotBegun,
     /// It could not even begin (no program, no disk).
     #[error("{0}")]
     Unable(String),

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::command::{Command, Consent, Misread};
 pub use crate::digest::{Changed, Digest, Parts};
 pub use decide::decide;
-pub use failure::{Failure, Stage};
+pub use failure::{Failure, Stage, Stopped};
 pub use who::{Actor, Denial, Membership, Permission, plans_by_itself};
 
 /// The most comment ids that a record remembers. Ids rise, so one below the oldest remembered counts as handled.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use pulldown_cmark::{Event as Md, Options, Parser, Tag};
 use runnersmith_issueops::change::{
-    Change, ChangeKind, Denial, Event, Failure, GivenUp, Left, Liveness, Reply, Stage, State, VoidWhy,
+    Change, ChangeKind, Denial, Event, Failure, GivenUp, Left, Liveness, Reply, Stage, State, Stopped, VoidWhy,
 };
 use runnersmith_issueops::comment::{
     AppliedView, CHARS_MAX, Layout, Marker, PlanView, invalid, length, reply, state_comment,
@@ -142,7 +142,8 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Reply::DrainOverdue { left: Left { jobs: 2, machines: 1, ..Left::default() }, digest: world.parts.digest() },
         Reply::DrainOverdue { left: Left { machines: 1, ..Left::default() }, digest: world.parts.digest() },
         Reply::Failed(Failure { resource: Some("aws_x.y".into()), ..Failure::new(Stage::Apply, "Error: denied") }),
-        Reply::Failed(Failure { was_stopped: true, ..Failure::new(Stage::Destroy, "cancelled") }),
+        Reply::Failed(Failure { stopped: Some(Stopped::AtWork), ..Failure::new(Stage::Destroy, "cancelled") }),
+        Reply::Failed(Failure { stopped: Some(Stopped::BeforeItBegan), ..Failure::new(Stage::Apply, "cancelled") }),
         Reply::Interrupted { run: "4711".into() },
         Reply::NotMerged { head: "aaaa".into(), why: "Required check is missing".into() },
         Reply::Applied,
@@ -224,7 +225,7 @@ fn every_state() {
         State::NotMerged { head: "aaaa".into(), why: "x".into() },
         State::Done,
         State::Failed(failure.clone()),
-        State::Failed(Failure { was_stopped: true, ..failure }),
+        State::Failed(Failure { stopped: Some(Stopped::AtWork), ..failure }),
         State::Interrupted { run: "4711".into() },
         State::Cancelled,
     ];

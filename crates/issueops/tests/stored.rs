@@ -9,7 +9,7 @@ use std::mem::discriminant;
 
 use runnersmith_issueops::change::{
     Approval, Change, ChangeKind, Changed, Denial, Failure, GivenUp, HeldLock, Left, Liveness, Misread, PlanRecord,
-    Reaction, Reply, Stage, State, Step, VoidWhy,
+    Reaction, Reply, Stage, State, Step, Stopped, VoidWhy,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,7 +46,7 @@ fn failures() -> Vec<Failure> {
         .into_iter()
         .map(|(stage, resource)| Failure {
             resource,
-            was_stopped: stage == Stage::Destroy,
+            stopped: (stage == Stage::Destroy).then_some(Stopped::AtWork),
             ..Failure::new(stage, TEXT)
         })
         .collect()

@@ -279,7 +279,10 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     let mut signals = startup::StopSignals::new()?;
     let server = tokio::select! {
         server = Server::start(settings) => server?,
-        () = signals.next() => return Ok(ExitStatus::Success),
+        () = signals.next() => {
+            tracing::info!("told to stop before it served");
+            return Ok(ExitStatus::Success);
+        }
     };
     let is_told = tokio::select! { () = announced(&server) => false, () = signals.next() => true };
     if !is_told {
@@ -288,10 +291,14 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     tracing::info!("stopping");
     tokio::select! {
         () = server.stop() => Ok(ExitStatus::Success),
-        () = signals.next() => Err(Failure::outside(
-            "the server was told to stop a second time, and waits for nothing any more",
-            "if Terraform was at work it may be cut off: the next server's `/status` says so, and `/plan` shows what is left",
-        )),
+        () = signals.next() => Err(Failure {
+            status: ExitStatus::Unmet,
+            what: "the server was told to stop a second time, and waited for nothing any more".into(),
+            hint: Some(
+                "if Terraform was at work it may be cut off: the next server's `/status` says so, and `/plan` shows what is left"
+                    .into(),
+            ),
+        }),
     }
 }
 

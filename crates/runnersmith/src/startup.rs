@@ -26,7 +26,7 @@ pub fn logs(json: bool, level: &str) {
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }
 
-/// SIGINT and SIGTERM. From its making on they do not end the program by themselves, and none is lost.
+/// SIGINT and SIGTERM. From its making on they do not end the program by themselves; one that comes meanwhile is kept.
 pub struct StopSignals {
     term: Signal,
     int: Signal,

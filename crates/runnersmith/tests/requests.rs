@@ -117,8 +117,27 @@ async fn an_issue_makes_a_set_that_outlives_a_killed_server_and_another_takes_it
     merged(&bed, issue, pull).await;
     succeeds(&bed, job(&bed, Duration::from_millis(200))).await;
 
-    // The set is in the records, not in the process.
+    // The set is in the records, not in the process. Who lets Terraform handle requests from now on has it still, and needs
+    // runners for it.
     serve.kill();
+    let config = std::fs::read_to_string(bed.path("runnersmith.toml")).unwrap();
+    let config: String = config
+        .lines()
+        .filter(|line| !line.starts_with("runner_distribution"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(bed.path("later.toml"), config + "provisioner = \"terraform\"\n").unwrap();
+    let mut later = bed.serve_with("later.toml");
+    until(
+        "it looks for runners",
+        Duration::from_secs(30),
+        || said(&bed),
+        async || later.child.try_wait().unwrap().is_some(),
+    )
+    .await;
+    assert_eq!(later.child.wait().unwrap().code(), Some(4), "{}", bed.log());
+    assert!(bed.log().contains("fetch the newest actions/runner release"), "{}", bed.log());
+
     let serve = bed.serve();
     bed.ready().await;
     succeeds(&bed, job(&bed, Duration::from_millis(200))).await;

@@ -245,7 +245,7 @@ impl Provisioner for Terraform {
         progress: &dyn Progress,
     ) -> Result<Applied, ProvisionError> {
         if self.setup.config.stop.as_ref().is_some_and(|stop| *stop.borrow()) {
-            return Err(work::not_begun(ProvisionError::Cancelled));
+            return Err(ProvisionError::NotBegun);
         }
         let (workspace, plan) = (workspace.clone(), plan_file.to_vec());
         self.run(progress, move |run| run.apply(&workspace, &plan)).await

@@ -112,9 +112,6 @@ impl Run<'_> {
     }
 
     pub(crate) fn apply(&self, workspace: &Workspace, plan: &[u8]) -> Result<Applied, ProvisionError> {
-        if self.stop.is_told() {
-            return Err(not_begun(ProvisionError::Cancelled));
-        }
         let mut files = workspace.files.clone();
         // The versions that were planned with are those that are applied with, even when nobody committed them.
         if let Some(lock_file) = plan_file::lock_file(plan)? {
@@ -122,7 +119,12 @@ impl Run<'_> {
         }
         self.within(&workspace.folder, &files, |work| {
             write_private(&work.directory.plan(), plan)?;
-            work.init(true).map_err(not_begun)?;
+            let ready = work.init(true);
+            // Whatever it says: nothing is applied yet.
+            if self.stop.is_told() {
+                return Err(ProvisionError::NotBegun);
+            }
+            ready?;
             work.apply()
         })
     }
@@ -202,6 +204,16 @@ impl Work<'_> {
         if ended.status.success() { Ok(ended) } else { Err(self.why(&ended, arguments, patience)) }
     }
 
+    /// Runs a command that changes nothing and holds no lock: killing it loses nothing.
+    fn look(&self, arguments: &[&str], output: Output) -> Result<Ended, ProvisionError> {
+        let ended = self.raw(arguments, output, PATIENCE_WITH_READERS, self.run.stop)?;
+        match (ended.status.success(), ended.killed) {
+            (true, _) => Ok(ended),
+            (false, true) => Err(ProvisionError::Cancelled),
+            (false, false) => Err(self.why(&ended, arguments, PATIENCE_WITH_READERS)),
+        }
+    }
+
     fn why(&self, ended: &Ended, arguments: &[&str], patience: Duration) -> ProvisionError {
         let what = arguments.first().copied().unwrap_or_default();
         if ended.killed {
@@ -220,7 +232,7 @@ impl Work<'_> {
 
     /// What a command that changes nothing answers.
     fn read(&self, arguments: &[&str]) -> Result<Vec<u8>, ProvisionError> {
-        Ok(self.command(arguments, Output::Whole, PATIENCE_WITH_READERS)?.output)
+        Ok(self.look(arguments, Output::Whole)?.output)
     }
 
     fn init(&self, readonly: bool) -> Result<(), ProvisionError> {
@@ -229,7 +241,7 @@ impl Work<'_> {
         if readonly {
             arguments.push("-lockfile=readonly");
         }
-        self.command(&arguments, Output::Lines, PATIENCE_WITH_READERS).map(drop)
+        self.look(&arguments, Output::Lines).map(drop)
     }
 
     /// Terraform does not promise that two can fill the cache of providers at once
@@ -290,7 +302,7 @@ impl Work<'_> {
         Ok(Applied { outputs: outputs.unwrap_or_default(), log: log.text() })
     }
 
-    /// What must be done even when we are told to stop has its time, and no more of it when we are.
+    /// When what must be done even after a stop is told to end: soon, if the stop has come.
     fn last_words(&self) -> Stop {
         Stop::after(if self.run.stop.is_told() { LAST_WORDS } else { self.config().stop_within })
     }
@@ -392,15 +404,5 @@ impl Work<'_> {
             return Ok(None);
         }
         Err(self.why(&tried, &needs_lock, self.config().stop_within))
-    }
-}
-
-/// Told to stop before anything was applied: that is no half of an apply.
-pub(crate) fn not_begun(error: ProvisionError) -> ProvisionError {
-    match error {
-        ProvisionError::Cancelled => {
-            ProvisionError::Unable("it was told to stop before Terraform had begun to apply".into())
-        }
-        error => error,
     }
 }

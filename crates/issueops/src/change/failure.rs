@@ -26,6 +26,16 @@ impl Stage {
     }
 }
 
+/// Where something was when it was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// Nothing was done yet.
+    BeforeItBegan,
+    /// In the middle of it.
+    AtWork,
+}
+
 /// What goes wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -35,15 +45,15 @@ pub struct Failure {
     pub resource: Option<String>,
     /// What was said, short. Foreign text.
     pub message: String,
-    /// It did not fail but was told to stop, and did so in order.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub was_stopped: bool,
+    /// When it did not fail but was told to stop, and did so in order: where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
 }
 
 impl Failure {
     /// One of no resource.
     #[must_use]
     pub fn new(stage: Stage, message: impl Into<String>) -> Self {
-        Self { stage, resource: None, message: message.into(), was_stopped: false }
+        Self { stage, resource: None, message: message.into(), stopped: None }
     }
 }

@@ -113,8 +113,8 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
                 .to_owned(),
         ),
         State::Done => line("Applied and merged.".to_owned()),
-        State::Failed(failure) if failure.was_stopped => line(format!(
-            "The {} was told to stop before its end; nothing was merged. `/plan` shows what is left to do.",
+        State::Failed(failure) if failure.stopped.is_some() => line(format!(
+            "The {} was told to stop; nothing was merged. `/plan` shows what is left to do.",
             failure.stage.word()
         )),
         State::Failed(failure) => {

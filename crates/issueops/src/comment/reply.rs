@@ -5,7 +5,7 @@ use super::plan::{left_words, lock_line, next};
 use super::{Marker, count, moment};
 use crate::change::{
     Change, ChangeKind, Denial, Failure, GivenUp, HeldLock, Holder, Liveness, Lock, Misread, Reply, Stage, State,
-    VoidWhy,
+    Stopped, VoidWhy,
 };
 use crate::command::Command;
 use crate::policy::Policy;
@@ -235,11 +235,18 @@ fn void(why: VoidWhy, change: &Change, policy: &Policy) -> String {
 }
 
 fn failed(failure: &Failure) -> String {
-    if failure.was_stopped {
+    if let Some(stopped) = failure.stopped {
+        let (place, what) = match stopped {
+            Stopped::BeforeItBegan => ("before it began", "Nothing was applied, and nothing merged."),
+            Stopped::AtWork => (
+                "before its end",
+                "Nothing was merged. What had ended stays, and is in the state; a call to AWS that was under way may have had its \
+                 effect without being in it.",
+            ),
+        };
         return format!(
-            "The {} was told to stop before its end: its workflow was cancelled, or its server stopped. Nothing was merged. What \
-             had ended stays, and is in the state; a call to AWS that was under way may have done its work without it.\n\n\
-             `/plan` shows what is left to do.\n",
+            "The {} was told to stop {place}: its workflow was cancelled, or its server stopped. {what}\n\n`/plan` shows what is \
+             left to do.\n",
             failure.stage.word()
         );
     }

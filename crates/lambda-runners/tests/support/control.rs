@@ -255,7 +255,7 @@ impl Control {
         let mut command = self.program();
         command.args(["serve", "--config", "runnersmith.toml"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let before = self.log().len();
-        let mut server = Server { child: command.spawn().unwrap(), home: home.to_owned() };
+        let mut server = Server { child: command.spawn().unwrap(), home: home.canonicalize().unwrap() };
         self.until("the server serves", || {
             assert!(server.child.try_wait().unwrap().is_none(), "it has ended: {}", self.log());
             self.log()[before..].contains("\"serving\"").then_some(())
@@ -387,10 +387,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            power_off(&self.home);
-            let _ = self.child.wait();
-        }
+        power_off(&self.home);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -207,6 +207,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn how_long_a_server_waits_is_what_its_page_says() {
+        let page = include_str!("../../../../docs/issueops.md");
+        assert!(page.contains(&format!("at most {} s", ENDS_WITHIN.as_secs())), "{ENDS_WITHIN:?}");
+    }
+
+    #[test]
     fn a_client_id_alone_names_the_app_of_a_stack() {
         let app = |variables: &[(&str, &str)]| {
             app_of(|name| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned()))
