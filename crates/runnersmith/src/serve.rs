@@ -80,7 +80,7 @@ impl Server {
             Distribution::Latest { prerelease } if settings.has_machines_here(has_environments) => {
                 newest(&github, *prerelease, &settings).await?
             }
-            named => named_or_none(named, &settings),
+            _ => named_or_none(&settings),
         };
         let github = Arc::new(github);
         let mut world = world(&settings, &store, github.clone(), distribution, clock.clone())?;
@@ -240,8 +240,8 @@ async fn newest(github: &GitHubClient, prerelease: bool, settings: &Settings) ->
 }
 
 /// The distribution that the configuration names; where it names none, a place where there is none, for those who launch nothing.
-pub fn named_or_none(distribution: &Distribution, settings: &Settings) -> PathBuf {
-    match distribution {
+pub fn named_or_none(settings: &Settings) -> PathBuf {
+    match &settings.distribution {
         Distribution::Path(path) => path.clone(),
         Distribution::Latest { .. } => settings.machines.join("distribution"),
     }

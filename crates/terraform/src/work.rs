@@ -198,10 +198,10 @@ impl Work<'_> {
         runner.run(&self.directory.work(), arguments, output, patience)
     }
 
-    /// Runs a command and answers how it ended if it did well.
-    fn command(&self, arguments: &[&str], output: Output, patience: Duration) -> Result<Ended, ProvisionError> {
-        let ended = self.raw(arguments, output, patience, self.run.stop)?;
-        if ended.status.success() { Ok(ended) } else { Err(self.why(&ended, arguments, patience)) }
+    /// Runs a command that may change something and answers how it ended if it did well.
+    fn command(&self, arguments: &[&str]) -> Result<Ended, ProvisionError> {
+        let ended = self.raw(arguments, Output::Lines, self.config().stop_within, self.run.stop)?;
+        if ended.status.success() { Ok(ended) } else { Err(self.why(&ended, arguments)) }
     }
 
     /// Runs a command that changes nothing and holds no lock: killing it loses nothing.
@@ -210,14 +210,14 @@ impl Work<'_> {
         match (ended.status.success(), ended.killed) {
             (true, _) => Ok(ended),
             (false, true) => Err(ProvisionError::Cancelled),
-            (false, false) => Err(self.why(&ended, arguments, PATIENCE_WITH_READERS)),
+            (false, false) => Err(self.why(&ended, arguments)),
         }
     }
 
-    fn why(&self, ended: &Ended, arguments: &[&str], patience: Duration) -> ProvisionError {
+    fn why(&self, ended: &Ended, arguments: &[&str]) -> ProvisionError {
         let what = arguments.first().copied().unwrap_or_default();
         if ended.killed {
-            let seconds = patience.as_secs_f32();
+            let seconds = self.config().stop_within.as_secs_f32();
             let message = format!(
                 "terraform {what} was told to stop, did not end within {seconds} s, and was killed; what it did last may \
                  not be in the state, and the state may be locked"
@@ -274,13 +274,13 @@ impl Work<'_> {
         let lock = if without_lock { "-lock=false".to_owned() } else { self.lock_timeout() };
         let mut arguments = vec!["plan", "-input=false", "-no-color", "-json", out.as_str(), lock.as_str()];
         arguments.extend(mode);
-        self.command(&arguments, Output::Lines, self.config().stop_within).map(drop)
+        self.command(&arguments).map(drop)
     }
 
     fn apply(&self) -> Result<Applied, ProvisionError> {
         let (plan, lock) = (self.plan_path(), self.lock_timeout());
         let arguments = ["apply", "-input=false", "-no-color", "-json", lock.as_str(), plan.as_str()];
-        let done = self.command(&arguments, Output::Lines, self.config().stop_within);
+        let done = self.command(&arguments);
         let rescued = self.rescue_state();
         let ended = match (done, rescued) {
             (Ok(ended), _) => ended,
@@ -370,7 +370,7 @@ impl Work<'_> {
             return Err(lock.refusal(&self.hide));
         }
         let arguments = ["force-unlock", "-no-color", "-force", lock.id.as_str()];
-        match self.command(&arguments, Output::Lines, self.config().stop_within) {
+        match self.command(&arguments) {
             Ok(_) => Ok(Some(lock.id)),
             // Somebody may have been faster, and a run that died while it took two locks has left one.
             Err(error) => match self.held_lock()? {
@@ -403,6 +403,6 @@ impl Work<'_> {
         if !tried.killed && !stop.is_told() && !said.contains(LOCK_NOT_TAKEN) && self.state()? == StateId::default() {
             return Ok(None);
         }
-        Err(self.why(&tried, &needs_lock, self.config().stop_within))
+        Err(self.why(&tried, &needs_lock))
     }
 }
