@@ -9,10 +9,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use runnersmith_emulator::{find, terraform};
+use runnersmith_aws_emulator::{find, terraform};
+use runnersmith_control_repo::{WORKFLOW_FILE, Wishes, lay_out};
 use runnersmith_issueops::policy::LabelName;
 use runnersmith_issueops::render::example_workflow;
-use runnersmith_layout::{WORKFLOW_FILE, Wishes, lay_out};
 use support::root;
 
 /// Labels of the example workflow.

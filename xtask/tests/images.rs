@@ -7,7 +7,7 @@ mod support;
 use std::path::PathBuf;
 use std::process::Command;
 
-use runnersmith_emulator::find;
+use runnersmith_aws_emulator::find;
 use support::root;
 
 fn read(path: &str) -> String {

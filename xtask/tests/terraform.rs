@@ -1,5 +1,5 @@
 //! The Terraform module without any cloud: its inputs against the seed's table, its own tests with a mocked provider, its
-//! format, and that its READMEs say what is there. `RUNNERSMITH_BLESS=1` writes the READMEs' tables anew.
+//! format, and that its READMEs say what is there. `RUNNERSMITH_BLESS=1` writes the READMEs' tables again.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use hcl::{Block, Body, Expression};
-use runnersmith_emulator::terraform;
+use runnersmith_aws_emulator::terraform;
 
 /// The module.
 fn root() -> PathBuf {
@@ -262,7 +262,7 @@ fn checkov_finds_nothing_that_is_not_argued() {
     let said = match command.output() {
         Ok(said) => said,
         Err(error) => {
-            runnersmith_emulator::find::skip("the Terraform module by checkov", &error.to_string());
+            runnersmith_aws_emulator::find::skip("the Terraform module by checkov", &error.to_string());
             return;
         }
     };

@@ -16,41 +16,36 @@ const LINES_MAX: usize = 700;
 /// What each crate may use of the workspace, beside tests. An arrow that is not here is a wrong one.
 const ARROWS: &[(&str, &[&str])] = &[
     ("types", &[]),
-    ("app", &["types"]),
     ("plan", &["types"]),
-    ("issueops", &["types"]),
-    ("changes", &["types", "ports", "issueops"]),
-    ("terraform", &["types", "changes"]),
-    ("layout", &["issueops"]),
-    ("migrate", &[]),
     ("ports", &["types"]),
     ("config", &["types", "plan"]),
-    ("store", &["types", "ports"]),
+    ("controllers", &["types", "plan", "ports"]),
+    ("sqlite", &["types", "ports"]),
     ("local", &["types", "ports"]),
     ("github", &["types", "ports"]),
-    ("github-sim", &[]),
-    ("stand-in", &[]),
-    ("controllers", &["types", "plan", "ports"]),
-    ("embedded", &["types", "plan", "ports", "controllers", "issueops", "changes"]),
-    ("door", &["types", "ports", "controllers", "github"]),
-    ("web", &["types", "ports", "controllers", "door"]),
-    ("aws", &["types", "ports"]),
+    ("github-app", &["types"]),
+    ("webhook", &["types", "ports", "controllers", "github"]),
+    ("web", &["types", "ports", "controllers", "webhook"]),
+    ("aws", &["types", "ports", "config", "controllers"]),
     ("ec2", &["types", "ports", "aws"]),
-    ("cloud", &["types", "ports", "config", "controllers", "aws", "ec2"]),
-    ("cloud-fleet", &["types", "ports", "config", "controllers", "issueops", "changes", "aws", "cloud"]),
-    // No function but `runners` may know EC2.
-    ("lambda", &["types", "ports", "config", "github", "aws"]),
-    ("lambda-webhook", &["types", "ports", "controllers", "door", "lambda", "aws"]),
-    ("lambda-runners", &["types", "ports", "controllers", "github", "lambda", "cloud", "aws", "ec2"]),
-    ("lambda-syncer", &["types", "ports", "github", "lambda", "aws"]),
-    ("emulator", &[]),
-    ("lambda-host", &["emulator", "stand-in"]),
-    ("referee", &[]),
+    // EC2 only for `runners`; a test of the package reads the tree of `webhook`.
+    ("lambda", &["types", "ports", "config", "controllers", "webhook", "github", "aws", "ec2"]),
+    ("issueops", &["types"]),
+    ("issueops-engine", &["types", "ports", "issueops"]),
+    ("control-repo", &["issueops"]),
+    ("migrate", &[]),
+    ("provision-embedded", &["types", "plan", "ports", "controllers", "issueops", "issueops-engine"]),
+    ("provision-terraform", &["types", "ports", "config", "controllers", "issueops", "issueops-engine", "aws", "ec2"]),
+    ("aws-emulator", &[]),
+    ("conformance", &[]),
+    ("fake-runner", &[]),
+    ("github-sim", &[]),
+    ("lambda-host", &["aws-emulator", "fake-runner"]),
 ];
 
 /// Crates that must stay pure: what they may use of the world.
 const PURE: &[(&str, &[&str])] = &[
-    ("app", &["serde_json"]),
+    ("github-app", &["serde_json"]),
     ("types", &["serde", "thiserror"]),
     ("plan", &["croner", "jiff", "thiserror"]),
     (
@@ -59,7 +54,7 @@ const PURE: &[(&str, &[&str])] = &[
         &["jiff", "pulldown-cmark", "ring", "serde", "serde_json", "strsim", "thiserror", "toml"],
     ),
     // `similar` for diffs.
-    ("layout", &["serde", "serde_json", "similar", "thiserror"]),
+    ("control-repo", &["serde", "serde_json", "similar", "thiserror"]),
 ];
 
 #[test]

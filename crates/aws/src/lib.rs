@@ -11,20 +11,22 @@ pub mod dynamodb;
 mod error;
 #[cfg(feature = "objects")]
 pub mod objects;
-pub mod session;
 #[cfg(feature = "objects")]
-pub mod shelf;
+pub mod record_store;
+pub mod session;
 #[cfg(feature = "queue")]
 pub mod sqs;
 #[cfg(feature = "parameters")]
 pub mod ssm;
+#[cfg(feature = "wiring")]
+pub mod wiring;
 
 #[cfg(feature = "ledger")]
 pub use dynamodb::{DynamoLedger, TABLE_DEFINITION};
 pub use error::{Failure, Kind};
-pub use session::Session;
 #[cfg(feature = "objects")]
-pub use shelf::ObjectShelf;
+pub use record_store::ObjectRecordStore;
+pub use session::Session;
 #[cfg(feature = "queue")]
 pub use sqs::SqsQueue;
 #[cfg(feature = "parameters")]

@@ -17,7 +17,7 @@ use aws_sdk_sqs::types::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_ports::queue::BODY_BYTES_MAX;
-use runnersmith_ports::{Message, Queue, QueueError, Receipt};
+use runnersmith_ports::{Queue, QueueError, Receipt, ReceivedMessage};
 use runnersmith_types::Timestamp;
 
 use crate::{Failure, Session};
@@ -46,7 +46,7 @@ pub struct SqsQueue {
     dead_url: Option<String>,
     visibility: Duration,
     /// What a wait has received already; the next receive gives it out.
-    early: Mutex<VecDeque<Message>>,
+    early: Mutex<VecDeque<ReceivedMessage>>,
 }
 
 impl SqsQueue {
@@ -62,7 +62,7 @@ impl SqsQueue {
         }
     }
 
-    async fn poll(&self, max: usize, visibility: Duration, wait: Duration) -> Result<Vec<Message>, QueueError> {
+    async fn poll(&self, max: usize, visibility: Duration, wait: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
         let answer = self
             .client
             .receive_message()
@@ -132,11 +132,11 @@ fn handle(receipt: &Receipt) -> &str {
     receipt.0.split_once('\n').map_or(receipt.0.as_str(), |(handle, _)| handle)
 }
 
-fn received(message: aws_sdk_sqs::types::Message) -> Option<Message> {
+fn received(message: aws_sdk_sqs::types::Message) -> Option<ReceivedMessage> {
     let attributes = message.attributes.unwrap_or_default();
     let number = |name| attributes.get(&name).and_then(|text: &String| text.parse::<i64>().ok());
     let body = decode(&message.body?);
-    Some(Message {
+    Some(ReceivedMessage {
         receipt: receipt(&message.receipt_handle?, &body),
         body,
         receives: number(MessageSystemAttributeName::ApproximateReceiveCount)
@@ -163,8 +163,8 @@ impl Queue for SqsQueue {
             .map_err(|error| failed("send", &Failure::new("sqs", "SendMessage", &error)))
     }
 
-    async fn receive(&self, max: usize, visibility: Duration) -> Result<Vec<Message>, QueueError> {
-        let mut found: Vec<Message> = {
+    async fn receive(&self, max: usize, visibility: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
+        let mut found: Vec<ReceivedMessage> = {
             let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
             let take = early.len().min(max);
             early.drain(..take).collect()

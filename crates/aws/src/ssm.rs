@@ -1,4 +1,4 @@
-//! Parameter Store: the hand-off of a machine's runner configuration, and the plane's own settings and secrets.
+//! Parameter Store: the hand-off of a machine's runner configuration, and the control plane's own settings and secrets.
 //!
 //! A hand-off is one parameter named after its machine, under a path of which a machine's role may read and delete only
 //! its own. Its value is lines, not JSON, so that a shell without a JSON parser can read it.
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType, Tag};
 use runnersmith_ports::{HandOff, HandOffError, RunnerConfig};
-use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret, Timestamp};
+use runnersmith_types::{MachineId, RunnerName, RunnerScope, Secret, Timestamp};
 
 use crate::{Failure, Kind, Session};
 
@@ -101,7 +101,7 @@ impl HandOff for ParameterHandOff {
         &self,
         machine: &MachineId,
         _runner: &RunnerName,
-        _at: &RegisterAt,
+        _at: &RunnerScope,
         config: &RunnerConfig,
     ) -> Result<(), HandOffError> {
         let value = value(config);
@@ -133,7 +133,7 @@ impl HandOff for ParameterHandOff {
         if failure.code != "ParameterAlreadyExists" {
             return Err(failed("put", machine, failure));
         }
-        // What an earlier attempt has left. The plane deletes it before it hands over anew, so this is rare.
+        // What an earlier attempt has left. The control plane deletes it before it hands over again, so this is rare.
         self.expire(machine).await?;
         put.send()
             .await

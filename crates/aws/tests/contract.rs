@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_aws::ssm::Encryption;
-use runnersmith_aws::{DynamoLedger, ObjectShelf, ParameterHandOff, Session, SqsQueue, TABLE_DEFINITION};
-use runnersmith_emulator::{Emulator, Fault, skip_unless_available};
+use runnersmith_aws::{DynamoLedger, ObjectRecordStore, ParameterHandOff, Session, SqsQueue, TABLE_DEFINITION};
+use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
 use runnersmith_ports::contract_ledger::{LedgerWorld, ledger};
 use runnersmith_ports::contract_machines::{HandOffWorld, hand_off};
 use runnersmith_ports::contract_queue::{QueueWorld, queue};
-use runnersmith_ports::contract_shelf::{ShelfWorld, shelf};
-use runnersmith_ports::{Expect, HandOff as _, ManualClock, RunnerConfig, Shelf as _, ShelfError, TestClock};
-use runnersmith_types::{MachineId, Owner, RegisterAt, RunnerName, Secret, Timestamp};
+use runnersmith_ports::contract_record_store::{ShelfWorld, record_store};
+use runnersmith_ports::{
+    Expect, HandOff as _, ManualClock, RecordStore as _, RecordStoreError, RunnerConfig, TestClock,
+};
+use runnersmith_types::{MachineId, Owner, RunnerName, RunnerScope, Secret, Timestamp};
 use serde_json::{Value, json};
 
 struct QueuesClock(Arc<Emulator>);
@@ -90,7 +92,7 @@ async fn the_hand_off_keeps_its_contract_with_every_encryption() {
         hand_off(&world).await;
         // A long configuration, as a JIT config is, arrives whole.
         let config = RunnerConfig::Jit { encoded: Secret::new("x".repeat(6000)) };
-        let at = RegisterAt::Organization(Owner::parse("acme").unwrap());
+        let at = RunnerScope::Organization(Owner::parse("acme").unwrap());
         parameters.put(&machine("i-3"), &RunnerName::parse("a-b-1").unwrap(), &at, &config).await.unwrap();
         assert_eq!(look(&format!("/test/{place}/i-3")), (format!("jit\n{}", "x".repeat(6000)), json!(kind)));
         let endless = RunnerConfig::Jit { encoded: Secret::new("x".repeat(9000)) };
@@ -105,7 +107,7 @@ fn make_bucket(emulator: &Emulator, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_shelf_keeps_its_contract_with_every_encryption() {
+async fn the_record_store_keeps_its_contract_with_every_encryption() {
     if skip_unless_available("the contract of the shelf on S3") {
         return;
     }
@@ -117,10 +119,11 @@ async fn the_shelf_keeps_its_contract_with_every_encryption() {
     let looked = |path: &str| String::from_utf8(emulator.rest("s3", "GET", path, b"").unwrap()).unwrap();
     for (prefix, key) in [("runners", None), ("deep/runners/", Some(key.as_str()))] {
         // Pages of four: what a list answers does not depend on them.
-        let shelf_at = |prefix: &str| Arc::new(ObjectShelf::new(&session, "states", prefix, key).with_page(4));
-        let neighbour = shelf_at(&format!("{}-2", prefix.trim_matches('/')));
-        shelf(&ShelfWorld { shelf: shelf_at(prefix), neighbour }).await;
-        shelf_at(prefix).put("changes/a/change.json", b"{}", &Expect::Absent).await.unwrap();
+        let record_store_at =
+            |prefix: &str| Arc::new(ObjectRecordStore::new(&session, "states", prefix, key).with_page(4));
+        let neighbour = record_store_at(&format!("{}-2", prefix.trim_matches('/')));
+        record_store(&ShelfWorld { record_store: record_store_at(prefix), neighbour }).await;
+        record_store_at(prefix).put("changes/a/change.json", b"{}", &Expect::Absent).await.unwrap();
         let object = looked(&format!("/states/{}/changes/a/change.json", prefix.trim_matches('/')));
         let (header, content) = object.split_once('\n').unwrap();
         assert!(header.starts_with("runnersmith-record ") && content == "{}", "people can read it: {object}");
@@ -128,48 +131,51 @@ async fn the_shelf_keeps_its_contract_with_every_encryption() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shelf_tells_apart_what_is_missing_what_is_refused_and_what_was_its_own() {
+async fn a_record_store_tells_apart_what_is_missing_what_is_refused_and_what_was_its_own() {
     if skip_unless_available("the shelf's errors on S3") {
         return;
     }
     let emulator = Emulator::start().unwrap();
     let session = session(&emulator).await;
     make_bucket(&emulator, "states");
-    let shelf = ObjectShelf::new(&session, "states", "", None);
+    let record_store = ObjectRecordStore::new(&session, "states", "", None);
 
     // What a person wrote by hand is read, and can be written over.
     emulator.rest("s3", "PUT", "/states/by-hand.json", b"{\"a\":1}").unwrap();
-    let found = shelf.get("by-hand.json").await.unwrap().unwrap();
+    let found = record_store.get("by-hand.json").await.unwrap().unwrap();
     assert_eq!(found.bytes, b"{\"a\":1}");
-    shelf.put("by-hand.json", b"{}", &Expect::Version(found.version)).await.unwrap();
+    record_store.put("by-hand.json", b"{}", &Expect::Version(found.version)).await.unwrap();
 
     // The first attempt was done and its answer lost; the SDK's second one meets its own record.
     emulator.inject(&[Fault::lost_answer("PUT /states/lock.json")]).unwrap();
-    let version = shelf.put("lock.json", b"mine", &Expect::Absent).await.unwrap();
+    let version = record_store.put("lock.json", b"mine", &Expect::Absent).await.unwrap();
     emulator.inject(&[Fault::lost_answer("PUT /states/lock.json")]).unwrap();
-    let version = shelf.put("lock.json", b"mine", &Expect::Version(version)).await.unwrap();
-    assert_eq!(shelf.get("lock.json").await.unwrap().unwrap().version, version);
+    let version = record_store.put("lock.json", b"mine", &Expect::Version(version)).await.unwrap();
+    assert_eq!(record_store.get("lock.json").await.unwrap().unwrap().version, version);
 
     for (code, status) in [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)] {
         emulator.inject(&[Fault::error("PUT /states/lock.json", code, status)]).unwrap();
-        let refused = shelf.put("lock.json", b"x", &Expect::Any).await;
-        assert!(matches!(refused, Err(ShelfError::Conflict { .. })), "{code}: {refused:?}");
+        let refused = record_store.put("lock.json", b"x", &Expect::Any).await;
+        assert!(matches!(refused, Err(RecordStoreError::Conflict { .. })), "{code}: {refused:?}");
     }
     for action in ["GET", "PUT", "DELETE"] {
         emulator.inject(&[Fault::error(&format!("{action} /states/lock.json"), "AccessDenied", 403)]).unwrap();
         let refused = match action {
-            "GET" => shelf.get("lock.json").await.map(drop),
-            "PUT" => shelf.put("lock.json", b"x", &Expect::Any).await.map(drop),
-            _ => shelf.delete("lock.json").await,
+            "GET" => record_store.get("lock.json").await.map(drop),
+            "PUT" => record_store.put("lock.json", b"x", &Expect::Any).await.map(drop),
+            _ => record_store.delete("lock.json").await,
         };
-        assert!(matches!(refused, Err(ShelfError::Denied { .. })), "{action}: {refused:?}");
+        assert!(matches!(refused, Err(RecordStoreError::Denied { .. })), "{action}: {refused:?}");
     }
-    let elsewhere = ObjectShelf::new(&session, "no-such-bucket", "", None);
+    let elsewhere = ObjectRecordStore::new(&session, "no-such-bucket", "", None);
     for refused in [
         elsewhere.get("lock.json").await.map(drop),
         elsewhere.put("lock.json", b"x", &Expect::Absent).await.map(drop),
         elsewhere.list("").await.map(drop),
     ] {
-        assert!(matches!(refused, Err(ShelfError::Failed { .. })), "a missing bucket is no empty shelf: {refused:?}");
+        assert!(
+            matches!(refused, Err(RecordStoreError::Failed { .. })),
+            "a missing bucket is no empty shelf: {refused:?}"
+        );
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 use runnersmith_aws::{Parameters, Session};
-use runnersmith_emulator::{Emulator, skip_unless_available};
+use runnersmith_aws_emulator::{Emulator, skip_unless_available};
 use runnersmith_types::Secret;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! `[aws]`: what of the plane is on AWS. What is not named there is embedded, in any mix.
+//! `[aws]`: what of the control plane is on AWS. What is not named there is embedded, in any mix.
 
 use crate::reader::Reader;
 

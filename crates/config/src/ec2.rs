@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use runnersmith_types::ec2::{Allocation, Attributes, Capacity, Subnet};
-use runnersmith_types::{Ec2Set, Ladder};
+use runnersmith_types::{Ec2Set, FallbackOrder};
 
 use crate::reader::{Reader, Unit};
 
-/// A rung that had no capacity is left alone for so long by default.
+/// A capacity pool that had no capacity is left alone for so long by default.
 const COOL_DOWN: Duration = Duration::from_secs(300);
 
-/// The section, and the ladder that follows from it. `None` when it cannot be used; why is reported.
-pub(crate) fn read(reader: &Reader<'_>) -> Option<(Ec2Set, Ladder)> {
+/// The section, and the fallback order that follows from it. `None` when it cannot be used; why is reported.
+pub(crate) fn read(reader: &Reader<'_>) -> Option<(Ec2Set, FallbackOrder)> {
     let template = reader.required("launch_template", "the launch template's id (lt-…) or name").unwrap_or_default();
     let types: Vec<String> = reader.strings("instance_types").into_iter().map(str::to_owned).collect();
     if let Some(odd) = types.iter().find(|name| !is_type(name)) {
@@ -37,8 +37,8 @@ pub(crate) fn read(reader: &Reader<'_>) -> Option<(Ec2Set, Ladder)> {
     };
     let cool_down = reader.time("cool_down_seconds", Unit::Seconds, 1..=3_600).unwrap_or(COOL_DOWN);
     reader.finish();
-    match set.ladder(cool_down) {
-        Ok(ladder) if !ladder.rungs.is_empty() => Some((set, ladder)),
+    match set.fallback_order(cool_down) {
+        Ok(fallback_order) if !fallback_order.pools.is_empty() => Some((set, fallback_order)),
         Ok(_) => None,
         Err(error) => {
             reader.refuse("instance_types", error.to_string());

@@ -61,7 +61,7 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// Whether a configuration without scale sets is one. A file without any is a mistake; a plane on AWS finds its sets.
+/// Whether a configuration without scale sets is one. A file without any is a mistake; a control plane on AWS finds its sets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sets {
     Needed,
@@ -180,7 +180,7 @@ fn warnings(github: &GitHub, sets: &[ScaleSet], ec2: &BTreeMap<ScaleSetName, Ec2
             let text = "reusable runners keep what a job leaves behind; use them for trusted repositories only";
             warnings.push(format!("scale_set.{}: {text}", set.name));
         }
-        if !set.floor.is_empty() && set.scope.at.is_none() {
+        if !set.min_idle.is_empty() && set.scope.at.is_none() {
             let text = "without `at` the idle floor keeps runners that are there and launches none: they would have to register somewhere, for example at = \"acme\"";
             warnings.push(format!("scale_set.{}: {text}", set.name));
         }

@@ -1,6 +1,6 @@
-//! The configuration as parameters: the plane's own sections in one, each scale set in another, as JSON.
+//! The configuration as parameters: the control plane's own sections in one, each scale set in another, as JSON.
 //!
-//! So a scale set's stack registers its policy by writing one parameter below the plane's path, and the plane finds it.
+//! So a scale set's stack registers its policy by writing one parameter below the control plane's path, and the control plane finds it.
 //! The fields are the file's, word for word; Terraform writes JSON, and its `null` means "not given".
 
 use std::collections::BTreeMap;
@@ -10,29 +10,29 @@ use serde_json::Value;
 use crate::{Config, ConfigError, Problem, Sets};
 
 impl Config {
-    /// A configuration from the plane's parameter and the sets' parameters, by the names of the latter.
+    /// A configuration from the control plane's parameter and the sets' parameters, by the names of the latter.
     ///
     /// A set that is not valid is left out, and told in the answer: one team's mistake must not stop another team's runners.
-    /// A plane without sets is one whose first set is not there yet, or whose last one is gone: it still has to clean up.
+    /// A control plane without sets is one whose first set is not there yet, or whose last one is gone: it still has to clean up.
     ///
     /// # Errors
-    /// When the plane's own part is not valid.
+    /// When the control plane's own part is not valid.
     pub fn from_parameters(
-        plane: &str,
+        control_plane: &str,
         sets: &BTreeMap<String, String>,
     ) -> Result<(Self, Vec<(String, ConfigError)>), ConfigError> {
-        let plane = object("the plane's parameter", plane)?;
-        Self::parse_with(&text_of(&plane, &[])?, Sets::MayBeNone)?;
+        let control_plane = object("the plane's parameter", control_plane)?;
+        Self::parse_with(&text_of(&control_plane, &[])?, Sets::MayBeNone)?;
         let (mut good, mut left_out) = (Vec::new(), Vec::new());
         for (name, text) in sets {
-            let alone = object(name, text).and_then(|set| text_of(&plane, &[&set]).map(|text| (set, text)));
+            let alone = object(name, text).and_then(|set| text_of(&control_plane, &[&set]).map(|text| (set, text)));
             match alone.and_then(|(set, text)| Self::parse(&text).map(|_| set)) {
                 Ok(set) => good.push(set),
                 Err(error) => left_out.push((name.clone(), error)),
             }
         }
         let good: Vec<&Value> = good.iter().collect();
-        Ok((Self::parse_with(&text_of(&plane, &good)?, Sets::MayBeNone)?, left_out))
+        Ok((Self::parse_with(&text_of(&control_plane, &good)?, Sets::MayBeNone)?, left_out))
     }
 }
 
@@ -58,8 +58,8 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-fn text_of(plane: &Value, sets: &[&Value]) -> Result<String, ConfigError> {
-    let mut whole = plane.clone();
+fn text_of(control_plane: &Value, sets: &[&Value]) -> Result<String, ConfigError> {
+    let mut whole = control_plane.clone();
     if let Some(fields) = whole.as_object_mut() {
         fields.entry("version").or_insert(crate::VERSION.into());
         fields.insert("scale_set".into(), Value::Array(sets.iter().map(|set| (*set).clone()).collect()));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_planes_own_part_must_be_right() {
+    fn the_control_planes_own_part_must_be_right() {
         assert!(Config::from_parameters("{}", &BTreeMap::new()).is_err());
         assert!(Config::parse("version = 1").is_err(), "a file needs a set");
     }

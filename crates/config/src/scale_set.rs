@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use runnersmith_plan::schedule;
 use runnersmith_types::{
-    Day, Ec2Set, FloorEntry, Label, Level, Owner, RegisterAt, RepoFullName, RepoPattern, RunnerGroupName, ScaleSet,
+    Day, Ec2Set, Label, Level, MinIdleEntry, Owner, RepoFullName, RepoPattern, RunnerGroupName, RunnerScope, ScaleSet,
     ScaleSetName, Scope, Timing,
 };
 
@@ -35,14 +35,14 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<(ScaleSet, Option<Ec2Set>)
             .integer("priority", -1_000..=1_000)
             .and_then(|n| i32::try_from(n).ok())
             .unwrap_or(default.priority),
-        floor: floor(reader),
+        min_idle: min_idle(reader),
         timing: timing(reader, ephemeral),
         token_when_jit_exhausted: reader.boolean("token_when_jit_exhausted", default.token_when_jit_exhausted),
         rerun_interrupted: reader.boolean("rerun_interrupted", default.rerun_interrupted),
-        tell: reader.boolean("tell", default.tell),
+        notify: reader.boolean("tell", default.notify),
         name: default.name,
         labels: default.labels,
-        ladder: on_ec2.as_ref().map_or(default.ladder, |(_, ladder)| ladder.clone()),
+        fallback_order: on_ec2.as_ref().map_or(default.fallback_order, |(_, fallback_order)| fallback_order.clone()),
     };
     reader.finish();
     Some((set, on_ec2.map(|(ec2, _)| ec2)))
@@ -77,9 +77,9 @@ fn scope(reader: &Reader<'_>) -> Scope {
     };
     let at = reader.string("at").and_then(|text| {
         let at = match level {
-            Level::Repository => RepoFullName::parse(text).map(RegisterAt::Repository),
-            Level::Organization => Owner::parse(text).map(RegisterAt::Organization),
-            Level::Enterprise => Owner::parse(text).map(RegisterAt::Enterprise),
+            Level::Repository => RepoFullName::parse(text).map(RunnerScope::Repository),
+            Level::Organization => Owner::parse(text).map(RunnerScope::Organization),
+            Level::Enterprise => Owner::parse(text).map(RunnerScope::Enterprise),
         };
         at.map_err(|error| reader.refuse("at", error.to_string())).ok()
     });
@@ -127,16 +127,16 @@ fn timing(reader: &Reader<'_>, ephemeral: bool) -> Timing {
         settle: seconds("settle_seconds", 3_600).unwrap_or(default.settle),
         finished_grace: seconds("finished_grace_seconds", 3_600).unwrap_or(default.finished_grace),
         ghost_grace: reader.time("ghost_grace_seconds", Unit::Seconds, 1..=3_600).unwrap_or(default.ghost_grace),
-        hold_after: reader.time("hold_after_seconds", Unit::Seconds, 10..=3_600).unwrap_or(default.hold_after),
-        hold_for: reader.time("hold_for_seconds", Unit::Seconds, 10..=86_400).unwrap_or(default.hold_for),
-        tell_after: seconds("tell_after_seconds", 86_400).unwrap_or(default.tell_after),
+        stall_after: reader.time("hold_after_seconds", Unit::Seconds, 10..=3_600).unwrap_or(default.stall_after),
+        stall_for: reader.time("hold_for_seconds", Unit::Seconds, 10..=86_400).unwrap_or(default.stall_for),
+        notify_after: seconds("tell_after_seconds", 86_400).unwrap_or(default.notify_after),
         verify_after: reader.time("verify_after_seconds", Unit::Seconds, 10..=86_400).unwrap_or(default.verify_after),
         boot_failures_max: reader.number("boot_failures_max", 1..=100, default.boot_failures_max),
         probe_backoff: reader.time("probe_backoff_seconds", Unit::Seconds, 1..=3_600).unwrap_or(default.probe_backoff),
     }
 }
 
-fn floor(reader: &Reader<'_>) -> Vec<FloorEntry> {
+fn min_idle(reader: &Reader<'_>) -> Vec<MinIdleEntry> {
     let mut entries = Vec::new();
     for entry in reader.tables("idle_config") {
         let cron = entry.required("cron", "six fields, seconds first: \"* * 9-17 * * 1-5\"");
@@ -144,7 +144,7 @@ fn floor(reader: &Reader<'_>) -> Vec<FloorEntry> {
         let count = entry.number("idleCount", 0..=10_000, 1);
         entry.finish();
         if let (Some(cron), Some(time_zone)) = (cron, time_zone) {
-            let read = FloorEntry::Cron { cron: cron.to_owned(), time_zone: time_zone.to_owned(), count };
+            let read = MinIdleEntry::Cron { cron: cron.to_owned(), time_zone: time_zone.to_owned(), count };
             check(&entry, "cron", &read);
             entries.push(read);
         }
@@ -158,7 +158,7 @@ fn floor(reader: &Reader<'_>) -> Vec<FloorEntry> {
         entry.finish();
         let (from, to) = (minute(&entry, "from", from), minute(&entry, "to", to));
         if let (Some(from_minute), Some(to_minute), Some(time_zone)) = (from, to, time_zone) {
-            let read = FloorEntry::Window { days, from_minute, to_minute, time_zone: time_zone.to_owned(), count };
+            let read = MinIdleEntry::Window { days, from_minute, to_minute, time_zone: time_zone.to_owned(), count };
             check(&entry, "time_zone", &read);
             entries.push(read);
         }
@@ -166,7 +166,7 @@ fn floor(reader: &Reader<'_>) -> Vec<FloorEntry> {
     entries
 }
 
-fn check(reader: &Reader<'_>, key: &'static str, entry: &FloorEntry) {
+fn check(reader: &Reader<'_>, key: &'static str, entry: &MinIdleEntry) {
     if let Err(error) = schedule::validate(entry) {
         let key =
             if matches!(error, schedule::ScheduleError::TimeZone { .. }) && key == "cron" { "timeZone" } else { key };

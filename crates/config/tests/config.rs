@@ -47,7 +47,7 @@ fn the_example_is_valid_as_it_stands_and_with_every_field_switched_on() {
     let plain = Config::parse(EXAMPLE).unwrap();
     assert_eq!(plain.scale_sets.len(), 1);
     let all = Config::parse(&everything_on()).unwrap();
-    assert_eq!(all.scale_sets[0].floor.len(), 2);
+    assert_eq!(all.scale_sets[0].min_idle.len(), 2);
     assert_eq!(all.github.private_key, Source::Env("APP_KEY_BASE64".into()));
     assert_eq!(all.otel.unwrap().endpoint, "http://127.0.0.1:4318");
 }
@@ -126,7 +126,7 @@ fn the_least_file_has_the_designs_defaults() {
     let config = Config::parse(&least("")).unwrap();
     let set = &config.scale_sets[0];
     assert_eq!(set.timing, Timing::default());
-    assert!(set.ephemeral && set.tell && set.token_when_jit_exhausted && !set.rerun_interrupted);
+    assert!(set.ephemeral && set.notify && set.token_when_jit_exhausted && !set.rerun_interrupted);
     assert_eq!((set.runners_max, set.scope.level), (3, Level::Organization));
     assert_eq!(config.local.distribution, Distribution::Latest { prerelease: false });
     assert!(config.server.listen.ip().is_loopback());
@@ -137,13 +137,13 @@ fn the_least_file_has_the_designs_defaults() {
 
 #[test]
 fn a_misspelt_field_is_refused_with_what_was_probably_meant_and_its_line() {
-    let told = problems(&least("runner_max = 4"));
-    assert_eq!(told, ["line 9: scale_set.linux.runner_max: there is no such field; did you mean `runners_max`?"]);
+    let notified = problems(&least("runner_max = 4"));
+    assert_eq!(notified, ["line 9: scale_set.linux.runner_max: there is no such field; did you mean `runners_max`?"]);
 }
 
 #[test]
 fn all_mistakes_are_told_at_once() {
-    let told = problems(
+    let notified = problems(
         r#"
 version = 1
 [server]
@@ -186,7 +186,7 @@ days = ["Monday"]
         "\"Monday\" is not a day",
         "from \"00:00\" to \"23:59\"",
     ] {
-        assert!(told.iter().any(|line| line.contains(part)), "{part}\n{}", told.join("\n"));
+        assert!(notified.iter().any(|line| line.contains(part)), "{part}\n{}", notified.join("\n"));
     }
 }
 
@@ -198,8 +198,8 @@ fn a_newer_format_and_a_missing_version_are_refused() {
 
 #[test]
 fn what_is_not_toml_is_told_with_its_line() {
-    let told = problems("version = 1\n[github\n");
-    assert!(told[0].starts_with("line 2: not TOML"), "{told:?}");
+    let notified = problems("version = 1\n[github\n");
+    assert!(notified[0].starts_with("line 2: not TOML"), "{notified:?}");
     assert!(problems("\u{0}\u{feff}\u{1b}[31m")[0].contains("not TOML"));
 }
 
@@ -238,13 +238,13 @@ fn where_the_plan_key_is_must_be_said_once_and_not_by_nothing() {
         ("plan_key_file = \"k\"\nplan_key_env = \"K\"", "give it or plan_key_env, not both"),
         ("terraform_program = \"\"", "a path is needed"),
     ] {
-        let told = problems(&least(&format!("[issueops]\nrepository = \"acme/runners\"\n{more}\n")));
-        assert!(told.iter().any(|problem| problem.contains(part)), "{more}: {told:?}");
+        let notified = problems(&least(&format!("[issueops]\nrepository = \"acme/runners\"\n{more}\n")));
+        assert!(notified.iter().any(|problem| problem.contains(part)), "{more}: {notified:?}");
     }
 }
 
 #[test]
 fn two_sets_of_one_name_are_refused() {
-    let told = problems(&least("[[scale_set]]\nname = \"LINUX\"\nlabels = [\"x\"]"));
-    assert!(told[0].contains("another scale set has this name"), "{told:?}");
+    let notified = problems(&least("[[scale_set]]\nname = \"LINUX\"\nlabels = [\"x\"]"));
+    assert!(notified[0].contains("another scale set has this name"), "{notified:?}");
 }

@@ -16,7 +16,7 @@ use runnersmith_types::{
     Event, EventKind, Machine, MachineId, MachineState, Runner, RunnerState, ScaleSet, ScaleSetName, Timing,
 };
 
-use crate::Signal;
+use crate::Message;
 
 /// Why a set could not be taken out of service, or what is left of it is not known.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum ClosingError {
 
 /// The doors that closing needs; GitHub is none of them.
 #[derive(Clone)]
-pub struct Hands {
+pub struct DrainPorts {
     /// Records.
     pub ledger: Arc<dyn Ledger>,
     /// Machines.
@@ -85,7 +85,7 @@ const PASS_WITHIN: Duration = Duration::from_secs(10);
 const LOOKS_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// Waits until no pass goes on over a set that began before this call: such a pass may still launch by what it read then.
-/// Answers whether it is so.
+/// Returns whether it is so.
 ///
 /// The lease is asked for again and again, because it is a row of SQLite or of DynamoDB, and neither tells of its release.
 ///
@@ -123,9 +123,9 @@ pub(crate) fn closed_policy(set: &ScaleSet) -> ScaleSet {
         // Without labels no job is its, so that what is idle waits for none.
         labels: BTreeSet::new(),
         serves_unlabelled: false,
-        floor: Vec::new(),
+        min_idle: Vec::new(),
         runners_max: 0,
-        tell: false,
+        notify: false,
         timing: Timing { running_min: Duration::ZERO, ..set.timing.clone() },
         ..set.clone()
     }
@@ -141,7 +141,7 @@ pub(crate) fn with_closed(sets: &Arc<Vec<ScaleSet>>, closed: &BTreeSet<ScaleSetN
     Arc::new(sets.iter().map(closed).collect())
 }
 
-impl Hands {
+impl DrainPorts {
     /// Closes sets, and says what is left of them. `Default` means that nothing is, and that nothing will be: every set's
     /// lease was held after it was closed. With `kills_jobs` machines with a job are ended, for this reason.
     ///
@@ -170,7 +170,7 @@ impl Hands {
         if remaining != Remaining::default() {
             // Once: whoever asks again and again must not keep the loop from its own schedule.
             for set in sets.difference(&before) {
-                self.queue.send(&Signal::Wake { set: set.clone() }.to_body(), Duration::ZERO).await?;
+                self.queue.send(&Message::Wake { set: set.clone() }.to_body(), Duration::ZERO).await?;
             }
         }
         Ok(remaining)
@@ -184,7 +184,7 @@ impl Hands {
         for set in sets {
             self.ledger.close(set, false).await?;
             // The next look may be minutes away, and jobs may wait.
-            self.queue.send(&Signal::Wake { set: set.clone() }.to_body(), Duration::ZERO).await?;
+            self.queue.send(&Message::Wake { set: set.clone() }.to_body(), Duration::ZERO).await?;
         }
         Ok(())
     }
@@ -208,10 +208,10 @@ impl Hands {
     ) -> Result<Remaining, ClosingError> {
         // Hand-offs, then machines, then the ledger: what is fresh must not look orphaned.
         let waiting = self.hand_off.waiting().await?;
-        let plane = self.ledger.plane().await?;
+        let control_plane = self.ledger.control_plane().await?;
         let (mut remaining, mut known, mut alive) = (Remaining::default(), BTreeSet::new(), BTreeSet::new());
         for set in sets {
-            let machines = self.machines.list(set, &plane).await?;
+            let machines = self.machines.list(set, &control_plane).await?;
             let runners = self.ledger.live_runners(set).await?;
             let Counted { numbers, busy, running, bound } = counted(&machines, &runners);
             remaining.jobs += numbers.jobs;
@@ -296,7 +296,8 @@ fn may_be_registered(runner: &Runner) -> bool {
 #[cfg(test)]
 mod tests {
     use runnersmith_types::{
-        BatchId, Market, Owner, PlaneId, RegisterAt, RegistrationId, Rung, RunnerName, Target, Timestamp,
+        BatchId, CapacityPool, ControlPlaneId, Market, Owner, RegistrationId, RunnerName, RunnerScope, Target,
+        Timestamp,
     };
 
     use super::*;
@@ -311,19 +312,19 @@ mod tests {
         Machine {
             id: id(name),
             set: ScaleSetName::parse("linux").unwrap(),
-            plane: PlaneId::parse("k3x9").unwrap(),
+            control_plane: ControlPlaneId::parse("k3x9").unwrap(),
             batch: BatchId::parse("b-1").unwrap(),
             state,
-            voice: None,
+            status: None,
             launched_at: NOW,
-            rung: Rung { market: Market::Local, machine_type: "process".into(), zone: "here".into() },
+            pool: CapacityPool { market: Market::Local, machine_type: "process".into(), zone: "here".into() },
             interrupted_at: None,
         }
     }
 
     fn runner(serial: u64, state: RunnerState, machine: Option<&str>) -> Runner {
         let name = RunnerName::parse(&format!("linux-k3x9-{serial}")).unwrap();
-        let at = RegisterAt::Organization(Owner::parse("acme").unwrap());
+        let at = RunnerScope::Organization(Owner::parse("acme").unwrap());
         let target = Target { set: ScaleSetName::parse("linux").unwrap(), at };
         Runner { state, machine: machine.map(id), ..Runner::intended(name, serial, target, true, NOW) }
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_plan::route;
-use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, Message, QueueError, Receipt};
+use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, QueueError, Receipt, ReceivedMessage};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{Event, EventKind, JobFact, JobStatus, ScaleSet, ScaleSetName};
 
-use crate::{Signal, World};
+use crate::{Message, World};
 
 /// Why a batch of messages could not be consumed; what was not acknowledged comes again.
 #[derive(Debug, thiserror::Error)]
@@ -29,26 +29,26 @@ pub const VISIBILITY: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When queue or ledger fail; nothing is lost, what was not acknowledged comes again.
-pub async fn consume(world: &World, messages: Vec<Message>) -> Result<BTreeSet<ScaleSetName>, ConsumeError> {
+pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Result<BTreeSet<ScaleSetName>, ConsumeError> {
     let (mut facts, mut receipts, mut woken) = (Vec::new(), Vec::new(), BTreeSet::new());
     for message in messages {
-        match serde_json::from_str::<Signal>(&message.body) {
-            Ok(Signal::Job(fact)) => {
+        match serde_json::from_str::<Message>(&message.body) {
+            Ok(Message::Job(fact)) => {
                 facts.push(*fact);
                 receipts.push(message.receipt);
             }
-            Ok(Signal::Wake { set }) => {
+            Ok(Message::Wake { set }) => {
                 woken.insert(set);
                 receipts.push(message.receipt);
             }
-            Ok(Signal::CheckRun { repo, job }) => match fetch(world, &repo, job).await {
+            Ok(Message::CheckRun { repo, job }) => match fetch(world, &repo, job).await {
                 Fetched::Facts(mut found) => {
                     facts.append(&mut found);
                     receipts.push(message.receipt);
                 }
                 Fetched::Later => later(world, &message.receipt).await?,
             },
-            Ok(Signal::Sweep { repo }) => match sweep(world, &repo).await {
+            Ok(Message::Sweep { repo }) => match sweep(world, &repo).await {
                 Fetched::Facts(mut found) => {
                     facts.append(&mut found);
                     receipts.push(message.receipt);

@@ -2,50 +2,50 @@
 
 use runnersmith_ports::{BudgetKind, GitHubError};
 use runnersmith_types::{
-    Action, FactSource, Held, Job, JobFact, JobId, JobStatus, MachineId, Mark, RegisterAt, RegistrationId,
-    RepoFullName, RunnerName,
+    Action, FactSource, Job, JobFact, JobId, JobStatus, MachineId, RegistrationId, RepoFullName, RunnerName,
+    RunnerScope, RunnerUpdate, Stalled,
 };
 
-use crate::execute::{Effect, Hands};
-use crate::{hand_over, tell};
+use crate::execute::{Effect, ExecutionContext};
+use crate::{hand_over, notify};
 
-pub(crate) async fn run(hands: &Hands<'_>, action: Action) -> Effect {
+pub(crate) async fn run(context: &ExecutionContext<'_>, action: Action) -> Effect {
     match action {
-        Action::HandOff { runner, machine, means } => hand_over::hand_over(hands, &runner, &machine, means).await,
-        Action::LookUp { runner, registration, at } => look_up(hands, runner, registration, &at).await,
-        Action::Deregister { runner, registration, at } => deregister(hands, runner, registration, &at).await,
-        Action::ExpireHandOff { runner, machine } => match hands.world.ports.hand_off.expire(&machine).await {
+        Action::HandOff { runner, machine, means } => hand_over::hand_over(context, &runner, &machine, means).await,
+        Action::LookUp { runner, registration, at } => look_up(context, runner, registration, &at).await,
+        Action::Deregister { runner, registration, at } => deregister(context, runner, registration, &at).await,
+        Action::ExpireHandOff { runner, machine } => match context.world.ports.hand_off.expire(&machine).await {
             Ok(()) | Err(runnersmith_ports::HandOffError::MachineGone { .. }) => {
-                Effect::done("the hand-off is gone", vec![(runner, Mark::HandOffGone)])
+                Effect::done("the hand-off is gone", vec![(runner, RunnerUpdate::HandOffGone)])
             }
             Err(error) => Effect::failed(&error),
         },
-        Action::Strike(strike) => {
-            let text = format!("{} is left alone for a while: {}", strike.rung, strike.why);
-            match hands.world.ports.ledger.strike(&hands.policy.name, strike).await {
+        Action::PoolFailure(pool_failure) => {
+            let text = format!("{} is left alone for a while: {}", pool_failure.pool, pool_failure.why);
+            match context.world.ports.ledger.pool_failure(&context.policy.name, pool_failure).await {
                 Ok(()) => Effect::done(text, Vec::new()),
                 Err(error) => Effect::failed(&error),
             }
         }
-        Action::VerifyJob { job, repo } => verify(hands, job, &repo).await,
-        Action::Hold { job, until } => {
-            let held = Held { since: hands.world.ports.clock.now(), until };
-            match hands.world.ports.ledger.hold_job(job, held).await {
+        Action::VerifyJob { job, repo } => verify(context, job, &repo).await,
+        Action::Stall { job, until } => {
+            let stalled = Stalled { since: context.world.ports.clock.now(), until };
+            match context.world.ports.ledger.stall_job(job, stalled).await {
                 Ok(true) => Effect::done("held", Vec::new()),
                 Ok(false) => Effect::put_off("it is not queued any more"),
                 Err(error) => Effect::failed(&error),
             }
         }
-        Action::Tell { repo, head_sha, jobs } => tell::tell(hands, repo, head_sha, jobs).await,
+        Action::Notify { repo, head_sha, jobs } => notify::notify(context, repo, head_sha, jobs).await,
         Action::Interrupted { job } => {
-            let at = hands.world.ports.clock.now();
-            match hands.world.ports.ledger.interrupted_job(job, at).await {
+            let at = context.world.ports.clock.now();
+            match context.world.ports.ledger.interrupted_job(job, at).await {
                 Ok(_) => Effect::done("recorded", Vec::new()),
                 Err(error) => Effect::failed(&error),
             }
         }
-        Action::Rerun { repo, run } => rerun(hands, &repo, run).await,
-        Action::Mark { .. }
+        Action::Rerun { repo, run } => rerun(context, &repo, run).await,
+        Action::Update { .. }
         | Action::Withdraw { .. }
         | Action::Intend { .. }
         | Action::Launch { .. }
@@ -54,37 +54,44 @@ pub(crate) async fn run(hands: &Hands<'_>, action: Action) -> Effect {
     }
 }
 
-async fn look_up(hands: &Hands<'_>, runner: RunnerName, id: RegistrationId, at: &RegisterAt) -> Effect {
-    if hands.take(BudgetKind::Calls).await.is_none() {
+async fn look_up(context: &ExecutionContext<'_>, runner: RunnerName, id: RegistrationId, at: &RunnerScope) -> Effect {
+    if context.take(BudgetKind::Calls).await.is_none() {
         return Effect::put_off("this minute's call budget is used up");
     }
-    match hands.world.ports.github.registration(at, id).await {
+    match context.world.ports.github.registration(at, id).await {
         Ok(found) => {
-            let mut marks = vec![(runner.clone(), Mark::RegistrationSeen)];
+            let mut updates = vec![(runner.clone(), RunnerUpdate::RegistrationSeen)];
             if found.busy {
-                marks.push((runner, Mark::Busy(None)));
+                updates.push((runner, RunnerUpdate::Busy(None)));
             }
-            Effect::done(format!("GitHub knows registration {id}"), marks)
+            Effect::done(format!("GitHub knows registration {id}"), updates)
         }
-        Err(GitHubError::NotFound { .. }) => {
-            Effect::done(format!("GitHub does not know registration {id}"), vec![(runner, Mark::RegistrationMissing)])
-        }
+        Err(GitHubError::NotFound { .. }) => Effect::done(
+            format!("GitHub does not know registration {id}"),
+            vec![(runner, RunnerUpdate::RegistrationMissing)],
+        ),
         Err(error) => Effect::github(&error),
     }
 }
 
-async fn deregister(hands: &Hands<'_>, runner: RunnerName, id: RegistrationId, at: &RegisterAt) -> Effect {
-    if hands.take(BudgetKind::Calls).await.is_none() {
+async fn deregister(
+    context: &ExecutionContext<'_>,
+    runner: RunnerName,
+    id: RegistrationId,
+    at: &RunnerScope,
+) -> Effect {
+    if context.take(BudgetKind::Calls).await.is_none() {
         return Effect::put_off("this minute's call budget is used up");
     }
-    match hands.world.ports.github.deregister(at, id).await {
-        Ok(()) => Effect::done(format!("registration {id} is removed"), vec![(runner, Mark::Deregistered)]),
+    match context.world.ports.github.deregister(at, id).await {
+        Ok(()) => Effect::done(format!("registration {id} is removed"), vec![(runner, RunnerUpdate::Deregistered)]),
         // The App is not there any more: its registrations are the owner's now.
-        Err(error @ GitHubError::NotInstalled { .. }) => {
-            Effect::done(format!("registration {id} is not ours any more: {error}"), vec![(runner, Mark::Deregistered)])
-        }
+        Err(error @ GitHubError::NotInstalled { .. }) => Effect::done(
+            format!("registration {id} is not ours any more: {error}"),
+            vec![(runner, RunnerUpdate::Deregistered)],
+        ),
         Err(GitHubError::Busy { .. }) => {
-            Effect::done("GitHub says that it has a job: kept", vec![(runner, Mark::RemovalRefused)])
+            Effect::done("GitHub says that it has a job: kept", vec![(runner, RunnerUpdate::RemovalRefused)])
         }
         Err(error) => Effect::github(&error),
     }
@@ -92,8 +99,11 @@ async fn deregister(hands: &Hands<'_>, runner: RunnerName, id: RegistrationId, a
 
 /// Ends machines, as many as there are in one call. When that fails each is tried by itself, so that one that cannot be ended
 /// does not keep the others alive.
-pub(crate) async fn terminate(hands: &Hands<'_>, machines: Vec<(MachineId, Option<RunnerName>)>) -> Vec<Effect> {
-    let port = &hands.world.ports.machines;
+pub(crate) async fn terminate(
+    context: &ExecutionContext<'_>,
+    machines: Vec<(MachineId, Option<RunnerName>)>,
+) -> Vec<Effect> {
+    let port = &context.world.ports.machines;
     let ids: Vec<MachineId> = machines.iter().map(|(machine, _)| machine.clone()).collect();
     let together = port.terminate(&ids).await;
     let mut effects = Vec::with_capacity(machines.len());
@@ -109,7 +119,7 @@ pub(crate) async fn terminate(hands: &Hands<'_>, machines: Vec<(MachineId, Optio
         effects.push(match ended {
             Ok(()) => Effect::done(
                 format!("machine {machine} is ended"),
-                runner.into_iter().map(|name| (name, Mark::Terminated)).collect(),
+                runner.into_iter().map(|name| (name, RunnerUpdate::Terminated)).collect(),
             ),
             Err(error) => Effect::failed(&error),
         });
@@ -117,13 +127,13 @@ pub(crate) async fn terminate(hands: &Hands<'_>, machines: Vec<(MachineId, Optio
     effects
 }
 
-async fn verify(hands: &Hands<'_>, id: JobId, repo: &RepoFullName) -> Effect {
-    let Some(job) = hands.jobs.get(&id) else { return Effect::put_off("the job is not open any more") };
-    if hands.take(BudgetKind::Calls).await.is_none() {
+async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName) -> Effect {
+    let Some(job) = context.jobs.get(&id) else { return Effect::put_off("the job is not open any more") };
+    if context.take(BudgetKind::Calls).await.is_none() {
         return Effect::put_off("this minute's call budget is used up");
     }
-    let now = hands.world.ports.clock.now();
-    let fact = match hands.world.ports.github.job(repo, id).await {
+    let now = context.world.ports.clock.now();
+    let fact = match context.world.ports.github.job(repo, id).await {
         Ok(fact) => fact,
         Err(GitHubError::NotFound { .. }) => {
             JobFact { source: FactSource::Get, received_at: now, status: JobStatus::Gone, ..job.fact.clone() }
@@ -131,25 +141,25 @@ async fn verify(hands: &Hands<'_>, id: JobId, repo: &RepoFullName) -> Effect {
         // The App may not look, or is not installed there now: that says nothing of the job. It is asked for again only after a
         // while, and until then nothing is bought for it, because nothing could be registered for it either.
         Err(error @ (GitHubError::Unauthorized { .. } | GitHubError::NotInstalled { .. })) => {
-            return refused(hands, job, &error).await;
+            return refused(context, job, &error).await;
         }
         Err(error) => return Effect::github(&error),
     };
     let word = fact.status.word();
-    match hands.world.ports.ledger.record_facts(vec![fact], &[]).await {
+    match context.world.ports.ledger.record_facts(vec![fact], &[]).await {
         Ok(_) => Effect::done(format!("GitHub says: {word}"), Vec::new()),
         Err(error) => Effect::failed(&error),
     }
 }
 
-async fn refused(hands: &Hands<'_>, job: &Job, error: &GitHubError) -> Effect {
-    let ledger = &hands.world.ports.ledger;
-    let now = hands.world.ports.clock.now();
+async fn refused(context: &ExecutionContext<'_>, job: &Job, error: &GitHubError) -> Effect {
+    let ledger = &context.world.ports.ledger;
+    let now = context.world.ports.clock.now();
     let asked = JobFact { source: FactSource::Get, received_at: now, ..job.fact.clone() };
     let mut recorded = ledger.record_facts(vec![asked], &[]).await.map(|_| ());
     if recorded.is_ok() && job.fact.status == JobStatus::Queued {
-        let held = Held { since: now, until: now.plus(hands.policy.timing.hold_for) };
-        recorded = ledger.hold_job(job.id(), held).await.map(|_| ());
+        let stalled = Stalled { since: now, until: now.plus(context.policy.timing.stall_for) };
+        recorded = ledger.stall_job(job.id(), stalled).await.map(|_| ());
     }
     match recorded {
         Ok(()) => Effect::done(format!("GitHub does not let us look: {error}"), Vec::new()),
@@ -157,8 +167,8 @@ async fn refused(hands: &Hands<'_>, job: &Job, error: &GitHubError) -> Effect {
     }
 }
 
-async fn rerun(hands: &Hands<'_>, repo: &RepoFullName, run: runnersmith_types::RunId) -> Effect {
-    let ports = &hands.world.ports;
+async fn rerun(context: &ExecutionContext<'_>, repo: &RepoFullName, run: runnersmith_types::RunId) -> Effect {
+    let ports = &context.world.ports;
     match ports.github.run(repo, run).await {
         Ok(summary) if summary.status == "completed" => {}
         // GitHub answers 403 until the whole run has ended.

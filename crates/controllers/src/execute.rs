@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures_util::StreamExt;
 use runnersmith_ports::{BudgetKind, GitHubError, Lease, LedgerError};
 use runnersmith_types::{
-    Action, Event, EventKind, Job, JobId, MachineId, Mark, Plan, Reason, Runner, RunnerName, ScaleSet, Snapshot, Step,
+    Action, Event, EventKind, Job, JobId, MachineId, Plan, Reason, Runner, RunnerName, RunnerUpdate, ScaleSet,
+    Snapshot, Step,
 };
 
 use crate::{World, effects, hand_over, launch};
@@ -34,18 +35,18 @@ pub(crate) struct Effect {
     /// What came of it.
     pub outcome: Outcome,
     /// Changes of runners.
-    pub marks: Vec<(RunnerName, Mark)>,
+    pub updates: Vec<(RunnerName, RunnerUpdate)>,
 }
 
 impl Effect {
-    pub(crate) fn done(text: impl Into<String>, marks: Vec<(RunnerName, Mark)>) -> Self {
-        Self { outcome: Outcome::Done(text.into()), marks }
+    pub(crate) fn done(text: impl Into<String>, updates: Vec<(RunnerName, RunnerUpdate)>) -> Self {
+        Self { outcome: Outcome::Done(text.into()), updates }
     }
     pub(crate) fn put_off(text: impl Into<String>) -> Self {
-        Self { outcome: Outcome::PutOff(text.into()), marks: Vec::new() }
+        Self { outcome: Outcome::PutOff(text.into()), updates: Vec::new() }
     }
     pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { outcome: Outcome::Failed(runnersmith_ports::chain(error)), marks: Vec::new() }
+        Self { outcome: Outcome::Failed(runnersmith_ports::chain(error)), updates: Vec::new() }
     }
     /// A GitHub error: a limit puts off, anything else fails.
     pub(crate) fn github(error: &GitHubError) -> Self {
@@ -62,21 +63,21 @@ impl Effect {
     }
 }
 
-/// The hands of one execution: the world, the policy, the lease, and the records the plan was made from.
-pub(crate) struct Hands<'a> {
+/// The context of one execution: the world, the policy, the lease, and the records the plan was made from.
+pub(crate) struct ExecutionContext<'a> {
     pub world: &'a World,
     pub policy: &'a ScaleSet,
     pub runners: BTreeMap<&'a RunnerName, &'a Runner>,
     pub jobs: BTreeMap<JobId, &'a Job>,
     pub snapshot: &'a Snapshot,
     /// Calls that were taken from the budget at once.
-    purse: AtomicU32,
+    prepaid_calls: AtomicU32,
 }
 
-impl Hands<'_> {
+impl ExecutionContext<'_> {
     /// Takes what the steps will need of the calls' budget in one go, so that each call is not one to the ledger too. When
     /// there is not so much, each step takes its own until there is none.
-    async fn fill_purse(&self, steps: &[Step]) {
+    async fn prepay_calls(&self, steps: &[Step]) {
         let asks = |step: &&Step| {
             matches!(step.action, Action::LookUp { .. } | Action::Deregister { .. } | Action::VerifyJob { .. })
         };
@@ -85,15 +86,15 @@ impl Hands<'_> {
         if count > 1
             && matches!(self.world.ports.ledger.take_budget(BudgetKind::Calls, count, limit).await, Ok(Some(_)))
         {
-            self.purse.store(count, Ordering::Relaxed);
+            self.prepaid_calls.store(count, Ordering::Relaxed);
         }
     }
 
     /// Takes one unit of a budget. `None`: there is none left, or the ledger cannot say.
     pub(crate) async fn take(&self, kind: BudgetKind) -> Option<u32> {
-        let from_purse = |left: u32| left.checked_sub(1);
+        let from_prepaid = |left: u32| left.checked_sub(1);
         if kind == BudgetKind::Calls
-            && let Ok(left) = self.purse.fetch_update(Ordering::Relaxed, Ordering::Relaxed, from_purse)
+            && let Ok(left) = self.prepaid_calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, from_prepaid)
         {
             return Some(left - 1);
         }
@@ -105,7 +106,7 @@ impl Hands<'_> {
     }
 }
 
-/// Executes a plan. Answers whether anything had its effect.
+/// Executes a plan. Returns whether anything had its effect.
 ///
 /// # Errors
 /// Only when the ledger fails or the lease is lost; then nothing more is issued.
@@ -116,13 +117,13 @@ pub async fn execute(
     lease: &mut Lease,
     plan: Plan,
 ) -> Result<bool, LedgerError> {
-    let hands = Hands {
+    let context = ExecutionContext {
         world,
         policy,
         runners: snapshot.runners.iter().map(|runner| (&runner.name, runner)).collect(),
         jobs: snapshot.jobs.iter().map(|job| (job.id(), job)).collect(),
         snapshot,
-        purse: AtomicU32::new(0),
+        prepaid_calls: AtomicU32::new(0),
     };
     let ledger = &world.ports.ledger;
     let (records, effects) = split(plan.steps);
@@ -130,13 +131,13 @@ pub async fn execute(
     let mut progressed = false;
 
     // What was observed, in one transaction.
-    if !records.marks.is_empty() {
-        let marks = records.marks.iter().map(|(runner, mark, _)| (runner.clone(), mark.clone())).collect();
-        let changed = ledger.mark(lease, marks).await?;
+    if !records.updates.is_empty() {
+        let updates = records.updates.iter().map(|(runner, update, _)| (runner.clone(), update.clone())).collect();
+        let changed = ledger.update(lease, updates).await?;
         progressed |= !changed.is_empty();
-        after_marks(&hands, &records.marks).await?;
-        for (runner, mark, reason) in records.marks {
-            events.push(event(&hands, EventKind::Seen, mark_word(&mark), &reason, Subject::runner(&runner)));
+        after_updates(&context, &records.updates).await?;
+        for (runner, update, reason) in records.updates {
+            events.push(event(&context, EventKind::Seen, update_word(&update), &reason, Subject::runner(&runner)));
         }
     }
     for (action, reason) in records.intents {
@@ -145,13 +146,19 @@ pub async fn execute(
         match ledger.intend(lease, runners, policy.ephemeral, policy.runners_max).await {
             Ok(()) => {
                 progressed = true;
-                events.push(event(&hands, EventKind::Decided, "intend", &reason, Subject::default()));
+                events.push(event(&context, EventKind::Decided, "intend", &reason, Subject::default()));
                 for name in names.iter().filter_map(|name| RunnerName::parse(name).ok()) {
-                    events.push(event(&hands, EventKind::Decided, "intend", &reason, Subject::runner(&name)));
+                    events.push(event(&context, EventKind::Decided, "intend", &reason, Subject::runner(&name)));
                 }
             }
             Err(error @ LedgerError::Conflict { .. }) => {
-                events.push(event(&hands, EventKind::Failed, "intend", &Reason(error.to_string()), Subject::default()));
+                events.push(event(
+                    &context,
+                    EventKind::Failed,
+                    "intend",
+                    &Reason(error.to_string()),
+                    Subject::default(),
+                ));
             }
             Err(error) => return Err(error),
         }
@@ -160,36 +167,36 @@ pub async fn execute(
     for (action, reason) in records.launches {
         keep(world, lease).await?;
         let kind = action.kind();
-        let effect = launch::launch(&hands, lease, action).await?;
-        progressed |= finish(&hands, lease, &mut events, kind, reason, Subject::default(), effect).await?;
+        let effect = launch::launch(&context, lease, action).await?;
+        progressed |= finish(&context, lease, &mut events, kind, reason, Subject::default(), effect).await?;
     }
-    let (effects, put_off) = hand_over::reserve(&hands, lease, effects).await?;
+    let (effects, put_off) = hand_over::reserve(&context, lease, effects).await?;
     for Step { action, reason } in put_off {
         let effect = Effect::put_off("this minute's JIT budget is used up");
-        finish(&hands, lease, &mut events, action.kind(), reason, Subject::of(&action), effect).await?;
+        finish(&context, lease, &mut events, action.kind(), reason, Subject::of(&action), effect).await?;
     }
-    hands.fill_purse(&effects).await;
+    context.prepay_calls(&effects).await;
     let (ends, effects): (Vec<Step>, Vec<Step>) =
         effects.into_iter().partition(|step| matches!(step.action, Action::Terminate { .. }));
     // All other effects run side by side; the outcomes that are there are recorded together.
     let mut effects = futures_util::stream::iter(effects)
         .map(|Step { action, reason }| {
-            let hands = &hands;
+            let context = &context;
             async move {
                 let (kind, subject) = (action.kind(), Subject::of(&action));
-                (kind, subject, reason, effects::run(hands, action).await)
+                (kind, subject, reason, effects::run(context, action).await)
             }
         })
         .buffer_unordered(SIDE_BY_SIDE)
         .ready_chunks(RECORDED_TOGETHER);
     while let Some(chunk) = effects.next().await {
         keep(world, lease).await?;
-        progressed |= finish_all(&hands, lease, &mut events, chunk).await?;
+        progressed |= finish_all(&context, lease, &mut events, chunk).await?;
     }
     drop(effects);
     if !ends.is_empty() {
         keep(world, lease).await?;
-        progressed |= end(&hands, lease, &mut events, ends).await?;
+        progressed |= end(&context, lease, &mut events, ends).await?;
     }
     ledger.append(events).await?;
     Ok(progressed)
@@ -200,25 +207,30 @@ type Came = (&'static str, Subject, Reason, Effect);
 
 /// Records the marks of several outcomes in one go, then each outcome.
 async fn finish_all(
-    hands: &Hands<'_>,
+    context: &ExecutionContext<'_>,
     lease: &Lease,
     events: &mut Vec<Event>,
     mut came: Vec<Came>,
 ) -> Result<bool, LedgerError> {
-    let marks: Vec<(RunnerName, Mark)> =
-        came.iter_mut().flat_map(|(_, _, _, effect)| std::mem::take(&mut effect.marks)).collect();
-    if !marks.is_empty() {
-        hands.world.ports.ledger.mark(lease, marks).await?;
+    let updates: Vec<(RunnerName, RunnerUpdate)> =
+        came.iter_mut().flat_map(|(_, _, _, effect)| std::mem::take(&mut effect.updates)).collect();
+    if !updates.is_empty() {
+        context.world.ports.ledger.update(lease, updates).await?;
     }
     let mut progressed = false;
     for (kind, subject, reason, effect) in came {
-        progressed |= finish(hands, lease, events, kind, reason, subject, effect).await?;
+        progressed |= finish(context, lease, events, kind, reason, subject, effect).await?;
     }
     Ok(progressed)
 }
 
 /// Ends machines in one call.
-async fn end(hands: &Hands<'_>, lease: &Lease, events: &mut Vec<Event>, ends: Vec<Step>) -> Result<bool, LedgerError> {
+async fn end(
+    context: &ExecutionContext<'_>,
+    lease: &Lease,
+    events: &mut Vec<Event>,
+    ends: Vec<Step>,
+) -> Result<bool, LedgerError> {
     let (mut machines, mut about) = (Vec::with_capacity(ends.len()), Vec::with_capacity(ends.len()));
     for Step { action, reason } in ends {
         let (kind, subject) = (action.kind(), Subject::of(&action));
@@ -227,9 +239,9 @@ async fn end(hands: &Hands<'_>, lease: &Lease, events: &mut Vec<Event>, ends: Ve
             about.push((kind, subject, reason));
         }
     }
-    let effects = effects::terminate(hands, machines).await;
+    let effects = effects::terminate(context, machines).await;
     let came = about.into_iter().zip(effects).map(|((kind, subject, reason), effect)| (kind, subject, reason, effect));
-    finish_all(hands, lease, events, came.collect()).await
+    finish_all(context, lease, events, came.collect()).await
 }
 
 /// Executors stop issuing near the lease's end: it is renewed in time, or given up.
@@ -241,20 +253,20 @@ async fn keep(world: &World, lease: &mut Lease) -> Result<(), LedgerError> {
 }
 
 struct Records {
-    marks: Vec<(RunnerName, Mark, Reason)>,
+    updates: Vec<(RunnerName, RunnerUpdate, Reason)>,
     intents: Vec<(Action, Reason)>,
     launches: Vec<(Action, Reason)>,
 }
 
 fn split(steps: Vec<Step>) -> (Records, Vec<Step>) {
-    let mut records = Records { marks: Vec::new(), intents: Vec::new(), launches: Vec::new() };
+    let mut records = Records { updates: Vec::new(), intents: Vec::new(), launches: Vec::new() };
     let mut effects = Vec::new();
     for Step { action, reason } in steps {
         match action {
-            Action::Mark { runner, mark } => records.marks.push((runner, mark, reason)),
+            Action::Update { runner, update } => records.updates.push((runner, update, reason)),
             Action::Withdraw { runner } => {
                 let why = format!("withdrawn: {reason}");
-                records.marks.push((runner, Mark::Gone(why), reason));
+                records.updates.push((runner, RunnerUpdate::Gone(why), reason));
             }
             Action::Intend { .. } => records.intents.push((action, reason)),
             Action::Launch { .. } | Action::Relaunch { .. } => records.launches.push((action, reason)),
@@ -263,10 +275,10 @@ fn split(steps: Vec<Step>) -> (Records, Vec<Step>) {
             | Action::Deregister { .. }
             | Action::Terminate { .. }
             | Action::ExpireHandOff { .. }
-            | Action::Strike(_)
+            | Action::PoolFailure(_)
             | Action::VerifyJob { .. }
-            | Action::Hold { .. }
-            | Action::Tell { .. }
+            | Action::Stall { .. }
+            | Action::Notify { .. }
             | Action::Interrupted { .. }
             | Action::Rerun { .. } => effects.push(Step { action, reason }),
         }
@@ -275,44 +287,48 @@ fn split(steps: Vec<Step>) -> (Records, Vec<Step>) {
 }
 
 /// Things that follow from an observation at once: the breaker's memory.
-async fn after_marks(hands: &Hands<'_>, marks: &[(RunnerName, Mark, Reason)]) -> Result<(), LedgerError> {
-    let ledger = &hands.world.ports.ledger;
-    let came_online = marks.iter().any(|(name, mark, _)| {
-        matches!(mark, Mark::Idle(_) | Mark::Busy(_))
-            && hands.runners.get(name).is_some_and(|runner| runner.online_at.is_none())
+async fn after_updates(
+    context: &ExecutionContext<'_>,
+    updates: &[(RunnerName, RunnerUpdate, Reason)],
+) -> Result<(), LedgerError> {
+    let ledger = &context.world.ports.ledger;
+    let came_online = updates.iter().any(|(name, update, _)| {
+        matches!(update, RunnerUpdate::Idle(_) | RunnerUpdate::Busy(_))
+            && context.runners.get(name).is_some_and(|runner| runner.online_at.is_none())
     });
-    if came_online && !hands.snapshot.boot_failures.is_empty() {
-        ledger.boot_succeeded(&hands.policy.name).await?;
+    if came_online && !context.snapshot.boot_failures.is_empty() {
+        ledger.boot_succeeded(&context.policy.name).await?;
     }
-    for (name, mark, _) in marks {
-        let Some(runner) = hands.runners.get(name) else { continue };
-        let now_seen =
-            marks.iter().any(|(other, mark, _)| other == name && matches!(mark, Mark::Idle(_) | Mark::Busy(_)));
-        let warned = hands
+    for (name, update, _) in updates {
+        let Some(runner) = context.runners.get(name) else { continue };
+        let now_seen = updates
+            .iter()
+            .any(|(other, update, _)| other == name && matches!(update, RunnerUpdate::Idle(_) | RunnerUpdate::Busy(_)));
+        let warned = context
             .snapshot
             .machines
             .value()
             .into_iter()
             .flatten()
             .any(|machine| runner.machine.as_ref() == Some(&machine.id) && machine.interrupted_at.is_some());
-        let lag = hands.policy.timing.ghost_grace;
+        let lag = context.policy.timing.ghost_grace;
         let never_online = runner.was_never_online(lag) && runner.machine.is_some() && !now_seen && !warned;
-        if matches!(mark, Mark::Draining | Mark::Lost)
+        if matches!(update, RunnerUpdate::Draining | RunnerUpdate::Lost)
             && never_online
-            && let Some(rung) = runner.rung.clone()
+            && let Some(pool) = runner.pool.clone()
         {
-            let at = hands.world.ports.clock.now();
-            let failure = runnersmith_types::BootFailure { runner: name.clone(), rung, at };
-            ledger.boot_failed(&hands.policy.name, failure).await?;
-            hands.world.metrics.boot_failed(&hands.policy.name);
+            let at = context.world.ports.clock.now();
+            let failure = runnersmith_types::BootFailure { runner: name.clone(), pool, at };
+            ledger.boot_failed(&context.policy.name, failure).await?;
+            context.world.metrics.boot_failed(&context.policy.name);
         }
     }
     Ok(())
 }
 
-/// Records what came of an action. Answers whether it had its effect.
+/// Records what came of an action. Returns whether it had its effect.
 async fn finish(
-    hands: &Hands<'_>,
+    context: &ExecutionContext<'_>,
     lease: &Lease,
     events: &mut Vec<Event>,
     kind: &'static str,
@@ -320,15 +336,15 @@ async fn finish(
     subject: Subject,
     effect: Effect,
 ) -> Result<bool, LedgerError> {
-    if !effect.marks.is_empty() {
-        hands.world.ports.ledger.mark(lease, effect.marks).await?;
+    if !effect.updates.is_empty() {
+        context.world.ports.ledger.update(lease, effect.updates).await?;
     }
     let (event_kind, text, outcome) = match effect.outcome {
         Outcome::Done(text) => {
             let job = subject.job;
             tracing::info!(
                 correlation_id = job.map(|job| tracing::field::display(crate::correlation_id(job))),
-                set = %hands.policy.name,
+                set = %context.policy.name,
                 action = kind,
                 runner = subject.runner.as_ref().map(tracing::field::display),
                 machine = subject.machine.as_ref().map(tracing::field::display),
@@ -340,12 +356,12 @@ async fn finish(
         Outcome::PutOff(text) => (EventKind::Decided, format!("{reason}; put off: {text}"), "put_off"),
         Outcome::Failed(text) => {
             let runner = subject.runner.as_ref().map(tracing::field::display);
-            tracing::warn!(set = %hands.policy.name, action = kind, runner, error = %text, "an action failed");
+            tracing::warn!(set = %context.policy.name, action = kind, runner, error = %text, "an action failed");
             (EventKind::Failed, format!("{reason}; {text}"), "failed")
         }
     };
-    hands.world.metrics.action(kind, outcome);
-    events.push(event(hands, event_kind, kind, &Reason(text), subject));
+    context.world.metrics.action(kind, outcome);
+    events.push(event(context, event_kind, kind, &Reason(text), subject));
     Ok(outcome == "done")
 }
 
@@ -368,57 +384,57 @@ impl Subject {
                 Self { runner: Some(runner.clone()), machine: Some(machine.clone()), job: None }
             }
             Action::Withdraw { runner }
-            | Action::Mark { runner, .. }
+            | Action::Update { runner, .. }
             | Action::LookUp { runner, .. }
             | Action::Deregister { runner, .. } => Self::runner(runner),
             Action::Terminate { machine, runner } => {
                 Self { runner: runner.clone(), machine: Some(machine.clone()), job: None }
             }
-            Action::VerifyJob { job, .. } | Action::Hold { job, .. } | Action::Interrupted { job } => {
+            Action::VerifyJob { job, .. } | Action::Stall { job, .. } | Action::Interrupted { job } => {
                 Self { job: Some(*job), ..Self::default() }
             }
-            Action::Tell { jobs, .. } => Self { job: jobs.first().map(|(job, _)| *job), ..Self::default() },
+            Action::Notify { jobs, .. } => Self { job: jobs.first().map(|(job, _)| *job), ..Self::default() },
             Action::Intend { .. }
             | Action::Launch { .. }
             | Action::Relaunch { .. }
-            | Action::Strike(_)
+            | Action::PoolFailure(_)
             | Action::Rerun { .. } => Self::default(),
         }
     }
 }
 
-fn event(hands: &Hands<'_>, kind: EventKind, what: &str, reason: &Reason, subject: Subject) -> Event {
-    let mut event = Event::new(hands.world.ports.clock.now(), kind, what, reason.to_string());
-    event.set = Some(hands.policy.name.clone());
+fn event(context: &ExecutionContext<'_>, kind: EventKind, what: &str, reason: &Reason, subject: Subject) -> Event {
+    let mut event = Event::new(context.world.ports.clock.now(), kind, what, reason.to_string());
+    event.set = Some(context.policy.name.clone());
     (event.job, event.runner, event.machine) = (subject.job, subject.runner, subject.machine);
     event
 }
 
 /// A stable word for a mark, as an event's `what`.
-fn mark_word(mark: &Mark) -> &'static str {
-    match mark {
-        Mark::Launching { .. } => "launching",
-        Mark::NotLaunched => "not_launched",
-        Mark::Machine(_) => "machine",
-        Mark::JitRequested => "jit_requested",
-        Mark::Registered(_) => "registered",
-        Mark::NextAttempt => "next_attempt",
-        Mark::HandedOff => "handed_off",
-        Mark::Idle(_) => "idle",
-        Mark::Busy(_) => "busy",
-        Mark::Offline => "offline",
-        Mark::NotConfirmed => "not_confirmed",
-        Mark::Draining => "draining",
-        Mark::RemovalRefused => "removal_refused",
-        Mark::Deregistered => "deregistered",
-        Mark::Finished => "finished",
-        Mark::Lost => "lost",
-        Mark::RegistrationMissing => "registration_missing",
-        Mark::RegistrationSeen => "registration_seen",
-        Mark::MachineMissing => "machine_missing",
-        Mark::MachineSeen => "machine_seen",
-        Mark::Terminated => "terminated",
-        Mark::HandOffGone => "hand_off_gone",
-        Mark::Gone(_) => "gone",
+fn update_word(update: &RunnerUpdate) -> &'static str {
+    match update {
+        RunnerUpdate::Launching { .. } => "launching",
+        RunnerUpdate::NotLaunched => "not_launched",
+        RunnerUpdate::Machine(_) => "machine",
+        RunnerUpdate::JitRequested => "jit_requested",
+        RunnerUpdate::Registered(_) => "registered",
+        RunnerUpdate::NextAttempt => "next_attempt",
+        RunnerUpdate::HandedOff => "handed_off",
+        RunnerUpdate::Idle(_) => "idle",
+        RunnerUpdate::Busy(_) => "busy",
+        RunnerUpdate::Offline => "offline",
+        RunnerUpdate::NotConfirmed => "not_confirmed",
+        RunnerUpdate::Draining => "draining",
+        RunnerUpdate::RemovalRefused => "removal_refused",
+        RunnerUpdate::Deregistered => "deregistered",
+        RunnerUpdate::Finished => "finished",
+        RunnerUpdate::Lost => "lost",
+        RunnerUpdate::RegistrationMissing => "registration_missing",
+        RunnerUpdate::RegistrationSeen => "registration_seen",
+        RunnerUpdate::MachineMissing => "machine_missing",
+        RunnerUpdate::MachineSeen => "machine_seen",
+        RunnerUpdate::Terminated => "terminated",
+        RunnerUpdate::HandOffGone => "hand_off_gone",
+        RunnerUpdate::Gone(_) => "gone",
     }
 }

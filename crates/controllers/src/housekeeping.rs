@@ -14,7 +14,7 @@ use crate::{Sets, World};
 /// A hand-off that has waited so long is none that a machine will still read: its boot deadline is far shorter.
 const HAND_OFF_KEPT: Duration = Duration::from_secs(3600);
 
-/// Deletes hand-offs that nobody will read: old, and of no machine whose runner is booting. Answers how many went.
+/// Deletes hand-offs that nobody will read: old, and of no machine whose runner is booting. Returns how many went.
 ///
 /// # Errors
 /// When the ledger fails; what the hand-off's own store refuses is logged, and the next round tries again.
@@ -80,7 +80,7 @@ pub async fn retired(
     let ledger = &world.ports.ledger;
     let counts = ledger.counts().await?.into_iter();
     let mut left: BTreeSet<ScaleSetName> = counts.filter(|(_, alive, _)| *alive > 0).map(|(set, _, _)| set).collect();
-    match world.ports.machines.sets(&ledger.plane().await?).await {
+    match world.ports.machines.sets(&ledger.control_plane().await?).await {
         Ok(sets) => left.extend(sets),
         Err(error) => {
             tracing::warn!(error = %runnersmith_ports::chain(&error), "the sets of machines could not be listed")

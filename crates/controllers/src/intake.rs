@@ -16,7 +16,7 @@ use crate::Sets;
 /// What the queue carries: one bounded fact, without a set. The consumer matches on every pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Signal {
+pub enum Message {
     /// A job's fact.
     Job(Box<JobFact>),
     /// A check run of GitHub Actions was queued; its labels are to be fetched by job id.
@@ -38,7 +38,7 @@ pub enum Signal {
     },
 }
 
-impl Signal {
+impl Message {
     /// The message that carries it. Facts are bounded, so it fits; labels are dropped from the end if hostile names do not.
     #[must_use]
     pub fn to_body(&self) -> String {
@@ -68,7 +68,7 @@ const SELF_HOSTED: &str = "self-hosted";
 /// Why a fact is not even stored: no set can match it and it does not ask for a self-hosted runner. A job that asks for
 /// one is kept although nothing serves it, so that its author can be told.
 #[must_use]
-pub fn drop_at_the_door(fact: &JobFact, policies: &[&ScaleSet]) -> Option<String> {
+pub fn reject_at_intake(fact: &JobFact, policies: &[&ScaleSet]) -> Option<String> {
     if fact.labels.iter().any(|label| label.as_str() == SELF_HOSTED) {
         return None;
     }
@@ -102,11 +102,11 @@ impl Intake {
     }
 
     /// Admits a signal that came by a verified delivery.
-    pub async fn admit(&self, signal: Signal, delivery: Option<DeliveryId>) -> Admission {
-        if let Signal::Job(fact) = &signal {
+    pub async fn admit(&self, signal: Message, delivery: Option<DeliveryId>) -> Admission {
+        if let Message::Job(fact) = &signal {
             let sets = self.sets.load();
             let policies: Vec<&ScaleSet> = sets.iter().collect();
-            if let Some(why) = drop_at_the_door(fact, &policies) {
+            if let Some(why) = reject_at_intake(fact, &policies) {
                 self.record_dropped(fact, delivery, &why).await;
                 return Admission::Dropped(why);
             }

@@ -23,7 +23,7 @@ pub struct Level {
     pub runners_by_state: BTreeMap<&'static str, u32>,
     /// When.
     pub at: Timestamp,
-    /// What is wrong, in words: sources that did not answer, boot failures, struck rungs, used-up budgets. At most 20.
+    /// What is wrong, in words: sources that did not answer, boot failures, struck capacity pools, used-up budgets. At most 20.
     pub faults: Vec<String>,
 }
 
@@ -77,8 +77,8 @@ fn faults(policy: &ScaleSet, snapshot: &Snapshot) -> Vec<String> {
         let breaker = if open { "; launches are held back to one probe at a time" } else { "" };
         faults.push(format!("{failures} machine(s) did not boot since the last one that did{breaker}"));
     }
-    for strike in &snapshot.strikes {
-        faults.push(format!("{} is left alone for a while: {}", strike.rung, strike.why));
+    for pool_failure in &snapshot.pool_failures {
+        faults.push(format!("{} is left alone for a while: {}", pool_failure.pool, pool_failure.why));
     }
     if snapshot.budget.jit_left == 0 {
         faults.push("this minute's budget for new registrations is used up".to_owned());

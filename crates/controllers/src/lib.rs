@@ -14,10 +14,10 @@ pub mod launch;
 pub mod levels;
 pub mod loops;
 pub mod metrics;
+pub mod notify;
 pub mod observe;
 pub mod pass;
 pub mod sets;
-pub mod tell;
 pub mod timer;
 pub mod why;
 
@@ -27,7 +27,7 @@ use std::time::Duration;
 use runnersmith_ports::{Clock, GitHub, HandOff, Ledger, Machines, Queue};
 use runnersmith_types::{Job, JobId, Runner, ScaleSet, ScaleSetName, Timing};
 
-pub use intake::{Admission, Intake, Signal};
+pub use intake::{Admission, Intake, Message};
 pub use observe::Depth;
 pub use pass::{Passed, pass};
 pub use sets::Sets;

@@ -1,4 +1,4 @@
-//! The loops of one process: a worker that records facts, one loop per scale set, the machines' voice, and the timer.
+//! The loops of one process: a worker that records facts, one loop per scale set, the machines' status, and the timer.
 //! They only wake each other; what is done is decided by the planner, and safety lies in the ledger's leases.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -189,7 +189,7 @@ async fn look(
     loop {
         let mut depth = tokio::select! {
             _ = full.tick() => Depth::Full,
-            () = waker.notified() => Depth::Signal,
+            () = waker.notified() => Depth::Message,
             () = stopped(&mut stop) => return set,
         };
         if world.set(&set).is_some() {
@@ -252,7 +252,7 @@ async fn drain(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Left, 
     Ok(Left::Nothing)
 }
 
-/// The machines' voice: when one may have changed, its sets look.
+/// The machines' status: when one may have changed, its sets look.
 async fn listen(world: World, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -322,7 +322,7 @@ async fn sweep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Re
 
 #[cfg(test)]
 mod tests {
-    use runnersmith_types::{Label, Owner, RegisterAt, RepoPattern, Scope};
+    use runnersmith_types::{Label, Owner, RepoPattern, RunnerScope, Scope};
 
     use super::*;
 
@@ -336,7 +336,7 @@ mod tests {
         let linux = || set("linux");
         let scope = || linux().scope;
         let more = BTreeSet::from([Label::of_set("self-hosted").unwrap(), Label::of_set("gpu").unwrap()]);
-        let acme = RegisterAt::Organization(Owner::parse("acme").unwrap());
+        let acme = RunnerScope::Organization(Owner::parse("acme").unwrap());
         for (what, new, expected) in [
             ("the same", vec![linux()], false),
             ("none", Vec::new(), false),

@@ -34,7 +34,7 @@ const BOOT_FAILURES: &str = "runnersmith_boot_failures";
 const DEAD_LETTERS: &str = "runnersmith_dead_letters";
 const DEMAND: &str = "runnersmith_demand";
 const SUPPLY: &str = "runnersmith_supply";
-const FLOOR: &str = "runnersmith_floor";
+const MIN_IDLE: &str = "runnersmith_floor";
 const MAXIMUM: &str = "runnersmith_runners_max";
 const RUNNERS: &str = "runnersmith_runners";
 const WAITING: &str = "runnersmith_jobs_waiting";
@@ -51,7 +51,7 @@ const REFERENCE: [(&str, &str, &str); 14] = [
     (DEAD_LETTERS, "counter", "Messages that could not be read and were set aside"),
     (DEMAND, "gauge", "Jobs that want a runner of the scale set, at its last pass"),
     (SUPPLY, "gauge", "Runners of the scale set that are idle or on their way, at its last pass"),
-    (FLOOR, "gauge", "Idle runners that the schedule asks for now"),
+    (MIN_IDLE, "gauge", "Idle runners that the schedule asks for now"),
     (MAXIMUM, "gauge", "The most runners that the scale set may have alive"),
     (RUNNERS, "gauge", "Alive runners by scale set and state"),
     (WAITING, "gauge", "Jobs for which nothing is done, by scale set and reason"),
@@ -97,7 +97,7 @@ pub struct Metrics {
     dead_letters: Counter,
     demand: Gauges,
     supply: Gauges,
-    floor: Gauges,
+    min_idle: Gauges,
     maximum: Gauges,
     runners: Gauges,
     waiting: Gauges,
@@ -136,7 +136,7 @@ impl Metrics {
             dead_letters: register(r, DEAD_LETTERS, Counter::default()),
             demand: register(r, DEMAND, Gauges::default()),
             supply: register(r, SUPPLY, Gauges::default()),
-            floor: register(r, FLOOR, Gauges::default()),
+            min_idle: register(r, MIN_IDLE, Gauges::default()),
             maximum: register(r, MAXIMUM, Gauges::default()),
             runners: register(r, RUNNERS, Gauges::default()),
             waiting: register(r, WAITING, Gauges::default()),
@@ -211,7 +211,7 @@ impl Metrics {
             };
             put(&self.demand, level.plan.demand);
             put(&self.supply, level.plan.supply);
-            put(&self.floor, level.plan.floor);
+            put(&self.min_idle, level.plan.min_idle);
             put(&self.maximum, level.policy.runners_max);
             for (state, count) in &level.runners_by_state {
                 let labels = vec![("set", name.to_string()), ("state", (*state).to_owned())];
@@ -247,14 +247,14 @@ pub const fn reason_word(on: &WaitingOn) -> &'static str {
         WaitingOn::Delay { .. } => "delay",
         WaitingOn::Runner { .. } => "runner",
         WaitingOn::Maximum { .. } => "maximum",
-        WaitingOn::Held { .. } => "held",
+        WaitingOn::Stalled { .. } => "held",
         WaitingOn::Gate => "gate",
         WaitingOn::NoSet { .. } => "no_set",
         WaitingOn::Capacity { .. } => "capacity",
         WaitingOn::Breaker { .. } => "breaker",
         WaitingOn::Budget { .. } => "budget",
         WaitingOn::UnknownSource { .. } => "unknown_source",
-        WaitingOn::Floor => "floor",
+        WaitingOn::MinIdle => "floor",
         WaitingOn::Grace { .. } => "grace",
     }
 }

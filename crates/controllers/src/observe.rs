@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use runnersmith_ports::{BudgetKind, GitHubError};
-use runnersmith_types::{Budget, Level, Observed, Peer, RegisterAt, Registration, ScaleSet, Snapshot, Timestamp};
+use runnersmith_types::{Budget, Level, Observed, Peer, Registration, RunnerScope, ScaleSet, Snapshot, Timestamp};
 
 use crate::{Ports, World};
 
@@ -12,7 +12,7 @@ use crate::{Ports, World};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// A signal's pass: the ledger and the machines; GitHub's lists are not asked for.
-    Signal,
+    Message,
     /// The timer's pass: everything.
     Full,
 }
@@ -32,18 +32,18 @@ pub async fn observe(
 ) -> Result<Snapshot, runnersmith_ports::LedgerError> {
     let ports = &world.ports;
     let ledger = &ports.ledger;
-    let plane = ledger.plane().await?;
+    let control_plane = ledger.control_plane().await?;
     let places = places(world, policy).await?;
     let mut registrations = BTreeMap::new();
     for at in places {
         let observed = match depth {
-            Depth::Signal => Observed::Unknown { why: "not asked for in this pass".into() },
+            Depth::Message => Observed::Unknown { why: "not asked for in this pass".into() },
             Depth::Full => registrations_at(ports, world.limits.calls_per_minute, &at).await,
         };
         registrations.insert(at, observed);
     }
     let machines_at = ports.clock.now();
-    let machines = match ports.machines.list(&policy.name, &plane).await {
+    let machines = match ports.machines.list(&policy.name, &control_plane).await {
         Ok(list) => Observed::seen(list, machines_at),
         Err(error) => Observed::Unknown { why: format!("machines: {error}") },
     };
@@ -61,7 +61,7 @@ pub async fn observe(
         })
         .collect();
     Ok(Snapshot {
-        plane,
+        control_plane,
         next_serial: ledger.next_serial().await?,
         jobs,
         runners,
@@ -70,15 +70,15 @@ pub async fn observe(
         machines,
         registrations,
         budget: budget(world, now).await?,
-        strikes: ledger.strikes(&policy.name, now.minus(policy.ladder.cool_down)).await?,
+        pool_failures: ledger.pool_failures(&policy.name, now.minus(policy.fallback_order.cool_down)).await?,
         boot_failures: ledger.boot_failures(&policy.name).await?,
         reruns: ledger.reruns().await?,
     })
 }
 
-async fn places(world: &World, policy: &ScaleSet) -> Result<BTreeSet<RegisterAt>, runnersmith_ports::LedgerError> {
+async fn places(world: &World, policy: &ScaleSet) -> Result<BTreeSet<RunnerScope>, runnersmith_ports::LedgerError> {
     let runners = world.ports.ledger.live_runners(&policy.name).await?;
-    let mut places: BTreeSet<RegisterAt> = runners.into_iter().map(|runner| runner.target.at).collect();
+    let mut places: BTreeSet<RunnerScope> = runners.into_iter().map(|runner| runner.target.at).collect();
     places.extend(policy.scope.at.clone());
     debug_assert!(
         policy.scope.level != Level::Enterprise || policy.scope.at.is_some(),
@@ -87,7 +87,7 @@ async fn places(world: &World, policy: &ScaleSet) -> Result<BTreeSet<RegisterAt>
     Ok(places)
 }
 
-async fn registrations_at(ports: &Ports, calls_max: u32, at: &RegisterAt) -> Observed<Vec<Registration>> {
+async fn registrations_at(ports: &Ports, calls_max: u32, at: &RunnerScope) -> Observed<Vec<Registration>> {
     match ports.ledger.take_budget(BudgetKind::Calls, 1, calls_max).await {
         Ok(Some(_)) => {}
         Ok(None) => return Observed::Unknown { why: "this minute's call budget is used up".into() },

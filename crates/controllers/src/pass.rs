@@ -11,7 +11,7 @@ use crate::closing;
 use crate::execute::execute;
 use crate::levels::Level;
 use crate::observe::{Depth, observe};
-use crate::{Signal, World};
+use crate::{Message, World};
 
 /// By default a lease is so short that a crashed holder does not stop a set for long; a pass renews it.
 pub const LEASE_TTL: Duration = Duration::from_secs(20);
@@ -85,7 +85,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         }
         passed.actions += plan.steps.len();
         let progressed = execute(world, policy, &snapshot, &mut lease, plan).await?;
-        depth = Depth::Signal;
+        depth = Depth::Message;
         if !progressed {
             // Everything failed or was put off: trying again at once would only hammer; the next pass retries.
             passed.next_wake =
@@ -123,7 +123,7 @@ async fn schedule(world: &World, set: &ScaleSetName, at: Option<Timestamp>) -> R
         return Ok(());
     }
     let delay = at.since(now).max(Duration::from_millis(100));
-    if let Err(error) = world.ports.queue.send(&Signal::Wake { set: set.clone() }.to_body(), delay).await {
+    if let Err(error) = world.ports.queue.send(&Message::Wake { set: set.clone() }.to_body(), delay).await {
         // The timer's pass will look anyway.
         tracing::warn!(error = %runnersmith_ports::chain(&error), set = %set, "the next look could not be scheduled");
         return Ok(());

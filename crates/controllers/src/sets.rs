@@ -87,12 +87,12 @@ mod tests {
     #[test]
     fn a_subscriber_is_told_of_changes_only() {
         let sets = Sets::new(vec![set("a")]);
-        let mut told = sets.subscribe();
+        let mut notified = sets.subscribe();
         sets.replace(vec![set("a")]);
-        assert!(!told.has_changed().unwrap(), "the same sets are no change");
+        assert!(!notified.has_changed().unwrap(), "the same sets are no change");
         sets.update(|sets| sets.push(set("b")));
-        assert!(told.has_changed().unwrap());
-        assert_eq!(told.borrow_and_update().len(), 2);
+        assert!(notified.has_changed().unwrap());
+        assert_eq!(notified.borrow_and_update().len(), 2);
     }
 
     #[test]

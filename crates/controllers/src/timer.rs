@@ -15,7 +15,7 @@ const REDELIVERIES_MAX: usize = 50;
 /// How far back the delivery log is read the first time.
 const REDELIVERY_LOOK_BACK: Duration = Duration::from_secs(6 * 3600);
 
-/// Sweeps the active repositories for queued jobs that no delivery told us of. Answers the sets that should look.
+/// Sweeps the active repositories for queued jobs that no delivery told us of. Returns the sets that should look.
 ///
 /// # Errors
 /// When the ledger fails; GitHub's failures are logged, and the next round tries again.
@@ -51,7 +51,7 @@ async fn active_repositories(world: &World) -> Result<BTreeSet<RepoFullName>, Le
     Ok(repos)
 }
 
-/// Asks GitHub again for deliveries that did not reach us. Answers how many.
+/// Asks GitHub again for deliveries that did not reach us. Returns how many.
 ///
 /// # Errors
 /// When the ledger fails.
@@ -104,7 +104,7 @@ const PRUNED_AT_ONCE: usize = 2_000;
 /// So many transactions in one round; what is left is for the next.
 const PRUNES_MAX: usize = 100;
 
-/// Drops old history, a bounded piece at a time, until nothing old is left. Answers how many rows went.
+/// Drops old history, a bounded piece at a time, until nothing old is left. Returns how many rows went.
 ///
 /// # Errors
 /// When the ledger fails.

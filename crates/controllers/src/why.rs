@@ -281,17 +281,17 @@ fn verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String 
 }
 
 fn queued_verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
-    let text = match (waiting, job.held) {
+    let text = match (waiting, job.stalled) {
         (Some(on), _) => match until(on) {
             Some(until) => format!("waits: {on} (until {})", utc(until)),
             None => format!("waits: {on}"),
         },
-        (None, Some(held)) => format!(
+        (None, Some(stalled)) => format!(
             "waits: held until {}: a matching runner was idle and GitHub did not assign the job",
-            utc(held.until)
+            utc(stalled.until)
         ),
-        (None, None) => match &job.told {
-            Some(told) => format!("waits: {}", told.text),
+        (None, None) => match &job.notified {
+            Some(notified) => format!("waits: {}", notified.text),
             None => "queued: the next pass over its scale set decides".to_owned(),
         },
     };
@@ -306,7 +306,7 @@ fn queued_verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> 
 pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
     match on {
         WaitingOn::Delay { until }
-        | WaitingOn::Held { until }
+        | WaitingOn::Stalled { until }
         | WaitingOn::Capacity { until }
         | WaitingOn::Budget { until }
         | WaitingOn::Grace { until, .. } => Some(*until),
@@ -316,7 +316,7 @@ pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
         | WaitingOn::Gate
         | WaitingOn::NoSet { .. }
         | WaitingOn::UnknownSource { .. }
-        | WaitingOn::Floor => None,
+        | WaitingOn::MinIdle => None,
     }
 }
 
@@ -351,15 +351,15 @@ fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<Line> 
         let name = &runner.name;
         add(Some(runner.intended_at), "intend", &[], format!("runner {name} was intended"));
         let machine = runner.machine.as_ref().map(|machine| format!(" {machine}")).unwrap_or_default();
-        let rung = runner.rung.as_ref().map(|rung| format!(", {rung}")).unwrap_or_default();
-        add(runner.machine_at, "machine", &[], format!("its machine{machine} is known{rung}"));
+        let pool = runner.pool.as_ref().map(|pool| format!(", {pool}")).unwrap_or_default();
+        add(runner.machine_at, "machine", &[], format!("its machine{machine} is known{pool}"));
         add(runner.handed_at, "hand_off", &["handed_off"], "the runner's configuration was handed over".into());
         add(runner.online_at, "online", &["idle", "busy"], format!("runner {name} was seen online"));
         add(runner.gone_at, "runner_gone", &["gone"], format!("nothing is left of runner {name}"));
     }
     add(job.in_progress_at, "in progress", &[], "we heard that it runs".into());
     add(job.interrupted_at, "interrupted", &[], "its machine was interrupted".into());
-    add(job.told.as_ref().map(|told| told.at), "tell", &[], "its author was told by a check run".into());
+    add(job.notified.as_ref().map(|notified| notified.at), "tell", &[], "its author was told by a check run".into());
     add(job.ended_at, "completed", &["gone"], "we heard that it is over".into());
     lines(all)
 }
@@ -418,7 +418,7 @@ pub fn describe(action: &Action) -> String {
     match action {
         Action::Intend { runners } => format!("intend {} runner(s)", runners.len()),
         Action::Withdraw { runner } => format!("withdraw {runner}"),
-        Action::Launch { rung, runners, .. } => format!("launch {} machine(s), {rung}", runners.len()),
+        Action::Launch { pool, runners, .. } => format!("launch {} machine(s), {pool}", runners.len()),
         Action::Relaunch { batch } => format!("make launch call {batch} again"),
         Action::HandOff { runner, machine, means } => {
             let means = match means {
@@ -427,15 +427,15 @@ pub fn describe(action: &Action) -> String {
             };
             format!("hand {runner} on {machine} {means}")
         }
-        Action::Mark { runner, .. } => format!("record what was seen of {runner}"),
+        Action::Update { runner, .. } => format!("record what was seen of {runner}"),
         Action::LookUp { runner, registration, .. } => format!("look up registration {registration} of {runner}"),
         Action::Deregister { runner, registration, .. } => format!("remove registration {registration} of {runner}"),
         Action::Terminate { machine, .. } => format!("end machine {machine}"),
         Action::ExpireHandOff { runner, .. } => format!("delete the hand-off of {runner}"),
-        Action::Strike(strike) => format!("leave {} alone for a while", strike.rung),
+        Action::PoolFailure(pool_failure) => format!("leave {} alone for a while", pool_failure.pool),
         Action::VerifyJob { job, .. } => format!("ask GitHub for job {job}"),
-        Action::Hold { job, .. } => format!("hold job {job}"),
-        Action::Tell { repo, jobs, .. } => format!("tell the authors of {} job(s) in {repo}", jobs.len()),
+        Action::Stall { job, .. } => format!("hold job {job}"),
+        Action::Notify { repo, jobs, .. } => format!("tell the authors of {} job(s) in {repo}", jobs.len()),
         Action::Interrupted { job } => format!("record that job {job} lost its machine"),
         Action::Rerun { repo, run } => format!("re-run the failed jobs of run {run} in {repo}"),
     }

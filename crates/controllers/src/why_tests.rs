@@ -1,7 +1,7 @@
 //! What `why` says, told apart from the code so that both stay short.
 
 use runnersmith_types::{
-    FactSource, JobFact, Label, Mark, Owner, OwnerKind, RegisterAt, RepoFullName, RunId, ScaleSetName, Target,
+    FactSource, JobFact, Label, Owner, OwnerKind, RepoFullName, RunId, RunnerScope, RunnerUpdate, ScaleSetName, Target,
 };
 
 use super::*;
@@ -38,7 +38,7 @@ fn fact(status: JobStatus, at: i64) -> JobFact {
 fn runner(intended: i64) -> Runner {
     let target = Target {
         set: ScaleSetName::parse("small").unwrap(),
-        at: RegisterAt::Organization(Owner::parse("acme").unwrap()),
+        at: RunnerScope::Organization(Owner::parse("acme").unwrap()),
     };
     let name = RunnerName::parse("small-p1aa-1").unwrap();
     let mut runner = Runner::intended(name, 1, target, true, Timestamp::from_secs(intended));
@@ -98,7 +98,7 @@ fn the_text_is_aligned_and_no_foreign_control_character_reaches_a_terminal() {
 #[test]
 fn what_history_says_is_not_said_again_from_the_records() {
     let mut runner = runner(101);
-    runner.mark(Mark::Gone("done".into()), Timestamp::from_secs(130));
+    runner.update(RunnerUpdate::Gone("done".into()), Timestamp::from_secs(130));
     let seen = Event::new(Timestamp::from_secs(100), EventKind::Seen, "queued", "GitHub says queued");
     let why = Why::of(&job(JobStatus::Queued, 100), Some(&runner), &[seen], None);
     assert_eq!(why.timeline.iter().filter(|line| line.what == "queued").count(), 1);

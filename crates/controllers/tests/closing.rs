@@ -7,17 +7,17 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use runnersmith_controllers::closing::{ClosingError, Hands, Remaining, Whose};
-use runnersmith_controllers::{Depth, Signal, housekeeping, pass};
-use runnersmith_types::{JobStatus, MachineId, Runner, ScaleSetName, Voice};
+use runnersmith_controllers::closing::{ClosingError, DrainPorts, Remaining, Whose};
+use runnersmith_controllers::{Depth, Message, housekeeping, pass};
+use runnersmith_types::{JobStatus, MachineId, MachineStatus, Runner, ScaleSetName};
 use support::{Bed, policy, set};
 
 const MINUTES: Duration = Duration::from_secs(180);
 
-fn hands(bed: &Bed) -> Hands {
+fn ports(bed: &Bed) -> DrainPorts {
     let ports = bed.world.ports.clone();
     let (ledger, machines, hand_off) = (ports.ledger, ports.machines, ports.hand_off);
-    Hands { ledger, machines, hand_off, queue: ports.queue, clock: ports.clock }
+    DrainPorts { ledger, machines, hand_off, queue: ports.queue, clock: ports.clock }
 }
 
 fn linux() -> BTreeSet<ScaleSetName> {
@@ -32,7 +32,11 @@ async fn three(bed: &Bed) -> Runner {
     let busy = bed.runners().await[0].clone();
     bed.fact(1, JobStatus::InProgress, Some(&busy)).await;
     for machine in bed.doubles.script().machines.values_mut() {
-        machine.voice = Some(if Some(&machine.id) == busy.machine.as_ref() { Voice::Busy } else { Voice::Listening });
+        machine.status = Some(if Some(&machine.id) == busy.machine.as_ref() {
+            MachineStatus::Busy
+        } else {
+            MachineStatus::Listening
+        });
     }
     bed.queued(3..=3).await;
     bed.pass(Depth::Full).await;
@@ -43,11 +47,11 @@ async fn three(bed: &Bed) -> Runner {
 async fn a_closed_set_ends_what_is_idle_waits_for_what_is_busy_and_launches_nothing() {
     let bed = Bed::new(policy(5));
     let busy = three(&bed).await;
-    let hands = hands(&bed);
-    let left = hands.close(&linux(), Whose::TheSets, None).await.unwrap();
+    let ports = ports(&bed);
+    let left = ports.close(&linux(), Whose::TheSets, None).await.unwrap();
     assert_eq!((left.jobs, left.machines, left.registrations, left.hand_offs), (1, 3, 3, 3));
     let woken = bed.world.ports.queue.receive(10, Duration::from_secs(1)).await.unwrap();
-    assert!(woken.iter().any(|message| message.body == Signal::Wake { set: set("linux") }.to_body()), "at once");
+    assert!(woken.iter().any(|message| message.body == Message::Wake { set: set("linux") }.to_body()), "at once");
 
     // Another process, which read its settings long ago.
     let other = bed.another("other");
@@ -57,21 +61,21 @@ async fn a_closed_set_ends_what_is_idle_waits_for_what_is_busy_and_launches_noth
         bed.clock.advance(MINUTES);
     }
     assert_eq!(bed.machines_made(), 3, "nothing new, however many jobs wait");
-    let left = hands.close(&linux(), Whose::TheSets, None).await.unwrap();
+    let left = ports.close(&linux(), Whose::TheSets, None).await.unwrap();
     assert_eq!((left.jobs, left.machines), (1, 1), "only what has a job");
 
     bed.fact(1, JobStatus::Completed, Some(&busy)).await;
-    bed.doubles.script().machines.values_mut().for_each(|machine| machine.voice = Some(Voice::JobDone));
+    bed.doubles.script().machines.values_mut().for_each(|machine| machine.status = Some(MachineStatus::JobDone));
     bed.doubles.script().registrations.clear();
     for _ in 0..6 {
         pass(&other, &set("linux"), Depth::Full).await.unwrap();
         bed.clock.advance(MINUTES);
     }
-    assert_eq!(hands.close(&linux(), Whose::TheSets, None).await.unwrap(), Remaining::default());
+    assert_eq!(ports.close(&linux(), Whose::TheSets, None).await.unwrap(), Remaining::default());
     assert!(bed.doubles.script().handed.is_empty());
 
     // Back in service, as it was.
-    hands.open(&linux()).await.unwrap();
+    ports.open(&linux()).await.unwrap();
     bed.pass(Depth::Full).await;
     assert!(bed.machines_made() > 3, "the jobs that wait get their runners");
 }
@@ -80,15 +84,15 @@ async fn a_closed_set_ends_what_is_idle_waits_for_what_is_busy_and_launches_noth
 async fn jobs_are_ended_only_when_that_is_asked_for_and_history_says_why() {
     let bed = Bed::new(policy(5));
     let busy = three(&bed).await;
-    let hands = hands(&bed);
-    hands.close(&linux(), Whose::TheSets, None).await.unwrap();
+    let ports = ports(&bed);
+    ports.close(&linux(), Whose::TheSets, None).await.unwrap();
     assert_eq!(bed.doubles.script().count("terminate"), 0);
-    let left = hands.close(&linux(), Whose::TheSets, Some("the approval says so")).await.unwrap();
+    let left = ports.close(&linux(), Whose::TheSets, Some("the approval says so")).await.unwrap();
     assert_eq!(left.jobs, 1, "counted as it was found");
     let machine = busy.machine.clone().unwrap();
     assert_eq!(bed.doubles.script().count("terminate"), 1, "the busy one only; the loop ends the others");
     assert_eq!(bed.doubles.script().count(&format!("terminate {machine}")), 1);
-    hands.close(&linux(), Whose::TheSets, Some("the approval says so")).await.unwrap();
+    ports.close(&linux(), Whose::TheSets, Some("the approval says so")).await.unwrap();
     assert_eq!(bed.doubles.script().count("terminate"), 1, "twice is once");
     let history = bed.world.ports.ledger.history_of_runner(&busy.name, 100).await.unwrap();
     let killed: Vec<_> = history.iter().filter(|event| event.what == "terminate").collect();
@@ -102,10 +106,10 @@ async fn nothing_left_is_not_said_while_a_pass_may_still_launch() {
     let lease = bed.world.ports.ledger.acquire(&set("linux"), "a pass", Duration::from_secs(20)).await.unwrap();
     assert!(lease.is_some());
     tokio::time::pause();
-    let refused = hands(&bed).close(&linux(), Whose::TheSets, None).await;
+    let refused = ports(&bed).close(&linux(), Whose::TheSets, None).await;
     assert!(matches!(refused, Err(ClosingError::InPass(_))), "{refused:?}");
     bed.clock.advance(Duration::from_secs(21));
-    assert_eq!(hands(&bed).close(&linux(), Whose::TheSets, None).await.unwrap(), Remaining::default());
+    assert_eq!(ports(&bed).close(&linux(), Whose::TheSets, None).await.unwrap(), Remaining::default());
     let free = bed.world.ports.ledger.acquire(&set("linux"), "a pass", Duration::from_secs(20)).await.unwrap();
     assert!(free.is_some(), "the lease was given back");
 }
@@ -117,9 +121,9 @@ async fn hand_offs_of_nobody_go_where_all_are_ours_and_stay_where_others_are() {
     let now = bed.world.ports.clock.now();
     bed.doubles.script().handed.insert(stranger.clone(), "jit".into());
     bed.doubles.script().put_at.insert(stranger.clone(), now);
-    assert_eq!(hands(&bed).close(&linux(), Whose::TheSets, None).await.unwrap(), Remaining::default());
+    assert_eq!(ports(&bed).close(&linux(), Whose::TheSets, None).await.unwrap(), Remaining::default());
     assert!(bed.doubles.script().handed.contains_key(&stranger), "it may be another set's");
-    assert_eq!(hands(&bed).close(&linux(), Whose::Everybody, None).await.unwrap(), Remaining::default());
+    assert_eq!(ports(&bed).close(&linux(), Whose::Everybody, None).await.unwrap(), Remaining::default());
     assert!(bed.doubles.script().handed.is_empty());
 }
 
@@ -132,6 +136,6 @@ async fn a_closed_set_whose_policy_cannot_be_read_is_drained_like_one_without() 
         runnersmith_controllers::World { sets: runnersmith_controllers::Sets::new(Vec::new()), ..bed.world.clone() };
     let spared = linux();
     assert!(housekeeping::retired(&world, &spared).await.unwrap().1.is_empty());
-    hands(&bed).close(&linux(), Whose::TheSets, None).await.unwrap();
+    ports(&bed).close(&linux(), Whose::TheSets, None).await.unwrap();
     assert_eq!(housekeeping::retired(&world, &spared).await.unwrap().1, linux());
 }

@@ -7,11 +7,11 @@ mod support;
 use std::time::Duration;
 
 use runnersmith_controllers::loops::{self, Rhythm};
-use runnersmith_controllers::{Signal, pass};
+use runnersmith_controllers::{Message, pass};
 use runnersmith_ports::contract_ledger::fact;
 use runnersmith_types::{
-    FactSource, FloorEntry, JobStatus, Label, MachineState, Owner, RegisterAt, Runner, RunnerState, ScaleSet,
-    ScaleSetName, Voice,
+    FactSource, JobStatus, Label, MachineState, MachineStatus, MinIdleEntry, Owner, Runner, RunnerScope, RunnerState,
+    ScaleSet, ScaleSetName,
 };
 use support::{Bed, Fault, policy, set};
 use tokio::sync::watch;
@@ -46,11 +46,11 @@ impl Running {
         let mut fact = fact(id, id, status, FactSource::Delivery, self.bed.world.ports.clock.now());
         fact.labels.push(Label::of_job("self-hosted"));
         fact.runner_name = runner.map(Runner::registration_name);
-        self.bed.world.ports.queue.send(&Signal::Job(Box::new(fact)).to_body(), Duration::ZERO).await.unwrap();
+        self.bed.world.ports.queue.send(&Message::Job(Box::new(fact)).to_body(), Duration::ZERO).await.unwrap();
     }
 
     async fn wake(&self, name: &str) {
-        let body = Signal::Wake { set: set(name) }.to_body();
+        let body = Message::Wake { set: set(name) }.to_body();
         self.bed.world.ports.queue.send(&body, Duration::ZERO).await.unwrap();
     }
 
@@ -72,7 +72,7 @@ impl Running {
         let mut script = self.bed.doubles.script();
         for machine in script.machines.values_mut() {
             let is_busy = busy.is_some_and(|busy| busy.machine.as_ref() == Some(&machine.id));
-            machine.voice = Some(if is_busy { Voice::Busy } else { Voice::Listening });
+            machine.status = Some(if is_busy { MachineStatus::Busy } else { MachineStatus::Listening });
         }
         script.registrations.values_mut().for_each(|registration| registration.online = true);
     }
@@ -138,7 +138,13 @@ async fn a_set_that_is_taken_out_drains_at_once_and_its_running_job_runs_on() {
     assert_eq!(running.machines_of("linux"), 1);
     assert!(running.bed.doubles.script().registrations.len() == 1, "the idle one's registration is gone too");
 
-    running.bed.doubles.script().machines.values_mut().for_each(|machine| machine.voice = Some(Voice::JobDone));
+    running
+        .bed
+        .doubles
+        .script()
+        .machines
+        .values_mut()
+        .for_each(|machine| machine.status = Some(MachineStatus::JobDone));
     running.says(1, JobStatus::Completed, Some(&busy)).await;
     until(&running, "nothing is left of it, and pages do not show it", async || {
         running.runners("linux").await.is_empty() && running.bed.world.levels.all().is_empty()
@@ -190,8 +196,8 @@ async fn a_loop_that_ended_by_a_mistake_of_ours_is_begun_again_by_the_next_round
 async fn a_set_that_comes_has_its_floor() {
     let running = Running::over(Vec::new());
     let mut floored = policy(5);
-    floored.scope.at = Some(RegisterAt::Organization(Owner::parse("acme").unwrap()));
-    floored.floor = vec![FloorEntry::Cron { cron: "* * * * * *".into(), time_zone: "UTC".into(), count: 2 }];
+    floored.scope.at = Some(RunnerScope::Organization(Owner::parse("acme").unwrap()));
+    floored.min_idle = vec![MinIdleEntry::Cron { cron: "* * * * * *".into(), time_zone: "UTC".into(), count: 2 }];
     running.bed.world.sets.replace(vec![floored]);
     until(&running, "two runners idle", async || {
         running.listen(None);
@@ -235,10 +241,10 @@ async fn a_pass_keeps_the_policy_that_it_began_with_and_the_next_sees_the_new_on
     let before = bed.world.sets.load();
     bed.world.sets.replace(vec![policy(1)]);
     assert_eq!(before[0].runners_max, 5, "what was loaded stays");
-    bed.pass(runnersmith_controllers::Depth::Signal).await;
+    bed.pass(runnersmith_controllers::Depth::Message).await;
     assert_eq!(bed.machines_made(), 1, "the new maximum holds");
     bed.world.sets.replace(Vec::new());
-    let passed = pass(&bed.world, &set("linux"), runnersmith_controllers::Depth::Signal).await.unwrap();
+    let passed = pass(&bed.world, &set("linux"), runnersmith_controllers::Depth::Message).await.unwrap();
     assert_eq!(passed, runnersmith_controllers::Passed::default(), "a set that is gone is not planned for");
 }
 
@@ -247,7 +253,7 @@ async fn a_pass_ends_when_the_sets_change_and_looks_again_at_once() {
     let bed = Bed::new(policy(5));
     bed.queued(1..=2).await;
     let (sets, linux) = (bed.world.sets.clone(), set("linux"));
-    let passes = pass(&bed.world, &linux, runnersmith_controllers::Depth::Signal);
+    let passes = pass(&bed.world, &linux, runnersmith_controllers::Depth::Message);
     let changing = async {
         while bed.machines_made() == 0 {
             tokio::task::yield_now().await;

@@ -6,9 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use runnersmith_controllers::{Depth, Signal, consume, pass};
+use runnersmith_controllers::{Depth, Message, consume, pass};
 use runnersmith_ports::LedgerError;
-use runnersmith_types::{JobFact, JobStatus, RunnerState, Voice};
+use runnersmith_types::{JobFact, JobStatus, MachineStatus, RunnerState};
 use support::{Bed, Fault, policy, set};
 
 /// A message carries one bounded fact, however large and hostile the job is.
@@ -25,9 +25,9 @@ fn a_message_carries_one_bounded_fact() {
     fact.labels = (0..JobFact::LABELS_MAX)
         .map(|n| runnersmith_types::Label::of_job(&format!("{n}{}", "\"\n".repeat(100))))
         .collect();
-    let body = Signal::Job(Box::new(fact)).to_body();
+    let body = Message::Job(Box::new(fact)).to_body();
     assert!(body.len() <= runnersmith_ports::queue::BODY_BYTES_MAX, "{}", body.len());
-    let Signal::Job(read) = serde_json::from_str(&body).unwrap() else { panic!("another signal") };
+    let Message::Job(read) = serde_json::from_str(&body).unwrap() else { panic!("another signal") };
     assert!(read.labels_cut, "a fact whose labels were cut says so and matches nothing");
 }
 
@@ -43,7 +43,7 @@ async fn a_fact_is_durable_before_its_message_is_acknowledged() {
         bed.world.ports.clock.now(),
     );
     let queue = &bed.world.ports.queue;
-    queue.send(&Signal::Job(Box::new(fact)).to_body(), Duration::ZERO).await.unwrap();
+    queue.send(&Message::Job(Box::new(fact)).to_body(), Duration::ZERO).await.unwrap();
     let batch = queue.receive(10, consume::VISIBILITY).await.unwrap();
     // A crash here: nothing is recorded, nothing acknowledged, so the message comes again.
     bed.clock.advance(consume::VISIBILITY);
@@ -62,7 +62,7 @@ async fn a_message_that_is_no_signal_is_a_dead_letter() {
     let bed = Bed::new(policy(2));
     let queue = &bed.world.ports.queue;
     queue.send("not a signal", Duration::ZERO).await.unwrap();
-    queue.send(&Signal::Wake { set: set("linux") }.to_body(), Duration::ZERO).await.unwrap();
+    queue.send(&Message::Wake { set: set("linux") }.to_body(), Duration::ZERO).await.unwrap();
     let batch = queue.receive(10, consume::VISIBILITY).await.unwrap();
     let woken = consume::consume(&bed.world, batch).await.unwrap();
     assert!(woken.contains(&set("linux")));
@@ -77,7 +77,7 @@ async fn a_wake_up_that_comes_while_the_lease_is_held_is_seen_by_its_holder() {
     let ledger = &bed.world.ports.ledger;
     let mut lease = ledger.acquire(&set("linux"), "one", Duration::from_secs(20)).await.unwrap().unwrap();
     bed.queued(1..=1).await;
-    let passed = pass(&other, &set("linux"), Depth::Signal).await.unwrap();
+    let passed = pass(&other, &set("linux"), Depth::Message).await.unwrap();
     assert!(passed.held_elsewhere);
     assert_eq!(bed.machines_made(), 0, "it went home");
     let release = ledger.release(&mut lease, Duration::from_secs(20)).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_wake_up_that_comes_while_the_lease_is_held_is_seen_by_its_holder() {
         ledger.release(&mut lease, Duration::from_secs(20)).await.unwrap(),
         runnersmith_ports::Release::Released
     );
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.machines_made(), 1);
 }
 
@@ -99,11 +99,11 @@ async fn a_holder_that_was_away_too_long_stops_and_the_next_one_goes_on() {
     let stale = ledger.acquire(&set("linux"), "one", Duration::from_secs(20)).await.unwrap().unwrap();
     let sets = bed.world.sets.load();
     let policy = &sets[0];
-    let snapshot = runnersmith_controllers::observe::observe(&bed.world, &sets, policy, Depth::Signal).await.unwrap();
+    let snapshot = runnersmith_controllers::observe::observe(&bed.world, &sets, policy, Depth::Message).await.unwrap();
     let plan = runnersmith_plan::plan(policy, &snapshot, bed.world.ports.clock.now());
     bed.clock.advance(Duration::from_secs(21));
     let other = bed.another("two");
-    pass(&other, &set("linux"), Depth::Signal).await.unwrap();
+    pass(&other, &set("linux"), Depth::Message).await.unwrap();
     assert_eq!(bed.machines_made(), 3);
     let mut stale = stale;
     let late = runnersmith_controllers::execute::execute(&bed.world, policy, &snapshot, &mut stale, plan).await;
@@ -140,7 +140,7 @@ async fn when_to_look_again_is_a_message_to_oneself() {
     bed.clock.advance(at.since(bed.world.ports.clock.now()));
     let message = bed.world.ports.queue.receive(10, consume::VISIBILITY).await.unwrap();
     assert_eq!(message.len(), 1, "one message, not one for each round");
-    assert_eq!(serde_json::from_str::<Signal>(&message[0].body).unwrap(), Signal::Wake { set: set("linux") });
+    assert_eq!(serde_json::from_str::<Message>(&message[0].body).unwrap(), Message::Wake { set: set("linux") });
 }
 
 /// Launching: the batch is stored before the call; a lost answer is asked for again with the same token.
@@ -149,9 +149,9 @@ async fn a_launch_whose_answer_is_lost_is_recovered_and_nothing_is_launched_twic
     let bed = Bed::new(policy(5));
     bed.queued(1..=3).await;
     bed.doubles.script().fail("launch", Fault::AnswerLost);
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     bed.clock.advance(Duration::from_secs(5));
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.machines_made(), 3);
     let runners = bed.runners().await;
     assert!(
@@ -173,7 +173,7 @@ async fn a_crash_between_storing_a_batch_and_its_call_is_recovered_by_another_pr
     for _ in 0..3 {
         bed.doubles.script().fail("launch", Fault::Unavailable);
     }
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     bed.doubles.script().faults.clear();
     assert_eq!(bed.machines_made(), 0);
     assert!(bed.runners().await.iter().all(|runner| runner.state == RunnerState::Launching));
@@ -190,9 +190,9 @@ async fn a_lost_jit_answer_is_found_by_name_cleared_and_issued_under_the_next_at
     let bed = Bed::new(policy(5));
     bed.queued(1..=1).await;
     bed.doubles.script().fail("jit", Fault::AnswerLost);
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     bed.clock.advance(Duration::from_secs(5));
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     let runner = bed.runners().await.remove(0);
     assert_eq!((runner.attempt, runner.registration_name()), (2, format!("{}.2", runner.name)));
     assert!(runner.handed_at.is_some());
@@ -211,7 +211,7 @@ async fn a_hand_off_that_arrived_although_it_was_not_recorded_is_adopted() {
     let bed = Bed::new(policy(5));
     bed.queued(1..=1).await;
     bed.doubles.script().fail("jit", Fault::AnswerLost);
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     for registration in bed.doubles.script().registrations.values_mut() {
         registration.online = true;
     }
@@ -228,7 +228,7 @@ async fn a_burst_beyond_the_jit_budget_shares_one_token() {
     let mut bed = Bed::new(policy(20));
     bed.world.limits.jit_per_minute = 5;
     bed.queued(1..=12).await;
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.machines_made(), 12);
     let script = bed.doubles.script();
     let kinds = |kind| script.handed.values().filter(|found| *found == kind).count();
@@ -258,7 +258,7 @@ async fn what_is_launched_while_another_looks_is_no_orphan() {
 async fn no_hand_off_outlives_its_use() {
     let bed = Bed::new(policy(5));
     bed.queued(1..=1).await;
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.doubles.script().handed.len(), 1);
     // The machine is online by GitHub's word alone; whether it deleted its copy is not known.
     for registration in bed.doubles.script().registrations.values_mut() {
@@ -273,17 +273,17 @@ async fn no_hand_off_outlives_its_use() {
 async fn a_whole_life_leaves_nothing_behind() {
     let bed = Bed::new(policy(2));
     bed.queued(1..=1).await;
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     bed.online().await;
     let runner = bed.runners().await.remove(0);
     assert_eq!(runner.state, RunnerState::Idle);
     bed.fact(1, JobStatus::InProgress, Some(&runner)).await;
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.runners().await[0].state, RunnerState::Busy);
     bed.fact(1, JobStatus::Completed, Some(&runner)).await;
     for machine in bed.doubles.script().machines.values_mut() {
-        (machine.voice, machine.state) =
-            (Some(Voice::Ended("exit code 0".into())), runnersmith_types::MachineState::Ended);
+        (machine.status, machine.state) =
+            (Some(MachineStatus::Ended("exit code 0".into())), runnersmith_types::MachineState::Ended);
     }
     bed.doubles.script().registrations.clear();
     bed.pass(Depth::Full).await;
@@ -301,7 +301,7 @@ async fn five_hundred_surplus_machines_are_ended_in_one_call() {
     (bed.world.limits.jit_per_minute, bed.world.limits.calls_per_minute) = (10_000, 10_000);
     bed.queued(1..=500).await;
     for _ in 0..10 {
-        bed.pass(Depth::Signal).await;
+        bed.pass(Depth::Message).await;
     }
     assert_eq!(bed.machines_made(), 500);
     assert_eq!(bed.doubles.script().count("launch "), 6, "one call for each batch of at most 90");

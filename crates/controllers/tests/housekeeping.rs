@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_controllers::{Depth, Sets, World, housekeeping, pass};
-use runnersmith_types::{MachineId, MachineState, RunnerState, Voice};
+use runnersmith_types::{MachineId, MachineState, MachineStatus, RunnerState};
 use support::{Bed, policy, set};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -44,7 +44,11 @@ async fn a_set_that_no_policy_names_any_more_is_drained_and_its_busy_runner_is_l
     let busy = bed.runners().await[0].clone();
     bed.fact(1, runnersmith_types::JobStatus::InProgress, Some(&busy)).await;
     for machine in bed.doubles.script().machines.values_mut() {
-        machine.voice = Some(if Some(&machine.id) == busy.machine.as_ref() { Voice::Busy } else { Voice::Listening });
+        machine.status = Some(if Some(&machine.id) == busy.machine.as_ref() {
+            MachineStatus::Busy
+        } else {
+            MachineStatus::Listening
+        });
     }
     let world = without_sets(&bed.world);
     let spared = BTreeSet::from([set("linux")]);
@@ -63,7 +67,7 @@ async fn a_set_that_no_policy_names_any_more_is_drained_and_its_busy_runner_is_l
     assert_eq!(alive, 1, "only the busy one's machine");
 
     bed.fact(1, runnersmith_types::JobStatus::Completed, Some(&busy)).await;
-    bed.doubles.script().machines.values_mut().for_each(|machine| machine.voice = Some(Voice::JobDone));
+    bed.doubles.script().machines.values_mut().for_each(|machine| machine.status = Some(MachineStatus::JobDone));
     for _ in 0..6 {
         let (world, left) = housekeeping::retired(&world, &BTreeSet::new()).await.unwrap();
         for set in left {

@@ -6,16 +6,16 @@ mod support;
 
 use std::sync::Arc;
 
-use runnersmith_controllers::{Admission, Intake, Sets, Signal};
+use runnersmith_controllers::{Admission, Intake, Message, Sets};
 use runnersmith_ports::contract_ledger::fact;
 use runnersmith_ports::{Ledger as _, Queue as _, SystemClock};
-use runnersmith_store::SqliteStore;
+use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::{FactSource, JobFact, JobId, JobStatus, Label, Timestamp};
 use support::policy;
 
-fn job(id: u64, label: &str) -> Signal {
+fn job(id: u64, label: &str) -> Message {
     let labels = vec![Label::of_job(label)];
-    Signal::Job(Box::new(JobFact { labels, ..fact(id, 1, JobStatus::Queued, FactSource::Delivery, Timestamp(0)) }))
+    Message::Job(Box::new(JobFact { labels, ..fact(id, 1, JobStatus::Queued, FactSource::Delivery, Timestamp(0)) }))
 }
 
 #[tokio::test]
@@ -46,8 +46,8 @@ async fn what_nothing_serves_is_dropped_and_recorded_unless_it_asks_for_a_self_h
     let Admission::Dropped(why) = intake.admit(job(1, "ubuntu-latest"), None).await else { panic!("not dropped") };
     assert!(why.contains("ubuntu-latest"), "{why}");
     assert_eq!(store.queue().depth().await.unwrap(), (0, 0, 0));
-    let told = store.ledger().history_of_job(JobId(1), 10).await.unwrap();
-    assert!(told.iter().any(|event| event.text.contains("no scale set serves it")), "{told:?}");
+    let notified = store.ledger().history_of_job(JobId(1), 10).await.unwrap();
+    assert!(notified.iter().any(|event| event.text.contains("no scale set serves it")), "{notified:?}");
     for (id, label) in [(2, "SELF-HOSTED"), (3, "Linux")] {
         assert_eq!(intake.admit(job(id, label), None).await, Admission::Accepted, "{label}");
     }

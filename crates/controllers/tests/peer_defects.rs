@@ -1,6 +1,6 @@
 //! Defects that the study of the best-known rival found by running it (R1 to R12), each shown not to be ours.
 //!
-//! R1 (a configuration that failed to load once is taken as empty for ever) and R2, R3 (the client's credentials and limits) are
+//! R1 (a configuration that failed to load once is taken as empty forever) and R2, R3 (the client's credentials and limits) are
 //! also shown where they live: `runnersmith/tests/serve.rs` and `github/tests/client.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
@@ -10,10 +10,11 @@ mod support;
 use std::time::Duration;
 
 use runnersmith_controllers::Depth;
-use runnersmith_controllers::intake::drop_at_the_door;
+use runnersmith_controllers::intake::reject_at_intake;
 use runnersmith_plan::schedule;
 use runnersmith_types::{
-    FactSource, FloorEntry, JobStatus, Label, MachineState, Mark, Owner, RegisterAt, RunnerState, Timestamp, Voice,
+    FactSource, JobStatus, Label, MachineState, MachineStatus, MinIdleEntry, Owner, RunnerScope, RunnerState,
+    RunnerUpdate, Timestamp,
 };
 use support::{Bed, Fault, policy, set};
 
@@ -25,11 +26,11 @@ async fn r01_r02_a_failure_is_not_remembered() {
     for _ in 0..3 {
         bed.doubles.script().fail("jit", Fault::Unavailable);
     }
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert!(bed.doubles.script().handed.is_empty());
     bed.doubles.script().faults.clear();
     bed.clock.advance(Duration::from_secs(5));
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.doubles.script().handed.len(), 1);
 }
 
@@ -42,7 +43,7 @@ async fn r03_a_rate_limit_ends_the_pass_instead_of_sleeping() {
         bed.doubles.script().fail("jit", Fault::RateLimited);
     }
     let begun = bed.world.ports.clock.now();
-    let passed = tokio::time::timeout(Duration::from_secs(10), bed.pass(Depth::Signal)).await.unwrap();
+    let passed = tokio::time::timeout(Duration::from_secs(10), bed.pass(Depth::Message)).await.unwrap();
     assert!(passed.next_wake.is_some_and(|wake| wake > begun));
     assert_eq!(bed.machines_made(), 1, "what was launched is kept");
     assert!(bed.doubles.script().count("jit") < 10, "and GitHub is not hammered");
@@ -55,12 +56,12 @@ async fn r04_without_capacity_every_queued_job_stays_demand() {
     bed.queued(1..=3).await;
     bed.fact(1, JobStatus::Completed, None).await;
     bed.doubles.script().fail("launch", Fault::NoCapacity);
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.machines_made(), 0);
     let open = bed.world.ports.ledger.open_jobs(Timestamp(i64::MAX)).await.unwrap();
     assert_eq!(open.len(), 2, "both are still there");
     bed.clock.advance(Duration::from_secs(61));
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.machines_made(), 2, "and get their machines when the rung is warm again");
 }
 
@@ -69,11 +70,11 @@ async fn r04_without_capacity_every_queued_job_stays_demand() {
 async fn r05_a_failure_elsewhere_does_not_repeat_a_launch() {
     let bed = Bed::new(policy(10));
     bed.queued(1..=2).await;
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.machines_made(), 2);
     bed.doubles.script().fail("list", Fault::Unavailable);
     bed.queued(1..=2).await;
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     bed.queued(1..=2).await;
     bed.pass(Depth::Full).await;
     assert_eq!(bed.machines_made(), 2, "redelivered facts launch nothing");
@@ -87,11 +88,11 @@ async fn r06_a_job_at_the_maximum_waits_and_is_served_when_there_is_room() {
     reusable.ephemeral = false;
     let bed = Bed::new(reusable);
     bed.queued(1..=2).await;
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     assert_eq!(bed.machines_made(), 1);
     let runner = bed.runners().await.remove(0);
     for machine in bed.doubles.script().machines.values_mut() {
-        (machine.voice, machine.state) = (Some(Voice::Ended("exit code 1".into())), MachineState::Ended);
+        (machine.status, machine.state) = (Some(MachineStatus::Ended("exit code 1".into())), MachineState::Ended);
     }
     bed.fact(1, JobStatus::Completed, Some(&runner)).await;
     for _ in 0..6 {
@@ -103,7 +104,7 @@ async fn r06_a_job_at_the_maximum_waits_and_is_served_when_there_is_room() {
 
 async fn idle(bed: &Bed, count: u64) {
     bed.queued(1..=count).await;
-    bed.pass(Depth::Signal).await;
+    bed.pass(Depth::Message).await;
     bed.online().await;
     for id in 1..=count {
         bed.fact(id, JobStatus::Gone, None).await;
@@ -128,11 +129,11 @@ async fn r07_one_failed_removal_does_not_stop_the_others() {
 /// R8: the idle floor is not used up by busy runners.
 #[tokio::test]
 async fn r08_busy_runners_do_not_use_up_the_idle_floor() {
-    let mut floor = policy(5);
-    floor.scope.at = Some(RegisterAt::Organization(Owner::parse("acme").unwrap()));
-    floor.floor =
-        vec![FloorEntry::Window { days: vec![], from_minute: 0, to_minute: 0, time_zone: "UTC".into(), count: 1 }];
-    let bed = Bed::new(floor);
+    let mut min_idle = policy(5);
+    min_idle.scope.at = Some(RunnerScope::Organization(Owner::parse("acme").unwrap()));
+    min_idle.min_idle =
+        vec![MinIdleEntry::Window { days: vec![], from_minute: 0, to_minute: 0, time_zone: "UTC".into(), count: 1 }];
+    let bed = Bed::new(min_idle);
     idle(&bed, 3).await;
     let busy = bed.runners().await.remove(0);
     bed.fact(9, JobStatus::InProgress, Some(&busy)).await;
@@ -151,7 +152,7 @@ async fn r09_a_registration_that_is_gone_already_is_no_failed_removal() {
     let name = bed.runners().await[0].name.clone();
     let mut lease =
         bed.world.ports.ledger.acquire(&set("linux"), "test", Duration::from_secs(5)).await.unwrap().unwrap();
-    bed.world.ports.ledger.mark(&lease, vec![(name, Mark::Draining)]).await.unwrap();
+    bed.world.ports.ledger.update(&lease, vec![(name, RunnerUpdate::Draining)]).await.unwrap();
     bed.world.ports.ledger.release(&mut lease, Duration::from_millis(1)).await.unwrap();
     bed.pass(Depth::Full).await;
     assert!(bed.runners().await[0].deregistered_at.is_some());
@@ -163,11 +164,11 @@ async fn r09_a_registration_that_is_gone_already_is_no_failed_removal() {
 /// R10: a JIT runner that boots is offline at GitHub and counts all the same.
 #[tokio::test]
 async fn r10_a_booting_runner_counts_so_nothing_is_over_provisioned() {
-    let mut floor = policy(10);
-    floor.scope.at = Some(RegisterAt::Organization(Owner::parse("acme").unwrap()));
-    floor.floor =
-        vec![FloorEntry::Window { days: vec![], from_minute: 0, to_minute: 0, time_zone: "UTC".into(), count: 2 }];
-    let bed = Bed::new(floor);
+    let mut min_idle = policy(10);
+    min_idle.scope.at = Some(RunnerScope::Organization(Owner::parse("acme").unwrap()));
+    min_idle.min_idle =
+        vec![MinIdleEntry::Window { days: vec![], from_minute: 0, to_minute: 0, time_zone: "UTC".into(), count: 2 }];
+    let bed = Bed::new(min_idle);
     for _ in 0..10 {
         bed.pass(Depth::Full).await;
         bed.clock.advance(Duration::from_secs(10));
@@ -178,14 +179,14 @@ async fn r10_a_booting_runner_counts_so_nothing_is_over_provisioned() {
 /// R11: a five-field cron is refused with a hint, not accepted and active for five seconds of each minute.
 #[test]
 fn r11_a_five_field_cron_is_refused() {
-    let entry = FloorEntry::Cron { cron: "* 9-17 * * 1-5".into(), time_zone: "UTC".into(), count: 1 };
+    let entry = MinIdleEntry::Cron { cron: "* 9-17 * * 1-5".into(), time_zone: "UTC".into(), count: 1 };
     assert!(schedule::validate(&entry).unwrap_err().to_string().contains("six are needed"));
-    let whole_minutes = FloorEntry::Cron { cron: "* * 9-17 * * *".into(), time_zone: "UTC".into(), count: 1 };
+    let whole_minutes = MinIdleEntry::Cron { cron: "* * 9-17 * * *".into(), time_zone: "UTC".into(), count: 1 };
     let ten = 1_800_007_200 / 86_400 * 86_400 + 10 * 3_600;
     assert!(
-        (0..60).all(
-            |second| schedule::floor(std::slice::from_ref(&whole_minutes), Timestamp::from_secs(ten + second)) == 1
-        )
+        (0..60)
+            .all(|second| schedule::min_idle(std::slice::from_ref(&whole_minutes), Timestamp::from_secs(ten + second))
+                == 1)
     );
 }
 
@@ -196,7 +197,7 @@ fn r12_no_job_is_matched_by_leaving_its_labels_out() {
     let mut fact =
         runnersmith_ports::contract_ledger::fact(1, 1, JobStatus::Queued, FactSource::Delivery, Timestamp(0));
     fact.labels = Vec::new();
-    assert!(drop_at_the_door(&fact, &[&set]).is_some());
+    assert!(reject_at_intake(&fact, &[&set]).is_some());
     fact.labels =
         vec![Label::of_job("self-hosted"), Label::of_job("linux"), Label::of_job("ghr-ec2-instance-type:m5.large")];
     let why = runnersmith_plan::route::candidates(&fact, &[&set]).unwrap_err();

@@ -1,6 +1,6 @@
-//! One launch call: an instant fleet of one batch on one rung.
+//! One launch call: an instant fleet of one batch on one capacity pool.
 //!
-//! CreateFleet, because one call tries every type and zone of the rung. It allows only a few requests a second, so a
+//! CreateFleet, because one call tries every type and zone of the capacity pool. It allows only a few requests a second, so a
 //! batch is one call. Its client token is the batch's id: the same batch launches once, however often it is asked for.
 
 use aws_sdk_ec2::Client;
@@ -22,7 +22,7 @@ const OPERATION: &str = "launch";
 /// What an error code asks of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asks {
-    /// Another rung.
+    /// Another capacity pool.
     Capacity,
     /// Patience.
     Throttled,
@@ -84,12 +84,12 @@ pub(crate) async fn launch(
     set: &Ec2Set,
     request: &LaunchRequest,
 ) -> Result<Vec<MachineId>, MachinesError> {
-    let rung = &request.batch.rung;
+    let pool = &request.batch.pool;
     let wanted = i32::try_from(request.batch.runners.len()).unwrap_or(i32::MAX);
-    let (spot, on_demand) = match rung.market {
+    let (spot, on_demand) = match pool.market {
         Market::Spot => (wanted, 0),
         Market::OnDemand => (0, wanted),
-        Market::Local => return Err(bad(format!("{rung} is not on EC2"))),
+        Market::Local => return Err(bad(format!("{pool} is not on EC2"))),
     };
     let default = if spot > 0 { DefaultTargetCapacityType::Spot } else { DefaultTargetCapacityType::OnDemand };
     let capacity = TargetCapacitySpecificationRequest::builder()
@@ -111,7 +111,7 @@ pub(crate) async fn launch(
         .tag_specifications(labels(request))
         .send()
         .await
-        .map_err(|error| folded(OPERATION, Failure::new("ec2", "CreateFleet", &error), Some(rung)))?;
+        .map_err(|error| folded(OPERATION, Failure::new("ec2", "CreateFleet", &error), Some(pool)))?;
     let instances = answer.instances.unwrap_or_default().into_iter();
     let mut ids: Vec<MachineId> = instances
         .flat_map(|one| one.instance_ids.unwrap_or_default())
@@ -127,7 +127,7 @@ pub(crate) async fn launch(
     if !ids.is_empty() {
         return Ok(ids);
     }
-    // Nothing was launched. The gravest of the reasons is told: a person's work before patience before another rung.
+    // Nothing was launched. The gravest of the reasons is told: a person's work before patience before another capacity pool.
     let gravest = errors
         .iter()
         .map(|error| {
@@ -138,7 +138,7 @@ pub(crate) async fn launch(
     let (_, code, message) = gravest.unwrap_or((0, "UnfulfillableCapacity", "the fleet is empty"));
     let what = format!("{code}: {message}");
     Err(match asks(code) {
-        Asks::Capacity | Asks::Other => MachinesError::NoCapacity { operation: OPERATION, rung: rung.clone() },
+        Asks::Capacity | Asks::Other => MachinesError::NoCapacity { operation: OPERATION, pool: pool.clone() },
         Asks::Throttled => MachinesError::Throttled { operation: OPERATION },
         Asks::Quota => MachinesError::Quota { operation: OPERATION, what },
         Asks::Request => MachinesError::BadRequest { operation: OPERATION, what },
@@ -187,25 +187,25 @@ fn template(set: &Ec2Set, request: &LaunchRequest) -> Result<FleetLaunchTemplate
     } else {
         specification.launch_template_name(&set.launch_template)
     };
-    let rung = &request.batch.rung;
+    let pool = &request.batch.pool;
     let mut overrides = Vec::new();
-    for zone in rung.zone.split(RUNG_SEPARATOR) {
+    for zone in pool.zone.split(RUNG_SEPARATOR) {
         // A batch that was stored before a zone was taken out of the configuration is still launched elsewhere.
         for subnet in set.subnets.iter().filter(|subnet| subnet.zone == zone) {
-            for machine_type in rung.machine_type.split(RUNG_SEPARATOR) {
+            for machine_type in pool.machine_type.split(RUNG_SEPARATOR) {
                 let place = FleetLaunchTemplateOverridesRequest::builder().subnet_id(&subnet.id);
                 let place = if machine_type == BY_ATTRIBUTES {
                     place.instance_requirements(requirements(set)?)
                 } else {
                     place.instance_type(machine_type.into())
                 };
-                let price = set.max_price.clone().filter(|_| rung.market == Market::Spot);
+                let price = set.max_price.clone().filter(|_| pool.market == Market::Spot);
                 overrides.push(place.set_max_price(price).build());
             }
         }
     }
     if overrides.is_empty() {
-        return Err(bad(format!("no subnet is configured for {rung}")));
+        return Err(bad(format!("no subnet is configured for {pool}")));
     }
     Ok(FleetLaunchTemplateConfigRequest::builder()
         .launch_template_specification(specification.build())
@@ -235,10 +235,10 @@ fn labels(request: &LaunchRequest) -> TagSpecification {
     TagSpecification::builder()
         .resource_type(ResourceType::Instance)
         .tags(tags::tag("Name", &format!("runnersmith-{}", batch.set)))
-        .tags(tags::tag(tags::PLANE, request.plane.as_str()))
+        .tags(tags::tag(tags::PLANE, request.control_plane.as_str()))
         .tags(tags::tag(tags::SET, batch.set.as_str()))
         .tags(tags::tag(tags::BATCH, batch.id.as_str()))
-        .tags(tags::tag(tags::RUNG, &tags::write_rung(&batch.rung)))
+        .tags(tags::tag(tags::POOL, &tags::write_pool(&batch.pool)))
         .tags(tags::tag(tags::HARD_END_AT, &batch.hard_end_at.as_millis().to_string()))
         .build()
 }

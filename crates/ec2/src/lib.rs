@@ -1,7 +1,7 @@
 //! Machines on EC2: one call for N of them, spot first, and what a machine says of itself by its tags.
 //!
 //! It is a crate of its own because the EC2 SDK takes longer to build than everything else together; nothing but the
-//! shells depends on it. It decides nothing: which types, zones and market a call names stands in the rung.
+//! shells depends on it. It decides nothing: which types, zones and market a call names stands in the capacity pool.
 
 mod fleet;
 mod list;
@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::Client;
 use runnersmith_aws::{Failure, Kind, Session};
 use runnersmith_ports::{LaunchRequest, Machines, MachinesError};
-use runnersmith_types::{Ec2Set, Machine, MachineId, PlaneId, ScaleSetName, Timestamp};
+use runnersmith_types::{ControlPlaneId, Ec2Set, Machine, MachineId, ScaleSetName, Timestamp};
 
 /// What this crate may call.
 pub const OPERATIONS: [&str; 5] =
@@ -50,7 +50,7 @@ impl Ec2Machines {
         }
     }
 
-    /// The set and plane of a machine, if it is one of ours.
+    /// The set and control plane of a machine, if it is one of ours.
     ///
     /// # Errors
     /// When EC2 refuses.
@@ -88,10 +88,10 @@ impl Ec2Machines {
 }
 
 /// An error as a question.
-fn folded(operation: &'static str, failure: Failure, rung: Option<&runnersmith_types::Rung>) -> MachinesError {
-    match (fleet::asks(&failure.code), rung) {
+fn folded(operation: &'static str, failure: Failure, pool: Option<&runnersmith_types::CapacityPool>) -> MachinesError {
+    match (fleet::asks(&failure.code), pool) {
         (fleet::Asks::Throttled, _) => MachinesError::Throttled { operation },
-        (fleet::Asks::Capacity, Some(rung)) => MachinesError::NoCapacity { operation, rung: rung.clone() },
+        (fleet::Asks::Capacity, Some(pool)) => MachinesError::NoCapacity { operation, pool: pool.clone() },
         (fleet::Asks::Quota, _) => MachinesError::Quota { operation, what: failure.to_string() },
         (fleet::Asks::Request, _) => MachinesError::BadRequest { operation, what: failure.to_string() },
         (fleet::Asks::Capacity, None) | (fleet::Asks::Other, _) => {
@@ -110,12 +110,12 @@ impl Machines for Ec2Machines {
         fleet::launch(&self.client, set, request).await
     }
 
-    async fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
-        list::list(&self.client, set, plane).await.map_err(|failure| folded("list", failure, None))
+    async fn list(&self, set: &ScaleSetName, control_plane: &ControlPlaneId) -> Result<Vec<Machine>, MachinesError> {
+        list::list(&self.client, set, control_plane).await.map_err(|failure| folded("list", failure, None))
     }
 
-    async fn sets(&self, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
-        list::sets(&self.client, plane).await.map_err(|failure| folded("sets", failure, None))
+    async fn sets(&self, control_plane: &ControlPlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        list::sets(&self.client, control_plane).await.map_err(|failure| folded("sets", failure, None))
     }
 
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {

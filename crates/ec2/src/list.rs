@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
 use runnersmith_aws::Failure;
-use runnersmith_types::{BatchId, Machine, MachineId, MachineState, PlaneId, ScaleSetName, Timestamp};
+use runnersmith_types::{BatchId, ControlPlaneId, Machine, MachineId, MachineState, ScaleSetName, Timestamp};
 
 use crate::tags;
 
@@ -13,13 +13,17 @@ use crate::tags;
 const PAGE: i32 = 1000;
 
 /// The machines of a set, the ended ones included for as long as EC2 lists them (about an hour).
-pub(crate) async fn list(client: &Client, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, Failure> {
-    tagged(client, &[(tags::SET, set.as_str()), (tags::PLANE, plane.as_str())]).await
+pub(crate) async fn list(
+    client: &Client,
+    set: &ScaleSetName,
+    control_plane: &ControlPlaneId,
+) -> Result<Vec<Machine>, Failure> {
+    tagged(client, &[(tags::SET, set.as_str()), (tags::PLANE, control_plane.as_str())]).await
 }
 
 /// The sets that have machines which have not ended.
-pub(crate) async fn sets(client: &Client, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, Failure> {
-    let machines = tagged(client, &[(tags::PLANE, plane.as_str())]).await?.into_iter();
+pub(crate) async fn sets(client: &Client, control_plane: &ControlPlaneId) -> Result<BTreeSet<ScaleSetName>, Failure> {
+    let machines = tagged(client, &[(tags::PLANE, control_plane.as_str())]).await?.into_iter();
     Ok(machines.filter(|machine| machine.state != MachineState::Ended).map(|machine| machine.set).collect())
 }
 
@@ -54,14 +58,14 @@ pub(crate) fn machine(instance: &Instance) -> Option<Machine> {
     Some(Machine {
         id: MachineId::parse(instance.instance_id.as_deref()?).ok()?,
         set: ScaleSetName::parse(tag(tags::SET)?).ok()?,
-        plane: PlaneId::parse(tag(tags::PLANE)?).ok()?,
+        control_plane: ControlPlaneId::parse(tag(tags::PLANE)?).ok()?,
         batch: BatchId::parse(tag(tags::BATCH)?).ok()?,
         state,
-        voice: tag(tags::VOICE).and_then(tags::read_voice),
+        status: tag(tags::STATUS).and_then(tags::read_status),
         launched_at: Timestamp::from_millis(
             instance.launch_time.and_then(|time| time.to_millis().ok()).unwrap_or_default(),
         ),
-        rung: tags::read_rung(tag(tags::RUNG)?)?,
+        pool: tags::read_pool(tag(tags::POOL)?)?,
         interrupted_at: millis(tags::INTERRUPTED_AT),
     })
 }

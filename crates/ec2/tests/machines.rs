@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runnersmith_aws::Session;
+use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
 use runnersmith_ec2::Ec2Machines;
-use runnersmith_emulator::{Emulator, Fault, skip_unless_available};
 use runnersmith_ports::contract_machines::{MachinesWorld, machines};
 use runnersmith_ports::{Clock as _, LaunchRequest, Machines as _, MachinesError, SystemClock};
 use runnersmith_types::ec2::{Allocation, Capacity, Subnet};
-use runnersmith_types::{Batch, BatchId, Ec2Set, MachineId, PlaneId, RunnerName, ScaleSetName, Timestamp};
+use runnersmith_types::{Batch, BatchId, ControlPlaneId, Ec2Set, MachineId, RunnerName, ScaleSetName, Timestamp};
 
 /// What stands between two XML tags.
 fn between(xml: &str, tag: &str) -> Vec<String> {
@@ -53,17 +53,17 @@ async fn machines_of(emulator: &Emulator, set: &Ec2Set) -> Ec2Machines {
     Ec2Machines::new(&session, sets)
 }
 
-fn request(set: &Ec2Set, batch: &str, count: usize, rung: usize) -> LaunchRequest {
+fn request(set: &Ec2Set, batch: &str, count: usize, pool: usize) -> LaunchRequest {
     let batch = Batch {
         id: BatchId::parse(batch).unwrap(),
         set: ScaleSetName::parse("here").unwrap(),
-        rung: set.ladder(Duration::ZERO).unwrap().rungs.remove(rung),
+        pool: set.fallback_order(Duration::ZERO).unwrap().pools.remove(pool),
         runners: (0..count).map(|n| RunnerName::parse(&format!("here-p-{n}")).unwrap()).collect(),
         stored_at: Timestamp::from_secs(1),
         hard_end_at: Timestamp::from_secs(2),
         settled: false,
     };
-    LaunchRequest { batch, plane: PlaneId::parse("plane1").unwrap() }
+    LaunchRequest { batch, control_plane: ControlPlaneId::parse("plane1").unwrap() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,10 +73,10 @@ async fn machines_on_ec2_keep_their_contract_on_both_markets() {
     }
     let original = Emulator::start().unwrap();
     let set = account(&original);
-    for rung in set.ladder(Duration::ZERO).unwrap().rungs {
+    for pool in set.fallback_order(Duration::ZERO).unwrap().pools {
         let emulator = original.copy().unwrap();
         let ec2 = machines_of(&emulator, &set).await;
-        machines(&MachinesWorld { machines: &ec2, rung, now: SystemClock.now() }).await;
+        machines(&MachinesWorld { machines: &ec2, pool, now: SystemClock.now() }).await;
     }
 }
 
@@ -99,8 +99,8 @@ async fn what_ec2_refuses_is_a_question_and_launches_nothing() {
     emulator.inject(&[Fault::error("CreateFleet", "RequestLimitExceeded", 503).times(3)]).unwrap();
     let throttled = ec2.launch(&request(&set, "a5", 2, 0)).await.unwrap_err();
     assert!(matches!(throttled, MachinesError::Throttled { .. }), "{throttled:?}");
-    let plane = PlaneId::parse("plane1").unwrap();
-    assert!(ec2.list(&ScaleSetName::parse("here").unwrap(), &plane).await.unwrap().is_empty());
+    let control_plane = ControlPlaneId::parse("plane1").unwrap();
+    assert!(ec2.list(&ScaleSetName::parse("here").unwrap(), &control_plane).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,7 +112,7 @@ async fn one_call_launches_a_batch_once_whatever_becomes_of_the_answer() {
     let set = account(&emulator);
     let ec2 = machines_of(&emulator, &set).await;
     let here = ScaleSetName::parse("here").unwrap();
-    let plane = PlaneId::parse("plane1").unwrap();
+    let control_plane = ControlPlaneId::parse("plane1").unwrap();
     emulator.forget_calls().unwrap();
     assert_eq!(ec2.launch(&request(&set, "b1", 90, 0)).await.unwrap().len(), 90);
     assert_eq!(emulator.calls().unwrap().get("tester ec2:CreateFleet"), Some(&1), "one call for all");
@@ -121,12 +121,13 @@ async fn one_call_launches_a_batch_once_whatever_becomes_of_the_answer() {
     let lost = ec2.launch(&request(&set, "b2", 5, 0)).await.unwrap_err();
     assert!(matches!(lost, MachinesError::Failed { .. }), "{lost:?}");
     assert_eq!(ec2.launch(&request(&set, "b2", 5, 0)).await.unwrap().len(), 5);
-    assert_eq!(ec2.list(&here, &plane).await.unwrap().len(), 95, "none was launched twice");
+    assert_eq!(ec2.list(&here, &control_plane).await.unwrap().len(), 95, "none was launched twice");
     // A fleet that is only partly filled is a success with fewer machines.
     emulator.inject(&[Fault::partial_fleet(2)]).unwrap();
     assert_eq!(ec2.launch(&request(&set, "b3", 5, 1)).await.unwrap().len(), 2);
     // Ending five hundred takes a call, not five hundred; unknown ones do not keep the others alive.
-    let mut all: Vec<MachineId> = ec2.list(&here, &plane).await.unwrap().into_iter().map(|one| one.id).collect();
+    let mut all: Vec<MachineId> =
+        ec2.list(&here, &control_plane).await.unwrap().into_iter().map(|one| one.id).collect();
     all.push(MachineId::parse("i-0123456789abcdef0").unwrap());
     emulator.forget_calls().unwrap();
     ec2.terminate(&all).await.unwrap();
@@ -135,7 +136,7 @@ async fn one_call_launches_a_batch_once_whatever_becomes_of_the_answer() {
         Some(&2),
         "one more without the unknown"
     );
-    let left = ec2.list(&here, &plane).await.unwrap();
+    let left = ec2.list(&here, &control_plane).await.unwrap();
     assert!(left.iter().all(|one| one.state == runnersmith_types::MachineState::Ended), "{left:?}");
 }
 
@@ -170,12 +171,13 @@ fn rendered() -> String {
 fn the_user_data_is_small_and_clean() {
     let script = rendered();
     assert!(script.len() < 14 * 1024, "EC2 takes 16 KB with the user's own snippets; this has {}", script.len());
-    let beside = runnersmith_emulator::find::python().ok().and_then(|python| Some(python.parent()?.join("shellcheck")));
+    let beside =
+        runnersmith_aws_emulator::find::python().ok().and_then(|python| Some(python.parent()?.join("shellcheck")));
     let program = beside.filter(|program| program.exists()).unwrap_or_else(|| "shellcheck".into());
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), script).unwrap();
     match std::process::Command::new(program).args(["--shell", "bash"]).arg(file.path()).output() {
         Ok(judged) => assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout)),
-        Err(error) => runnersmith_emulator::find::skip("the user data by shellcheck", &error.to_string()),
+        Err(error) => runnersmith_aws_emulator::find::skip("the user data by shellcheck", &error.to_string()),
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use runnersmith_ports::GitHubError;
-use runnersmith_types::{HookAddress, Owner, RegisterAt, Secret};
+use runnersmith_types::{HookAddress, Owner, RunnerScope, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -452,13 +452,13 @@ pub async fn point_webhook(
             }
             let after = at(client.organization_hooks(org).await?);
             taken(after.as_ref().and_then(|hook| hook.config.url.clone()))?;
-            let hook = after.map(|hook| HookAddress { at: RegisterAt::Organization(org.clone()), id: hook.id });
+            let hook = after.map(|hook| HookAddress { at: RunnerScope::Organization(org.clone()), id: hook.id });
             Ok(Pointed { moved: step.moved(), hook })
         }
     }
 }
 
-/// Removes an organisation's webhooks with this address, for whoever deletes an environment. Answers how many.
+/// Removes an organisation's webhooks with this address, for whoever deletes an environment. Returns how many.
 ///
 /// # Errors
 /// As any call.

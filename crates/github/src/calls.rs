@@ -7,8 +7,8 @@ use runnersmith_ports::{
     CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary,
 };
 use runnersmith_types::{
-    DeliveryId, FactSource, JobFact, JobId, Label, Owner, OwnerKind, RegisterAt, Registration, RegistrationId,
-    RepoFullName, RunId, Secret, Timestamp,
+    DeliveryId, FactSource, JobFact, JobId, Label, Owner, OwnerKind, Registration, RegistrationId, RepoFullName, RunId,
+    RunnerScope, Secret, Timestamp,
 };
 use serde_json::json;
 
@@ -24,19 +24,19 @@ const GROUP_PAGES_MAX: usize = 50;
 const RUNS_MAX: usize = 50;
 
 /// One of three operations, by the place.
-const fn by_place(at: &RegisterAt, repo: Operation, org: Operation, enterprise: Operation) -> Operation {
+const fn by_place(at: &RunnerScope, repo: Operation, org: Operation, enterprise: Operation) -> Operation {
     match at {
-        RegisterAt::Repository(_) => repo,
-        RegisterAt::Organization(_) => org,
-        RegisterAt::Enterprise(_) => enterprise,
+        RunnerScope::Repository(_) => repo,
+        RunnerScope::Organization(_) => org,
+        RunnerScope::Enterprise(_) => enterprise,
     }
 }
 
-fn actions_path(at: &RegisterAt, rest: &str) -> String {
+fn actions_path(at: &RunnerScope, rest: &str) -> String {
     match at {
-        RegisterAt::Repository(repo) => format!("/repos/{repo}/actions/{rest}"),
-        RegisterAt::Organization(owner) => format!("/orgs/{owner}/actions/{rest}"),
-        RegisterAt::Enterprise(slug) => format!("/enterprises/{slug}/actions/{rest}"),
+        RunnerScope::Repository(repo) => format!("/repos/{repo}/actions/{rest}"),
+        RunnerScope::Organization(owner) => format!("/orgs/{owner}/actions/{rest}"),
+        RunnerScope::Enterprise(slug) => format!("/enterprises/{slug}/actions/{rest}"),
     }
 }
 
@@ -51,7 +51,7 @@ fn registration(found: wire::Runner) -> Registration {
 }
 
 impl GitHubClient {
-    async fn runner_pages(&self, at: &RegisterAt, name: Option<&str>) -> Result<Vec<Registration>, GitHubError> {
+    async fn runner_pages(&self, at: &RunnerScope, name: Option<&str>) -> Result<Vec<Registration>, GitHubError> {
         let operation = by_place(at, op::REPO_RUNNERS, op::ORG_RUNNERS, op::ENTERPRISE_RUNNERS);
         let subject = at.to_string();
         let filter = name.map(|name| format!("?name={name}")).unwrap_or_default();
@@ -67,15 +67,15 @@ impl GitHubClient {
     async fn runner_token(
         &self,
         operation: Operation,
-        at: &RegisterAt,
+        at: &RunnerScope,
         rest: &str,
     ) -> Result<RegistrationToken, GitHubError> {
         let (path, subject) = (actions_path(at, rest), at.to_string());
         let found: wire::Token = self.call(operation, As::Place(at.clone()), &path, &subject, None).await?;
         let place = match at {
-            RegisterAt::Repository(repo) => repo.to_string(),
-            RegisterAt::Organization(owner) => owner.to_string(),
-            RegisterAt::Enterprise(slug) => format!("enterprises/{slug}"),
+            RunnerScope::Repository(repo) => repo.to_string(),
+            RunnerScope::Organization(owner) => owner.to_string(),
+            RunnerScope::Enterprise(slug) => format!("enterprises/{slug}"),
         };
         Ok(RegistrationToken {
             token: Secret::new(found.token),
@@ -88,19 +88,19 @@ impl GitHubClient {
     pub(crate) async fn runner_groups(
         &self,
         operation: Operation,
-        at: &RegisterAt,
+        at: &RunnerScope,
         subject: &str,
     ) -> Result<Vec<wire::Group>, GitHubError> {
         let (who, path) = (As::Place(at.clone()), actions_path(at, "runner-groups"));
         self.pages::<wire::Groups>(operation, &who, &path, subject, GROUP_PAGES_MAX).await?.whole(operation, subject)
     }
 
-    async fn group_id(&self, at: &RegisterAt, name: &str) -> Result<u64, GitHubError> {
+    async fn group_id(&self, at: &RunnerScope, name: &str) -> Result<u64, GitHubError> {
         let operation = match at {
             // A repository's runners are always in its default group.
-            RegisterAt::Repository(_) => return Ok(1),
-            RegisterAt::Organization(_) => op::ORG_GROUPS,
-            RegisterAt::Enterprise(_) => op::ENTERPRISE_GROUPS,
+            RunnerScope::Repository(_) => return Ok(1),
+            RunnerScope::Organization(_) => op::ORG_GROUPS,
+            RunnerScope::Enterprise(_) => op::ENTERPRISE_GROUPS,
         };
         if let Some(id) = self.group(at, name) {
             return Ok(id);
@@ -139,11 +139,11 @@ impl GitHub for GitHubClient {
         fact.ok_or_else(|| unusable(op::JOB, subject, "its status is a word that this version does not know"))
     }
 
-    async fn registrations(&self, at: &RegisterAt) -> Result<Vec<Registration>, GitHubError> {
+    async fn registrations(&self, at: &RunnerScope) -> Result<Vec<Registration>, GitHubError> {
         self.runner_pages(at, None).await
     }
 
-    async fn registration(&self, at: &RegisterAt, id: RegistrationId) -> Result<Registration, GitHubError> {
+    async fn registration(&self, at: &RunnerScope, id: RegistrationId) -> Result<Registration, GitHubError> {
         let operation = by_place(at, op::REPO_RUNNER, op::ORG_RUNNER, op::ENTERPRISE_RUNNER);
         let subject = format!("registration {id} at {at}");
         let found: wire::Runner = self
@@ -152,7 +152,7 @@ impl GitHub for GitHubClient {
         Ok(registration(found))
     }
 
-    async fn registration_by_name(&self, at: &RegisterAt, name: &str) -> Result<Option<Registration>, GitHubError> {
+    async fn registration_by_name(&self, at: &RunnerScope, name: &str) -> Result<Option<Registration>, GitHubError> {
         Ok(self.runner_pages(at, Some(name)).await?.into_iter().find(|found| found.name == name))
     }
 
@@ -172,7 +172,7 @@ impl GitHub for GitHubClient {
         Ok(JitConfig { registration: RegistrationId(found.runner.id), encoded: Secret::new(found.encoded_jit_config) })
     }
 
-    async fn registration_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError> {
+    async fn registration_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError> {
         if let Some(token) = self.cached_registration_token(at) {
             return Ok(token);
         }
@@ -182,12 +182,12 @@ impl GitHub for GitHubClient {
         Ok(token)
     }
 
-    async fn removal_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError> {
+    async fn removal_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError> {
         let operation = by_place(at, op::REPO_REMOVE, op::ORG_REMOVE, op::ENTERPRISE_REMOVE);
         self.runner_token(operation, at, "runners/remove-token").await
     }
 
-    async fn deregister(&self, at: &RegisterAt, id: RegistrationId) -> Result<(), GitHubError> {
+    async fn deregister(&self, at: &RunnerScope, id: RegistrationId) -> Result<(), GitHubError> {
         let operation = by_place(at, op::REPO_RUNNER_DELETE, op::ORG_RUNNER_DELETE, op::ENTERPRISE_RUNNER_DELETE);
         let subject = format!("registration {id} at {at}");
         let (who, path) = (As::Place(at.clone()), actions_path(at, &format!("runners/{id}")));
@@ -206,7 +206,7 @@ impl GitHub for GitHubClient {
         for (id, account) in installations.into_iter().filter_map(|found| Some((found.id, found.account?))) {
             let Ok(owner) = Owner::parse(&account.login) else { continue };
             // A person's installation has no address of its own, but its number is known now.
-            let place = RegisterAt::Organization(owner);
+            let place = RunnerScope::Organization(owner);
             self.remember_installation(&place, id);
             let who = As::Place(place);
             let answer: wire::Repositories = self
@@ -297,7 +297,7 @@ impl GitHub for GitHubClient {
         self.send(log.again, &log.who, &path, &format!("delivery {id} of {}", log.subject), None).await.map(|_| ())
     }
 
-    async fn tell(&self, check: &CheckRun) -> Result<u64, GitHubError> {
+    async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {
         let repo = &check.repo;
         let mut body = json!({"name": "Runnersmith", "output": {"title": check.title, "summary": check.summary}});
         match &check.conclusion {
@@ -356,10 +356,10 @@ impl GitHubClient {
     /// The log of the configured webhook; the App's own if there is none.
     fn delivery_log(&self) -> DeliveryLog {
         let (list, again) = match self.hook.as_ref().map(|hook| &hook.at) {
-            Some(RegisterAt::Organization(_)) => (op::ORG_DELIVERIES, op::ORG_REDELIVER),
-            Some(RegisterAt::Repository(_)) => (op::REPO_DELIVERIES, op::REPO_REDELIVER),
+            Some(RunnerScope::Organization(_)) => (op::ORG_DELIVERIES, op::ORG_REDELIVER),
+            Some(RunnerScope::Repository(_)) => (op::REPO_DELIVERIES, op::REPO_REDELIVER),
             // Enterprises' webhooks have no log.
-            Some(RegisterAt::Enterprise(_)) | None => (op::DELIVERIES, op::REDELIVER),
+            Some(RunnerScope::Enterprise(_)) | None => (op::DELIVERIES, op::REDELIVER),
         };
         match &self.hook {
             Some(hook) => DeliveryLog {

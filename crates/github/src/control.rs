@@ -8,7 +8,7 @@ use runnersmith_ports::control::{
     Blob, Compared, FileChanges, Group, Issue, IssueComment, MergeError, Pull, Role, RunState,
 };
 use runnersmith_ports::{ControlRepository, GitHubError};
-use runnersmith_types::{Owner, RegisterAt, RepoFullName, Timestamp};
+use runnersmith_types::{Owner, RepoFullName, RunnerScope, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -332,7 +332,7 @@ impl ControlRepository for ControlClient {
             // No organisation has such a name, so GitHub need not be asked.
             return Err(GitHubError::NotFound { operation: op::ORG_GROUPS.id, subject });
         };
-        let at = RegisterAt::Organization(owner.clone());
+        let at = RunnerScope::Organization(owner.clone());
         let groups = self.organization.runner_groups(op::ORG_GROUPS, &at, &subject).await?;
         let wanted = group.to_lowercase();
         let Some(found) = groups.into_iter().find(|found| found.name.to_lowercase() == wanted) else { return Ok(None) };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use runnersmith_ports::{Clock, GitHubError};
-use runnersmith_types::{Owner, RegisterAt, RepoFullName, Secret, Timestamp};
+use runnersmith_types::{Owner, RepoFullName, RunnerScope, Secret, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ struct Memory {
 pub(crate) enum As {
     App,
     /// The token, if there is one; else the installation that covers this place.
-    Place(RegisterAt),
+    Place(RunnerScope),
     /// No authorisation: public material.
     Nobody,
 }
@@ -134,24 +134,24 @@ impl GitHubClient {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn group(&self, at: &RegisterAt, name: &str) -> Option<u64> {
+    pub(crate) fn group(&self, at: &RunnerScope, name: &str) -> Option<u64> {
         self.memory().groups.get(&(at.to_string(), name.to_lowercase())).copied()
     }
 
-    pub(crate) fn remember_group(&self, at: &RegisterAt, name: &str, id: u64) {
+    pub(crate) fn remember_group(&self, at: &RunnerScope, name: &str, id: u64) {
         self.memory().groups.insert((at.to_string(), name.to_lowercase()), id);
     }
 
-    /// The group may have been made anew under its name.
-    pub(crate) fn forget_group(&self, at: &RegisterAt, name: &str) {
+    /// The group may have been made again under its name.
+    pub(crate) fn forget_group(&self, at: &RunnerScope, name: &str) {
         self.memory().groups.remove(&(at.to_string(), name.to_lowercase()));
     }
 
-    pub(crate) fn remember_installation(&self, at: &RegisterAt, id: u64) {
+    pub(crate) fn remember_installation(&self, at: &RunnerScope, id: u64) {
         self.memory().installations.insert(place_key(at), id);
     }
 
-    pub(crate) fn cached_registration_token(&self, at: &RegisterAt) -> Option<runnersmith_ports::RegistrationToken> {
+    pub(crate) fn cached_registration_token(&self, at: &RunnerScope) -> Option<runnersmith_ports::RegistrationToken> {
         let now = self.clock.now();
         self.memory()
             .registration_tokens
@@ -160,7 +160,7 @@ impl GitHubClient {
             .cloned()
     }
 
-    pub(crate) fn remember_registration_token(&self, at: &RegisterAt, token: &runnersmith_ports::RegistrationToken) {
+    pub(crate) fn remember_registration_token(&self, at: &RunnerScope, token: &runnersmith_ports::RegistrationToken) {
         self.memory().registration_tokens.insert(at.to_string(), token.clone());
     }
 
@@ -204,7 +204,7 @@ impl GitHubClient {
             };
             match raw.status {
                 200..=299 => return Ok(raw),
-                // A token may have been revoked, an App installed anew, a clock be wrong: each is tried once more.
+                // A token may have been revoked, an App installed again, a clock be wrong: each is tried once more.
                 401 if !renewed && self.token.is_none() && matches!(who, As::Place(_)) => {
                     renewed = true;
                     self.forget(who);
@@ -366,7 +366,7 @@ impl GitHubClient {
     }
 
     /// A token of the installation that covers a place. One mint at a time; a failed one is never kept.
-    async fn token(&self, at: &RegisterAt) -> Result<Secret, GitHubError> {
+    async fn token(&self, at: &RunnerScope) -> Result<Secret, GitHubError> {
         if let Some(token) = self.kept(at) {
             return Ok(token);
         }
@@ -400,7 +400,7 @@ impl GitHubClient {
         Ok(token)
     }
 
-    fn kept(&self, at: &RegisterAt) -> Option<Secret> {
+    fn kept(&self, at: &RunnerScope) -> Option<Secret> {
         let memory = self.memory();
         let installation = memory.installations.get(&place_key(at))?;
         let (token, end) = memory.tokens.get(installation)?;
@@ -417,14 +417,14 @@ impl GitHubClient {
     }
 
     /// The App's own installation there; a payload's word for it is never taken.
-    async fn installation(&self, at: &RegisterAt) -> Result<u64, GitHubError> {
+    async fn installation(&self, at: &RunnerScope) -> Result<u64, GitHubError> {
         if let Some(id) = self.memory().installations.get(&place_key(at)) {
             return Ok(*id);
         }
         let (operation, path) = match at {
-            RegisterAt::Organization(owner) => (op::ORG_INSTALLATION, format!("/orgs/{owner}/installation")),
-            RegisterAt::Repository(repo) => (op::REPO_INSTALLATION, format!("/repos/{repo}/installation")),
-            RegisterAt::Enterprise(slug) => (op::ENTERPRISE_INSTALLATION, format!("/enterprises/{slug}/installation")),
+            RunnerScope::Organization(owner) => (op::ORG_INSTALLATION, format!("/orgs/{owner}/installation")),
+            RunnerScope::Repository(repo) => (op::REPO_INSTALLATION, format!("/repos/{repo}/installation")),
+            RunnerScope::Enterprise(slug) => (op::ENTERPRISE_INSTALLATION, format!("/enterprises/{slug}/installation")),
         };
         let subject = at.to_string();
         let raw = self.as_app(operation, &path, &subject).await?;
@@ -445,18 +445,18 @@ impl GitHubClient {
 }
 
 /// Repositories of one owner share its installation, but an App may be installed for some only: each is looked up once.
-fn place_key(at: &RegisterAt) -> String {
+fn place_key(at: &RunnerScope) -> String {
     at.to_string().to_lowercase()
 }
 
 /// The place of a repository's own calls.
 pub(crate) fn of_repo(repo: &RepoFullName) -> As {
-    As::Place(RegisterAt::Repository(repo.clone()))
+    As::Place(RunnerScope::Repository(repo.clone()))
 }
 
 /// The place of an organisation's own calls.
 pub(crate) fn of_org(org: &Owner) -> As {
-    As::Place(RegisterAt::Organization(org.clone()))
+    As::Place(RunnerScope::Organization(org.clone()))
 }
 
 /// What was asked for, if it is there: that GitHub does not know it is an answer too.
@@ -500,7 +500,7 @@ fn limit(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Optio
 }
 
 impl GitHubClient {
-    /// Streams a public file to disk. Answers its SHA-256, hexadecimal.
+    /// Streams a public file to disk. Returns its SHA-256, hexadecimal.
     pub(crate) async fn download(
         &self,
         url: &str,

@@ -54,7 +54,7 @@ struct Asset {
     digest: Option<String>,
 }
 
-/// Fetches the newest release for this machine into a directory, unless it is there already. Answers the archive's path.
+/// Fetches the newest release for this machine into a directory, unless it is there already. Returns the archive's path.
 ///
 /// # Errors
 /// When it cannot be found, fetched, verified or written; what was there before stays.
@@ -122,7 +122,7 @@ impl Release {
 }
 
 impl Archive {
-    /// Fetches it into a directory in bounded memory, unless it is there already. Answers its path.
+    /// Fetches it into a directory in bounded memory, unless it is there already. Returns its path.
     ///
     /// # Errors
     /// When it cannot be fetched, verified or written; what was there before stays.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{App, Limit, Options, Simulator};
 use runnersmith_ports::{Clock, GitHub, GitHubError, JitRequest, ManualClock, SystemClock};
-use runnersmith_types::{Label, Owner, RegisterAt, RegistrationId, RunnerGroupName, Secret};
+use runnersmith_types::{Label, Owner, RegistrationId, RunnerGroupName, RunnerScope, Secret};
 
 const LIST: &str = "GET /orgs/{org}/actions/runners";
 const MINT: &str = "POST /app/installations/{id}/access_tokens";
@@ -36,8 +36,8 @@ async fn bed() -> (Simulator, GitHubClient) {
     (simulator, client)
 }
 
-fn acme() -> RegisterAt {
-    RegisterAt::Organization(Owner::parse("acme").unwrap())
+fn acme() -> RunnerScope {
+    RunnerScope::Organization(Owner::parse("acme").unwrap())
 }
 
 fn jit(n: usize) -> JitRequest {
@@ -53,7 +53,7 @@ fn calls(simulator: &Simulator, operation: &str) -> u64 {
     simulator.calls().get(operation).copied().unwrap_or(0)
 }
 
-/// R2: the rival keeps a failed read of its credentials for ever.
+/// R2: the rival keeps a failed read of its credentials forever.
 #[tokio::test]
 async fn r02_a_failed_mint_is_not_kept() {
     let (simulator, client) = bed().await;

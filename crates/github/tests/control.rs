@@ -10,7 +10,7 @@ use runnersmith_github::{AppCredentials, ControlClient, GitHubClient, GitHubConf
 use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::control::{FileChanges, MergeError, Role, RunState};
 use runnersmith_ports::{ControlRepository, GitHub, GitHubError, JitRequest, SystemClock};
-use runnersmith_types::{Label, Owner, RegisterAt, RepoFullName, RunnerGroupName, Secret};
+use runnersmith_types::{Label, Owner, RepoFullName, RunnerGroupName, RunnerScope, Secret};
 use serde_json::json;
 
 const REPO: &str = "acme/control";
@@ -262,7 +262,7 @@ async fn who_may_use_a_runner_group_is_said_by_its_visibility() {
 /// Whether a runner of a group gets a job of a repository.
 async fn gets_a_job(bed: &Bed, group: &str, repository: &str) -> bool {
     let request = JitRequest {
-        at: RegisterAt::Organization(Owner::parse("acme").unwrap()),
+        at: RunnerScope::Organization(Owner::parse("acme").unwrap()),
         name: format!("{group}-{}", repository.replace('/', "-")),
         labels: vec![Label::of_set("linux").unwrap()],
         group: RunnerGroupName::parse(group).unwrap(),

@@ -618,12 +618,12 @@ pub enum Step {
         /// The head commit that it is for.
         head: String,
     },
-    /// Set maximum and floor to 0 in the running plane, and look at what is left; told by [`Event::Drained`].
+    /// Set maximum and floor to 0 in the running control plane, and look at what is left; told by [`Event::Drained`].
     Drain {
         /// Whether running jobs are ended.
         kill_jobs: bool,
     },
-    /// Give the running plane its maximum and floor back.
+    /// Give the running control plane its maximum and floor back.
     EndDrain,
     /// Merge, if the head is this; told by [`Event::Merged`] or [`Event::MergeRefused`].
     Merge {

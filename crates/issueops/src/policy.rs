@@ -39,7 +39,7 @@ pub enum Shape {
     OwnStack,
     /// A scale set that registers with a control plane which is already there.
     SharedPlane {
-        /// The SSM path under which the plane finds its scale sets.
+        /// The SSM path under which the control plane finds its scale sets.
         plane_path: String,
     },
 }
@@ -218,7 +218,7 @@ pub struct Policy {
     pub approval: ApprovalRules,
     /// Names of secrets.
     pub app: AppSecrets,
-    /// What is done with the webhook after an apply; always [`Webhook::None`] on a shared plane, which has its own.
+    /// What is done with the webhook after an apply; always [`Webhook::None`] on a shared control plane, which has its own.
     pub webhook: Webhook,
     /// Lambda packages.
     pub zips: Zips,

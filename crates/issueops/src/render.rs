@@ -127,7 +127,7 @@ fn values(request: &SetRequest, policy: &Policy) -> Result<String, serde_json::E
         aws_region: request.network.region.as_str(),
         enable_organization_runners: true,
         environment: request.environment.as_str(),
-        // A shared plane knows its server.
+        // A shared control plane knows its server.
         ghes_ca: zips.as_ref().map(|_| policy.ghes_ca.as_deref()),
         ghes_url: zips.as_ref().map(|_| policy.ghes_url.as_deref()),
         idle_config: Some(request.floor).filter(|floor| *floor > 0).map(always).into_iter().collect(),
@@ -174,7 +174,7 @@ pub fn state_key(backend: &Backend, environment: &EnvironmentName) -> String {
     format!("{}/{environment}/terraform.tfstate", backend.key_prefix)
 }
 
-/// Where Terraform takes the module from: the root's for a stack of its own, the scale set's beside it for a shared plane. What
+/// Where Terraform takes the module from: the root's for a stack of its own, the scale set's beside it for a shared control plane. What
 /// follows a question mark says which version it is.
 fn source(policy: &Policy) -> String {
     let (path, version) = match policy.module_source.split_once('?') {

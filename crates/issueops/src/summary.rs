@@ -29,7 +29,7 @@ const DETAILS_MAX: usize = 12;
 pub enum Effect {
     /// It is destroyed.
     Destroy,
-    /// It is destroyed and made anew.
+    /// It is destroyed and made again.
     Replace,
     /// Terraform forgets it; it stays and nobody manages it.
     Forget,

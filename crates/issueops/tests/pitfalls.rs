@@ -107,7 +107,7 @@ fn a_hand_edited_folder_is_planned_and_approved_by_admins_only() {
     let line = approve(&world);
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NeedsAdmin));
     assert!(rereads(&world.says(&root, &line)));
-    // Rendering anew ends it.
+    // Rendering again ends it.
     let mut world = World::planned(ChangeKind::Set);
     world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
     assert!(world.event(&Event::Rendered).contains(&Step::Plan { without_terraform_lock: false }));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_ports::{Message, Queue, QueueError, Receipt};
+use runnersmith_ports::{Queue, QueueError, Receipt, ReceivedMessage};
 
 /// Notes what is acknowledged; everything else goes to the real queue.
 pub struct EventQueue {
@@ -24,7 +24,7 @@ impl EventQueue {
 
     /// Whether a message is done with.
     #[must_use]
-    pub fn is_settled(&self, message: &Message) -> bool {
+    pub fn is_settled(&self, message: &ReceivedMessage) -> bool {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.receipt.0)
     }
 
@@ -40,7 +40,7 @@ impl Queue for EventQueue {
         self.queue.send(body, delay).await
     }
 
-    async fn receive(&self, _max: usize, _visibility: Duration) -> Result<Vec<Message>, QueueError> {
+    async fn receive(&self, _max: usize, _visibility: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
         Ok(Vec::new())
     }
 

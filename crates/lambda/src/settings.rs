@@ -1,8 +1,8 @@
 //! Settings and secrets, read from Parameter Store when a function starts and again when they are old.
 //!
-//! A function has one variable, the plane's path. Below `<path>/config` lie the plane's own part (`plane`) and each
+//! A function has one variable, the control plane's path. Below `<path>/config` lie the control plane's own part (`control_plane`) and each
 //! scale set's (`sets/<name>`), so that a set's stack registers itself by writing a parameter. Secrets are named in the
-//! plane's part and lie elsewhere, so that each function reads only those it may. Rotation needs no deploy.
+//! control plane's part and lie elsewhere, so that each function reads only those it may. Rotation needs no deploy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use runnersmith_types::{ScaleSetName, Secret};
 
 use crate::variable;
 
-/// The variable with the plane's path.
+/// The variable with the control plane's path.
 pub const PATH: &str = "RUNNERSMITH_PATH";
 /// Settings are read again when they are this old.
 pub const FRESH_FOR: Duration = Duration::from_secs(300);
@@ -77,13 +77,13 @@ impl Settings {
             .below(&path)
             .await
             .map_err(|source| SettingsError::Read { path: path.clone(), source })?;
-        let plane = found.get("plane").ok_or_else(|| SettingsError::Missing(format!("{path}/plane")))?;
+        let control_plane = found.get("plane").ok_or_else(|| SettingsError::Missing(format!("{path}/plane")))?;
         let sets: BTreeMap<String, String> = found
             .iter()
             .filter(|(name, _)| name.starts_with("sets/"))
             .map(|(name, value)| (name.clone(), value.expose().to_owned()))
             .collect();
-        let (config, left_out) = Config::from_parameters(plane.expose(), &sets)
+        let (config, left_out) = Config::from_parameters(control_plane.expose(), &sets)
             .map_err(|source| SettingsError::Invalid { path: path.clone(), source })?;
         let mut unread = BTreeSet::new();
         for (name, error) in left_out {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use runnersmith_types::{BatchId, MachineId, PlaneId, Rung, ScaleSetName, Timestamp, Voice};
+use runnersmith_types::{BatchId, CapacityPool, ControlPlaneId, MachineId, MachineStatus, ScaleSetName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The most bytes that are read of any of our small files.
@@ -16,9 +16,11 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub set: ScaleSetName,
-    pub plane: PlaneId,
+    #[serde(rename = "plane")]
+    pub control_plane: ControlPlaneId,
     pub batch: BatchId,
-    pub rung: Rung,
+    #[serde(rename = "rung")]
+    pub pool: CapacityPool,
     pub launched_at: Timestamp,
     pub hard_end_at: Timestamp,
     /// The extracted distribution.
@@ -85,22 +87,22 @@ impl MachineDir {
     }
 
     /// What the machine says now. The job hooks' word is a file of its own, so that it and the supervisor's cannot race.
-    pub fn voice(&self) -> Option<Voice> {
+    pub fn status(&self) -> Option<MachineStatus> {
         let own = self.word("voice");
         match own {
-            Some(Voice::Ended(_)) => own,
+            Some(MachineStatus::Ended(_)) => own,
             own => self.word("voice.job").or(own),
         }
     }
 
-    fn word(&self, file: &str) -> Option<Voice> {
+    fn word(&self, file: &str) -> Option<MachineStatus> {
         let text = read_small(&self.file(file)).ok()??;
-        parse_voice(text.lines().rev().find(|line| !line.trim().is_empty())?.trim())
+        parse_status(text.lines().rev().find(|line| !line.trim().is_empty())?.trim())
     }
 
     /// Says a word and marks the root as changed.
-    pub fn say(&self, voice: &Voice) -> io::Result<()> {
-        write_atomically(&self.file("voice"), format!("{}\n", voice_line(voice)).as_bytes(), false)?;
+    pub fn say(&self, status: &MachineStatus) -> io::Result<()> {
+        write_atomically(&self.file("voice"), format!("{}\n", status_line(status)).as_bytes(), false)?;
         self.changed();
         Ok(())
     }
@@ -114,7 +116,7 @@ impl MachineDir {
 
     /// See [`Standing`]. `started` is looked at before the lock: it is only ever written under the lock.
     pub fn standing(&self) -> Standing {
-        if matches!(self.voice(), Some(Voice::Ended(_))) {
+        if matches!(self.status(), Some(MachineStatus::Ended(_))) {
             return Standing::Over;
         }
         let started = self.file("started").exists();
@@ -146,29 +148,29 @@ impl MachineDir {
     }
 }
 
-/// The file whose modification says that some voice below the root changed.
+/// The file whose modification says that some status below the root changed.
 pub(crate) const CHANGED: &str = ".changed";
 
-fn voice_line(voice: &Voice) -> String {
-    match voice {
-        Voice::Booting => "booting".into(),
-        Voice::Configured => "configured".into(),
-        Voice::Listening => "listening".into(),
-        Voice::Busy => "busy".into(),
-        Voice::JobDone => "job_done".into(),
-        Voice::Ended(how) => format!("ended {}", how.replace(char::is_control, " ")),
+fn status_line(status: &MachineStatus) -> String {
+    match status {
+        MachineStatus::Booting => "booting".into(),
+        MachineStatus::Configured => "configured".into(),
+        MachineStatus::Listening => "listening".into(),
+        MachineStatus::Busy => "busy".into(),
+        MachineStatus::JobDone => "job_done".into(),
+        MachineStatus::Ended(how) => format!("ended {}", how.replace(char::is_control, " ")),
     }
 }
 
-fn parse_voice(line: &str) -> Option<Voice> {
+fn parse_status(line: &str) -> Option<MachineStatus> {
     match line {
-        "booting" => Some(Voice::Booting),
-        "configured" => Some(Voice::Configured),
-        "listening" => Some(Voice::Listening),
-        "busy" => Some(Voice::Busy),
-        "job_done" => Some(Voice::JobDone),
-        "ended" => Some(Voice::Ended(String::new())),
-        line => line.strip_prefix("ended ").map(|how| Voice::Ended(how.chars().take(200).collect())),
+        "booting" => Some(MachineStatus::Booting),
+        "configured" => Some(MachineStatus::Configured),
+        "listening" => Some(MachineStatus::Listening),
+        "busy" => Some(MachineStatus::Busy),
+        "job_done" => Some(MachineStatus::JobDone),
+        "ended" => Some(MachineStatus::Ended(String::new())),
+        line => line.strip_prefix("ended ").map(|how| MachineStatus::Ended(how.chars().take(200).collect())),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use runnersmith_ports::{HandOff, HandOffError, RunnerConfig};
-use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret, Timestamp};
+use runnersmith_types::{MachineId, RunnerName, RunnerScope, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::dir::{MachineDir, Standing, read_small, remove_file, write_atomically};
@@ -131,7 +131,7 @@ impl HandOff for LocalHandOff {
         &self,
         machine: &MachineId,
         _runner: &RunnerName,
-        _at: &RegisterAt,
+        _at: &RunnerScope,
         config: &RunnerConfig,
     ) -> Result<(), HandOffError> {
         let wire = Wire::of(config);

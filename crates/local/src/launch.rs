@@ -51,7 +51,7 @@ pub(crate) struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// Launches what the batch has not launched yet. Answers all its machines and the supervisors that were started now.
+    /// Launches what the batch has not launched yet. Returns all its machines and the supervisors that were started now.
     ///
     /// # Errors
     /// Only when no machine of the batch exists: an error other than `Failed` says that nothing was launched.
@@ -135,9 +135,9 @@ impl Launch<'_> {
         let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         Ok(Record {
             set: request.batch.set.clone(),
-            plane: request.plane.clone(),
+            control_plane: request.control_plane.clone(),
             batch: request.batch.id.clone(),
-            rung: request.batch.rung.clone(),
+            pool: request.batch.pool.clone(),
             launched_at: self.now,
             hard_end_at: request.batch.hard_end_at,
             distribution,

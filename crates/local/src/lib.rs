@@ -7,18 +7,18 @@
 //!
 //! ```text
 //! <root>/<batch>.<n>/        one machine
-//!     machine.json           set, plane, batch, rung, times: written once, before the supervisor is started
+//!     machine.json           set, control plane, batch, capacity pool, times: written once, before the supervisor is started
 //!     lock                   locked by the supervisor for as long as it lives
 //!     started                the one supervisor has begun; there will be no second
 //!     terminate              it is to end
-//!     voice, voice.job       what it says: the supervisor's word, and the job hooks' word
+//!     voice, status.job       what it says: the supervisor's word, and the job hooks' word
 //!     handoff/config.json    the runner's configuration, read once and deleted
 //!     runner/, home/         its copy of the distribution and its HOME, removed at its end
 //!     runner.log, diag/      what the runner printed, and its diagnostic files
 //! <root>/.ended/             names of machines whose directory is gone, so that they are never launched again
 //! <root>/.cache/             extracted distributions, by SHA-256
 //! <root>/.logs/              logs of machines that are gone, if kept
-//! <root>/.changed            touched with each change of a voice
+//! <root>/.changed            touched with each change of a status
 //! ```
 
 mod config;

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use runnersmith_ports::{Clock, LaunchRequest, Machines, MachinesError};
-use runnersmith_types::{Machine, MachineId, MachineState, PlaneId, ScaleSetName, Timestamp};
+use runnersmith_types::{ControlPlaneId, Machine, MachineId, MachineState, ScaleSetName, Timestamp};
 
 use crate::config::LocalConfig;
 use crate::dir::{CHANGED, MachineDir, Standing, write_atomically};
@@ -89,7 +89,7 @@ impl Inner {
         result
     }
 
-    fn sets(&self, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+    fn sets(&self, control_plane: &ControlPlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
         let failed = |error: io::Error| MachinesError::Failed { operation: "sets", source: error.into() };
         let mut sets = BTreeSet::new();
         for entry in fs::read_dir(&self.root).map_err(failed)?.take(DIRECTORIES_MAX) {
@@ -100,7 +100,7 @@ impl Inner {
             let dir = MachineDir::at(entry.path());
             if dir.standing() != Standing::Over
                 && let Some(record) = dir.record().map_err(failed)?
-                && record.plane == *plane
+                && record.control_plane == *control_plane
             {
                 sets.insert(record.set);
             }
@@ -108,7 +108,7 @@ impl Inner {
         Ok(sets)
     }
 
-    fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
+    fn list(&self, set: &ScaleSetName, control_plane: &ControlPlaneId) -> Result<Vec<Machine>, MachinesError> {
         let now = self.clock.now();
         let failed = |error: io::Error| MachinesError::Failed { operation: "list", source: error.into() };
         let (mut machines, mut removed) = (Vec::new(), 0);
@@ -128,7 +128,7 @@ impl Inner {
             // A claim without its record belongs to no set yet; one whose record is unreadable fails the list rather than
             // looking as if it were absent.
             let Some(record) = dir.record().map_err(failed)? else { continue };
-            if record.set != *set || record.plane != *plane {
+            if record.set != *set || record.control_plane != *control_plane {
                 continue;
             }
             let state = match standing {
@@ -139,12 +139,12 @@ impl Inner {
             machines.push(Machine {
                 id,
                 set: record.set,
-                plane: record.plane,
+                control_plane: record.control_plane,
                 batch: record.batch,
                 state,
-                voice: dir.voice(),
+                status: dir.status(),
                 launched_at: record.launched_at,
-                rung: record.rung,
+                pool: record.pool,
                 interrupted_at: None,
             });
         }
@@ -200,14 +200,14 @@ impl Machines for LocalMachines {
         self.blocking("launch", move |inner| inner.launch(&request)).await
     }
 
-    async fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
-        let (set, plane) = (set.clone(), plane.clone());
-        self.blocking("list", move |inner| inner.list(&set, &plane)).await
+    async fn list(&self, set: &ScaleSetName, control_plane: &ControlPlaneId) -> Result<Vec<Machine>, MachinesError> {
+        let (set, control_plane) = (set.clone(), control_plane.clone());
+        self.blocking("list", move |inner| inner.list(&set, &control_plane)).await
     }
 
-    async fn sets(&self, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
-        let plane = plane.clone();
-        self.blocking("sets", move |inner| inner.sets(&plane)).await
+    async fn sets(&self, control_plane: &ControlPlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        let control_plane = control_plane.clone();
+        self.blocking("sets", move |inner| inner.sets(&control_plane)).await
     }
 
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {

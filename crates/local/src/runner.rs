@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use runnersmith_ports::RunnerConfig;
-use runnersmith_types::{Secret, Timestamp, Voice};
+use runnersmith_types::{MachineStatus, Secret, Timestamp};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
@@ -147,7 +147,7 @@ impl Runner {
     fn heard(&mut self, watch: &Watch<'_>, line: &str) -> bool {
         self.log.line(line);
         let listens = line.contains(LISTENS);
-        if listens && let Err(error) = watch.dir.say(&Voice::Listening) {
+        if listens && let Err(error) = watch.dir.say(&MachineStatus::Listening) {
             tracing::warn!(dir = %watch.dir.path().display(), %error, "cannot record that the runner listens");
         }
         listens
@@ -187,10 +187,10 @@ fn describe(status: ExitStatus) -> String {
 /// A hook never fails: a job must not fail because its machine could not speak.
 fn write_hook(dir: &MachineDir, name: &str, word: &str) -> io::Result<PathBuf> {
     let path = dir.file(name);
-    let voice = quoted(&dir.file("voice.job"));
+    let status = quoted(&dir.file("voice.job"));
     let changed = quoted(&dir.path().with_file_name(CHANGED));
     let text = format!(
-        "#!/bin/sh\nvoice={voice}\nprintf '%s\\n' {word} > \"$voice.$$\" && mv -f \"$voice.$$\" \"$voice\"\n\
+        "#!/bin/sh\nvoice={status}\nprintf '%s\\n' {word} > \"$voice.$$\" && mv -f \"$voice.$$\" \"$voice\"\n\
          printf '%s' $$ > {changed}\nexit 0\n"
     );
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o700).open(&path)?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use runnersmith_ports::{Clock, RunnerConfig, SystemClock};
-use runnersmith_types::{Timestamp, Voice};
+use runnersmith_types::{MachineStatus, Timestamp};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::dir::{MachineDir, Record, make_private_dir, write_atomically};
@@ -73,7 +73,7 @@ pub fn supervise_with(dir: &Path, clock: &dyn Clock) -> Result<Ending, Supervise
     let path = dir.canonicalize().map_err(fail("finding the directory"))?;
     let dir = MachineDir::at(path);
     let Some(lock) = lock(&dir).map_err(fail("locking"))? else { return Ok(Ending::NotMine) };
-    if dir.file("started").exists() || matches!(dir.voice(), Some(Voice::Ended(_))) {
+    if dir.file("started").exists() || matches!(dir.status(), Some(MachineStatus::Ended(_))) {
         return Ok(Ending::NotMine);
     }
     let record = dir.record().map_err(fail("reading machine.json"))?;
@@ -114,7 +114,7 @@ fn lock(dir: &MachineDir) -> io::Result<Option<File>> {
 fn end(dir: &MachineDir, how: &str, lock: File) {
     processes::kill_all(dir.path());
     sweep::clear(dir);
-    if let Err(error) = dir.say(&Voice::Ended(how.to_owned())) {
+    if let Err(error) = dir.say(&MachineStatus::Ended(how.to_owned())) {
         tracing::warn!(dir = %dir.path().display(), %error, "cannot record the machine's end");
     }
     drop(lock);
@@ -161,10 +161,10 @@ async fn live(watch: &mut Watch<'_>) -> Result<String, String> {
     if let Some(reason) = watch.reason().await {
         return Ok(reason.into());
     }
-    said(dir.say(&Voice::Booting), "cannot speak")?;
+    said(dir.say(&MachineStatus::Booting), "cannot speak")?;
     copy(watch).await?;
     let config = wait_for_hand_off(watch, boot_until).await?;
-    said(dir.say(&Voice::Configured), "cannot speak")?;
+    said(dir.say(&MachineStatus::Configured), "cannot speak")?;
     let runner = Runner::prepare(dir, &config).map_err(|error| format!("cannot prepare the runner: {error}"))?;
     runner.run(watch, config).await
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use runnersmith_types::{MachineId, Timestamp, Voice};
+use runnersmith_types::{MachineId, MachineStatus, Timestamp};
 
 use crate::dir::{MachineDir, Standing, make_private_dir, read_small, remove_tree, write_atomically};
 use crate::processes;
@@ -27,7 +27,7 @@ pub(crate) fn is_tombstoned(root: &Path, id: &MachineId) -> bool {
 /// Ends what a supervisor left that died, or that was told to end before it began: its processes, its hand-off, its files.
 /// Does nothing while the machine is claimed or alive.
 pub(crate) fn bury(dir: &MachineDir) {
-    if dir.standing() != Standing::Over || matches!(dir.voice(), Some(Voice::Ended(_))) {
+    if dir.standing() != Standing::Over || matches!(dir.status(), Some(MachineStatus::Ended(_))) {
         return;
     }
     let Ok(Some(_lock)) = dir.try_lock() else { return };
@@ -38,7 +38,7 @@ pub(crate) fn bury(dir: &MachineDir) {
         "terminated before it began"
     };
     clear(dir);
-    if let Err(error) = dir.say(&Voice::Ended(how.into())) {
+    if let Err(error) = dir.say(&MachineStatus::Ended(how.into())) {
         tracing::warn!(dir = %dir.path().display(), %error, "cannot record a machine's end");
     }
 }

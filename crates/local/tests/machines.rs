@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use runnersmith_ports::contract_machines::{HandOffWorld, MachinesWorld, hand_off, machines};
 use runnersmith_ports::{Clock, HandOff, HandOffError, Machines, MachinesError, RunnerConfig, SystemClock};
-use runnersmith_types::{Ladder, MachineId, MachineState, Secret, Voice};
+use runnersmith_types::{FallbackOrder, MachineId, MachineState, MachineStatus, Secret};
 use support::{LISTENS, SUPERVISOR, World, eventually, script};
 
 #[tokio::test]
 async fn local_machines_keep_the_contract_of_machines() {
     let world = World::new(LISTENS);
-    let rung = Ladder::local().rungs[0].clone();
-    machines(&MachinesWorld { machines: &world.machines, rung, now: SystemClock.now() }).await;
+    let pool = FallbackOrder::local().pools[0].clone();
+    machines(&MachinesWorld { machines: &world.machines, pool, now: SystemClock.now() }).await;
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_jit_config_starts_the_runner_and_is_read_once_and_never_logged() {
         "echo \"env $ACTIONS_RUNNER_INPUT_JITCONFIG args $*\"; echo 'x: Listening for Jobs'; exec sleep 300",
     );
     let id = world.launch_given().await;
-    world.until_says(&id, &Voice::Listening).await;
+    world.until_says(&id, &MachineStatus::Listening).await;
     assert!(!world.hand_off.pending(&id).await.unwrap(), "it was deleted when it was read");
     assert_eq!(fs::read_dir(world.path(&id).join("handoff")).unwrap().count(), 0);
     let log = world.text(&id, "runner.log");
@@ -90,7 +90,7 @@ async fn a_hand_off_to_an_ended_machine_is_refused_and_leaves_nothing() {
     let world = World::new("exit 0");
     let id = world.launch_given().await;
     world.until_ended(&id).await;
-    let at = runnersmith_types::RegisterAt::Organization(runnersmith_types::Owner::parse("acme").unwrap());
+    let at = runnersmith_types::RunnerScope::Organization(runnersmith_types::Owner::parse("acme").unwrap());
     let name = runnersmith_types::RunnerName::parse("linux-plane1-0").unwrap();
     let result = world.hand_off.put(&id, &name, &at, &RunnerConfig::Jit { encoded: Secret::new("x") }).await;
     assert!(matches!(result, Err(HandOffError::MachineGone { .. })), "{result:?}");
@@ -104,11 +104,11 @@ async fn the_job_hooks_change_what_the_machine_says() {
          until [ -e done ]; do sleep 0.05; done\n\"$ACTIONS_RUNNER_HOOK_JOB_COMPLETED\"\nexec sleep 300",
     );
     let id = world.launch_given().await;
-    world.until_says(&id, &Voice::Listening).await;
+    world.until_says(&id, &MachineStatus::Listening).await;
     fs::write(world.path(&id).join("runner/go"), "").unwrap();
-    world.until_says(&id, &Voice::Busy).await;
+    world.until_says(&id, &MachineStatus::Busy).await;
     fs::write(world.path(&id).join("runner/done"), "").unwrap();
-    world.until_says(&id, &Voice::JobDone).await;
+    world.until_says(&id, &MachineStatus::JobDone).await;
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn launches_at_once_from_two_programs_start_one_supervisor_each() {
     assert_eq!((&ids, &ids), (&b.unwrap(), &c.unwrap()));
     for id in &ids {
         world.give(id, &RunnerConfig::Jit { encoded: Secret::new("x") }).await;
-        world.until_says(id, &Voice::Listening).await;
+        world.until_says(id, &MachineStatus::Listening).await;
         // The losers of the race for the lock go away by themselves: one supervisor and one runner remain.
         eventually("one supervisor and one runner", || world.processes(id).len() == 2).await;
     }
@@ -161,7 +161,7 @@ async fn a_machine_that_never_began_is_pending_then_ended_and_begins_with_the_ne
 async fn a_machine_outlives_the_program_that_launched_it() {
     let world = World::new(LISTENS);
     let request = world.request("batch", 1);
-    let text = serde_json::to_string(&(&request.batch, &request.plane)).unwrap();
+    let text = serde_json::to_string(&(&request.batch, &request.control_plane)).unwrap();
     fs::write(world.config.root.join(".request.json"), text).unwrap();
     let mut parent = Command::new(SUPERVISOR)
         .arg("--launch")
@@ -174,7 +174,7 @@ async fn a_machine_outlives_the_program_that_launched_it() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     world.give(&id, &RunnerConfig::Jit { encoded: Secret::new("x") }).await;
-    world.until_says(&id, &Voice::Listening).await;
+    world.until_says(&id, &MachineStatus::Listening).await;
     assert_eq!(world.machines.launch(&request).await.unwrap(), vec![id.clone()], "and it is not launched again");
     assert_eq!(world.list().await.len(), 1);
 }
@@ -183,7 +183,7 @@ async fn a_machine_outlives_the_program_that_launched_it() {
 async fn a_supervisor_that_is_killed_ends_its_machine_with_all_its_processes() {
     let world = World::new(LISTENS);
     let id = world.launch_given().await;
-    world.until_says(&id, &Voice::Listening).await;
+    world.until_says(&id, &MachineStatus::Listening).await;
     let supervisor = world
         .processes(&id)
         .into_iter()
@@ -199,7 +199,7 @@ async fn a_supervisor_that_is_killed_ends_its_machine_with_all_its_processes() {
 async fn a_runner_that_ignores_the_request_to_end_is_killed_after_the_grace() {
     let world = World::new("trap '' TERM; echo 'x: Listening for Jobs'; while true; do sleep 0.1; done");
     let id = world.launch_given().await;
-    world.until_says(&id, &Voice::Listening).await;
+    world.until_says(&id, &MachineStatus::Listening).await;
     world.machines.terminate(std::slice::from_ref(&id)).await.unwrap();
     assert_eq!(world.until_ended(&id).await, "terminated");
     // The supervisor says the end just before it exits itself.
@@ -303,7 +303,7 @@ async fn an_archive_is_extracted_once_for_all_machines() {
     let ids = world.machines.launch(&world.request("batch", 2)).await.unwrap();
     for id in &ids {
         world.give(id, &RunnerConfig::Jit { encoded: Secret::new("x") }).await;
-        world.until_says(id, &Voice::Listening).await;
+        world.until_says(id, &MachineStatus::Listening).await;
     }
     assert_eq!(fs::read_dir(world.config.root.join(".cache")).unwrap().count(), 1);
 }

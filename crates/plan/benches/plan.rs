@@ -6,7 +6,7 @@ mod support;
 
 use divan::counter::ItemsCount;
 use runnersmith_plan::plan;
-use runnersmith_types::{JobStatus, Observed, RunnerState, ScaleSet, Snapshot, Voice};
+use runnersmith_types::{JobStatus, MachineStatus, Observed, RunnerState, ScaleSet, Snapshot};
 use support::{ago, job_of, machine, on, policy, registration, runner, secs, snapshot};
 
 fn main() {
@@ -32,7 +32,7 @@ fn world(size: u64) -> (ScaleSet, Snapshot) {
         if busy {
             world.jobs.push(on(job_of("acme/shop", 1_000_000 + serial, JobStatus::InProgress, ago(secs(60))), &one));
         }
-        machines.push(machine(serial, Some(if busy { Voice::Busy } else { Voice::Listening })));
+        machines.push(machine(serial, Some(if busy { MachineStatus::Busy } else { MachineStatus::Listening })));
         registrations.push(registration(serial, true, busy));
         world.runners.push(one);
     }

@@ -1,10 +1,10 @@
-//! Rule 6's breaker: a broken image must not relaunch for ever. It is apart from the ladder because a rung that fails is
+//! Rule 6's breaker: a broken image must not relaunch forever. It is apart from the fallback order because a capacity pool that fails is
 //! a matter of where, and a breaker that opens a matter of what.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use runnersmith_types::{Rung, RunnerState, WaitingOn};
+use runnersmith_types::{CapacityPool, RunnerState, WaitingOn};
 
 use crate::draft::{Draft, number};
 
@@ -14,10 +14,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(3600);
 pub(crate) enum Breaker<'a> {
     /// Machines boot.
     Closed,
-    /// Too many failures, all on the same rung: another rung, that can be tried now, tells whether it is the rung or the
+    /// Too many failures, all on the same capacity pool: another capacity pool, that can be tried now, tells whether it is the capacity pool or the
     /// image.
-    Doubted { failed: BTreeSet<&'a Rung> },
-    /// Machines do not boot on two rungs (or on the only one).
+    Doubted { failed: BTreeSet<&'a CapacityPool> },
+    /// Machines do not boot on two capacity pools (or on the only one).
     Open {
         on: WaitingOn,
         /// Whether one machine may be tried now.
@@ -25,17 +25,17 @@ pub(crate) enum Breaker<'a> {
     },
 }
 
-/// The breaker, with the rungs that can be tried now. It opens at the threshold when no other rung can be, so that a
-/// broken image does not hide behind a lack of capacity, and at twice the threshold whatever the rungs.
-pub(crate) fn state<'a>(draft: &mut Draft<'a>, warm: &[&Rung]) -> Breaker<'a> {
+/// The breaker, with the capacity pools that can be tried now. It opens at the threshold when no other capacity pool can be, so that a
+/// broken image does not hide behind a lack of capacity, and at twice the threshold whatever the capacity pools.
+pub(crate) fn state<'a>(draft: &mut Draft<'a>, warm: &[&CapacityPool]) -> Breaker<'a> {
     let failures = &draft.snapshot.boot_failures;
     let timing = &draft.policy.timing;
     let threshold = timing.boot_failures_max.max(1) as usize;
     if failures.len() < threshold {
         return Breaker::Closed;
     }
-    let failed: BTreeSet<&Rung> = failures.iter().map(|failure| &failure.rung).collect();
-    let other = warm.iter().any(|rung| !failed.contains(rung));
+    let failed: BTreeSet<&CapacityPool> = failures.iter().map(|failure| &failure.pool).collect();
+    let other = warm.iter().any(|pool| !failed.contains(pool));
     if failed.len() < 2 && other && failures.len() < 2 * threshold {
         return Breaker::Doubted { failed };
     }

@@ -2,50 +2,53 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_types::{Action, Job, RegisterAt, RunnerState as S, Timestamp, WaitingOn};
+use runnersmith_types::{Action, Job, RunnerScope, RunnerState as S, Timestamp, WaitingOn};
 
 use crate::draft::{Draft, age, number};
 use crate::share::Shared;
-use crate::{ladder, launch, schedule};
+use crate::{fallback_order, launch, schedule};
 
-/// Launches what demand and floor want beyond the supply, within the maximum, the ladder and the breaker. Returns how
+/// Launches what demand and floor want beyond the supply, within the maximum, the fallback order and the breaker. Returns how
 /// many runners each place needs, its floor included.
-pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<RegisterAt, usize> {
-    draft.floor = schedule::floor(&draft.policy.floor, draft.now);
-    if !draft.policy.floor.is_empty() {
+pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<RunnerScope, usize> {
+    draft.min_idle = schedule::min_idle(&draft.policy.min_idle, draft.now);
+    if !draft.policy.min_idle.is_empty() {
         // A schedule changes at the minute.
         draft.wake_at(Timestamp::from_secs((draft.now.as_secs() / 60 + 1) * 60));
     }
     let lines = &shared.wanted;
     draft.demand = number(lines.values().map(|line| line.len()).sum());
-    let mut need: BTreeMap<RegisterAt, usize> = lines.iter().map(|(at, line)| (at.clone(), line.len())).collect();
+    let mut need: BTreeMap<RunnerScope, usize> = lines.iter().map(|(at, line)| (at.clone(), line.len())).collect();
     if let Some(at) = &draft.policy.scope.at
-        && draft.floor > 0
+        && draft.min_idle > 0
     {
-        *need.entry(at.clone()).or_default() += draft.floor as usize;
+        *need.entry(at.clone()).or_default() += draft.min_idle as usize;
     }
     withdraw(draft, &need);
     let have = supply(draft, |_| true);
-    let missing: BTreeMap<&RegisterAt, usize> = need
+    let missing: BTreeMap<&RunnerScope, usize> = need
         .iter()
         .map(|(at, need)| (at, need.saturating_sub(have.get(at).copied().unwrap_or(0))))
         .filter(|(_, missing)| *missing > 0)
         .collect();
-    let way = ladder::way(draft);
+    let way = fallback_order::decide(draft);
     let room = (draft.policy.runners_max as usize).saturating_sub(draft.alive());
     let slots = match &way {
-        ladder::Way::Open(_) => room,
+        fallback_order::LaunchDecision::Allow(_) => room,
         // An intent of an earlier pass is the probe, if there is one.
-        ladder::Way::Probe(..) => room.min(usize::from(draft.in_state(S::Intended).is_empty())),
-        ladder::Way::Shut(_) => 0,
+        fallback_order::LaunchDecision::Probe(..) => room.min(usize::from(draft.in_state(S::Intended).is_empty())),
+        fallback_order::LaunchDecision::Deny(_) => 0,
     };
     // One probe after the other goes round the places, so that one that cannot boot does not stop the others.
-    let turn = if matches!(way, ladder::Way::Probe(..)) { draft.snapshot.boot_failures.len() } else { 0 };
+    let turn =
+        if matches!(way, fallback_order::LaunchDecision::Probe(..)) { draft.snapshot.boot_failures.len() } else { 0 };
     let granted = round_robin(&missing, slots, lines, turn);
     // Intents are on their way only where launching goes on.
     let coming = match &way {
-        ladder::Way::Open(_) => have,
-        ladder::Way::Probe(..) | ladder::Way::Shut(_) => supply(draft, |state| state != S::Intended),
+        fallback_order::LaunchDecision::Allow(_) => have,
+        fallback_order::LaunchDecision::Probe(..) | fallback_order::LaunchDecision::Deny(_) => {
+            supply(draft, |state| state != S::Intended)
+        }
     };
     explain(draft, lines, &coming, &granted, &way, room);
     launch::launch(draft, &granted, &way);
@@ -53,7 +56,7 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Regis
 }
 
 /// Runners that can take a job, by place.
-fn supply(draft: &Draft<'_>, counts: impl Fn(S) -> bool) -> BTreeMap<RegisterAt, usize> {
+fn supply(draft: &Draft<'_>, counts: impl Fn(S) -> bool) -> BTreeMap<RunnerScope, usize> {
     let mut have = BTreeMap::new();
     for runner in draft.runners.iter().filter(|runner| runner.state.is_supply() && counts(runner.state)) {
         *have.entry(runner.target.at.clone()).or_default() += 1;
@@ -62,7 +65,7 @@ fn supply(draft: &Draft<'_>, counts: impl Fn(S) -> bool) -> BTreeMap<RegisterAt,
 }
 
 /// Takes back intents that nothing wants any more, newest first, and those beyond a maximum that was lowered.
-fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RegisterAt, usize>) {
+fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
     let mut surplus = supply(draft, |_| true);
     for (at, count) in &mut surplus {
         *count = count.saturating_sub(need.get(at).copied().unwrap_or(0));
@@ -90,19 +93,19 @@ fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RegisterAt, usize>) {
 
 /// Slots go round-robin over targets, the one with the oldest job first.
 fn round_robin(
-    missing: &BTreeMap<&RegisterAt, usize>,
+    missing: &BTreeMap<&RunnerScope, usize>,
     slots: usize,
-    lines: &BTreeMap<RegisterAt, Vec<&Job>>,
+    lines: &BTreeMap<RunnerScope, Vec<&Job>>,
     turn: usize,
-) -> BTreeMap<RegisterAt, usize> {
-    let oldest = |at: &RegisterAt| lines.get(at).and_then(|line| line.first()).map(|job| (age(job), job.id()));
-    let mut places: Vec<&RegisterAt> = missing.keys().copied().collect();
+) -> BTreeMap<RunnerScope, usize> {
+    let oldest = |at: &RunnerScope| lines.get(at).and_then(|line| line.first()).map(|job| (age(job), job.id()));
+    let mut places: Vec<&RunnerScope> = missing.keys().copied().collect();
     places.sort_by_key(|at| (oldest(at).is_none(), oldest(at), *at));
     if !places.is_empty() {
         let turn = turn % places.len();
         places.rotate_left(turn);
     }
-    let mut granted: BTreeMap<RegisterAt, usize> = BTreeMap::new();
+    let mut granted: BTreeMap<RunnerScope, usize> = BTreeMap::new();
     let mut left = slots;
     while left > 0 && !places.is_empty() {
         for at in &places {
@@ -119,13 +122,13 @@ fn round_robin(
 /// Says of every wanted job what it waits for.
 fn explain(
     draft: &mut Draft<'_>,
-    lines: &BTreeMap<RegisterAt, Vec<&Job>>,
-    have: &BTreeMap<RegisterAt, usize>,
-    granted: &BTreeMap<RegisterAt, usize>,
-    way: &ladder::Way,
+    lines: &BTreeMap<RunnerScope, Vec<&Job>>,
+    have: &BTreeMap<RunnerScope, usize>,
+    granted: &BTreeMap<RunnerScope, usize>,
+    way: &fallback_order::LaunchDecision,
     room: usize,
 ) {
-    let count = |map: &BTreeMap<RegisterAt, usize>, at| map.get(at).copied().unwrap_or(0);
+    let count = |map: &BTreeMap<RunnerScope, usize>, at| map.get(at).copied().unwrap_or(0);
     let mut behind: BTreeSet<(Timestamp, runnersmith_types::JobId)> = BTreeSet::new();
     for (at, line) in lines {
         let coming = count(have, at) + count(granted, at);
@@ -134,9 +137,9 @@ fn explain(
                 WaitingOn::Runner { supply: number(coming) }
             } else {
                 match way {
-                    ladder::Way::Shut(on) => on.clone(),
-                    ladder::Way::Probe(_, on) if room > 0 => on.clone(),
-                    ladder::Way::Open(_) | ladder::Way::Probe(..) => {
+                    fallback_order::LaunchDecision::Deny(on) => on.clone(),
+                    fallback_order::LaunchDecision::Probe(_, on) if room > 0 => on.clone(),
+                    fallback_order::LaunchDecision::Allow(_) | fallback_order::LaunchDecision::Probe(..) => {
                         behind.insert((age(job), job.id()));
                         continue;
                     }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use runnersmith_types::{
-    Action, Job, JobId, JobStatus, Machine, MachineId, MachineState, Mark, Observed, Plan, Reason, RegisterAt,
-    Registration, Runner, RunnerName, RunnerState, ScaleSet, Snapshot, Step, Timestamp, Voice, Waiting, WaitingOn,
+    Action, Job, JobId, JobStatus, Machine, MachineId, MachineState, MachineStatus, Observed, Plan, Reason,
+    Registration, Runner, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, Snapshot, Step, Timestamp,
+    Waiting, WaitingOn,
 };
 
 pub(crate) struct Draft<'a> {
@@ -20,12 +21,12 @@ pub(crate) struct Draft<'a> {
     /// Jobs by the runner that they name: the open one if there are several, else the newest.
     job_of: HashMap<RunnerName, &'a Job>,
     pub machines: BTreeMap<&'a MachineId, &'a Machine>,
-    registrations: HashMap<(&'a RegisterAt, &'a str), &'a Registration>,
+    registrations: HashMap<(&'a RunnerScope, &'a str), &'a Registration>,
     pub steps: Vec<Step>,
     pub waiting: Vec<Waiting>,
     wake: Option<Timestamp>,
     pub demand: u32,
-    pub floor: u32,
+    pub min_idle: u32,
 }
 
 /// What the sources say of one runner.
@@ -46,12 +47,14 @@ impl<'a> Evidence<'a> {
     pub fn completed(&self) -> Option<&'a Job> {
         self.job.filter(|job| job.fact.status == JobStatus::Completed)
     }
-    pub fn voice(&self) -> Option<&'a Voice> {
-        self.machine.and_then(|machine| machine.voice.as_ref())
+    pub fn status(&self) -> Option<&'a MachineStatus> {
+        self.machine.and_then(|machine| machine.status.as_ref())
     }
     /// Whether GitHub or the machine itself says that an ephemeral runner's one job is over.
     pub fn ended_its_job(&self, ephemeral: bool) -> bool {
-        ephemeral && (self.completed().is_some() || matches!(self.voice(), Some(Voice::JobDone | Voice::Ended(_))))
+        ephemeral
+            && (self.completed().is_some()
+                || matches!(self.status(), Some(MachineStatus::JobDone | MachineStatus::Ended(_))))
     }
     /// Whether any source says that it has a job. GitHub's flag may be stale for minutes (actions/runner#4422), so it
     /// does not count against GitHub's own word that an ephemeral runner's one job is completed.
@@ -59,7 +62,7 @@ impl<'a> Evidence<'a> {
         if self.running().is_some() {
             return Some("GitHub says that a job runs on it");
         }
-        if self.voice() == Some(&Voice::Busy) {
+        if self.status() == Some(&MachineStatus::Busy) {
             return Some("the machine says that a job runs on it");
         }
         let over = ephemeral && self.completed().is_some();
@@ -94,7 +97,7 @@ impl<'a> Draft<'a> {
                 *slot = machine;
             }
         }
-        let mut registrations: HashMap<(&RegisterAt, &str), &Registration> = HashMap::new();
+        let mut registrations: HashMap<(&RunnerScope, &str), &Registration> = HashMap::new();
         for (at, seen) in &snapshot.registrations {
             for found in seen.value().into_iter().flatten() {
                 let rank = |found: &Registration| (found.busy, found.online, found.id);
@@ -117,7 +120,7 @@ impl<'a> Draft<'a> {
             waiting: Vec::new(),
             wake: None,
             demand: 0,
-            floor: 0,
+            min_idle: 0,
         }
     }
 
@@ -132,12 +135,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether GitHub's registrations at the runner's place were read in this pass.
-    pub fn listed(&self, at: &RegisterAt) -> bool {
+    pub fn listed(&self, at: &RunnerScope) -> bool {
         self.snapshot.registrations.get(at).is_some_and(|seen| seen.value().is_some())
     }
 
     /// Which source could not speak about a runner at this place; removals need all of them.
-    pub fn unknown(&self, at: &RegisterAt) -> Option<String> {
+    pub fn unknown(&self, at: &RunnerScope) -> Option<String> {
         if let Observed::Unknown { why } = &self.snapshot.machines {
             return Some(format!("machines: {why}"));
         }
@@ -153,11 +156,11 @@ impl<'a> Draft<'a> {
     }
 
     /// Applies a mark to the working copy and records it, if it changes anything.
-    pub fn mark(&mut self, index: usize, mark: Mark, reason: impl Into<String>) {
+    pub fn update(&mut self, index: usize, update: RunnerUpdate, reason: impl Into<String>) {
         let runner = &mut self.runners[index];
-        if runner.mark(mark.clone(), self.now) {
+        if runner.update(update.clone(), self.now) {
             let runner = runner.name.clone();
-            self.step(Action::Mark { runner, mark }, reason);
+            self.step(Action::Update { runner, update }, reason);
         }
     }
 
@@ -217,7 +220,7 @@ impl<'a> Draft<'a> {
             next_wake: self.wake,
             demand: self.demand,
             supply: number(supply),
-            floor: self.floor,
+            min_idle: self.min_idle,
         }
     }
 }
@@ -238,7 +241,7 @@ fn life(machine: &Machine) -> (u8, bool, Timestamp) {
         MachineState::Running => 1,
         MachineState::Ended => 2,
     };
-    (state, machine.voice == Some(Voice::Busy), machine.launched_at)
+    (state, machine.status == Some(MachineStatus::Busy), machine.launched_at)
 }
 
 /// The runner of ours that a registration's name may belong to: a later attempt's name ends with `.<attempt>`.
@@ -253,7 +256,7 @@ pub(crate) fn own_name(name: &str) -> Option<RunnerName> {
 /// Records first, then what makes runners, then what removes them, then what concerns jobs.
 const fn order(action: &Action) -> u8 {
     match action {
-        Action::Mark { .. } => 0,
+        Action::Update { .. } => 0,
         Action::Interrupted { .. } => 1,
         Action::Withdraw { .. } => 2,
         Action::Intend { .. } => 3,
@@ -264,10 +267,10 @@ const fn order(action: &Action) -> u8 {
         Action::Deregister { .. } => 8,
         Action::Terminate { .. } => 9,
         Action::ExpireHandOff { .. } => 10,
-        Action::Strike(_) => 11,
+        Action::PoolFailure(_) => 11,
         Action::VerifyJob { .. } => 12,
-        Action::Hold { .. } => 13,
-        Action::Tell { .. } => 14,
+        Action::Stall { .. } => 13,
+        Action::Notify { .. } => 14,
         Action::Rerun { .. } => 15,
     }
 }

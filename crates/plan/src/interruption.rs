@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use runnersmith_types::{Action, JobStatus, MachineState, Mark, RunnerState as S};
+use runnersmith_types::{Action, JobStatus, MachineState, RunnerState as S, RunnerUpdate};
 
 use crate::draft::Draft;
 use crate::verify::is_mine;
@@ -17,7 +17,7 @@ pub(crate) fn warned(draft: &mut Draft<'_>) {
         }
         let runner = &draft.runners[index];
         match runner.state {
-            S::Booting | S::Idle => draft.mark(index, Mark::Draining, "its machine will be taken back"),
+            S::Booting | S::Idle => draft.update(index, RunnerUpdate::Draining, "its machine will be taken back"),
             S::Busy => {
                 if let Some(job) = seen.running().filter(|job| job.interrupted_at.is_none()) {
                     let reason = format!("the machine of {} will be taken back while the job runs", runner.name);

@@ -10,18 +10,18 @@
 mod breaker;
 mod demand;
 mod draft;
-mod going;
+mod draining;
+mod fallback_order;
 mod hand_off;
 mod interruption;
-mod ladder;
 mod launch;
 mod lint;
+mod notify;
 mod observe;
 mod removal;
 pub mod route;
 pub mod schedule;
 mod share;
-mod tell;
 mod verify;
 
 pub use lint::{Finding, lint};
@@ -36,15 +36,15 @@ pub fn plan(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Plan {
     let mut draft = draft::Draft::new(policy, snapshot, now);
     observe::observe(&mut draft);
     interruption::warned(&mut draft);
-    removal::overdue(&mut draft);
+    removal::expired(&mut draft);
     let shared = share::share(&mut draft);
     let need = demand::meet(&mut draft, &shared);
     hand_off::hand_off(&mut draft);
     removal::surplus(&mut draft, &need);
-    going::going(&mut draft);
-    going::strangers(&mut draft);
+    draining::draining(&mut draft);
+    draining::untracked_machines(&mut draft);
     verify::verify(&mut draft);
-    tell::tell(&mut draft, &shared);
+    notify::notify(&mut draft, &shared);
     interruption::rerun(&mut draft);
     draft.finish()
 }

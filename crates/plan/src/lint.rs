@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_types::{Action, JobStatus, Plan, RunnerName, ScaleSet, Snapshot, Voice};
+use runnersmith_types::{Action, JobStatus, MachineStatus, Plan, RunnerName, ScaleSet, Snapshot};
 
 use crate::draft::own_name;
 
@@ -54,17 +54,19 @@ pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<Finding>
                     find(format!("{machine} is to be ended and is not in the list"));
                     continue;
                 };
-                if seen.voice == Some(Voice::Busy) || runner.as_ref().is_some_and(|runner| busy.contains(runner)) {
+                if seen.status == Some(MachineStatus::Busy)
+                    || runner.as_ref().is_some_and(|runner| busy.contains(runner))
+                {
                     find(format!("{machine} is to be ended and has a job"));
                 }
             }
             Action::Deregister { runner, .. } => {
-                let there = snapshot
+                let observe_present = snapshot
                     .runners
                     .iter()
                     .find(|known| &known.name == runner)
                     .and_then(|known| known.machine.as_ref());
-                let alive = there
+                let alive = observe_present
                     .and_then(|id| machines.get(id))
                     .is_some_and(|m| m.state != runnersmith_types::MachineState::Ended);
                 if alive && busy.contains(runner) {
@@ -73,13 +75,13 @@ pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<Finding>
             }
             Action::Relaunch { .. }
             | Action::HandOff { .. }
-            | Action::Mark { .. }
+            | Action::Update { .. }
             | Action::LookUp { .. }
             | Action::ExpireHandOff { .. }
-            | Action::Strike(_)
+            | Action::PoolFailure(_)
             | Action::VerifyJob { .. }
-            | Action::Hold { .. }
-            | Action::Tell { .. }
+            | Action::Stall { .. }
+            | Action::Notify { .. }
             | Action::Interrupted { .. }
             | Action::Rerun { .. } => {}
         }
@@ -101,6 +103,6 @@ pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<Finding>
 fn gone(plan: &Plan) -> usize {
     plan.steps
         .iter()
-        .filter(|step| matches!(&step.action, Action::Mark { mark: runnersmith_types::Mark::Gone(_), .. }))
+        .filter(|step| matches!(&step.action, Action::Update { update: runnersmith_types::RunnerUpdate::Gone(_), .. }))
         .count()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use runnersmith_types::{BatchId, JobStatus, MachineId, Mark, RunnerState as S, Voice, WaitingOn};
+use runnersmith_types::{BatchId, JobStatus, MachineId, MachineStatus, RunnerState as S, RunnerUpdate, WaitingOn};
 
 use crate::draft::{Draft, Evidence};
 
@@ -15,7 +15,7 @@ pub(crate) fn observe(draft: &mut Draft<'_>) {
             S::Gone | S::Intended | S::Launching => {}
             S::Booting | S::Idle | S::Busy | S::Draining | S::Finished | S::Lost => {
                 if is_there(draft, index) {
-                    there(draft, index);
+                    observe_present(draft, index);
                 } else {
                     ended(draft, index);
                 }
@@ -46,7 +46,7 @@ fn bind(draft: &mut Draft<'_>) {
         if let Ok(index) = found
             && draft.runners[index].state == S::Launching
         {
-            draft.mark(index, Mark::Machine(machine.clone()), "its batch's machines are all there");
+            draft.update(index, RunnerUpdate::Machine(machine.clone()), "its batch's machines are all there");
         }
     }
 }
@@ -59,11 +59,11 @@ fn is_there(draft: &mut Draft<'_>, index: usize) -> bool {
     let (missing_since, born) = (runner.machine_missing_since, runner.machine_at.unwrap_or(runner.intended_at));
     if listed {
         if missing_since.is_some() && !draft.is_gone(index) {
-            draft.mark(index, Mark::MachineSeen, "its machine is in the list again");
+            draft.update(index, RunnerUpdate::MachineSeen, "its machine is in the list again");
         }
     } else if draft.snapshot.machines.complete().is_some() && draft.passed(born, grace) {
         // Absent from a list that is not complete, or from no list: unknown is not gone.
-        draft.mark(index, Mark::MachineMissing, "its machine is not in the provider's complete list");
+        draft.update(index, RunnerUpdate::MachineMissing, "its machine is not in the provider's complete list");
         let since = missing_since.unwrap_or(draft.now);
         let _ = draft.passed(since, grace);
     }
@@ -71,13 +71,13 @@ fn is_there(draft: &mut Draft<'_>, index: usize) -> bool {
 }
 
 /// The machine is there: what does the runner do?
-fn there(draft: &mut Draft<'_>, index: usize) {
+fn observe_present(draft: &mut Draft<'_>, index: usize) {
     let seen = draft.evidence(index);
     let runner = &draft.runners[index];
     let (state, ephemeral) = (runner.state, runner.ephemeral);
     let handed = runner.handed_at.is_some();
     if handed && runner.handoff_gone_at.is_none() && was_read(&seen) {
-        draft.mark(index, Mark::HandOffGone, "the machine has read its hand-off and deleted its copy");
+        draft.update(index, RunnerUpdate::HandOffGone, "the machine has read its hand-off and deleted its copy");
     }
     let runner = &draft.runners[index];
     // A runner that registered by a token learns its number from GitHub's list.
@@ -86,25 +86,25 @@ fn there(draft: &mut Draft<'_>, index: usize) {
         && runner.registration.is_none()
         && runner.deregistered_at.is_none()
     {
-        draft.mark(index, Mark::Registered(registration.id), "GitHub shows its registration");
+        draft.update(index, RunnerUpdate::Registered(registration.id), "GitHub shows its registration");
     }
     // The machine's own word that the one job is over is newer than GitHub's that it runs.
     let over = state == S::Finished && seen.ended_its_job(ephemeral);
     if let Some(job) = seen.running() {
         if !over && (state != S::Busy || draft.runners[index].job != Some(job.id())) {
-            draft.mark(index, Mark::Busy(Some(job.id())), format!("job {} runs on it", job.id()));
+            draft.update(index, RunnerUpdate::Busy(Some(job.id())), format!("job {} runs on it", job.id()));
         }
     } else if ephemeral && seen.completed().is_some() {
         // A draining one is on its way out already, by a shorter grace.
         if state != S::Draining {
-            draft.mark(index, Mark::Finished, "its one job is over");
+            draft.update(index, RunnerUpdate::Finished, "its one job is over");
         }
     } else if let Some(why) = seen.busy(ephemeral) {
         if !over && state != S::Busy {
-            draft.mark(index, Mark::Busy(None), why);
+            draft.update(index, RunnerUpdate::Busy(None), why);
         }
     } else {
-        at_rest(draft, index, seen);
+        observe_idle(draft, index, seen);
     }
     let runner = &draft.runners[index];
     if runner.state == S::Finished {
@@ -115,14 +115,16 @@ fn there(draft: &mut Draft<'_>, index: usize) {
 
 const fn was_read(seen: &Evidence<'_>) -> bool {
     let Some(machine) = seen.machine else { return false };
-    match &machine.voice {
-        Some(Voice::Configured | Voice::Listening | Voice::Busy | Voice::JobDone) => true,
-        Some(Voice::Booting | Voice::Ended(_)) | None => false,
+    match &machine.status {
+        Some(MachineStatus::Configured | MachineStatus::Listening | MachineStatus::Busy | MachineStatus::JobDone) => {
+            true
+        }
+        Some(MachineStatus::Booting | MachineStatus::Ended(_)) | None => false,
     }
 }
 
 /// No source says busy.
-fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
+fn observe_idle(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
     let runner = &draft.runners[index];
     let (state, ephemeral) = (runner.state, runner.ephemeral);
     if !matches!(state, S::Booting | S::Idle | S::Busy) {
@@ -130,47 +132,60 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
     }
     let worked = runner.busy_at.is_some() || seen.job.is_some();
     let dropped = seen.job.is_some_and(|job| job.fact.status == JobStatus::Gone);
-    match seen.voice() {
-        Some(Voice::JobDone) if ephemeral => {
-            draft.mark(index, Mark::Busy(None), "the machine says that a job ran on it");
-            draft.mark(index, Mark::Finished, "the machine says that its job is done");
+    match seen.status() {
+        Some(MachineStatus::JobDone) if ephemeral => {
+            draft.update(index, RunnerUpdate::Busy(None), "the machine says that a job ran on it");
+            draft.update(index, RunnerUpdate::Finished, "the machine says that its job is done");
             return;
         }
-        Some(Voice::Ended(_)) if ephemeral && worked => {
-            draft.mark(index, Mark::Finished, "its runner ended after its job");
+        Some(MachineStatus::Ended(_)) if ephemeral && worked => {
+            draft.update(index, RunnerUpdate::Finished, "its runner ended after its job");
             return;
         }
-        Some(Voice::Ended(_)) if ended_as_after_a_job(draft, index, &seen) => {
-            draft.mark(index, Mark::Busy(None), "the machine says that its runner ended after a job");
-            draft.mark(index, Mark::Finished, "its runner ended after its job");
+        Some(MachineStatus::Ended(_)) if ended_as_after_a_job(draft, index, &seen) => {
+            draft.update(index, RunnerUpdate::Busy(None), "the machine says that its runner ended after a job");
+            draft.update(index, RunnerUpdate::Finished, "its runner ended after its job");
             return;
         }
-        Some(Voice::Ended(_)) => {
-            draft.mark(index, Mark::Lost, "its runner ended without a job");
+        Some(MachineStatus::Ended(_)) => {
+            draft.update(index, RunnerUpdate::Lost, "its runner ended without a job");
             return;
         }
-        Some(Voice::Booting | Voice::Configured | Voice::Listening | Voice::Busy | Voice::JobDone) | None => {}
+        Some(
+            MachineStatus::Booting
+            | MachineStatus::Configured
+            | MachineStatus::Listening
+            | MachineStatus::Busy
+            | MachineStatus::JobDone,
+        )
+        | None => {}
     }
     // A job that GitHub does not show any more may run all the same (the App's rights may have gone): only when every
     // other source says that nothing runs is it over.
     if ephemeral && dropped && draft.unknown(&draft.runners[index].target.at).is_none() {
-        draft.mark(index, Mark::Finished, "GitHub does not know its job any more, and no source says busy");
+        draft.update(index, RunnerUpdate::Finished, "GitHub does not know its job any more, and no source says busy");
         return;
     }
     if runner.missing_registration >= 2 && seen.registration.is_none() {
-        draft.mark(index, Mark::Lost, "GitHub does not know its registration, asked twice by id, and it has no job");
+        draft.update(
+            index,
+            RunnerUpdate::Lost,
+            "GitHub does not know its registration, asked twice by id, and it has no job",
+        );
         return;
     }
-    let listens = matches!(seen.voice(), Some(Voice::Listening | Voice::JobDone));
+    let listens = matches!(seen.status(), Some(MachineStatus::Listening | MachineStatus::JobDone));
     let online = seen.registration.is_some_and(|registration| registration.online);
     let offline = seen.registration.is_some() && !online;
     let registration = seen.registration.map(|registration| registration.id);
     let runner = &draft.runners[index];
     match state {
-        S::Booting if online || (listens && !offline) => draft.mark(index, Mark::Idle(registration), "it is online"),
-        S::Idle if offline => draft.mark(index, Mark::Offline, "GitHub shows it offline"),
+        S::Booting if online || (listens && !offline) => {
+            draft.update(index, RunnerUpdate::Idle(registration), "it is online")
+        }
+        S::Idle if offline => draft.update(index, RunnerUpdate::Offline, "GitHub shows it offline"),
         S::Idle if online && runner.offline_since.is_some() => {
-            draft.mark(index, Mark::Idle(registration), "it is online again");
+            draft.update(index, RunnerUpdate::Idle(registration), "it is online again");
         }
         S::Busy => {
             let over = runner.job.is_some() && seen.job.is_some_and(|job| Some(job.id()) == runner.job);
@@ -183,9 +198,9 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
                 return;
             }
             if deregistered {
-                draft.mark(index, Mark::Draining, "its job is over, and it is not registered any more");
+                draft.update(index, RunnerUpdate::Draining, "its job is over, and it is not registered any more");
             } else {
-                draft.mark(index, Mark::Idle(registration), "its job is over, and no source says busy");
+                draft.update(index, RunnerUpdate::Idle(registration), "its job is over, and no source says busy");
             }
         }
         S::Booting | S::Idle | S::Intended | S::Launching | S::Draining | S::Finished | S::Lost | S::Gone => {}
@@ -193,10 +208,11 @@ fn at_rest(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
 }
 
 fn ended_well(seen: &Evidence<'_>) -> bool {
-    match seen.voice() {
-        Some(Voice::JobDone) => true,
-        Some(Voice::Ended(how)) => how.split(' ').next_back() == Some("0"),
-        Some(Voice::Booting | Voice::Configured | Voice::Listening | Voice::Busy) | None => false,
+    match seen.status() {
+        Some(MachineStatus::JobDone) => true,
+        Some(MachineStatus::Ended(how)) => how.split(' ').next_back() == Some("0"),
+        Some(MachineStatus::Booting | MachineStatus::Configured | MachineStatus::Listening | MachineStatus::Busy)
+        | None => false,
     }
 }
 
@@ -207,7 +223,7 @@ fn ended_as_after_a_job(draft: &Draft<'_>, index: usize, seen: &Evidence<'_>) ->
     runner.ephemeral
         && runner.handed_at.is_some()
         && runner.deregistered_at.is_none()
-        && matches!(seen.voice(), Some(Voice::Ended(how)) if how.starts_with("job "))
+        && matches!(seen.status(), Some(MachineStatus::Ended(how)) if how.starts_with("job "))
 }
 
 /// The machine is gone: what is left of the runner?
@@ -217,9 +233,9 @@ fn ended(draft: &mut Draft<'_>, index: usize) {
     // Its whole life may lie between two looks: that it worked is recorded, so that it is no failure to boot.
     if matches!(runner.state, S::Booting | S::Idle) {
         if let Some(job) = seen.job.filter(|job| job.fact.started_at.is_some() || !job.fact.status.is_open()) {
-            draft.mark(index, Mark::Busy(Some(job.id())), format!("job {} ran on it", job.id()));
+            draft.update(index, RunnerUpdate::Busy(Some(job.id())), format!("job {} ran on it", job.id()));
         } else if ended_as_after_a_job(draft, index, &seen) {
-            draft.mark(index, Mark::Busy(None), "the machine says that its runner ended after a job");
+            draft.update(index, RunnerUpdate::Busy(None), "the machine says that its runner ended after a job");
         }
     }
     let runner = &draft.runners[index];
@@ -233,7 +249,7 @@ fn ended(draft: &mut Draft<'_>, index: usize) {
     let nothing_left = done || !registered || runner.missing_registration >= 2;
     let handed = runner.may_have_hand_off();
     if done && took_unknown(draft, index) {
-        draft.mark(index, Mark::Finished, "its machine has ended; which job it had is not known yet");
+        draft.update(index, RunnerUpdate::Finished, "its machine has ended; which job it had is not known yet");
         let since = draft.runners[index].finished_at.unwrap_or(draft.now);
         let grace = draft.policy.timing.ghost_grace;
         if !draft.passed(since, grace) {
@@ -245,12 +261,12 @@ fn ended(draft: &mut Draft<'_>, index: usize) {
     let runner = &draft.runners[index];
     if runner.state == S::Booting {
         // Never online: a failure to boot, also when it never got its configuration.
-        draft.mark(index, Mark::Lost, "its machine has ended and was never online");
+        draft.update(index, RunnerUpdate::Lost, "its machine has ended and was never online");
     } else if nothing_left && !handed && seen.running().is_none_or(|_| done) {
         let why = if done { "its job is over and its machine has ended" } else { "its machine has ended" };
-        draft.mark(index, Mark::Gone(why.into()), why);
+        draft.update(index, RunnerUpdate::Gone(why.into()), why);
     } else if matches!(runner.state, S::Idle | S::Busy) {
-        draft.mark(index, Mark::Lost, "its machine has ended; its registration may be left");
+        draft.update(index, RunnerUpdate::Lost, "its machine has ended; its registration may be left");
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use runnersmith_types::{Action, Mark, RegisterAt, RunnerState as S, Strike, Voice, WaitingOn};
+use runnersmith_types::{Action, MachineStatus, PoolFailure, RunnerScope, RunnerState as S, RunnerUpdate, WaitingOn};
 
 use crate::draft::Draft;
 
 /// Orphans past the boot deadline, machines past their lifetime, registrations that a list does not show.
-pub(crate) fn overdue(draft: &mut Draft<'_>) {
+pub(crate) fn expired(draft: &mut Draft<'_>) {
     let timing = &draft.policy.timing;
     for index in 0..draft.runners.len() {
         let runner = &draft.runners[index];
@@ -22,24 +22,24 @@ pub(crate) fn overdue(draft: &mut Draft<'_>) {
                         Some(_) => "it was never seen online within the boot deadline, and no job names it",
                         None => "it could not be given its configuration within the boot deadline",
                     };
-                    draft.mark(index, Mark::Draining, why);
+                    draft.update(index, RunnerUpdate::Draining, why);
                     if handed.is_some() {
-                        strike(draft, index);
+                        pool_failure(draft, index);
                     }
                 }
             }
             S::Idle => {
                 let offline_since = runner.offline_since;
                 if draft.passed(born, timing.lifetime_max) && is_known(draft, index) {
-                    draft.mark(index, Mark::Draining, "it is past its lifetime and not busy");
+                    draft.update(index, RunnerUpdate::Draining, "it is past its lifetime and not busy");
                 } else if let Some(since) = offline_since
                     && draft.passed(since, timing.boot_deadline)
                     && is_known(draft, index)
                 {
                     let never = draft.runners[index].was_never_online(timing.ghost_grace);
-                    draft.mark(index, Mark::Draining, "GitHub shows it offline: it can take no job");
+                    draft.update(index, RunnerUpdate::Draining, "GitHub shows it offline: it can take no job");
                     if never {
-                        strike(draft, index);
+                        pool_failure(draft, index);
                     }
                 } else {
                     look_up(draft, index);
@@ -74,7 +74,7 @@ fn look_up(draft: &mut Draft<'_>, index: usize) {
     let at = runner.target.at.clone();
     let (asked_at, missing) = (runner.looked_up_at, runner.missing_registration);
     let doubted = (missing == 1 || draft.listed(&at)) && seen.registration.is_none();
-    if missing >= 2 || !doubted || seen.running().is_some() || seen.voice() == Some(&Voice::Busy) {
+    if missing >= 2 || !doubted || seen.running().is_some() || seen.status() == Some(&MachineStatus::Busy) {
         return;
     }
     let grace = draft.policy.timing.ghost_grace;
@@ -85,18 +85,18 @@ fn look_up(draft: &mut Draft<'_>, index: usize) {
 }
 
 /// The place is to blame only while others boot; else it is the image, and that is the breaker's matter.
-fn strike(draft: &mut Draft<'_>, index: usize) {
+fn pool_failure(draft: &mut Draft<'_>, index: usize) {
     let runner = &draft.runners[index];
     let others_boot = draft.runners.iter().any(|other| other.online_at.is_some_and(|at| at > runner.intended_at));
-    if let (true, Some(rung)) = (others_boot, runner.rung.clone()) {
+    if let (true, Some(pool)) = (others_boot, runner.pool.clone()) {
         let why = format!("{} never came online while others did", runner.name);
-        draft.step(Action::Strike(Strike { rung, at: draft.now, why }), "boot failure");
+        draft.step(Action::PoolFailure(PoolFailure { pool, at: draft.now, why }), "boot failure");
     }
 }
 
 /// Idle runners beyond demand and floor, oldest first. `need` is how many runners each place wants, its floor included.
-pub(crate) fn surplus(draft: &mut Draft<'_>, need: &BTreeMap<RegisterAt, usize>) {
-    let mut spare: BTreeMap<RegisterAt, usize> = BTreeMap::new();
+pub(crate) fn surplus(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
+    let mut spare: BTreeMap<RunnerScope, usize> = BTreeMap::new();
     for runner in draft.runners.iter().filter(|runner| runner.state.is_supply()) {
         *spare.entry(runner.target.at.clone()).or_default() += 1;
     }
@@ -104,19 +104,19 @@ pub(crate) fn surplus(draft: &mut Draft<'_>, need: &BTreeMap<RegisterAt, usize>)
         *count = count.saturating_sub(need.get(at).copied().unwrap_or(0));
     }
     // A floor without a place of its own launches nothing, but spares as many wherever they are.
-    let spared = if draft.policy.scope.at.is_none() { draft.floor as usize } else { 0 };
+    let spared = if draft.policy.scope.at.is_none() { draft.min_idle as usize } else { 0 };
     let mut left = spare.values().sum::<usize>().saturating_sub(spared);
     let mut idle = draft.in_state(S::Idle);
     idle.sort_by_key(|index| (draft.runners[*index].intended_at, draft.runners[*index].serial));
     for index in idle {
         let Some(here) = spare.get_mut(&draft.runners[index].target.at) else { continue };
         if left == 0 || *here == 0 {
-            if draft.floor > 0 {
-                draft.wait_runner(index, WaitingOn::Floor);
+            if draft.min_idle > 0 {
+                draft.wait_runner(index, WaitingOn::MinIdle);
             }
         } else if may_go(draft, index) {
             (left, *here) = (left - 1, *here - 1);
-            draft.mark(index, Mark::Draining, "surplus: idle by every source, and nothing wants it");
+            draft.update(index, RunnerUpdate::Draining, "surplus: idle by every source, and nothing wants it");
         }
     }
 }

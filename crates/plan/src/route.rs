@@ -1,8 +1,8 @@
-//! Which scale set a job goes to. It is apart because the door, the planner and the tellings must all give the same answer.
+//! Which scale set a job goes to. It is apart because the door, the planner and the notification must all give the same answer.
 
 use std::fmt;
 
-use runnersmith_types::{JobFact, Label, Level, OwnerKind, RegisterAt, ScaleSet, ScaleSetName, Target};
+use runnersmith_types::{JobFact, Label, Level, OwnerKind, RunnerScope, ScaleSet, ScaleSetName, Target};
 
 /// A set that can serve a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,14 +70,14 @@ fn serves(fact: &JobFact, policy: &ScaleSet) -> Result<Target, (usize, String)> 
         return Err((0, format!("{name} has the labels but does not serve {}", fact.repo)));
     }
     let at = match policy.scope.level {
-        Level::Repository => RegisterAt::Repository(fact.repo.clone()),
+        Level::Repository => RunnerScope::Repository(fact.repo.clone()),
         Level::Organization if fact.owner_kind == OwnerKind::User => {
             return Err((
                 0,
                 format!("{name} registers its runners with an organisation, and {} is a person", fact.repo.owner()),
             ));
         }
-        Level::Organization => RegisterAt::Organization(fact.repo.owner()),
+        Level::Organization => RunnerScope::Organization(fact.repo.owner()),
         Level::Enterprise => match &policy.scope.at {
             Some(at) => at.clone(),
             None => return Err((0, format!("{name} is an enterprise set without an enterprise"))),
@@ -94,6 +94,6 @@ fn serves(fact: &JobFact, policy: &ScaleSet) -> Result<Target, (usize, String)> 
 }
 
 /// GitHub compares owners and repositories without case.
-fn same_place(a: &RegisterAt, b: &RegisterAt) -> bool {
+fn same_place(a: &RunnerScope, b: &RunnerScope) -> bool {
     a.to_string().eq_ignore_ascii_case(&b.to_string())
 }

@@ -1,4 +1,4 @@
-//! The idle floor's schedule: pure, by the bundled time-zone database, so that no machine's settings change a decision.
+//! The minimum of idle runners's schedule: pure, by the bundled time-zone database, so that no machine's settings change a decision.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 use jiff::civil::Weekday;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use runnersmith_types::{Day, FloorEntry, Timestamp};
+use runnersmith_types::{Day, MinIdleEntry, Timestamp};
 
 /// A cron entry is active if it fires in (now − this, now + [`AHEAD`]].
 const BEHIND: Duration = Duration::from_secs(60);
@@ -48,13 +48,13 @@ pub enum ScheduleError {
 ///
 /// # Errors
 /// When its cron, zone or times are not valid; the text says what is allowed.
-pub fn validate(entry: &FloorEntry) -> Result<(), ScheduleError> {
+pub fn validate(entry: &MinIdleEntry) -> Result<(), ScheduleError> {
     match entry {
-        FloorEntry::Cron { cron, time_zone, .. } => {
+        MinIdleEntry::Cron { cron, time_zone, .. } => {
             parse(cron)?;
             zone(time_zone).map(|_| ())
         }
-        FloorEntry::Window { from_minute, to_minute, time_zone, .. } => {
+        MinIdleEntry::Window { from_minute, to_minute, time_zone, .. } => {
             for given in [*from_minute, *to_minute] {
                 if given >= 24 * 60 {
                     return Err(ScheduleError::Minute { given });
@@ -67,13 +67,13 @@ pub fn validate(entry: &FloorEntry) -> Result<(), ScheduleError> {
 
 /// The floor now: the first active entry's count; none: zero. An entry that is not valid is never active.
 #[must_use]
-pub fn floor(entries: &[FloorEntry], now: Timestamp) -> u32 {
+pub fn min_idle(entries: &[MinIdleEntry], now: Timestamp) -> u32 {
     entries.iter().find(|entry| active(entry, now)).map_or(0, count)
 }
 
-const fn count(entry: &FloorEntry) -> u32 {
+const fn count(entry: &MinIdleEntry) -> u32 {
     match entry {
-        FloorEntry::Cron { count, .. } | FloorEntry::Window { count, .. } => *count,
+        MinIdleEntry::Cron { count, .. } | MinIdleEntry::Window { count, .. } => *count,
     }
 }
 
@@ -92,9 +92,9 @@ fn parse(cron: &str) -> Result<Cron, ScheduleError> {
         .map_err(|error| ScheduleError::Cron { given: cron.to_owned(), why: error.to_string() })
 }
 
-fn active(entry: &FloorEntry, now: Timestamp) -> bool {
+fn active(entry: &MinIdleEntry, now: Timestamp) -> bool {
     match entry {
-        FloorEntry::Cron { cron, time_zone, .. } => {
+        MinIdleEntry::Cron { cron, time_zone, .. } => {
             let (Ok(cron), Ok(zone)) = (parse(cron), zone(time_zone)) else { return false };
             // The window has 65 whole seconds: each is asked, which needs no search and so no bound on one.
             let first = now.minus(BEHIND).as_secs() + 1;
@@ -104,7 +104,7 @@ fn active(entry: &FloorEntry, now: Timestamp) -> bool {
                     .is_ok_and(|at| cron.is_time_matching(&jiff::Zoned::new(at, zone.clone())).unwrap_or(false))
             })
         }
-        FloorEntry::Window { days, from_minute, to_minute, time_zone, .. } => {
+        MinIdleEntry::Window { days, from_minute, to_minute, time_zone, .. } => {
             if validate(entry).is_err() {
                 return false;
             }

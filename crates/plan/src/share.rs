@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use runnersmith_types::{
-    Action, Job, JobStatus, RegisterAt, RunnerState as S, ScaleSet, ScaleSetName, Snapshot, Target, Timestamp,
+    Action, Job, JobStatus, RunnerScope, RunnerState as S, ScaleSet, ScaleSetName, Snapshot, Target, Timestamp,
     WaitingOn,
 };
 
@@ -15,7 +15,7 @@ use crate::route::{self, Candidate};
 /// This set's share of the open jobs.
 pub(crate) struct Shared<'a> {
     /// Jobs that are demand now, by place, oldest first.
-    pub wanted: BTreeMap<RegisterAt, Vec<&'a Job>>,
+    pub wanted: BTreeMap<RunnerScope, Vec<&'a Job>>,
     /// Jobs that no set serves, if this set is the one to say so.
     pub impossible: Vec<(&'a Job, String)>,
 }
@@ -29,7 +29,7 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
     policies.push(policy);
     // A set that can serve nothing, such as one that is on its way out, is nobody to ask.
     let able = policies.iter().filter(|policy| !policy.labels.is_empty() || policy.serves_unlabelled);
-    let teller = able.map(|policy| &policy.name).min() == Some(&policy.name);
+    let notifier = able.map(|policy| &policy.name).min() == Some(&policy.name);
     let mut capacity = Capacity::of(draft);
     let idle_since = idle_since(draft);
     let mut open: Vec<&'a Job> =
@@ -40,7 +40,7 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
         let candidates = match route::candidates(&job.fact, &policies) {
             Ok(candidates) => candidates,
             Err(none) => {
-                if teller {
+                if notifier {
                     draft.wait_job(job.id(), WaitingOn::NoSet { why: none.to_string() });
                     shared.impossible.push((job, none.to_string()));
                 }
@@ -52,8 +52,8 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
             continue;
         }
         // Held and gated jobs take nobody's place. When all sets are full, the best keeps the job in its line.
-        let held = job.held.is_some_and(|held| held.until > draft.now);
-        let counts = job.fact.status == JobStatus::Queued && !held;
+        let stalled = job.stalled.is_some_and(|stalled| stalled.until > draft.now);
+        let counts = job.fact.status == JobStatus::Queued && !stalled;
         let found = if counts { capacity.take(&candidates) } else { None };
         if let Some(chosen) = found.or_else(|| candidates.first())
             && chosen.set == policy.name
@@ -69,7 +69,7 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
 struct Capacity<'a> {
     own: &'a ScaleSetName,
     /// Since when runners of this set have had a job of which nothing else is known, by place, the longest first.
-    taken: BTreeMap<RegisterAt, Vec<Timestamp>>,
+    taken: BTreeMap<RunnerScope, Vec<Timestamp>>,
     /// How many runners of each set can take a job, wherever they are: more is not known of other sets, and every set must
     /// come to the same answer, or a job would be nobody's.
     supply: BTreeMap<&'a ScaleSetName, usize>,
@@ -136,8 +136,8 @@ fn take_one(count: Option<&mut usize>) -> bool {
 }
 
 /// Since when each place has had a runner that could have taken a job: idle, and online by GitHub's own word in this pass.
-fn idle_since(draft: &Draft<'_>) -> HashMap<RegisterAt, Timestamp> {
-    let mut longest: HashMap<RegisterAt, Timestamp> = HashMap::new();
+fn idle_since(draft: &Draft<'_>) -> HashMap<RunnerScope, Timestamp> {
+    let mut longest: HashMap<RunnerScope, Timestamp> = HashMap::new();
     for (index, runner) in draft.runners.iter().enumerate().filter(|(_, runner)| runner.state == S::Idle) {
         let online = draft.evidence(index).registration.is_some_and(|seen| seen.online && !seen.busy);
         if let Some(since) = runner.idle_since.filter(|_| online) {
@@ -155,11 +155,11 @@ fn wants(draft: &mut Draft<'_>, job: &Job, idle_since: Option<Timestamp>) -> boo
         draft.wait_job(id, WaitingOn::Gate);
         return false;
     }
-    if let Some(held) = job.held
-        && held.until > draft.now
+    if let Some(stalled) = job.stalled
+        && stalled.until > draft.now
     {
-        draft.wake_at(held.until);
-        draft.wait_job(id, WaitingOn::Held { until: held.until });
+        draft.wake_at(stalled.until);
+        draft.wait_job(id, WaitingOn::Stalled { until: stalled.until });
         return false;
     }
     let delay = draft.policy.timing.delay;
@@ -167,19 +167,19 @@ fn wants(draft: &mut Draft<'_>, job: &Job, idle_since: Option<Timestamp>) -> boo
         draft.wait_job(id, WaitingOn::Delay { until: age(job).plus(delay) });
         return false;
     }
-    !hold(draft, job, idle_since)
+    !stall(draft, job, idle_since)
 }
 
 /// A job still queued although a runner of its target was idle all the while is not what we can help by launching.
-fn hold(draft: &mut Draft<'_>, job: &Job, idle_since: Option<Timestamp>) -> bool {
+fn stall(draft: &mut Draft<'_>, job: &Job, idle_since: Option<Timestamp>) -> bool {
     let Some(idle_since) = idle_since else { return false };
-    let tested_from = job.held.map_or(age(job), |held| held.until.max(age(job)));
-    if !draft.passed(idle_since.max(tested_from), draft.policy.timing.hold_after) {
+    let tested_from = job.stalled.map_or(age(job), |stalled| stalled.until.max(age(job)));
+    if !draft.passed(idle_since.max(tested_from), draft.policy.timing.stall_after) {
         return false;
     }
-    let until = draft.now.plus(draft.policy.timing.hold_for);
-    draft.step(Action::Hold { job: job.id(), until }, "a matching runner was idle and GitHub did not give it the job");
-    draft.wait_job(job.id(), WaitingOn::Held { until });
+    let until = draft.now.plus(draft.policy.timing.stall_for);
+    draft.step(Action::Stall { job: job.id(), until }, "a matching runner was idle and GitHub did not give it the job");
+    draft.wait_job(job.id(), WaitingOn::Stalled { until });
     draft.wake_at(until);
     true
 }

@@ -1,4 +1,4 @@
-//! What is asked of GitHub about jobs: a lost delivery must not leave a job in a state for ever.
+//! What is asked of GitHub about jobs: a lost delivery must not leave a job in a state forever.
 
 use std::collections::HashSet;
 
@@ -96,10 +96,10 @@ pub(crate) fn is_mine(draft: &Draft<'_>, job: &Job) -> bool {
 /// The set whose runner a job names.
 pub(crate) fn runs_on<'a>(draft: &Draft<'a>, job: &Job) -> Option<&'a ScaleSetName> {
     let name = job.fact.runner_name.as_deref().and_then(own_name)?;
-    // `<set>-<plane>-<serial>`: neither plane nor serial has a hyphen, a set's name may.
+    // `<set>-<control_plane>-<serial>`: neither control plane nor serial has a hyphen, a set's name may.
     let (rest, serial) = name.as_str().rsplit_once('-')?;
-    let (set, plane) = rest.rsplit_once('-')?;
-    if plane != draft.snapshot.plane.as_str() || serial.parse::<u64>().is_err() {
+    let (set, control_plane) = rest.rsplit_once('-')?;
+    if control_plane != draft.snapshot.control_plane.as_str() || serial.parse::<u64>().is_err() {
         return None;
     }
     let policies = draft.snapshot.peers.iter().map(|peer| &peer.policy.name);

@@ -7,8 +7,8 @@ mod support;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    BootFailure, JobStatus, MachineState, Mark, Observed, Peer, RunnerState as S, ScaleSet, ScaleSetName, Snapshot,
-    Strike, Voice, WaitingOn,
+    BootFailure, JobStatus, MachineState, MachineStatus, Observed, Peer, PoolFailure, RunnerState as S, RunnerUpdate,
+    ScaleSet, ScaleSetName, Snapshot, WaitingOn,
 };
 use support::*;
 
@@ -23,7 +23,7 @@ fn a_job_that_github_does_not_show_ends_nothing_while_github_is_not_asked_for_th
     let mut world = snapshot();
     let busy = runner(1, S::Busy);
     world.jobs.push(on(job(1, JobStatus::Gone), &busy));
-    with(&mut world, busy, Some(machine(1, Some(Voice::Listening))), Some(registration(1, true, true)));
+    with(&mut world, busy, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, true)));
     not_asked(&mut world);
     has_not(&planned(&world), "mark linux-abcdef-1 Finished");
     world.registrations.insert(acme(), Observed::seen(vec![registration(1, true, false)], NOW));
@@ -35,7 +35,7 @@ fn a_runner_taken_for_finished_is_busy_again_when_a_source_says_so() {
     let mut world = snapshot();
     let finished = runner(1, S::Finished);
     world.jobs.push(on(job(1, JobStatus::Gone), &finished));
-    with(&mut world, finished, Some(machine(1, Some(Voice::Listening))), Some(registration(1, true, true)));
+    with(&mut world, finished, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, true)));
     let plan = planned(&world);
     has(&plan, "mark linux-abcdef-1 Busy: GitHub shows it busy");
     has_not(&plan, "terminate");
@@ -43,9 +43,9 @@ fn a_runner_taken_for_finished_is_busy_again_when_a_source_says_so() {
 
 #[test]
 fn a_finished_runner_whose_machine_says_that_its_job_is_done_stays_finished_whatever_github_shows() {
-    for voice in [Voice::JobDone, Voice::Ended("job 0".into())] {
+    for status in [MachineStatus::JobDone, MachineStatus::Ended("job 0".into())] {
         let mut world = snapshot();
-        with(&mut world, runner(1, S::Finished), Some(machine(1, Some(voice))), Some(registration(1, true, true)));
+        with(&mut world, runner(1, S::Finished), Some(machine(1, Some(status))), Some(registration(1, true, true)));
         let finished = runner(1, S::Finished);
         world.jobs.push(on(job(1, JobStatus::InProgress), &finished));
         has_not(&planned(&world), "mark linux-abcdef-1 Busy");
@@ -57,7 +57,7 @@ fn a_finished_runners_machine_is_ended_only_when_every_source_speaks_or_its_end_
     let mut world = snapshot();
     let finished = runner(1, S::Finished);
     world.jobs.push(on(job(1, JobStatus::Gone), &finished));
-    with(&mut world, finished, Some(machine(1, Some(Voice::Listening))), Some(registration(1, true, false)));
+    with(&mut world, finished, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, false)));
     has(&planned(&world), "terminate m-1");
     not_asked(&mut world);
     let plan = planned(&world);
@@ -71,19 +71,19 @@ fn a_finished_runners_machine_is_ended_only_when_every_source_speaks_or_its_end_
 
 #[test]
 fn a_machine_that_ends_before_it_was_online_is_lost_with_or_without_its_configuration() {
-    for (handed, voice) in [
-        (false, Some(Voice::Ended("failed at hand-off".into()))),
-        (true, Some(Voice::Ended("0".into()))),
+    for (handed, status) in [
+        (false, Some(MachineStatus::Ended("failed at hand-off".into()))),
+        (true, Some(MachineStatus::Ended("0".into()))),
         (false, None),
     ] {
         let mut world = snapshot();
         let mut booting = runner_at(1, S::Booting, ago(mins(3)), &acme());
         if handed {
-            for mark in [Mark::JitRequested, Mark::HandedOff, Mark::HandOffGone] {
-                assert!(booting.mark(mark, ago(mins(3))));
+            for update in [RunnerUpdate::JitRequested, RunnerUpdate::HandedOff, RunnerUpdate::HandOffGone] {
+                assert!(booting.update(update, ago(mins(3))));
             }
         }
-        let mut ended = machine(1, voice);
+        let mut ended = machine(1, status);
         ended.state = MachineState::Ended;
         with(&mut world, booting, Some(ended), None);
         has(&planned(&world), "mark linux-abcdef-1 Lost: its machine has ended and was never online");
@@ -94,8 +94,18 @@ fn a_machine_that_ends_before_it_was_online_is_lost_with_or_without_its_configur
 fn a_machine_that_cannot_be_given_its_configuration_has_a_deadline_and_strikes_no_place() {
     let mut world = snapshot();
     world.jobs.extend([queued(1), queued(2)]);
-    with(&mut world, runner_at(1, S::Booting, ago(secs(419)), &acme()), Some(machine(1, Some(Voice::Booting))), None);
-    with(&mut world, runner(2, S::Idle), Some(machine(2, Some(Voice::Listening))), Some(registration(2, true, false)));
+    with(
+        &mut world,
+        runner_at(1, S::Booting, ago(secs(419)), &acme()),
+        Some(machine(1, Some(MachineStatus::Booting))),
+        None,
+    );
+    with(
+        &mut world,
+        runner(2, S::Idle),
+        Some(machine(2, Some(MachineStatus::Listening))),
+        Some(registration(2, true, false)),
+    );
     has_not(&planned(&world), "mark linux-abcdef-1 Draining");
     world.runners[0] = runner_at(1, S::Booting, ago(mins(7)), &acme());
     let plan = planned(&world);
@@ -109,7 +119,12 @@ fn a_machine_that_cannot_be_given_its_configuration_has_a_deadline_and_strikes_n
 fn an_idle_runner_that_github_shows_offline_holds_no_job_and_goes_after_the_boot_deadline() {
     let mut world = snapshot();
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(3))));
-    with(&mut world, runner(1, S::Idle), Some(machine(1, Some(Voice::Listening))), Some(registration(1, false, false)));
+    with(
+        &mut world,
+        runner(1, S::Idle),
+        Some(machine(1, Some(MachineStatus::Listening))),
+        Some(registration(1, false, false)),
+    );
     let first = planned(&world);
     has_not(&first, "hold");
     has(&first, "mark linux-abcdef-1 Offline: GitHub shows it offline");
@@ -126,10 +141,14 @@ fn a_listening_machine_that_github_shows_offline_is_not_online() {
     let mut world = snapshot();
     world.jobs.push(queued(1));
     let mut booting = runner_at(1, S::Booting, ago(mins(6)), &acme());
-    for mark in [Mark::JitRequested, Mark::Registered(registration(1, false, false).id), Mark::HandedOff] {
-        assert!(booting.mark(mark, ago(mins(6))));
+    for update in [
+        RunnerUpdate::JitRequested,
+        RunnerUpdate::Registered(registration(1, false, false).id),
+        RunnerUpdate::HandedOff,
+    ] {
+        assert!(booting.update(update, ago(mins(6))));
     }
-    with(&mut world, booting, Some(machine(1, Some(Voice::Listening))), Some(registration(1, false, false)));
+    with(&mut world, booting, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, false, false)));
     has(&planned(&world), "mark linux-abcdef-1 Draining: it was never seen online within the boot deadline");
 }
 
@@ -157,8 +176,8 @@ fn bought(linux: (u32, u32, u32), spare: (u32, u32)) -> (u32, u32) {
             runner.job = Some(other.id());
             of_linux.jobs.push(other);
         }
-        let voice = if idle { Voice::Listening } else { Voice::Busy };
-        with(&mut of_linux, runner, Some(machine(serial, Some(voice))), Some(registration(serial, true, !idle)));
+        let status = if idle { MachineStatus::Listening } else { MachineStatus::Busy };
+        with(&mut of_linux, runner, Some(machine(serial, Some(status))), Some(registration(serial, true, !idle)));
     }
     of_linux.peers.push(Peer { policy: second(), alive: spare.0, supply: spare.1 });
     let mut of_spare = snapshot();
@@ -207,7 +226,12 @@ fn a_job_is_somebodys_also_when_a_set_has_runners_at_another_place_only() {
 fn a_job_that_was_still_queued_after_a_runner_became_busy_is_not_hidden_by_it() {
     let mut world = snapshot();
     world.jobs.push(queued(1));
-    with(&mut world, runner(1, S::Busy), Some(machine(1, Some(Voice::Busy))), Some(registration(1, true, true)));
+    with(
+        &mut world,
+        runner(1, S::Busy),
+        Some(machine(1, Some(MachineStatus::Busy))),
+        Some(registration(1, true, true)),
+    );
     let asked = planned(&world);
     assert_eq!(asked.demand, 0, "it may be the one");
     has(&asked, "verify_job 1");
@@ -222,13 +246,13 @@ fn a_job_that_was_still_queued_after_a_runner_became_busy_is_not_hidden_by_it() 
 
 fn failures(world: &mut Snapshot, count: u64) {
     world.boot_failures =
-        (1..=count).map(|n| BootFailure { runner: name(50 + n), rung: rung(1), at: ago(secs(10)) }).collect();
+        (1..=count).map(|n| BootFailure { runner: name(50 + n), pool: pool(1), at: ago(secs(10)) }).collect();
 }
 
 #[test]
 fn nobody_is_told_that_a_runner_comes_while_nothing_is_launched() {
     let mut set = policy();
-    set.ladder.rungs = vec![rung(1)];
+    set.fallback_order.pools = vec![pool(1)];
     let mut world = snapshot();
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(10))));
     with(&mut world, runner(1, S::Intended), None, None);
@@ -241,16 +265,16 @@ fn nobody_is_told_that_a_runner_comes_while_nothing_is_launched() {
 // ---- the breaker ---------------------------------------------------------------------------------------------------
 
 #[test]
-fn the_breaker_opens_on_one_rung_when_the_other_lacks_capacity_and_at_twice_the_failures_in_any_case() {
+fn the_breaker_opens_on_one_pool_when_the_other_lacks_capacity_and_at_twice_the_failures_in_any_case() {
     let mut set = policy();
-    set.ladder.rungs = vec![rung(1), rung(2)];
+    set.fallback_order.pools = vec![pool(1), pool(2)];
     let mut world = snapshot();
     world.jobs.extend((1..=5).map(queued));
     failures(&mut world, 3);
     has(&plan(&set, &world, NOW), "launch 5 spot m2.large");
-    world.strikes.push(Strike { rung: rung(2), at: ago(secs(5)), why: "no capacity".into() });
+    world.pool_failures.push(PoolFailure { pool: pool(2), at: ago(secs(5)), why: "no capacity".into() });
     has_not(&plan(&set, &world, NOW), "launch");
-    world.strikes.clear();
+    world.pool_failures.clear();
     failures(&mut world, 6);
     has_not(&plan(&set, &world, NOW), "launch");
 }
@@ -258,7 +282,7 @@ fn the_breaker_opens_on_one_rung_when_the_other_lacks_capacity_and_at_twice_the_
 #[test]
 fn probes_go_round_the_places_so_that_one_that_cannot_boot_does_not_stop_the_others() {
     let mut set = policy();
-    set.ladder.rungs = vec![rung(1)];
+    set.fallback_order.pools = vec![pool(1)];
     let mut world = snapshot();
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(30))));
     world.jobs.push(job_of("globex/shop", 2, JobStatus::Queued, ago(mins(20))));
@@ -279,7 +303,7 @@ fn probes_go_round_the_places_so_that_one_that_cannot_boot_does_not_stop_the_oth
 fn a_runner_that_github_had_shown_online_is_no_failure_to_boot() {
     let mut runner = runner(1, S::Idle);
     assert!(!runner.was_never_online(mins(2)));
-    assert!(runner.mark(Mark::Offline, ago(mins(6))));
+    assert!(runner.update(RunnerUpdate::Offline, ago(mins(6))));
     assert!(!runner.was_never_online(mins(2)), "it was online for minutes");
     runner.offline_since = runner.online_at;
     assert!(runner.was_never_online(mins(2)), "by its own word only");
@@ -291,7 +315,7 @@ fn a_lost_runner_is_not_kept_for_ever_by_what_github_does_not_say() {
     let mut lost = runner(1, S::Lost);
     lost.lost_at = Some(ago(mins(61)));
     world.jobs.push(on(job_of("acme/shop", 1, JobStatus::InProgress, ago(mins(90))), &lost));
-    let mut ended = machine(1, Some(Voice::Busy));
+    let mut ended = machine(1, Some(MachineStatus::Busy));
     ended.state = MachineState::Ended;
     with(&mut world, lost, Some(ended), None);
     has(&planned(&world), "deregister linux-abcdef-1");
@@ -303,17 +327,21 @@ fn a_lost_runner_is_not_kept_for_ever_by_what_github_does_not_say() {
 fn what_a_put_without_an_answer_may_have_left_is_deleted_before_its_runner_is_forgotten() {
     let mut world = snapshot();
     let mut busy = runner_at(1, S::Booting, ago(mins(2)), &acme());
-    for mark in [Mark::JitRequested, Mark::Registered(registration(1, false, false).id), Mark::Busy(None)] {
-        assert!(busy.mark(mark, ago(mins(1))));
+    for update in [
+        RunnerUpdate::JitRequested,
+        RunnerUpdate::Registered(registration(1, false, false).id),
+        RunnerUpdate::Busy(None),
+    ] {
+        assert!(busy.update(update, ago(mins(1))));
     }
     world.jobs.push(on(job(1, JobStatus::Completed), &busy));
-    let mut ended = machine(1, Some(Voice::Ended("job 0".into())));
+    let mut ended = machine(1, Some(MachineStatus::Ended("job 0".into())));
     ended.state = MachineState::Ended;
     with(&mut world, busy, Some(ended), None);
     let first = planned(&world);
     has(&first, "expire_hand_off linux-abcdef-1");
     has_not(&first, "mark linux-abcdef-1 Gone");
-    assert!(world.runners[0].mark(Mark::HandOffGone, NOW));
+    assert!(world.runners[0].update(RunnerUpdate::HandOffGone, NOW));
     has(&planned(&world), "mark linux-abcdef-1 Gone");
 }
 
@@ -322,11 +350,11 @@ fn what_a_put_without_an_answer_may_have_left_is_deleted_before_its_runner_is_fo
 #[test]
 fn an_end_is_asked_for_again_only_after_a_settle_time_each_time() {
     let mut gone = runner(1, S::Draining);
-    assert!(gone.mark(Mark::Deregistered, ago(mins(9))));
-    assert!(gone.mark(Mark::Terminated, ago(mins(8))));
-    assert!(gone.mark(Mark::Terminated, ago(secs(10))));
+    assert!(gone.update(RunnerUpdate::Deregistered, ago(mins(9))));
+    assert!(gone.update(RunnerUpdate::Terminated, ago(mins(8))));
+    assert!(gone.update(RunnerUpdate::Terminated, ago(secs(10))));
     let mut world = snapshot();
-    with(&mut world, gone, Some(machine(1, Some(Voice::Listening))), None);
+    with(&mut world, gone, Some(machine(1, Some(MachineStatus::Listening))), None);
     has_not(&planned(&world), "terminate");
     world.runners[0].terminated_at = Some(ago(mins(1)));
     has(&planned(&world), "terminate m-1");
@@ -335,9 +363,9 @@ fn an_end_is_asked_for_again_only_after_a_settle_time_each_time() {
 #[test]
 fn a_runner_lost_again_is_lost_since_then() {
     let mut lost = runner(1, S::Lost);
-    assert!(lost.mark(Mark::Busy(None), ago(mins(5))));
+    assert!(lost.update(RunnerUpdate::Busy(None), ago(mins(5))));
     assert_eq!(lost.lost_at, None);
-    assert!(lost.mark(Mark::Lost, ago(mins(1))));
+    assert!(lost.update(RunnerUpdate::Lost, ago(mins(1))));
     assert_eq!(lost.lost_at, Some(ago(mins(1))));
 }
 
@@ -346,7 +374,7 @@ fn a_machine_that_said_that_its_job_was_done_and_ended_has_lost_nothing() {
     let mut world = snapshot();
     let busy = runner(1, S::Busy);
     world.jobs.push(on(job_of("acme/shop", 1, JobStatus::InProgress, ago(mins(8))), &busy));
-    let mut ended = machine(1, Some(Voice::JobDone));
+    let mut ended = machine(1, Some(MachineStatus::JobDone));
     ended.state = MachineState::Ended;
     with(&mut world, busy, Some(ended), None);
     let plan = planned(&world);

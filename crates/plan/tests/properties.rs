@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use runnersmith_plan::{lint, plan};
 use runnersmith_types::{
-    Action, Batch, FloorEntry, JobStatus, MachineState, Mark, Observed, Plan, RunnerState, ScaleSet, Snapshot,
-    Timestamp, Voice, WaitingOn,
+    Action, Batch, JobStatus, MachineState, MachineStatus, MinIdleEntry, Observed, Plan, RunnerState, RunnerUpdate,
+    ScaleSet, Snapshot, Timestamp, WaitingOn,
 };
 use support::{NOW, acme, execute, job_of, machine, name, on, org, policy, registration, runner_at, secs, snapshot};
 
@@ -29,19 +29,19 @@ const STATES: [RunnerState; 8] = [
 const STATUSES: [JobStatus; 5] =
     [JobStatus::Waiting, JobStatus::Queued, JobStatus::InProgress, JobStatus::Completed, JobStatus::Gone];
 
-fn voices() -> Vec<Option<Voice>> {
+fn statuses() -> Vec<Option<MachineStatus>> {
     vec![
         None,
-        Some(Voice::Booting),
-        Some(Voice::Configured),
-        Some(Voice::Listening),
-        Some(Voice::Busy),
-        Some(Voice::JobDone),
-        Some(Voice::Ended("exit code 0".into())),
+        Some(MachineStatus::Booting),
+        Some(MachineStatus::Configured),
+        Some(MachineStatus::Listening),
+        Some(MachineStatus::Busy),
+        Some(MachineStatus::JobDone),
+        Some(MachineStatus::Ended("exit code 0".into())),
     ]
 }
 
-/// What is drawn for one runner: state, age, its place, its machine (gone, voice, state), its registration, its job's status.
+/// What is drawn for one runner: state, age, its place, its machine (gone, status, state), its registration, its job's status.
 type OneRunner = (usize, u64, bool, Option<(usize, u8, bool)>, Option<(bool, bool)>, Option<usize>);
 
 fn one_runner() -> impl Strategy<Value = OneRunner> {
@@ -64,7 +64,7 @@ prop_compose! {
         runners in proptest::collection::vec(one_runner(), 0..30),
         jobs in proptest::collection::vec(one_job(), 0..40),
         maximum in 1..25_u32,
-        floor in 0..4_u32,
+        min_idle in 0..4_u32,
         jit_left in 0..5_u32,
         ephemeral in any::<bool>(),
         machines_known in prop::bool::weighted(0.85),
@@ -76,7 +76,7 @@ prop_compose! {
         set.runners_max = maximum;
         set.scope.at = Some(acme());
         set.scope.level = runnersmith_types::Level::Organization;
-        set.floor = vec![FloorEntry::Window { days: vec![], from_minute: 0, to_minute: 0, time_zone: "UTC".into(), count: floor }];
+        set.min_idle = vec![MinIdleEntry::Window { days: vec![], from_minute: 0, to_minute: 0, time_zone: "UTC".into(), count: min_idle }];
         let mut world = snapshot();
         world.budget.jit_left = jit_left;
         let (mut machines, mut registrations) = (Vec::new(), Vec::new());
@@ -85,8 +85,8 @@ prop_compose! {
             let place = if here { acme() } else { org("elsewhere") };
             let mut runner = runner_at(serial, STATES[state], NOW.minus(secs(age)), &place);
             runner.ephemeral = ephemeral;
-            if let Some((voice, life, warned)) = seen.filter(|_| STATES[state] != RunnerState::Intended) {
-                let mut machine = machine(serial, voices()[voice].clone());
+            if let Some((status, life, warned)) = seen.filter(|_| STATES[state] != RunnerState::Intended) {
+                let mut machine = machine(serial, statuses()[status].clone());
                 machine.state = [MachineState::Pending, MachineState::Running, MachineState::Ended][life as usize];
                 machine.interrupted_at = warned.then_some(NOW);
                 machines.push(machine);
@@ -97,11 +97,11 @@ prop_compose! {
             if let Some(status) = status {
                 world.jobs.push(on(job_of("acme/shop", 5_000 + serial, STATUSES[status], NOW.minus(secs(age))), &runner));
             }
-            if let (RunnerState::Launching, Some(id), Some(rung)) = (runner.state, &runner.batch, &runner.rung) {
+            if let (RunnerState::Launching, Some(id), Some(pool)) = (runner.state, &runner.batch, &runner.pool) {
                 world.batches.push(Batch {
                     id: id.clone(),
                     set: set.name.clone(),
-                    rung: rung.clone(),
+                    pool: pool.clone(),
                     runners: vec![runner.name.clone()],
                     stored_at: runner.intended_at,
                     hard_end_at: NOW.plus(set.timing.lifetime_max),
@@ -155,7 +155,7 @@ fn is_busy(world: &Snapshot, set: &ScaleSet, serial: u64) -> bool {
             .any(|job| job.fact.runner_name.as_deref() == Some(runner_name.as_str()) && job.fact.status == status)
     };
     let machine = world.machines.value().and_then(|all| all.iter().find(|m| m.id == support::machine_id(serial)));
-    let machine_says = machine.is_some_and(|m| m.voice == Some(Voice::Busy) && m.state != MachineState::Ended);
+    let machine_says = machine.is_some_and(|m| m.status == Some(MachineStatus::Busy) && m.state != MachineState::Ended);
     let gone = machine.is_some_and(|m| m.state == MachineState::Ended);
     let github_says = world
         .registrations
@@ -197,7 +197,7 @@ proptest! {
         let made = plan(&set, &world, NOW);
         // Records are executed first: what a plan marks as gone or takes back is not alive any more when it intends.
         let ends = |step: &&runnersmith_types::Step| {
-            matches!(&step.action, Action::Withdraw { .. } | Action::Mark { mark: Mark::Gone(_), .. })
+            matches!(&step.action, Action::Withdraw { .. } | Action::Update { update: RunnerUpdate::Gone(_), .. })
         };
         let left = alive(&world) - made.steps.iter().filter(ends).count();
         let room = (set.runners_max as usize).saturating_sub(left);
@@ -278,7 +278,7 @@ proptest! {
             }
             execute(&set, &mut world, &last, NOW);
         }
-        prop_assert!(false, "still busy after four rounds:\n{}", support::told(&last).join("\n"));
+        prop_assert!(false, "still busy after four rounds:\n{}", support::notified(&last).join("\n"));
     }
 
     #[test]
@@ -287,7 +287,7 @@ proptest! {
         prop_assert!(made.next_wake.is_none_or(|wake| wake > NOW));
         // A job that waits for a moment is looked at when it has come.
         for waiting in &made.waiting {
-            if let WaitingOn::Held { until } | WaitingOn::Delay { until } = waiting.on {
+            if let WaitingOn::Stalled { until } | WaitingOn::Delay { until } = waiting.on {
                 prop_assert!(made.next_wake.is_some_and(|wake| wake <= until.max(Timestamp(NOW.0 + 1))));
             }
         }

@@ -1,4 +1,4 @@
-//! The design's rules beyond the states: lifetime, interruption, floor, maximum, breaker, ladder, telling.
+//! The design's rules beyond the states: lifetime, interruption, floor, maximum, breaker, ladder, notification.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -6,7 +6,8 @@ mod support;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    Action, BootFailure, Conclusion, JobStatus, OwnerKind, RunnerState as S, Strike, Told, Voice, WaitingOn,
+    Action, BootFailure, Conclusion, JobStatus, MachineStatus, Notified, OwnerKind, PoolFailure, RunnerState as S,
+    WaitingOn,
 };
 use support::*;
 
@@ -18,7 +19,7 @@ fn past_its_lifetime_an_idle_runner_goes_and_a_busy_one_is_reported() {
     with(
         &mut idle,
         runner_at(1, S::Idle, old, &acme()),
-        Some(machine(1, Some(Voice::Listening))),
+        Some(machine(1, Some(MachineStatus::Listening))),
         Some(registration(1, true, false)),
     );
     has(&planned(&idle), "mark linux-abcdef-1 Draining: it is past its lifetime and not busy");
@@ -26,7 +27,7 @@ fn past_its_lifetime_an_idle_runner_goes_and_a_busy_one_is_reported() {
     with(
         &mut busy,
         runner_at(1, S::Busy, old, &acme()),
-        Some(machine(1, Some(Voice::Busy))),
+        Some(machine(1, Some(MachineStatus::Busy))),
         Some(registration(1, true, true)),
     );
     let plan = planned(&busy);
@@ -36,19 +37,19 @@ fn past_its_lifetime_an_idle_runner_goes_and_a_busy_one_is_reported() {
 
 #[test]
 fn a_warned_machine_takes_no_job_and_its_job_is_recorded_and_run_again_once() {
-    let warned = |voice| {
-        let mut machine = machine(1, Some(voice));
+    let warned = |status| {
+        let mut machine = machine(1, Some(status));
         machine.interrupted_at = Some(NOW.plus(mins(2)));
         Some(machine)
     };
     let mut idle = snapshot();
     idle.jobs.push(queued(1));
-    with(&mut idle, runner(1, S::Idle), warned(Voice::Listening), Some(registration(1, true, false)));
+    with(&mut idle, runner(1, S::Idle), warned(MachineStatus::Listening), Some(registration(1, true, false)));
     has(&planned(&idle), "mark linux-abcdef-1 Draining: its machine will be taken back");
     let mut busy = snapshot();
     let runner_1 = runner(1, S::Busy);
     busy.jobs.push(on(job(1, JobStatus::InProgress), &runner_1));
-    with(&mut busy, runner_1, warned(Voice::Busy), Some(registration(1, true, true)));
+    with(&mut busy, runner_1, warned(MachineStatus::Busy), Some(registration(1, true, true)));
     let plan_1 = planned(&busy);
     has(&plan_1, "interrupted 1: the machine of linux-abcdef-1 will be taken back while the job runs");
     has_not(&plan_1, "deregister");
@@ -69,7 +70,7 @@ fn a_warned_machine_takes_no_job_and_its_job_is_recorded_and_run_again_once() {
 fn with_floor(count: u32) -> runnersmith_types::ScaleSet {
     let mut set = policy();
     set.scope.at = Some(acme());
-    set.floor = vec![runnersmith_types::FloorEntry::Window {
+    set.min_idle = vec![runnersmith_types::MinIdleEntry::Window {
         days: Vec::new(),
         from_minute: 0,
         to_minute: 0,
@@ -87,16 +88,16 @@ fn the_floor_launches_and_spares_and_busy_runners_never_use_it_up() {
         with(
             &mut world,
             runner(serial, S::Idle),
-            Some(machine(serial, Some(Voice::Listening))),
+            Some(machine(serial, Some(MachineStatus::Listening))),
             Some(registration(serial, true, false)),
         );
     }
     let plan_1 = plan(&with_floor(2), &world, NOW);
     has(&plan_1, "mark linux-abcdef-1 Draining");
     has_not(&plan_1, "mark linux-abcdef-2 Draining");
-    assert_eq!(keeps(&plan_1, 2), Some(&WaitingOn::Floor));
+    assert_eq!(keeps(&plan_1, 2), Some(&WaitingOn::MinIdle));
     let mut busy = snapshot();
-    with(&mut busy, runner(1, S::Busy), Some(machine(1, Some(Voice::Busy))), Some(registration(1, true, true)));
+    with(&mut busy, runner(1, S::Busy), Some(machine(1, Some(MachineStatus::Busy))), Some(registration(1, true, true)));
     has(&plan(&with_floor(1), &busy, NOW), "intend 1:");
 }
 
@@ -106,7 +107,12 @@ fn a_floor_without_a_place_only_spares() {
     set.scope.at = None;
     let mut world = snapshot();
     has_not(&plan(&set, &world, NOW), "intend");
-    with(&mut world, runner(1, S::Idle), Some(machine(1, Some(Voice::Listening))), Some(registration(1, true, false)));
+    with(
+        &mut world,
+        runner(1, S::Idle),
+        Some(machine(1, Some(MachineStatus::Listening))),
+        Some(registration(1, true, false)),
+    );
     has_not(&plan(&set, &world, NOW), "mark linux-abcdef-1 Draining");
 }
 
@@ -146,16 +152,16 @@ fn slots_go_round_robin_over_targets() {
 }
 
 #[test]
-fn the_breaker_opens_after_failures_on_two_rungs_and_sends_one_probe_with_backoff() {
+fn the_breaker_opens_after_failures_in_two_pools_and_sends_one_probe_with_backoff() {
     let mut set = policy();
-    set.ladder.rungs = vec![rung(1), rung(2), rung(3)];
+    set.fallback_order.pools = vec![pool(1), pool(2), pool(3)];
     let mut world = snapshot();
     world.jobs.extend([queued(1), queued(2), queued(3)]);
-    let failure = |n: u64, on: u32, before: u64| BootFailure { runner: name(n), rung: rung(on), at: ago(secs(before)) };
+    let failure = |n: u64, on: u32, before: u64| BootFailure { runner: name(n), pool: pool(on), at: ago(secs(before)) };
     world.boot_failures = vec![failure(1, 1, 50), failure(2, 1, 40), failure(3, 1, 30)];
     let doubted = plan(&set, &world, NOW);
     has(&doubted, "launch 3 spot m2.large");
-    world.boot_failures[2].rung = rung(2);
+    world.boot_failures[2].pool = pool(2);
     let open = plan(&set, &world, NOW);
     has_not(&open, "launch");
     has_not(&open, "intend");
@@ -175,18 +181,18 @@ fn the_breaker_opens_after_failures_on_two_rungs_and_sends_one_probe_with_backof
 }
 
 #[test]
-fn a_struck_rung_cools_down_and_the_next_is_taken() {
+fn a_failed_pool_cools_down_and_the_next_is_taken() {
     let mut set = policy();
-    set.ladder.rungs = vec![rung(1), rung(2)];
+    set.fallback_order.pools = vec![pool(1), pool(2)];
     let mut world = snapshot();
     world.jobs.push(queued(1));
-    world.strikes.push(Strike { rung: rung(1), at: ago(secs(10)), why: "no capacity".into() });
+    world.pool_failures.push(PoolFailure { pool: pool(1), at: ago(secs(10)), why: "no capacity".into() });
     has(&plan(&set, &world, NOW), "launch 1 spot m2.large");
-    world.strikes.push(Strike { rung: rung(2), at: ago(secs(20)), why: "no capacity".into() });
+    world.pool_failures.push(PoolFailure { pool: pool(2), at: ago(secs(20)), why: "no capacity".into() });
     let shut = plan(&set, &world, NOW);
     has_not(&shut, "launch");
     assert_eq!(waits(&shut, 1), Some(&WaitingOn::Capacity { until: NOW.plus(secs(40)) }));
-    world.strikes[0].at = ago(secs(60));
+    world.pool_failures[0].at = ago(secs(60));
     has(&plan(&set, &world, NOW), "launch 1 spot m1.large");
 }
 
@@ -194,7 +200,12 @@ fn a_struck_rung_cools_down_and_the_next_is_taken() {
 fn a_busy_runner_whose_job_is_unknown_cancels_one_queued_job() {
     let mut world = snapshot();
     world.jobs.extend([queued(1), queued(2)]);
-    with(&mut world, runner(1, S::Busy), Some(machine(1, Some(Voice::Busy))), Some(registration(1, true, true)));
+    with(
+        &mut world,
+        runner(1, S::Busy),
+        Some(machine(1, Some(MachineStatus::Busy))),
+        Some(registration(1, true, true)),
+    );
     let plan = planned(&world);
     assert_eq!(plan.demand, 1);
     has(&plan, "intend 1:");
@@ -217,7 +228,12 @@ fn a_job_is_told_within_the_bound_and_again_only_when_the_cause_changes() {
     let mut set = policy();
     set.runners_max = 1;
     let mut world = snapshot();
-    with(&mut world, runner(1, S::Busy), Some(machine(1, Some(Voice::Busy))), Some(registration(1, true, true)));
+    with(
+        &mut world,
+        runner(1, S::Busy),
+        Some(machine(1, Some(MachineStatus::Busy))),
+        Some(registration(1, true, true)),
+    );
     world.runners[0].job = Some(runnersmith_types::JobId(9));
     let busy = on(job(9, JobStatus::InProgress), &world.runners[0]);
     world.jobs.push(busy);
@@ -227,10 +243,10 @@ fn a_job_is_told_within_the_bound_and_again_only_when_the_cause_changes() {
     let told_1 = plan(&set, &world, NOW);
     has(&told_1, "tell ");
     let text = "the scale set is at its maximum of 1 runners; the job keeps its place in the line";
-    world.jobs[1].told = Some(Told { at: ago(mins(5)), check_run: 1, text: text.into() });
+    world.jobs[1].notified = Some(Notified { at: ago(mins(5)), check_run: 1, text: text.into() });
     has_not(&plan(&set, &world, NOW), "tell");
     world.jobs[1].fact.status = JobStatus::Completed;
     has(&plan(&set, &world, NOW), "tell [(JobId(1), Settled");
-    set.tell = false;
+    set.notify = false;
     has_not(&plan(&set, &world, NOW), "tell");
 }

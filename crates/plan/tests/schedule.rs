@@ -1,18 +1,24 @@
-//! The idle floor by schedule: the seed's cron entries and clear windows, in every time zone and across daylight saving.
+//! The minimum of idle runners by schedule: the seed's cron entries and clear windows, in every time zone and across daylight saving.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 use jiff::Zoned;
 use jiff::tz::TimeZoneDatabase;
-use runnersmith_plan::schedule::{ScheduleError, floor, validate};
-use runnersmith_types::{Day, FloorEntry, Timestamp};
+use runnersmith_plan::schedule::{ScheduleError, min_idle, validate};
+use runnersmith_types::{Day, MinIdleEntry, Timestamp};
 
-fn cron(cron: &str, time_zone: &str, count: u32) -> FloorEntry {
-    FloorEntry::Cron { cron: cron.into(), time_zone: time_zone.into(), count }
+fn cron(cron: &str, time_zone: &str, count: u32) -> MinIdleEntry {
+    MinIdleEntry::Cron { cron: cron.into(), time_zone: time_zone.into(), count }
 }
 
-fn window(days: &[Day], from: u16, to: u16, time_zone: &str) -> FloorEntry {
-    FloorEntry::Window { days: days.to_vec(), from_minute: from, to_minute: to, time_zone: time_zone.into(), count: 1 }
+fn window(days: &[Day], from: u16, to: u16, time_zone: &str) -> MinIdleEntry {
+    MinIdleEntry::Window {
+        days: days.to_vec(),
+        from_minute: from,
+        to_minute: to,
+        time_zone: time_zone.into(),
+        count: 1,
+    }
 }
 
 /// A moment by its local time.
@@ -35,16 +41,16 @@ fn the_seeds_form_is_active_in_its_hours_and_days() {
         ("2026-11-24T18:01:00[Europe/Amsterdam]", 0),
         ("2026-11-28T12:00:00[Europe/Amsterdam]", 0),
     ] {
-        assert_eq!(floor(&entries, at(local)), wanted, "{local}");
+        assert_eq!(min_idle(&entries, at(local)), wanted, "{local}");
     }
 }
 
 #[test]
 fn the_first_active_entry_counts() {
     let entries = [cron(WORK, "UTC", 5), cron("* * * * * *", "UTC", 1)];
-    assert_eq!(floor(&entries, at("2026-11-24T10:00:00[UTC]")), 5);
-    assert_eq!(floor(&entries, at("2026-11-24T03:00:00[UTC]")), 1);
-    assert_eq!(floor(&[], at("2026-11-24T03:00:00[UTC]")), 0);
+    assert_eq!(min_idle(&entries, at("2026-11-24T10:00:00[UTC]")), 5);
+    assert_eq!(min_idle(&entries, at("2026-11-24T03:00:00[UTC]")), 1);
+    assert_eq!(min_idle(&[], at("2026-11-24T03:00:00[UTC]")), 0);
 }
 
 #[test]
@@ -69,7 +75,7 @@ fn what_is_not_valid_is_refused_and_never_active() {
     ];
     for entry in bad {
         assert!(validate(&entry).is_err(), "{entry:?}");
-        assert_eq!(floor(std::slice::from_ref(&entry), at("2026-11-24T10:30:00[UTC]")), 0, "{entry:?}");
+        assert_eq!(min_idle(std::slice::from_ref(&entry), at("2026-11-24T10:30:00[UTC]")), 0, "{entry:?}");
     }
     assert!(matches!(validate(&cron(WORK, "Mars/Olympus", 9)), Err(ScheduleError::TimeZone { .. })));
     assert!(validate(&cron(WORK, "Europe/Berlin", 9)).is_ok());
@@ -85,7 +91,7 @@ fn a_window_begins_and_ends_on_the_minute() {
         ("2026-11-24T18:00:00[Europe/Berlin]", 0),
         ("2026-11-25T12:00:00[Europe/Berlin]", 0),
     ] {
-        assert_eq!(floor(&entries, at(local)), wanted, "{local}");
+        assert_eq!(min_idle(&entries, at(local)), wanted, "{local}");
     }
 }
 
@@ -100,12 +106,12 @@ fn a_window_past_midnight_belongs_to_the_day_on_which_it_begins() {
         ("2026-11-28T23:00:00[America/New_York]", 0),
         ("2026-11-27T03:00:00[America/New_York]", 0),
     ] {
-        assert_eq!(floor(&entries, at(local)), wanted, "{local}");
+        assert_eq!(min_idle(&entries, at(local)), wanted, "{local}");
     }
     let whole_day = [window(&[Day::Fri], 0, 0, "UTC")];
-    assert_eq!(floor(&whole_day, at("2026-11-27T00:00:00[UTC]")), 1);
-    assert_eq!(floor(&whole_day, at("2026-11-27T23:59:59[UTC]")), 1);
-    assert_eq!(floor(&whole_day, at("2026-11-28T00:00:00[UTC]")), 0);
+    assert_eq!(min_idle(&whole_day, at("2026-11-27T00:00:00[UTC]")), 1);
+    assert_eq!(min_idle(&whole_day, at("2026-11-27T23:59:59[UTC]")), 1);
+    assert_eq!(min_idle(&whole_day, at("2026-11-28T00:00:00[UTC]")), 0);
 }
 
 #[test]
@@ -113,15 +119,15 @@ fn local_hours_hold_when_the_clock_changes() {
     // 29 March 2026, 02:00 → 03:00; 25 October 2026, 03:00 → 02:00 in Berlin.
     let entries = [cron("* * 9-17 * * *", "Europe/Berlin", 1)];
     for day in ["2026-03-28", "2026-03-29", "2026-03-30", "2026-10-24", "2026-10-25", "2026-10-26"] {
-        assert_eq!(floor(&entries, at(&format!("{day}T08:30:00[Europe/Berlin]"))), 0, "{day}");
-        assert_eq!(floor(&entries, at(&format!("{day}T09:30:00[Europe/Berlin]"))), 1, "{day}");
-        assert_eq!(floor(&entries, at(&format!("{day}T17:30:00[Europe/Berlin]"))), 1, "{day}");
-        assert_eq!(floor(&entries, at(&format!("{day}T18:30:00[Europe/Berlin]"))), 0, "{day}");
+        assert_eq!(min_idle(&entries, at(&format!("{day}T08:30:00[Europe/Berlin]"))), 0, "{day}");
+        assert_eq!(min_idle(&entries, at(&format!("{day}T09:30:00[Europe/Berlin]"))), 1, "{day}");
+        assert_eq!(min_idle(&entries, at(&format!("{day}T17:30:00[Europe/Berlin]"))), 1, "{day}");
+        assert_eq!(min_idle(&entries, at(&format!("{day}T18:30:00[Europe/Berlin]"))), 0, "{day}");
     }
     let night = [window(&[], 2 * 60, 3 * 60, "Europe/Berlin")];
     let minutes = |begin: &str| {
         let begin = at(begin);
-        (0..8 * 60).filter(|minute| floor(&night, Timestamp(begin.0 + minute * 60_000)) == 1).count()
+        (0..8 * 60).filter(|minute| min_idle(&night, Timestamp(begin.0 + minute * 60_000)) == 1).count()
     };
     assert_eq!(minutes("2026-03-28T00:00:00[Europe/Berlin]"), 60, "an ordinary night");
     assert_eq!(minutes("2026-03-29T00:00:00[Europe/Berlin]"), 0, "the hour that is left out");
@@ -144,11 +150,11 @@ fn every_time_zone_agrees_with_its_own_local_time() {
                 let local = moment.to_zoned(zone.clone());
                 let now = Timestamp::from_millis(moment.as_millisecond());
                 let in_window = (9..17).contains(&local.hour());
-                assert_eq!(floor(&hours[..1], now) == 1, in_window, "{name} {local}");
+                assert_eq!(min_idle(&hours[..1], now) == 1, in_window, "{name} {local}");
                 // One minute behind and five seconds ahead belong to a cron entry too.
                 let edge = local.minute() == 0 || local.minute() == 59;
                 if !edge {
-                    assert_eq!(floor(&hours[1..], now) == 2, local.hour() == 18, "{name} {local}");
+                    assert_eq!(min_idle(&hours[1..], now) == 2, local.hour() == 18, "{name} {local}");
                 }
             }
         }

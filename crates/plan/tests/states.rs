@@ -6,7 +6,8 @@ mod support;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    Action, Held, JobStatus, Ladder, MachineState, Mark, Observed, RunnerState as S, Voice, WaitingOn,
+    Action, FallbackOrder, JobStatus, MachineState, MachineStatus, Observed, RunnerState as S, RunnerUpdate, Stalled,
+    WaitingOn,
 };
 use support::*;
 
@@ -38,8 +39,8 @@ fn a_queued_job_waits_for_what_is_already_there() {
     for state in [S::Intended, S::Launching, S::Booting, S::Idle] {
         let mut world = snapshot();
         world.jobs.push(queued(1));
-        let voice = if state == S::Idle { Voice::Listening } else { Voice::Booting };
-        with(&mut world, runner_at(1, state, ago(secs(20)), &acme()), Some(machine(1, Some(voice))), None);
+        let status = if state == S::Idle { MachineStatus::Listening } else { MachineStatus::Booting };
+        with(&mut world, runner_at(1, state, ago(secs(20)), &acme()), Some(machine(1, Some(status))), None);
         has_not(&planned(&world), "intend");
     }
 }
@@ -59,7 +60,12 @@ fn a_job_that_runs_or_is_over_is_no_demand() {
 fn a_job_that_an_idle_runner_does_not_get_is_held_and_told() {
     let mut world = snapshot();
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(3))));
-    with(&mut world, runner(1, S::Idle), Some(machine(1, Some(Voice::Listening))), Some(registration(1, true, false)));
+    with(
+        &mut world,
+        runner(1, S::Idle),
+        Some(machine(1, Some(MachineStatus::Listening))),
+        Some(registration(1, true, false)),
+    );
     let plan = planned(&world);
     has(&plan, "hold 1: a matching runner was idle and GitHub did not give it the job");
     assert_eq!(plan.demand, 0, "held is no demand");
@@ -73,7 +79,7 @@ fn a_job_is_not_held_before_two_minutes_of_idleness_and_waiting() {
         world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(queued_for)));
         let mut idle = runner(1, S::Idle);
         idle.idle_since = Some(ago(idle_for));
-        with(&mut world, idle, Some(machine(1, Some(Voice::Listening))), Some(registration(1, true, false)));
+        with(&mut world, idle, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, false)));
         has_not(&planned(&world), "hold");
     }
 }
@@ -81,15 +87,15 @@ fn a_job_is_not_held_before_two_minutes_of_idleness_and_waiting() {
 #[test]
 fn a_held_job_is_tested_again_after_its_time() {
     let mut world = snapshot();
-    let mut held = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(20)));
-    held.held = Some(Held { since: ago(mins(9)), until: NOW.plus(mins(1)) });
-    world.jobs.push(held.clone());
+    let mut stalled = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(20)));
+    stalled.stalled = Some(Stalled { since: ago(mins(9)), until: NOW.plus(mins(1)) });
+    world.jobs.push(stalled.clone());
     let plan = planned(&world);
     assert_eq!(plan.demand, 0);
-    assert_eq!(waits(&plan, 1), Some(&WaitingOn::Held { until: NOW.plus(mins(1)) }));
+    assert_eq!(waits(&plan, 1), Some(&WaitingOn::Stalled { until: NOW.plus(mins(1)) }));
     assert!(plan.next_wake.is_some_and(|wake| wake <= NOW.plus(mins(1))));
-    held.held = Some(Held { since: ago(mins(10)), until: NOW });
-    world.jobs[0] = held;
+    stalled.stalled = Some(Stalled { since: ago(mins(10)), until: NOW });
+    world.jobs[0] = stalled;
     assert_eq!(planned(&world).demand, 1);
 }
 
@@ -164,7 +170,7 @@ fn a_launching_runner_is_bound_when_all_machines_of_its_batch_are_seen() {
     world.batches.push(runnersmith_types::Batch {
         id: first.batch.clone().unwrap(),
         set: policy().name,
-        rung: Ladder::local().rungs[0].clone(),
+        pool: FallbackOrder::local().pools[0].clone(),
         runners: vec![name(1), name(2)],
         stored_at: ago(mins(1)),
         hard_end_at: NOW.plus(mins(100)),
@@ -184,7 +190,7 @@ fn a_launching_runner_is_bound_when_all_machines_of_its_batch_are_seen() {
         .steps
         .iter()
         .filter_map(|step| match &step.action {
-            Action::Mark { runner, mark: Mark::Machine(id) } => Some((runner.to_string(), id.to_string())),
+            Action::Update { runner, update: RunnerUpdate::Machine(id) } => Some((runner.to_string(), id.to_string())),
             _ => None,
         })
         .collect();
@@ -195,7 +201,12 @@ fn a_launching_runner_is_bound_when_all_machines_of_its_batch_are_seen() {
 #[test]
 fn a_booting_machine_gets_its_config() {
     let mut world = snapshot();
-    with(&mut world, runner_at(1, S::Booting, ago(secs(5)), &acme()), Some(machine(1, Some(Voice::Booting))), None);
+    with(
+        &mut world,
+        runner_at(1, S::Booting, ago(secs(5)), &acme()),
+        Some(machine(1, Some(MachineStatus::Booting))),
+        None,
+    );
     has(&planned(&world), "hand_off linux-abcdef-1 Jit: its machine is there");
 }
 
@@ -205,7 +216,7 @@ fn beyond_the_jit_budget_a_token_is_shared_or_the_budget_waited_for() {
     world.budget.jit_left = 1;
     for serial in [1, 2] {
         let booting = runner_at(serial, S::Booting, ago(secs(5)), &acme());
-        with(&mut world, booting, Some(machine(serial, Some(Voice::Booting))), None);
+        with(&mut world, booting, Some(machine(serial, Some(MachineStatus::Booting))), None);
     }
     let shared = planned(&world);
     has(&shared, "hand_off linux-abcdef-1 Jit");
@@ -220,18 +231,24 @@ fn beyond_the_jit_budget_a_token_is_shared_or_the_budget_waited_for() {
 #[test]
 fn a_booting_runner_that_is_online_is_idle() {
     // By its own word before GitHub's list shows it, or by GitHub's; but not against GitHub's.
-    for (voice, online) in [(Voice::Listening, None), (Voice::Listening, Some(true)), (Voice::Booting, Some(true))] {
+    for (status, online) in
+        [(MachineStatus::Listening, None), (MachineStatus::Listening, Some(true)), (MachineStatus::Booting, Some(true))]
+    {
         let mut world = snapshot();
         let shown = online.map(|online| registration(1, online, false));
-        with(&mut world, handed(1, secs(20)), Some(machine(1, Some(voice))), shown);
+        with(&mut world, handed(1, secs(20)), Some(machine(1, Some(status))), shown);
         has(&planned(&world), "mark linux-abcdef-1 Idle: it is online");
     }
 }
 
 fn handed(serial: u64, before: std::time::Duration) -> runnersmith_types::Runner {
     let mut runner = runner_at(serial, S::Booting, ago(before), &acme());
-    for mark in [Mark::JitRequested, Mark::Registered(registration(serial, false, false).id), Mark::HandedOff] {
-        assert!(runner.mark(mark, ago(before)));
+    for update in [
+        RunnerUpdate::JitRequested,
+        RunnerUpdate::Registered(registration(serial, false, false).id),
+        RunnerUpdate::HandedOff,
+    ] {
+        assert!(runner.update(update, ago(before)));
     }
     runner
 }
@@ -241,7 +258,7 @@ fn an_orphan_is_drained_after_the_boot_deadline_which_runs_from_the_hand_off() {
     let mut world = snapshot();
     let mut late = handed(1, mins(4));
     late.machine_at = Some(ago(mins(30)));
-    with(&mut world, late, Some(machine(1, Some(Voice::Booting))), Some(registration(1, false, false)));
+    with(&mut world, late, Some(machine(1, Some(MachineStatus::Booting))), Some(registration(1, false, false)));
     has_not(&planned(&world), "mark linux-abcdef-1 Draining");
     world.runners[0] = handed(1, mins(5));
     let plan = planned(&world);
@@ -251,11 +268,16 @@ fn an_orphan_is_drained_after_the_boot_deadline_which_runs_from_the_hand_off() {
 }
 
 #[test]
-fn an_orphans_rung_is_struck_only_while_others_boot() {
+fn an_orphans_pool_cools_down_only_while_others_boot() {
     let mut world = snapshot();
-    with(&mut world, handed(1, mins(6)), Some(machine(1, Some(Voice::Booting))), Some(registration(1, false, false)));
+    with(
+        &mut world,
+        handed(1, mins(6)),
+        Some(machine(1, Some(MachineStatus::Booting))),
+        Some(registration(1, false, false)),
+    );
     let other = runner_at(2, S::Idle, ago(mins(2)), &acme());
-    with(&mut world, other, Some(machine(2, Some(Voice::Listening))), Some(registration(2, true, false)));
+    with(&mut world, other, Some(machine(2, Some(MachineStatus::Listening))), Some(registration(2, true, false)));
     has(&planned(&world), "strike local process: boot failure");
 }
 
@@ -264,7 +286,7 @@ fn an_orphan_that_a_job_names_is_busy() {
     let mut world = snapshot();
     let orphan = handed(1, mins(6));
     world.jobs.push(on(job(1, JobStatus::InProgress), &orphan));
-    with(&mut world, orphan, Some(machine(1, Some(Voice::Booting))), Some(registration(1, false, false)));
+    with(&mut world, orphan, Some(machine(1, Some(MachineStatus::Booting))), Some(registration(1, false, false)));
     let plan = planned(&world);
     has(&plan, "mark linux-abcdef-1 Busy: job 1 runs on it");
     has_not(&plan, "mark linux-abcdef-1 Draining");
@@ -272,16 +294,16 @@ fn an_orphan_that_a_job_names_is_busy() {
 
 #[test]
 fn any_source_makes_a_runner_busy() {
-    let cases: [(Option<JobStatus>, Voice, bool); 3] = [
-        (Some(JobStatus::InProgress), Voice::Listening, false),
-        (None, Voice::Busy, false),
-        (None, Voice::Listening, true),
+    let cases: [(Option<JobStatus>, MachineStatus, bool); 3] = [
+        (Some(JobStatus::InProgress), MachineStatus::Listening, false),
+        (None, MachineStatus::Busy, false),
+        (None, MachineStatus::Listening, true),
     ];
-    for (status, voice, flag) in cases {
+    for (job_status, status, flag) in cases {
         let mut world = snapshot();
         let idle = runner(1, S::Idle);
-        world.jobs.extend(status.map(|status| on(job(1, status), &idle)));
-        with(&mut world, idle, Some(machine(1, Some(voice.clone()))), Some(registration(1, true, flag)));
+        world.jobs.extend(job_status.map(|status| on(job(1, status), &idle)));
+        with(&mut world, idle, Some(machine(1, Some(status.clone()))), Some(registration(1, true, flag)));
         let plan = planned(&world);
         has(&plan, "mark linux-abcdef-1 Busy");
         has_not(&plan, "mark linux-abcdef-1 Draining");
@@ -291,7 +313,12 @@ fn any_source_makes_a_runner_busy() {
 #[test]
 fn a_surplus_idle_runner_goes_when_it_is_old_enough_and_confirmed() {
     let mut world = snapshot();
-    with(&mut world, runner(1, S::Idle), Some(machine(1, Some(Voice::Listening))), Some(registration(1, true, false)));
+    with(
+        &mut world,
+        runner(1, S::Idle),
+        Some(machine(1, Some(MachineStatus::Listening))),
+        Some(registration(1, true, false)),
+    );
     let plan = planned(&world);
     has(&plan, "mark linux-abcdef-1 Draining: surplus: idle by every source, and nothing wants it");
     has(&plan, "deregister linux-abcdef-1: it is draining");
@@ -300,7 +327,7 @@ fn a_surplus_idle_runner_goes_when_it_is_old_enough_and_confirmed() {
 
 #[test]
 fn a_surplus_idle_runner_stays_while_young_unconfirmed_or_unknown() {
-    let listening = || Some(machine(1, Some(Voice::Listening)));
+    let listening = || Some(machine(1, Some(MachineStatus::Listening)));
     let mut young = snapshot();
     with(&mut young, runner_at(1, S::Idle, ago(mins(4)), &acme()), listening(), Some(registration(1, true, false)));
     has_not(&planned(&young), "mark linux-abcdef-1 Draining");
@@ -342,7 +369,7 @@ fn a_reusable_runner_whose_job_is_over_is_idle_again() {
     let mut busy = runner(1, S::Busy);
     (busy.ephemeral, busy.job) = (false, Some(runnersmith_types::JobId(1)));
     world.jobs.push(on(job(1, JobStatus::Completed), &busy));
-    with(&mut world, busy, Some(machine(1, Some(Voice::JobDone))), Some(registration(1, true, false)));
+    with(&mut world, busy, Some(machine(1, Some(MachineStatus::JobDone))), Some(registration(1, true, false)));
     has(&plan(&set, &world, NOW), "mark linux-abcdef-1 Idle: its job is over, and no source says busy");
 }
 
@@ -351,14 +378,19 @@ fn an_ephemeral_runner_whose_job_is_over_is_finished_although_githubs_flag_is_st
     let mut world = snapshot();
     let busy = runner(1, S::Busy);
     world.jobs.push(on(job(1, JobStatus::Completed), &busy));
-    with(&mut world, busy, Some(machine(1, Some(Voice::JobDone))), Some(registration(1, true, true)));
+    with(&mut world, busy, Some(machine(1, Some(MachineStatus::JobDone))), Some(registration(1, true, true)));
     has(&planned(&world), "mark linux-abcdef-1 Finished: its one job is over");
 }
 
 #[test]
 fn a_machine_that_says_its_job_is_done_is_believed_without_a_delivery() {
     let mut world = snapshot();
-    with(&mut world, runner(1, S::Busy), Some(machine(1, Some(Voice::JobDone))), Some(registration(1, true, false)));
+    with(
+        &mut world,
+        runner(1, S::Busy),
+        Some(machine(1, Some(MachineStatus::JobDone))),
+        Some(registration(1, true, false)),
+    );
     has(&planned(&world), "mark linux-abcdef-1 Finished: the machine says that its job is done");
 }
 
@@ -367,7 +399,7 @@ fn a_finished_runner_ends_by_itself_and_is_ended_after_its_grace() {
     let mut world = snapshot();
     let mut finished = runner(1, S::Finished);
     finished.finished_at = Some(ago(secs(299)));
-    with(&mut world, finished, Some(machine(1, Some(Voice::JobDone))), None);
+    with(&mut world, finished, Some(machine(1, Some(MachineStatus::JobDone))), None);
     has_not(&planned(&world), "terminate");
     world.runners[0].finished_at = Some(ago(mins(5)));
     has(&planned(&world), "terminate m-1: its job is over and its machine does not end by itself");
@@ -382,12 +414,12 @@ fn a_draining_runner_is_deregistered_settles_and_is_ended() {
     with(
         &mut world,
         runner(1, S::Draining),
-        Some(machine(1, Some(Voice::Listening))),
+        Some(machine(1, Some(MachineStatus::Listening))),
         Some(registration(1, true, false)),
     );
     has(&planned(&world), "deregister linux-abcdef-1: it is draining");
     let mut left = world.runners[0].clone();
-    assert!(left.mark(Mark::Deregistered, ago(secs(59))));
+    assert!(left.update(RunnerUpdate::Deregistered, ago(secs(59))));
     world.runners[0] = left.clone();
     world.registrations.insert(acme(), Observed::seen(Vec::new(), NOW));
     let settling = planned(&world);
@@ -402,8 +434,8 @@ fn a_draining_runner_is_deregistered_settles_and_is_ended() {
 fn a_draining_runner_that_turns_out_busy_is_kept() {
     let mut world = snapshot();
     let mut draining = runner(1, S::Draining);
-    assert!(draining.mark(Mark::Deregistered, ago(mins(3))));
-    with(&mut world, draining, Some(machine(1, Some(Voice::Busy))), None);
+    assert!(draining.update(RunnerUpdate::Deregistered, ago(mins(3))));
+    with(&mut world, draining, Some(machine(1, Some(MachineStatus::Busy))), None);
     let plan = planned(&world);
     has(&plan, "mark linux-abcdef-1 Busy: the machine says that a job runs on it");
     has_not(&plan, "terminate");
@@ -412,11 +444,11 @@ fn a_draining_runner_that_turns_out_busy_is_kept() {
 #[test]
 fn a_removal_that_github_refused_means_keep() {
     let mut refused = runner(1, S::Draining);
-    assert!(refused.mark(Mark::RemovalRefused, ago(secs(5))));
+    assert!(refused.update(RunnerUpdate::RemovalRefused, ago(secs(5))));
     assert_eq!(refused.state, S::Busy);
     refused.looked_up_at = Some(ago(secs(5)));
     let mut world = snapshot();
-    with(&mut world, refused, Some(machine(1, Some(Voice::Listening))), Some(registration(1, true, false)));
+    with(&mut world, refused, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, false)));
     let plan = planned(&world);
     has_not(&plan, "deregister");
     has_not(&plan, "terminate");
@@ -447,7 +479,7 @@ fn a_machine_that_is_gone_with_its_job_is_lost_and_the_job_is_recorded_as_interr
     let mut world = snapshot();
     let busy = runner(1, S::Busy);
     world.jobs.push(on(job_of("acme/shop", 1, JobStatus::InProgress, ago(mins(8))), &busy));
-    let mut ended = machine(1, Some(Voice::Busy));
+    let mut ended = machine(1, Some(MachineStatus::Busy));
     ended.state = MachineState::Ended;
     with(&mut world, busy, Some(ended), Some(registration(1, false, true)));
     has(&planned(&world), "mark linux-abcdef-1 Lost: its machine has ended; its registration may be left");
@@ -471,7 +503,7 @@ fn a_lost_runner_is_cleaned_up() {
     ended.state = MachineState::Ended;
     with(&mut world, runner(1, S::Lost), Some(ended), Some(registration(1, false, false)));
     has(&planned(&world), "deregister linux-abcdef-1: it is lost");
-    assert!(world.runners[0].mark(Mark::Deregistered, ago(mins(1))));
+    assert!(world.runners[0].update(RunnerUpdate::Deregistered, ago(mins(1))));
     world.registrations.insert(acme(), Observed::seen(Vec::new(), NOW));
     has(&planned(&world), "mark linux-abcdef-1 Gone");
 }
@@ -498,8 +530,8 @@ fn a_machine_with_our_tags_and_no_record_is_ended_past_grace() {
         let mut stranger = machine(9, None);
         match young_busy_or_foreign {
             0 => stranger.launched_at = ago(secs(119)),
-            1 => stranger.voice = Some(Voice::Busy),
-            _ => stranger.plane = runnersmith_types::PlaneId::parse("other").unwrap(),
+            1 => stranger.status = Some(MachineStatus::Busy),
+            _ => stranger.control_plane = runnersmith_types::ControlPlaneId::parse("other").unwrap(),
         }
         world.machines = Observed::seen(vec![stranger], NOW);
         has_not(&planned(&world), "terminate");
@@ -512,14 +544,14 @@ fn registrations_that_are_not_in_the_ledger_are_never_touched() {
     let mut by_hand = registration(77, false, false);
     by_hand.name = "made-by-hand".into();
     world.registrations.insert(acme(), Observed::seen(vec![by_hand, registration(78, false, false)], NOW));
-    assert!(planned(&world).steps.is_empty(), "{:?}", told(&planned(&world)));
+    assert!(planned(&world).steps.is_empty(), "{:?}", notified(&planned(&world)));
 }
 
 #[test]
 fn a_runner_that_ended_before_any_delivery_named_its_job_still_stands_for_one_and_the_oldest_is_asked_for() {
     let mut world = snapshot();
     world.jobs.extend([queued(1), queued(2), queued(3)]);
-    let mut ended = machine(1, Some(Voice::Ended("exit code 0".into())));
+    let mut ended = machine(1, Some(MachineStatus::Ended("exit code 0".into())));
     ended.state = MachineState::Ended;
     with(&mut world, runner(1, S::Busy), Some(ended), None);
     let first = planned(&world);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    Batch, BatchId, BootFailure, Event, EventKind, FactSource, Held, Intent, Job, JobFact, JobId, JobStatus, MachineId,
-    Mark, Owner, OwnerKind, RegisterAt, RepoFullName, RunId, Rung, Runner, RunnerName, RunnerState, ScaleSetName,
-    Strike, Target, Timestamp, Told,
+    Batch, BatchId, BootFailure, CapacityPool, Event, EventKind, FactSource, Intent, Job, JobFact, JobId, JobStatus,
+    MachineId, Notified, Owner, OwnerKind, PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerScope,
+    RunnerState, RunnerUpdate, ScaleSetName, Stalled, Target, Timestamp,
 };
 
 use crate::clock::{Clock as _, ManualClock};
@@ -39,8 +39,8 @@ fn repo() -> RepoFullName {
     good(RepoFullName::parse("acme/shop"))
 }
 
-fn rung() -> Rung {
-    runnersmith_types::Ladder::local().rungs.remove(0)
+fn pool() -> CapacityPool {
+    runnersmith_types::FallbackOrder::local().pools.remove(0)
 }
 
 /// A fact as a delivery or a GET gives it.
@@ -87,10 +87,10 @@ impl LedgerWorld<'_> {
 
     async fn intents(&self, name: &str, count: u64) -> Vec<Intent> {
         let first = good(self.ledger.next_serial().await);
-        let plane = good(self.ledger.plane().await);
-        let target = Target { set: set(name), at: RegisterAt::Organization(good(Owner::parse("acme"))) };
+        let control_plane = good(self.ledger.control_plane().await);
+        let target = Target { set: set(name), at: RunnerScope::Organization(good(Owner::parse("acme"))) };
         let intent = |serial| Intent {
-            name: good(RunnerName::parse(&format!("{name}-{plane}-{serial}"))),
+            name: good(RunnerName::parse(&format!("{name}-{control_plane}-{serial}"))),
             serial,
             target: target.clone(),
         };
@@ -100,8 +100,8 @@ impl LedgerWorld<'_> {
     /// Ends all that a check has left alive.
     async fn clear(&self, lease: Lease) {
         let runners = good(self.ledger.live_runners(&lease.set).await);
-        let marks = runners.into_iter().map(|runner| (runner.name, Mark::Gone("over".into()))).collect();
-        good(self.ledger.mark(&lease, marks).await);
+        let updates = runners.into_iter().map(|runner| (runner.name, RunnerUpdate::Gone("over".into()))).collect();
+        good(self.ledger.update(&lease, updates).await);
         self.let_go(lease).await;
     }
 
@@ -122,10 +122,10 @@ pub async fn ledger(world: &LedgerWorld<'_>) {
     intents_stay_below_the_maximum(world).await;
     a_name_is_given_once_for_ever(world).await;
     a_batch_is_stored_with_all_its_runners_or_not_at_all(world).await;
-    marks_apply_in_order_under_the_lease(world).await;
+    updates_apply_in_order_under_the_lease(world).await;
     racing_intents_stay_below_the_maximum(world).await;
     a_budget_is_a_minutes(world).await;
-    strikes_failures_and_reruns_are_kept(world).await;
+    pool_failures_boot_failures_and_reruns_are_kept(world).await;
     history_is_told_oldest_first(world).await;
     only_what_is_over_is_pruned(world).await;
 }
@@ -153,17 +153,17 @@ async fn facts_merge_in_the_order_of_life(world: &LedgerWorld<'_>) {
 }
 
 async fn a_run_that_changes_frees_its_held_jobs(world: &LedgerWorld<'_>) {
-    let held = Held { since: world.clock.now(), until: world.clock.now().plus(Duration::from_secs(600)) };
+    let stalled = Stalled { since: world.clock.now(), until: world.clock.now().plus(Duration::from_secs(600)) };
     for id in [11, 12] {
         world.record(id, 10, JobStatus::Queued, FactSource::Delivery).await;
-        assert!(good(world.ledger.hold_job(JobId(id), held).await));
+        assert!(good(world.ledger.stall_job(JobId(id), stalled).await));
     }
     world.record(21, 20, JobStatus::Queued, FactSource::Delivery).await;
-    assert!(good(world.ledger.hold_job(JobId(21), held).await));
+    assert!(good(world.ledger.stall_job(JobId(21), stalled).await));
     let (_, changed) = world.record(11, 10, JobStatus::InProgress, FactSource::Delivery).await;
-    assert!(changed.held.is_none());
-    assert!(!good(world.ledger.hold_job(JobId(11), held).await), "only a queued job is held");
-    let held_now = async |id| good(world.ledger.job(JobId(id)).await).is_some_and(|job| job.held.is_some());
+    assert!(changed.stalled.is_none());
+    assert!(!good(world.ledger.stall_job(JobId(11), stalled).await), "only a queued job is held");
+    let held_now = async |id| good(world.ledger.job(JobId(id)).await).is_some_and(|job| job.stalled.is_some());
     assert!(!held_now(12).await, "its run has changed");
     assert!(held_now(21).await, "another run has not");
     for (id, run) in [(11, 10), (12, 10), (21, 20)] {
@@ -173,15 +173,18 @@ async fn a_run_that_changes_frees_its_held_jobs(world: &LedgerWorld<'_>) {
 
 async fn details_of_a_job_are_kept(world: &LedgerWorld<'_>) {
     world.record(31, 30, JobStatus::Queued, FactSource::Delivery).await;
-    let told = Told { at: world.clock.now(), check_run: 7, text: "waits".into() };
-    assert!(good(world.ledger.told_job(JobId(31), told.clone()).await));
+    let notified = Notified { at: world.clock.now(), check_run: 7, text: "waits".into() };
+    assert!(good(world.ledger.record_notification(JobId(31), notified.clone()).await));
     let at = world.clock.now();
     assert!(good(world.ledger.interrupted_job(JobId(31), at).await), "the first time it is news");
     assert!(!good(world.ledger.interrupted_job(JobId(31), at).await), "the second time it is not");
-    assert!(!good(world.ledger.told_job(JobId(404), told.clone()).await), "an unknown job is not told");
+    assert!(!good(world.ledger.record_notification(JobId(404), notified.clone()).await), "an unknown job is not told");
     world.record(31, 30, JobStatus::Completed, FactSource::Delivery).await;
     let job = good(world.ledger.job(JobId(31)).await);
-    assert!(job.is_some_and(|job| job.told == Some(told) && job.interrupted_at == Some(at)), "facts leave them alone");
+    assert!(
+        job.is_some_and(|job| job.notified == Some(notified) && job.interrupted_at == Some(at)),
+        "facts leave them alone"
+    );
     assert_eq!(good(world.ledger.open_jobs(at).await).len(), 1, "its author was told: that has to be closed");
     assert!(good(world.ledger.open_jobs(at.plus(TTL)).await).is_empty(), "older than asked for");
 }
@@ -226,7 +229,7 @@ async fn a_stale_lease_writes_nothing(world: &LedgerWorld<'_>) {
     let older = world.ledger.intend(&stale, intents.clone(), true, 10).await;
     assert!(matches!(older, Err(LedgerError::LeaseLost { .. })), "an older generation: {older:?}");
     good(world.ledger.intend(&current, intents.clone(), true, 10).await);
-    let marked = world.ledger.mark(&stale, vec![(intents[0].name.clone(), Mark::Gone("x".into()))]).await;
+    let marked = world.ledger.update(&stale, vec![(intents[0].name.clone(), RunnerUpdate::Gone("x".into()))]).await;
     assert!(matches!(marked, Err(LedgerError::LeaseLost { .. })));
     let batch = batch(world, &intents);
     assert!(matches!(world.ledger.store_batch(&stale, batch.clone()).await, Err(LedgerError::LeaseLost { .. })));
@@ -254,7 +257,7 @@ async fn a_name_is_given_once_for_ever(world: &LedgerWorld<'_>) {
     good(world.ledger.intend(&lease, intents.clone(), true, 5).await);
     let twice = world.ledger.intend(&lease, intents.clone(), true, 5).await;
     assert!(matches!(twice, Err(LedgerError::Conflict { .. })), "{twice:?}");
-    good(world.ledger.mark(&lease, vec![(intents[0].name.clone(), Mark::Gone("over".into()))]).await);
+    good(world.ledger.update(&lease, vec![(intents[0].name.clone(), RunnerUpdate::Gone("over".into()))]).await);
     let again = world.ledger.intend(&lease, intents.clone(), true, 5).await;
     assert!(matches!(again, Err(LedgerError::Conflict { .. })), "a name that is gone is still taken: {again:?}");
     assert!(good(world.ledger.next_serial().await) > intents[0].serial);
@@ -266,7 +269,7 @@ fn batch(world: &LedgerWorld<'_>, intents: &[Intent]) -> Batch {
     let id = runners.first().map_or_else(String::new, ToString::to_string);
     let now = world.clock.now();
     let id = good(BatchId::parse(&format!("batch-{id}")));
-    Batch { id, set: set("linux"), rung: rung(), runners, stored_at: now, hard_end_at: now.plus(TTL), settled: false }
+    Batch { id, set: set("linux"), pool: pool(), runners, stored_at: now, hard_end_at: now.plus(TTL), settled: false }
 }
 
 async fn a_batch_is_stored_with_all_its_runners_or_not_at_all(world: &LedgerWorld<'_>) {
@@ -290,22 +293,22 @@ async fn a_batch_is_stored_with_all_its_runners_or_not_at_all(world: &LedgerWorl
     world.clear(lease).await;
 }
 
-async fn marks_apply_in_order_under_the_lease(world: &LedgerWorld<'_>) {
+async fn updates_apply_in_order_under_the_lease(world: &LedgerWorld<'_>) {
     let lease = world.lease("linux").await;
     let intents = world.intents("linux", 1).await;
     good(world.ledger.intend(&lease, intents.clone(), true, 5).await);
     let name = intents[0].name.clone();
-    let marks = vec![
-        (name.clone(), Mark::Machine(good(MachineId::parse("m-1")))),
-        (name.clone(), Mark::HandedOff),
-        (good(RunnerName::parse("nobody")), Mark::HandedOff),
-        (name.clone(), Mark::Idle(None)),
+    let updates = vec![
+        (name.clone(), RunnerUpdate::Machine(good(MachineId::parse("m-1")))),
+        (name.clone(), RunnerUpdate::HandedOff),
+        (good(RunnerName::parse("nobody")), RunnerUpdate::HandedOff),
+        (name.clone(), RunnerUpdate::Idle(None)),
     ];
-    let changed = good(world.ledger.mark(&lease, marks).await);
+    let changed = good(world.ledger.update(&lease, updates).await);
     assert_eq!(changed.len(), 1, "each runner once; unknown ones are skipped");
     assert_eq!((changed[0].state, changed[0].version), (RunnerState::Idle, 4), "a version for each change");
     assert_eq!(good(world.ledger.runner(&name).await), Some(changed[0].clone()));
-    let nothing = good(world.ledger.mark(&lease, vec![(name.clone(), Mark::HandedOff)]).await);
+    let nothing = good(world.ledger.update(&lease, vec![(name.clone(), RunnerUpdate::HandedOff)]).await);
     assert!(nothing.is_empty(), "what changes nothing is not a change");
     assert_eq!(
         good(world.ledger.recent_runners(1).await).first().map(|runner: &Runner| runner.name.clone()),
@@ -340,16 +343,16 @@ async fn a_budget_is_a_minutes(world: &LedgerWorld<'_>) {
     assert_eq!(take(10).await, Some(0));
 }
 
-async fn strikes_failures_and_reruns_are_kept(world: &LedgerWorld<'_>) {
+async fn pool_failures_boot_failures_and_reruns_are_kept(world: &LedgerWorld<'_>) {
     let (linux, now) = (set("linux"), world.clock.now());
-    good(world.ledger.strike(&linux, Strike { rung: rung(), at: now, why: "no capacity".into() }).await);
-    assert_eq!(good(world.ledger.strikes(&linux, now).await).len(), 1);
-    assert!(good(world.ledger.strikes(&linux, now.plus(TTL)).await).is_empty(), "older than asked for");
-    assert!(good(world.ledger.strikes(&set("windows"), now).await).is_empty());
+    good(world.ledger.pool_failure(&linux, PoolFailure { pool: pool(), at: now, why: "no capacity".into() }).await);
+    assert_eq!(good(world.ledger.pool_failures(&linux, now).await).len(), 1);
+    assert!(good(world.ledger.pool_failures(&linux, now.plus(TTL)).await).is_empty(), "older than asked for");
+    assert!(good(world.ledger.pool_failures(&set("windows"), now).await).is_empty());
     let runner = good(RunnerName::parse("linux-1"));
     for n in [2, 1] {
         let at = now.plus(Duration::from_secs(n));
-        good(world.ledger.boot_failed(&linux, BootFailure { runner: runner.clone(), rung: rung(), at }).await);
+        good(world.ledger.boot_failed(&linux, BootFailure { runner: runner.clone(), pool: pool(), at }).await);
     }
     let failures = good(world.ledger.boot_failures(&linux).await);
     assert!(failures.len() == 2 && failures[0].at < failures[1].at, "oldest first");
@@ -374,8 +377,8 @@ async fn history_is_told_oldest_first(world: &LedgerWorld<'_>) {
     }
     good(world.ledger.append(events).await);
     let texts = |events: Vec<Event>| events.into_iter().map(|event| event.text).collect::<Vec<_>>();
-    let told = texts(good(world.ledger.history_of_job(JobId(900), 10).await));
-    assert_eq!(told, ["step 0", "step 1", "step 2"]);
+    let notified = texts(good(world.ledger.history_of_job(JobId(900), 10).await));
+    assert_eq!(notified, ["step 0", "step 1", "step 2"]);
     assert_eq!(texts(good(world.ledger.recent_history(1).await)), ["step 2"], "newest first");
     assert!(good(world.ledger.history_of_job(JobId(901), 10).await).is_empty());
 }

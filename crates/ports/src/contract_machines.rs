@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use runnersmith_types::{
-    Batch, BatchId, Machine, MachineId, MachineState, Owner, PlaneId, RegisterAt, Rung, RunnerName, ScaleSetName,
-    Secret, Timestamp,
+    Batch, BatchId, CapacityPool, ControlPlaneId, Machine, MachineId, MachineState, Owner, RunnerName, RunnerScope,
+    ScaleSetName, Secret, Timestamp,
 };
 
 use crate::{HandOff, HandOffError, LaunchRequest, Machines, RunnerConfig};
@@ -21,27 +21,28 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub struct MachinesWorld<'a> {
     /// The implementation.
     pub machines: &'a dyn Machines,
-    /// A rung on which it can launch.
-    pub rung: Rung,
+    /// A capacity pool on which it can launch.
+    pub pool: CapacityPool,
     /// Now, by the implementation's clock.
     pub now: Timestamp,
 }
 
 impl MachinesWorld<'_> {
-    fn request(&self, set: &str, plane: &str, batch: &str, count: usize) -> LaunchRequest {
-        let runners = (1..=count).map(|n| parsed(RunnerName::parse(&format!("{set}-{plane}-{batch}-{n}")))).collect();
+    fn request(&self, set: &str, control_plane: &str, batch: &str, count: usize) -> LaunchRequest {
+        let runners =
+            (1..=count).map(|n| parsed(RunnerName::parse(&format!("{set}-{control_plane}-{batch}-{n}")))).collect();
         LaunchRequest {
             batch: Batch {
                 // As long as the longest that there are.
                 id: parsed(BatchId::parse(&format!("{batch:0>64}"))),
                 set: parsed(ScaleSetName::parse(set)),
-                rung: self.rung.clone(),
+                pool: self.pool.clone(),
                 runners,
                 stored_at: self.now,
                 hard_end_at: self.now.plus(Duration::from_secs(24 * 3600)),
                 settled: false,
             },
-            plane: parsed(PlaneId::parse(plane)),
+            control_plane: parsed(ControlPlaneId::parse(control_plane)),
         }
     }
 
@@ -52,8 +53,9 @@ impl MachinesWorld<'_> {
         }
     }
 
-    async fn list(&self, set: &str, plane: &str) -> Vec<Machine> {
-        match self.machines.list(&parsed(ScaleSetName::parse(set)), &parsed(PlaneId::parse(plane))).await {
+    async fn list(&self, set: &str, control_plane: &str) -> Vec<Machine> {
+        match self.machines.list(&parsed(ScaleSetName::parse(set)), &parsed(ControlPlaneId::parse(control_plane))).await
+        {
             Ok(machines) => machines,
             Err(error) => panic!("list: {error}"),
         }
@@ -66,10 +68,16 @@ impl MachinesWorld<'_> {
     }
 
     /// Waits until no listed machine of the set has the state that the check refuses.
-    async fn until(&self, set: &str, plane: &str, what: &str, holds: impl Fn(&[Machine]) -> bool) -> Vec<Machine> {
+    async fn until(
+        &self,
+        set: &str,
+        control_plane: &str,
+        what: &str,
+        holds: impl Fn(&[Machine]) -> bool,
+    ) -> Vec<Machine> {
         let mut last = Vec::new();
         for _ in 0..LOOKS_MAX {
-            last = self.list(set, plane).await;
+            last = self.list(set, control_plane).await;
             if holds(&last) {
                 return last;
             }
@@ -103,7 +111,7 @@ fn ended(machines: &[Machine], id: &MachineId) -> bool {
 pub async fn machines(world: &MachinesWorld<'_>) {
     a_launch_gives_one_machine_per_runner_sorted_and_tagged(world).await;
     a_second_launch_of_a_batch_launches_nothing(world).await;
-    lists_are_by_set_and_plane(world).await;
+    lists_are_by_set_and_control_plane(world).await;
     terminated_machines_end_and_a_second_launch_still_names_them(world).await;
     terminating_unknown_or_ended_machines_succeeds(world).await;
     concurrent_launches_of_one_batch_launch_it_once(world).await;
@@ -126,8 +134,8 @@ async fn a_launch_gives_one_machine_per_runner_sorted_and_tagged(world: &Machine
     for machine in &listed {
         assert_eq!(machine.batch, request.batch.id, "the batch is a tag");
         assert_eq!(machine.set, request.batch.set, "the set is a tag");
-        assert_eq!(machine.plane, request.plane, "the plane is a tag");
-        assert_eq!(machine.rung, request.batch.rung, "the rung is told");
+        assert_eq!(machine.control_plane, request.control_plane, "the plane is a tag");
+        assert_eq!(machine.pool, request.batch.pool, "the rung is told");
     }
     world.terminate(&launched).await;
 }
@@ -144,13 +152,13 @@ async fn a_second_launch_of_a_batch_launches_nothing(world: &MachinesWorld<'_>) 
     world.terminate(&other).await;
 }
 
-async fn lists_are_by_set_and_plane(world: &MachinesWorld<'_>) {
+async fn lists_are_by_set_and_control_plane(world: &MachinesWorld<'_>) {
     let here = world.launch(&world.request("here", "plane1", "d", 1)).await;
     let there = world.launch(&world.request("there", "plane1", "e", 1)).await;
     let elsewhere = world.launch(&world.request("here", "plane2", "f", 1)).await;
     assert_eq!(ids(&world.list("here", "plane1").await), here, "neither another set's nor another plane's");
     assert_eq!(ids(&world.list("here", "plane2").await), elsewhere, "another plane has its own");
-    let sets = match world.machines.sets(&parsed(PlaneId::parse("plane1"))).await {
+    let sets = match world.machines.sets(&parsed(ControlPlaneId::parse("plane1"))).await {
         Ok(sets) => sets,
         Err(error) => panic!("sets: {error}"),
     };
@@ -228,7 +236,7 @@ pub struct HandOffWorld<'a> {
 impl HandOffWorld<'_> {
     async fn put(&self, machine: &MachineId, secret: &str) -> Result<(), HandOffError> {
         let runner = parsed(RunnerName::parse("set-plane1-1"));
-        let at = RegisterAt::Organization(parsed(Owner::parse("acme")));
+        let at = RunnerScope::Organization(parsed(Owner::parse("acme")));
         self.hand_off.put(machine, &runner, &at, &RunnerConfig::Jit { encoded: Secret::new(secret) }).await
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::clock::TestClock;
-use crate::queue::{BODY_BYTES_MAX, Message, Queue, QueueError, Receipt};
+use crate::queue::{BODY_BYTES_MAX, Queue, QueueError, Receipt, ReceivedMessage};
 
 const VISIBILITY: Duration = Duration::from_secs(30);
 
@@ -26,13 +26,13 @@ impl QueueWorld<'_> {
             panic!("send: {error}");
         }
     }
-    async fn receive(&self, max: usize) -> Vec<Message> {
+    async fn receive(&self, max: usize) -> Vec<ReceivedMessage> {
         match self.queue.receive(max, VISIBILITY).await {
             Ok(messages) => messages,
             Err(error) => panic!("receive: {error}"),
         }
     }
-    async fn one(&self) -> Message {
+    async fn one(&self) -> ReceivedMessage {
         let mut messages = self.receive(10).await;
         assert_eq!(messages.len(), 1, "exactly one message is visible");
         messages.remove(0)
@@ -186,6 +186,6 @@ async fn racing_receivers_share(world: &QueueWorld<'_>) {
     world.drain().await;
 }
 
-async fn together(world: &QueueWorld<'_>) -> (Vec<Message>, Vec<Message>, Vec<Message>) {
+async fn together(world: &QueueWorld<'_>) -> (Vec<ReceivedMessage>, Vec<ReceivedMessage>, Vec<ReceivedMessage>) {
     tokio::join!(world.receive(20), world.receive(20), world.receive(20))
 }

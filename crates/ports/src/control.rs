@@ -155,7 +155,7 @@ pub trait ControlRepository: Send + Sync + 'static {
     async fn tree(&self, commit: &str) -> Result<BTreeMap<String, Blob>, GitHubError>;
     /// A file's content, by the hash that a tree says.
     async fn blob(&self, sha: &str) -> Result<Vec<u8>, GitHubError>;
-    /// Makes a commit on top of another: that one's files, with these changes. No branch has it yet. Answers the commit.
+    /// Makes a commit on top of another: that one's files, with these changes. No branch has it yet. Returns the commit.
     /// `Refused` when a file is to be deleted that is not there.
     async fn commit(&self, parent: &str, message: &str, changes: &FileChanges) -> Result<String, GitHubError>;
     /// Makes a branch. `Conflict` when it is there.
@@ -203,7 +203,7 @@ pub trait ControlRepository: Send + Sync + 'static {
     async fn reopen_pull(&self, number: u64) -> Result<(), GitHubError>;
     /// Closes a pull request; one that is closed is fine.
     async fn close_pull(&self, number: u64) -> Result<(), GitHubError>;
-    /// Merges, if the head is this commit. Answers the commit on the base branch.
+    /// Merges, if the head is this commit. Returns the commit on the base branch.
     async fn merge(&self, number: u64, head: &str, title: &str) -> Result<String, MergeError>;
 
     // --- people, groups, runs ---------------------------------------------

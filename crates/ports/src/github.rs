@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use runnersmith_types::{
-    DeliveryId, JobFact, JobId, Label, Owner, RegisterAt, Registration, RegistrationId, RepoFullName, RunId,
-    RunnerGroupName, Secret, Timestamp,
+    DeliveryId, JobFact, JobId, Label, Owner, Registration, RegistrationId, RepoFullName, RunId, RunnerGroupName,
+    RunnerScope, Secret, Timestamp,
 };
 
 /// Why a GitHub call failed: what a caller does differently.
@@ -109,7 +109,7 @@ impl GitHubError {
 #[derive(Clone, Debug)]
 pub struct JitRequest {
     /// Where.
-    pub at: RegisterAt,
+    pub at: RunnerScope,
     /// The registration's name.
     pub name: String,
     /// All labels; JIT adds none by itself.
@@ -184,19 +184,19 @@ pub trait GitHub: Send + Sync + 'static {
     /// One job by id.
     async fn job(&self, repo: &RepoFullName, id: JobId) -> Result<JobFact, GitHubError>;
     /// All registrations at a place.
-    async fn registrations(&self, at: &RegisterAt) -> Result<Vec<Registration>, GitHubError>;
+    async fn registrations(&self, at: &RunnerScope) -> Result<Vec<Registration>, GitHubError>;
     /// One registration by id.
-    async fn registration(&self, at: &RegisterAt, id: RegistrationId) -> Result<Registration, GitHubError>;
+    async fn registration(&self, at: &RunnerScope, id: RegistrationId) -> Result<Registration, GitHubError>;
     /// One registration by its exact name.
-    async fn registration_by_name(&self, at: &RegisterAt, name: &str) -> Result<Option<Registration>, GitHubError>;
+    async fn registration_by_name(&self, at: &RunnerScope, name: &str) -> Result<Option<Registration>, GitHubError>;
     /// A JIT config: exactly one call, never retried here; 409 when the name exists.
     async fn jit_config(&self, request: &JitRequest) -> Result<JitConfig, GitHubError>;
     /// A registration token, cached until shortly before its end.
-    async fn registration_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError>;
+    async fn registration_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError>;
     /// A token with which a machine can remove its own registration (`config.sh remove`); good for an hour, not cached.
-    async fn removal_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError>;
+    async fn removal_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError>;
     /// Removes a registration: `Ok` on 204 and 404, `Busy` on 422.
-    async fn deregister(&self, at: &RegisterAt, id: RegistrationId) -> Result<(), GitHubError>;
+    async fn deregister(&self, at: &RunnerScope, id: RegistrationId) -> Result<(), GitHubError>;
     /// Repositories in which the App is installed, at most `limit`, the most recently pushed first.
     async fn repositories(&self, limit: usize) -> Result<Vec<RepoFullName>, GitHubError>;
     /// Jobs that are queued or waiting in runs that are queued or in progress.
@@ -210,7 +210,7 @@ pub trait GitHub: Send + Sync + 'static {
     /// Asks for a delivery again.
     async fn redeliver(&self, id: u64) -> Result<(), GitHubError>;
     /// Creates or updates a check run; answers its id.
-    async fn tell(&self, check: &CheckRun) -> Result<u64, GitHubError>;
+    async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError>;
     /// Whether the owner is an organisation.
     async fn is_organization(&self, owner: &Owner) -> Result<bool, GitHubError>;
     /// Checks that the App's key works; answers the App's slug.

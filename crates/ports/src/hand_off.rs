@@ -1,7 +1,7 @@
 //! Giving a machine its runner's configuration, once.
 
 use async_trait::async_trait;
-use runnersmith_types::{MachineId, RegisterAt, RunnerName, Secret, Timestamp};
+use runnersmith_types::{MachineId, RunnerName, RunnerScope, Secret, Timestamp};
 
 /// What a machine needs to start its runner.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ pub trait HandOff: Send + Sync + 'static {
         &self,
         machine: &MachineId,
         runner: &RunnerName,
-        at: &RegisterAt,
+        at: &RunnerScope,
         config: &RunnerConfig,
     ) -> Result<(), HandOffError>;
     /// Whether a config waits to be read.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    Batch, BatchId, BootFailure, Event, Held, Intent, Job, JobFact, JobId, Mark, PlaneId, RepoFullName, RunId, Runner,
-    RunnerName, ScaleSetName, Strike, Timestamp, Told,
+    Batch, BatchId, BootFailure, ControlPlaneId, Event, Intent, Job, JobFact, JobId, Notified, PoolFailure,
+    RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
 };
 
 /// Why a ledger call failed.
@@ -126,12 +126,12 @@ pub struct Overview {
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
     /// The ledger's identity, made once when it is created.
-    async fn plane(&self) -> Result<PlaneId, LedgerError>;
+    async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError>;
 
     // --- facts -----------------------------------------------------------
     /// Merges facts (by [`Job::merge`]), each in a transaction of its own or all in one, and then wakes the given sets. When
     /// a job's status changes, other jobs of the same run that are held stop being held. After an error some facts may
-    /// be recorded; recording them again changes nothing. Answers in the order of the facts.
+    /// be recorded; recording them again changes nothing. Returns in the order of the facts.
     async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError>;
     /// One job.
     async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError>;
@@ -141,9 +141,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// The newest jobs by first sight, at most `limit`.
     async fn recent_jobs(&self, limit: usize) -> Result<Vec<Job>, LedgerError>;
     /// Holds a queued job. `false` when it is not queued any more.
-    async fn hold_job(&self, id: JobId, held: Held) -> Result<bool, LedgerError>;
+    async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError>;
     /// Records what its author was told.
-    async fn told_job(&self, id: JobId, told: Told) -> Result<bool, LedgerError>;
+    async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError>;
     /// Records that its machine was interrupted.
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError>;
 
@@ -184,9 +184,10 @@ pub trait Ledger: Send + Sync + 'static {
     async fn open_batches(&self, set: &ScaleSetName) -> Result<Vec<Batch>, LedgerError>;
     /// Marks a batch settled.
     async fn settle_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError>;
-    /// Applies marks (by [`Runner::mark`]) under the lease, in order; the marks of one runner in one transaction, as many runners
-    /// together as the store can. Unknown runners are skipped. Answers the changed records.
-    async fn mark(&self, lease: &Lease, marks: Vec<(RunnerName, Mark)>) -> Result<Vec<Runner>, LedgerError>;
+    /// Applies marks (by [`Runner::update`]) under the lease, in order; the marks of one runner in one transaction, as many runners
+    /// together as the store can. Unknown runners are skipped. Returns the changed records.
+    async fn update(&self, lease: &Lease, updates: Vec<(RunnerName, RunnerUpdate)>)
+    -> Result<Vec<Runner>, LedgerError>;
     /// The set's runners that are not gone, by name.
     async fn live_runners(&self, set: &ScaleSetName) -> Result<Vec<Runner>, LedgerError>;
     /// (alive, supply) of every set.
@@ -196,15 +197,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// The newest runners by serial, at most `limit`, gone ones included.
     async fn recent_runners(&self, limit: usize) -> Result<Vec<Runner>, LedgerError>;
 
-    // --- budgets, strikes, failures -------------------------------------
+    // --- budgets, pool failures, failures -------------------------------------
     /// Takes `cost` from this minute's bucket; answers how many units are left, or `None` when it would exceed `limit` (then nothing is taken).
     async fn take_budget(&self, kind: BudgetKind, cost: u32, limit: u32) -> Result<Option<u32>, LedgerError>;
     /// What is used of this minute's bucket.
     async fn used_budget(&self, kind: BudgetKind) -> Result<u32, LedgerError>;
-    /// Records a strike against a rung of a set.
-    async fn strike(&self, set: &ScaleSetName, strike: Strike) -> Result<(), LedgerError>;
+    /// Records a pool failure against a capacity pool of a set.
+    async fn pool_failure(&self, set: &ScaleSetName, pool_failure: PoolFailure) -> Result<(), LedgerError>;
     /// Strikes of a set at or after `since`.
-    async fn strikes(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<Strike>, LedgerError>;
+    async fn pool_failures(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<PoolFailure>, LedgerError>;
     /// Records a boot failure of a set.
     async fn boot_failed(&self, set: &ScaleSetName, failure: BootFailure) -> Result<(), LedgerError>;
     /// Boot failures since the last success, oldest first, at most 100.

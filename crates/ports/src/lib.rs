@@ -13,16 +13,16 @@ pub mod contract_machines;
 #[cfg(feature = "contract")]
 pub mod contract_queue;
 #[cfg(feature = "contract")]
-pub mod contract_shelf;
+pub mod contract_record_store;
 pub mod control;
 pub mod github;
 pub mod hand_off;
 pub mod ledger;
 pub mod machines;
 #[cfg(feature = "contract")]
-pub mod memory_shelf;
+pub mod memory_record_store;
 pub mod queue;
-pub mod shelf;
+pub mod record_store;
 
 pub use causes::chain;
 pub use clock::{Clock, SystemClock};
@@ -34,6 +34,6 @@ pub use hand_off::{HandOff, HandOffError, RunnerConfig};
 pub use ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
 pub use machines::{LaunchRequest, Machines, MachinesError};
 #[cfg(feature = "contract")]
-pub use memory_shelf::MemoryShelf;
-pub use queue::{Message, Queue, QueueError, Receipt};
-pub use shelf::{Expect, Shelf, ShelfError, Shelved, Version};
+pub use memory_record_store::MemoryRecordStore;
+pub use queue::{Queue, QueueError, Receipt, ReceivedMessage};
+pub use record_store::{Expect, RecordStore, RecordStoreError, StoredRecord, Version};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use runnersmith_types::{Batch, Machine, MachineId, PlaneId, Rung, ScaleSetName};
+use runnersmith_types::{Batch, CapacityPool, ControlPlaneId, Machine, MachineId, ScaleSetName};
 
 /// One launch call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,19 +11,19 @@ pub struct LaunchRequest {
     /// The stored batch: its id is the idempotency token and a tag; its runners say how many.
     pub batch: Batch,
     /// The ledger's identity, a tag.
-    pub plane: PlaneId,
+    pub control_plane: ControlPlaneId,
 }
 
 /// Why a machines call failed: what a caller does differently.
 #[derive(Debug, thiserror::Error)]
 pub enum MachinesError {
-    /// No capacity on that rung now: cool it down, try the next. Nothing was launched.
-    #[error("machines {operation}: no capacity on {rung}")]
+    /// No capacity on that capacity pool now: cool it down, try the next. Nothing was launched.
+    #[error("machines {operation}: no capacity on {pool}")]
     NoCapacity {
         /// The call.
         operation: &'static str,
-        /// The rung.
-        rung: Rung,
+        /// The capacity pool.
+        pool: CapacityPool,
     },
     /// Too many calls; try later.
     #[error("machines {operation}: throttled")]
@@ -59,16 +59,16 @@ pub enum MachinesError {
 }
 
 /// Machines. Contract: `launch` with a batch that was launched before launches nothing and answers the same machines
-/// (also the ended ones); a partial answer is a success with fewer machines; `list` answers every machine of the set and plane
+/// (also the ended ones); a partial answer is a success with fewer machines; `list` answers every machine of the set and control plane
 /// that has not ended, and ended ones for a while; `terminate` of an unknown or ended machine succeeds.
 #[async_trait]
 pub trait Machines: Send + Sync + 'static {
     /// Launches as many machines as the batch has runners. Sorted ids.
     async fn launch(&self, request: &LaunchRequest) -> Result<Vec<MachineId>, MachinesError>;
-    /// The sets of the plane that have machines which have not ended, whether a policy names them or not.
-    async fn sets(&self, plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError>;
+    /// The sets of the control plane that have machines which have not ended, whether a policy names them or not.
+    async fn sets(&self, control_plane: &ControlPlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError>;
     /// The machines of a set.
-    async fn list(&self, set: &ScaleSetName, plane: &PlaneId) -> Result<Vec<Machine>, MachinesError>;
+    async fn list(&self, set: &ScaleSetName, control_plane: &ControlPlaneId) -> Result<Vec<Machine>, MachinesError>;
     /// Ends machines.
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError>;
     /// Returns when a machine may have changed, or after `timeout`: a hint. Where the provider has no such signal it waits the timeout.

@@ -11,7 +11,7 @@ pub struct Receipt(pub String);
 
 /// A received message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct ReceivedMessage {
     /// What was sent, at most 8 KB.
     pub body: String,
     /// For acknowledge and extend.
@@ -62,7 +62,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Sends one message, invisible for `delay`.
     async fn send(&self, body: &str, delay: Duration) -> Result<(), QueueError>;
     /// Receives up to `max` messages that are visible now; empty at once when there is none.
-    async fn receive(&self, max: usize, visibility: Duration) -> Result<Vec<Message>, QueueError>;
+    async fn receive(&self, max: usize, visibility: Duration) -> Result<Vec<ReceivedMessage>, QueueError>;
     /// Returns when a message may be visible, or after `timeout`: a hint, never a promise.
     async fn wait(&self, timeout: Duration);
     /// Keeps a message invisible for `visibility` from now.

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use runnersmith_controllers::{Admission, Intake, Signal};
+use runnersmith_controllers::{Admission, Intake, Message};
 use runnersmith_github::webhook::{self, Parsed};
 use runnersmith_ports::SystemClock;
-use runnersmith_store::SqliteStore;
+use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::{Label, ScaleSet, ScaleSetName, Secret, Timestamp};
 use support::{Bed, SECRET, sign};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -121,7 +121,7 @@ async fn verify_and_admit() {
     for _ in 0..TIMES {
         webhook::verify(&secrets, Some(&signature), None, false, &body).unwrap();
         let Parsed::Job(fact) = webhook::parse("workflow_job", None, &body, Timestamp(0)).unwrap() else { panic!() };
-        std::hint::black_box(Signal::Job(fact).to_body());
+        std::hint::black_box(Message::Job(fact).to_body());
     }
     row(
         "verify, parse and encode one webhook",
@@ -132,7 +132,7 @@ async fn verify_and_admit() {
     for _ in 0..alone {
         webhook::verify(&secrets, Some(&signature), None, false, &body).unwrap();
         let Parsed::Job(fact) = webhook::parse("workflow_job", None, &body, Timestamp(0)).unwrap() else { panic!() };
-        assert_eq!(intake.admit(Signal::Job(fact), None).await, Admission::Accepted);
+        assert_eq!(intake.admit(Message::Job(fact), None).await, Admission::Accepted);
     }
     row(
         "verify and admit one webhook, alone, durable",
@@ -142,7 +142,7 @@ async fn verify_and_admit() {
 
 fn set() -> ScaleSet {
     let labels = ["self-hosted", "linux"].iter().map(|label| Label::of_set(label).unwrap()).collect();
-    ScaleSet { tell: false, ..ScaleSet::new(ScaleSetName::parse("linux").unwrap(), labels) }
+    ScaleSet { notify: false, ..ScaleSet::new(ScaleSetName::parse("linux").unwrap(), labels) }
 }
 
 async fn webhooks_per_second() {

@@ -110,7 +110,7 @@ pub struct Init {
     /// An environment's shape on AWS. [default: own-stack]
     #[arg(long)]
     pub shape: Option<Shape>,
-    /// The Parameter Store path below which a shared plane finds its scale sets.
+    /// The Parameter Store path below which a shared control plane finds its scale sets.
     #[arg(long, value_name = "PATH")]
     pub plane_path: Option<String>,
     /// An organisation that runners may be for; may be repeated.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "aws")]
+use runnersmith_aws::wiring::{AwsServices, secret_names};
 use runnersmith_config::Config;
 use runnersmith_controllers::Ports;
 use runnersmith_types::{ScaleSet, Secret};
@@ -12,7 +14,7 @@ use crate::exit::Failure;
 #[derive(Clone, Debug, Default)]
 pub struct CloudHere {
     #[cfg(feature = "aws")]
-    found: Option<(runnersmith_cloud::Cloud, Config)>,
+    found: Option<(AwsServices, Config)>,
 }
 
 #[cfg(feature = "aws")]
@@ -24,10 +26,10 @@ impl CloudHere {
     pub async fn new(config: &Config) -> Result<Self, Failure> {
         let named = config.aws.clone().or_else(|| {
             // A secret in Parameter Store is enough to need AWS.
-            (!runnersmith_cloud::secret_names(config).is_empty()).then(Default::default)
+            (!secret_names(config).is_empty()).then(Default::default)
         });
         let Some(aws) = named else { return Ok(Self::default()) };
-        let cloud = runnersmith_cloud::Cloud::new(&aws, config.store.history).await;
+        let cloud = AwsServices::new(&aws, config.store.history).await;
         Ok(Self { found: Some((cloud, config.clone())) })
     }
 
@@ -37,7 +39,7 @@ impl CloudHere {
     /// When it cannot be asked.
     pub async fn secrets(&self, config: &Config) -> Result<BTreeMap<String, Secret>, Failure> {
         let Some((cloud, _)) = &self.found else { return Ok(BTreeMap::new()) };
-        cloud.secrets(&runnersmith_cloud::secret_names(config)).await.map_err(|failure| {
+        cloud.secrets(&secret_names(config)).await.map_err(|failure| {
             Failure::outside(
                 format!("read secrets from Parameter Store: {failure}"),
                 "credentials and region come from the usual places (AWS_PROFILE, AWS_REGION); ssm:GetParameters must be allowed",
@@ -48,7 +50,10 @@ impl CloudHere {
     /// The ports, those on AWS in place of those here.
     pub fn ports(&self, here: Ports) -> Ports {
         match &self.found {
-            Some((cloud, config)) => cloud.ports(here, &config.ec2),
+            Some((aws, config)) => {
+                let machines = runnersmith_ec2::Ec2Machines::new(aws.session(), config.ec2.clone());
+                aws.ports(here, config.ec2.keys().cloned().collect(), std::sync::Arc::new(machines))
+            }
             None => here,
         }
     }

@@ -131,7 +131,7 @@ async fn start_github(home: &Home) -> Result<DemoGitHub, Failure> {
         .map_err(|error| fail("register the demo's App", error.to_string()))?;
     simulator.install(app_id, "acme");
     let exe = std::env::current_exe().map_err(|error| fail("find this program", error.to_string()))?;
-    runnersmith_stand_in::write_distribution(&home.path().join("distribution"), &exe)
+    runnersmith_fake_runner::write_distribution(&home.path().join("distribution"), &exe)
         .map_err(|error| fail("write the stand-in runner", error.to_string()))?;
     Ok(DemoGitHub {
         simulator,
@@ -202,7 +202,7 @@ fn workflow(options: &cli::Demo) -> sim::WorkflowSpec {
     sim::WorkflowSpec { name: "demo".into(), jobs }
 }
 
-/// Follows the level until every job is over and no runner is left. Answers the most runners seen at once.
+/// Follows the level until every job is over and no runner is left. Returns the most runners seen at once.
 async fn watch(server: &Server, options: &cli::Demo) -> Result<usize, Failure> {
     let terminal = std::io::stderr().is_terminal() && !options.json;
     let ledger = &server.world.ports.ledger;

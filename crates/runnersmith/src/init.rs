@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use runnersmith_issueops::policy;
-use runnersmith_layout::{
+use runnersmith_control_repo::{
     Cannot, Existing, Files, MANIFEST_FILE, Manifest, Step, VERSION, What, Wishes, compare, label_commands, lay_out,
     policy_in_force,
 };
+use runnersmith_issueops::policy;
 use runnersmith_ports::chain;
 use serde::Serialize;
 

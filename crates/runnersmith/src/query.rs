@@ -45,7 +45,7 @@ async fn look(options: &cli::Query) -> Result<World, Failure> {
     let distribution = crate::serve::named_or_none(&settings);
     let store = crate::serve::open_store(&settings.data, clock.clone())?;
     let world = crate::serve::world(&settings, &store, Arc::new(github), distribution, clock)?;
-    crate::serve::restored(&world, store.shelf()).await?;
+    crate::serve::restored(&world, store.record_store()).await?;
     Ok(world)
 }
 
@@ -85,7 +85,7 @@ async fn plans(world: &World) -> Result<Vec<(runnersmith_types::ScaleSetName, Pl
     let mut plans = Vec::new();
     let sets = world.sets.load();
     for policy in sets.iter() {
-        let snapshot = observe(world, &sets, policy, Depth::Signal).await.map_err(ledger_failed)?;
+        let snapshot = observe(world, &sets, policy, Depth::Message).await.map_err(ledger_failed)?;
         let now = world.ports.clock.now();
         plans.push((policy.name.clone(), runnersmith_plan::plan(policy, &snapshot, now), now));
     }
@@ -128,7 +128,7 @@ pub async fn plan(options: cli::Query) -> Result<ExitStatus, Failure> {
             set: set.to_string(),
             demand: plan.demand,
             supply: plan.supply,
-            floor: plan.floor,
+            floor: plan.min_idle,
             steps: plan
                 .steps
                 .into_iter()

@@ -11,14 +11,14 @@ use runnersmith_config::Distribution;
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::{Intake, JobObserver, Ports, Sets, World, loops};
-use runnersmith_door::Door;
-use runnersmith_embedded::{Embedded, RecordError};
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, GitHub, SystemClock, chain};
-use runnersmith_store::{SqliteShelf, SqliteStore};
+use runnersmith_provision_embedded::{Embedded, RecordError};
+use runnersmith_sqlite::{SqliteRecordStore, SqliteStore};
 use runnersmith_types::ScaleSetName;
 use runnersmith_web::WebState;
+use runnersmith_webhook::WebhookReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -75,7 +75,8 @@ impl Server {
         let traces = settings.otel.as_deref().map(Traces::new).transpose()?.map(Arc::new);
         let github = crate::client::github(counted, clock.clone(), "check the [github] section")?;
         let store = open_store(&settings.data, clock.clone())?;
-        let has_environments = runnersmith_embedded::has_environments(&store.shelf()).await.map_err(unreadable)?;
+        let has_environments =
+            runnersmith_provision_embedded::has_environments(&store.record_store()).await.map_err(unreadable)?;
         let distribution = match &settings.distribution {
             Distribution::Latest { prerelease } if settings.has_machines_here(has_environments) => {
                 newest(&github, *prerelease, &settings).await?
@@ -86,13 +87,13 @@ impl Server {
         let mut world = world(&settings, &store, github.clone(), distribution, clock.clone())?;
         world.metrics = metrics;
         world.observer = traces.clone().map(|traces| traces as Arc<dyn JobObserver>);
-        let embedded = restored(&world, store.shelf()).await?;
+        let embedded = restored(&world, store.record_store()).await?;
         let (stop, stopped) = watch::channel(false);
         let requests = match &settings.issueops {
             Some(issueops) => Some(Home::new(issueops, github, &embedded, clock.clone(), &stopped)?),
             None => None,
         };
-        let door = Door {
+        let door = WebhookReceiver {
             listener: requests.as_ref().map(|home| home.ear.clone() as _),
             intake: Intake::new(
                 world.ports.queue.clone(),
@@ -168,8 +169,8 @@ fn unreadable(error: RecordError) -> Failure {
 }
 
 /// The environments that were applied before, made live again.
-pub async fn restored(world: &World, shelf: SqliteShelf) -> Result<Embedded, Failure> {
-    let embedded = Embedded::new(world.clone(), Arc::new(shelf));
+pub async fn restored(world: &World, record_store: SqliteRecordStore) -> Result<Embedded, Failure> {
+    let embedded = Embedded::new(world.clone(), Arc::new(record_store));
     embedded.restore().await.map_err(unreadable)?;
     Ok(embedded)
 }

@@ -63,7 +63,7 @@ pub fn machine(directory: &Path) -> Result<ExitStatus, Failure> {
 pub async fn stand_in(arguments: Vec<OsString>) -> Result<ExitStatus, Failure> {
     let arguments: Vec<String> = arguments.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     // Its exit codes are the runner's own, not ours.
-    let code = runnersmith_stand_in::run(&arguments).await;
+    let code = runnersmith_fake_runner::run(&arguments).await;
     #[expect(clippy::exit, reason = "the stand-in must end with the runner's own exit codes")]
     std::process::exit(code)
 }

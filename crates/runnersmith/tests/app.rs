@@ -67,7 +67,7 @@ impl Bed {
         (child, said, address)
     }
 
-    /// Makes an App from beginning to end. Answers what was printed.
+    /// Makes an App from beginning to end. Returns what was printed.
     async fn made(&self, arguments: &[&str]) -> String {
         let (child, said, address) = self.create(arguments);
         let (status, page) = walk(&address).await;
@@ -119,7 +119,7 @@ fn unescape(text: &str) -> String {
     text.replace("&quot;", "\"").replace("&#39;", "'").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
-/// Loads the page and posts its form, as its script or its button does. Answers the form's address, the manifest, and where
+/// Loads the page and posts its form, as its script or its button does. Returns the form's address, the manifest, and where
 /// GitHub sends the browser.
 async fn post(address: &str) -> (String, Value, String) {
     let answer = browser().get(address).send().await.unwrap();
@@ -437,7 +437,7 @@ async fn a_weak_app_and_a_strong_one_are_told_feature_by_feature() {
         ("actions", "read"),
         ("organization_self_hosted_runners", "write"),
     ];
-    // Environments of Terraform register with their own planes.
+    // Environments of Terraform register with their own control planes.
     for (given, provisioner, wanted) in
         [(&asks[..], "embedded", Some(0)), (&asks[..5], "embedded", Some(1)), (&asks[..5], "terraform", Some(0))]
     {

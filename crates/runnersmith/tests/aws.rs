@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runnersmith_emulator::{Emulator, skip_unless_available};
+use runnersmith_aws_emulator::{Emulator, skip_unless_available};
 use runnersmith_lambda_host::{Account, Hypervisor, MachineStart};
 use serde_json::{Value, json};
 use support::{Bed, SECRET};
@@ -19,7 +19,7 @@ fn first(xml: &str, tag: &str) -> String {
     found.unwrap_or_else(|| panic!("no {tag} in {xml}")).to_owned()
 }
 
-/// What the configuration needs of an account: queue, table, secrets, launch template. Answers its `[aws]` and the set's ec2.
+/// What the configuration needs of an account: queue, table, secrets, launch template. Returns its `[aws]` and the set's ec2.
 fn account(emulator: &Emulator, key: &str) -> (String, String) {
     let queue = emulator.json("sqs", "AmazonSQS.CreateQueue", &json!({ "QueueName": "jobs" })).unwrap();
     let table = json!({ "TableName": "ledger", "BillingMode": "PAY_PER_REQUEST",

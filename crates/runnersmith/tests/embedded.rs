@@ -1,4 +1,4 @@
-//! Environments without Terraform: scale sets that are applied to a running plane of real processes, drain, and come back
+//! Environments without Terraform: scale sets that are applied to a running control plane of real processes, drain, and come back
 //! after a restart.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
@@ -10,16 +10,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runnersmith_changes::{Fleet as _, PlanOptions, Provisioner as _, Workspace};
 use runnersmith_controllers::loops::{self, Rhythm};
 use runnersmith_controllers::{Limits, Ports, Sets, World, housekeeping};
-use runnersmith_embedded::Embedded;
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{JobSpec, WorkflowSpec};
 use runnersmith_issueops::change::Left;
+use runnersmith_issueops_engine::{Fleet as _, PlanOptions, Provisioner as _, Workspace};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, SystemClock};
-use runnersmith_store::SqliteStore;
+use runnersmith_provision_embedded::Embedded;
+use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::{Secret, Timing};
 use serde_json::json;
 use support::{Bed, until};
@@ -27,14 +27,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// The server's loops in this process, over the same home as `serve`.
-struct Plane {
+struct ControlPlane {
     world: World,
     embedded: Embedded,
     stop: watch::Sender<bool>,
     loops: JoinSet<()>,
 }
 
-impl Plane {
+impl ControlPlane {
     async fn start(bed: &Bed) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         std::fs::create_dir_all(bed.path("data")).unwrap();
@@ -73,7 +73,7 @@ impl Plane {
             lease_ttl: Duration::from_secs(20),
             observer: None,
         };
-        let embedded = Embedded::new(world.clone(), Arc::new(store.shelf()));
+        let embedded = Embedded::new(world.clone(), Arc::new(store.record_store()));
         embedded.restore().await.unwrap();
         let (stop, stopped) = watch::channel(false);
         // There is no webhook here: the sweep finds the jobs. Full passes are as rare as in a server.
@@ -150,60 +150,60 @@ async fn runs(bed: &Bed, run: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_applied_environment_runs_the_jobs_that_waited_and_an_idle_one_drains_within_seconds() {
     let bed = Bed::with_sets("").await;
-    let plane = Plane::start(&bed).await;
+    let control_plane = ControlPlane::start(&bed).await;
     let run = bed.github.dispatch("acme/shop", job("ci", Duration::from_millis(200))).unwrap();
-    plane.apply("ci", 2).await;
+    control_plane.apply("ci", 2).await;
     until("the job is over", Duration::from_secs(60), String::new, async || is_over(&bed, run).await).await;
     until("its floor is idle", Duration::from_secs(60), String::new, async || {
         bed.github.runners().iter().filter(|runner| runner.online).count() == 2
     })
     .await;
-    let took = plane.drained("ci", false, Duration::from_secs(30)).await;
+    let took = control_plane.drained("ci", false, Duration::from_secs(30)).await;
     assert!(took < Duration::from_secs(15), "an idle fleet took {took:?}");
     assert!(bed.github.runners().is_empty() && bed.machines_alive().is_empty());
-    plane.destroy("ci").await;
-    assert!(plane.world.sets.load().is_empty());
-    plane.stop().await;
+    control_plane.destroy("ci").await;
+    assert!(control_plane.world.sets.load().is_empty());
+    control_plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_waits_for_a_running_job() {
     let bed = Bed::with_sets("").await;
-    let plane = Plane::start(&bed).await;
-    plane.apply("ci", 0).await;
+    let control_plane = ControlPlane::start(&bed).await;
+    control_plane.apply("ci", 0).await;
     let run = bed.github.dispatch("acme/shop", job("ci", Duration::from_secs(6))).unwrap();
     runs(&bed, run).await;
     until("the ledger knows", Duration::from_secs(30), String::new, async || {
-        plane.embedded.drain("ci", false).await.unwrap().jobs == 1
+        control_plane.embedded.drain("ci", false).await.unwrap().jobs == 1
     })
     .await;
-    plane.drained("ci", false, Duration::from_secs(60)).await;
+    control_plane.drained("ci", false, Duration::from_secs(60)).await;
     assert!(is_over(&bed, run).await, "the job ran to its end: {:?}", bed.github.jobs(run));
-    plane.destroy("ci").await;
-    plane.stop().await;
+    control_plane.destroy("ci").await;
+    control_plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_that_may_kill_ends_a_running_job() {
     let bed = Bed::with_sets("").await;
-    let plane = Plane::start(&bed).await;
-    plane.apply("ci", 0).await;
+    let control_plane = ControlPlane::start(&bed).await;
+    control_plane.apply("ci", 0).await;
     let run = bed.github.dispatch("acme/shop", job("ci", Duration::from_secs(600))).unwrap();
     runs(&bed, run).await;
-    plane.drained("ci", true, Duration::from_secs(60)).await;
+    control_plane.drained("ci", true, Duration::from_secs(60)).await;
     assert_eq!(bed.github.jobs(run)[0].status, "completed");
     assert!(bed.machines_alive().is_empty() && bed.github.runners().is_empty());
-    plane.stop().await;
+    control_plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_environment_that_was_applied_is_there_after_a_restart_and_one_that_drained_is_not() {
     let bed = Bed::new(1).await;
-    let plane = Plane::start(&bed).await;
-    plane.apply("ci", 0).await;
-    plane.apply("old", 0).await;
-    plane.embedded.drain("old", false).await.unwrap();
-    plane.stop().await;
+    let control_plane = ControlPlane::start(&bed).await;
+    control_plane.apply("ci", 0).await;
+    control_plane.apply("old", 0).await;
+    control_plane.embedded.drain("old", false).await.unwrap();
+    control_plane.stop().await;
 
     let serve = bed.serve();
     bed.ready().await;

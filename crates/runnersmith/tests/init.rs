@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use runnersmith_control_repo::{MANIFEST_FILE, WORKFLOW_FILE};
 use runnersmith_issueops::policy::{self, Policy};
-use runnersmith_layout::{MANIFEST_FILE, WORKFLOW_FILE};
 
 const WISHES: [&str; 14] = [
     "--repository",

@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use runnersmith_referee::{Example, can_run, webhook_examples};
+use runnersmith_conformance::{Example, can_run, webhook_examples};
 use serde_json::Value;
 use support::{Bed, SECRET, sign, until};
 

@@ -5,13 +5,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::policy::{Ladder, Market, Rung};
+use crate::policy::{CapacityPool, FallbackOrder, Market};
 
-/// Between the types, or the zones, of a rung that stands for several.
+/// Between the types, or the zones, of a capacity pool that stands for several.
 pub const RUNG_SEPARATOR: char = '+';
-/// A rung is a tag of each machine, and a tag's value has at most 256 characters (EC2).
+/// A capacity pool is a tag of each machine, and a tag's value has at most 256 characters (EC2).
 pub const RUNG_BYTES_MAX: usize = 240;
-/// The word for "by attributes" in a rung.
+/// The word for "by attributes" in a capacity pool.
 pub const BY_ATTRIBUTES: &str = "by-attributes";
 
 /// How EC2 chooses among types and zones.
@@ -26,7 +26,7 @@ pub enum Allocation {
     LowestPrice,
     /// Spread evenly.
     Diversified,
-    /// In the order given, one type and zone after the other; each is a rung of its own.
+    /// In the order given, one type and zone after the other; each is a capacity pool of its own.
     Prioritized,
 }
 
@@ -123,25 +123,25 @@ pub struct Ec2Set {
     pub max_price: Option<String>,
 }
 
-/// A rung that cannot be a tag.
+/// A capacity pool that cannot be a tag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "types and zones have {bytes} characters together, a tag of EC2 holds {RUNG_BYTES_MAX}; hint: name fewer types, or choose by attributes"
 )]
-pub struct RungTooLong {
+pub struct PoolTooLong {
     bytes: usize,
 }
 
 impl Ec2Set {
-    /// The rungs in order of preference.
+    /// The capacity pools in order of preference.
     ///
     /// # Errors
-    /// When a rung would not fit in a tag.
-    pub fn ladder(&self, cool_down: Duration) -> Result<Ladder, RungTooLong> {
+    /// When a capacity pool would not fit in a tag.
+    pub fn fallback_order(&self, cool_down: Duration) -> Result<FallbackOrder, PoolTooLong> {
         let separator = RUNG_SEPARATOR.to_string();
         let types = if self.attributes.is_some() { vec![BY_ATTRIBUTES.to_owned()] } else { self.types.clone() };
         let zones: Vec<String> = self.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
-        let mut rungs = Vec::new();
+        let mut pools = Vec::new();
         let markets: &[Market] = match self.capacity {
             Capacity::Spot => &[Market::Spot],
             Capacity::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
@@ -152,19 +152,19 @@ impl Ec2Set {
                 for machine_type in &types {
                     for zone in &zones {
                         let (machine_type, zone) = (machine_type.clone(), zone.clone());
-                        rungs.push(Rung { market: *market, machine_type, zone });
+                        pools.push(CapacityPool { market: *market, machine_type, zone });
                     }
                 }
             } else {
                 let (machine_type, zone) = (types.join(&separator), zones.join(&separator));
-                rungs.push(Rung { market: *market, machine_type, zone });
+                pools.push(CapacityPool { market: *market, machine_type, zone });
             }
         }
-        let longest = rungs.iter().map(|rung| rung.to_string().len()).max().unwrap_or(0);
+        let longest = pools.iter().map(|pool| pool.to_string().len()).max().unwrap_or(0);
         if longest > RUNG_BYTES_MAX {
-            return Err(RungTooLong { bytes: longest });
+            return Err(PoolTooLong { bytes: longest });
         }
-        Ok(Ladder { rungs, cool_down })
+        Ok(FallbackOrder { pools, cool_down })
     }
 }
 
@@ -191,10 +191,10 @@ mod tests {
         }
     }
 
-    fn rungs(set: &Ec2Set) -> Vec<String> {
-        set.ladder(Duration::ZERO).map_or_else(
+    fn pools(set: &Ec2Set) -> Vec<String> {
+        set.fallback_order(Duration::ZERO).map_or_else(
             |error| vec![error.to_string()],
-            |ladder| ladder.rungs.iter().map(ToString::to_string).collect(),
+            |fallback_order| fallback_order.pools.iter().map(ToString::to_string).collect(),
         )
     }
 
@@ -202,11 +202,11 @@ mod tests {
     fn ec2_chooses_within_a_rung_unless_the_order_is_ours() {
         let types = ["m7i.large", "m6i.large"];
         assert_eq!(
-            rungs(&set(Allocation::LowestPrice, Capacity::SpotThenOnDemand, &types)),
+            pools(&set(Allocation::LowestPrice, Capacity::SpotThenOnDemand, &types)),
             ["spot m7i.large+m6i.large in a+b", "on-demand m7i.large+m6i.large in a+b"]
         );
         assert_eq!(
-            rungs(&set(Allocation::Prioritized, Capacity::Spot, &types)),
+            pools(&set(Allocation::Prioritized, Capacity::Spot, &types)),
             ["spot m7i.large in a", "spot m7i.large in b", "spot m6i.large in a", "spot m6i.large in b"]
         );
     }
@@ -215,7 +215,7 @@ mod tests {
     fn a_rung_that_does_not_fit_in_a_tag_is_refused() {
         let many: Vec<String> = (0..40).map(|n| format!("m{n}i.large")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert!(set(Allocation::LowestPrice, Capacity::Spot, &many).ladder(Duration::ZERO).is_err());
-        assert!(set(Allocation::Prioritized, Capacity::Spot, &many).ladder(Duration::ZERO).is_ok());
+        assert!(set(Allocation::LowestPrice, Capacity::Spot, &many).fallback_order(Duration::ZERO).is_err());
+        assert!(set(Allocation::Prioritized, Capacity::Spot, &many).fallback_order(Duration::ZERO).is_ok());
     }
 }

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use crate::ids::{Owner, RepoFullName};
-use crate::policy::RegisterAt;
+use crate::policy::RunnerScope;
 
 /// Where such a webhook is at GitHub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookAddress {
     /// The organisation or repository.
-    pub at: RegisterAt,
+    pub at: RunnerScope,
     /// GitHub's number of it.
     pub id: u64,
 }
@@ -23,9 +23,9 @@ impl HookAddress {
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.trim_start_matches('/').split('/').collect();
         let found = match parts.as_slice() {
-            ["orgs", org, "hooks", id] => Owner::parse(org).ok().map(RegisterAt::Organization).zip(id.parse().ok()),
+            ["orgs", org, "hooks", id] => Owner::parse(org).ok().map(RunnerScope::Organization).zip(id.parse().ok()),
             ["repos", owner, repo, "hooks", id] => {
-                RepoFullName::parse(&format!("{owner}/{repo}")).ok().map(RegisterAt::Repository).zip(id.parse().ok())
+                RepoFullName::parse(&format!("{owner}/{repo}")).ok().map(RunnerScope::Repository).zip(id.parse().ok())
             }
             _ => None,
         };
@@ -38,9 +38,9 @@ impl HookAddress {
 impl fmt::Display for HookAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.at {
-            RegisterAt::Repository(repo) => write!(f, "repos/{repo}/hooks/{}", self.id),
-            RegisterAt::Organization(org) => write!(f, "orgs/{org}/hooks/{}", self.id),
-            RegisterAt::Enterprise(slug) => write!(f, "enterprises/{slug}/hooks/{}", self.id),
+            RunnerScope::Repository(repo) => write!(f, "repos/{repo}/hooks/{}", self.id),
+            RunnerScope::Organization(org) => write!(f, "orgs/{org}/hooks/{}", self.id),
+            RunnerScope::Enterprise(slug) => write!(f, "enterprises/{slug}/hooks/{}", self.id),
         }
     }
 }

@@ -103,11 +103,11 @@ text_id!(
 );
 text_id!(
     /// The short random name of one ledger, part of every runner name so that two ledgers never collide.
-    PlaneId, "plane id", "4 to 8 lower-case letters or digits",
+    ControlPlaneId, "plane id", "4 to 8 lower-case letters or digits",
     |t| (4..=8).contains(&t.len()) && t.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
 );
 text_id!(
-    /// The name of a runner, unique for ever: `<set>-<plane>-<serial>`. GitHub allows 64 characters.
+    /// The name of a runner, unique forever: `<set>-<control_plane>-<serial>`. GitHub allows 64 characters.
     RunnerName, "runner name", "1 to 64 letters, digits, hyphens, underscores or dots",
     |t| word(t, 64, "-_.")
 );
@@ -143,12 +143,12 @@ text_id!(
 );
 
 impl RunnerName {
-    /// The set of a runner of ours, which is in its name. A set's name may have hyphens, but neither a plane's nor a serial has one,
+    /// The set of a runner of ours, which is in its name. A set's name may have hyphens, but neither a control plane's nor a serial has one,
     /// so that it is read from the end. `None`: no runner of ours has such a name.
     #[must_use]
     pub fn set(&self) -> Option<ScaleSetName> {
         let (rest, _serial) = self.0.rsplit_once('-')?;
-        let (set, _plane) = rest.rsplit_once('-')?;
+        let (set, _control_plane) = rest.rsplit_once('-')?;
         ScaleSetName::parse(set).ok()
     }
 }

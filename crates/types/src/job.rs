@@ -139,7 +139,7 @@ impl JobFact {
 
 /// Still queued although a matching runner was idle: not demand for a while, and told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct Stalled {
     /// Since when.
     pub since: Timestamp,
     /// Until when; then it is tested again.
@@ -148,7 +148,7 @@ pub struct Held {
 
 /// Its author can read in GitHub why it does not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct Notified {
     /// When last told.
     pub at: Timestamp,
     /// The check run that says it.
@@ -175,9 +175,11 @@ pub struct Job {
     /// The last time GitHub itself was asked, by id or by sweep.
     pub verified_at: Option<Timestamp>,
     /// Held, if it is.
-    pub held: Option<Held>,
+    #[serde(rename = "held")]
+    pub stalled: Option<Stalled>,
     /// Told, if it was.
-    pub told: Option<Told>,
+    #[serde(rename = "told")]
+    pub notified: Option<Notified>,
     /// Its machine was interrupted while it ran.
     pub interrupted_at: Option<Timestamp>,
     /// Grows by one with each stored change.
@@ -207,8 +209,8 @@ impl Job {
             ended_at: None,
             changed_at: at,
             verified_at: None,
-            held: None,
-            told: None,
+            stalled: None,
+            notified: None,
             interrupted_at: None,
             version: 1,
             fact,
@@ -277,7 +279,7 @@ impl Job {
         self.fact = fact;
         if status_changed {
             self.changed_at = at;
-            self.held = None;
+            self.stalled = None;
             if self.fact.status < JobStatus::InProgress {
                 self.in_progress_at = None;
                 self.ended_at = None;

@@ -21,15 +21,18 @@ pub use ec2::Ec2Set;
 pub use event::{Event, EventKind};
 pub use hook::HookAddress;
 pub use ids::{
-    BatchId, DeliveryId, JobId, Label, MachineId, Owner, ParseError, PlaneId, RegistrationId, RepoFullName, RunId,
-    RunnerGroupName, RunnerName, ScaleSetName,
+    BatchId, ControlPlaneId, DeliveryId, JobId, Label, MachineId, Owner, ParseError, RegistrationId, RepoFullName,
+    RunId, RunnerGroupName, RunnerName, ScaleSetName,
 };
-pub use job::{Conclusion, FactSource, Held, Job, JobFact, JobStatus, OwnerKind, Told};
-pub use plan::{Action, HandOffMeans, Intent, Plan, Reason, Step, Verdict, Waiting, WaitingOn};
+pub use job::{Conclusion, FactSource, Job, JobFact, JobStatus, Notified, OwnerKind, Stalled};
+pub use plan::{Action, HandOffMeans, Intent, Notification, Plan, Reason, Step, Waiting, WaitingOn};
 pub use policy::{
-    Day, FloorEntry, INTENTS_MAX, Ladder, Level, Market, RegisterAt, RepoPattern, Rung, ScaleSet, Scope, Target, Timing,
+    CapacityPool, Day, FallbackOrder, INTENTS_MAX, Level, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet,
+    Scope, Target, Timing,
 };
-pub use runner::{Batch, Mark, Runner, RunnerState};
+pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
 pub use secret::Secret;
-pub use snapshot::{BootFailure, Budget, Machine, MachineState, Observed, Peer, Registration, Snapshot, Strike, Voice};
+pub use snapshot::{
+    BootFailure, Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration, Snapshot,
+};
 pub use time::Timestamp;

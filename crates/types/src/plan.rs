@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName};
-use crate::policy::{RegisterAt, Rung, Target};
-use crate::runner::Mark;
-use crate::snapshot::Strike;
+use crate::policy::{CapacityPool, RunnerScope, Target};
+use crate::runner::RunnerUpdate;
+use crate::snapshot::PoolFailure;
 use crate::time::Timestamp;
 
 /// One pass's decision for one scale set.
@@ -23,7 +23,7 @@ pub struct Plan {
     /// Runners that can take one.
     pub supply: u32,
     /// The idle floor now.
-    pub floor: u32,
+    pub min_idle: u32,
 }
 
 /// One action and why.
@@ -67,7 +67,7 @@ pub enum HandOffMeans {
 
 /// What the author of a job is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Notification {
     /// Not yet, and why; the job is still demand.
     Waiting(String),
     /// Never: no set can serve it.
@@ -94,7 +94,7 @@ pub enum Action {
         /// Its id and token.
         batch: BatchId,
         /// Where.
-        rung: Rung,
+        pool: CapacityPool,
         /// Its runners, sorted.
         runners: Vec<RunnerName>,
     },
@@ -113,11 +113,11 @@ pub enum Action {
         means: HandOffMeans,
     },
     /// Record what was observed.
-    Mark {
+    Update {
         /// The runner.
         runner: RunnerName,
         /// The change.
-        mark: Mark,
+        update: RunnerUpdate,
     },
     /// Look a registration up by id; the outcome marks it seen or missing.
     LookUp {
@@ -126,7 +126,7 @@ pub enum Action {
         /// Its registration.
         registration: RegistrationId,
         /// Where.
-        at: RegisterAt,
+        at: RunnerScope,
     },
     /// Remove a registration. 204 and 404: deregistered; 422: busy, keep.
     Deregister {
@@ -135,7 +135,7 @@ pub enum Action {
         /// Its registration.
         registration: RegistrationId,
         /// Where.
-        at: RegisterAt,
+        at: RunnerScope,
     },
     /// End a machine.
     Terminate {
@@ -151,8 +151,8 @@ pub enum Action {
         /// Its machine.
         machine: MachineId,
     },
-    /// Leave a rung alone for a while.
-    Strike(Strike),
+    /// Leave a capacity pool alone for a while.
+    PoolFailure(PoolFailure),
     /// Ask GitHub for a job by id.
     VerifyJob {
         /// The job.
@@ -161,20 +161,20 @@ pub enum Action {
         repo: RepoFullName,
     },
     /// Take a job out of demand for a while.
-    Hold {
+    Stall {
         /// The job.
         job: JobId,
         /// Until when.
         until: Timestamp,
     },
     /// Tell authors, by one check run for the repository and commit.
-    Tell {
+    Notify {
         /// The repository.
         repo: RepoFullName,
         /// The commit.
         head_sha: String,
         /// The jobs, each with what is told.
-        jobs: Vec<(JobId, Verdict)>,
+        jobs: Vec<(JobId, Notification)>,
     },
     /// Record that a job lost its machine.
     Interrupted {
@@ -222,7 +222,7 @@ pub enum WaitingOn {
         position: u32,
     },
     /// It is held: a matching runner was idle and GitHub did not give it the job.
-    Held {
+    Stalled {
         /// Tested again then.
         until: Timestamp,
     },
@@ -233,7 +233,7 @@ pub enum WaitingOn {
         /// What is missing, in words.
         why: String,
     },
-    /// Every rung of the ladder cools down.
+    /// Every capacity pool of the fallback order cools down.
     Capacity {
         /// The first is tried again then.
         until: Timestamp,
@@ -256,7 +256,7 @@ pub enum WaitingOn {
         why: String,
     },
     /// Kept by the idle floor.
-    Floor,
+    MinIdle,
     /// Not old enough to be removed, not confirmed idle long enough, settling, or in a grace time.
     Grace {
         /// What, in words.
@@ -274,7 +274,7 @@ impl fmt::Display for WaitingOn {
             Self::Maximum { runners_max, position } => {
                 write!(f, "the set is at its maximum of {runners_max}; place {position} in the line")
             }
-            Self::Held { .. } => write!(
+            Self::Stalled { .. } => write!(
                 f,
                 "held: a matching runner was idle and GitHub did not assign the job (max-parallel, or the runner group excludes the repository)"
             ),
@@ -286,7 +286,7 @@ impl fmt::Display for WaitingOn {
             }
             Self::Budget { .. } => write!(f, "GitHub's API budget is used up for this minute"),
             Self::UnknownSource { why } => write!(f, "a source did not answer: {why}"),
-            Self::Floor => write!(f, "kept by the idle floor"),
+            Self::MinIdle => write!(f, "kept by the idle floor"),
             Self::Grace { what, .. } => write!(f, "{what}"),
         }
     }
@@ -302,15 +302,15 @@ impl Action {
             Self::Launch { .. } => "launch",
             Self::Relaunch { .. } => "relaunch",
             Self::HandOff { .. } => "hand_off",
-            Self::Mark { .. } => "mark",
+            Self::Update { .. } => "mark",
             Self::LookUp { .. } => "look_up",
             Self::Deregister { .. } => "deregister",
             Self::Terminate { .. } => "terminate",
             Self::ExpireHandOff { .. } => "expire_hand_off",
-            Self::Strike(_) => "strike",
+            Self::PoolFailure(_) => "strike",
             Self::VerifyJob { .. } => "verify_job",
-            Self::Hold { .. } => "hold",
-            Self::Tell { .. } => "tell",
+            Self::Stall { .. } => "hold",
+            Self::Notify { .. } => "tell",
             Self::Interrupted { .. } => "interrupted",
             Self::Rerun { .. } => "rerun",
         }

@@ -23,7 +23,7 @@ pub enum Level {
 /// Where runners register: one owner or repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RegisterAt {
+pub enum RunnerScope {
     /// A repository.
     Repository(RepoFullName),
     /// An organisation.
@@ -32,7 +32,7 @@ pub enum RegisterAt {
     Enterprise(Owner),
 }
 
-impl fmt::Display for RegisterAt {
+impl fmt::Display for RunnerScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Repository(repo) => write!(f, "{repo}"),
@@ -48,7 +48,7 @@ pub struct Target {
     /// The scale set.
     pub set: ScaleSetName,
     /// Where its runners register.
-    pub at: RegisterAt,
+    pub at: RunnerScope,
 }
 
 impl fmt::Display for Target {
@@ -80,7 +80,7 @@ pub struct Scope {
     /// The kind of place.
     pub level: Level,
     /// The configured place. Needed for an idle floor and at enterprise level; otherwise it follows each job.
-    pub at: Option<RegisterAt>,
+    pub at: Option<RunnerScope>,
     /// Repositories served; empty means every repository in which the App is installed.
     pub allowed: Vec<RepoPattern>,
 }
@@ -102,7 +102,7 @@ pub enum Day {
 /// One entry of the idle floor's schedule. The first entry that is active now gives the floor; none: zero.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FloorEntry {
+pub enum MinIdleEntry {
     /// The seed's form: a six-field cron (seconds first). Active if it fires in (now − 60 s, now + 5 s].
     Cron {
         /// Six fields, seconds first.
@@ -141,7 +141,7 @@ pub enum Market {
 
 /// One step of the capacity ladder: a (market, type, zone).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Rung {
+pub struct CapacityPool {
     /// How it is bought.
     pub market: Market,
     /// The machine type (`m7a.large`), or `process`.
@@ -150,7 +150,7 @@ pub struct Rung {
     pub zone: String,
 }
 
-impl fmt::Display for Rung {
+impl fmt::Display for CapacityPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let market = match self.market {
             Market::Spot => "spot",
@@ -162,21 +162,21 @@ impl fmt::Display for Rung {
     }
 }
 
-/// The rungs in order of preference; never empty.
+/// The capacity pools in order of preference; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ladder {
+pub struct FallbackOrder {
     /// Preferred first.
-    pub rungs: Vec<Rung>,
-    /// How long a rung is left alone after it had no capacity or failed to boot. Default 5 min.
+    pub pools: Vec<CapacityPool>,
+    /// How long a capacity pool is left alone after it had no capacity or failed to boot. Default 5 min.
     pub cool_down: Duration,
 }
 
-impl Ladder {
-    /// The one rung of local processes.
+impl FallbackOrder {
+    /// The one capacity pool of local processes.
     #[must_use]
     pub fn local() -> Self {
         Self {
-            rungs: vec![Rung { market: Market::Local, machine_type: "process".into(), zone: "here".into() }],
+            pools: vec![CapacityPool { market: Market::Local, machine_type: "process".into(), zone: "here".into() }],
             cool_down: Duration::from_secs(60),
         }
     }
@@ -204,11 +204,11 @@ pub struct Timing {
     /// How long a record or registration may lack its machine, or a machine its record. Default 2 min.
     pub ghost_grace: Duration,
     /// How long a matching idle runner may leave a job queued before the job is held. Default 2 min.
-    pub hold_after: Duration,
+    pub stall_after: Duration,
     /// After this a held job is tested again. Default 10 min.
-    pub hold_for: Duration,
+    pub stall_for: Duration,
     /// Within this a job runs or its author is told why not. Default 10 min.
-    pub tell_after: Duration,
+    pub notify_after: Duration,
     /// A queued or running job not heard of for so long is asked for by id. Default 10 min.
     pub verify_after: Duration,
     /// After so many boot failures the breaker opens. Default 3.
@@ -230,9 +230,9 @@ impl Default for Timing {
             settle: min(1),
             finished_grace: min(5),
             ghost_grace: min(2),
-            hold_after: min(2),
-            hold_for: min(10),
-            tell_after: min(10),
+            stall_after: min(2),
+            stall_for: min(10),
+            notify_after: min(10),
             verify_after: min(10),
             boot_failures_max: 3,
             probe_backoff: min(1),
@@ -260,17 +260,17 @@ pub struct ScaleSet {
     /// Higher wins among equally specific sets. Default 0.
     pub priority: i32,
     /// The idle floor's schedule.
-    pub floor: Vec<FloorEntry>,
+    pub min_idle: Vec<MinIdleEntry>,
     /// All times.
     pub timing: Timing,
     /// Capacity in order of preference.
-    pub ladder: Ladder,
+    pub fallback_order: FallbackOrder,
     /// Beyond the JIT budget, register ephemeral runners with one shared token.
     pub token_when_jit_exhausted: bool,
     /// Re-run the failed jobs of a run once when an interruption took one of its machines.
     pub rerun_interrupted: bool,
     /// Tell authors by a check run why their job does not run. Needs the App's Checks write permission.
-    pub tell: bool,
+    pub notify: bool,
 }
 
 impl ScaleSet {
@@ -291,12 +291,12 @@ impl ScaleSet {
             ephemeral: true,
             runners_max: 3,
             priority: 0,
-            floor: Vec::new(),
+            min_idle: Vec::new(),
             timing: Timing::default(),
-            ladder: Ladder::local(),
+            fallback_order: FallbackOrder::local(),
             token_when_jit_exhausted: true,
             rerun_interrupted: false,
-            tell: true,
+            notify: true,
         }
     }
 }

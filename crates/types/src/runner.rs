@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RunnerName};
-use crate::policy::{Rung, Target};
+use crate::policy::{CapacityPool, Target};
 use crate::time::Timestamp;
 
 /// Where a runner stands. `design`: every state has evidence, an exit and a deadline.
@@ -74,7 +74,7 @@ impl RunnerState {
 /// The durable record of a runner, with the time of each stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
-    /// Its name, unique for ever.
+    /// Its name, unique forever.
     pub name: RunnerName,
     /// The serial in its name, from the ledger's counter.
     pub serial: u64,
@@ -91,7 +91,8 @@ pub struct Runner {
     /// Its machine.
     pub machine: Option<MachineId>,
     /// Where the machine was bought.
-    pub rung: Option<Rung>,
+    #[serde(rename = "rung")]
+    pub pool: Option<CapacityPool>,
     /// Its registration at GitHub.
     pub registration: Option<RegistrationId>,
     /// The job it has or had, by any source.
@@ -141,16 +142,17 @@ pub struct Runner {
     pub version: u64,
 }
 
-/// One change of a runner's record. The planner or an execution's outcome gives it; [`Runner::mark`] is the only place that applies it.
+/// One change of a runner's record. The planner or an execution's outcome gives it; [`Runner::update`] is the only place that applies it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mark {
+pub enum RunnerUpdate {
     /// Its batch is stored.
     Launching {
         /// The batch.
         batch: BatchId,
-        /// The rung.
-        rung: Rung,
+        /// The capacity pool.
+        #[serde(rename = "rung")]
+        pool: CapacityPool,
     },
     /// Its batch certainly launched no machine for it (no capacity): back to an intent.
     NotLaunched,
@@ -170,7 +172,7 @@ pub enum Mark {
     Busy(Option<JobId>),
     /// GitHub shows it offline.
     Offline,
-    /// The idle confirmation starts anew (a source could not speak or disagreed).
+    /// The idle confirmation starts again (a source could not speak or disagreed).
     NotConfirmed,
     /// Removal decided.
     Draining,
@@ -211,7 +213,7 @@ impl Runner {
             attempt: 1,
             batch: None,
             machine: None,
-            rung: None,
+            pool: None,
             registration: None,
             job: None,
             intended_at: at,
@@ -265,39 +267,39 @@ impl Runner {
     }
 
     /// Applies one change. Returns whether anything changed; a change that makes no sense in the present state is a no-op.
-    pub fn mark(&mut self, mark: Mark, at: Timestamp) -> bool {
+    pub fn update(&mut self, update: RunnerUpdate, at: Timestamp) -> bool {
         use RunnerState as S;
         let before = self.clone();
-        match mark {
-            Mark::Launching { batch, rung } => {
+        match update {
+            RunnerUpdate::Launching { batch, pool } => {
                 if self.state == S::Intended {
-                    (self.state, self.batch, self.rung, self.launching_at) =
-                        (S::Launching, Some(batch), Some(rung), Some(at));
+                    (self.state, self.batch, self.pool, self.launching_at) =
+                        (S::Launching, Some(batch), Some(pool), Some(at));
                 }
             }
-            Mark::NotLaunched => {
+            RunnerUpdate::NotLaunched => {
                 if self.state == S::Launching && self.machine.is_none() {
-                    (self.state, self.batch, self.rung, self.launching_at) = (S::Intended, None, None, None);
+                    (self.state, self.batch, self.pool, self.launching_at) = (S::Intended, None, None, None);
                 }
             }
-            Mark::Machine(id) => {
+            RunnerUpdate::Machine(id) => {
                 if self.machine.is_none() && matches!(self.state, S::Intended | S::Launching) {
                     (self.state, self.machine, self.machine_at) = (S::Booting, Some(id), Some(at));
                 }
             }
-            Mark::JitRequested => {
+            RunnerUpdate::JitRequested => {
                 self.jit_requested_at.get_or_insert(at);
             }
-            Mark::Registered(id) => self.registration = Some(id),
-            Mark::NextAttempt => {
+            RunnerUpdate::Registered(id) => self.registration = Some(id),
+            RunnerUpdate::NextAttempt => {
                 self.attempt += 1;
                 (self.registration, self.jit_requested_at, self.handed_at) = (None, None, None);
                 self.handoff_gone_at = None;
             }
-            Mark::HandedOff => {
+            RunnerUpdate::HandedOff => {
                 self.handed_at.get_or_insert(at);
             }
-            Mark::Idle(registration) => {
+            RunnerUpdate::Idle(registration) => {
                 self.registration = self.registration.or(registration);
                 if matches!(self.state, S::Booting | S::Idle | S::Busy) {
                     self.online_at.get_or_insert(at);
@@ -313,7 +315,7 @@ impl Runner {
                     self.missing_registration = 0;
                 }
             }
-            Mark::Busy(job) => {
+            RunnerUpdate::Busy(job) => {
                 // It may also have been taken for finished, because GitHub did not know its job.
                 if !matches!(self.state, S::Intended | S::Gone) {
                     self.state = S::Busy;
@@ -324,19 +326,19 @@ impl Runner {
                     self.job = job.or(self.job);
                 }
             }
-            Mark::Offline => {
+            RunnerUpdate::Offline => {
                 if self.state == S::Idle {
                     self.offline_since.get_or_insert(at);
                 }
             }
-            Mark::NotConfirmed => self.idle_since = if self.state == S::Idle { Some(at) } else { None },
-            Mark::Draining => {
+            RunnerUpdate::NotConfirmed => self.idle_since = if self.state == S::Idle { Some(at) } else { None },
+            RunnerUpdate::Draining => {
                 if matches!(self.state, S::Booting | S::Idle | S::Lost | S::Busy | S::Launching) {
                     self.state = S::Draining;
                     self.draining_at.get_or_insert(at);
                 }
             }
-            Mark::RemovalRefused => {
+            RunnerUpdate::RemovalRefused => {
                 if matches!(self.state, S::Draining | S::Idle | S::Booting) {
                     self.state = S::Busy;
                     self.draining_at = None;
@@ -344,41 +346,41 @@ impl Runner {
                     self.busy_at.get_or_insert(at);
                 }
             }
-            Mark::Deregistered => {
+            RunnerUpdate::Deregistered => {
                 self.deregistered_at.get_or_insert(at);
                 self.registration = None;
             }
-            Mark::Finished => {
+            RunnerUpdate::Finished => {
                 if !matches!(self.state, S::Gone | S::Finished) {
                     self.state = S::Finished;
                     self.finished_at.get_or_insert(at);
                     self.idle_since = None;
                 }
             }
-            Mark::Lost => {
+            RunnerUpdate::Lost => {
                 if self.state != S::Gone && self.state != S::Lost {
                     self.state = S::Lost;
                     self.lost_at = Some(at);
                     self.idle_since = None;
                 }
             }
-            Mark::RegistrationMissing => {
+            RunnerUpdate::RegistrationMissing => {
                 self.missing_registration = self.missing_registration.saturating_add(1);
                 self.looked_up_at = Some(at);
             }
-            Mark::RegistrationSeen => {
+            RunnerUpdate::RegistrationSeen => {
                 self.missing_registration = 0;
                 self.looked_up_at = Some(at);
             }
-            Mark::MachineMissing => {
+            RunnerUpdate::MachineMissing => {
                 self.machine_missing_since.get_or_insert(at);
             }
-            Mark::MachineSeen => self.machine_missing_since = None,
-            Mark::Terminated => self.terminated_at = Some(at),
-            Mark::HandOffGone => {
+            RunnerUpdate::MachineSeen => self.machine_missing_since = None,
+            RunnerUpdate::Terminated => self.terminated_at = Some(at),
+            RunnerUpdate::HandOffGone => {
                 self.handoff_gone_at.get_or_insert(at);
             }
-            Mark::Gone(reason) => {
+            RunnerUpdate::Gone(reason) => {
                 self.state = S::Gone;
                 self.gone_at.get_or_insert(at);
                 self.end_reason.get_or_insert(reason);
@@ -396,7 +398,8 @@ pub struct Batch {
     /// The target of its runners' set.
     pub set: crate::ids::ScaleSetName,
     /// Where it buys.
-    pub rung: Rung,
+    #[serde(rename = "rung")]
+    pub pool: CapacityPool,
     /// Its runners, sorted; machines are bound sorted id to sorted name.
     pub runners: Vec<RunnerName>,
     /// When stored.

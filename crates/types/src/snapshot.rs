@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BatchId, Label, MachineId, PlaneId, RegistrationId, RepoFullName, RunId, RunnerName, ScaleSetName};
+use crate::ids::{
+    BatchId, ControlPlaneId, Label, MachineId, RegistrationId, RepoFullName, RunId, RunnerName, ScaleSetName,
+};
 use crate::job::Job;
-use crate::policy::{RegisterAt, Rung, ScaleSet};
+use crate::policy::{CapacityPool, RunnerScope, ScaleSet};
 use crate::runner::{Batch, Runner};
 use crate::time::Timestamp;
 
@@ -65,7 +67,7 @@ pub enum MachineState {
 /// What the machine itself says, independently of GitHub.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Voice {
+pub enum MachineStatus {
     /// Started; the runner does not listen yet.
     Booting,
     /// The hand-off was read and its copy deleted.
@@ -87,18 +89,21 @@ pub struct Machine {
     pub id: MachineId,
     /// The set in its tag.
     pub set: ScaleSetName,
-    /// The plane in its tag.
-    pub plane: PlaneId,
+    /// The control plane in its tag.
+    #[serde(rename = "plane")]
+    pub control_plane: ControlPlaneId,
     /// The batch in its tag.
     pub batch: BatchId,
     /// Where it stands.
     pub state: MachineState,
     /// What it says.
-    pub voice: Option<Voice>,
+    #[serde(rename = "voice")]
+    pub status: Option<MachineStatus>,
     /// When it was launched.
     pub launched_at: Timestamp,
     /// Where it was bought.
-    pub rung: Rung,
+    #[serde(rename = "rung")]
+    pub pool: CapacityPool,
     /// A warning that it will be taken back at this time.
     pub interrupted_at: Option<Timestamp>,
 }
@@ -140,11 +145,12 @@ pub struct Budget {
     pub refills_at: Timestamp,
 }
 
-/// A rung that failed lately.
+/// A capacity pool that failed lately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Strike {
-    /// The rung.
-    pub rung: Rung,
+pub struct PoolFailure {
+    /// The capacity pool.
+    #[serde(rename = "rung")]
+    pub pool: CapacityPool,
     /// When.
     pub at: Timestamp,
     /// Why, in words.
@@ -157,7 +163,8 @@ pub struct BootFailure {
     /// The runner.
     pub runner: RunnerName,
     /// Where.
-    pub rung: Rung,
+    #[serde(rename = "rung")]
+    pub pool: CapacityPool,
     /// When.
     pub at: Timestamp,
 }
@@ -166,7 +173,7 @@ pub struct BootFailure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The ledger's identity.
-    pub plane: PlaneId,
+    pub control_plane: ControlPlaneId,
     /// The first serial that is free for new runner names.
     pub next_serial: u64,
     /// All open jobs of all sets, and those that ended within the last minutes (for finished runners).
@@ -180,11 +187,11 @@ pub struct Snapshot {
     /// This set's machines, by tag.
     pub machines: Observed<Vec<Machine>>,
     /// Registrations, by place, as far as they were asked for in this pass.
-    pub registrations: BTreeMap<RegisterAt, Observed<Vec<Registration>>>,
+    pub registrations: BTreeMap<RunnerScope, Observed<Vec<Registration>>>,
     /// Budgets.
     pub budget: Budget,
-    /// Recent strikes against rungs.
-    pub strikes: Vec<Strike>,
+    /// Recent pool failures against capacity pools.
+    pub pool_failures: Vec<PoolFailure>,
     /// Boot failures since the last runner that came online, oldest first.
     pub boot_failures: Vec<BootFailure>,
     /// Runs whose failed jobs were already re-run after an interruption.

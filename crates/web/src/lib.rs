@@ -28,7 +28,7 @@ use runnersmith_ports::{Clock, Ledger};
 use runnersmith_types::Secret;
 
 pub use live::CONNECTIONS_MAX;
-pub use runnersmith_door::{Answer, Intake, RawDelivery};
+pub use runnersmith_webhook::{Answer, Intake, RawDelivery};
 pub use webhook::BODY_BYTES_MAX;
 
 /// How long any request but an event stream may take, its body included. GitHub gives a delivery up after 10 s.

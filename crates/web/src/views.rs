@@ -74,7 +74,7 @@ pub(crate) struct SetRow {
     ending: u32,
     alive: u32,
     maximum: u32,
-    floor: u32,
+    min_idle: u32,
     seen: String,
     #[serde(skip)]
     bar: Vec<Segment>,
@@ -243,7 +243,7 @@ fn set_row(level: &Level, now: Timestamp) -> SetRow {
         ending,
         alive: level.alive(),
         maximum: level.policy.runners_max,
-        floor: level.plan.floor,
+        min_idle: level.plan.min_idle,
         seen: ago(now, level.at),
         bar,
     }
@@ -261,9 +261,9 @@ fn job_row(job: &Job, waiting: Option<&WaitingOn>, now: Timestamp) -> JobRow {
     let runner = job.fact.runner_name.clone();
     let (class, waits, since) = match status {
         JobStatus::Queued => {
-            let waits = match (waiting, job.held) {
+            let waits = match (waiting, job.stalled) {
                 (Some(on), _) => on_text(on, now),
-                (None, Some(held)) => on_text(&WaitingOn::Held { until: held.until }, now),
+                (None, Some(stalled)) => on_text(&WaitingOn::Stalled { until: stalled.until }, now),
                 (None, None) => "the next pass decides".to_owned(),
             };
             ("queued", waits, job.queued_at)
@@ -292,13 +292,13 @@ fn job_row(job: &Job, waiting: Option<&WaitingOn>, now: Timestamp) -> JobRow {
 
 fn runner_row(runner: &Runner, now: Timestamp) -> RunnerRow {
     let machine = runner.machine.as_ref().map(ToString::to_string).unwrap_or_default();
-    let rung = runner.rung.as_ref().map(ToString::to_string).unwrap_or_default();
+    let pool = runner.pool.as_ref().map(ToString::to_string).unwrap_or_default();
     RunnerRow {
         name: runner.name.to_string(),
         set: runner.target.set.to_string(),
         state: runner.state.word(),
         job: runner.job.map(|id| id.0),
-        machine: [machine, rung].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", "),
+        machine: [machine, pool].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", "),
         age: ago(now, runner.intended_at),
     }
 }
@@ -419,7 +419,7 @@ pub(crate) struct SetView {
     set: SetRow,
     group: String,
     ephemeral: bool,
-    ladder: Vec<String>,
+    fallback_order: Vec<String>,
     faults: Vec<String>,
     steps: Vec<PlanRow>,
     waiting: Vec<PlanRow>,
@@ -442,7 +442,7 @@ impl SetView {
             set: set_row(level, now),
             group: level.policy.group.to_string(),
             ephemeral: level.policy.ephemeral,
-            ladder: level.policy.ladder.rungs.iter().map(ToString::to_string).collect(),
+            fallback_order: level.policy.fallback_order.pools.iter().map(ToString::to_string).collect(),
             faults: level.faults.clone(),
             steps: steps.map(|s| PlanRow { what: describe(&s.action), why: s.reason.to_string() }).collect(),
             waiting: waiting.map(|w| PlanRow { what: who(w), why: on_text(&w.on, now) }).collect(),

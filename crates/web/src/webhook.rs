@@ -7,7 +7,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use runnersmith_door::{Answer, RawDelivery};
+use runnersmith_webhook::{Answer, RawDelivery};
 
 use crate::App;
 

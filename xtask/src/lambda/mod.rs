@@ -61,22 +61,18 @@ impl fmt::Display for Arch {
     }
 }
 
-/// A program that is shipped.
+/// A program that is shipped, built with its own feature of the package `runnersmith-lambda` alone.
 struct Shipped {
-    package: &'static str,
+    feature: &'static str,
     binary: &'static str,
     zip: &'static str,
 }
 
 /// All of them. One zip holds all runners functions: the handler's name says which it is.
 const SHIPPED: [Shipped; 3] = [
-    Shipped { package: "runnersmith-lambda-webhook", binary: "lambda-webhook", zip: "webhook.zip" },
-    Shipped { package: "runnersmith-lambda-runners", binary: "lambda-runners", zip: "runners.zip" },
-    Shipped {
-        package: "runnersmith-lambda-syncer",
-        binary: "lambda-runner-binaries-syncer",
-        zip: "runner-binaries-syncer.zip",
-    },
+    Shipped { feature: "webhook", binary: "lambda-webhook", zip: "webhook.zip" },
+    Shipped { feature: "runners", binary: "lambda-runners", zip: "runners.zip" },
+    Shipped { feature: "syncer", binary: "lambda-runner-binaries-syncer", zip: "runner-binaries-syncer.zip" },
 ];
 
 /// A zip that was made.
@@ -130,20 +126,23 @@ fn zip(shipped: &Shipped, built: &Path, out: &Path) -> Result<Zip> {
 
 /// Builds all programs; where they lie.
 fn build(arch: Arch) -> Result<PathBuf> {
-    // Other flags than a developer's builds have: in one directory they would build everything anew by turns.
+    // Other flags than a developer's builds have: in one directory they would build everything again by turns.
     let directory = target().join("lambda-build");
     let native = Arch::here().is_ok_and(|here| here == arch);
-    let (mut command, triple) = if native {
-        (cargo(&["build"]), arch.triple().to_owned())
-    } else {
-        (zig::cargo_zigbuild(arch)?, format!("{}.{GLIBC_MAX}", arch.triple()))
-    };
-    command.args(["--profile", "lambda", "--locked", "--target", &triple, "--target-dir"]).arg(&directory);
+    let flags = flags()?;
+    // One call each, since one call would build all programs with all features.
     for shipped in &SHIPPED {
-        command.args(["--package", shipped.package]);
+        let (mut command, triple) = if native {
+            (cargo(&["build"]), arch.triple().to_owned())
+        } else {
+            (zig::cargo_zigbuild(arch)?, format!("{}.{GLIBC_MAX}", arch.triple()))
+        };
+        command.args(["--profile", "lambda", "--locked", "--target", &triple, "--target-dir"]).arg(&directory);
+        command.args(["--package", "runnersmith-lambda", "--no-default-features", "--features", shipped.feature]);
+        command.args(["--bin", shipped.binary]);
+        command.env("CARGO_ENCODED_RUSTFLAGS", &flags).env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
+        run(command).context("build the functions; hint: with little memory, CARGO_BUILD_JOBS=1 needs less of it")?;
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags()?).env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
-    run(command).context("build the functions; hint: with little memory, CARGO_BUILD_JOBS=1 needs less of it")?;
     Ok(directory.join(arch.triple()).join("lambda"))
 }
 

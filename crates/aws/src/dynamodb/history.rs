@@ -1,10 +1,10 @@
-//! Events, budgets, strikes and other small things, and the end of what is old.
+//! Events, budgets, pool failures and other small things, and the end of what is old.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use runnersmith_ports::{BudgetKind, Overview};
-use runnersmith_types::{BootFailure, Event, JobId, RunnerName, ScaleSetName, Strike, Timestamp};
+use runnersmith_types::{BootFailure, Event, JobId, PoolFailure, RunnerName, ScaleSetName, Timestamp};
 
 use super::DynamoLedger;
 use super::table::{Fault, Item, Page, Terms, key, number, read_number, read_text, record, text, with_record};
@@ -113,22 +113,26 @@ impl DynamoLedger {
         Ok(u32::try_from(read_number(&found, "used")).unwrap_or(0))
     }
 
-    pub(super) async fn write_strike(&self, set: &ScaleSetName, strike: &Strike) -> Result<(), Fault> {
-        let place = key(format!("set#{set}"), format!("strike#{}", self.moment(strike.at)));
-        let mut item = with_record(place, strike)?;
+    pub(super) async fn write_pool_failure(&self, set: &ScaleSetName, pool_failure: &PoolFailure) -> Result<(), Fault> {
+        let place = key(format!("set#{set}"), format!("strike#{}", self.moment(pool_failure.at)));
+        let mut item = with_record(place, pool_failure)?;
         item.insert("kind".into(), text("strike"));
-        item.insert("at".into(), number(strike.at.as_millis()));
-        item.insert("ended".into(), number(strike.at.as_millis()));
-        item.insert("expires".into(), number(self.expires(strike.at)));
+        item.insert("at".into(), number(pool_failure.at.as_millis()));
+        item.insert("ended".into(), number(pool_failure.at.as_millis()));
+        item.insert("expires".into(), number(self.expires(pool_failure.at)));
         self.table.put(item, Terms::default()).await
     }
 
-    pub(super) async fn read_strikes(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<Strike>, Fault> {
+    pub(super) async fn read_pool_failures(
+        &self,
+        set: &ScaleSetName,
+        since: Timestamp,
+    ) -> Result<Vec<PoolFailure>, Fault> {
         // Newest first and bounded: what a pass asks for are the last minutes.
         let page = Page { limit: Some(1_000), newest_first: true };
         let items = self.table.query(&format!("set#{set}"), "strike#", page).await?;
-        let mut found = items.iter().map(record::<Strike>).collect::<Result<Vec<_>, _>>()?;
-        found.retain(|strike| strike.at >= since);
+        let mut found = items.iter().map(record::<PoolFailure>).collect::<Result<Vec<_>, _>>()?;
+        found.retain(|pool_failure| pool_failure.at >= since);
         found.reverse();
         Ok(found)
     }
@@ -148,7 +152,7 @@ impl DynamoLedger {
         self.table.write_all(Vec::new(), items.iter().map(place).collect()).await
     }
 
-    /// Drops what ended before a time. Answers how many items went.
+    /// Drops what ended before a time. Returns how many items went.
     pub(super) async fn drop_old(&self, before: Timestamp, limit: usize) -> Result<u64, Fault> {
         self.archive_old().await?;
         let mut gone = 0;

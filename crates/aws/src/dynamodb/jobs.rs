@@ -38,7 +38,7 @@ fn runner_name(job: &Job) -> Option<RunnerName> {
 
 /// Told or interrupted: somebody has to close that.
 fn is_followed(job: &Job) -> bool {
-    job.told.is_some() || job.interrupted_at.is_some()
+    job.notified.is_some() || job.interrupted_at.is_some()
 }
 
 impl DynamoLedger {
@@ -138,7 +138,7 @@ impl DynamoLedger {
                     }
                 }
                 Some((mut job, was_open)) => {
-                    let (version, held) = (job.version, job.held.is_some());
+                    let (version, stalled) = (job.version, job.stalled.is_some());
                     let merged = job.merge(fact.clone());
                     if merged != Merged::Nothing || asked {
                         job.version += 1;
@@ -148,7 +148,7 @@ impl DynamoLedger {
                             Err(fault) => return Err(fault),
                         }
                     }
-                    if held && job.held.is_none() {
+                    if stalled && job.stalled.is_none() {
                         self.table.delete(&held_partition(&job), &job.id().to_string()).await?;
                     }
                     Recorded { merged, new: false, job }
@@ -169,7 +169,7 @@ impl DynamoLedger {
             let sk = super::table::read_text(&item, "sk").unwrap_or_default().to_owned();
             let Ok(id) = sk.parse().map(JobId) else { continue };
             if id != changed.id() {
-                self.change_job(id, |job| job.held.take().is_some()).await?;
+                self.change_job(id, |job| job.stalled.take().is_some()).await?;
             }
             self.table.delete(&partition, &sk).await?;
         }
@@ -194,14 +194,14 @@ impl DynamoLedger {
         Err(Fault::other(format!("job {id} is changed by others all the time")))
     }
 
-    pub(super) async fn hold(&self, id: JobId, held: runnersmith_types::Held) -> Result<bool, Fault> {
+    pub(super) async fn stall(&self, id: JobId, stalled: runnersmith_types::Stalled) -> Result<bool, Fault> {
         let Some(job) = self.read_job(id).await? else { return Ok(false) };
         // The pointer first: one without a held job is harmless, a held job without one would not be freed by its run.
         self.table.put(key(held_partition(&job), id.to_string()), Terms::default()).await?;
         self.change_job(id, move |job| {
             let queued = job.fact.status == runnersmith_types::JobStatus::Queued;
             if queued {
-                job.held = Some(held);
+                job.stalled = Some(stalled);
             }
             queued
         })

@@ -6,22 +6,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runnersmith_ports::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
 use runnersmith_types::{
-    Batch, BatchId, BootFailure, Event, Held, Intent, Job, JobFact, JobId, Mark, PlaneId, RepoFullName, RunId, Runner,
-    RunnerName, ScaleSetName, Strike, Timestamp, Told,
+    Batch, BatchId, BootFailure, ControlPlaneId, Event, Intent, Job, JobFact, JobId, Notified, PoolFailure,
+    RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
 };
 
 use super::DynamoLedger;
 use super::table::{Fault, Page, Terms, key, nonce, number, read_text, text};
 
-/// Answers the port's error for an operation.
+/// Returns the port's error for an operation.
 fn as_ledger(operation: &'static str) -> impl Fn(Fault) -> LedgerError {
     move |fault| fault.ledger(operation)
 }
 
 #[async_trait]
 impl Ledger for DynamoLedger {
-    async fn plane(&self) -> Result<PlaneId, LedgerError> {
-        let known = self.plane.get_or_try_init(|| self.read_plane()).await;
+    async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
+        let known = self.control_plane.get_or_try_init(|| self.read_control_plane()).await;
         known.cloned().map_err(as_ledger("plane"))
     }
 
@@ -41,16 +41,16 @@ impl Ledger for DynamoLedger {
         self.read_recent_jobs(limit).await.map_err(as_ledger("recent jobs"))
     }
 
-    async fn hold_job(&self, id: JobId, held: Held) -> Result<bool, LedgerError> {
-        self.hold(id, held).await.map_err(as_ledger("hold a job"))
+    async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError> {
+        self.stall(id, stalled).await.map_err(as_ledger("hold a job"))
     }
 
-    async fn told_job(&self, id: JobId, told: Told) -> Result<bool, LedgerError> {
-        let tell = |job: &mut Job| {
-            job.told = Some(told.clone());
+    async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError> {
+        let notify = |job: &mut Job| {
+            job.notified = Some(notified.clone());
             true
         };
-        self.change_job(id, tell).await.map_err(as_ledger("record a telling"))
+        self.change_job(id, notify).await.map_err(as_ledger("record a telling"))
     }
 
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {
@@ -112,8 +112,12 @@ impl Ledger for DynamoLedger {
         self.close_batch(lease, id).await
     }
 
-    async fn mark(&self, lease: &Lease, marks: Vec<(RunnerName, Mark)>) -> Result<Vec<Runner>, LedgerError> {
-        self.write_marks(lease, marks).await
+    async fn update(
+        &self,
+        lease: &Lease,
+        updates: Vec<(RunnerName, RunnerUpdate)>,
+    ) -> Result<Vec<Runner>, LedgerError> {
+        self.write_updates(lease, updates).await
     }
 
     async fn live_runners(&self, set: &ScaleSetName) -> Result<Vec<Runner>, LedgerError> {
@@ -140,12 +144,12 @@ impl Ledger for DynamoLedger {
         self.used(kind).await.map_err(as_ledger("used budget"))
     }
 
-    async fn strike(&self, set: &ScaleSetName, strike: Strike) -> Result<(), LedgerError> {
-        self.write_strike(set, &strike).await.map_err(as_ledger("strike"))
+    async fn pool_failure(&self, set: &ScaleSetName, pool_failure: PoolFailure) -> Result<(), LedgerError> {
+        self.write_pool_failure(set, &pool_failure).await.map_err(as_ledger("strike"))
     }
 
-    async fn strikes(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<Strike>, LedgerError> {
-        self.read_strikes(set, since).await.map_err(as_ledger("strikes"))
+    async fn pool_failures(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<PoolFailure>, LedgerError> {
+        self.read_pool_failures(set, since).await.map_err(as_ledger("strikes"))
     }
 
     async fn boot_failed(&self, set: &ScaleSetName, failure: BootFailure) -> Result<(), LedgerError> {
@@ -225,11 +229,11 @@ impl Ledger for DynamoLedger {
 
 impl DynamoLedger {
     /// The ledger's identity; whoever asks first makes it.
-    async fn read_plane(&self) -> Result<PlaneId, Fault> {
+    async fn read_control_plane(&self) -> Result<ControlPlaneId, Fault> {
         for _ in 0..2 {
             if let Some(found) = self.table.get("plane", "plane").await? {
                 let word = read_text(&found, "value").unwrap_or_default();
-                return PlaneId::parse(word).map_err(|error| Fault::Failed(error.into()));
+                return ControlPlaneId::parse(word).map_err(|error| Fault::Failed(error.into()));
             }
             let mut item = key("plane", "plane");
             item.insert("value".into(), text(&nonce()[..8]));

@@ -7,10 +7,10 @@
 //! | `sets` | `<set>` | lease, counts of alive runners and of supply |
 //! | `closed` | `<set>` | a set that is out of service |
 //! | `wake#<set>` | `wake` | the wake counter, apart from the lease so that waking never disturbs a transaction |
-//! | `set#<set>` | `live#<runner>`, `gone#<runner>`, `batch#<id>`, `strike#…`, `boot#…` | what belongs to a set |
+//! | `set#<set>` | `live#<runner>`, `gone#<runner>`, `batch#<id>`, `pool_failure#…`, `boot#…` | what belongs to a set |
 //! | `batch#<id>` | `batch` | a batch by its id |
 //! | `events#job#…`, `events#runner#…` | time | history |
-//! | `budget#<kind>#<minute>`, `rerun`, `value#<key>`, `plane`, `serial` | | small things |
+//! | `budget#<kind>#<minute>`, `rerun`, `value#<key>`, `control_plane`, `serial` | | small things |
 //!
 //! Passes read consistently from the first rows only. The index `by_kind` is for history and pruning. `expires` is the
 //! table's time to live.
@@ -27,7 +27,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use runnersmith_ports::Clock;
-use runnersmith_types::PlaneId;
+use runnersmith_types::ControlPlaneId;
 use tokio::sync::OnceCell;
 
 use crate::Session;
@@ -68,7 +68,7 @@ pub struct DynamoLedger {
     clock: Arc<dyn Clock>,
     /// How long history is kept; the table's time to live removes it soon after.
     keep: Duration,
-    plane: Arc<OnceCell<PlaneId>>,
+    control_plane: Arc<OnceCell<ControlPlaneId>>,
     events: Arc<AtomicU64>,
     /// Tells this process's writes from everybody else's.
     nonce: Arc<str>,
@@ -82,7 +82,7 @@ impl DynamoLedger {
             table: Table::new(session, table),
             clock,
             keep,
-            plane: Arc::default(),
+            control_plane: Arc::default(),
             events: Arc::default(),
             nonce: table::nonce().into(),
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 use runnersmith_ports::{Lease, LedgerError};
-use runnersmith_types::{Batch, BatchId, Intent, Mark, Runner, RunnerName, RunnerState, ScaleSetName};
+use runnersmith_types::{Batch, BatchId, Intent, Runner, RunnerName, RunnerState, RunnerUpdate, ScaleSetName};
 
 use super::DynamoLedger;
 use super::sets::row;
@@ -140,7 +140,7 @@ impl DynamoLedger {
                 return Err(Self::refused(OPERATION, lease, format!("{name} is intended")));
             };
             let version = runner.version;
-            runner.mark(Mark::Launching { batch: batch.id.clone(), rung: batch.rung.clone() }, now);
+            runner.update(RunnerUpdate::Launching { batch: batch.id.clone(), pool: batch.pool.clone() }, now);
             runner.version = version + 1;
             let terms = Terms::when("version = :version").value(":version", number(version));
             items.push(self.table.putting(self.runner_item(&runner).map_err(fault)?, terms).map_err(fault)?);
@@ -181,10 +181,10 @@ impl DynamoLedger {
         self.transact_under(OPERATION, lease, items, String::new()).await
     }
 
-    pub(super) async fn write_marks(
+    pub(super) async fn write_updates(
         &self,
         lease: &Lease,
-        marks: Vec<(RunnerName, Mark)>,
+        updates: Vec<(RunnerName, RunnerUpdate)>,
     ) -> Result<Vec<Runner>, LedgerError> {
         const OPERATION: &str = "mark runners";
         let fault = |fault: Fault| fault.ledger(OPERATION);
@@ -192,7 +192,7 @@ impl DynamoLedger {
         if self.holds(lease).await.map_err(fault)?.is_none() {
             return Err(Self::refused(OPERATION, lease, ""));
         }
-        let names: BTreeSet<&RunnerName> = marks.iter().map(|(name, _)| name).collect();
+        let names: BTreeSet<&RunnerName> = updates.iter().map(|(name, _)| name).collect();
         // A set's live runners in one read when there are many, else one by one.
         let found: BTreeMap<RunnerName, Runner> = if names.len() > 3 {
             let all = self.read_live_runners(&lease.set).await.map_err(fault)?;
@@ -203,12 +203,12 @@ impl DynamoLedger {
         };
         let mut now_records = found.clone();
         let mut changed: BTreeSet<RunnerName> = BTreeSet::new();
-        for (name, mark) in marks {
+        for (name, update) in updates {
             let Some(runner) = now_records.get_mut(&name).filter(|runner| runner.target.set == lease.set) else {
                 continue;
             };
             let version = runner.version;
-            if runner.mark(mark, now) {
+            if runner.update(update, now) {
                 runner.version = version + 1;
                 changed.insert(name);
             }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use runnersmith_controllers::{Depth, Limits, Ports, Sets, World, levels::Levels, metrics::Metrics, pass};
 use runnersmith_ports::contract_ledger::fact;
 use runnersmith_ports::*;
-use runnersmith_store::SqliteStore;
+use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::*;
 
 /// What the doubles were asked, in order, and what they shall answer.
@@ -27,7 +27,7 @@ pub struct Script {
     pub handed: BTreeMap<MachineId, String>,
     pub put_at: BTreeMap<MachineId, Timestamp>,
     pub jobs: BTreeMap<JobId, JobFact>,
-    pub told: Vec<CheckRun>,
+    pub notified: Vec<CheckRun>,
     next: u64,
 }
 
@@ -89,7 +89,7 @@ impl Machines for Doubles {
         let mut script = self.script();
         let fault = script.fault(format!("launch {}", request.batch.runners.len()));
         if fault == Some(Fault::NoCapacity) {
-            return Err(MachinesError::NoCapacity { operation: "launch", rung: request.batch.rung.clone() });
+            return Err(MachinesError::NoCapacity { operation: "launch", pool: request.batch.pool.clone() });
         }
         let lost = || MachinesError::Failed { operation: "launch", source: "timeout".into() };
         if fault == Some(Fault::Unavailable) {
@@ -105,12 +105,12 @@ impl Machines for Doubles {
                     Machine {
                         id: id.clone(),
                         set: request.batch.set.clone(),
-                        plane: request.plane.clone(),
+                        control_plane: request.control_plane.clone(),
                         batch: request.batch.id.clone(),
                         state: MachineState::Running,
-                        voice: Some(Voice::Booting),
+                        status: Some(MachineStatus::Booting),
                         launched_at: now,
-                        rung: request.batch.rung.clone(),
+                        pool: request.batch.pool.clone(),
                         interrupted_at: None,
                     },
                 );
@@ -123,7 +123,7 @@ impl Machines for Doubles {
         }
         Ok(script.by_batch[&request.batch.id].clone())
     }
-    async fn list(&self, set: &ScaleSetName, _plane: &PlaneId) -> Result<Vec<Machine>, MachinesError> {
+    async fn list(&self, set: &ScaleSetName, _control_plane: &ControlPlaneId) -> Result<Vec<Machine>, MachinesError> {
         let mut script = self.script();
         let fault = script.fault("list".into());
         if fault == Some(Fault::Panics) {
@@ -135,7 +135,7 @@ impl Machines for Doubles {
         }
         Ok(script.machines.values().filter(|machine| &machine.set == set).cloned().collect())
     }
-    async fn sets(&self, _plane: &PlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+    async fn sets(&self, _control_plane: &ControlPlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
         let alive = |machine: &&Machine| machine.state != MachineState::Ended;
         Ok(self.script().machines.values().filter(alive).map(|machine| machine.set.clone()).collect())
     }
@@ -164,7 +164,7 @@ impl HandOff for Doubles {
         &self,
         id: &MachineId,
         name: &RunnerName,
-        _: &RegisterAt,
+        _: &RunnerScope,
         config: &RunnerConfig,
     ) -> Result<(), HandOffError> {
         let mut script = self.script();
@@ -199,20 +199,20 @@ impl GitHub for Doubles {
         self.github("job", fault)?;
         script.jobs.get(&id).cloned().ok_or(GitHubError::NotFound { operation: "job", subject: id.to_string() })
     }
-    async fn registrations(&self, at: &RegisterAt) -> Result<Vec<Registration>, GitHubError> {
+    async fn registrations(&self, at: &RunnerScope) -> Result<Vec<Registration>, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("registrations {at}"));
         self.github("registrations", fault)?;
         Ok(script.registrations.values().cloned().collect())
     }
-    async fn registration(&self, _: &RegisterAt, id: RegistrationId) -> Result<Registration, GitHubError> {
+    async fn registration(&self, _: &RunnerScope, id: RegistrationId) -> Result<Registration, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("registration {id}"));
         self.github("registration", fault)?;
         let found = script.registrations.get(&id.0).cloned();
         found.ok_or(GitHubError::NotFound { operation: "registration", subject: id.to_string() })
     }
-    async fn registration_by_name(&self, _: &RegisterAt, name: &str) -> Result<Option<Registration>, GitHubError> {
+    async fn registration_by_name(&self, _: &RunnerScope, name: &str) -> Result<Option<Registration>, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("by name {name}"));
         self.github("registration by name", fault)?;
@@ -236,17 +236,17 @@ impl GitHub for Doubles {
         self.github("jit", fault)?;
         Ok(JitConfig { registration: RegistrationId(id), encoded: Secret::new("config") })
     }
-    async fn registration_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError> {
+    async fn registration_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("token {at}"));
         self.github("token", fault)?;
         let expires_at = self.1.now().plus(Duration::from_secs(3_600));
         Ok(RegistrationToken { token: Secret::new("t"), expires_at, url: "https://github.com/acme".into() })
     }
-    async fn removal_token(&self, at: &RegisterAt) -> Result<RegistrationToken, GitHubError> {
+    async fn removal_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError> {
         self.registration_token(at).await
     }
-    async fn deregister(&self, _: &RegisterAt, id: RegistrationId) -> Result<(), GitHubError> {
+    async fn deregister(&self, _: &RunnerScope, id: RegistrationId) -> Result<(), GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("deregister {id}"));
         self.github("deregister", fault)?;
@@ -275,11 +275,11 @@ impl GitHub for Doubles {
     async fn redeliver(&self, _: u64) -> Result<(), GitHubError> {
         Ok(())
     }
-    async fn tell(&self, check: &CheckRun) -> Result<u64, GitHubError> {
+    async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {
         let mut script = self.script();
         let fault = script.fault("tell".into());
         self.github("tell", fault)?;
-        script.told.push(check.clone());
+        script.notified.push(check.clone());
         Ok(check.id.unwrap_or(7))
     }
     async fn is_organization(&self, _: &Owner) -> Result<bool, GitHubError> {
@@ -342,8 +342,8 @@ impl Bed {
     /// Every machine's runner comes online by its own word.
     pub async fn online(&self) {
         for machine in self.doubles.script().machines.values_mut() {
-            if machine.voice == Some(Voice::Booting) {
-                machine.voice = Some(Voice::Listening);
+            if machine.status == Some(MachineStatus::Booting) {
+                machine.status = Some(MachineStatus::Listening);
             }
         }
         for registration in self.doubles.script().registrations.values_mut() {

@@ -33,7 +33,7 @@ pub fn decide(change: &Change, event: &Event, rules: &ApprovalRules, now: Timest
     match event {
         Event::Comment { comment, lock, run } => {
             // Only what a person newly wrote on this very pull request counts; an edited comment could be an old one that
-            // was armed anew. What is never an order is not remembered either.
+            // was armed again. What is never an order is not remembered either.
             let counts = comment.is_new && !comment.is_edited && comment.actor.is_person;
             let is_here = comment.pull == change.pull && !comment.is_fork;
             if !counts || !is_here || change.was_handled(comment.id) {

@@ -59,7 +59,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
     }
 }
 
-/// The run of this change is proved dead. Answers its name if it died while it applied, so that what it did is not known. One
+/// The run of this change is proved dead. Returns its name if it died while it applied, so that what it did is not known. One
 /// that died while it checked has done nothing: its approval is used up, and what it had drained is given back.
 pub(super) fn run_died(draft: &mut Draft<'_>) -> Option<String> {
     match &draft.change.state {
@@ -147,7 +147,7 @@ fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<String>, is_hand_edited: 
     }
 }
 
-/// The plan cannot be approved any more. What can be planned without asking is planned anew.
+/// The plan cannot be approved any more. What can be planned without asking is planned again.
 fn void(draft: &mut Draft<'_>, why: VoidWhy) {
     draft.steps.push(Step::DropPlan);
     let (next, goes_on) = match why {
@@ -202,7 +202,7 @@ pub(super) fn give_up(draft: &mut Draft<'_>, why: GivenUp) {
     draft.steps.extend(closes_issue.then_some(Step::CloseIssue));
 }
 
-/// Gives back what an approval took: the lock, and the service that was drained. The lock first: whatever keeps the plane from
+/// Gives back what an approval took: the lock, and the service that was drained. The lock first: whatever keeps the control plane from
 /// answering must not keep the environment locked as well.
 fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
     draft.steps.push(Step::ReleaseOwnLock);

@@ -21,7 +21,7 @@ const ENTRIES_MAX: usize = 40;
 /// What is known after an apply, from Terraform's outputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppliedView {
-    /// Where GitHub sends webhooks; `None` on a shared plane.
+    /// Where GitHub sends webhooks; `None` on a shared control plane.
     pub webhook_endpoint: Option<String>,
     /// The SSM parameter that holds the webhook's secret; never the secret.
     pub webhook_secret_parameter: Option<String>,

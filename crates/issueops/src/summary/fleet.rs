@@ -112,7 +112,7 @@ impl FleetChange {
         Self::less(self.after.as_ref(), self.before.as_ref())
     }
 
-    /// Labels that matched jobs before and do not afterwards: such jobs would wait for ever.
+    /// Labels that matched jobs before and do not afterwards: such jobs would wait forever.
     #[must_use]
     pub fn labels_lost(&self) -> Vec<&str> {
         Self::less(self.before.as_ref(), self.after.as_ref())

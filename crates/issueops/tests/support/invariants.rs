@@ -46,7 +46,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// The body of an issue: it is refused with words that fit and do nothing, or rendered so that no value leaves its file.
-/// Answers how many folders were rendered.
+/// Returns how many folders were rendered.
 pub fn request(data: &[u8]) -> usize {
     let body = String::from_utf8_lossy(data);
     let mut rendered = 0;
@@ -236,7 +236,7 @@ fn without_words(text: &str, set: &SetRequest) -> String {
     lines.join("\n")
 }
 
-/// A comment: commands are whole lines of its own, in their order, and bounded. Answers how many there are.
+/// A comment: commands are whole lines of its own, in their order, and bounded. Returns how many there are.
 pub fn comment(data: &[u8]) -> usize {
     let text = String::from_utf8_lossy(data);
     let lines = command::parse(&text);
@@ -305,7 +305,7 @@ fn written(command: &Command) -> String {
 }
 
 /// A plan's JSON, which is its own text as well: refused, or shown in comments that fit and name all that is lost.
-/// Answers how many resources would be touched.
+/// Returns how many resources would be touched.
 pub fn plan_json(data: &[u8]) -> usize {
     let text = String::from_utf8_lossy(data);
     let fleet = Fleet::of_values(&text).ok();
@@ -360,7 +360,7 @@ pub fn plan_json(data: &[u8]) -> usize {
     summary.changes.len()
 }
 
-/// A policy: refused, or what it says stays where it belongs in the folder of a harmless request. Answers whether it was
+/// A policy: refused, or what it says stays where it belongs in the folder of a harmless request. Returns whether it was
 /// accepted.
 pub fn policy(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data);

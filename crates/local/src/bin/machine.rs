@@ -1,7 +1,7 @@
 //! The supervisor of one machine as a program of its own, for tests of this crate: the real program calls the same function.
 //!
 //! `runnersmith-machine DIR` supervises; `runnersmith-machine --launch ROOT DISTRIBUTION` launches one machine and then waits
-//! for ever, so that a test can kill it.
+//! forever, so that a test can kill it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -27,10 +27,10 @@ fn launch(root: &OsString, distribution: &OsString) -> Result<(), Box<dyn std::e
     let supervisor = vec![std::env::current_exe()?.into_os_string()];
     let config = LocalConfig::new(root.into(), supervisor, distribution.into());
     let request = std::fs::read_to_string(Path::new(root).join(".request.json"))?;
-    let (batch, plane) = serde_json::from_str(&request)?;
+    let (batch, control_plane) = serde_json::from_str(&request)?;
     let machines = LocalMachines::new(config, Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(machines.launch(&LaunchRequest { batch, plane }))?;
+    runtime.block_on(machines.launch(&LaunchRequest { batch, control_plane }))?;
     loop {
         std::thread::park();
     }

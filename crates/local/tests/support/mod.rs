@@ -11,8 +11,8 @@ use std::time::Duration;
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, HandOff, LaunchRequest, Machines, RunnerConfig, SystemClock};
 use runnersmith_types::{
-    Batch, BatchId, Ladder, Machine, MachineId, MachineState, Owner, PlaneId, RegisterAt, RunnerName, ScaleSetName,
-    Secret, Voice,
+    Batch, BatchId, ControlPlaneId, FallbackOrder, Machine, MachineId, MachineState, MachineStatus, Owner, RunnerName,
+    RunnerScope, ScaleSetName, Secret,
 };
 
 pub const SUPERVISOR: &str = env!("CARGO_BIN_EXE_runnersmith-machine");
@@ -73,13 +73,13 @@ impl World {
             batch: Batch {
                 id: BatchId::parse(batch).unwrap(),
                 set: ScaleSetName::parse("linux").unwrap(),
-                rung: Ladder::local().rungs[0].clone(),
+                pool: FallbackOrder::local().pools[0].clone(),
                 runners: (0..count).map(|n| RunnerName::parse(&format!("linux-plane1-{n}")).unwrap()).collect(),
                 stored_at: now,
                 hard_end_at: now.plus(self.hard_end),
                 settled: false,
             },
-            plane: PlaneId::parse("plane1").unwrap(),
+            control_plane: ControlPlaneId::parse("plane1").unwrap(),
         }
     }
 
@@ -88,12 +88,12 @@ impl World {
     }
 
     pub async fn list(&self) -> Vec<Machine> {
-        let (set, plane) = (ScaleSetName::parse("linux").unwrap(), PlaneId::parse("plane1").unwrap());
-        self.machines.list(&set, &plane).await.unwrap()
+        let (set, control_plane) = (ScaleSetName::parse("linux").unwrap(), ControlPlaneId::parse("plane1").unwrap());
+        self.machines.list(&set, &control_plane).await.unwrap()
     }
 
     pub async fn give(&self, machine: &MachineId, config: &RunnerConfig) {
-        let at = RegisterAt::Organization(Owner::parse("acme").unwrap());
+        let at = RunnerScope::Organization(Owner::parse("acme").unwrap());
         self.hand_off.put(machine, &RunnerName::parse("linux-plane1-0").unwrap(), &at, config).await.unwrap();
     }
 
@@ -117,19 +117,19 @@ impl World {
         panic!("{id} never {what}; last: {last:?}\n{}", self.text(id, "supervisor.log"));
     }
 
-    pub async fn until_says(&self, id: &MachineId, voice: &Voice) {
-        self.until(id, &format!("said {voice:?}"), |machine| machine.voice.as_ref() == Some(voice)).await;
+    pub async fn until_says(&self, id: &MachineId, status: &MachineStatus) {
+        self.until(id, &format!("said {status:?}"), |machine| machine.status.as_ref() == Some(status)).await;
     }
 
     /// Waits for the machine's end; answers how it ended, by its own word.
     pub async fn until_ended(&self, id: &MachineId) -> String {
         let machine = self
             .until(id, "ended", |machine| {
-                machine.state == MachineState::Ended && matches!(machine.voice, Some(Voice::Ended(_)))
+                machine.state == MachineState::Ended && matches!(machine.status, Some(MachineStatus::Ended(_)))
             })
             .await;
-        match machine.voice {
-            Some(Voice::Ended(how)) => how,
+        match machine.status {
+            Some(MachineStatus::Ended(how)) => how,
             other => panic!("{other:?}"),
         }
     }

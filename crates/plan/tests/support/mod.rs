@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    Action, Batch, BatchId, Budget, Conclusion, FactSource, HandOffMeans, Held, Job, JobFact, JobId, JobStatus, Label,
-    Ladder, Machine, MachineId, MachineState, Mark, Observed, Owner, OwnerKind, Plan, PlaneId, RegisterAt,
-    Registration, RegistrationId, RepoFullName, RunId, Rung, Runner, RunnerName, RunnerState, ScaleSet, ScaleSetName,
-    Snapshot, Target, Timestamp, Told, Verdict, Voice, WaitingOn,
+    Action, Batch, BatchId, Budget, CapacityPool, Conclusion, ControlPlaneId, FactSource, FallbackOrder, HandOffMeans,
+    Job, JobFact, JobId, JobStatus, Label, Machine, MachineId, MachineState, MachineStatus, Notification, Notified,
+    Observed, Owner, OwnerKind, Plan, Registration, RegistrationId, RepoFullName, RunId, Runner, RunnerName,
+    RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitingOn,
 };
 
 /// Any moment will do; this one is a Thursday at noon, UTC.
@@ -28,11 +28,11 @@ pub fn ago(duration: Duration) -> Timestamp {
 pub fn labels(texts: &[&str]) -> std::collections::BTreeSet<Label> {
     texts.iter().map(|text| Label::of_set(text).unwrap()).collect()
 }
-pub fn acme() -> RegisterAt {
-    RegisterAt::Organization(Owner::parse("acme").unwrap())
+pub fn acme() -> RunnerScope {
+    RunnerScope::Organization(Owner::parse("acme").unwrap())
 }
-pub fn org(name: &str) -> RegisterAt {
-    RegisterAt::Organization(Owner::parse(name).unwrap())
+pub fn org(name: &str) -> RunnerScope {
+    RunnerScope::Organization(Owner::parse(name).unwrap())
 }
 
 /// An ephemeral set `linux` for any organisation, at most 10 runners.
@@ -41,8 +41,8 @@ pub fn policy() -> ScaleSet {
     ScaleSet { runners_max: 10, ..ScaleSet::new(ScaleSetName::parse("linux").unwrap(), labels) }
 }
 
-pub fn rung(n: u32) -> Rung {
-    Rung { market: runnersmith_types::Market::Spot, machine_type: format!("m{n}.large"), zone: "a".into() }
+pub fn pool(n: u32) -> CapacityPool {
+    CapacityPool { market: runnersmith_types::Market::Spot, machine_type: format!("m{n}.large"), zone: "a".into() }
 }
 
 /// A job of acme/shop that wants `self-hosted, linux`, heard of a while ago.
@@ -93,36 +93,36 @@ pub fn runner(serial: u64, state: RunnerState) -> Runner {
     runner_at(serial, state, ago(mins(10)), &acme())
 }
 
-pub fn runner_at(serial: u64, state: RunnerState, at: Timestamp, place: &RegisterAt) -> Runner {
+pub fn runner_at(serial: u64, state: RunnerState, at: Timestamp, place: &RunnerScope) -> Runner {
     use RunnerState as S;
     let target = Target { set: ScaleSetName::parse("linux").unwrap(), at: place.clone() };
     let mut runner = Runner::intended(name(serial), serial, target, true, at);
-    let mut mark = |mark: Mark| assert!(runner.mark(mark.clone(), at), "{mark:?} changes nothing");
+    let mut update = |update: RunnerUpdate| assert!(runner.update(update.clone(), at), "{update:?} changes nothing");
     if state == S::Intended {
         return runner;
     }
-    mark(Mark::Launching {
+    update(RunnerUpdate::Launching {
         batch: BatchId::parse(&format!("batch-{serial}")).unwrap(),
-        rung: Ladder::local().rungs[0].clone(),
+        pool: FallbackOrder::local().pools[0].clone(),
     });
     if state == S::Launching {
         return runner;
     }
-    mark(Mark::Machine(machine_id(serial)));
+    update(RunnerUpdate::Machine(machine_id(serial)));
     if state == S::Booting {
         return runner;
     }
-    mark(Mark::JitRequested);
-    mark(Mark::Registered(RegistrationId(1_000 + serial)));
-    mark(Mark::HandedOff);
-    mark(Mark::HandOffGone);
-    mark(Mark::Idle(None));
+    update(RunnerUpdate::JitRequested);
+    update(RunnerUpdate::Registered(RegistrationId(1_000 + serial)));
+    update(RunnerUpdate::HandedOff);
+    update(RunnerUpdate::HandOffGone);
+    update(RunnerUpdate::Idle(None));
     match state {
-        S::Busy => mark(Mark::Busy(None)),
-        S::Draining => mark(Mark::Draining),
-        S::Finished => mark(Mark::Finished),
-        S::Lost => mark(Mark::Lost),
-        S::Gone => mark(Mark::Gone("over".into())),
+        S::Busy => update(RunnerUpdate::Busy(None)),
+        S::Draining => update(RunnerUpdate::Draining),
+        S::Finished => update(RunnerUpdate::Finished),
+        S::Lost => update(RunnerUpdate::Lost),
+        S::Gone => update(RunnerUpdate::Gone("over".into())),
         S::Intended | S::Launching | S::Booting | S::Idle => {}
     }
     runner
@@ -132,16 +132,16 @@ pub fn machine_id(serial: u64) -> MachineId {
     MachineId::parse(&format!("m-{serial}")).unwrap()
 }
 
-pub fn machine(serial: u64, voice: Option<Voice>) -> Machine {
+pub fn machine(serial: u64, status: Option<MachineStatus>) -> Machine {
     Machine {
         id: machine_id(serial),
         set: ScaleSetName::parse("linux").unwrap(),
-        plane: PlaneId::parse("abcdef").unwrap(),
+        control_plane: ControlPlaneId::parse("abcdef").unwrap(),
         batch: BatchId::parse(&format!("batch-{serial}")).unwrap(),
         state: MachineState::Running,
-        voice,
+        status,
         launched_at: ago(mins(10)),
-        rung: Ladder::local().rungs[0].clone(),
+        pool: FallbackOrder::local().pools[0].clone(),
         interrupted_at: None,
     }
 }
@@ -159,7 +159,7 @@ pub fn registration(serial: u64, online: bool, busy: bool) -> Registration {
 /// Everything known, nothing there.
 pub fn snapshot() -> Snapshot {
     Snapshot {
-        plane: PlaneId::parse("abcdef").unwrap(),
+        control_plane: ControlPlaneId::parse("abcdef").unwrap(),
         next_serial: 100,
         jobs: Vec::new(),
         runners: Vec::new(),
@@ -168,7 +168,7 @@ pub fn snapshot() -> Snapshot {
         machines: Observed::seen(Vec::new(), NOW),
         registrations: BTreeMap::from([(acme(), Observed::seen(Vec::new(), NOW))]),
         budget: Budget { jit_left: 100, calls_left: 500, refills_at: NOW.plus(secs(60)) },
-        strikes: Vec::new(),
+        pool_failures: Vec::new(),
         boot_failures: Vec::new(),
         reruns: Vec::new(),
     }
@@ -188,17 +188,17 @@ pub fn with(snapshot: &mut Snapshot, runner: Runner, machine: Option<Machine>, r
 }
 
 /// The plan's actions, one line each: kind, subject, reason.
-pub fn told(plan: &Plan) -> Vec<String> {
+pub fn notified(plan: &Plan) -> Vec<String> {
     plan.steps
         .iter()
         .map(|step| {
             let what = match &step.action {
-                Action::Mark { runner, mark } => {
-                    let mark = format!("{mark:?}");
-                    format!("{runner} {}", mark.split(['(', ' ']).next().unwrap_or_default())
+                Action::Update { runner, update } => {
+                    let update = format!("{update:?}");
+                    format!("{runner} {}", update.split(['(', ' ']).next().unwrap_or_default())
                 }
                 Action::Intend { runners } => format!("{}", runners.len()),
-                Action::Launch { runners, rung, .. } => format!("{} {rung}", runners.len()),
+                Action::Launch { runners, pool, .. } => format!("{} {pool}", runners.len()),
                 Action::Withdraw { runner }
                 | Action::LookUp { runner, .. }
                 | Action::Deregister { runner, .. }
@@ -206,11 +206,11 @@ pub fn told(plan: &Plan) -> Vec<String> {
                 Action::HandOff { runner, means, .. } => format!("{runner} {means:?}"),
                 Action::Terminate { machine, .. } => machine.to_string(),
                 Action::Relaunch { batch } => batch.to_string(),
-                Action::Strike(strike) => strike.rung.to_string(),
-                Action::VerifyJob { job, .. } | Action::Hold { job, .. } | Action::Interrupted { job } => {
+                Action::PoolFailure(pool_failure) => pool_failure.pool.to_string(),
+                Action::VerifyJob { job, .. } | Action::Stall { job, .. } | Action::Interrupted { job } => {
                     job.to_string()
                 }
-                Action::Tell { jobs, .. } => format!("{jobs:?}"),
+                Action::Notify { jobs, .. } => format!("{jobs:?}"),
                 Action::Rerun { run, .. } => run.to_string(),
             };
             format!("{} {what}: {}", step.action.kind(), step.reason)
@@ -221,14 +221,14 @@ pub fn told(plan: &Plan) -> Vec<String> {
 /// Asserts that a line of the plan begins so.
 #[track_caller]
 pub fn has(plan: &Plan, beginning: &str) {
-    let lines = told(plan);
+    let lines = notified(plan);
     assert!(lines.iter().any(|line| line.starts_with(beginning)), "no {beginning:?} in\n{}", lines.join("\n"));
 }
 
 /// Asserts that no line of the plan begins so.
 #[track_caller]
 pub fn has_not(plan: &Plan, beginning: &str) {
-    let lines = told(plan);
+    let lines = notified(plan);
     assert!(!lines.iter().any(|line| line.starts_with(beginning)), "{beginning:?} in\n{}", lines.join("\n"));
 }
 
@@ -263,27 +263,27 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
             }
         }
         Action::Withdraw { runner } => snapshot.runners.retain(|other| &other.name != runner),
-        Action::Launch { batch, rung, runners } => {
+        Action::Launch { batch, pool, runners } => {
             snapshot.batches.push(Batch {
                 id: batch.clone(),
                 set: policy.name.clone(),
-                rung: rung.clone(),
+                pool: pool.clone(),
                 runners: runners.clone(),
                 stored_at: now,
                 hard_end_at: now.plus(policy.timing.lifetime_max),
                 settled: false,
             });
             for name in runners {
-                mark(snapshot, name, Mark::Launching { batch: batch.clone(), rung: rung.clone() }, now);
+                update(snapshot, name, RunnerUpdate::Launching { batch: batch.clone(), pool: pool.clone() }, now);
             }
             made(snapshot, batch, now);
         }
         Action::Relaunch { batch } => made(snapshot, batch, now),
         Action::HandOff { runner, means, .. } => {
             if *means == HandOffMeans::Jit {
-                mark(snapshot, runner, Mark::JitRequested, now);
+                update(snapshot, runner, RunnerUpdate::JitRequested, now);
                 let id = RegistrationId(5_000 + serial(runner));
-                mark(snapshot, runner, Mark::Registered(id), now);
+                update(snapshot, runner, RunnerUpdate::Registered(id), now);
                 let found =
                     Registration { id, name: runner.to_string(), online: false, busy: false, labels: Vec::new() };
                 if let Some(at) = place(snapshot, runner)
@@ -293,19 +293,20 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
                     value.push(found);
                 }
             }
-            mark(snapshot, runner, Mark::HandedOff, now);
+            update(snapshot, runner, RunnerUpdate::HandedOff, now);
         }
-        Action::Mark { runner, mark: change } => mark(snapshot, runner, change.clone(), now),
+        Action::Update { runner, update: change } => update(snapshot, runner, change.clone(), now),
         Action::LookUp { runner, registration, at } => {
-            let there = listed(snapshot, at).iter().any(|found| found.id == *registration);
-            let change = if there { Mark::RegistrationSeen } else { Mark::RegistrationMissing };
-            mark(snapshot, runner, change, now);
+            let observe_present = listed(snapshot, at).iter().any(|found| found.id == *registration);
+            let change =
+                if observe_present { RunnerUpdate::RegistrationSeen } else { RunnerUpdate::RegistrationMissing };
+            update(snapshot, runner, change, now);
         }
         Action::Deregister { runner, registration, at } => {
             if let Some(Observed::Seen { value, .. }) = snapshot.registrations.get_mut(at) {
                 value.retain(|found| found.id != *registration);
             }
-            mark(snapshot, runner, Mark::Deregistered, now);
+            update(snapshot, runner, RunnerUpdate::Deregistered, now);
         }
         Action::Terminate { machine, runner } => {
             if let Observed::Seen { value, .. } = &mut snapshot.machines {
@@ -314,20 +315,21 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
                 }
             }
             if let Some(runner) = runner {
-                mark(snapshot, runner, Mark::Terminated, now);
+                update(snapshot, runner, RunnerUpdate::Terminated, now);
             }
         }
-        Action::ExpireHandOff { runner, .. } => mark(snapshot, runner, Mark::HandOffGone, now),
-        Action::Strike(strike) => snapshot.strikes.push(strike.clone()),
+        Action::ExpireHandOff { runner, .. } => update(snapshot, runner, RunnerUpdate::HandOffGone, now),
+        Action::PoolFailure(pool_failure) => snapshot.pool_failures.push(pool_failure.clone()),
         Action::VerifyJob { job, .. } => change_job(snapshot, *job, |job| job.verified_at = Some(now)),
-        Action::Hold { job, until } => {
-            change_job(snapshot, *job, |job| job.held = Some(Held { since: now, until: *until }));
+        Action::Stall { job, until } => {
+            change_job(snapshot, *job, |job| job.stalled = Some(Stalled { since: now, until: *until }));
         }
-        Action::Tell { jobs, .. } => {
-            for (id, verdict) in jobs {
-                let (Verdict::Waiting(text) | Verdict::Impossible(text) | Verdict::Settled(text)) = verdict;
-                let told = Told { at: now, check_run: 1, text: text.clone() };
-                change_job(snapshot, *id, |job| job.told = Some(told));
+        Action::Notify { jobs, .. } => {
+            for (id, notification) in jobs {
+                let (Notification::Waiting(text) | Notification::Impossible(text) | Notification::Settled(text)) =
+                    notification;
+                let notified = Notified { at: now, check_run: 1, text: text.clone() };
+                change_job(snapshot, *id, |job| job.notified = Some(notified));
             }
         }
         Action::Interrupted { job } => change_job(snapshot, *job, |job| job.interrupted_at = Some(now)),
@@ -339,13 +341,13 @@ fn serial(name: &RunnerName) -> u64 {
     name.as_str().rsplit('-').next().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-fn listed<'a>(snapshot: &'a Snapshot, at: &RegisterAt) -> &'a [Registration] {
+fn listed<'a>(snapshot: &'a Snapshot, at: &RunnerScope) -> &'a [Registration] {
     snapshot.registrations.get(at).and_then(Observed::value).map_or(&[], Vec::as_slice)
 }
 
-fn mark(snapshot: &mut Snapshot, name: &RunnerName, change: Mark, now: Timestamp) {
+fn update(snapshot: &mut Snapshot, name: &RunnerName, change: RunnerUpdate, now: Timestamp) {
     for runner in snapshot.runners.iter_mut().filter(|runner| &runner.name == name) {
-        if runner.mark(change.clone(), now) {
+        if runner.update(change.clone(), now) {
             runner.version += 1;
         }
     }
@@ -369,16 +371,16 @@ fn made(snapshot: &mut Snapshot, id: &BatchId, now: Timestamp) {
             value.push(Machine {
                 id: machine.clone(),
                 set: batch.set.clone(),
-                plane: snapshot.plane.clone(),
+                control_plane: snapshot.control_plane.clone(),
                 batch: batch.id.clone(),
                 state: MachineState::Running,
-                voice: Some(Voice::Booting),
+                status: Some(MachineStatus::Booting),
                 launched_at: now,
-                rung: batch.rung.clone(),
+                pool: batch.pool.clone(),
                 interrupted_at: None,
             });
         }
-        mark(snapshot, name, Mark::Machine(machine), now);
+        update(snapshot, name, RunnerUpdate::Machine(machine), now);
     }
     snapshot.batches.retain(|other| other.id != *id);
 }

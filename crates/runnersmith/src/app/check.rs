@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use runnersmith_app::{Missing, Needs, PLACEHOLDER_URL, Profile, Runners, judge, superfluous};
 use runnersmith_config::{Config, Provisioning};
 use runnersmith_github::GitHubClient;
 use runnersmith_github::app_admin::{AppView, HookConfig, InstallationView};
+use runnersmith_github_app::{Missing, Needs, PLACEHOLDER_URL, Profile, Runners, judge, superfluous};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::chain;
-use runnersmith_types::{HookAddress, Level, Owner, RegisterAt};
+use runnersmith_types::{HookAddress, Level, Owner, RunnerScope};
 use serde::Serialize;
 
 use crate::app::options::Check;
@@ -100,22 +100,22 @@ fn needs_of(config: &Config) -> Needs {
     Needs {
         organization_runners: makes_sets || any(|set| set.scope.level == Level::Organization),
         repository_runners: any(|set| set.scope.level == Level::Repository),
-        tell: any(|set| set.tell),
+        tell: any(|set| set.notify),
         rerun: any(|set| set.rerun_interrupted),
         issueops: requests.is_some(),
         app_webhook: hook.is_none(),
-        organization_webhook: matches!(hook, Some(RegisterAt::Organization(_))),
-        repository_webhook: matches!(hook, Some(RegisterAt::Repository(_))),
+        organization_webhook: matches!(hook, Some(RunnerScope::Organization(_))),
+        repository_webhook: matches!(hook, Some(RunnerScope::Repository(_))),
         ..Needs::new(Profile::Minimal, Runners::Organization)
     }
 }
 
 /// Where a configuration expects the App to be installed, as far as it says.
 fn owners_of(config: &Config) -> BTreeSet<String> {
-    let owner = |at: &RegisterAt| match at {
-        RegisterAt::Organization(owner) => Some(owner.to_string()),
-        RegisterAt::Repository(repo) => repo.as_str().split('/').next().map(str::to_owned),
-        RegisterAt::Enterprise(_) => None,
+    let owner = |at: &RunnerScope| match at {
+        RunnerScope::Organization(owner) => Some(owner.to_string()),
+        RunnerScope::Repository(repo) => repo.as_str().split('/').next().map(str::to_owned),
+        RunnerScope::Enterprise(_) => None,
     };
     config.scale_sets.iter().filter_map(|set| owner(set.scope.at.as_ref()?)).collect()
 }
@@ -150,7 +150,7 @@ async fn look(
             let config = client.hook_config().await.map_err(|error| outside(&error))?;
             problems.extend(of_hook(&config));
         }
-        Some(HookAddress { at: RegisterAt::Organization(org), id }) => {
+        Some(HookAddress { at: RunnerScope::Organization(org), id }) => {
             problems.extend(of_organization_hook(client, org, *id, needs).await?);
         }
         None | Some(_) => {}
@@ -208,7 +208,7 @@ fn of_installations(
 }
 
 fn lacking(permissions: &std::collections::BTreeMap<String, String>, events: &[String], needs: &Needs) -> Vec<Missing> {
-    runnersmith_app::missing(permissions, events, needs).into_iter().map(|lack| lack.missing).collect()
+    runnersmith_github_app::missing(permissions, events, needs).into_iter().map(|lack| lack.missing).collect()
 }
 
 fn of_hook(config: &HookConfig) -> Vec<Problem> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use runnersmith_app as pure;
+use runnersmith_github_app as pure;
 use runnersmith_types::Owner;
 
 /// What to do with the GitHub App.

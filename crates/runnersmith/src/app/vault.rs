@@ -8,7 +8,7 @@ use crate::exit::Failure;
 pub struct Vault {
     path: String,
     #[cfg(feature = "aws")]
-    there: runnersmith_cloud::Vault,
+    there: runnersmith_aws::wiring::SecretParameters,
 }
 
 fn path_of(path: &str) -> Result<String, Failure> {
@@ -30,7 +30,7 @@ impl Vault {
     /// When Parameter Store cannot be asked, or has one of them.
     pub async fn new(path: &str, names: &[&str]) -> Result<Self, Failure> {
         let path = path_of(path)?;
-        let there = runnersmith_cloud::Vault::from_environment().await;
+        let there = runnersmith_aws::wiring::SecretParameters::from_environment().await;
         let names: Vec<String> = names.iter().map(|name| format!("{path}/{name}")).collect();
         let present = there.present(&names).await.map_err(|failure| {
             Failure::outside(
@@ -47,7 +47,7 @@ impl Vault {
         Ok(Self { path, there })
     }
 
-    /// Stores one. Answers its full name.
+    /// Stores one. Returns its full name.
     ///
     /// # Errors
     /// When Parameter Store refuses.

@@ -1,7 +1,7 @@
 //! `runnersmith app webhook`: where deliveries go, and with which secret.
 
-use runnersmith_app::{Needs, Profile, Runners};
 use runnersmith_github::app_admin::{HookTarget, PointError, point_webhook};
+use runnersmith_github_app::{Needs, Profile, Runners};
 use runnersmith_ports::chain;
 use runnersmith_types::Secret;
 use serde_json::json;

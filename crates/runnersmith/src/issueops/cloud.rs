@@ -1,4 +1,4 @@
-//! What a desk is made of where states are on S3 and environments on AWS.
+//! What a reconciler is made of where states are on S3 and environments on AWS.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use runnersmith_aws::{ObjectShelf, Session};
-use runnersmith_changes::{Base, Desk, Parts, Reader, Rights, Seal};
-use runnersmith_cloud_fleet::CloudFleet;
+use runnersmith_aws::{ObjectRecordStore, Session};
 use runnersmith_github::GitHubClient;
 use runnersmith_issueops::policy::{Policy, Shape};
+use runnersmith_issueops_engine::{Base, ChangeReconciler, Parts, Reader, Rights, Seal};
 use runnersmith_ports::{ControlRepository, SystemClock};
-use runnersmith_terraform::{Terraform, TerraformConfig};
+use runnersmith_provision_terraform::environments::AwsEnvironments;
+use runnersmith_provision_terraform::{Terraform, TerraformConfig};
 use runnersmith_types::Secret;
 use tokio::sync::watch;
 
@@ -29,7 +29,7 @@ use crate::exit::Failure;
 const STOP_WITHIN: Duration = Duration::from_secs(300);
 /// How long a server waits for all of it.
 pub const ENDS_WITHIN: Duration =
-    STOP_WITHIN.saturating_add(runnersmith_terraform::AFTER_STOP).saturating_add(super::home::ENDS_WITHIN);
+    STOP_WITHIN.saturating_add(runnersmith_provision_terraform::AFTER_STOP).saturating_add(super::home::ENDS_WITHIN);
 /// A key for plan files, if it is not the App's.
 const PLAN_KEY: &str = "RUNNERSMITH_PLAN_KEY";
 
@@ -42,7 +42,7 @@ fn app_of(get: impl Fn(&str) -> Option<String>) -> Option<serde_json::Value> {
     }))
 }
 
-/// The secrets that a plan needs, as Terraform's variable; none on a shared plane, which has them.
+/// The secrets that a plan needs, as Terraform's variable; none on a shared control plane, which has them.
 fn github_app(policy: &Policy, given: Option<&AppSecrets>) -> Vec<(String, Secret)> {
     if policy.shape != Shape::OwnStack {
         return Vec::new();
@@ -58,7 +58,7 @@ fn github_app(policy: &Policy, given: Option<&AppSecrets>) -> Vec<(String, Secre
 
 /// Terraform with those secrets, which ends in order when it is told to.
 fn terraform_of(program: &Path, environment: Vec<(String, Secret)>, stop: watch::Receiver<bool>) -> TerraformConfig {
-    let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-terraform"));
+    let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-provision-terraform"));
     config.program = program.to_owned();
     config.environment = environment;
     config.stop_within = STOP_WITHIN;
@@ -77,7 +77,7 @@ fn seal() -> Result<Seal, Failure> {
     Seal::new(&Secret::new(key)).map_err(|error| Failure::config(error.to_string(), "both jobs need the same key"))
 }
 
-/// A desk's parts in a workflow, and the Terraform that must end before the program does.
+/// A reconciler's parts in a workflow, and the Terraform that must end before the program does.
 pub async fn parts(
     home: &WorkflowHome,
     rights: Rights,
@@ -90,13 +90,13 @@ pub async fn parts(
         .map_err(|error| super::failed(&error.into()))?;
     let policy = &base.policy;
     let config = terraform_of(&home.terraform, github_app(policy, None), stop);
-    let host = runnersmith_terraform::who();
+    let host = runnersmith_provision_terraform::who();
     let runs = WorkflowRuns { control: control.clone(), id: home.run_id, attempt: home.run_attempt, host };
     let webhooks = CloudWebhooks { github: identity.app };
     made(policy, control, webhooks, rights, config, (Arc::new(runs), Arc::new(Shown), seal()?)).await
 }
 
-/// The desk of a server, made when the policy can be read, and made anew when the policy says something else.
+/// The reconciler of a server, made when the policy can be read, and made again when the policy says something else.
 pub struct ByPolicy {
     settings: super::home::Settings,
     github: Arc<GitHubClient>,
@@ -106,11 +106,11 @@ pub struct ByPolicy {
     seal: Seal,
     stop: watch::Receiver<bool>,
     runs: Arc<ProcessRuns>,
-    made: tokio::sync::Mutex<Option<(Policy, Arc<Desk>, Terraform)>>,
+    made: tokio::sync::Mutex<Option<(Policy, Arc<ChangeReconciler>, Terraform)>>,
 }
 
 impl ByPolicy {
-    /// A desk of this server.
+    /// A reconciler of this server.
     pub fn new(
         settings: &super::home::Settings,
         github: Arc<GitHubClient>,
@@ -118,7 +118,7 @@ impl ByPolicy {
         seal: Seal,
         stop: &watch::Receiver<bool>,
     ) -> Self {
-        let runs = Arc::new(ProcessRuns::new(&runnersmith_terraform::who(), &settings.data));
+        let runs = Arc::new(ProcessRuns::new(&runnersmith_provision_terraform::who(), &settings.data));
         Self {
             settings: settings.clone(),
             github,
@@ -131,32 +131,32 @@ impl ByPolicy {
         }
     }
 
-    /// The desk.
+    /// The reconciler.
     ///
     /// # Errors
     /// When the policy cannot be read, or Terraform is not there.
-    pub async fn get(&self) -> Result<Arc<Desk>, Failure> {
+    pub async fn get(&self) -> Result<Arc<ChangeReconciler>, Failure> {
         let base =
             Base::read(self.control.as_ref(), &self.reader).await.map_err(|error| super::failed(&error.into()))?;
         let mut made = self.made.lock().await;
-        if let Some((policy, desk, _)) = made.as_ref()
+        if let Some((policy, reconciler, _)) = made.as_ref()
             && *policy == base.policy
         {
-            return Ok(desk.clone());
+            return Ok(reconciler.clone());
         }
         let environment = github_app(&base.policy, Some(&self.settings.app));
         let config = terraform_of(&self.settings.terraform, environment, self.stop.clone());
         let at_work = (
-            self.runs.clone() as Arc<dyn runnersmith_changes::Runs>,
+            self.runs.clone() as Arc<dyn runnersmith_issueops_engine::Runs>,
             Arc::new(super::home::Logged) as _,
             self.seal.clone(),
         );
         let webhooks = CloudWebhooks { github: Some(self.github.clone()) };
         let (parts, terraform) =
             self::made(&base.policy, self.control.clone(), webhooks, Rights::Apply, config, at_work).await?;
-        let desk = Arc::new(Desk::new(parts));
-        *made = Some((base.policy, desk.clone(), terraform));
-        Ok(desk)
+        let reconciler = Arc::new(ChangeReconciler::new(parts));
+        *made = Some((base.policy, reconciler.clone(), terraform));
+        Ok(reconciler)
     }
 
     /// Waits until Terraform does nothing any more.
@@ -167,27 +167,32 @@ impl ByPolicy {
     }
 }
 
-/// A desk's parts by the platform policy.
+/// A reconciler's parts by the platform policy.
 async fn made(
     policy: &Policy,
     control: Arc<dyn ControlRepository>,
     webhooks: CloudWebhooks,
     rights: Rights,
     config: TerraformConfig,
-    (runs, progress, seal): (Arc<dyn runnersmith_changes::Runs>, Arc<dyn runnersmith_changes::Progress>, Seal),
+    (runs, progress, seal): (
+        Arc<dyn runnersmith_issueops_engine::Runs>,
+        Arc<dyn runnersmith_issueops_engine::Progress>,
+        Seal,
+    ),
 ) -> Result<(Parts, Terraform), Failure> {
     let terraform = Terraform::new(config)
         .map_err(|error| Failure::config(error.to_string(), "install Terraform 1.11 or newer, or OpenTofu"))?;
     let backend = &policy.backend;
     let session = Session::from_environment(Some(backend.region.as_str()), None).await;
-    let shelf = ObjectShelf::new(&session, &backend.bucket, &backend.key_prefix, backend.kms_key_id.as_deref());
+    let record_store =
+        ObjectRecordStore::new(&session, &backend.bucket, &backend.key_prefix, backend.kms_key_id.as_deref());
     let clock = Arc::new(SystemClock);
-    let fleet = CloudFleet::of_policy(policy, None, clock.clone()).await;
+    let fleet = AwsEnvironments::of_policy(policy, None, clock.clone()).await;
     let parts = Parts {
         // The client reads teams and groups as the App where the token may not.
         control,
-        shelf: Arc::new(shelf),
-        shelf_name: format!("s3://{}/{}/", backend.bucket, backend.key_prefix),
+        record_store: Arc::new(record_store),
+        record_store_name: format!("s3://{}/{}/", backend.bucket, backend.key_prefix),
         provisioner: Arc::new(terraform.clone()),
         fleet: Arc::new(fleet),
         webhooks: Some(Arc::new(webhooks)),

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_changes::{Desk, DeskError, Drift, Handled, Parts, Progress, Rights, Runs, Seal, Signal, signal_of};
 use runnersmith_config::Provisioning;
-use runnersmith_door::Listener;
-use runnersmith_embedded::Embedded;
 use runnersmith_github::{ControlClient, GitHubClient};
+use runnersmith_issueops_engine::{
+    ChangeReconciler, ChangeTrigger, Drift, Handled, Parts, Progress, ReconcileError, Rights, Runs, Seal,
+    change_trigger,
+};
 use runnersmith_ports::chain;
 use runnersmith_ports::{Clock, ControlRepository};
+use runnersmith_provision_embedded::Embedded;
 use runnersmith_types::{RepoFullName, Secret};
+use runnersmith_webhook::DeliveryListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -25,7 +28,7 @@ use crate::exit::Failure;
 const WAITING_MAX: usize = 1_024;
 /// Looks at once: each may plan or apply.
 const AT_ONCE: usize = 16;
-/// How long after its start a server looks for drift at the latest: one that is started anew each day must look too, and one
+/// How long after its start a server looks for drift at the latest: one that is started again each day must look too, and one
 /// that starts again and again must not plan all the time.
 const DRIFT_FIRST: Duration = Duration::from_secs(600);
 /// How long records and comments have when the server is told to stop.
@@ -68,19 +71,19 @@ pub struct Settings {
 }
 
 /// Hears deliveries about the control repository.
-pub struct Ear {
+pub struct ChangeListener {
     repository: String,
-    looks: mpsc::Sender<Signal>,
+    looks: mpsc::Sender<ChangeTrigger>,
 }
 
-impl Listener for Ear {
-    fn hear(&self, event: &str, body: &[u8]) -> Option<String> {
-        let signal = signal_of(event, body, &self.repository).ok()?;
+impl DeliveryListener for ChangeListener {
+    fn on_delivery(&self, event: &str, body: &[u8]) -> Option<String> {
+        let signal = change_trigger(event, body, &self.repository).ok()?;
         let said = match &signal {
-            Signal::Issue { number, .. } => format!("issue #{number} is looked at"),
-            Signal::Pull { number } => format!("#{number} is looked at"),
-            Signal::Branch { .. } => "the branch is looked at".to_owned(),
-            Signal::Tick => return None,
+            ChangeTrigger::Issue { number, .. } => format!("issue #{number} is looked at"),
+            ChangeTrigger::Pull { number } => format!("#{number} is looked at"),
+            ChangeTrigger::Branch { .. } => "the branch is looked at".to_owned(),
+            ChangeTrigger::Tick => return None,
         };
         Some(match self.looks.try_send(signal) {
             Ok(()) => said,
@@ -98,10 +101,10 @@ impl Progress for Logged {
     }
 }
 
-/// Makes the desk: at once where everything is here, by the platform policy where it is not.
+/// Makes the reconciler: at once where everything is here, by the platform policy where it is not.
 #[async_trait]
 trait Desks: Send + Sync {
-    async fn desk(&self) -> Result<Arc<Desk>, Failure>;
+    async fn reconciler(&self) -> Result<Arc<ChangeReconciler>, Failure>;
     /// Waits until nothing runs any more.
     async fn settled(&self) {}
     /// How long it may take until nothing runs any more.
@@ -110,11 +113,11 @@ trait Desks: Send + Sync {
     }
 }
 
-struct Here(Arc<Desk>);
+struct Here(Arc<ChangeReconciler>);
 
 #[async_trait]
 impl Desks for Here {
-    async fn desk(&self) -> Result<Arc<Desk>, Failure> {
+    async fn reconciler(&self) -> Result<Arc<ChangeReconciler>, Failure> {
         Ok(self.0.clone())
     }
 }
@@ -122,8 +125,8 @@ impl Desks for Here {
 /// The home's parts: the ear for the door, and the loop.
 pub struct Home {
     /// For the door.
-    pub ear: Arc<Ear>,
-    looks: mpsc::Receiver<Signal>,
+    pub ear: Arc<ChangeListener>,
+    looks: mpsc::Receiver<ChangeTrigger>,
     desks: Arc<dyn Desks>,
     tick: Duration,
     drift: Duration,
@@ -143,7 +146,7 @@ impl Home {
     ) -> Result<Self, Failure> {
         let (sender, looks) = mpsc::channel(WAITING_MAX);
         let repository = settings.repository.clone();
-        let ear = Arc::new(Ear { repository: repository.to_string(), looks: sender });
+        let ear = Arc::new(ChangeListener { repository: repository.to_string(), looks: sender });
         let control: Arc<dyn ControlRepository> = Arc::new(ControlClient::new(github.clone(), repository));
         let seal = Seal::new(&settings.plan_key).map_err(|error| {
             Failure::config(error.to_string(), "[issueops] plan_key_file or plan_key_env names a better one")
@@ -151,10 +154,10 @@ impl Home {
         let desks: Arc<dyn Desks> = match settings.provisioning {
             Provisioning::Embedded => {
                 let runs: Arc<dyn Runs> = Arc::new(ProcessRuns::new("runnersmith@here", &settings.data));
-                Arc::new(Here(Arc::new(Desk::new(Parts {
+                Arc::new(Here(Arc::new(ChangeReconciler::new(Parts {
                     control,
-                    shelf: embedded.shelf(),
-                    shelf_name: "this server's store, ".into(),
+                    record_store: embedded.record_store(),
+                    record_store_name: "this server's store, ".into(),
                     provisioner: Arc::new(embedded.clone()),
                     fleet: Arc::new(embedded.clone()),
                     webhooks: None,
@@ -197,13 +200,13 @@ impl Home {
             };
             let signal = tokio::select! {
                 Some(signal) = self.looks.recv() => signal,
-                _ = tick.tick() => Signal::Tick,
+                _ = tick.tick() => ChangeTrigger::Tick,
                 Some(_) = tasks.join_next() => continue,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             // One look at everything at a time is enough.
             let tick = match signal {
-                Signal::Tick => match ticking.clone().try_acquire_owned() {
+                ChangeTrigger::Tick => match ticking.clone().try_acquire_owned() {
                     Ok(tick) => Some(tick),
                     Err(_) => continue,
                 },
@@ -221,9 +224,9 @@ impl Home {
     }
 }
 
-async fn look(desks: &dyn Desks, signal: &Signal, drains: &watch::Sender<bool>) {
-    let looked = match desks.desk().await {
-        Ok(desk) => desk.handle(signal).await,
+async fn look(desks: &dyn Desks, signal: &ChangeTrigger, drains: &watch::Sender<bool>) {
+    let looked = match desks.reconciler().await {
+        Ok(reconciler) => reconciler.handle(signal).await,
         Err(failure) => {
             tracing::error!(error = %failure.what, hint = failure.hint.as_deref(), "requests cannot be handled");
             return;
@@ -232,7 +235,7 @@ async fn look(desks: &dyn Desks, signal: &Signal, drains: &watch::Sender<bool>) 
     told(looked, drains);
 }
 
-fn told(looked: Result<Handled, DeskError>, drains: &watch::Sender<bool>) {
+fn told(looked: Result<Handled, ReconcileError>, drains: &watch::Sender<bool>) {
     match looked {
         Ok(handled) => {
             for failed in &handled.failed {
@@ -259,8 +262,8 @@ fn warn_once(warned: &mut String, failed: String) {
 
 /// Looks for what differs from its state.
 async fn drift(desks: &dyn Desks) {
-    let found = match desks.desk().await {
-        Ok(desk) => desk.drift().await.map_err(|error| chain(&error)),
+    let found = match desks.reconciler().await {
+        Ok(reconciler) => reconciler.drift().await.map_err(|error| chain(&error)),
         Err(failure) => Err(failure.what),
     };
     match found {
@@ -306,8 +309,8 @@ async fn drain(
             _ = every.tick() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        let desk = match desks.desk().await {
-            Ok(desk) => desk,
+        let reconciler = match desks.reconciler().await {
+            Ok(reconciler) => reconciler,
             Err(failure) => {
                 let hint = failure.hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
                 warn_once(&mut warned, failure.what + &hint);
@@ -316,7 +319,7 @@ async fn drain(
         };
         // Before the look: what is told while it goes on may be about an environment that it does not see yet.
         drains.send_replace(false);
-        let looks_again = match desk.proceed().await {
+        let looks_again = match reconciler.proceed().await {
             Ok(handled) => {
                 warn_once(&mut warned, handled.failed.join("; "));
                 !handled.draining.is_empty()
@@ -346,7 +349,7 @@ fn terraform(
 #[cfg(feature = "aws")]
 #[async_trait]
 impl Desks for super::cloud::ByPolicy {
-    async fn desk(&self) -> Result<Arc<Desk>, Failure> {
+    async fn reconciler(&self) -> Result<Arc<ChangeReconciler>, Failure> {
         self.get().await
     }
     async fn settled(&self) {

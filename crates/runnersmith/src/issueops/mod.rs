@@ -1,6 +1,6 @@
 //! IssueOps in its two homes: a workflow of the control repository (here), and a running `serve`.
 //!
-//! Both make the same desk and differ in who they are, what they may do, and how they prove a run dead.
+//! Both make the same reconciler and differ in who they are, what they may do, and how they prove a run dead.
 
 #[cfg(feature = "aws")]
 mod cloud;
@@ -11,7 +11,7 @@ pub mod runs;
 mod webhooks;
 mod workflow;
 
-use runnersmith_changes::{Drift, Handled, Ignored, Rights, Signal, signal_of};
+use runnersmith_issueops_engine::{ChangeTrigger, Drift, Handled, Ignored, Rights, change_trigger};
 use runnersmith_ports::chain;
 
 use crate::exit::{ExitStatus, Failure};
@@ -43,20 +43,20 @@ async fn run(options: options::IssueOps) -> Result<ExitStatus, Failure> {
                 }
                 Err(Event::Failure(failure)) => return Err(failure),
             };
-            let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
-            let handled = desk.handle(&signal).await;
+            let (reconciler, stop) = workflow::reconciler(&home, Rights::Plan).await?;
+            let handled = reconciler.handle(&signal).await;
             finish(&home, stop, handled).await
         }
         options::Task::Tick => {
-            let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
-            let handled = desk.handle(&Signal::Tick).await;
+            let (reconciler, stop) = workflow::reconciler(&home, Rights::Plan).await?;
+            let handled = reconciler.handle(&ChangeTrigger::Tick).await;
             finish(&home, stop, handled).await
         }
         options::Task::Continue { wait_minutes, look_seconds } => {
-            let (desk, stop) = workflow::desk(&home, Rights::Apply).await?;
+            let (reconciler, stop) = workflow::reconciler(&home, Rights::Apply).await?;
             let until = std::time::Instant::now() + std::time::Duration::from_secs(60 * wait_minutes);
             loop {
-                let handled = desk.proceed().await;
+                let handled = reconciler.proceed().await;
                 let waits = handled.as_ref().is_ok_and(|handled| !handled.draining.is_empty());
                 if !waits || std::time::Instant::now() >= until || stop.is_told() {
                     return finish(&home, stop, handled).await;
@@ -66,8 +66,8 @@ async fn run(options: options::IssueOps) -> Result<ExitStatus, Failure> {
             }
         }
         options::Task::Drift => {
-            let (desk, stop) = workflow::desk(&home, Rights::Plan).await?;
-            let found = desk.drift().await.map_err(|error| failed(&error));
+            let (reconciler, stop) = workflow::reconciler(&home, Rights::Plan).await?;
+            let found = reconciler.drift().await.map_err(|error| failed(&error));
             stop.settled().await;
             let mut status = ExitStatus::Success;
             for (environment, drift) in found? {
@@ -93,27 +93,27 @@ enum Event {
     Failure(Failure),
 }
 
-fn read_event(event: &options::Event, repository: &str) -> Result<Signal, Event> {
+fn read_event(event: &options::Event, repository: &str) -> Result<ChangeTrigger, Event> {
     let body = std::fs::read(&event.event_path).map_err(|error| {
         Event::Failure(Failure::config(
             format!("read the event {}: {error}", event.event_path.display()),
             "in a workflow GITHUB_EVENT_PATH names it; elsewhere give --event-path and --event-name",
         ))
     })?;
-    signal_of(&event.event_name, &body, repository).map_err(Event::Ignored)
+    change_trigger(&event.event_name, &body, repository).map_err(Event::Ignored)
 }
 
 /// What failed, with a hint where one helps.
-fn failed(error: &runnersmith_changes::DeskError) -> Failure {
-    use runnersmith_changes::{BaseError, DeskError};
+fn failed(error: &runnersmith_issueops_engine::ReconcileError) -> Failure {
+    use runnersmith_issueops_engine::{BaseError, ReconcileError};
     let hint = match error {
-        DeskError::Base(BaseError::NoPolicy { .. } | BaseError::Policy { .. }) => {
+        ReconcileError::Base(BaseError::NoPolicy { .. } | BaseError::Policy { .. }) => {
             "the platform policy lies at the root of the control repository's default branch"
         }
-        DeskError::GitHub(runnersmith_ports::GitHubError::Unauthorized { .. }) => {
+        ReconcileError::GitHub(runnersmith_ports::GitHubError::Unauthorized { .. }) => {
             "the workflow needs the permissions contents, issues and pull-requests: write"
         }
-        DeskError::Book(_) => {
+        ReconcileError::ChangeStore(_) => {
             "the job's role must read and write the records beside the state (terraform/modules/github-oidc)"
         }
         _ => "what was decided is stored: running this again, or the next tick, goes on",
@@ -124,7 +124,7 @@ fn failed(error: &runnersmith_changes::DeskError) -> Failure {
 async fn finish(
     home: &options::WorkflowHome,
     stop: workflow::Stop,
-    handled: Result<Handled, runnersmith_changes::DeskError>,
+    handled: Result<Handled, runnersmith_issueops_engine::ReconcileError>,
 ) -> Result<ExitStatus, Failure> {
     // Terraform may still be ending in order.
     stop.settled().await;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use runnersmith_changes::{Run, Runs};
 use runnersmith_issueops::change::Liveness;
+use runnersmith_issueops_engine::{Run, Runs};
 #[cfg(feature = "aws")]
 use runnersmith_ports::ControlRepository;
 

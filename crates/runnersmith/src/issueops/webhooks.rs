@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runnersmith_aws::{Parameters, Session};
-use runnersmith_changes::Webhooks;
 use runnersmith_github::GitHubClient;
 use runnersmith_github::app_admin::{HookTarget, point_webhook, remove_webhook};
 use runnersmith_issueops::policy::{Policy, Webhook};
+use runnersmith_issueops_engine::Webhooks;
 use runnersmith_ports::chain;
 use runnersmith_types::Owner;
 

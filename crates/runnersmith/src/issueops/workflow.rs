@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_changes::{Desk, Handled, Rights};
 use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
+use runnersmith_issueops_engine::{ChangeReconciler, Handled, Rights};
 use runnersmith_ports::{ControlRepository, SystemClock};
 use runnersmith_types::{RepoFullName, Secret};
 use tokio::sync::watch;
@@ -45,7 +45,7 @@ impl Drop for StopCommands {
 pub struct Shown;
 
 #[cfg(feature = "aws")]
-impl runnersmith_changes::Progress for Shown {
+impl runnersmith_issueops_engine::Progress for Shown {
     fn line(&self, line: &str) {
         let clean: String = line.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
         report::note(&clean);
@@ -56,7 +56,7 @@ impl runnersmith_changes::Progress for Shown {
 pub struct Stop {
     told: watch::Receiver<bool>,
     #[cfg(feature = "aws")]
-    terraform: Option<runnersmith_terraform::Terraform>,
+    terraform: Option<runnersmith_provision_terraform::Terraform>,
 }
 
 impl Stop {
@@ -153,8 +153,8 @@ fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
     Ok(told)
 }
 
-/// The desk of this home.
-pub async fn desk(home: &WorkflowHome, rights: Rights) -> Result<(Arc<Desk>, Stop), Failure> {
+/// The reconciler of this home.
+pub async fn reconciler(home: &WorkflowHome, rights: Rights) -> Result<(Arc<ChangeReconciler>, Stop), Failure> {
     let identity = identity(home)?;
     let told = stop_signal()?;
     made(home, rights, identity, told).await
@@ -166,9 +166,9 @@ async fn made(
     rights: Rights,
     identity: Identity,
     told: watch::Receiver<bool>,
-) -> Result<(Arc<Desk>, Stop), Failure> {
+) -> Result<(Arc<ChangeReconciler>, Stop), Failure> {
     let (parts, terraform) = super::cloud::parts(home, rights, identity, told.clone()).await?;
-    Ok((Arc::new(Desk::new(parts)), Stop { told, terraform: Some(terraform) }))
+    Ok((Arc::new(ChangeReconciler::new(parts)), Stop { told, terraform: Some(terraform) }))
 }
 
 #[cfg(not(feature = "aws"))]
@@ -178,7 +178,7 @@ async fn made(
     _rights: Rights,
     _identity: Identity,
     _told: watch::Receiver<bool>,
-) -> Result<(Arc<Desk>, Stop), Failure> {
+) -> Result<(Arc<ChangeReconciler>, Stop), Failure> {
     Err(Failure::config(
         "IssueOps in a workflow keeps its records on S3, and this program was built without AWS",
         "take a released program, or build it with `cargo build --release --features aws`",

@@ -63,7 +63,7 @@ runners_max = {runners_max}
         std::fs::write(home.path().join("app.pem"), key).unwrap();
         std::fs::write(home.path().join("secret"), SECRET).unwrap();
         let exe = PathBuf::from(env!("CARGO_BIN_EXE_runnersmith"));
-        runnersmith_stand_in::write_distribution(&home.path().join("distribution"), &exe).unwrap();
+        runnersmith_fake_runner::write_distribution(&home.path().join("distribution"), &exe).unwrap();
         let bed = Self { github, home, port, sets: sets.to_owned(), app };
         bed.write_config("runnersmith.toml", port, app);
         bed

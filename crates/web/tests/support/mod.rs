@@ -11,10 +11,10 @@ use runnersmith_controllers::metrics::Metrics;
 use runnersmith_ports::Clock;
 use runnersmith_ports::ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
 use runnersmith_types::{
-    Action, Batch, BatchId, BootFailure, Conclusion, Event, EventKind, FactSource, Held, Intent, Job, JobFact, JobId,
-    JobStatus, Label, Ladder, MachineId, Mark, Owner, OwnerKind, Plan, PlaneId, Reason, RegisterAt, RepoFullName,
-    RunId, Runner, RunnerGroupName, RunnerName, RunnerState, ScaleSet, ScaleSetName, Scope, Secret, Step, Strike,
-    Target, Timestamp, Told, Waiting, WaitingOn,
+    Action, Batch, BatchId, BootFailure, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder,
+    Intent, Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, PoolFailure, Reason,
+    RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
+    ScaleSetName, Scope, Secret, Stalled, Step, Target, Timestamp, Waiting, WaitingOn,
 };
 use runnersmith_web::{Answer, Intake, RawDelivery, Readiness, WebState};
 
@@ -45,7 +45,7 @@ impl FakeLedger {
 
 #[async_trait]
 impl Ledger for FakeLedger {
-    async fn plane(&self) -> Result<PlaneId, LedgerError> {
+    async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
         not_here("plane")
     }
     async fn record_facts(&self, _: Vec<JobFact>, _: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError> {
@@ -63,10 +63,10 @@ impl Ledger for FakeLedger {
     async fn recent_jobs(&self, _: usize) -> Result<Vec<Job>, LedgerError> {
         self.read(|shown| shown.jobs.clone())
     }
-    async fn hold_job(&self, _: JobId, _: Held) -> Result<bool, LedgerError> {
+    async fn stall_job(&self, _: JobId, _: Stalled) -> Result<bool, LedgerError> {
         not_here("hold_job")
     }
-    async fn told_job(&self, _: JobId, _: Told) -> Result<bool, LedgerError> {
+    async fn record_notification(&self, _: JobId, _: Notified) -> Result<bool, LedgerError> {
         not_here("told_job")
     }
     async fn interrupted_job(&self, _: JobId, _: Timestamp) -> Result<bool, LedgerError> {
@@ -108,7 +108,7 @@ impl Ledger for FakeLedger {
     async fn settle_batch(&self, _: &Lease, _: &BatchId) -> Result<(), LedgerError> {
         not_here("settle_batch")
     }
-    async fn mark(&self, _: &Lease, _: Vec<(RunnerName, Mark)>) -> Result<Vec<Runner>, LedgerError> {
+    async fn update(&self, _: &Lease, _: Vec<(RunnerName, RunnerUpdate)>) -> Result<Vec<Runner>, LedgerError> {
         not_here("mark")
     }
     async fn live_runners(&self, set: &ScaleSetName) -> Result<Vec<Runner>, LedgerError> {
@@ -129,10 +129,10 @@ impl Ledger for FakeLedger {
     async fn used_budget(&self, _: BudgetKind) -> Result<u32, LedgerError> {
         not_here("used_budget")
     }
-    async fn strike(&self, _: &ScaleSetName, _: Strike) -> Result<(), LedgerError> {
+    async fn pool_failure(&self, _: &ScaleSetName, _: PoolFailure) -> Result<(), LedgerError> {
         not_here("strike")
     }
-    async fn strikes(&self, _: &ScaleSetName, _: Timestamp) -> Result<Vec<Strike>, LedgerError> {
+    async fn pool_failures(&self, _: &ScaleSetName, _: Timestamp) -> Result<Vec<PoolFailure>, LedgerError> {
         not_here("strikes")
     }
     async fn boot_failed(&self, _: &ScaleSetName, _: BootFailure) -> Result<(), LedgerError> {
@@ -185,10 +185,10 @@ impl Clock for FixedClock {
 
 /// Accepts what is signed `good` and remembers it.
 #[derive(Default)]
-pub struct Door(pub Mutex<Vec<RawDelivery>>);
+pub struct WebhookReceiver(pub Mutex<Vec<RawDelivery>>);
 
 #[async_trait]
-impl Intake for Door {
+impl Intake for WebhookReceiver {
     async fn deliver(&self, delivery: RawDelivery) -> Answer {
         if delivery.signature_256.as_deref() != Some("good") {
             return Answer::new(401, "the signature is missing or wrong");
@@ -209,13 +209,13 @@ impl Readiness for Ready {
 
 pub struct World {
     pub ledger: Arc<FakeLedger>,
-    pub door: Arc<Door>,
+    pub door: Arc<WebhookReceiver>,
     pub state: WebState,
 }
 
 pub fn world(token: Option<&str>) -> World {
     let (ledger, door, levels) =
-        (Arc::new(FakeLedger::default()), Arc::new(Door::default()), Arc::new(Levels::default()));
+        (Arc::new(FakeLedger::default()), Arc::new(WebhookReceiver::default()), Arc::new(Levels::default()));
     let state = WebState {
         ledger: ledger.clone(),
         levels: levels.clone(),
@@ -248,12 +248,12 @@ pub fn policy(name: &str, labels: &[&str], runners_max: u32) -> ScaleSet {
         ephemeral: true,
         runners_max,
         priority: 0,
-        floor: Vec::new(),
+        min_idle: Vec::new(),
         timing: runnersmith_types::Timing::default(),
-        ladder: Ladder::local(),
+        fallback_order: FallbackOrder::local(),
         token_when_jit_exhausted: true,
         rerun_interrupted: true,
-        tell: true,
+        notify: true,
     }
 }
 
@@ -292,12 +292,12 @@ pub fn job(id: u64, name: &str, status: JobStatus, begun: i64, labels: &[&str], 
 }
 
 pub fn runner(set: &str, serial: u64, state: RunnerState, seconds_ago: i64, job: Option<u64>) -> Runner {
-    let target = Target { set: set_name(set), at: RegisterAt::Organization(Owner::parse("acme").unwrap()) };
+    let target = Target { set: set_name(set), at: RunnerScope::Organization(Owner::parse("acme").unwrap()) };
     let name = RunnerName::parse(&format!("{set}-q7xk-{serial}")).unwrap();
     let mut runner = Runner::intended(name, serial, target, true, at(seconds_ago));
     runner.state = state;
     runner.machine = Some(MachineId::parse(&format!("m-{serial:05}")).unwrap());
-    runner.rung = Ladder::local().rungs.first().cloned();
+    runner.pool = FallbackOrder::local().pools.first().cloned();
     runner.machine_at = Some(at(seconds_ago - 1));
     runner.handed_at = Some(at(seconds_ago - 2));
     if !matches!(state, RunnerState::Booting) {
@@ -413,7 +413,7 @@ pub fn fill(world: &World) {
             waiting: vec![waiting(4129, WaitingOn::Runner { supply: 2 })],
             demand: 1,
             supply: 2,
-            floor: 1,
+            min_idle: 1,
             ..Plan::default()
         },
         runners_by_state: count(&[("busy", 2), ("idle", 1), ("booting", 1), ("finished", 1)]),

@@ -1,0 +1,415 @@
+//! Where records lie on the record store, and how they are changed: read, decide, write if nobody else wrote meanwhile, else again.
+
+use std::sync::Arc;
+
+use runnersmith_issueops::change::{Holder, Lock};
+use runnersmith_ports::{Expect, RecordStore, RecordStoreError, Version};
+use runnersmith_types::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{FORMAT, IssueNote, PullNote, Record};
+
+/// How often a record is read again when others write it.
+const ROUNDS_MAX: usize = 20;
+
+/// Why a record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeStoreError {
+    /// The record store.
+    #[error(transparent)]
+    RecordStore(#[from] RecordStoreError),
+    /// It is not a record of ours.
+    #[error("read the record {key}")]
+    Broken {
+        /// Which.
+        key: String,
+        /// The cause.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// It was written by a newer program.
+    #[error("the record {key} has format {found}, this program knows up to {FORMAT}; hint: use the newer program")]
+    Newer {
+        /// Which.
+        key: String,
+        /// Its format.
+        found: u32,
+    },
+    /// Others wrote it each time.
+    #[error("the record {0} is written by others all the time; hint: try again")]
+    Busy(String),
+}
+
+/// An environment's lock with what is needed to prove its holder dead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockNote {
+    /// The lock.
+    pub lock: Lock,
+    /// `user@host` of the run that holds it, as Terraform's own lock would name it.
+    pub host: String,
+    /// An apply that was begun under it and has not come to its end: if its run is dead, the state's own lock may be there still,
+    /// and only who takes this lock over, or releases it by its id, takes care of that.
+    #[serde(default)]
+    pub applies: Option<Applies>,
+}
+
+/// An apply under a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applies {
+    /// The run.
+    pub run: String,
+    /// `user@host` of it.
+    pub host: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct LockRecord {
+    held: Option<LockNote>,
+}
+
+/// The records.
+#[derive(Clone)]
+pub struct ChangeStore {
+    record_store: Arc<dyn RecordStore>,
+}
+
+/// Where the records of an environment begin; environments are told apart without case.
+fn place(environment: &str) -> String {
+    format!("changes/{}", environment.to_ascii_lowercase())
+}
+
+/// The key of an environment's open change.
+#[must_use]
+pub fn open_key(environment: &str) -> String {
+    format!("{}/change.json", place(environment))
+}
+
+/// The key of a change that is over.
+#[must_use]
+pub fn history_key(environment: &str, issue: u64, pull: u64) -> String {
+    format!("{}/history/{issue}-{pull}.json", place(environment))
+}
+
+/// The key of a stored plan.
+#[must_use]
+pub fn plan_key(environment: &str, digest: &str) -> String {
+    format!("{}/{digest}.plan", place(environment))
+}
+
+fn issue_key(number: u64) -> String {
+    format!("issues/{number}.json")
+}
+
+fn lock_key(environment: &str) -> String {
+    format!("{}/lock.json", place(environment))
+}
+
+impl ChangeStore {
+    /// A change store on a record store.
+    #[must_use]
+    pub fn new(record_store: Arc<dyn RecordStore>) -> Self {
+        Self { record_store }
+    }
+
+    /// The record store.
+    #[must_use]
+    pub fn record_store(&self) -> &Arc<dyn RecordStore> {
+        &self.record_store
+    }
+
+    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, Version)>, ChangeStoreError> {
+        let Some(found) = self.record_store.get(key).await? else { return Ok(None) };
+        let value = serde_json::from_slice(&found.bytes)
+            .map_err(|source| ChangeStoreError::Broken { key: key.to_owned(), source })?;
+        Ok(Some((value, found.version)))
+    }
+
+    async fn write<T: Serialize>(&self, key: &str, value: &T, expect: &Expect) -> Result<Version, ChangeStoreError> {
+        let bytes = serde_json::to_vec_pretty(value)
+            .map_err(|source| ChangeStoreError::Broken { key: key.to_owned(), source })?;
+        Ok(self.record_store.put(key, &bytes, expect).await?)
+    }
+
+    /// A change's record.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn record(&self, key: &str) -> Result<Option<(Record, Version)>, ChangeStoreError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let Some(found) = self.record_store.get(key).await? else { return Ok(None) };
+        let broken = |source| ChangeStoreError::Broken { key: key.to_owned(), source };
+        let Format { format } = serde_json::from_slice(&found.bytes).map_err(broken)?;
+        if format > FORMAT {
+            return Err(ChangeStoreError::Newer { key: key.to_owned(), found: format });
+        }
+        let record: Record = serde_json::from_slice(&found.bytes).map_err(broken)?;
+        Ok((!record.is_archived).then_some((record, found.version)))
+    }
+
+    /// Stores a new record. `false`: there is one already.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn begin(&self, key: &str, record: &Record) -> Result<bool, ChangeStoreError> {
+        #[derive(Deserialize)]
+        struct Place {
+            #[serde(default)]
+            is_archived: bool,
+        }
+        let expect = match self.read::<Place>(key).await? {
+            Some((place, version)) if place.is_archived => Expect::Version(version),
+            Some(_) => return Ok(false),
+            None => Expect::Absent,
+        };
+        match self.write(key, record, &expect).await {
+            Ok(_) => Ok(true),
+            Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes a record. `change` sees what is there now, and may be asked again when somebody else wrote meanwhile; when it
+    /// answers `None` nothing is written. Returns the record and what `change` said; `None`: there is no record, or no wish.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn update<T>(
+        &self,
+        key: &str,
+        mut change: impl FnMut(&mut Record) -> Option<T> + Send,
+    ) -> Result<Option<(Record, T)>, ChangeStoreError> {
+        for _ in 0..ROUNDS_MAX {
+            let Some((mut record, version)) = self.record(key).await? else { return Ok(None) };
+            let before = record.clone();
+            let Some(said) = change(&mut record) else { return Ok(None) };
+            if record == before {
+                return Ok(Some((record, said)));
+            }
+            match self.write(key, &record, &Expect::Version(version)).await {
+                Ok(_) => return Ok(Some((record, said))),
+                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ChangeStoreError::Busy(key.to_owned()))
+    }
+
+    /// Moves a change that is over from the open ones to the history. Its place stays, marked, until the next change takes it:
+    /// so nobody who has read it before can take another one away.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn archive(&self, key: &str, record: &Record) -> Result<(), ChangeStoreError> {
+        let change = &record.change;
+        let to = history_key(&change.environment, change.issue, change.pull);
+        // Written first: a crash in between leaves both, and archiving again does no harm.
+        self.write(&to, record, &Expect::Any).await?;
+        let note = PullNote { environment: change.environment.clone(), history: Some(to) };
+        self.write(&format!("pulls/{}.json", change.pull), &note, &Expect::Any).await?;
+        self.update(key, |record| {
+            record.is_archived = record.is_finished();
+            Some(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// The records of all open changes, by key.
+    ///
+    /// # Errors
+    /// When they cannot be listed or read.
+    pub async fn open(&self) -> Result<Vec<(String, Record)>, ChangeStoreError> {
+        let mut open = Vec::new();
+        for key in self.record_store.list("changes/").await? {
+            let is_open = key.ends_with("/change.json") && key.split('/').count() == 3;
+            if !is_open {
+                continue;
+            }
+            match self.record(&key).await {
+                Ok(Some((record, _))) => open.push((key, record)),
+                // One that was archived is not open.
+                Ok(None) => {}
+                // One that cannot be read must not stop the others; its place stays taken.
+                Err(error @ (ChangeStoreError::Broken { .. } | ChangeStoreError::Newer { .. })) => {
+                    tracing::error!(key = %key, error = %runnersmith_ports::chain(&error), "a change is left out");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(open)
+    }
+
+    /// What is known of an issue.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn issue(&self, number: u64) -> Result<IssueNote, ChangeStoreError> {
+        Ok(self.read(&issue_key(number)).await?.map(|(note, _)| note).unwrap_or_default())
+    }
+
+    /// Changes what is known of an issue, as [`Self::update`] does with a change; what nobody has written begins empty.
+    /// Returns it and what `change` said.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn update_issue<T>(
+        &self,
+        number: u64,
+        mut change: impl FnMut(&mut IssueNote) -> T + Send,
+    ) -> Result<(IssueNote, T), ChangeStoreError> {
+        let key = issue_key(number);
+        for _ in 0..ROUNDS_MAX {
+            let (mut note, expect) = match self.read::<IssueNote>(&key).await? {
+                Some((note, version)) => (note, Expect::Version(version)),
+                None => (IssueNote::default(), Expect::Absent),
+            };
+            let before = note.clone();
+            let said = change(&mut note);
+            if note == before {
+                return Ok((note, said));
+            }
+            match self.write(&key, &note, &expect).await {
+                Ok(_) => return Ok((note, said)),
+                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ChangeStoreError::Busy(key))
+    }
+
+    /// Which change a pull request is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn pull(&self, number: u64) -> Result<Option<PullNote>, ChangeStoreError> {
+        Ok(self.read(&format!("pulls/{number}.json")).await?.map(|(note, _)| note))
+    }
+
+    /// Remembers it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn note_pull(&self, number: u64, note: &PullNote) -> Result<(), ChangeStoreError> {
+        self.write(&format!("pulls/{number}.json"), note, &Expect::Any).await.map(|_| ())
+    }
+
+    /// The issue that tells of an environment's drift, if one was opened.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn drift(&self, environment: &str) -> Result<Option<u64>, ChangeStoreError> {
+        Ok(self.read(&format!("{}/drift.json", place(environment))).await?.map(|(issue, _)| issue))
+    }
+
+    /// Remembers it, or that there is none.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn note_drift(&self, environment: &str, issue: Option<u64>) -> Result<(), ChangeStoreError> {
+        let key = format!("{}/drift.json", place(environment));
+        match issue {
+            Some(issue) => self.write(&key, &issue, &Expect::Any).await.map(|_| ()),
+            None => Ok(self.record_store.delete(&key).await?),
+        }
+    }
+
+    /// Who holds an environment's lock.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn lock(&self, environment: &str) -> Result<Option<LockNote>, ChangeStoreError> {
+        Ok(self.read::<LockRecord>(&lock_key(environment)).await?.and_then(|(record, _)| record.held))
+    }
+
+    /// Takes the lock if nobody has it, or if who has it is `instead_of`. `Err`: who has it.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn take_lock(
+        &self,
+        environment: &str,
+        note: LockNote,
+        instead_of: Option<&str>,
+    ) -> Result<Result<(), LockNote>, ChangeStoreError> {
+        let key = lock_key(environment);
+        for _ in 0..ROUNDS_MAX {
+            let (record, expect) = match self.read::<LockRecord>(&key).await? {
+                Some((record, version)) => (record, Expect::Version(version)),
+                None => (LockRecord::default(), Expect::Absent),
+            };
+            match record.held {
+                Some(held) if held.lock.holder == note.lock.holder => return Ok(Ok(())),
+                Some(held) if instead_of != Some(held.lock.id.as_str()) => return Ok(Err(held)),
+                Some(_) | None => {}
+            }
+            match self.write(&key, &LockRecord { held: Some(note.clone()) }, &expect).await {
+                Ok(_) => return Ok(Ok(())),
+                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ChangeStoreError::Busy(key))
+    }
+
+    /// Marks that an apply begins under the lock of this id, or has come to its end. `false`: it is not held any more.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn mark_lock(
+        &self,
+        environment: &str,
+        id: &str,
+        applies: Option<&Applies>,
+    ) -> Result<bool, ChangeStoreError> {
+        let key = lock_key(environment);
+        for _ in 0..ROUNDS_MAX {
+            let Some((LockRecord { held: Some(mut held) }, version)) = self.read(&key).await? else { return Ok(false) };
+            if held.lock.id != id {
+                return Ok(false);
+            }
+            held.applies = applies.cloned();
+            match self.write(&key, &LockRecord { held: Some(held) }, &Expect::Version(version)).await {
+                Ok(_) => return Ok(true),
+                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ChangeStoreError::Busy(key))
+    }
+
+    /// Releases the lock if it is the one meant; answers it if it was.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn release_lock(
+        &self,
+        environment: &str,
+        is_meant: impl Fn(&LockNote) -> bool + Send,
+    ) -> Result<Option<LockNote>, ChangeStoreError> {
+        let key = lock_key(environment);
+        for _ in 0..ROUNDS_MAX {
+            let Some((LockRecord { held: Some(held) }, version)) = self.read(&key).await? else { return Ok(None) };
+            if !is_meant(&held) {
+                return Ok(None);
+            }
+            match self.write(&key, &LockRecord::default(), &Expect::Version(version)).await {
+                Ok(_) => return Ok(Some(held)),
+                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ChangeStoreError::Busy(key))
+    }
+}
+
+/// Whether a run of this pull request holds the lock.
+#[must_use]
+pub fn is_of_pull(lock: &Lock, pull: u64) -> bool {
+    matches!(lock.holder, Holder::Run { pull: other, .. } if other == pull)
+}

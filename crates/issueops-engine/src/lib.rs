@@ -1,0 +1,34 @@
+//! The shell of IssueOps: what the pure crate `issueops` decides is done here, step by step, through ports.
+//!
+//! It exists apart from its two homes, a workflow of the control repository and a running control plane, so that both handle
+//! a request alike: they differ in who they are, what they may do, and how they prove a run dead, and in nothing else.
+
+mod approve;
+mod base;
+mod bundle;
+mod change_store;
+mod drift;
+pub mod fleet;
+mod intake;
+mod look;
+mod plan;
+pub mod provisioner;
+mod reconciler;
+mod record;
+mod runs;
+mod seal;
+mod steps;
+mod trigger;
+
+pub use base::{Base, BaseError, Reader};
+pub use change_store::{ChangeStore, ChangeStoreError, LockNote, open_key};
+pub use drift::Drift;
+pub use fleet::{Fleet, FleetError};
+pub use provisioner::{
+    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId, Workspace,
+};
+pub use reconciler::{ChangeReconciler, ChangeTrigger, Handled, Parts, ReconcileError, Webhooks};
+pub use record::{Record, Rights, Todo};
+pub use runs::{Run, Runs};
+pub use seal::{Seal, SealError};
+pub use trigger::{Ignored, change_trigger};

@@ -1,0 +1,247 @@
+//! A look at an open change: is the pull request still open, did somebody push, was something ordered, does our comment still
+//! say what we wrote.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use runnersmith_issueops::change::{Comment, Digest, Event, Step};
+use runnersmith_issueops::command;
+use runnersmith_issueops::render::{Difference, LOCK_FILE};
+use runnersmith_ports::control::{IssueComment, Pull};
+
+use crate::base::Tree;
+use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
+use crate::record::{OUTBOX_MAX, Record};
+
+/// Comments are asked for from so long before the last one that was read: clocks differ, and lists lag.
+const OVERLAP: Duration = Duration::from_secs(120);
+/// The login that stands for a commit whose people GitHub does not know.
+const UNKNOWN: &str = "(unknown)";
+
+/// What a branch's head is.
+pub(crate) struct Judged {
+    /// Who made the commits that are not ours.
+    pub committers: BTreeSet<String>,
+    /// How its files differ from what the request renders.
+    pub differences: Vec<Difference>,
+}
+
+/// Whether a pull request was merged to where it belongs. One that somebody turned to another branch has brought nothing there.
+pub(crate) fn is_merged_into(pull: &Pull, default_branch: &str) -> bool {
+    pull.is_merged && pull.base_branch == default_branch
+}
+
+impl ChangeReconciler {
+    /// Looks at whatever change a pull request is. Returns its key.
+    pub(crate) async fn on_pull(&self, work: &Work, number: u64) -> Result<Option<String>, ReconcileError> {
+        let Some(note) = self.change_store.pull(number).await? else { return Ok(None) };
+        let open = crate::change_store::open_key(&note.environment);
+        let is_open = self.change_store.record(&open).await?.is_some_and(|(record, _)| record.change.pull == number);
+        let key = match note.history {
+            Some(history) if !is_open => history,
+            _ => open,
+        };
+        self.look(work, &key, Some(number)).await?;
+        self.advance(work, &key).await?;
+        Ok(Some(key))
+    }
+
+    /// Whether the issue of a change is still open and still asks for it.
+    pub(crate) async fn look_at_issue(&self, work: &Work, key: &str, record: &Record) -> Result<(), ReconcileError> {
+        match self.parts.control.issue(record.change.issue).await {
+            Ok(issue) if !issue.is_open => {
+                self.event(work, key, &Event::Closed).await?;
+            }
+            Ok(_) | Err(runnersmith_ports::GitHubError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Looks at a change: its pull request, its branch, its comments. Everything that is found is an event; the events' steps
+    /// are stored and not yet done.
+    pub(crate) async fn look(&self, work: &Work, key: &str, pull: Option<u64>) -> Result<(), ReconcileError> {
+        let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
+        if record.change.pull == 0 || pull.is_some_and(|pull| pull != record.change.pull) {
+            return Ok(());
+        }
+        let mut found = self.parts.control.pull(record.change.pull).await?;
+        found.head = self.head_of(&record, &found).await?;
+        if is_merged_into(&found, &work.base.branch) {
+            self.event(work, key, &Event::Merged).await?;
+        } else if found.is_merged {
+            self.say(&format!(
+                "{}: #{} was merged into {}, which is not the default branch",
+                record.change.environment,
+                found.number,
+                found.base_branch.escape_debug()
+            ));
+        } else if !found.is_open {
+            self.event(work, key, &Event::Closed).await?;
+        } else if found.head != record.head {
+            self.pushed(work, key, &record, &found).await?;
+        }
+        self.read_comments(work, key, &found).await?;
+        self.check_state_comment(work, key).await
+    }
+
+    /// The branch's commit. GitHub shows a pull request's head some time after its branch has moved, so the branch is asked.
+    pub(crate) async fn head_of(&self, record: &Record, pull: &Pull) -> Result<String, ReconcileError> {
+        if !pull.is_open || pull.is_fork {
+            return Ok(pull.head.clone());
+        }
+        Ok(self.parts.control.branch(&record.change.branch).await?.unwrap_or_else(|| pull.head.clone()))
+    }
+
+    /// The branch has a commit that is not ours.
+    async fn pushed(&self, work: &Work, key: &str, record: &Record, pull: &Pull) -> Result<(), ReconcileError> {
+        let judged = self.judge(work, record, &pull.head).await?;
+        let event = Event::Pushed { committers: judged.committers, is_hand_edited: !judged.differences.is_empty() };
+        self.change_store
+            .update(key, |record| {
+                // Somebody else may have judged it meanwhile.
+                if record.head == pull.head {
+                    return None;
+                }
+                record.head.clone_from(&pull.head);
+                self.follow(work, record, &event);
+                Some(())
+            })
+            .await?;
+        self.say(&format!("{}: somebody pushed to #{}", record.change.environment, record.change.pull));
+        Ok(())
+    }
+
+    /// Judges a head: what was rendered must be there, byte for byte; the rest must be as it is where the branch began. That
+    /// covers the whole repository: a branch could bring a workflow or a policy along.
+    pub(crate) async fn judge(&self, work: &Work, record: &Record, head: &str) -> Result<Judged, ReconcileError> {
+        let control = &self.parts.control;
+        let compared = control.compare(&work.base.commit, head).await?;
+        let began = control.tree(&compared.merge_base).await?;
+        let tree = control.tree(head).await?;
+        let mut committers = BTreeSet::new();
+        let ours = self.our_commits(record);
+        for commit in compared.commits.iter().filter(|commit| !ours.contains(&commit.sha)) {
+            // One that came by merging the default branch is not in this list.
+            committers.extend(commit.logins.iter().map(|login| login.clone().unwrap_or_else(|| UNKNOWN.to_owned())));
+        }
+        Ok(Judged { committers, differences: differences(record, &began, &tree) })
+    }
+
+    /// Commits that we made: the last one is known by the record.
+    fn our_commits(&self, record: &Record) -> BTreeSet<String> {
+        record.own_commits.iter().cloned().chain([record.head.clone()]).collect()
+    }
+
+    /// Reads comments that were not read yet. Only those that may be orders are looked at closer.
+    async fn read_comments(&self, work: &Work, key: &str, pull: &Pull) -> Result<(), ReconcileError> {
+        let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
+        let since = record.comments_read.map(|at| at.minus(OVERLAP));
+        let comments = self.parts.control.comments(pull.number, since).await?;
+        let mut read = record.comments_read;
+        for comment in comments {
+            read = read.max(Some(comment.updated_at));
+            if record.change.was_handled(comment.id) || !may_be_order(&comment) {
+                continue;
+            }
+            let waiting = self.change_store.record(key).await?.map_or(0, |(record, _)| record.outbox.len());
+            if waiting > OUTBOX_MAX {
+                // The next look reads on from here, when something was done.
+                return Ok(());
+            }
+            self.order(work, key, pull, comment).await?;
+        }
+        if read != record.comments_read {
+            self.change_store
+                .update(key, |record| {
+                    record.comments_read = record.comments_read.max(read);
+                    Some(())
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn order(&self, work: &Work, key: &str, pull: &Pull, comment: IssueComment) -> Result<(), ReconcileError> {
+        let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
+        let actor = self.actor(work, &comment.author, comment.is_person).await?;
+        let lock = self.held_lock(&record.change.environment).await?;
+        let run = self.run_of(&record).await;
+        let comment = Comment {
+            id: comment.id,
+            is_edited: comment.updated_at != comment.created_at,
+            body: comment.body,
+            created_at: comment.created_at,
+            is_new: true,
+            pull: pull.number,
+            is_fork: pull.is_fork,
+            actor,
+        };
+        self.say(&format!("#{}: a comment by {}", pull.number, comment.actor.login.escape_debug()));
+        self.event(work, key, &Event::Comment { comment, lock, run }).await?;
+        Ok(())
+    }
+
+    /// Anybody who may write can edit our comment; what it says is shown again.
+    async fn check_state_comment(&self, work: &Work, key: &str) -> Result<(), ReconcileError> {
+        let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
+        let Some(posted) = &record.state_comment else { return Ok(()) };
+        let is_pending = record.outbox.iter().any(|todo| todo.step == Step::ShowState);
+        if is_pending || record.change.state.is_final() {
+            return Ok(());
+        }
+        let found = self.parts.control.comment(posted.id).await?;
+        if found.is_some_and(|found| hash_of(&found.body) == posted.text) {
+            return Ok(());
+        }
+        let rights = self.parts.rights;
+        self.change_store
+            .update(key, |record| {
+                record.state_comment.as_mut()?.text = Digest::of(b"altered");
+                record.push(vec![Step::ShowState], work.run.name(), rights);
+                Some(())
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// The hash of a comment's text as it was sent: GitHub may give line ends back in its own way.
+pub(crate) fn hash_of(body: &str) -> Digest {
+    Digest::of(body.replace("\r\n", "\n").as_bytes())
+}
+
+/// Whether it is worth to ask who wrote it.
+fn may_be_order(comment: &IssueComment) -> bool {
+    comment.is_person && comment.created_at == comment.updated_at && !command::parse(&comment.body).is_empty()
+}
+
+/// How a tree differs from what the record's request renders on top of the tree where its branch began.
+pub(crate) fn differences(record: &Record, began: &Tree, tree: &Tree) -> Vec<Difference> {
+    let empty = BTreeMap::new();
+    let files = record.files.as_ref().unwrap_or(&empty);
+    let folders: BTreeSet<&str> =
+        files.keys().filter_map(|path| path.rsplit_once('/').map(|(folder, _)| folder)).collect();
+    let is_lock_file =
+        |path: &str| path.rsplit_once('/').is_some_and(|(folder, name)| name == LOCK_FILE && folders.contains(folder));
+    let paths: BTreeSet<&String> = began.keys().chain(tree.keys()).chain(files.keys()).collect();
+    let mut found = Vec::new();
+    for path in paths {
+        if is_lock_file(path) {
+            continue;
+        }
+        let is = tree.get(path).map(|blob| (blob.sha.as_str(), blob.mode.as_str()));
+        let should = match files.get(path) {
+            Some(hash) => hash.as_deref().map(|hash| (hash, "100644")),
+            None => began.get(path).map(|blob| (blob.sha.as_str(), blob.mode.as_str())),
+        };
+        if is != should {
+            found.push(match (is, should) {
+                (None, _) => Difference::Missing(path.clone()),
+                (Some(_), None) => Difference::Extra(path.clone()),
+                (Some(_), Some(_)) => Difference::Changed(path.clone()),
+            });
+        }
+    }
+    found
+}

@@ -1,0 +1,443 @@
+//! The outbox: steps are claimed, done, and taken out together with what came of them.
+//!
+//! A step whose run is proved dead is done again by who comes next, since each can be done twice; an apply is the exception: what
+//! a dead one did is not known, and the change says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use runnersmith_issueops::change::{Change, Denial, Event, Holder, Liveness, Lock, Reply, State, Step, decide};
+use runnersmith_issueops::comment::reply;
+use runnersmith_ports::{GitHubError, chain, control::MergeError};
+
+use crate::approve::OTHER_BASE;
+use crate::change_store::{LockNote, is_of_pull};
+use crate::intake::environment_of;
+use crate::look::is_merged_into;
+use crate::plan::text_key;
+use crate::provisioner::LeftBy;
+use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
+use crate::record::{Posted, Record, TRIES_MAX, Todo, is_once, only_tells};
+
+/// The most steps of one look: a change that never comes to rest is a mistake of ours, and must end.
+const STEPS_MAX: usize = 60;
+
+/// What came of a step, beside its event: what the record must remember.
+#[derive(Clone, Debug)]
+pub(crate) enum Note {
+    /// The comment that shows the change.
+    StateComment(Posted),
+    /// A plan is stored and shown.
+    Plan {
+        /// Its key.
+        key: String,
+        /// Further comments.
+        continuations: Vec<Posted>,
+        /// What a deletion would destroy is known by these outputs; of other changes none.
+        outputs: BTreeMap<String, String>,
+    },
+    /// The branch has another commit of ours.
+    Head(String),
+    /// This plan is not stored any more.
+    NoPlan {
+        /// Its key.
+        key: String,
+    },
+    /// What was applied.
+    Applied {
+        /// Which commit.
+        head: String,
+        /// Terraform's outputs.
+        outputs: BTreeMap<String, serde_json::Value>,
+    },
+    /// The lock that was to be taken is another's: that is said instead.
+    LockedInstead(Lock),
+    /// A lock is gone that the comment may still show.
+    Unlocked,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Done {
+    pub event: Option<Event>,
+    pub notes: Vec<Note>,
+}
+
+impl Done {
+    pub(crate) fn event(event: Event) -> Self {
+        Self { event: Some(event), notes: Vec::new() }
+    }
+    fn note(note: Note) -> Self {
+        Self { event: None, notes: vec![note] }
+    }
+}
+
+/// A claimed step, and the record that it is of.
+struct Claimed {
+    record: Record,
+    todo: Todo,
+}
+
+impl ChangeReconciler {
+    /// Does what is in a change's outbox and may be done here.
+    pub(crate) async fn advance(&self, work: &Work, key: &str) -> Result<(), ReconcileError> {
+        for _ in 0..STEPS_MAX {
+            let Some(Claimed { record, todo }) = self.claim(work, key).await? else {
+                return self.close_if_over(key).await;
+            };
+            tracing::debug!(environment = %record.change.environment, step = ?todo.step, "step");
+            match self.step(work, key, &record, &todo).await {
+                Ok(done) => self.settle(work, key, todo.id, done).await?,
+                Err(error) => {
+                    let gives_up = only_tells(&todo.step)
+                        && (todo.tries + 1 >= TRIES_MAX
+                            || matches!(error, ReconcileError::GitHub(GitHubError::NotFound { .. })));
+                    if gives_up {
+                        tracing::warn!(environment = %record.change.environment, error = %chain(&error), "a step is given up");
+                        self.settle(work, key, todo.id, Done::default()).await?;
+                        continue;
+                    }
+                    self.release(key, todo.id).await?;
+                    return Err(error);
+                }
+            }
+        }
+        Err(ReconcileError::Internal(format!("{key}: more than {STEPS_MAX} steps in one look")))
+    }
+
+    /// The first step that is ours to do. Steps of a dead run become ours; its apply is called interrupted.
+    async fn claim(&self, work: &Work, key: &str) -> Result<Option<Claimed>, ReconcileError> {
+        let Some((record, _)) = self.change_store.record(key).await? else { return Ok(None) };
+        let me = work.run.name();
+        let others: BTreeSet<&String> =
+            record.outbox.iter().filter_map(|todo| todo.by.as_ref()).filter(|by| *by != me).collect();
+        let mut dead = BTreeSet::new();
+        for run in others {
+            if self.parts.runs.liveness(run).await == Liveness::Dead {
+                dead.insert(run.clone());
+            }
+        }
+        // What a dead run began to apply: nobody knows how far it came.
+        let lost = record
+            .outbox
+            .iter()
+            .find(|todo| is_once(&todo.step) && todo.by.as_ref().is_some_and(|by| dead.contains(by)));
+        if let Some(lost) = lost {
+            let id = lost.id;
+            self.settle(work, key, id, Done::event(Event::RunDied)).await?;
+            return Box::pin(self.claim(work, key)).await;
+        }
+        let (rights, now) = (self.parts.rights, self.parts.clock.now());
+        let claimed = self.change_store.update(key, |record| {
+            let todo = record.outbox.iter_mut().find(|todo| match &todo.by {
+                Some(by) if by == me => true,
+                Some(by) => dead.contains(by) && !is_once(&todo.step) && rights.may(&todo.step),
+                None => rights.may(&todo.step),
+            })?;
+            let was_dead = todo.by.as_ref().is_some_and(|by| dead.contains(by));
+            if was_dead {
+                todo.left_by = todo.taken.take().or(todo.left_by.take());
+            }
+            todo.by = Some(me.to_owned());
+            todo.taken.get_or_insert_with(|| (work.run.host().to_owned(), now));
+            // The dead run may have left Terraform's own lock behind.
+            if let (true, Step::Plan { without_terraform_lock }) = (was_dead, &mut todo.step) {
+                *without_terraform_lock = true;
+            }
+            Some(todo.clone())
+        });
+        Ok(claimed.await?.map(|(record, todo)| Claimed { record, todo }))
+    }
+
+    /// Gives a step back after a failure: the next look tries again.
+    async fn release(&self, key: &str, id: u64) -> Result<(), ReconcileError> {
+        self.change_store
+            .update(key, |record| {
+                let todo = record.outbox.iter_mut().find(|todo| todo.id == id)?;
+                todo.tries += 1;
+                (todo.by, todo.taken) = (None, None);
+                Some(())
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a step out, with what came of it.
+    async fn settle(&self, work: &Work, key: &str, id: u64, done: Done) -> Result<(), ReconcileError> {
+        let (now, rules, rights) = (self.parts.clock.now(), &work.base.policy.approval, self.parts.rights);
+        let updated = self.change_store.update(key, |record| {
+            let place = record.outbox.iter().position(|todo| todo.id == id)?;
+            let todo = record.outbox.remove(place);
+            // A plan that another one replaces meanwhile is none.
+            let is_replaced = matches!(todo.step, Step::Plan { .. })
+                && record.outbox.iter().any(|other| matches!(other.step, Step::Plan { .. }) && other.id > id);
+            let (mut dropped, mut orphans) = (Vec::new(), Vec::new());
+            // Shown is only what the change now waits for; a plan that came too late for its change is none.
+            let event = done.event.as_ref().filter(|_| !is_replaced);
+            let decision = event.map(|event| decide(&record.change, event, rules, now));
+            let is_shown = match (event, decision.as_ref().map(|decision| &decision.change.state)) {
+                (Some(Event::PlanPosted(made)), Some(State::Planned(plan))) => made == plan,
+                _ => false,
+            };
+            for note in &done.notes {
+                match note {
+                    Note::Plan { key, continuations, .. } if !is_shown => {
+                        dropped.push(key.clone());
+                        // What was written into comments that the change has anyway is mended by its next plan.
+                        let own = |posted: &&Posted| record.continuations.iter().any(|own| own.id == posted.id);
+                        orphans.extend(continuations.iter().filter(|posted| !own(posted)).map(|posted| posted.id));
+                    }
+                    Note::Plan { key, .. } => {
+                        dropped.extend(record.plan_key.clone().filter(|old| old != key));
+                        take_note(record, place, note);
+                    }
+                    Note::Unlocked => {
+                        if !record.outbox.iter().any(|todo| todo.step == Step::ShowState) {
+                            record.push(vec![Step::ShowState], work.run.name(), rights);
+                        }
+                    }
+                    note => take_note(record, place, note),
+                }
+            }
+            if let Some(decision) = decision {
+                record.take(decision, work.run.name(), rights);
+            }
+            Some((dropped, orphans))
+        });
+        let (dropped, orphans) = updated.await?.map(|(_, left)| left).unwrap_or_default();
+        // The step is settled, and nobody comes back for these: one that cannot be deleted does not keep the others.
+        let mut failed = None;
+        for dropped in dropped {
+            for key in [text_key(&dropped), dropped] {
+                let deleted = self.change_store.record_store().delete(&key).await;
+                failed =
+                    failed.or(deleted.err().map(|error| crate::change_store::ChangeStoreError::from(error).into()));
+            }
+        }
+        for comment in orphans {
+            let deleted = self.parts.control.delete_comment(comment).await;
+            failed = failed.or(deleted.err().map(ReconcileError::from));
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn step(&self, work: &Work, key: &str, record: &Record, todo: &Todo) -> Result<Done, ReconcileError> {
+        let (control, change) = (&self.parts.control, &record.change);
+        match &todo.step {
+            Step::React { comment, reaction } => {
+                control.react(*comment, reaction.word()).await?;
+                Ok(Done::default())
+            }
+            Step::Say(said) => {
+                let applied = match said.as_ref() {
+                    Reply::Applied => Some(self.applied_view(work, record).await?),
+                    _ => None,
+                };
+                let mut text = reply(said, change, &work.base.policy, applied.as_ref());
+                if matches!(said.as_ref(), Reply::Applied)
+                    && let Some(more) = self.set_webhook(work, record).await
+                {
+                    text.push_str(&more);
+                }
+                control.add_comment(change.pull, &text).await?;
+                Ok(Done::default())
+            }
+            Step::ShowState => self.show_state(work, key).await.map(|posted| match posted {
+                Some(posted) => Done::note(Note::StateComment(posted)),
+                None => Done::default(),
+            }),
+            Step::Plan { without_terraform_lock } => {
+                if let Some((host, since)) = &todo.left_by {
+                    // A planner that died may have left the state's own lock, which would stop the apply.
+                    self.release_state_lock(work, record, LeftBy { who: host.clone(), since: *since }).await;
+                }
+                self.plan(work, key, record, (todo.id, *without_terraform_lock)).await
+            }
+            Step::DropPlan => {
+                // One that is waited for, or applied, is not the one that was meant.
+                let is_needed = change.state.plan().is_some();
+                let Some(key) = record.plan_key.clone().filter(|_| !is_needed) else { return Ok(Done::default()) };
+                self.drop_plan(record).await?;
+                Ok(Done::note(Note::NoPlan { key }))
+            }
+            Step::Reread { digest } => self.reread(work, key, record, *digest).await,
+            Step::TakeOver { lock } => {
+                self.take_over(work, record, lock).await?;
+                Ok(Done::default())
+            }
+            Step::Apply { digest, head } => self.apply(work, record, *digest, head).await,
+            Step::Drain { kill_jobs } => self.drain(record, *kill_jobs).await,
+            Step::EndDrain => {
+                self.parts.fleet.end_drain(&change.environment).await?;
+                Ok(Done::default())
+            }
+            Step::Merge { expected_head } => self.merge(work, record, expected_head).await,
+            // There is one open change of an environment: its record's name is its claim.
+            Step::VoidOthers => Ok(Done::default()),
+            Step::TakeLock { by, reason } => self.take_lock(work, change, by, reason).await,
+            Step::ReleaseLock { id } => {
+                let released = self.change_store.release_lock(&change.environment, |held| held.lock.id == *id).await?;
+                let Some(note) = released else { return Ok(Done::default()) };
+                self.release_left_lock(work, record, &note).await;
+                Ok(Done::note(Note::Unlocked))
+            }
+            Step::ReleaseOwnLock => {
+                // A lock under which a run died while it applied is not given back by the way: its take-over releases the
+                // state's own lock too. This run's own apply is over; only its mark could not be taken away.
+                let me = work.run.name();
+                let is_over = |held: &LockNote| held.applies.as_ref().is_none_or(|applies| applies.run == me);
+                let is_own = |held: &LockNote| is_of_pull(&held.lock, change.pull) && is_over(held);
+                let released = self.change_store.release_lock(&change.environment, is_own).await?;
+                Ok(released.map_or_else(Done::default, |_| Done::note(Note::Unlocked)))
+            }
+            Step::CloseIssue => {
+                control.close_issue(change.issue).await?;
+                Ok(Done::default())
+            }
+            Step::ClosePull => {
+                control.close_pull(change.pull).await?;
+                Ok(Done::default())
+            }
+        }
+    }
+
+    async fn drain(&self, record: &Record, kill_jobs: bool) -> Result<Done, ReconcileError> {
+        if !record.change.state.is_draining() {
+            return Ok(Done::default());
+        }
+        let left = self.parts.fleet.drain(&record.change.environment, kill_jobs).await?;
+        self.say(&format!("{}: drains; left: {left:?}", record.change.environment));
+        Ok(Done::event(Event::Drained(left)))
+    }
+
+    async fn merge(&self, work: &Work, record: &Record, head: &str) -> Result<Done, ReconcileError> {
+        let (control, pull) = (&self.parts.control, record.change.pull);
+        let title =
+            runnersmith_issueops::comment::pull_text(record.change.kind, &environment_of(record)?, record.change.issue)
+                .title;
+        let found = control.pull(pull).await?;
+        if is_merged_into(&found, &work.base.branch) {
+            return Ok(Done::event(Event::Merged));
+        }
+        if found.base_branch != work.base.branch {
+            return Ok(Done::event(Event::MergeRefused(OTHER_BASE.to_owned())));
+        }
+        match control.merge(pull, head, &format!("{title} (#{pull})")).await {
+            Ok(commit) => {
+                // The head is pinned by the call, the branch that it goes to is not.
+                let merged = control.pull(pull).await?;
+                if merged.is_merged && !is_merged_into(&merged, &work.base.branch) {
+                    return Ok(Done::event(Event::MergeRefused(OTHER_BASE.to_owned())));
+                }
+                self.say(&format!("#{pull}: merged to {} as {commit}", work.base.branch));
+                Ok(Done::event(Event::Merged))
+            }
+            Err(MergeError::Refused(why)) => {
+                // Somebody was quicker.
+                if is_merged_into(&control.pull(pull).await?, &work.base.branch) {
+                    return Ok(Done::event(Event::Merged));
+                }
+                Ok(Done::event(Event::MergeRefused(why)))
+            }
+            Err(MergeError::GitHub(error)) => Err(error.into()),
+        }
+    }
+
+    async fn take_lock(&self, work: &Work, change: &Change, by: &str, reason: &str) -> Result<Done, ReconcileError> {
+        let note = self.lock_note(work, Holder::Person(by.to_owned()), reason)?;
+        match self.change_store.take_lock(&change.environment, note, None).await? {
+            Ok(()) => Ok(Done::default()),
+            Err(held) => Ok(Done::note(Note::LockedInstead(held.lock))),
+        }
+    }
+
+    /// A lock of somebody, as it is written.
+    pub(crate) fn lock_note(&self, work: &Work, holder: Holder, reason: &str) -> Result<LockNote, ReconcileError> {
+        use ring::rand::SecureRandom as _;
+        let mut id = [0; 8];
+        ring::rand::SystemRandom::new()
+            .fill(&mut id)
+            .map_err(|_| ReconcileError::Internal("this machine has no random numbers".into()))?;
+        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let lock = Lock { id, holder, reason: reason.to_owned(), since: self.parts.clock.now() };
+        Ok(LockNote { lock, host: work.run.host().to_owned(), applies: None })
+    }
+
+    /// Terraform's own lock of a dead run goes with ours. When it cannot be released, the next plan says who holds it.
+    pub(crate) async fn release_left_lock(&self, work: &Work, record: &Record, note: &LockNote) {
+        let left_by = match (&note.applies, &note.lock.holder) {
+            (Some(applies), _) => LeftBy { who: applies.host.clone(), since: applies.since },
+            (None, Holder::Run { .. }) => LeftBy { who: note.host.clone(), since: note.lock.since },
+            (None, Holder::Person(_)) => return,
+        };
+        self.release_state_lock(work, record, left_by).await;
+    }
+
+    /// Releases the state's own lock if that dead run left it.
+    pub(crate) async fn release_state_lock(&self, work: &Work, record: &Record, left_by: LeftBy) {
+        let released =
+            async {
+                let workspace = self.workspace(work, record).await?;
+                self.parts.provisioner.release_left_lock(&workspace, &left_by).await.map_err(|source| {
+                    ReconcileError::Provision { environment: record.change.environment.clone(), source }
+                })
+            };
+        match released.await {
+            Ok(Some(id)) => self.say(&format!("{}: the state's own lock {id} is released", record.change.environment)),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(environment = %record.change.environment, error = %chain(&error), "the state's own lock stays");
+            }
+        }
+    }
+
+    /// Puts a change that is over to the history, and takes its branch away.
+    async fn close_if_over(&self, key: &str) -> Result<(), ReconcileError> {
+        let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
+        if !record.is_finished() || !key.ends_with("/change.json") {
+            return Ok(());
+        }
+        // Before its place is free: the next change has a branch of its own.
+        self.parts.control.delete_branch(&record.change.branch).await?;
+        self.change_store.archive(key, &record).await?;
+        self.say(&format!("{}: {}", record.change.environment, record.change.state.word()));
+        Ok(())
+    }
+}
+
+/// What the record remembers of a step; `place` is where the step was in the outbox.
+fn take_note(record: &mut Record, place: usize, note: &Note) {
+    match note {
+        Note::StateComment(posted) => record.state_comment = Some(posted.clone()),
+        Note::Plan { key, continuations, outputs } => {
+            record.plan_key = Some(key.clone());
+            record.continuations.clone_from(continuations);
+            record.outputs.extend(outputs.iter().map(|(name, text)| (name.clone(), text.clone().into())));
+        }
+        Note::Head(head) => {
+            record.head.clone_from(head);
+            record.own_commits.push(head.clone());
+        }
+        // Shown by who settles.
+        Note::Unlocked => {}
+        Note::NoPlan { key } => {
+            if record.plan_key.as_ref() == Some(key) {
+                record.plan_key = None;
+                record.continuations.clear();
+            }
+        }
+        Note::Applied { head, outputs } => {
+            record.applied_head = Some(head.clone());
+            record.outputs.extend(outputs.clone());
+        }
+        Note::LockedInstead(lock) => {
+            // What would have been said next is not true.
+            let said = record.outbox.get_mut(place).map(|todo| &mut todo.step);
+            if let Some(Step::Say(said)) = said
+                && let Reply::Locked { by, .. } = said.as_ref()
+            {
+                let why = Denial::IsLocked(lock.clone());
+                **said = Reply::Denied { command: "lock".into(), actor: by.clone(), why };
+            }
+        }
+    }
+}

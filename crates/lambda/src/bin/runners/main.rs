@@ -1,0 +1,258 @@
+//! The runners functions, one program: the handler's name says which it is.
+//!
+//! scale-up takes facts from the queue and looks at the sets that they concern; scale-down looks at all of them on a
+//! schedule; interruption hears that a machine will be taken back or has changed; the housekeeper drops what is old. All
+//! of them make the same passes: which function decided something makes no difference.
+
+mod control_plane;
+mod events;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use runnersmith_controllers::{Depth, Message, World, consume, housekeeping, pass, timer};
+use runnersmith_lambda::{EventQueue, emf, variable};
+use runnersmith_ports::Queue;
+use runnersmith_ports::chain;
+use runnersmith_types::{ScaleSetName, Timestamp};
+use serde_json::{Value, json};
+
+use crate::control_plane::{ControlPlane, ControlPlanes};
+
+/// Before its deadline a function stops beginning things: an answer takes its time too.
+const SPARE: Duration = Duration::from_secs(2);
+
+/// Which function this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    ScaleUp,
+    ScaleDown,
+    Interruption,
+    Housekeeper,
+}
+
+impl Role {
+    const ALL: [Self; 4] = [Self::ScaleUp, Self::ScaleDown, Self::Interruption, Self::Housekeeper];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::ScaleUp => "scale-up",
+            Self::ScaleDown => "scale-down",
+            Self::Interruption => "interruption",
+            Self::Housekeeper => "housekeeper",
+        }
+    }
+
+    fn parse(word: &str) -> Result<Self, String> {
+        let known: Vec<&str> = Self::ALL.iter().map(|role| role.word()).collect();
+        Self::ALL.into_iter().find(|role| role.word() == word).ok_or_else(|| {
+            format!("the handler {word:?} is none of {}; hint: the Terraform module sets it", known.join(", "))
+        })
+    }
+
+    /// The operations that this function may use. Every pass may do all that a pass does.
+    fn operations(self) -> BTreeSet<&'static str> {
+        let reading = runnersmith_aws::ssm::SETTINGS_OPERATIONS.into_iter();
+        let ledger = runnersmith_aws::dynamodb::OPERATIONS.into_iter();
+        let passes = runnersmith_aws::ssm::HAND_OFF_OPERATIONS
+            .into_iter()
+            .chain(runnersmith_ec2::OPERATIONS)
+            .chain(["sqs:SendMessage"]);
+        let consuming = runnersmith_aws::sqs::OPERATIONS.into_iter();
+        let base = reading.chain(ledger);
+        match self {
+            Self::ScaleUp => base.chain(passes).chain(consuming).collect(),
+            Self::ScaleDown | Self::Interruption | Self::Housekeeper => base.chain(passes).collect(),
+        }
+    }
+}
+
+/// How long is left.
+fn left(deadline_millis: u64) -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is on this machine's clock")]
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(deadline_millis).saturating_sub(now).saturating_sub(SPARE).max(Duration::from_millis(100))
+}
+
+/// Looks at sets, each as deep as asked. What the time does not allow is looked at after a message to ourselves; what was
+/// begun is safe, because a pass may end anywhere.
+async fn look(world: &World, sets: BTreeSet<ScaleSetName>, depth: Depth, within: Duration) -> Result<(), Error> {
+    let mut failed = None;
+    let until = tokio::time::Instant::now() + within;
+    for set in sets {
+        match tokio::time::timeout_at(until, pass(world, &set, depth)).await {
+            Ok(Ok(passed)) => {
+                tracing::info!(
+                    set = %set,
+                    rounds = passed.rounds,
+                    actions = passed.actions,
+                    held = passed.held_elsewhere,
+                    waiting = %waiting(world, &set),
+                    "pass"
+                )
+            }
+            Ok(Err(error)) => {
+                tracing::error!(set = %set, error = %chain(&error), "a pass failed; the next one goes on");
+                failed = Some(format!("{set}: {error}"));
+            }
+            Err(_) => {
+                tracing::warn!(set = %set, "the time is over; the set is looked at again");
+                let again = Message::Wake { set: set.clone() }.to_body();
+                world.ports.queue.send(&again, Duration::ZERO).await?;
+            }
+        }
+    }
+    measure(world);
+    // Alarms see failures: the function fails when a pass did.
+    failed.map_or(Ok(()), |what| Err(what.into()))
+}
+
+/// What jobs and runners wait for, with how many of them, as the last pass over the set saw it.
+fn waiting(world: &World, set: &ScaleSetName) -> String {
+    let levels = world.levels.all();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for waiting in levels.get(set).into_iter().flat_map(|level| &level.plan.waiting) {
+        *counts.entry(waiting.on.to_string()).or_default() += 1;
+    }
+    counts.into_iter().map(|(what, count)| format!("{count} × {what}")).collect::<Vec<_>>().join("; ")
+}
+
+/// The level of each set, for CloudWatch.
+fn measure(world: &World) {
+    let now = world.ports.clock.now().as_millis();
+    let environment = variable(runnersmith_lambda::settings::PATH).unwrap_or_default();
+    for (_, level) in world.levels.all() {
+        let waiting = level.plan.waiting.iter().filter(|waiting| waiting.job.is_some()).count();
+        let count = |value: u32| f64::from(value);
+        let metrics = [
+            ("Demand", "Count", count(level.plan.demand)),
+            ("Supply", "Count", count(level.plan.supply)),
+            ("Alive", "Count", count(level.alive())),
+            ("Maximum", "Count", count(level.policy.runners_max)),
+            ("Waiting", "Count", count(u32::try_from(waiting).unwrap_or(u32::MAX))),
+            ("Faults", "Count", count(u32::try_from(level.faults.len()).unwrap_or(u32::MAX))),
+        ];
+        let name = level.policy.name.to_string();
+        emf::write(&emf::line(now, &[("Plane", &environment), ("ScaleSet", &name)], &metrics));
+    }
+}
+
+async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> Result<Value, Error> {
+    let received = events::messages(event)?;
+    let messages = received.iter().map(|(_, message)| message.clone()).collect();
+    let queue = Arc::new(EventQueue::new(control_plane.world.ports.queue.clone()));
+    let mut world = control_plane.world.clone();
+    world.ports.queue = queue.clone() as Arc<dyn Queue>;
+    let consumed = tokio::time::timeout(left(deadline), consume::consume(&world, messages)).await;
+    match consumed {
+        // The messages are safe in the ledger: a failing pass is the timer's affair and must not bring them again.
+        Ok(Ok(woken)) => {
+            if let Err(error) = look(&control_plane.world, woken, Depth::Message, left(deadline)).await {
+                tracing::error!(error = %error, "a pass after a message failed; the schedule looks again");
+            }
+        }
+        Ok(Err(error)) => tracing::error!(error = %chain(&error), "messages could not be consumed; they come again"),
+        Err(_) => tracing::error!("messages could not be consumed in time; they come again"),
+    }
+    let failures: Vec<Value> = received
+        .iter()
+        .filter(|(_, message)| !queue.is_settled(message))
+        .map(|(id, _)| json!({ "itemIdentifier": id }))
+        .collect();
+    Ok(json!({ "batchItemFailures": failures }))
+}
+
+async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value, Error> {
+    let world = &control_plane.world;
+    let mut failed = Vec::new();
+    // Half of the time for what heals lost signals, the rest for the sets.
+    let healing = async {
+        match timer::redeliver(world).await {
+            Ok(count) => tracing::info!(count, "deliveries asked for again"),
+            Err(error) => failed.push(format!("deliveries: {}", chain(&error))),
+        }
+        if let Err(error) = timer::sweep(world).await {
+            failed.push(format!("sweep: {}", chain(&error)));
+        }
+    };
+    if tokio::time::timeout(left(deadline) / 2, healing).await.is_err() {
+        tracing::warn!("the sweep was cut short; the next one goes on");
+    }
+    // Sets that were taken out are looked at as often as the others, until nothing is left of them.
+    let (world, _) = housekeeping::retired(world, &control_plane.left_out).await?;
+    let all = world.sets.load().iter().map(|set| set.name.clone()).collect();
+    look(&world, all, Depth::Full, left(deadline)).await?;
+    if failed.is_empty() { Ok(Value::Null) } else { Err(failed.join("; ").into()) }
+}
+
+async fn interruption(control_plane: &ControlPlane, event: &Value, deadline: u64) -> Result<Value, Error> {
+    let Some(heard) = events::machine(event) else {
+        tracing::info!("the event is about no machine");
+        return Ok(Value::Null);
+    };
+    let Some(machine) = control_plane.machines.find(&heard.machine).await? else {
+        tracing::info!(machine = %heard.machine, "not a machine of ours");
+        return Ok(Value::Null);
+    };
+    let control_plane_id = control_plane.world.ports.ledger.control_plane().await?;
+    if machine.control_plane != control_plane_id {
+        tracing::info!(machine = %heard.machine, "another plane's machine");
+        return Ok(Value::Null);
+    }
+    if let Some(at) = heard.interrupted_at {
+        control_plane.machines.warn(&heard.machine, at).await?;
+    }
+    control_plane.world.ports.ledger.wake(&machine.set).await?;
+    let world = match control_plane.world.set(&machine.set) {
+        Some(_) => control_plane.world.clone(),
+        None => housekeeping::retired(&control_plane.world, &control_plane.left_out).await?.0,
+    };
+    look(&world, BTreeSet::from([machine.set]), Depth::Message, left(deadline)).await?;
+    Ok(Value::Null)
+}
+
+async fn housekeeper(control_plane: &ControlPlane, deadline: u64) -> Result<Value, Error> {
+    let world = &control_plane.world;
+    let dropped = timer::prune(world, control_plane.history).await?;
+    let expired = housekeeping::expire_hand_offs(world).await?;
+    let (world, retired) = housekeeping::retired(world, &control_plane.left_out).await?;
+    let names: Vec<String> = retired.iter().map(ToString::to_string).collect();
+    tracing::info!(dropped, expired, retired = names.join(", "), "kept house");
+    look(&world, retired, Depth::Full, left(deadline)).await?;
+    Ok(json!({ "dropped": dropped, "expired": expired, "retired": names }))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.get(1).map(String::as_str) == Some("--operations") {
+        let role = Role::parse(arguments.get(2).map_or("", String::as_str))?;
+        role.operations().iter().for_each(|operation| emf::write(operation));
+        return Ok(());
+    }
+    runnersmith_lambda::logs();
+    let role = Role::parse(&variable("_HANDLER").unwrap_or_default())?;
+    let control_planes = Arc::new(ControlPlanes::default());
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+        let control_planes = control_planes.clone();
+        async move {
+            let control_plane = control_planes.fresh().await?;
+            let deadline = event.context.deadline;
+            match role {
+                Role::ScaleUp => scale_up(&control_plane, event.payload, deadline).await,
+                Role::ScaleDown => scale_down(&control_plane, deadline).await,
+                Role::Interruption => interruption(&control_plane, &event.payload, deadline).await,
+                Role::Housekeeper => housekeeper(&control_plane, deadline).await,
+            }
+        }
+    }))
+    .await
+}
+
+/// What an event says of a machine.
+struct Heard {
+    machine: runnersmith_types::MachineId,
+    interrupted_at: Option<Timestamp>,
+}

@@ -1,0 +1,121 @@
+//! The webhook function: verify, match, enqueue, answer. It links no EC2 code, and warm it makes one call for an accepted
+//! delivery and none for a refused one.
+
+mod event;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use runnersmith_aws::{DynamoLedger, SqsQueue};
+use runnersmith_lambda::settings::{FRESH_FOR, MENDED_AT_MOST_EVERY};
+use runnersmith_lambda::{Settings, SettingsError};
+use runnersmith_ports::chain;
+use runnersmith_ports::{Clock, SystemClock};
+use runnersmith_types::Timestamp;
+use runnersmith_webhook::{Answer, Intake as _, WebhookReceiver};
+use serde_json::Value;
+use tokio::sync::RwLock;
+
+/// The operations that this function may use. The Terraform module grants nothing else, to the resources of its environment.
+const OPERATIONS: [&str; 4] =
+    ["sqs:SendMessage", "dynamodb:BatchWriteItem", "ssm:GetParametersByPath", "ssm:GetParameters"];
+
+/// The door with the settings it was made from.
+struct Made {
+    door: WebhookReceiver,
+    at: Timestamp,
+}
+
+struct Webhook {
+    clock: Arc<dyn Clock>,
+    made: RwLock<Option<Arc<Made>>>,
+}
+
+impl Webhook {
+    async fn make(&self) -> Result<Arc<Made>, SettingsError> {
+        let settings = Settings::read().await?;
+        let secrets = settings.webhook_secrets().await?;
+        let aws = settings.config.aws.clone().unwrap_or_default();
+        let (Some(queue), Some(table)) = (aws.queue_url, aws.table) else {
+            return Err(SettingsError::Missing("the plane's aws.queue_url and aws.table".into()));
+        };
+        // The function only sends: how long a message stays invisible is the consumer's affair.
+        let queue = SqsQueue::new(&settings.session, &queue, None, Duration::from_secs(60));
+        let ledger = DynamoLedger::new(&settings.session, &table, settings.config.store.history, self.clock.clone());
+        let intake = runnersmith_controllers::Intake::new(
+            Arc::new(queue),
+            Arc::new(ledger),
+            self.clock.clone(),
+            settings.config.scale_sets,
+        );
+        let door = WebhookReceiver {
+            intake,
+            secrets,
+            allow_sha1: settings.config.github.allow_sha1,
+            clock: self.clock.clone(),
+            listener: None,
+        };
+        let made = Arc::new(Made { door, at: self.clock.now() });
+        *self.made.write().await = Some(made.clone());
+        Ok(made)
+    }
+
+    /// The door, made again when it is older than this. One that cannot be made again goes on as it was.
+    async fn door(&self, fresh_for: Duration) -> Result<Arc<Made>, SettingsError> {
+        let made = self.made.read().await.clone();
+        match made {
+            Some(made) if self.clock.now().since(made.at) < fresh_for => Ok(made),
+            Some(old) => Ok(self.make().await.unwrap_or_else(|error| {
+                tracing::error!(error = %chain(&error), "settings could not be read again; the old ones hold");
+                old
+            })),
+            None => self.make().await,
+        }
+    }
+
+    async fn deliver(&self, event: event::Event) -> Answer {
+        let delivery = match event.delivery() {
+            Ok(delivery) => delivery,
+            Err(why) => return Answer::new(400, why),
+        };
+        let door = match self.door(FRESH_FOR).await {
+            Ok(made) => made,
+            Err(error) => {
+                // GitHub keeps the delivery; it is asked for again.
+                tracing::error!(error = %chain(&error), "the function has no settings");
+                return Answer::new(503, "the service is not configured");
+            }
+        };
+        let answer = door.door.deliver(delivery.clone()).await;
+        // A new secret, or a new scale set, may have come since.
+        if answer.status != 401 && !answer.unserved {
+            return answer;
+        }
+        match self.door(MENDED_AT_MOST_EVERY).await {
+            Ok(newer) if newer.at > door.at => newer.door.deliver(delivery).await,
+            _ => answer,
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    if std::env::args().nth(1).as_deref() == Some("--operations") {
+        OPERATIONS.iter().for_each(|operation| runnersmith_lambda::emf::write(operation));
+        return Ok(());
+    }
+    runnersmith_lambda::logs();
+    let webhook = Arc::new(Webhook { clock: Arc::new(SystemClock), made: RwLock::default() });
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+        let webhook = webhook.clone();
+        async move {
+            let answer = match event::Event::read(event.payload) {
+                Ok(event) => webhook.deliver(event).await,
+                Err(why) => Answer::new(400, why),
+            };
+            Ok::<Value, Error>(event::answer(&answer))
+        }
+    }))
+    .await
+}

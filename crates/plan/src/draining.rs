@@ -1,0 +1,193 @@
+//! The way out: deregister, settle, terminate, and nothing left behind (no hand-off, no registration, no machine).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use runnersmith_types::{
+    Action, BatchId, MachineId, MachineState, MachineStatus, RunnerName, RunnerState as S, RunnerUpdate, Timestamp,
+    WaitingOn,
+};
+
+use crate::draft::Draft;
+
+/// So long after its machine has ended a runner is not kept for a job that GitHub shows as running.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+/// So long after its machine has ended a runner is not kept for a registration that cannot be removed.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Everything that draining, lost and finished runners still need.
+pub(crate) fn draining(draft: &mut Draft<'_>) {
+    for index in 0..draft.runners.len() {
+        let runner = &draft.runners[index];
+        match runner.state {
+            S::Finished => {
+                let since = runner.finished_at.unwrap_or(runner.intended_at);
+                if draft.passed(since, draft.policy.timing.finished_grace) {
+                    terminate(draft, index, "its job is over and its machine does not end by itself");
+                }
+            }
+            S::Draining | S::Lost => drain_step(draft, index),
+            S::Intended | S::Launching | S::Booting | S::Idle | S::Busy | S::Gone => {}
+        }
+        expire(draft, index);
+    }
+}
+
+/// No hand-off outlives its use: once the runner is online or will never be, what was put for it is deleted.
+fn expire(draft: &mut Draft<'_>, index: usize) {
+    let runner = &draft.runners[index];
+    let needed = matches!(runner.state, S::Intended | S::Launching | S::Booting | S::Gone);
+    if !needed
+        && runner.may_have_hand_off()
+        && let Some(machine) = runner.machine.clone()
+    {
+        let action = Action::ExpireHandOff { runner: runner.name.clone(), machine };
+        draft.step(action, "no hand-off outlives its use");
+    }
+}
+
+/// A draining or lost runner: its job's end, its registration, a settle time, its machine.
+fn drain_step(draft: &mut Draft<'_>, index: usize) {
+    let seen = draft.evidence(index);
+    let timing = &draft.policy.timing;
+    let runner = &draft.runners[index];
+    let (name, since) = (runner.name.clone(), runner.lost_at.max(runner.draining_at).unwrap_or(draft.now));
+    // GitHub ends a job by itself a quarter of an hour after its runner was lost; one that it still shows after an hour is one
+    // that we cannot ask about any more.
+    let forgotten = draft.is_gone(index) && draft.passed(since, FORGOTTEN_AFTER);
+    if let Some(job) = seen.running().filter(|_| !forgotten) {
+        // Only a machine that is gone comes here with a running job. The delivery of a good end may be late; after a
+        // grace it counts as lost, and GitHub refuses to deregister until it has noticed too.
+        // GitHub is asked first (`verify`): what it says after the machine was lost counts.
+        let still = job.verified_at.is_some_and(|at| at >= since);
+        if draft.passed(since, timing.ghost_grace) && still && job.interrupted_at.is_none() {
+            let reason = format!("the machine of {name} is gone while GitHub says that the job runs on it");
+            draft.step(Action::Interrupted { job: job.id() }, reason);
+        }
+        let what = "its machine is gone; GitHub has not ended its job yet";
+        draft.wait_runner(index, WaitingOn::Grace { what, until: job.changed_at.plus(timing.verify_after) });
+        return;
+    }
+    if draft.is_gone(index) && draft.passed(since, GIVEN_UP_AFTER) {
+        let why = "its machine ended a day ago, and GitHub does not let us remove its registration";
+        draft.update(index, RunnerUpdate::Gone(why.into()), why);
+        return;
+    }
+    if let Some(what) = seen.busy(draft.policy.ephemeral)
+        && !draft.is_gone(index)
+    {
+        let until = since.plus(timing.lifetime_max).plus(timing.hard_end_after);
+        draft.wait_runner(index, WaitingOn::Grace { what, until });
+        return;
+    }
+    let runner = &draft.runners[index];
+    if let Some(registration) = seen.registration
+        && runner.registration.is_none()
+        && runner.deregistered_at.is_none()
+    {
+        draft.update(index, RunnerUpdate::Registered(registration.id), "GitHub shows its registration");
+    }
+    let runner = &draft.runners[index];
+    let missing = runner.missing_registration >= 2 || runner.deregistered_at.is_some();
+    if let Some(registration) = runner.registration.filter(|_| !missing) {
+        let asked_at = runner.looked_up_at.filter(|asked_at| *asked_at >= since);
+        if asked_at.is_none_or(|asked_at| draft.passed(asked_at, timing.ghost_grace)) {
+            let runner = &draft.runners[index];
+            let (name, at) = (runner.name.clone(), runner.target.at.clone());
+            let reason = format!("it is {}", runner.state.word());
+            draft.step(Action::Deregister { runner: name, registration, at }, reason);
+        } else {
+            let until = asked_at.unwrap_or(draft.now).plus(timing.ghost_grace);
+            draft.wait_runner(index, WaitingOn::Grace { what: "GitHub still says that it has a job", until });
+        }
+        return;
+    }
+    // It may have registered by a token or by a request whose answer was lost: GitHub's list would show it.
+    let asked = runner.handed_at.or(runner.jit_requested_at).is_some() && !missing;
+    if asked {
+        let at = runner.target.at.clone();
+        if !draft.passed(since, timing.ghost_grace) {
+            let until = since.plus(timing.ghost_grace);
+            draft.wait_runner(index, WaitingOn::Grace { what: "its registration may still be shown", until });
+            return;
+        }
+        if !draft.listed(&at) {
+            let why = format!("registrations at {at}: not known in this pass");
+            draft.wait_runner(index, WaitingOn::UnknownSource { why });
+            return;
+        }
+    }
+    if draft.is_gone(index) {
+        let runner = &draft.runners[index];
+        if !runner.may_have_hand_off() {
+            draft.update(
+                index,
+                RunnerUpdate::Gone("its machine has ended".into()),
+                "its machine has ended; nothing is left of it",
+            );
+        }
+        return;
+    }
+    let since = draft.runners[index].deregistered_at.unwrap_or(since);
+    if draft.passed(since, timing.settle) {
+        terminate(draft, index, "not registered any more, settled and still idle");
+    } else {
+        draft.wait_runner(index, WaitingOn::Grace { what: "settling", until: since.plus(timing.settle) });
+    }
+}
+
+/// Ends the machine of a runner, unless a source says that it has a job; asked again only after a settle time.
+fn terminate(draft: &mut Draft<'_>, index: usize, why: &str) {
+    let seen = draft.evidence(index);
+    let runner = &draft.runners[index];
+    let (name, asked_at, ephemeral) = (runner.name.clone(), runner.terminated_at, runner.ephemeral);
+    let Some(machine) = seen.machine.filter(|machine| machine.state != MachineState::Ended) else {
+        if draft.snapshot.machines.value().is_none() {
+            draft.wait_runner(index, WaitingOn::UnknownSource { why: "machines are not known".into() });
+        }
+        return;
+    };
+    if let Some(what) = seen.busy(ephemeral) {
+        let timing = &draft.policy.timing;
+        let until = machine.launched_at.plus(timing.lifetime_max).plus(timing.hard_end_after);
+        draft.wait_runner(index, WaitingOn::Grace { what, until });
+        return;
+    }
+    let unregistered = runner.deregistered_at.is_some() || runner.missing_registration >= 2;
+    if !seen.ended_its_job(ephemeral)
+        && !unregistered
+        && let Some(why) = draft.unknown(&draft.runners[index].target.at)
+    {
+        draft.wait_runner(index, WaitingOn::UnknownSource { why });
+        return;
+    }
+    if asked_at.is_none_or(|asked_at| draft.passed(asked_at, draft.policy.timing.settle)) {
+        draft.step(Action::Terminate { machine: machine.id.clone(), runner: Some(name) }, why);
+    }
+}
+
+/// Machines with our tags but without a record, past grace: the record was never written or is history.
+pub(crate) fn untracked_machines(draft: &mut Draft<'_>) {
+    let known: BTreeSet<&MachineId> = draft.runners.iter().filter_map(|runner| runner.machine.as_ref()).collect();
+    let launching: BTreeSet<&BatchId> = draft
+        .snapshot
+        .batches
+        .iter()
+        .map(|batch| &batch.id)
+        .chain(draft.runners.iter().filter(|runner| runner.state == S::Launching).filter_map(|r| r.batch.as_ref()))
+        .collect();
+    let untracked_machines: Vec<(MachineId, Timestamp)> = draft
+        .machines
+        .values()
+        .filter(|machine| machine.control_plane == draft.snapshot.control_plane && machine.set == draft.policy.name)
+        .filter(|machine| machine.state != MachineState::Ended && machine.status != Some(MachineStatus::Busy))
+        .filter(|machine| !known.contains(&machine.id) && !launching.contains(&machine.batch))
+        .map(|machine| (machine.id.clone(), machine.launched_at))
+        .collect();
+    for (machine, launched_at) in untracked_machines {
+        if draft.passed(launched_at, draft.policy.timing.ghost_grace) {
+            let runner: Option<RunnerName> = None;
+            draft.step(Action::Terminate { machine, runner }, "it has our tags and no record");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Rule 10: nobody waits in silence.
+
+use std::collections::{BTreeMap, HashMap};
+
+use runnersmith_types::{Action, Job, JobId, JobStatus, Notification, RepoFullName, WaitingOn};
+
+use crate::draft::{Draft, age};
+use crate::share::Shared;
+use crate::verify::is_mine;
+
+/// Tells authors why their jobs do not run, and closes notification that are over: one notification per repository and commit.
+pub(crate) fn notify(draft: &mut Draft<'_>, shared: &Shared<'_>) {
+    if !draft.policy.notify {
+        return;
+    }
+    let waits: HashMap<JobId, WaitingOn> =
+        draft.waiting.iter().filter_map(|waiting| waiting.job.map(|job| (job, waiting.on.clone()))).collect();
+    let impossible: HashMap<JobId, &str> =
+        shared.impossible.iter().map(|(job, why)| (job.id(), why.as_str())).collect();
+    let mut notifications: BTreeMap<(RepoFullName, String), Vec<(JobId, Notification)>> = BTreeMap::new();
+    for job in draft.jobs.clone() {
+        if job.fact.head_sha.is_empty() {
+            continue;
+        }
+        let Some(notification) = notification(draft, job, &waits, &impossible) else { continue };
+        if job.notified.as_ref().is_some_and(|notified| notified.text == text(&notification)) {
+            continue;
+        }
+        notifications
+            .entry((job.fact.repo.clone(), job.fact.head_sha.clone()))
+            .or_default()
+            .push((job.id(), notification));
+    }
+    for ((repo, head_sha), jobs) in notifications {
+        let reason = format!("{} job(s) of one commit have something to be told", jobs.len());
+        draft.step(Action::Notify { repo, head_sha, jobs }, reason);
+    }
+}
+
+fn text(notification: &Notification) -> &str {
+    match notification {
+        Notification::Waiting(text) | Notification::Impossible(text) | Notification::Settled(text) => text,
+    }
+}
+
+fn notification(
+    draft: &mut Draft<'_>,
+    job: &Job,
+    waits: &HashMap<JobId, WaitingOn>,
+    impossible: &HashMap<JobId, &str>,
+) -> Option<Notification> {
+    match job.fact.status {
+        JobStatus::Queued => {
+            let on = waits.get(&job.id())?;
+            if let Some(why) = impossible.get(&job.id()) {
+                return Some(Notification::Impossible(format!("no scale set serves it: {why}")));
+            }
+            let since = age(job);
+            let at_once = matches!(on, WaitingOn::Stalled { .. });
+            if !at_once && !draft.passed(since, draft.policy.timing.notify_after) {
+                return None;
+            }
+            Some(Notification::Waiting(said(on)))
+        }
+        // A notification is closed by whoever notified: only jobs that were notified have something to close.
+        JobStatus::InProgress | JobStatus::Completed | JobStatus::Gone => {
+            let notified_by_us = job.notified.is_some() && is_mine(draft, job);
+            notified_by_us.then(|| Notification::Settled(format!("it is {}", settled(job.fact.status))))
+        }
+        JobStatus::Waiting => None,
+    }
+}
+
+const fn settled(status: JobStatus) -> &'static str {
+    match status {
+        JobStatus::Gone => "not known to GitHub any more",
+        JobStatus::Waiting | JobStatus::Queued | JobStatus::InProgress | JobStatus::Completed => "running or over",
+    }
+}
+
+/// What is notified changes only when the cause changes: a place in the line does not make a new notification.
+fn said(on: &WaitingOn) -> String {
+    match on {
+        WaitingOn::Maximum { runners_max, .. } => {
+            format!("the scale set is at its maximum of {runners_max} runners; the job keeps its place in the line")
+        }
+        WaitingOn::Breaker { .. } => {
+            "machines of this scale set do not boot at the moment; one is tried at a time".to_owned()
+        }
+        WaitingOn::Runner { .. } => "a runner is on its way".to_owned(),
+        WaitingOn::Delay { .. }
+        | WaitingOn::Stalled { .. }
+        | WaitingOn::Gate
+        | WaitingOn::NoSet { .. }
+        | WaitingOn::Capacity { .. }
+        | WaitingOn::Budget { .. }
+        | WaitingOn::UnknownSource { .. }
+        | WaitingOn::MinIdle
+        | WaitingOn::Grace { .. } => on.to_string(),
+    }
+}

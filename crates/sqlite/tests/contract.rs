@@ -1,0 +1,58 @@
+//! The embedded store keeps the ports' contracts.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use std::sync::Arc;
+
+use runnersmith_ports::contract_ledger::{LedgerWorld, ledger};
+use runnersmith_ports::contract_queue::{QueueWorld, queue};
+use runnersmith_ports::contract_record_store::{ShelfWorld, record_store};
+use runnersmith_ports::{ManualClock, Queue as _};
+use runnersmith_sqlite::SqliteStore;
+use runnersmith_types::Timestamp;
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_000)))
+}
+
+#[tokio::test]
+async fn the_queue_keeps_its_contract() {
+    let (home, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = SqliteStore::open(&home.path().join("ledger"), clock.clone()).unwrap();
+    queue(&QueueWorld { queue: &store.queue(), clock: clock.as_ref(), receives_max: 10, tells_stale: true }).await;
+}
+
+#[tokio::test]
+async fn the_ledger_keeps_its_contract() {
+    let (home, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = SqliteStore::open(&home.path().join("ledger"), clock.clone()).unwrap();
+    ledger(&LedgerWorld { ledger: &store.ledger(), clock: &clock }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_store_keeps_its_contract() {
+    let home = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&home.path().join("ledger"), clock()).unwrap();
+    record_store(&ShelfWorld {
+        record_store: Arc::new(store.record_store()),
+        neighbour: Arc::new(store.record_store_at("x")),
+    })
+    .await;
+    record_store(&ShelfWorld {
+        record_store: Arc::new(store.record_store_at("xy")),
+        neighbour: Arc::new(store.record_store_at("x")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_something_is_sent() {
+    let home = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&home.path().join("ledger"), clock()).unwrap();
+    let (waiting, sending) = (store.queue(), store.queue());
+    let begun = tokio::time::Instant::now();
+    let wait = tokio::spawn(async move { waiting.wait(std::time::Duration::from_secs(60)).await });
+    sending.send("x", std::time::Duration::ZERO).await.unwrap();
+    wait.await.unwrap();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "it waited out its time");
+}

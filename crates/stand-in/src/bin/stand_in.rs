@@ -1,9 +1,0 @@
-//! The stand-in as a program of its own, for tests of this crate: `runnersmith-stand-in stand-in <listener|configure|worker> …`.
-
-use std::process::ExitCode;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(2).collect();
-    ExitCode::from(u8::try_from(runnersmith_stand_in::run(&args).await).unwrap_or(1))
-}

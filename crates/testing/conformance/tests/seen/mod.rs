@@ -1,0 +1,27 @@
+//! What passed between our client and a server, judged by a document.
+
+use std::sync::Mutex;
+
+use runnersmith_conformance::{Coverage, Exchange, OpenApi};
+use runnersmith_github::Seen;
+
+/// Judges everything that passed so far; answers what was wrong, each once.
+pub fn judge(seen: &Mutex<Vec<Seen>>, document: &OpenApi, coverage: &mut Coverage) -> Vec<String> {
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    assert!(!seen.is_empty(), "nothing passed");
+    let mut wrong = Vec::new();
+    for exchange in seen {
+        let exchange = Exchange {
+            method: exchange.method.into(),
+            path: exchange.path_and_query,
+            operation_id: Some(exchange.operation.into()),
+            request_body: exchange.request_body,
+            status: exchange.status,
+            response_body: exchange.response_body,
+        };
+        wrong.extend(coverage.judge(document, &exchange).iter().map(ToString::to_string));
+    }
+    wrong.sort();
+    wrong.dedup();
+    wrong
+}
