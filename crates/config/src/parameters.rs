@@ -21,7 +21,7 @@ impl Config {
         control_plane: &str,
         sets: &BTreeMap<String, String>,
     ) -> Result<(Self, Vec<(String, ConfigError)>), ConfigError> {
-        let control_plane = object("the plane's parameter", control_plane)?;
+        let control_plane = object("the control plane's parameter", control_plane)?;
         Self::parse_with(&text_of(&control_plane, &[])?, Sets::MayBeNone)?;
         let (mut good, mut left_out) = (Vec::new(), Vec::new());
         for (name, text) in sets {

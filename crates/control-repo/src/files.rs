@@ -279,7 +279,7 @@ const fn meaning(field: Field) -> &'static str {
         Field::Labels => "further labels for `runs-on`, if the policy allows some",
         Field::InstanceType => "how large each machine is",
         Field::Region => "where they run",
-        Field::Reason => "why, for whoever approves",
+        Field::Reason => "why, for the approver",
     }
 }
 

@@ -117,13 +117,8 @@ fn concerns(fact: &JobFact, policies: &[&ScaleSet]) -> Vec<ScaleSetName> {
         // The first set by name owns what no set can serve, so that its author is told.
         Err(_) => policies.iter().map(|policy| policy.name.clone()).min().into_iter().collect(),
     };
-    if let Some(name) = &fact.runner_name {
-        sets.extend(
-            policies
-                .iter()
-                .filter(|policy| name.starts_with(&format!("{}-", policy.name)))
-                .map(|policy| policy.name.clone()),
-        );
+    if let Some(set) = fact.runner().and_then(|runner| runner.set()) {
+        sets.extend(policies.iter().map(|policy| &policy.name).filter(|name| **name == set).cloned());
     }
     sets
 }

@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &ExecutionContext<'_>, action: Action) -> Effec
         Action::Stall { job, until } => {
             let stalled = Stalled { since: context.world.ports.clock.now(), until };
             match context.world.ports.ledger.stall_job(job, stalled).await {
-                Ok(true) => Effect::done("held", Vec::new()),
+                Ok(true) => Effect::done("stalled", Vec::new()),
                 Ok(false) => Effect::put_off("it is not queued any more"),
                 Err(error) => Effect::failed(&error),
             }

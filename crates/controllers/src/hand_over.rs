@@ -32,7 +32,7 @@ async fn jit(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineI
     }
     let request = JitRequest {
         at: at.clone(),
-        name: runner.registration_name(),
+        name: runner.registration_name().to_string(),
         labels: context.policy.labels.iter().cloned().collect(),
         group: context.policy.group.clone(),
     };
@@ -134,7 +134,7 @@ async fn clear_lost_attempt(
     if context.take(BudgetKind::Calls).await.is_none() {
         return Effect::put_off("this minute's call budget is used up");
     }
-    match ports.github.registration_by_name(at, &runner.registration_name()).await {
+    match ports.github.registration_by_name(at, &runner.registration_name().to_string()).await {
         // Its one job is over already, and GitHub has removed its registration.
         Ok(None) if arrived => Effect::done("the earlier hand-off did arrive", vec![(name, RunnerUpdate::HandedOff)]),
         Ok(None) => Effect::done("the earlier request registered nothing", vec![(name, RunnerUpdate::NextAttempt)]),
@@ -184,7 +184,7 @@ async fn token(context: &ExecutionContext<'_>, runner: &Runner, machine: &Machin
     let config = RunnerConfig::Token {
         url: token.url,
         token: token.token,
-        name: runner.registration_name(),
+        name: runner.registration_name().to_string(),
         labels: labels.join(","),
         group,
         ephemeral: runner.ephemeral,

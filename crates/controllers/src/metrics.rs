@@ -34,7 +34,7 @@ const BOOT_FAILURES: &str = "runnersmith_boot_failures";
 const DEAD_LETTERS: &str = "runnersmith_dead_letters";
 const DEMAND: &str = "runnersmith_demand";
 const SUPPLY: &str = "runnersmith_supply";
-const MIN_IDLE: &str = "runnersmith_floor";
+const MIN_IDLE: &str = "runnersmith_min_idle";
 const MAXIMUM: &str = "runnersmith_runners_max";
 const RUNNERS: &str = "runnersmith_runners";
 const WAITING: &str = "runnersmith_jobs_waiting";
@@ -247,14 +247,14 @@ pub const fn reason_word(on: &WaitingOn) -> &'static str {
         WaitingOn::Delay { .. } => "delay",
         WaitingOn::Runner { .. } => "runner",
         WaitingOn::Maximum { .. } => "maximum",
-        WaitingOn::Stalled { .. } => "held",
+        WaitingOn::Stalled { .. } => "stalled",
         WaitingOn::Gate => "gate",
         WaitingOn::NoSet { .. } => "no_set",
         WaitingOn::Capacity { .. } => "capacity",
         WaitingOn::Breaker { .. } => "breaker",
         WaitingOn::Budget { .. } => "budget",
         WaitingOn::UnknownSource { .. } => "unknown_source",
-        WaitingOn::MinIdle => "floor",
+        WaitingOn::MinIdle => "min_idle",
         WaitingOn::Grace { .. } => "grace",
     }
 }

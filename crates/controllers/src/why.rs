@@ -58,8 +58,8 @@ impl StageName {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
-            Self::Delivery => "GitHub told us",
-            Self::GithubQueue => "GitHub held it back",
+            Self::Delivery => "GitHub reported it",
+            Self::GithubQueue => "waiting at GitHub",
             Self::Decision => "a runner was decided on",
             Self::Launch => "its machine was launched",
             Self::Boot => "the machine got its configuration",
@@ -287,7 +287,7 @@ fn queued_verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> 
             None => format!("waits: {on}"),
         },
         (None, Some(stalled)) => format!(
-            "waits: held until {}: a matching runner was idle and GitHub did not assign the job",
+            "waits: stalled until {}: a matching runner was idle and GitHub did not assign the job",
             utc(stalled.until)
         ),
         (None, None) => match &job.notified {
@@ -359,7 +359,12 @@ fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<Line> 
     }
     add(job.in_progress_at, "in progress", &[], "we heard that it runs".into());
     add(job.interrupted_at, "interrupted", &[], "its machine was interrupted".into());
-    add(job.notified.as_ref().map(|notified| notified.at), "tell", &[], "its author was told by a check run".into());
+    add(
+        job.notified.as_ref().map(|notified| notified.at),
+        "tell",
+        &[],
+        "its author was notified by a check run".into(),
+    );
     add(job.ended_at, "completed", &["gone"], "we heard that it is over".into());
     lines(all)
 }
@@ -491,7 +496,7 @@ pub async fn why(ledger: &dyn Ledger, levels: Option<&Levels>, id: JobId) -> Res
     let history = ledger.history_of_job(id, HISTORY_MAX).await?;
     let Some(job) = ledger.job(id).await? else { return Ok(Why::dropped(id, &history)) };
     let runner = match job.runner() {
-        Some(name) => find_runner(ledger, &name).await?,
+        Some(name) => ledger.runner(&name).await?,
         None => None,
     };
     let waiting = levels.and_then(|levels| {
@@ -499,17 +504,6 @@ pub async fn why(ledger: &dyn Ledger, levels: Option<&Levels>, id: JobId) -> Res
         all.find(|waiting| waiting.job == Some(id)).map(|waiting| waiting.on)
     });
     Ok(Some(Why::of(&job, runner.as_ref(), &history, waiting.as_ref())))
-}
-
-/// A runner by the name under which it registered, which carries the attempt after the first one.
-async fn find_runner(ledger: &dyn Ledger, name: &RunnerName) -> Result<Option<Runner>, LedgerError> {
-    if let Some(runner) = ledger.runner(name).await? {
-        return Ok(Some(runner));
-    }
-    match name.as_str().rsplit_once('.').and_then(|(base, _)| RunnerName::parse(base).ok()) {
-        Some(base) => ledger.runner(&base).await,
-        None => Ok(None),
-    }
 }
 
 #[cfg(test)]

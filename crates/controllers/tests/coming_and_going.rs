@@ -45,7 +45,7 @@ impl Running {
     async fn says(&self, id: u64, status: JobStatus, runner: Option<&Runner>) {
         let mut fact = fact(id, id, status, FactSource::Delivery, self.bed.world.ports.clock.now());
         fact.labels.push(Label::of_job("self-hosted"));
-        fact.runner_name = runner.map(Runner::registration_name);
+        fact.runner_name = runner.map(|runner| runner.registration_name().to_string());
         self.bed.world.ports.queue.send(&Message::Job(Box::new(fact)).to_body(), Duration::ZERO).await.unwrap();
     }
 

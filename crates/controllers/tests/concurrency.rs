@@ -194,11 +194,11 @@ async fn a_lost_jit_answer_is_found_by_name_cleared_and_issued_under_the_next_at
     bed.clock.advance(Duration::from_secs(5));
     bed.pass(Depth::Message).await;
     let runner = bed.runners().await.remove(0);
-    assert_eq!((runner.attempt, runner.registration_name()), (2, format!("{}.2", runner.name)));
+    assert_eq!((runner.attempt, runner.registration_name().to_string()), (2, format!("{}.2", runner.name)));
     assert!(runner.handed_at.is_some());
     assert_eq!(
         bed.distinct_names().into_iter().collect::<Vec<_>>(),
-        [runner.registration_name()],
+        [runner.registration_name().to_string()],
         "the lost one is deleted"
     );
     assert_eq!(bed.machines_made(), 1);

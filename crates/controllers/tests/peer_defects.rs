@@ -126,7 +126,7 @@ async fn r07_one_failed_removal_does_not_stop_the_others() {
     assert!(done >= 2, "{done} of 3 were deregistered although one call failed");
 }
 
-/// R8: the idle floor is not used up by busy runners.
+/// R8: the minimum of idle runners is not used up by busy runners.
 #[tokio::test]
 async fn r08_busy_runners_do_not_use_up_the_idle_floor() {
     let mut min_idle = policy(5);

@@ -278,7 +278,7 @@ impl ChangeReconciler {
             ChangeKind::Set => fleet.end_drain(environment).await,
         };
         if let Err(error) = told {
-            tracing::warn!(environment = %environment, error = %chain(&error), "the control plane could not be told");
+            tracing::warn!(environment = %environment, error = %chain(&error), "the control plane could not be notified");
         }
     }
 
@@ -356,7 +356,7 @@ fn mergeable(pull: &Pull, head: &str, default_branch: &str) -> Result<(), String
     let mergeable = pull.mergeable.filter(|_| pull.head == head);
     match (mergeable, pull.mergeable_state.as_str()) {
         (Some(false), _) | (_, "dirty") => {
-            Err("it conflicts with the default branch; `/plan` renders it anew on top of it".into())
+            Err("it conflicts with the default branch; `/plan` renders it again on top of it".into())
         }
         (_, "blocked") => {
             Err("a rule of the default branch blocks it: a review or a check that is still missing".into())

@@ -105,7 +105,7 @@ async fn an_invalid_request_is_answered_once_field_by_field_and_mended_by_an_edi
     world.github.edit_issue_as(REPO, issue, "ann", &block("my_env", 5));
     world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: Some("ann".into()) }).await.unwrap();
     assert!(matches!(world.record("my_env").await.change.state, State::Planned(_)));
-    assert!(world.said(issue).contains("they are mended"), "{}", world.said(issue));
+    assert!(world.said(issue).contains("they are fixed"), "{}", world.said(issue));
     // Edited to nonsense, what was planned cannot be approved any more.
     let line = world.approve_line("my_env").await;
     world.github.edit_issue_as(REPO, issue, "ann", &block("my_env", 500));

@@ -196,7 +196,7 @@ impl Problem {
 
 /// A request that cannot be handled: all that is wrong with it; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request has {} to be mended", count(.0.len()))]
+#[error("the request has {} to be fixed", count(.0.len()))]
 pub struct Refused(pub Vec<Problem>);
 
 fn count(n: usize) -> String {

@@ -42,7 +42,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// All, the gravest first.
+    /// All, the most severe first.
     pub const ALL: [Self; 6] = [Self::Destroy, Self::Replace, Self::Forget, Self::Update, Self::Create, Self::Import];
 
     /// As a heading says it.

@@ -38,7 +38,7 @@ pub enum SettingsError {
         source: Failure,
     },
     /// There are none.
-    #[error("there is no parameter {0}; hint: was the plane's stack applied?")]
+    #[error("there is no parameter {0}; hint: was the control plane's stack applied?")]
     Missing(String),
     /// They are not valid.
     #[error("the settings below {path}")]

@@ -133,7 +133,7 @@ async fn jobs_are_killed_when_the_approval_says_so_and_history_says_why() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_environment_of_a_shared_plane_is_drained_while_the_others_work() {
-    if skip_unless_available("the draining of a shared plane's environment") {
+    if skip_unless_available("the draining of a shared control plane's environment") {
         return;
     }
     let gpu = json!({ "name": "gpu", "labels": ["self-hosted", "gpu"] }).to_string();

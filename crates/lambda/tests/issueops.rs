@@ -207,7 +207,7 @@ async fn a_server_drives_terraform_and_one_that_is_stopped_in_an_apply_is_follow
     control.called("ssm:PutParameter").await;
     assert_eq!(server.stop(&control).await, Some(0), "{}", control.log());
     let (said, stored) = (control.said(pull), control.stored());
-    assert!(said.contains("The apply was told to stop before its end"), "{said}");
+    assert!(said.contains("The apply was stopped before its end"), "{said}");
     assert!(!stored.iter().any(|key| key.ends_with(".tflock")), "Terraform's lock is given back: {stored:?}");
 
     // The next one plans again and finishes.

@@ -82,7 +82,7 @@ impl<'a> Draft<'a> {
         jobs.dedup_by_key(|job| job.id());
         let mut job_of: HashMap<RunnerName, &Job> = HashMap::new();
         for job in jobs.iter().copied().filter(|job| job.fact.status >= JobStatus::InProgress) {
-            let Some(name) = job.fact.runner_name.as_deref().and_then(own_name) else { continue };
+            let Some(name) = job.runner() else { continue };
             let rank = |job: &Job| (job.fact.status.is_open(), job.changed_at, job.id());
             let slot = job_of.entry(name).or_insert(job);
             if rank(job) > rank(slot) {
@@ -130,7 +130,10 @@ impl<'a> Draft<'a> {
         Evidence {
             job: self.job_of.get(&runner.name).copied(),
             machine: runner.machine.as_ref().and_then(|id| self.machines.get(id).copied()),
-            registration: self.registrations.get(&(&runner.target.at, runner.registration_name().as_str())).copied(),
+            registration: self
+                .registrations
+                .get(&(&runner.target.at, runner.registration_name().to_string().as_str()))
+                .copied(),
         }
     }
 
@@ -242,15 +245,6 @@ fn life(machine: &Machine) -> (u8, bool, Timestamp) {
         MachineState::Ended => 2,
     };
     (state, machine.status == Some(MachineStatus::Busy), machine.launched_at)
-}
-
-/// The runner of ours that a registration's name may belong to: a later attempt's name ends with `.<attempt>`.
-pub(crate) fn own_name(name: &str) -> Option<RunnerName> {
-    let base = match name.rsplit_once('.') {
-        Some((base, attempt)) if !attempt.is_empty() && attempt.bytes().all(|b| b.is_ascii_digit()) => base,
-        _ => name,
-    };
-    RunnerName::parse(base).ok()
 }
 
 /// Records first, then what makes runners, then what removes them, then what concerns jobs.

@@ -59,8 +59,10 @@ fn intend(draft: &mut Draft<'_>, granted: &BTreeMap<RunnerScope, usize>) {
         }
     }
     if !intents.is_empty() {
-        let reason =
-            format!("{} job(s) and a floor of {} want more runners than there are", draft.demand, draft.min_idle);
+        let reason = format!(
+            "{} job(s) and a minimum of {} idle runner(s) need more runners than there are",
+            draft.demand, draft.min_idle
+        );
         // In pieces that a ledger can take in one transaction each; the serials grow from piece to piece.
         for piece in intents.chunks(INTENTS_MAX) {
             draft.step(Action::Intend { runners: piece.to_vec() }, reason.clone());

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_types::{Action, JobStatus, MachineStatus, Plan, RunnerName, ScaleSet, Snapshot};
-
-use crate::draft::own_name;
+use runnersmith_types::{Action, Job, JobStatus, MachineStatus, Plan, RunnerName, ScaleSet, Snapshot};
 
 /// A rule that a plan breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +13,8 @@ pub struct Finding(pub String);
 pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut find = |text: String| findings.push(Finding(text));
-    let busy: BTreeSet<RunnerName> = snapshot
-        .jobs
-        .iter()
-        .filter(|job| job.fact.status == JobStatus::InProgress)
-        .filter_map(|job| job.fact.runner_name.as_deref().and_then(own_name))
-        .collect();
+    let busy: BTreeSet<RunnerName> =
+        snapshot.jobs.iter().filter(|job| job.fact.status == JobStatus::InProgress).filter_map(Job::runner).collect();
     let machines: BTreeMap<_, _> =
         snapshot.machines.value().into_iter().flatten().map(|machine| (&machine.id, machine)).collect();
     let mut intended: BTreeSet<&RunnerName> = BTreeSet::new();

@@ -32,7 +32,7 @@ pub(crate) fn notify(draft: &mut Draft<'_>, shared: &Shared<'_>) {
             .push((job.id(), notification));
     }
     for ((repo, head_sha), jobs) in notifications {
-        let reason = format!("{} job(s) of one commit have something to be told", jobs.len());
+        let reason = format!("{} job(s) of one commit have a notification to post or to update", jobs.len());
         draft.step(Action::Notify { repo, head_sha, jobs }, reason);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use runnersmith_types::{Action, Job, JobId, JobStatus, RunnerState as S, ScaleSetName};
 
-use crate::draft::{Draft, age, own_name};
+use crate::draft::{Draft, age};
 use crate::observe::took_unknown;
 
 /// Calls that are left for removals and look-ups: verifying is of less value and is shed first.
@@ -95,13 +95,10 @@ pub(crate) fn is_mine(draft: &Draft<'_>, job: &Job) -> bool {
 
 /// The set whose runner a job names.
 pub(crate) fn runs_on<'a>(draft: &Draft<'a>, job: &Job) -> Option<&'a ScaleSetName> {
-    let name = job.fact.runner_name.as_deref().and_then(own_name)?;
-    // `<set>-<control_plane>-<serial>`: neither control plane nor serial has a hyphen, a set's name may.
-    let (rest, serial) = name.as_str().rsplit_once('-')?;
-    let (set, control_plane) = rest.rsplit_once('-')?;
-    if control_plane != draft.snapshot.control_plane.as_str() || serial.parse::<u64>().is_err() {
+    let parts = job.runner()?.parts()?;
+    if parts.control_plane != draft.snapshot.control_plane {
         return None;
     }
     let policies = draft.snapshot.peers.iter().map(|peer| &peer.policy.name);
-    policies.chain([&draft.policy.name]).find(|policy| policy.as_str() == set)
+    policies.chain([&draft.policy.name]).find(|policy| **policy == parts.set)
 }

@@ -156,8 +156,8 @@ async fn lists_are_by_set_and_control_plane(world: &MachinesWorld<'_>) {
     let here = world.launch(&world.request("here", "plane1", "d", 1)).await;
     let there = world.launch(&world.request("there", "plane1", "e", 1)).await;
     let elsewhere = world.launch(&world.request("here", "plane2", "f", 1)).await;
-    assert_eq!(ids(&world.list("here", "plane1").await), here, "neither another set's nor another plane's");
-    assert_eq!(ids(&world.list("here", "plane2").await), elsewhere, "another plane has its own");
+    assert_eq!(ids(&world.list("here", "plane1").await), here, "neither another set's nor another control plane's");
+    assert_eq!(ids(&world.list("here", "plane2").await), elsewhere, "another control plane has its own");
     let sets = match world.machines.sets(&parsed(ControlPlaneId::parse("plane1"))).await {
         Ok(sets) => sets,
         Err(error) => panic!("sets: {error}"),

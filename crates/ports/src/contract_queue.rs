@@ -149,7 +149,7 @@ async fn a_message_received_too_often_is_dead(world: &QueueWorld<'_>) {
         assert_eq!(world.one().await.receives, receives);
         world.clock.advance(VISIBILITY);
     }
-    assert!(world.receive(10).await.is_empty(), "it does not come for ever");
+    assert!(world.receive(10).await.is_empty(), "it does not come forever");
     assert_eq!(world.depth().await, (0, 0, dead + 1), "it is a dead letter");
 }
 

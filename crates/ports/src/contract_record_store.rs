@@ -112,7 +112,7 @@ async fn a_write_that_expects_something_else_is_refused(world: &ShelfWorld) {
     world.delete("lock.json").await;
     world.conflicts("lock.json", &Expect::Version(second.clone()), "it was deleted").await;
     world.put("lock.json", b"2", &Expect::Absent).await;
-    world.conflicts("lock.json", &Expect::Version(second), "it was deleted and written anew").await;
+    world.conflicts("lock.json", &Expect::Version(second), "it was deleted and written again").await;
     world.clear().await;
 }
 

@@ -18,7 +18,7 @@ pub struct LaunchRequest {
 #[derive(Debug, thiserror::Error)]
 pub enum MachinesError {
     /// No capacity on that capacity pool now: cool it down, try the next. Nothing was launched.
-    #[error("machines {operation}: no capacity on {pool}")]
+    #[error("machines {operation}: no capacity in {pool}")]
     NoCapacity {
         /// The call.
         operation: &'static str,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordStoreError {
     /// The record is not the one that was read: nothing was written; read again.
-    #[error("shelf {operation} {key}: somebody else wrote it meanwhile")]
+    #[error("record store {operation} {key}: somebody else wrote it meanwhile")]
     Conflict {
         /// The call.
         operation: &'static str,
@@ -17,7 +17,7 @@ pub enum RecordStoreError {
         key: String,
     },
     /// Access is refused.
-    #[error("shelf {operation} {key}: not allowed")]
+    #[error("record store {operation} {key}: not allowed")]
     Denied {
         /// The call.
         operation: &'static str,
@@ -28,7 +28,7 @@ pub enum RecordStoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Anything else; may be tried again.
-    #[error("shelf {operation} {key} failed")]
+    #[error("record store {operation} {key} failed")]
     Failed {
         /// The call.
         operation: &'static str,

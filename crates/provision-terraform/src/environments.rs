@@ -44,23 +44,23 @@ pub struct AwsEnvironments {
 enum Trouble {
     #[error("{0:?} is not an environment's name")]
     Name(String),
-    #[error("read the plane's settings below {path}")]
+    #[error("read the control plane's settings below {path}")]
     Settings {
         path: String,
         #[source]
         source: Failure,
     },
-    #[error("the plane's settings below {path}")]
+    #[error("the control plane's settings below {path}")]
     Invalid {
         path: String,
         #[source]
         source: ConfigError,
     },
-    #[error("the plane's settings below {path} have no aws.{field}")]
+    #[error("the control plane's settings below {path} have no aws.{field}")]
     Incomplete { path: String, field: &'static str },
-    #[error("read the plane's ledger")]
+    #[error("read the control plane's ledger")]
     Ledger(#[from] LedgerError),
-    #[error("list the plane's machines")]
+    #[error("list the control plane's machines")]
     Machines(#[from] MachinesError),
     #[error(transparent)]
     Closing(#[from] ClosingError),

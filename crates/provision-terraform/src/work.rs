@@ -219,7 +219,7 @@ impl Work<'_> {
         if ended.killed {
             let seconds = self.config().stop_within.as_secs_f32();
             let message = format!(
-                "terraform {what} was told to stop, did not end within {seconds} s, and was killed; what it did last may \
+                "terraform {what} was interrupted, did not end within {seconds} s, and was killed; what it did last may \
                  not be in the state, and the state may be locked"
             );
             return ProvisionError::Failed { resource: None, message };

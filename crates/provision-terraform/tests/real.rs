@@ -78,10 +78,10 @@ async fn a_plan_for_a_state_that_is_gone_is_stale_and_changes_nothing() {
     // The state was made again: another lineage.
     let path = format!("/{BUCKET}/{}", place.key());
     let text = String::from_utf8(place.emulator.rest("s3", "GET", &path, b"").unwrap()).unwrap();
-    let anew = text.replace(&state.lineage, "11111111-2222-3333-4444-555555555555");
+    let again = text.replace(&state.lineage, "11111111-2222-3333-4444-555555555555");
     let other = place.workspace(SMALL);
     let plan = terraform.plan(&other, PlanOptions::default(), &()).await.unwrap();
-    place.emulator.rest("s3", "PUT", &path, anew.as_bytes()).unwrap();
+    place.emulator.rest("s3", "PUT", &path, again.as_bytes()).unwrap();
     let item =
         serde_json::json!({"TableName": "locks", "Key": {"LockID": {"S": format!("{BUCKET}/{}-md5", place.key())}}});
     place.emulator.json("dynamodb", "DynamoDB_20120810.DeleteItem", &item).unwrap();

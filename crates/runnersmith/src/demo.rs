@@ -78,7 +78,7 @@ async fn run(options: &cli::Demo, server: &Server, github: &DemoGitHub) -> Resul
         outcome.sets_left = server.world.sets.load().len();
     }
     show(&outcome, options)?;
-    Ok(if outcome.is_whole(options) { ExitStatus::Success } else { ExitStatus::Unmet })
+    Ok(if outcome.is_whole(options) { ExitStatus::Success } else { ExitStatus::RequestFailed })
 }
 
 /// A directory of its own that goes with the demo.

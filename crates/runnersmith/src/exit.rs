@@ -8,21 +8,21 @@ use std::process::ExitCode;
 pub enum ExitStatus {
     /// All is well.
     Success = 0,
-    /// What was asked for did not come true (a demo's job failed, the job asked about is not known).
-    Unmet = 1,
+    /// The request failed (a demo's job failed, the job asked about is not known).
+    RequestFailed = 1,
     /// The command line is wrong (clap's own number).
     Usage = 2,
     /// The configuration is wrong.
     Config = 3,
     /// Something outside does not answer or refuses (a taken port, GitHub, the disk).
     Outside = 4,
-    /// A mistake of ours.
+    /// An internal error: a defect of this program.
     Internal = 70,
 }
 
 /// The list of exit codes, for `--help`.
-pub const HELP: &str = "Exit codes: 0 success · 1 what was asked for did not come true · 2 wrong command line · \
-3 wrong configuration · 4 something outside refuses (port, disk, GitHub) · 70 a mistake of ours";
+pub const HELP: &str = "Exit codes: 0 success · 1 the request failed · 2 wrong command line · \
+3 wrong configuration · 4 something outside refuses (port, disk, GitHub) · 70 an internal error, please report it";
 
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
@@ -50,7 +50,7 @@ impl Failure {
     pub fn config(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { status: ExitStatus::Config, what: what.into(), hint: Some(hint.into()) }
     }
-    /// A mistake of ours.
+    /// An internal error: a defect of this program.
     pub fn internal(what: impl Into<String>) -> Self {
         Self { status: ExitStatus::Internal, what: what.into(), hint: None }
     }

@@ -32,7 +32,7 @@ struct Told {
     next: Vec<String>,
 }
 
-/// Lays out, or upgrades. [`ExitStatus::Unmet`] when somebody has to look at a file, and with `--check` when something would
+/// Lays out, or upgrades. [`ExitStatus::RequestFailed`] when somebody has to look at a file, and with `--check` when something would
 /// change.
 pub fn run(options: cli::Init) -> Result<ExitStatus, Failure> {
     let home = Home(options.directory.clone());
@@ -70,7 +70,7 @@ pub fn run(options: cli::Init) -> Result<ExitStatus, Failure> {
     } else {
         report::line(text(&told, options.check).trim_end());
     }
-    Ok(if by_hand || (options.check && changes) { ExitStatus::Unmet } else { ExitStatus::Success })
+    Ok(if by_hand || (options.check && changes) { ExitStatus::RequestFailed } else { ExitStatus::Success })
 }
 
 fn wishes_of(options: &cli::Init) -> Wishes {
@@ -108,7 +108,7 @@ fn cannot(error: &Cannot) -> Failure {
                 .to_owned(),
         ),
         Cannot::Values(_) => (ExitStatus::Usage, "`runnersmith init --help` tells what each option is".to_owned()),
-        Cannot::Policy(_) => (ExitStatus::Config, format!("mend {file}, or take ours by --replace {file}")),
+        Cannot::Policy(_) => (ExitStatus::Config, format!("fix {file}, or take ours by --replace {file}")),
     };
     Failure { status, what: chain(error), hint: Some(hint) }
 }

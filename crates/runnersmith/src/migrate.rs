@@ -9,7 +9,7 @@ use crate::report;
 /// The most files that are read in one directory.
 const FILES_MAX: usize = 1000;
 
-/// Reads the directory's Terraform files and prints what changes; [`ExitStatus::Unmet`] when something is left to do by hand.
+/// Reads the directory's Terraform files and prints what changes; [`ExitStatus::RequestFailed`] when something is left to do by hand.
 pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
     let shown = options.directory.display();
     let hint = "name the directory that holds your module block";
@@ -38,5 +38,5 @@ pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
     } else {
         report::line(found.to_string().trim_end());
     }
-    Ok(if found.is_by_hand() { ExitStatus::Unmet } else { ExitStatus::Success })
+    Ok(if found.is_by_hand() { ExitStatus::RequestFailed } else { ExitStatus::Success })
 }

@@ -75,7 +75,7 @@ pub async fn why(options: cli::Why) -> Result<ExitStatus, Failure> {
             report::note(
                 "hint: no delivery named it; check the App's webhook (Advanced → Recent deliveries) and that the App is installed in the repository",
             );
-            return Ok(ExitStatus::Unmet);
+            return Ok(ExitStatus::RequestFailed);
         }
     }
     Ok(ExitStatus::Success)
@@ -154,7 +154,10 @@ pub async fn plan(options: cli::Query) -> Result<ExitStatus, Failure> {
         return Ok(ExitStatus::Success);
     }
     for plan in plans {
-        report::line(&format!("{}: demand {}, supply {}, floor {}", plan.set, plan.demand, plan.supply, plan.floor));
+        report::line(&format!(
+            "{}: demand {}, supply {}, minimum idle {}",
+            plan.set, plan.demand, plan.supply, plan.floor
+        ));
         if plan.steps.is_empty() {
             report::line("  nothing to do");
         }

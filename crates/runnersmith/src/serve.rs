@@ -281,7 +281,7 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     let server = tokio::select! {
         server = Server::start(settings) => server?,
         () = signals.next() => {
-            tracing::info!("told to stop before it served");
+            tracing::info!("stopped before it served");
             return Ok(ExitStatus::Success);
         }
     };
@@ -293,8 +293,8 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
     tokio::select! {
         () = server.stop() => Ok(ExitStatus::Success),
         () = signals.next() => Err(Failure {
-            status: ExitStatus::Unmet,
-            what: "the server was told to stop a second time, and waited for nothing any more".into(),
+            status: ExitStatus::RequestFailed,
+            what: "a second signal stopped the server at once, without waiting for running operations".into(),
             hint: Some(
                 "if Terraform was at work it may be cut off: the next server's `/status` says so, and `/plan` shows what is left"
                     .into(),

@@ -34,8 +34,7 @@ pub(crate) fn put_job(connection: &Connection, job: &Job) -> Result<(), Fault> {
     let sql =
         "INSERT OR REPLACE INTO jobs (id, open, first_seen, ended_at, repo, run, status, runner, followed, record)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    // A later attempt's registration is named `<runner>.<attempt>`; our runners' own names have no dot.
-    let runner = job.fact.runner_name.as_deref().map(|name| name.split('.').next().unwrap_or(name).to_owned());
+    let runner = job.runner().map(|name| name.to_string());
     connection.prepare_cached(sql)?.execute(params![
         job.id().0.cast_signed(),
         job.fact.status.is_open(),

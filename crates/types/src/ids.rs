@@ -103,11 +103,11 @@ text_id!(
 );
 text_id!(
     /// The short random name of one ledger, part of every runner name so that two ledgers never collide.
-    ControlPlaneId, "plane id", "4 to 8 lower-case letters or digits",
+    ControlPlaneId, "control plane id", "4 to 8 lower-case letters or digits",
     |t| (4..=8).contains(&t.len()) && t.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
 );
 text_id!(
-    /// The name of a runner, unique forever: `<set>-<control_plane>-<serial>`. GitHub allows 64 characters.
+    /// The name of a runner, unique forever: `<set>-<control plane>-<serial>`. GitHub allows 64 characters.
     RunnerName, "runner name", "1 to 64 letters, digits, hyphens, underscores or dots",
     |t| word(t, 64, "-_.")
 );
@@ -141,17 +141,6 @@ text_id!(
     RepoFullName, "repository", "owner/name, each of letters, digits, hyphens, underscores or dots, at most 140 characters in all",
     |t| t.len() <= 140 && t.split_once('/').is_some_and(|(o, n)| word(o, 100, "-_") && word(n, 100, "-_.") && n != "." && n != "..")
 );
-
-impl RunnerName {
-    /// The set of a runner of ours, which is in its name. A set's name may have hyphens, but neither a control plane's nor a serial has one,
-    /// so that it is read from the end. `None`: no runner of ours has such a name.
-    #[must_use]
-    pub fn set(&self) -> Option<ScaleSetName> {
-        let (rest, _serial) = self.0.rsplit_once('-')?;
-        let (set, _control_plane) = rest.rsplit_once('-')?;
-        ScaleSetName::parse(set).ok()
-    }
-}
 
 impl RepoFullName {
     /// The part before the slash.
@@ -214,26 +203,5 @@ impl Label {
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.escape_debug().fmt(f)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_runners_set_is_in_its_name() {
-        for (name, set) in [
-            ("linux-k3x9-12", Some("linux")),
-            ("my-gpu-set-k3x9-12", Some("my-gpu-set")),
-            ("linux_large-k3x9-1", Some("linux_large")),
-            ("linux", None),
-            ("linux-12", None),
-            ("-k3x9-12", None),
-            ("li.nux-k3x9-12", None),
-        ] {
-            let found = RunnerName::parse(name).unwrap().set();
-            assert_eq!(found.as_ref().map(ScaleSetName::as_str), set, "{name}");
-        }
     }
 }

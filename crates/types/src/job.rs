@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{DeliveryId, JobId, Label, RegistrationId, RepoFullName, RunId, RunnerName};
+use crate::names::RegistrationName;
 use crate::time::Timestamp;
 
 /// Where a job stands. The order is the order of life: a later state never goes back by a late delivery.
@@ -135,6 +136,12 @@ pub struct JobFact {
 impl JobFact {
     /// The most labels of a job that are kept.
     pub const LABELS_MAX: usize = 100;
+
+    /// Returns the runner that GitHub names, whatever the attempt of its registration, if it may be one of ours.
+    #[must_use]
+    pub fn runner(&self) -> Option<RunnerName> {
+        self.runner_name.as_deref().and_then(RegistrationName::parse).map(RegistrationName::into_runner)
+    }
 }
 
 /// Still queued although a matching runner was idle: not demand for a while, and told.
@@ -225,10 +232,10 @@ impl Job {
         self.fact.id
     }
 
-    /// The runner of ours that has or had it, if its name can be one of ours.
+    /// Returns the runner that has or had it, whatever the attempt of its registration, if it may be one of ours.
     #[must_use]
     pub fn runner(&self) -> Option<RunnerName> {
-        self.fact.runner_name.as_deref().and_then(|name| RunnerName::parse(name).ok())
+        self.fact.runner()
     }
 
     /// Merges a later-received fact. Order is waiting < queued < in progress < completed: an older state

@@ -10,6 +10,7 @@ pub mod event;
 mod hook;
 pub mod ids;
 pub mod job;
+mod names;
 pub mod plan;
 pub mod policy;
 pub mod runner;
@@ -25,6 +26,7 @@ pub use ids::{
     RunId, RunnerGroupName, RunnerName, ScaleSetName,
 };
 pub use job::{Conclusion, FactSource, Job, JobFact, JobStatus, Notified, OwnerKind, Stalled};
+pub use names::{RegistrationName, RunnerNameParts};
 pub use plan::{Action, HandOffMeans, Intent, Notification, Plan, Reason, Step, Waiting, WaitingOn};
 pub use policy::{
     CapacityPool, Day, FallbackOrder, INTENTS_MAX, Level, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet,

@@ -22,7 +22,7 @@ pub struct Plan {
     pub demand: u32,
     /// Runners that can take one.
     pub supply: u32,
-    /// The idle floor now.
+    /// The minimum of idle runners now.
     pub min_idle: u32,
 }
 
@@ -255,7 +255,7 @@ pub enum WaitingOn {
         /// Which and why.
         why: String,
     },
-    /// Kept by the idle floor.
+    /// Kept by the minimum of idle runners.
     MinIdle,
     /// Not old enough to be removed, not confirmed idle long enough, settling, or in a grace time.
     Grace {
@@ -276,17 +276,20 @@ impl fmt::Display for WaitingOn {
             }
             Self::Stalled { .. } => write!(
                 f,
-                "held: a matching runner was idle and GitHub did not assign the job (max-parallel, or the runner group excludes the repository)"
+                "stalled: a matching runner was idle and GitHub did not assign the job (max-parallel, or the runner group excludes the repository)"
             ),
             Self::Gate => write!(f, "waits for an environment's approval or a concurrency group"),
             Self::NoSet { why } => write!(f, "no scale set serves it: {why}"),
-            Self::Capacity { .. } => write!(f, "no capacity: every rung of the ladder cools down"),
+            Self::Capacity { .. } => write!(f, "no capacity: every capacity pool is cooling down after a failure"),
             Self::Breaker { failures, .. } => {
-                write!(f, "the breaker is open after {failures} boot failures; one probe is sent at a time")
+                write!(
+                    f,
+                    "launches are paused after {failures} boot failures; one machine is launched at a time as a probe"
+                )
             }
             Self::Budget { .. } => write!(f, "GitHub's API budget is used up for this minute"),
             Self::UnknownSource { why } => write!(f, "a source did not answer: {why}"),
-            Self::MinIdle => write!(f, "kept by the idle floor"),
+            Self::MinIdle => write!(f, "kept as one of the minimum of idle runners"),
             Self::Grace { what, .. } => write!(f, "{what}"),
         }
     }

@@ -79,7 +79,7 @@ impl RepoPattern {
 pub struct Scope {
     /// The kind of place.
     pub level: Level,
-    /// The configured place. Needed for an idle floor and at enterprise level; otherwise it follows each job.
+    /// The configured place. Needed for an minimum of idle runners and at enterprise level; otherwise it follows each job.
     pub at: Option<RunnerScope>,
     /// Repositories served; empty means every repository in which the App is installed.
     pub allowed: Vec<RepoPattern>,
@@ -99,7 +99,7 @@ pub enum Day {
     Sun,
 }
 
-/// One entry of the idle floor's schedule. The first entry that is active now gives the floor; none: zero.
+/// One entry of the minimum of idle runners's schedule. The first entry that is active now gives the floor; none: zero.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MinIdleEntry {
@@ -259,7 +259,7 @@ pub struct ScaleSet {
     pub runners_max: u32,
     /// Higher wins among equally specific sets. Default 0.
     pub priority: i32,
-    /// The idle floor's schedule.
+    /// The minimum of idle runners's schedule.
     pub min_idle: Vec<MinIdleEntry>,
     /// All times.
     pub timing: Timing,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RunnerName};
+use crate::names::RegistrationName;
 use crate::policy::{CapacityPool, Target};
 use crate::time::Timestamp;
 
@@ -260,10 +261,10 @@ impl Runner {
         }
     }
 
-    /// The name under which it registers at GitHub: its own for the first attempt, with the attempt appended later.
+    /// The name under which its present attempt registers at GitHub.
     #[must_use]
-    pub fn registration_name(&self) -> String {
-        if self.attempt <= 1 { self.name.to_string() } else { format!("{}.{}", self.name, self.attempt) }
+    pub fn registration_name(&self) -> RegistrationName {
+        RegistrationName::new(self.name.clone(), self.attempt)
     }
 
     /// Applies one change. Returns whether anything changed; a change that makes no sense in the present state is a no-op.

@@ -66,7 +66,7 @@ pub(crate) async fn plan(State(app): State<App>) -> Json<Value> {
                 "at_ms": level.at.as_millis(),
                 "demand": level.plan.demand,
                 "supply": level.plan.supply,
-                "floor": level.plan.min_idle,
+                "min_idle": level.plan.min_idle,
                 "next_wake_ms": level.plan.next_wake.map(|at| at.as_millis()),
                 "steps": steps,
                 "waiting": waiting,

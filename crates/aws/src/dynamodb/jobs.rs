@@ -30,12 +30,6 @@ fn done_key(id: JobId) -> String {
     format!("done#{:020}", id.0)
 }
 
-/// A later attempt's registration is named `<runner>.<attempt>`; our runners' own names have no dot.
-fn runner_name(job: &Job) -> Option<RunnerName> {
-    let name = job.fact.runner_name.as_deref()?;
-    RunnerName::parse(name.split('.').next().unwrap_or(name)).ok()
-}
-
 /// Told or interrupted: somebody has to close that.
 fn is_followed(job: &Job) -> bool {
     job.notified.is_some() || job.interrupted_at.is_some()
@@ -118,7 +112,7 @@ impl DynamoLedger {
     }
 
     async fn has_live_runner(&self, job: &Job) -> Result<bool, Fault> {
-        match runner_name(job) {
+        match job.runner() {
             Some(name) => Ok(self.read_runner(&name).await?.is_some_and(|runner| runner.state.is_alive())),
             None => Ok(false),
         }

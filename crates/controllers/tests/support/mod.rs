@@ -327,7 +327,7 @@ impl Bed {
 
     pub async fn fact(&self, id: u64, status: JobStatus, runner: Option<&Runner>) {
         let mut fact = fact(id, id, status, FactSource::Delivery, self.clock.now());
-        fact.runner_name = runner.map(Runner::registration_name);
+        fact.runner_name = runner.map(|runner| runner.registration_name().to_string());
         self.world.ports.ledger.record_facts(vec![fact], &[set("linux")]).await.unwrap();
     }
 

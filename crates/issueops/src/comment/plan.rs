@@ -77,7 +77,7 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
     match &change.state {
         State::Requested => line("There is no plan. `/plan` makes one.".to_owned()),
         State::HandEdited => line(
-            "Files differ from what the request renders. A plan runs what they say, so an admin must ask for it with `/plan`. Editing the issue renders them anew."
+            "Files differ from what the request renders. A plan runs what they say, so an admin must ask for it with `/plan`. Editing the issue renders them again."
                 .to_owned(),
         ),
         State::Planning => line("The plan is being made; it will be shown here.".to_owned()),
@@ -109,12 +109,12 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
         }
         State::Applied { .. } => line("Applied; the branch is being merged.".to_owned()),
         State::NotMerged { .. } => line(
-            "Applied, and not merged: what is there differs from the default branch. Merge by hand, or mend what keeps the branch from merging and comment `/plan`."
+            "Applied, and not merged: what is there differs from the default branch. Merge by hand, or fix what keeps the branch from merging and comment `/plan`."
                 .to_owned(),
         ),
         State::Done => line("Applied and merged.".to_owned()),
         State::Failed(failure) if failure.stopped.is_some() => line(format!(
-            "The {} was told to stop; nothing was merged. `/plan` shows what is left to do.",
+            "The {} was stopped; nothing was merged. `/plan` shows what is left to do.",
             failure.stage.word()
         )),
         State::Failed(failure) => {

@@ -41,10 +41,10 @@ pub fn taken(environment: &EnvironmentName, pull: u64) -> String {
     )
 }
 
-/// What stands in place of the list of problems once they are mended.
+/// What stands in place of the list of problems once they are fixed.
 #[must_use]
 pub fn valid_again() -> String {
-    format!("{}\nThe request had problems; they are mended.\n", Marker::Invalid.line())
+    format!("{}\nThe request had problems; they are fixed.\n", Marker::Invalid.line())
 }
 
 /// The answer to an edit that came too late for the change that is being applied.

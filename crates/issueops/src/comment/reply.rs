@@ -99,7 +99,7 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
             code(run)
         ),
         Reply::NotMerged { head: commit, why } => format!(
-            "Commit {} was applied, and its branch was not merged:\n\n{}\nWhat is there differs from the default branch until it is. Merge by hand, or mend the cause and comment `/plan`: a plan without changes can be approved, and is then merged.\n",
+            "Commit {} was applied, and its branch was not merged:\n\n{}\nWhat is there differs from the default branch until it is. Merge by hand, or fix the cause and comment `/plan`: a plan without changes can be approved, and is then merged.\n",
             code(&head(commit, 64)),
             fence(&tail(why, ERROR_MAX), "text")
         ),
@@ -245,7 +245,7 @@ fn failed(failure: &Failure) -> String {
             ),
         };
         return format!(
-            "The {} was told to stop {place}: its workflow was cancelled, or its server stopped. {what}\n\n`/plan` shows what is \
+            "The {} was stopped {place}: its workflow was cancelled, or its server stopped. {what}\n\n`/plan` shows what is \
              left to do.\n",
             failure.stage.word()
         );

@@ -80,7 +80,7 @@ pub fn queued(id: u64) -> Job {
 }
 
 pub fn on(mut job: Job, runner: &Runner) -> Job {
-    job.fact.runner_name = Some(runner.registration_name());
+    job.fact.runner_name = Some(runner.registration_name().to_string());
     job
 }
 

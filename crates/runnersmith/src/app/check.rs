@@ -87,7 +87,7 @@ pub async fn command(options: Check) -> Result<ExitStatus, Failure> {
     } else {
         print(&found);
     }
-    Ok(if found.is_enough() { ExitStatus::Success } else { ExitStatus::Unmet })
+    Ok(if found.is_enough() { ExitStatus::Success } else { ExitStatus::RequestFailed })
 }
 
 /// What a configuration needs.

@@ -74,12 +74,12 @@ pub async fn command(options: Create) -> Result<ExitStatus, Failure> {
             Err(_) => Err(Failure::internal("the page ended by itself")),
         },
         () = tokio::time::sleep(options.timeout_minutes) => Err(Failure {
-            status: ExitStatus::Unmet,
+            status: ExitStatus::RequestFailed,
             what: format!("no browser came back within {} s; no key or secret was received", options.timeout_minutes.as_secs()),
             hint: Some(format!("if GitHub made the App nevertheless, delete it in the settings of {owner}; then try again")),
         }),
         _ = tokio::signal::ctrl_c() => Err(Failure {
-            status: ExitStatus::Unmet,
+            status: ExitStatus::RequestFailed,
             what: "interrupted; no key or secret was received".into(),
             hint: None,
         }),

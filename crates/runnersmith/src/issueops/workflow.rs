@@ -145,7 +145,7 @@ fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
     let mut signals = startup::StopSignals::new()?;
     tokio::spawn(async move {
         signals.next().await;
-        report::note("told to stop; what runs ends in order");
+        report::note("shutting down gracefully; waiting for running operations");
         stop.send_replace(true);
         // Kept, so that whoever waits sees the value and not a closed channel.
         std::future::pending::<()>().await;

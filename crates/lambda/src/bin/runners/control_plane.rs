@@ -67,7 +67,7 @@ async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
     let config = settings.config;
     let aws = config.aws.clone().unwrap_or_default();
     let services = AwsServices::with_session(settings.session, &aws, config.store.history);
-    let needs = |what: &str| format!("the plane's settings have no aws.{what}, which a function needs");
+    let needs = |what: &str| format!("the control plane's settings have no aws.{what}, which a function needs");
     let machines = Arc::new(Ec2Machines::new(services.session(), config.ec2.clone()));
     let world = World {
         ports: Ports {

@@ -198,7 +198,7 @@ async fn interruption(control_plane: &ControlPlane, event: &Value, deadline: u64
     };
     let control_plane_id = control_plane.world.ports.ledger.control_plane().await?;
     if machine.control_plane != control_plane_id {
-        tracing::info!(machine = %heard.machine, "another plane's machine");
+        tracing::info!(machine = %heard.machine, "another control plane's machine");
         return Ok(Value::Null);
     }
     if let Some(at) = heard.interrupted_at {
@@ -219,7 +219,7 @@ async fn housekeeper(control_plane: &ControlPlane, deadline: u64) -> Result<Valu
     let expired = housekeeping::expire_hand_offs(world).await?;
     let (world, retired) = housekeeping::retired(world, &control_plane.left_out).await?;
     let names: Vec<String> = retired.iter().map(ToString::to_string).collect();
-    tracing::info!(dropped, expired, retired = names.join(", "), "kept house");
+    tracing::info!(dropped, expired, retired = names.join(", "), "housekeeping done");
     look(&world, retired, Depth::Full, left(deadline)).await?;
     Ok(json!({ "dropped": dropped, "expired": expired, "retired": names }))
 }

@@ -38,7 +38,7 @@ impl Webhook {
         let secrets = settings.webhook_secrets().await?;
         let aws = settings.config.aws.clone().unwrap_or_default();
         let (Some(queue), Some(table)) = (aws.queue_url, aws.table) else {
-            return Err(SettingsError::Missing("the plane's aws.queue_url and aws.table".into()));
+            return Err(SettingsError::Missing("the control plane's aws.queue_url and aws.table".into()));
         };
         // The function only sends: how long a message stays invisible is the consumer's affair.
         let queue = SqsQueue::new(&settings.session, &queue, None, Duration::from_secs(60));
