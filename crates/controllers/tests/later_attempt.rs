@@ -36,6 +36,6 @@ async fn the_job_of_a_later_attempt_is_recorded_measured_and_told_under_its_runn
     assert_eq!(job.runner().as_ref(), Some(&name));
     let history = ledger.history_of_job(JobId(1), 100).await.unwrap();
     assert!(history.iter().any(|event| event.runner.as_ref() == Some(&name)), "{history:?}");
-    let metrics = bed.world.metrics.render().unwrap();
+    let metrics = bed.world.metrics.encode();
     assert!(metrics.contains("stage=\"total\""), "its stages are measured: {metrics}");
 }

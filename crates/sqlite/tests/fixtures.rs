@@ -1,0 +1,85 @@
+//! A file that an earlier version has written is opened, read and carried on.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod stored;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runnersmith_ports::{Expect, ManualClock, Queue as _, RecordStore as _, RecordStoreError, Version};
+use runnersmith_sqlite::SqliteStore;
+use stored::{NOW, fixture, goes_on, is_as_it_was_stored, lines};
+
+/// A copy of the file, opened, with the clock that it reads.
+fn opened() -> (tempfile::TempDir, SqliteStore, Arc<ManualClock>) {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("store.sqlite");
+    std::fs::copy(fixture("store.sqlite"), &path).unwrap();
+    let clock = Arc::new(ManualClock::at(NOW));
+    let store = SqliteStore::open(&path, clock.clone()).unwrap();
+    (home, store, clock)
+}
+
+#[tokio::test]
+async fn every_record_of_the_ledger_is_read_as_it_was_stored() {
+    let (_home, store, _clock) = opened();
+    is_as_it_was_stored(&store.ledger()).await;
+}
+
+#[tokio::test]
+async fn a_ledger_of_an_earlier_version_is_carried_on() {
+    let (_home, store, _clock) = opened();
+    goes_on(&store.ledger()).await;
+}
+
+#[tokio::test]
+async fn messages_that_wait_are_received_each_in_its_time() {
+    let (_home, store, clock) = opened();
+    let queue = store.queue();
+    assert_eq!(queue.depth().await.unwrap(), (5, 2, 2));
+    let bodies = async || {
+        let received = queue.receive(10, Duration::from_secs(10)).await.unwrap();
+        let receipts: Vec<_> = received.iter().map(|message| message.receipt.clone()).collect();
+        assert_eq!(queue.acknowledge(&receipts).await.unwrap(), receipts.len());
+        received.into_iter().map(|message| (message.body, message.receives)).collect::<Vec<_>>()
+    };
+    let visible: Vec<(String, u32)> = lines("signals.jsonl").into_iter().map(|body| (body, 1)).collect();
+    assert_eq!(bodies().await, visible);
+    let windows = r#"{"wake":{"set":"windows"}}"#.to_owned();
+    clock.advance(Duration::from_secs(700));
+    assert_eq!(bodies().await, [(windows.clone(), 2)], "whoever worked on it is gone");
+    clock.advance(Duration::from_secs(3600));
+    assert_eq!(bodies().await, [(windows, 1)], "the delayed one");
+    assert_eq!(queue.depth().await.unwrap(), (0, 0, 2), "dead letters stay");
+}
+
+#[tokio::test]
+async fn dead_letters_are_there_with_their_reasons() {
+    let (home, store, _clock) = opened();
+    drop(store);
+    let connection = rusqlite::Connection::open(home.path().join("store.sqlite")).unwrap();
+    let mut statement =
+        connection.prepare("SELECT body, dead_why FROM messages WHERE dead_at IS NOT NULL ORDER BY id").unwrap();
+    let dead: Vec<(String, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    let wanted = [("this is not a signal", "it cannot be read"), (r#"{"wake":{"set":"gpu"}}"#, "received too often")];
+    assert_eq!(dead, wanted.map(|(body, why)| (body.to_owned(), why.to_owned())));
+}
+
+#[tokio::test]
+async fn records_on_the_shelf_are_read_and_replaced_by_the_version_that_they_have() {
+    let (_home, store, _clock) = opened();
+    let record_store = store.record_store();
+    let keys = ["changes/team/0123456789abcdef-1.plan", "changes/team/change.json"];
+    assert_eq!(record_store.list("").await.unwrap(), keys);
+    assert_eq!(record_store.get(keys[0]).await.unwrap().unwrap().bytes, [0, 255, 1, 254]);
+    let found = record_store.get(keys[1]).await.unwrap().unwrap();
+    assert_eq!((found.bytes.as_slice(), found.version.0.as_str()), (b"{\"format\": 1}".as_slice(), "2"));
+    let stale = record_store.put(keys[1], b"x", &Expect::Version(Version("1".into()))).await;
+    assert!(matches!(stale, Err(RecordStoreError::Conflict { .. })), "{stale:?}");
+    let next = record_store.put(keys[1], b"x", &Expect::Version(found.version)).await.unwrap();
+    assert_eq!(next.0, "5", "a version is never used again");
+    let other = store.record_store_at("other").get(keys[1]).await.unwrap().unwrap();
+    assert_eq!(other.bytes, b"another");
+}
