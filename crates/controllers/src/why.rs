@@ -7,9 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use runnersmith_ports::{Ledger, LedgerError};
-use runnersmith_types::{
-    Action, Event, EventKind, HandOffMeans, Job, JobId, JobStatus, Runner, RunnerName, Timestamp, WaitingOn,
-};
+use runnersmith_types::{Action, Event, EventKind, HandOffMeans, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
 use serde::Serialize;
 
 use crate::levels::Levels;

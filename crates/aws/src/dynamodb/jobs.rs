@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use runnersmith_ports::Recorded;
 use runnersmith_types::job::Merged;
-use runnersmith_types::{FactSource, Job, JobFact, JobId, RunnerName, ScaleSetName, Timestamp};
+use runnersmith_types::{FactSource, Job, JobFact, JobId, ScaleSetName, Timestamp};
 
 use super::DynamoLedger;
 use super::table::{Fault, Item, Page, Terms, key, number, record, text, with_record};
