@@ -1,19 +1,106 @@
-//! What reviewers would otherwise have to look for: arrows between crates, module docs, file lengths, banned text.
-
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
+//! Which packages there are, and what each may know of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
-use support::root;
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
-/// The longest source file.
-const LINES_MAX: usize = 700;
+use crate::support::root;
+use crate::tree::none;
 
-/// What each crate may use of the workspace, beside tests. An arrow that is not here is a wrong one.
+/// The packages that are shipped, each a folder of `crates/`.
+const PRODUCT: &[&str] = &[
+    "types",
+    "plan",
+    "ports",
+    "controllers",
+    "webhook",
+    "web",
+    "config",
+    "runnersmith",
+    "github",
+    "sqlite",
+    "local",
+    "aws",
+    "ec2",
+    "lambda",
+    "issueops",
+    "issueops-engine",
+    "provision-terraform",
+    "provision-embedded",
+    "control-repo",
+    "github-app",
+    "migrate",
+];
+
+/// The packages for tests and the demo, each a folder of `crates/testing/`.
+const TESTING: &[&str] = &["github-sim", "fake-runner", "aws-emulator", "lambda-host", "conformance"];
+
+/// Who may depend on a test-only package outside of tests. `runnersmith demo` shows the product against a simulated GitHub and
+/// fake runners, without an account: both are in the program that users get.
+const DEMO: &[(&str, &str)] = &[("runnersmith", "github-sim"), ("runnersmith", "fake-runner")];
+
+fn packages() -> Vec<Package> {
+    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap().packages
+}
+
+fn short(name: &str) -> Option<&str> {
+    if name == "runnersmith" { Some(name) } else { name.strip_prefix("runnersmith-") }
+}
+
+#[test]
+fn the_packages_are_those_of_the_list_in_their_folders_and_each_has_a_readme() {
+    let mut wrong = Vec::new();
+    let mut there = BTreeSet::new();
+    for package in packages() {
+        if package.name.as_str() == "xtask" {
+            continue;
+        }
+        let at = package.manifest_path.strip_prefix(root()).unwrap().to_string();
+        let name = short(&package.name).unwrap_or(&package.name).to_owned();
+        let place = if PRODUCT.contains(&name.as_str()) {
+            format!("crates/{name}/Cargo.toml")
+        } else if TESTING.contains(&name.as_str()) {
+            format!("crates/testing/{name}/Cargo.toml")
+        } else {
+            wrong.push(format!(
+                "{at}:1: {name} is a new package: put it into PRODUCT or TESTING, ARROWS and ARCHITECTURE.md"
+            ));
+            continue;
+        };
+        if at != place {
+            wrong.push(format!("{at}:1: {name} belongs to {place}: move it"));
+        }
+        let readme = package.manifest_path.with_file_name("README.md");
+        let lines = std::fs::read_to_string(&readme).map_or(0, |text| text.lines().count());
+        if lines < 3 {
+            wrong.push(format!(
+                "{at}:1: {name} needs a README.md: why it exists, what it knows, what it must not do, where to start"
+            ));
+        }
+        there.insert(name);
+    }
+    for name in PRODUCT.iter().chain(TESTING).filter(|name| !there.contains(**name)) {
+        wrong.push(format!("Cargo.toml:1: there is no package {name} any more: take it out of the list"));
+    }
+    none(&wrong);
+}
+
+#[test]
+fn no_product_package_depends_on_a_test_only_one_except_for_the_demo() {
+    let mut wrong = Vec::new();
+    for package in packages() {
+        let Some(name) = short(&package.name).filter(|name| PRODUCT.contains(name)) else { continue };
+        for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
+            let Some(other) = short(&dependency.name).filter(|other| TESTING.contains(other)) else { continue };
+            if !DEMO.contains(&(name, other)) {
+                wrong.push(format!("crates/{name}/Cargo.toml: {other} is for tests: move it below [dev-dependencies]"));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+/// What each package may use of the workspace, beside tests. An arrow that is not here is a wrong one.
 const ARROWS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("plan", &["types"]),
@@ -43,7 +130,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lambda-host", &["aws-emulator", "fake-runner"]),
 ];
 
-/// Crates that must stay pure: what they may use of the world.
+/// Packages that must stay pure: what they may use of the world.
 const PURE: &[(&str, &[&str])] = &[
     ("github-app", &["serde_json"]),
     ("types", &["serde", "thiserror"]),
@@ -58,107 +145,30 @@ const PURE: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn no_arrow_between_crates_points_the_wrong_way() {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
+fn no_arrow_between_packages_points_the_wrong_way() {
     let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
     let pure: BTreeMap<&str, &[&str]> = PURE.iter().copied().collect();
     let mut wrong = Vec::new();
-    for package in &metadata.packages {
+    for package in &packages() {
         let Some(name) = package.name.strip_prefix("runnersmith-") else { continue };
         let Some(allowed) = allowed.get(name) else {
-            wrong.push(format!("{name} is a new crate: say in ARROWS what it may use"));
+            wrong
+                .push(format!("{name} is a new package: say in ARROWS (xtask/tests/tidy/packages.rs) what it may use"));
             continue;
         };
         for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
             match dependency.name.strip_prefix("runnersmith-") {
-                Some(other) if !allowed.contains(&other) => wrong.push(format!("{name} -> {other}")),
+                Some(other) if !allowed.contains(&other) => wrong.push(format!(
+                    "crates/{name}/Cargo.toml: {name} -> {other}: take the dependency out, or argue it in ARROWS"
+                )),
                 Some(_) => {}
                 None => {
                     if pure.get(name).is_some_and(|pure| !pure.contains(&dependency.name.as_str())) {
-                        wrong.push(format!("{name} is pure and may not use {}", dependency.name));
+                        wrong.push(format!("crates/{name}/Cargo.toml: {name} is pure and may not use {}: move the code to an edge package", dependency.name));
                     }
                 }
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-fn sources(below: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(below).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if !["target", "node_modules", ".git"].contains(&name.as_str()) {
-                sources(&path, found);
-            }
-        } else {
-            found.push(path);
-        }
-    }
-}
-
-fn all_sources() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    sources(&root(), &mut found);
-    found.sort();
-    found
-}
-
-#[test]
-fn every_source_file_begins_with_why_it_exists_and_is_short() {
-    let mut wrong = Vec::new();
-    for path in all_sources().iter().filter(|path| path.extension().is_some_and(|end| end == "rs")) {
-        let text = std::fs::read_to_string(path).unwrap();
-        if !text.starts_with("//!") {
-            wrong.push(format!("{} does not begin with module docs", path.display()));
-        }
-        if text.lines().count() > LINES_MAX {
-            wrong.push(format!("{} has {} lines, {LINES_MAX} are allowed", path.display(), text.lines().count()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn no_source_has_unfinished_work_or_a_private_path() {
-    // Written apart so that this file does not find itself.
-    let banned: Vec<String> =
-        [("to", "do!("), ("unimple", "mented!("), ("#[ign", "ore"), ("FIX", "ME"), ("/ro", "ot/"), ("/wo", "rk/")]
-            .iter()
-            .map(|(a, b)| format!("{a}{b}"))
-            .collect();
-    let mut wrong = Vec::new();
-    for path in all_sources() {
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        for (number, line) in text.lines().enumerate() {
-            for word in &banned {
-                if line.contains(word.as_str()) {
-                    wrong.push(format!("{}:{}: {word}", path.display(), number + 1));
-                }
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn clocks_and_printing_stay_in_their_places() {
-    let print_allowed: BTreeSet<&str> = ["report.rs", "say.rs", "material.rs"].into();
-    let mut wrong = Vec::new();
-    for path in all_sources().iter().filter(|path| path.extension().is_some_and(|end| end == "rs")) {
-        let shown = path.strip_prefix(root()).unwrap().display().to_string();
-        let is_library = shown.starts_with("crates/") && shown.contains("/src/") && !shown.contains("/bin/");
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !is_library || print_allowed.contains(name.as_str()) {
-            continue;
-        }
-        let text = std::fs::read_to_string(path).unwrap();
-        for word in ["println!(", "eprintln!(", "dbg!("] {
-            if text.contains(word) {
-                wrong.push(format!("{shown}: {word}"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    none(&wrong);
 }
