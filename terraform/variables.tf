@@ -576,7 +576,7 @@ variable "secrets_version" {
 }
 
 variable "scale_sets" {
-  description = "Several scale sets on one plane, by name, in place of the single one of the inputs above. What an entry does not give is taken from those."
+  description = "Several scale sets on one control plane, by name, in place of the single one of the inputs above. What an entry does not give is taken from those."
   type = map(object({
     labels                = optional(list(string), [])
     runners_maximum_count = optional(number)
