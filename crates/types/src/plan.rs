@@ -22,7 +22,7 @@ pub struct Plan {
     pub demand: u32,
     /// Runners that can take one.
     pub supply: u32,
-    /// The idle floor now.
+    /// The minimum of idle runners now.
     pub min_idle: u32,
 }
 
@@ -255,7 +255,7 @@ pub enum WaitingOn {
         /// Which and why.
         why: String,
     },
-    /// Kept by the idle floor.
+    /// Kept by the minimum of idle runners.
     MinIdle,
     /// Not old enough to be removed, not confirmed idle long enough, settling, or in a grace time.
     Grace {

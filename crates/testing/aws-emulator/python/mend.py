@@ -1,4 +1,4 @@
-"""What stock moto 5.2.1 gets wrong, mended, so that a test which passes here has a chance on AWS.
+"""What stock moto 5.2.1 gets wrong, fixed, so that a test which passes here has a chance on AWS.
 
 Each mending says what AWS does. They reach into moto's internals, which is why the version is pinned.
 """
