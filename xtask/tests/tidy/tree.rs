@@ -41,7 +41,9 @@ fn walk(folder: &Path, found: &mut Vec<File>) {
             if !LEFT_OUT.contains(&name.as_str()) {
                 walk(&path, found);
             }
-        } else if let Ok(text) = std::fs::read_to_string(&path) {
+        } else if name != ".git"
+            && let Ok(text) = std::fs::read_to_string(&path)
+        {
             let path = path.strip_prefix(root()).unwrap().display().to_string();
             found.push(File { path, text });
         }
