@@ -1,4 +1,4 @@
-# An environment as philips-labs/github-runner has it: a control plane and a scale set in one call. Who wants one plane for many
+# An environment as philips-labs/github-runner has it: a control plane and a scale set in one call. Who wants one control plane for many
 # sets, each in a stack of its own, calls modules/control-plane once and modules/scale-set for each.
 
 locals {

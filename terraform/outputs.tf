@@ -14,7 +14,7 @@ output "labels" {
 }
 
 output "plane" {
-  description = "What a further scale set needs to join this plane."
+  description = "What a further scale set needs to join this control plane."
   value       = module.control_plane.plane
 }
 

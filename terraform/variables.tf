@@ -209,14 +209,14 @@ variable "lambda_subnet_ids" {
 }
 
 variable "logging_retention_in_days" {
-  description = "Days that logs are kept; 0: for ever."
+  description = "Days that logs are kept; 0: forever."
   type        = number
   default     = 180
   nullable    = false
 
   validation {
     condition     = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.logging_retention_in_days)
-    error_message = "CloudWatch keeps logs for 0 (for ever), 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653 days."
+    error_message = "CloudWatch keeps logs for 0 (forever), 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653 days."
   }
 }
 
@@ -474,7 +474,7 @@ variable "webhook_lambda_zip" {
 # --- new
 
 variable "ephemeral" {
-  description = "One job for each runner. false: runners are used again, as in the seed."
+  description = "One job for each runner. false: runners are used again, as in philips-labs/github-runner."
   type        = bool
   default     = true
   nullable    = false
@@ -576,7 +576,7 @@ variable "secrets_version" {
 }
 
 variable "scale_sets" {
-  description = "Several scale sets on one plane, by name, in place of the single one of the inputs above. What an entry does not give is taken from those."
+  description = "Several scale sets on one control plane, by name, in place of the single one of the inputs above. What an entry does not give is taken from those."
   type = map(object({
     labels                = optional(list(string), [])
     runners_maximum_count = optional(number)

@@ -1,4 +1,4 @@
-# Each input of the seed's table, by its effect in the plan. A test compares these names with the table.
+# Each input of the table of philips-labs/github-runner, by its effect in the plan. A test compares these names with the table.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" { defaults = { account_id = "123456789012" } }

@@ -1,4 +1,4 @@
-//! Rule 8: a machine is taken back. It is apart because it is the one removal that is not ours to refuse.
+//! Rule 8: a machine is taken back (a spot interruption). It is apart because it is the one removal that is not ours to refuse.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! At-least-once messages with delay, visibility and a dead-letter end.
+//! At-least-once messages with delay and visibility; one that cannot be handled ends in the dead-letter queue.
 
 use std::time::Duration;
 

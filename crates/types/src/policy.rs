@@ -79,7 +79,7 @@ impl RepoPattern {
 pub struct Scope {
     /// The kind of place.
     pub level: Level,
-    /// The configured place. Needed for an minimum of idle runners and at enterprise level; otherwise it follows each job.
+    /// The configured place. Needed for idle runners and at enterprise level; otherwise it follows each job.
     pub at: Option<RunnerScope>,
     /// Repositories served; empty means every repository in which the App is installed.
     pub allowed: Vec<RepoPattern>,
@@ -99,7 +99,7 @@ pub enum Day {
     Sun,
 }
 
-/// One entry of the minimum of idle runners's schedule. The first entry that is active now gives the floor; none: zero.
+/// One entry of `min_idle`'s schedule. The first entry that is active now gives the minimum; none: zero.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MinIdleEntry {
@@ -139,7 +139,7 @@ pub enum Market {
     Local,
 }
 
-/// One step of the capacity ladder: a (market, type, zone).
+/// One step of the fallback order: a (market, type, zone).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CapacityPool {
     /// How it is bought.
@@ -259,7 +259,7 @@ pub struct ScaleSet {
     pub runners_max: u32,
     /// Higher wins among equally specific sets. Default 0.
     pub priority: i32,
-    /// The minimum of idle runners's schedule.
+    /// The schedule of the minimum of idle runners.
     pub min_idle: Vec<MinIdleEntry>,
     /// All times.
     pub timing: Timing,

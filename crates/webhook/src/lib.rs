@@ -28,7 +28,7 @@ pub struct RawDelivery {
     pub target_type: Option<String>,
     /// `X-GitHub-Hook-Installation-Target-ID`.
     pub target_id: Option<String>,
-    /// The raw bytes, over which the signature was made.
+    /// The raw bytes, over which the webhook signature was made.
     pub body: Bytes,
 }
 

@@ -1,4 +1,4 @@
-# The least: one scale set with a plane of its own, in a VPC that is there.
+# The least: one scale set with a control plane of its own, in a VPC that is there.
 
 module "runners" {
   source = "../.."

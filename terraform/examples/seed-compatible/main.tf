@@ -31,7 +31,7 @@ module "runners" {
   runner_group_name           = "default"
   runners_maximum_count       = 10
 
-  # The seed's runners are used again until they have been idle for this long.
+  # There, runners are used again until they have been idle for this long.
   ephemeral                       = false
   minimum_running_time_in_minutes = 5
   scale_down_schedule_expression  = "cron(* * * * ? *)"

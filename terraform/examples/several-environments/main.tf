@@ -1,4 +1,4 @@
-# Two environments in one account, each with a plane and a webhook of its own; neither can touch the other's.
+# Two environments in one account, each with a control plane and a webhook of its own; neither can touch the other's.
 
 module "network" {
   source = "../../modules/network"

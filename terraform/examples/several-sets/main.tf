@@ -1,4 +1,4 @@
-# Several scale sets on one plane in one call, by a typed map.
+# Several scale sets on one control plane in one call, by a typed map.
 
 module "network" {
   source = "../../modules/network"

@@ -1,4 +1,4 @@
-# One plane, with one App webhook, and scale sets that register themselves. Each set can be a stack of its own: it needs only the output `plane`.
+# One control plane, with one App webhook, and scale sets that register themselves. Each set can be a stack of its own: it needs only the output `plane`.
 
 module "network" {
   source = "../../modules/network"

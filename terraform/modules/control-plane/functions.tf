@@ -48,7 +48,7 @@ module "function" {
   tags             = local.tags
 }
 
-# --- the webhook's door
+# --- the webhook
 
 resource "aws_apigatewayv2_api" "webhook" {
   name          = "${local.name}-webhook"

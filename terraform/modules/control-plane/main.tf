@@ -1,4 +1,4 @@
-# What decides: the webhook's door, the queue, the ledger and the functions between them. It has no scale set of its own:
+# What decides: the webhook, the queue, the ledger and the functions between them. It has no scale set of its own:
 # each registers itself below the path, by the scale-set module.
 
 data "aws_caller_identity" "this" {}
@@ -41,7 +41,7 @@ resource "aws_kms_alias" "this" {
 }
 
 resource "aws_ssm_parameter" "private_key" {
-  #checkov:skip=CKV2_AWS_34:a SecureString unless encrypt_secrets is false, which is the input of the seed
+  #checkov:skip=CKV2_AWS_34:a SecureString unless encrypt_secrets is false, which is an input of philips-labs/github-runner
   name             = "${local.path}/secrets/private-key"
   description      = "The GitHub App's private key"
   type             = local.secret_type
@@ -52,7 +52,7 @@ resource "aws_ssm_parameter" "private_key" {
 }
 
 resource "aws_ssm_parameter" "webhook_secret" {
-  #checkov:skip=CKV2_AWS_34:a SecureString unless encrypt_secrets is false, which is the input of the seed
+  #checkov:skip=CKV2_AWS_34:a SecureString unless encrypt_secrets is false, which is an input of philips-labs/github-runner
   name             = "${local.path}/secrets/webhook-secret"
   description      = "The secret that signs GitHub's deliveries"
   type             = local.secret_type

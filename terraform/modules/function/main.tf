@@ -7,7 +7,7 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  #checkov:skip=CKV_AWS_338:how long is an input; 180 days as in the seed
+  #checkov:skip=CKV_AWS_338:how long is an input; 180 days as in philips-labs/github-runner
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log.retention
   kms_key_id        = var.log.kms_key_id

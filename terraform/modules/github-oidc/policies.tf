@@ -83,7 +83,7 @@ locals {
     },
   ]
 
-  # What a deletion asks of a running plane, and what it does to it, before anything is destroyed. Names and tags are those that
+  # What a deletion asks of a running control plane, and what it does to it, before anything is destroyed. Names and tags are those that
   # the control-plane module gives.
   drains = [
     {

@@ -82,7 +82,7 @@ variable "state_key_arn" {
 }
 
 variable "plane_paths" {
-  description = "The paths in Parameter Store of planes whose environments are changed: a shared plane's, or all that environments of their own make."
+  description = "The paths in Parameter Store of control planes whose environments are changed: a shared control plane's, or all that environments of their own make."
   type        = list(string)
   default     = ["/runnersmith/*"]
   nullable    = false
@@ -94,7 +94,7 @@ variable "plane_paths" {
 }
 
 variable "own_stacks" {
-  description = "Whether environments have planes of their own. Terraform then refreshes their secrets, and refreshing decrypts: both roles can read them. With a shared plane neither needs to, and the one that plans is refused."
+  description = "Whether environments have control planes of their own. Terraform then refreshes their secrets, and refreshing decrypts: both roles can read them. With a shared control plane neither needs to, and the one that plans is refused."
   type        = bool
   default     = true
   nullable    = false

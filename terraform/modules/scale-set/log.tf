@@ -12,7 +12,7 @@ locals {
 
 resource "aws_cloudwatch_log_group" "this" {
   #checkov:skip=CKV_AWS_158:CloudWatch encrypts by its own key; another one would have to let the log service in by its policy
-  #checkov:skip=CKV_AWS_338:how long is an input; 180 days as in the seed
+  #checkov:skip=CKV_AWS_338:how long is an input; 180 days as in philips-labs/github-runner
   for_each          = local.groups
   name              = each.value
   retention_in_days = var.log.retention

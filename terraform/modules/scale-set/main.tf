@@ -1,5 +1,5 @@
-# A group of like runners: what its machines are, and its policy, registered below the plane's path. The plane finds it there
-# within minutes; nothing of the plane changes.
+# A group of like runners: what its machines are, and its policy, registered below the control plane's path. The control plane finds it there
+# within minutes; nothing of the control plane changes.
 
 data "aws_caller_identity" "this" {}
 data "aws_partition" "this" {}

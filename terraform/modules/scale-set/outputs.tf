@@ -14,7 +14,7 @@ output "policy" {
 }
 
 output "policy_parameter" {
-  description = "The parameter by which the plane finds the set."
+  description = "The parameter by which the control plane finds the set."
   value       = aws_ssm_parameter.policy.name
 }
 

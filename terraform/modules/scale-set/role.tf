@@ -32,7 +32,7 @@ resource "aws_iam_role_policy" "this" {
     Statement = concat(
       [
         {
-          # The plane tags a hand-off with its machine's id; the machine cannot choose what it is.
+          # The control plane tags a hand-off with its machine's id; the machine cannot choose what it is.
           Sid       = "OwnHandOff"
           Effect    = "Allow"
           Action    = ["ssm:DeleteParameter", "ssm:GetParameter"]

@@ -1,4 +1,4 @@
-"""An AWS for tests: the moto server with its gaps mended, faults, a log of calls, an audit of roles, and copies of itself.
+"""An AWS for tests: the moto server with its gaps fixed, faults, a log of calls, an audit of roles, and copies of itself.
 
 usage: emulator.py PORT   (0: any; the address is printed as the first line)
 
@@ -135,7 +135,7 @@ def read_body(env):
 
 
 class Emulator:
-    """The door before moto."""
+    """The server in front of moto."""
 
     def __init__(self, app):
         self.app = app

@@ -1,4 +1,4 @@
-"""What stock moto 5.2.1 gets wrong, mended, so that a test which passes here has a chance on AWS.
+"""What stock moto 5.2.1 gets wrong, fixed, so that a test which passes here has a chance on AWS.
 
 Each mending says what AWS does. They reach into moto's internals, which is why the version is pinned.
 """
@@ -36,7 +36,7 @@ def clock():
 
 
 def sqs():
-    # AWS stores the attribute; the Terraform provider waits for it for ever otherwise.
+    # AWS stores the attribute; the Terraform provider waits for it forever otherwise.
     queues.Queue.BASE_ATTRIBUTES = queues.Queue.BASE_ATTRIBUTES + ["RedriveAllowPolicy"]
     queues.Queue.redrive_allow_policy = None
     stock = queues.Queue.attributes.fget
@@ -241,7 +241,7 @@ def eventbridge():
 
 
 def s3():
-    # Deleting the version of a delete marker crashed, and Terraform retried for ever.
+    # Deleting the version of a delete marker crashed, and Terraform retried forever.
     buckets.FakeDeleteMarker.dispose = lambda self: None
 
 

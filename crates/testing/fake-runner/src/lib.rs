@@ -1,4 +1,4 @@
-//! A stand-in for the actions/runner distribution, with the same face. Tests and demo.
+//! A fake of the actions/runner distribution, with the same command line. Tests and demo.
 //!
 //! The real runner speaks an undocumented protocol to GitHub and cannot be shipped with tests. This one has its command line, its
 //! files, its output, its hooks, its worker process and its exit codes, and speaks a small HTTP protocol to the GitHub simulator.

@@ -52,7 +52,7 @@ run "a_shared_planes_secrets_are_refused" {
   }
   assert {
     condition     = strcontains(output.policies.plan, "parameter/runnersmith/shared/secrets/*") && !strcontains(output.policies.plan, "RefreshSecrets") && !strcontains(output.policies.apply, "RefreshSecrets")
-    error_message = "Nobody decrypts a shared plane's secrets."
+    error_message = "Nobody decrypts a shared control plane's secrets."
   }
   assert {
     condition     = strcontains(output.policies.plan, "arn:aws:s3:::states/changes/*") && strcontains(output.policies.plan, "arn:aws:kms:eu-west-1:123456789012:key/k")
