@@ -10,13 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{
-    Clock, HandOff, HandOffError, Ledger, LedgerError, Machines, MachinesError, Queue, QueueError, Release,
+    Clock, HandOff, HandOffError, Ledger, LedgerError, Machines, MachinesError, Message, Queue, QueueError, Release,
 };
 use runnersmith_types::{
     Event, EventKind, Machine, MachineId, MachineState, Runner, RunnerState, ScaleSet, ScaleSetName, Timing,
 };
-
-use crate::Message;
 
 /// Why a set could not be taken out of service, or what is left of it is not known.
 #[derive(Debug, thiserror::Error)]

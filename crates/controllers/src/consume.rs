@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_plan::route;
-use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, QueueError, Receipt, ReceivedMessage};
+use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, Message, QueueError, Receipt, ReceivedMessage};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{Event, EventKind, JobFact, JobStatus, ScaleSet, ScaleSetName};
 
-use crate::{Message, World};
+use crate::World;
 
 /// Why a batch of messages could not be consumed; what was not acknowledged comes again.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +140,7 @@ async fn measure(world: &World, record: &runnersmith_ports::Recorded) {
 fn say(record: &runnersmith_ports::Recorded) {
     let fact = &record.job.fact;
     tracing::info!(
-        correlation_id = %crate::correlation_id(fact.id),
+        correlation_id = %fact.id.correlation_id(),
         job = fact.id.0,
         run = fact.run.0,
         repository = %fact.repo,

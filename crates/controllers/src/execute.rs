@@ -343,7 +343,7 @@ async fn finish(
         Outcome::Done(text) => {
             let job = subject.job;
             tracing::info!(
-                correlation_id = job.map(|job| tracing::field::display(crate::correlation_id(job))),
+                correlation_id = job.map(|job| tracing::field::display(job.correlation_id())),
                 set = %context.policy.name,
                 action = kind,
                 runner = subject.runner.as_ref().map(tracing::field::display),

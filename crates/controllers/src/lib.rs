@@ -9,7 +9,6 @@ mod effects;
 pub mod execute;
 pub mod hand_over;
 pub mod housekeeping;
-pub mod intake;
 pub mod launch;
 pub mod levels;
 pub mod loops;
@@ -25,9 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{Clock, GitHub, HandOff, Ledger, Machines, Queue};
-use runnersmith_types::{Job, JobId, Runner, ScaleSet, ScaleSetName, Timing};
+use runnersmith_types::{Job, Runner, ScaleSet, ScaleSetName, Timing};
 
-pub use intake::{Admission, Intake, Message};
 pub use observe::Depth;
 pub use pass::{Passed, pass};
 pub use sets::Sets;
@@ -85,12 +83,6 @@ pub struct World {
 pub trait JobObserver: Send + Sync + 'static {
     /// The job has ended; its runner, if it is recorded.
     fn ended(&self, job: &Job, runner: Option<&Runner>);
-}
-
-/// The id that every log line about a job has, from its first delivery to its end.
-#[must_use]
-pub fn correlation_id(job: JobId) -> String {
-    format!("job-{job}")
 }
 
 impl World {

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_ports::{LedgerError, Release};
+use runnersmith_ports::{LedgerError, Message, Release};
 use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
+use crate::World;
 use crate::closing;
 use crate::execute::execute;
 use crate::levels::Level;
 use crate::observe::{Depth, observe};
-use crate::{Message, World};
 
 /// By default a lease is so short that a crashed holder does not stop a set for long; a pass renews it.
 pub const LEASE_TTL: Duration = Duration::from_secs(20);

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_controllers::closing::{ClosingError, DrainPorts, Remaining, Whose};
-use runnersmith_controllers::{Depth, Message, housekeeping, pass};
+use runnersmith_controllers::{Depth, housekeeping, pass};
+use runnersmith_ports::Message;
 use runnersmith_types::{JobStatus, MachineId, MachineStatus, Runner, ScaleSetName};
 use support::{Bed, policy, set};
 

@@ -6,8 +6,8 @@ mod support;
 
 use std::time::Duration;
 
-use runnersmith_controllers::{Depth, Message, consume, pass};
-use runnersmith_ports::LedgerError;
+use runnersmith_controllers::{Depth, consume, pass};
+use runnersmith_ports::{LedgerError, Message};
 use runnersmith_types::{JobFact, JobStatus, MachineStatus, RunnerState};
 use support::{Bed, Fault, policy, set};
 

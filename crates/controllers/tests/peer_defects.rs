@@ -1,5 +1,6 @@
 //! Defects that the study of the best-known rival found by running it (R1 to R12), each shown not to be ours.
 //!
+//! R12 (a job is matched by leaving its labels out) is shown where jobs are refused: `webhook/tests/intake.rs`.
 //! R1 (a configuration that failed to load once is taken as empty forever) and R2, R3 (the client's credentials and limits) are
 //! also shown where they live: `runnersmith/tests/serve.rs` and `github/tests/client.rs`.
 
@@ -10,11 +11,9 @@ mod support;
 use std::time::Duration;
 
 use runnersmith_controllers::Depth;
-use runnersmith_controllers::intake::reject_at_intake;
 use runnersmith_plan::schedule;
 use runnersmith_types::{
-    FactSource, JobStatus, Label, MachineState, MachineStatus, MinIdleEntry, Owner, RunnerScope, RunnerState,
-    RunnerUpdate, Timestamp,
+    JobStatus, MachineState, MachineStatus, MinIdleEntry, Owner, RunnerScope, RunnerState, RunnerUpdate, Timestamp,
 };
 use support::{Bed, Fault, policy, set};
 
@@ -188,22 +187,4 @@ fn r11_a_five_field_cron_is_refused() {
             .all(|second| schedule::min_idle(std::slice::from_ref(&whole_minutes), Timestamp::from_secs(ten + second))
                 == 1)
     );
-}
-
-/// R12: a job without labels matches no set that is not marked for it, and no label is ever stripped from a job.
-#[test]
-fn r12_no_job_is_matched_by_leaving_its_labels_out() {
-    let set = policy(1);
-    let mut fact =
-        runnersmith_ports::contract_ledger::fact(1, 1, JobStatus::Queued, FactSource::Delivery, Timestamp(0));
-    fact.labels = Vec::new();
-    assert!(reject_at_intake(&fact, &[&set]).is_some());
-    fact.labels =
-        vec![Label::of_job("self-hosted"), Label::of_job("linux"), Label::of_job("ghr-ec2-instance-type:m5.large")];
-    let why = runnersmith_plan::route::candidates(&fact, &[&set]).unwrap_err();
-    assert!(why.to_string().contains("ghr-ec2-instance-type"), "{why}");
-    let mut unlabelled = set.clone();
-    unlabelled.serves_unlabelled = true;
-    fact.labels = Vec::new();
-    assert!(runnersmith_plan::route::candidates(&fact, &[&unlabelled]).is_ok());
 }

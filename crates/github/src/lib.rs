@@ -1,5 +1,4 @@
-//! The GitHub client: Apps, runners, jobs, checks, deliveries, releases, the control repository; and the payloads that
-//! GitHub sends.
+//! The GitHub client: Apps, runners, jobs, checks, deliveries, releases, the control repository.
 //!
 //! It is an edge: it turns GitHub's answers into the questions that a caller acts on, and nothing more. No call sleeps
 //! for a limit; reads are tried again a bounded number of times, writes never.
@@ -16,10 +15,10 @@ mod http;
 mod operations;
 mod pages;
 pub mod releases;
-pub mod webhook;
 mod wire;
 
 pub use config::{AppCredentials, ConfigError, GitHubConfig, api_base};
 pub use control::ControlClient;
 pub use http::{Counter, Exchange as Seen, GitHubClient, Recorder};
 pub use operations::{OPERATIONS, Operation};
+pub use wire::Job as WireJob;

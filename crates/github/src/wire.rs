@@ -134,32 +134,39 @@ pub(crate) struct Delivery {
     pub status_code: i64,
 }
 
-/// A job, in an answer or in a payload.
+/// A job as GitHub writes it, in an answer of the API and in a payload alike: all who read it make the same fact of it.
 #[derive(Deserialize)]
-pub(crate) struct Job {
-    pub id: u64,
-    pub run_id: u64,
-    pub run_attempt: Option<u32>,
-    pub status: String,
-    pub conclusion: Option<String>,
+pub struct Job {
+    pub(crate) id: u64,
+    pub(crate) run_id: u64,
+    pub(crate) run_attempt: Option<u32>,
+    pub(crate) status: String,
+    pub(crate) conclusion: Option<String>,
     #[serde(default)]
-    pub name: Option<String>,
-    pub workflow_name: Option<String>,
-    pub head_sha: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) workflow_name: Option<String>,
+    pub(crate) head_sha: Option<String>,
     #[serde(default)]
-    pub labels: Vec<String>,
-    pub runner_id: Option<u64>,
-    pub runner_name: Option<String>,
-    pub created_at: Option<serde_json::Value>,
-    pub started_at: Option<serde_json::Value>,
-    pub completed_at: Option<serde_json::Value>,
+    pub(crate) labels: Vec<String>,
+    pub(crate) runner_id: Option<u64>,
+    pub(crate) runner_name: Option<String>,
+    pub(crate) created_at: Option<serde_json::Value>,
+    pub(crate) started_at: Option<serde_json::Value>,
+    pub(crate) completed_at: Option<serde_json::Value>,
 }
 
 /// The most characters of a job's or workflow's name that are kept.
 const NAME_CHARS_MAX: usize = 200;
 
 impl Job {
-    /// The bounded fact. `None` when its status is a word that we do not know.
+    /// Returns the word that GitHub has for its status, which may be one that we do not know.
+    #[must_use]
+    pub fn status(&self) -> &str {
+        &self.status
+    }
+
+    /// Returns the bounded fact, or `None` when its status is a word that we do not know.
+    #[must_use]
     pub fn fact(
         self,
         repo: RepoFullName,

@@ -18,7 +18,6 @@ mod record;
 mod runs;
 mod seal;
 mod steps;
-mod trigger;
 
 pub use base::{Base, BaseError, Reader};
 pub use change_store::{ChangeStore, ChangeStoreError, LockNote, open_key};
@@ -27,8 +26,7 @@ pub use fleet::{Fleet, FleetError};
 pub use provisioner::{
     Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId, Workspace,
 };
-pub use reconciler::{ChangeReconciler, ChangeTrigger, Handled, Parts, ReconcileError, Webhooks};
+pub use reconciler::{ChangeReconciler, Handled, Parts, ReconcileError, Webhooks};
 pub use record::{Record, Rights, Todo};
 pub use runs::{Run, Runs};
 pub use seal::{Seal, SealError};
-pub use trigger::{Ignored, change_trigger};

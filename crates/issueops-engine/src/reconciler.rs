@@ -54,30 +54,6 @@ pub enum ReconcileError {
     Internal(String),
 }
 
-/// Where to look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChangeTrigger {
-    /// An issue was opened, edited, labelled, closed or reopened.
-    Issue {
-        /// Which.
-        number: u64,
-        /// Who changed its text, if somebody did.
-        editor: Option<String>,
-    },
-    /// Something happened on a pull request: a comment, a close.
-    Pull {
-        /// Which.
-        number: u64,
-    },
-    /// A branch has another commit.
-    Branch {
-        /// Its name.
-        name: String,
-    },
-    /// Time went by: everything.
-    Tick,
-}
-
 /// Sets where GitHub sends an environment's webhooks. A port, since the App's own identity is needed.
 #[async_trait::async_trait]
 pub trait Webhooks: Send + Sync + 'static {

@@ -5,7 +5,8 @@
 mod support;
 
 use runnersmith_issueops::change::{Left, State};
-use runnersmith_issueops_engine::{ChangeTrigger, Drift};
+use runnersmith_issueops_engine::Drift;
+use runnersmith_types::ChangeTrigger;
 use support::{DELETE, POLICY, REPO, SET, World, block};
 
 #[tokio::test]

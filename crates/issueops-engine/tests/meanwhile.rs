@@ -7,8 +7,9 @@ mod support;
 use std::sync::Arc;
 
 use runnersmith_issueops::change::State;
-use runnersmith_issueops_engine::{ChangeTrigger, Drift, ProvisionError, Rights, Runs as _};
+use runnersmith_issueops_engine::{Drift, ProvisionError, Rights, Runs as _};
 use runnersmith_ports::{Clock as _, RecordStore as _};
+use runnersmith_types::ChangeTrigger;
 use support::{Gate, REPO, SET, World, block};
 use tokio::sync::Notify;
 

@@ -8,8 +8,9 @@ mod support;
 use std::time::Duration;
 
 use runnersmith_issueops::change::State;
-use runnersmith_issueops_engine::{ChangeTrigger, ProvisionError, Rights, open_key};
+use runnersmith_issueops_engine::{ProvisionError, Rights, open_key};
 use runnersmith_ports::{Expect, RecordStore};
+use runnersmith_types::ChangeTrigger;
 use support::{DELETE, POLICY, REPO, SET, World, block};
 
 const VALUES: &str = "actions-runner-envs/team/terraform.tfvars.json";

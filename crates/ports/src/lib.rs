@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod machines;
 #[cfg(feature = "contract")]
 pub mod memory_record_store;
+pub mod message;
 pub mod queue;
 pub mod record_store;
 
@@ -35,5 +36,6 @@ pub use ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Rel
 pub use machines::{LaunchRequest, Machines, MachinesError};
 #[cfg(feature = "contract")]
 pub use memory_record_store::MemoryRecordStore;
+pub use message::Message;
 pub use queue::{Queue, QueueError, Receipt, ReceivedMessage};
 pub use record_store::{Expect, RecordStore, RecordStoreError, StoredRecord, Version};

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use runnersmith_controllers::{Admission, Intake, Message};
-use runnersmith_github::webhook::{self, Parsed};
-use runnersmith_ports::SystemClock;
+use runnersmith_ports::{Message, SystemClock};
 use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::{Label, ScaleSet, ScaleSetName, Secret, Timestamp};
+use runnersmith_webhook::{Admission, Intake, Payload, verify};
 use support::{Bed, SECRET, sign};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -109,19 +108,26 @@ fn memory(pid: u32) -> f64 {
 const SETS: &str =
     "[[scale_set]]\nname = \"linux\"\nlabels = [\"self-hosted\", \"linux\"]\nat = \"acme\"\ntell = false\n";
 
+/// The message of a job's delivery.
+fn message(body: &[u8]) -> Message {
+    let payload = Payload::parse("workflow_job", None, body, Timestamp(0)).unwrap();
+    let Payload::Messages(mut messages) = payload else { panic!("nothing for the queue") };
+    messages.pop().unwrap()
+}
+
 async fn verify_and_admit() {
     const TIMES: u32 = 20_000;
     let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let clock = Arc::new(SystemClock);
     let store = SqliteStore::open(&home.path().join("ledger"), clock.clone()).unwrap();
-    let intake = Intake::new(Arc::new(store.queue()), Arc::new(store.ledger()), clock, vec![set()]);
+    let sets = Arc::new(vec![set()]);
+    let intake = Intake::new(Arc::new(store.queue()), Arc::new(store.ledger()), clock, move || sets.clone());
     let (body, secrets) = (body(1, "queued", None), [Secret::new(SECRET)]);
     let signature = sign(SECRET, &body);
     let begun = Instant::now();
     for _ in 0..TIMES {
-        webhook::verify(&secrets, Some(&signature), None, false, &body).unwrap();
-        let Parsed::Job(fact) = webhook::parse("workflow_job", None, &body, Timestamp(0)).unwrap() else { panic!() };
-        std::hint::black_box(Message::Job(fact).to_body());
+        verify(&secrets, Some(&signature), None, false, &body).unwrap();
+        std::hint::black_box(message(&body).to_body());
     }
     row(
         "verify, parse and encode one webhook",
@@ -130,9 +136,8 @@ async fn verify_and_admit() {
     let begun = Instant::now();
     let alone = 500;
     for _ in 0..alone {
-        webhook::verify(&secrets, Some(&signature), None, false, &body).unwrap();
-        let Parsed::Job(fact) = webhook::parse("workflow_job", None, &body, Timestamp(0)).unwrap() else { panic!() };
-        assert_eq!(intake.admit(Message::Job(fact), None).await, Admission::Accepted);
+        verify(&secrets, Some(&signature), None, false, &body).unwrap();
+        assert_eq!(intake.admit(message(&body), None).await, Admission::Accepted);
     }
     row(
         "verify and admit one webhook, alone, durable",

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use runnersmith_config::Distribution;
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
-use runnersmith_controllers::{Intake, JobObserver, Ports, Sets, World, loops};
+use runnersmith_controllers::{JobObserver, Ports, Sets, World, loops};
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, GitHub, SystemClock, chain};
@@ -18,7 +18,7 @@ use runnersmith_provision_embedded::{Embedded, RecordError};
 use runnersmith_sqlite::{SqliteRecordStore, SqliteStore};
 use runnersmith_types::ScaleSetName;
 use runnersmith_web::WebState;
-use runnersmith_webhook::WebhookReceiver;
+use runnersmith_webhook::{Intake, WebhookReceiver};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -93,14 +93,12 @@ impl Server {
             Some(issueops) => Some(Home::new(issueops, github, &embedded, clock.clone(), &stopped)?),
             None => None,
         };
+        let sets = world.sets.clone();
         let door = WebhookReceiver {
             listener: requests.as_ref().map(|home| home.ear.clone() as _),
-            intake: Intake::new(
-                world.ports.queue.clone(),
-                world.ports.ledger.clone(),
-                clock.clone(),
-                world.sets.clone(),
-            ),
+            intake: Intake::new(world.ports.queue.clone(), world.ports.ledger.clone(), clock.clone(), move || {
+                sets.load()
+            }),
             secrets: settings.webhook_secrets,
             allow_sha1: settings.allow_sha1,
             clock: clock.clone(),
@@ -109,7 +107,7 @@ impl Server {
             ledger: world.ports.ledger.clone(),
             levels: world.levels.clone(),
             metrics: world.metrics.clone(),
-            intake: Arc::new(door),
+            handler: Arc::new(door),
             readiness: Arc::new(Ready {
                 world: world.clone(),
                 first: world.sets.load().iter().map(|set| set.name.clone()).collect(),

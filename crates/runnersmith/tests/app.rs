@@ -213,7 +213,7 @@ async fn an_app_is_made_stored_checked_installed_and_connected() {
     bed.github.dispatch("acme/shop", WorkflowSpec { name: "ci".into(), jobs: vec![JobSpec::default()] }).unwrap();
     let (signature, body) = tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap();
     let secret = runnersmith_types::Secret::new(variable(&variables, "WEBHOOK_SECRET"));
-    let verified = runnersmith_github::webhook::verify(&[secret], Some(&signature), None, false, body.as_bytes());
+    let verified = runnersmith_webhook::verify(&[secret], Some(&signature), None, false, body.as_bytes());
     assert!(verified.is_ok(), "the stored secret is the one that signs");
 }
 

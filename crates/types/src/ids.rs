@@ -38,6 +38,13 @@ number_id!(
     /// GitHub's number of a job (also the number of its check run).
     JobId
 );
+impl JobId {
+    /// Returns the id that every log line about the job has, from its first delivery to its end.
+    #[must_use]
+    pub fn correlation_id(self) -> String {
+        format!("job-{self}")
+    }
+}
 number_id!(
     /// GitHub's number of a workflow run.
     RunId

@@ -5,6 +5,7 @@
 //! nothing here can reach them. Records derive `serde` because the ledger stores exactly these
 //! records and its form is a promise; wire types of GitHub and AWS live at the edges.
 
+mod change_trigger;
 pub mod ec2;
 pub mod event;
 mod hook;
@@ -18,6 +19,7 @@ pub mod secret;
 pub mod snapshot;
 pub mod time;
 
+pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
 pub use event::{Event, EventKind};
 pub use hook::HookAddress;

@@ -28,7 +28,7 @@ use runnersmith_ports::{Clock, Ledger};
 use runnersmith_types::Secret;
 
 pub use live::CONNECTIONS_MAX;
-pub use runnersmith_webhook::{Answer, Intake, RawDelivery};
+pub use runnersmith_webhook::{Answer, DeliveryHandler, RawDelivery};
 pub use webhook::BODY_BYTES_MAX;
 
 /// How long any request but an event stream may take, its body included. GitHub gives a delivery up after 10 s.
@@ -50,8 +50,8 @@ pub struct WebState {
     pub levels: Arc<Levels>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
-    /// The webhook's door.
-    pub intake: Arc<dyn Intake>,
+    /// Takes the webhook's deliveries.
+    pub handler: Arc<dyn DeliveryHandler>,
     /// For `/readyz`.
     pub readiness: Arc<dyn Readiness>,
     /// Time.

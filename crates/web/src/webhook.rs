@@ -1,4 +1,4 @@
-//! The webhook's endpoint: it takes the raw bytes and the headers that matter, and leaves every judgement to the intake.
+//! The webhook's endpoint: it takes the raw bytes and the headers that matter, and leaves every judgement to the handler.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -44,12 +44,9 @@ pub(crate) async fn deliver(
                 id: text("x-github-delivery"),
                 signature_256: text("x-hub-signature-256"),
                 signature_1: text("x-hub-signature"),
-                hook_id: text("x-github-hook-id"),
-                target_type: text("x-github-hook-installation-target-type"),
-                target_id: text("x-github-hook-installation-target-id"),
                 body,
             };
-            app.web.intake.deliver(delivery).await
+            app.web.handler.deliver(delivery).await
         }
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Answer::new(413, format!("the delivery is larger than {BODY_BYTES_MAX} bytes"))

@@ -1,15 +1,25 @@
-//! The webhook's door: signature first, over the raw bytes; then the payload; then the queue; then the answer.
+//! The webhook: one delivery's whole way from raw bytes to an answer, in one package.
 //!
-//! It is apart from the web server because a Lambda function is a door too, and both must judge alike.
+//! The order is the promise: the signature first, over the raw bytes ([`signature`]); then one reading of the payload
+//! ([`payload`]); then those who carry changes through ([`change_trigger`]) or the queue ([`intake`]); then the answer. It is
+//! apart from the web server because a Lambda function takes deliveries too, and both must judge alike.
+
+pub mod change_trigger;
+pub mod intake;
+pub mod payload;
+pub mod signature;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use runnersmith_controllers::{Admission, Message, correlation_id};
-use runnersmith_github::webhook::{self, Parsed};
-use runnersmith_ports::Clock;
+use runnersmith_ports::{Clock, Message};
 use runnersmith_types::{DeliveryId, Secret};
+
+pub use change_trigger::{ChangeEvent, Ignored, change_trigger};
+pub use intake::{Admission, Intake};
+pub use payload::{Payload, PayloadError};
+pub use signature::{SignatureError, verify};
 
 /// A delivery as it came, not verified.
 #[derive(Clone, Debug, Default)]
@@ -22,12 +32,6 @@ pub struct RawDelivery {
     pub signature_256: Option<String>,
     /// `X-Hub-Signature`.
     pub signature_1: Option<String>,
-    /// `X-GitHub-Hook-ID`.
-    pub hook_id: Option<String>,
-    /// `X-GitHub-Hook-Installation-Target-Type`.
-    pub target_type: Option<String>,
-    /// `X-GitHub-Hook-Installation-Target-ID`.
-    pub target_id: Option<String>,
     /// The raw bytes, over which the webhook signature was made.
     pub body: Bytes,
 }
@@ -53,21 +57,21 @@ impl Answer {
 
 /// Takes deliveries. An answer below 300 promises that the delivery is durable or is not needed.
 #[async_trait]
-pub trait Intake: Send + Sync {
-    /// Verifies and admits one delivery.
+pub trait DeliveryHandler: Send + Sync {
+    /// Verifies and admits one delivery. Returns what GitHub is answered.
     async fn deliver(&self, delivery: RawDelivery) -> Answer;
 }
 
 /// Somebody else who wants verified deliveries: what concerns no runner may concern a request for them.
 pub trait DeliveryListener: Send + Sync {
-    /// Hears a verified delivery. Returns what is done with it, or `None` when it is none of theirs.
-    fn on_delivery(&self, event: &str, body: &[u8]) -> Option<String>;
+    /// Hears of an event that may concern a change. Returns what is done with it, or `None` when it is none of theirs.
+    fn on_change(&self, event: &ChangeEvent) -> Option<String>;
 }
 
 /// Checks and admits deliveries.
 pub struct WebhookReceiver {
     /// Admits what is verified.
-    pub intake: runnersmith_controllers::Intake,
+    pub intake: Intake,
     /// The webhook's secret, or two while it is being changed.
     pub secrets: Vec<Secret>,
     /// Accept `X-Hub-Signature` alone.
@@ -83,46 +87,39 @@ fn answer(status: u16, reason: impl Into<String>) -> Answer {
 }
 
 #[async_trait]
-impl Intake for WebhookReceiver {
+impl DeliveryHandler for WebhookReceiver {
     async fn deliver(&self, raw: RawDelivery) -> Answer {
-        let verified = webhook::verify(
-            &self.secrets,
-            raw.signature_256.as_deref(),
-            raw.signature_1.as_deref(),
-            self.allow_sha1,
-            &raw.body,
-        );
+        let verified =
+            verify(&self.secrets, raw.signature_256.as_deref(), raw.signature_1.as_deref(), self.allow_sha1, &raw.body);
         if let Err(error) = verified {
             return answer(401, error.to_string());
         }
         let Some(event) = raw.event.as_deref() else {
             return answer(400, "the header X-GitHub-Event is missing");
         };
-        if let Some(said) = self.listener.as_ref().and_then(|listener| listener.on_delivery(event, &raw.body)) {
-            return answer(202, said);
-        }
         let delivery = raw.id.as_deref().and_then(|id| DeliveryId::parse(id).ok());
-        let parsed = match webhook::parse(event, delivery.clone(), &raw.body, self.clock.now()) {
-            Ok(parsed) => parsed,
-            Err(error) => return answer(400, error.to_string()),
-        };
-        let signals = match parsed {
-            Parsed::Job(fact) => vec![Message::Job(fact)],
-            Parsed::CheckRun { repo, job } => vec![Message::CheckRun { repo, job }],
-            Parsed::Installation { repositories } => {
-                repositories.into_iter().take(100).map(|repo| Message::Sweep { repo }).collect()
+        match Payload::parse(event, delivery.clone(), &raw.body, self.clock.now()) {
+            Ok(Payload::Messages(messages)) => self.admit_all(messages, event, delivery).await,
+            Ok(Payload::Change(change)) => {
+                let said = self.listener.as_ref().and_then(|listener| listener.on_change(&change));
+                answer(202, said.unwrap_or_else(|| payload::UNUSED_EVENT.to_owned()))
             }
-            Parsed::Ping => return answer(202, "pong"),
-            Parsed::WorkflowRun { .. } => return answer(202, "workflow runs are followed by their jobs"),
-            Parsed::Ignored { reason } => return answer(202, reason),
-        };
+            Ok(Payload::Unused { reason }) => answer(202, reason),
+            Err(error) => answer(400, error.to_string()),
+        }
+    }
+}
+
+impl WebhookReceiver {
+    /// Admits what one delivery holds. Returns the last answer, or the first that asks GitHub to deliver again.
+    async fn admit_all(&self, messages: Vec<Message>, event: &str, delivery: Option<DeliveryId>) -> Answer {
         let mut last = answer(202, "nothing in it concerns us");
-        for signal in signals {
-            let job = if let Message::Job(fact) = &signal { Some(fact.id) } else { None };
-            last = match self.intake.admit(signal, delivery.clone()).await {
+        for message in messages {
+            let job = if let Message::Job(fact) = &message { Some(fact.id) } else { None };
+            last = match self.intake.admit(message, delivery.clone()).await {
                 Admission::Accepted => {
                     tracing::info!(
-                        correlation_id = job.map(|job| tracing::field::display(correlation_id(job))),
+                        correlation_id = job.map(|job| tracing::field::display(job.correlation_id())),
                         delivery = delivery.as_ref().map(tracing::field::display),
                         event = %event.escape_debug(),
                         "delivery accepted"

@@ -111,7 +111,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("local", &["types", "ports"]),
     ("github", &["types", "ports"]),
     ("github-app", &["types"]),
-    ("webhook", &["types", "ports", "controllers", "github"]),
+    ("webhook", &["types", "plan", "ports", "github"]),
     ("web", &["types", "ports", "controllers", "webhook"]),
     ("aws", &["types", "ports", "config", "controllers"]),
     ("ec2", &["types", "ports", "aws"]),

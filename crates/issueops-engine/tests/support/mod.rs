@@ -15,14 +15,14 @@ use runnersmith_github_sim::{Options, Simulator};
 use runnersmith_issueops::change::{Left, Liveness, State};
 use runnersmith_issueops::policy::{Policy, Webhook};
 use runnersmith_issueops_engine::{
-    Applied, ChangeReconciler, ChangeTrigger, Fleet, FleetError, Handled, LeftBy, MadePlan, Parts, PlanOptions,
-    Progress, ProvisionError, Provisioner, Record, Rights, Run, Runs, Seal, StateId, Webhooks, Workspace, open_key,
+    Applied, ChangeReconciler, Fleet, FleetError, Handled, LeftBy, MadePlan, Parts, PlanOptions, Progress,
+    ProvisionError, Provisioner, Record, Rights, Run, Runs, Seal, StateId, Webhooks, Workspace, open_key,
 };
 use runnersmith_ports::{
     Clock, ControlRepository, Expect, MemoryRecordStore, RecordStore, RecordStoreError, StoredRecord, SystemClock,
     Version,
 };
-use runnersmith_types::{RepoFullName, Secret, Timestamp};
+use runnersmith_types::{ChangeTrigger, RepoFullName, Secret, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;

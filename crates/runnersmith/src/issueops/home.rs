@@ -10,14 +10,13 @@ use async_trait::async_trait;
 use runnersmith_config::Provisioning;
 use runnersmith_github::{ControlClient, GitHubClient};
 use runnersmith_issueops_engine::{
-    ChangeReconciler, ChangeTrigger, Drift, Handled, Parts, Progress, ReconcileError, Rights, Runs, Seal,
-    change_trigger,
+    ChangeReconciler, Drift, Handled, Parts, Progress, ReconcileError, Rights, Runs, Seal,
 };
 use runnersmith_ports::chain;
 use runnersmith_ports::{Clock, ControlRepository};
 use runnersmith_provision_embedded::Embedded;
-use runnersmith_types::{RepoFullName, Secret};
-use runnersmith_webhook::DeliveryListener;
+use runnersmith_types::{ChangeTrigger, RepoFullName, Secret};
+use runnersmith_webhook::{ChangeEvent, DeliveryListener};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -77,8 +76,8 @@ pub struct ChangeListener {
 }
 
 impl DeliveryListener for ChangeListener {
-    fn on_delivery(&self, event: &str, body: &[u8]) -> Option<String> {
-        let signal = change_trigger(event, body, &self.repository).ok()?;
+    fn on_change(&self, event: &ChangeEvent) -> Option<String> {
+        let signal = event.trigger(&self.repository).ok()?;
         let said = match &signal {
             ChangeTrigger::Issue { number, .. } => format!("issue #{number} is looked at"),
             ChangeTrigger::Pull { number } => format!("#{number} is looked at"),

@@ -11,8 +11,10 @@ pub mod runs;
 mod webhooks;
 mod workflow;
 
-use runnersmith_issueops_engine::{ChangeTrigger, Drift, Handled, Ignored, Rights, change_trigger};
+use runnersmith_issueops_engine::{Drift, Handled, Rights};
 use runnersmith_ports::chain;
+use runnersmith_types::ChangeTrigger;
+use runnersmith_webhook::{Ignored, change_trigger};
 
 use crate::exit::{ExitStatus, Failure};
 use crate::report;

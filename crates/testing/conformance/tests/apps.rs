@@ -254,13 +254,8 @@ async fn deliveries_go_to_the_new_address_with_the_new_secret_and_only_what_is_s
     bed.simulator.dispatch("acme/shop", workflow).unwrap();
     let wait = tokio::time::timeout(std::time::Duration::from_secs(10), heard.recv());
     let (signature, body) = wait.await.unwrap().unwrap();
-    let verified = runnersmith_github::webhook::verify(
-        &[Secret::new("from now on")],
-        Some(&signature),
-        None,
-        false,
-        body.as_bytes(),
-    );
+    let verified =
+        runnersmith_webhook::verify(&[Secret::new("from now on")], Some(&signature), None, false, body.as_bytes());
     assert!(verified.is_ok());
     let deliveries = bed.simulator.deliveries();
     assert_eq!(deliveries.len(), 1, "the App that is subscribed to nothing gets nothing: {deliveries:?}");

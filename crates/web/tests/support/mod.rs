@@ -16,7 +16,7 @@ use runnersmith_types::{
     RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
     ScaleSetName, Scope, Secret, Stalled, Step, Target, Timestamp, Waiting, WaitingOn,
 };
-use runnersmith_web::{Answer, Intake, RawDelivery, Readiness, WebState};
+use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
 pub const NOW: i64 = 1_790_000_000;
 
@@ -188,7 +188,7 @@ impl Clock for FixedClock {
 pub struct WebhookReceiver(pub Mutex<Vec<RawDelivery>>);
 
 #[async_trait]
-impl Intake for WebhookReceiver {
+impl DeliveryHandler for WebhookReceiver {
     async fn deliver(&self, delivery: RawDelivery) -> Answer {
         if delivery.signature_256.as_deref() != Some("good") {
             return Answer::new(401, "the signature is missing or wrong");
@@ -220,7 +220,7 @@ pub fn world(token: Option<&str>) -> World {
         ledger: ledger.clone(),
         levels: levels.clone(),
         metrics: Arc::new(Metrics::new()),
-        intake: door.clone(),
+        handler: door.clone(),
         readiness: Arc::new(Ready(levels)),
         clock: Arc::new(FixedClock),
         version: "0.1.0",

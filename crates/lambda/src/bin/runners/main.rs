@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use runnersmith_controllers::{Depth, Message, World, consume, housekeeping, pass, timer};
+use runnersmith_controllers::{Depth, World, consume, housekeeping, pass, timer};
 use runnersmith_lambda::{EventQueue, emf, variable};
-use runnersmith_ports::Queue;
 use runnersmith_ports::chain;
+use runnersmith_ports::{Message, Queue};
 use runnersmith_types::{ScaleSetName, Timestamp};
 use serde_json::{Value, json};
 

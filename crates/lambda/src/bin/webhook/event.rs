@@ -61,9 +61,6 @@ impl Event {
             id: text("x-github-delivery"),
             signature_256: text("x-hub-signature-256"),
             signature_1: text("x-hub-signature"),
-            hook_id: text("x-github-hook-id"),
-            target_type: text("x-github-hook-installation-target-type"),
-            target_id: text("x-github-hook-installation-target-id"),
             body,
         })
     }

@@ -13,7 +13,7 @@ use runnersmith_lambda::{Settings, SettingsError};
 use runnersmith_ports::chain;
 use runnersmith_ports::{Clock, SystemClock};
 use runnersmith_types::Timestamp;
-use runnersmith_webhook::{Answer, Intake as _, WebhookReceiver};
+use runnersmith_webhook::{Answer, DeliveryHandler as _, Intake, WebhookReceiver};
 use serde_json::Value;
 use tokio::sync::RwLock;
 
@@ -43,12 +43,8 @@ impl Webhook {
         // The function only sends: how long a message stays invisible is the consumer's affair.
         let queue = SqsQueue::new(&settings.session, &queue, None, Duration::from_secs(60));
         let ledger = DynamoLedger::new(&settings.session, &table, settings.config.store.history, self.clock.clone());
-        let intake = runnersmith_controllers::Intake::new(
-            Arc::new(queue),
-            Arc::new(ledger),
-            self.clock.clone(),
-            settings.config.scale_sets,
-        );
+        let sets = Arc::new(settings.config.scale_sets);
+        let intake = Intake::new(Arc::new(queue), Arc::new(ledger), self.clock.clone(), move || sets.clone());
         let door = WebhookReceiver {
             intake,
             secrets,
