@@ -99,11 +99,6 @@ impl ControlClient {
         self.send(op::ISSUE_UPDATE, &rest, &self.subject("issue", number), Some(body)).await.map(|_| ())
     }
 
-    async fn update_pull(&self, number: u64, state: &str) -> Result<(), GitHubError> {
-        let (rest, body) = (format!("/pulls/{number}"), json!({"state": state}));
-        self.send(op::PULL_UPDATE, &rest, &self.subject("pull request", number), Some(body)).await.map(|_| ())
-    }
-
     /// The open pull request of a branch of this repository into a base.
     async fn open_pull_of(&self, head: &str, base: &str) -> Result<Option<u64>, GitHubError> {
         let label = escape_value(&format!("{}:{head}", self.repo.owner()));
@@ -291,12 +286,9 @@ impl ControlRepository for ControlClient {
         Ok(found.read(self.repo.as_str()))
     }
 
-    async fn reopen_pull(&self, number: u64) -> Result<(), GitHubError> {
-        self.update_pull(number, "open").await
-    }
-
     async fn close_pull(&self, number: u64) -> Result<(), GitHubError> {
-        self.update_pull(number, "closed").await
+        let (rest, body) = (format!("/pulls/{number}"), json!({"state": "closed"}));
+        self.send(op::PULL_UPDATE, &rest, &self.subject("pull request", number), Some(body)).await.map(|_| ())
     }
 
     async fn merge(&self, number: u64, head: &str, title: &str) -> Result<String, MergeError> {

@@ -271,8 +271,6 @@ impl ChangeReconciler {
                 Ok(Done::default())
             }
             Step::Merge { expected_head } => self.merge(work, record, expected_head).await,
-            // There is one open change of an environment: its record's name is its claim.
-            Step::VoidOthers => Ok(Done::default()),
             Step::TakeLock { by, reason } => self.take_lock(work, change, by, reason).await,
             Step::ReleaseLock { id } => {
                 let released = self.change_store.release_lock(&change.environment, |held| held.lock.id == *id).await?;

@@ -229,8 +229,6 @@ fn void(why: VoidWhy, change: &Change, policy: &Policy) -> String {
         VoidWhy::Pushed => "Somebody pushed; the plan and its approvals are void. A new plan is being made.\n".to_owned(),
         VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
         VoidWhy::RequestInvalid => "The issue was edited, and what it says now cannot be handled; the answer there says why. The plan and its approvals are void. Edit the issue again.\n".to_owned(),
-        VoidWhy::OtherApplied if change.is_hand_edited => "Another change of this environment was applied; this plan is void. Files were edited by hand, so an admin must ask for a new one with `/plan`.\n".to_owned(),
-        VoidWhy::OtherApplied => "Another change of this environment was applied; this plan is void. A new one is being made.\n".to_owned(),
     }
 }
 
