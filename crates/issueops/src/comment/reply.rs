@@ -74,7 +74,7 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
         }
         Reply::Unlocked(lock) => format!("The lock of {} is ended.\n", holder(lock)),
         Reply::Cancelled(why) => cancelled(why, change),
-        Reply::Void(why) => void(*why, change, policy),
+        Reply::Void(why) => void(*why, policy),
         Reply::Draining { until } => format!(
             "No new jobs are taken. Running ones may end until {}; then everything is destroyed. `/status` shows what is left, `/cancel` stops it.\n",
             moment(*until)
@@ -220,7 +220,7 @@ fn cancelled(why: &GivenUp, change: &Change) -> String {
     format!("{who} {what}{again}\n")
 }
 
-fn void(why: VoidWhy, change: &Change, policy: &Policy) -> String {
+fn void(why: VoidWhy, policy: &Policy) -> String {
     match why {
         VoidWhy::Expired => {
             let hours = policy.approval.plan_expiry.as_secs() / 3600;
