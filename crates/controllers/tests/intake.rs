@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use runnersmith_controllers::{Admission, Intake, Message, Sets};
-use runnersmith_ports::contract_ledger::fact;
+use runnersmith_ports::contract::ledger::fact;
 use runnersmith_ports::{Ledger as _, Queue as _, SystemClock};
 use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::{FactSource, JobFact, JobId, JobStatus, Label, Timestamp};

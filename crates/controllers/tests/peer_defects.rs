@@ -195,7 +195,7 @@ fn r11_a_five_field_cron_is_refused() {
 fn r12_no_job_is_matched_by_leaving_its_labels_out() {
     let set = policy(1);
     let mut fact =
-        runnersmith_ports::contract_ledger::fact(1, 1, JobStatus::Queued, FactSource::Delivery, Timestamp(0));
+        runnersmith_ports::contract::ledger::fact(1, 1, JobStatus::Queued, FactSource::Delivery, Timestamp(0));
     fact.labels = Vec::new();
     assert!(reject_at_intake(&fact, &[&set]).is_some());
     fact.labels =

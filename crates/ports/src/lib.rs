@@ -7,13 +7,7 @@
 mod causes;
 pub mod clock;
 #[cfg(feature = "contract")]
-pub mod contract_ledger;
-#[cfg(feature = "contract")]
-pub mod contract_machines;
-#[cfg(feature = "contract")]
-pub mod contract_queue;
-#[cfg(feature = "contract")]
-pub mod contract_record_store;
+pub mod contract;
 pub mod control;
 pub mod github;
 pub mod hand_off;

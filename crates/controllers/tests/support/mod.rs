@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_controllers::{Depth, Limits, Ports, Sets, World, levels::Levels, metrics::Metrics, pass};
-use runnersmith_ports::contract_ledger::fact;
+use runnersmith_ports::contract::ledger::fact;
 use runnersmith_ports::*;
 use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::*;
