@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use runnersmith_ports::control::{
     Blob, Compared, FileChanges, Group, Issue, IssueComment, MergeError, Pull, Role, RunState,
 };
@@ -123,6 +124,9 @@ impl ControlClient {
     }
 }
 
+/// All but letters, digits and the four signs that RFC 3986 calls unreserved.
+const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// A part of a path; slashes stay.
 pub(crate) fn escape(text: &str) -> String {
     text.split('/').map(escape_value).collect::<Vec<_>>().join("/")
@@ -130,15 +134,7 @@ pub(crate) fn escape(text: &str) -> String {
 
 /// A value in a query, or one segment of a path.
 pub(crate) fn escape_value(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut escaped, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-        escaped
-    })
+    utf8_percent_encode(text, &ESCAPED).to_string()
 }
 
 /// What it means that GitHub does not merge. Not mergeable, another head, a rule, a file that the token may not write:
