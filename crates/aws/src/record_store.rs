@@ -125,7 +125,7 @@ fn header() -> Result<Vec<u8>, ring::error::Unspecified> {
     let mut nonce = [0; NONCE_BYTES];
     ring::rand::SystemRandom::new().fill(&mut nonce)?;
     let mut header = HEADER.to_vec();
-    header.extend(nonce.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()));
+    header.extend(hex::encode(nonce).into_bytes());
     header.push(b'\n');
     Ok(header)
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use runnersmith_aws::ssm::Encryption;
 use runnersmith_aws::{DynamoLedger, ObjectRecordStore, ParameterHandOff, Session, SqsQueue, TABLE_DEFINITION};
 use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
-use runnersmith_ports::contract_ledger::{LedgerWorld, ledger};
-use runnersmith_ports::contract_machines::{HandOffWorld, hand_off};
-use runnersmith_ports::contract_queue::{QueueWorld, queue};
-use runnersmith_ports::contract_record_store::{ShelfWorld, record_store};
+use runnersmith_ports::contract::ledger::{LedgerWorld, ledger};
+use runnersmith_ports::contract::machines::{HandOffWorld, hand_off};
+use runnersmith_ports::contract::queue::{QueueWorld, queue};
+use runnersmith_ports::contract::record_store::{ShelfWorld, record_store};
 use runnersmith_ports::{
     Expect, HandOff as _, ManualClock, RecordStore as _, RecordStoreError, RunnerConfig, TestClock,
 };

@@ -423,7 +423,6 @@ fn update_word(update: &RunnerUpdate) -> &'static str {
         RunnerUpdate::Idle(_) => "idle",
         RunnerUpdate::Busy(_) => "busy",
         RunnerUpdate::Offline => "offline",
-        RunnerUpdate::NotConfirmed => "not_confirmed",
         RunnerUpdate::Draining => "draining",
         RunnerUpdate::RemovalRefused => "removal_refused",
         RunnerUpdate::Deregistered => "deregistered",

@@ -9,7 +9,7 @@ use std::time::Duration;
 use runnersmith_controllers::loops::{self, Rhythm};
 use runnersmith_controllers::pass;
 use runnersmith_ports::Message;
-use runnersmith_ports::contract_ledger::fact;
+use runnersmith_ports::contract::ledger::fact;
 use runnersmith_types::{
     FactSource, JobStatus, Label, MachineState, MachineStatus, MinIdleEntry, Owner, Runner, RunnerScope, RunnerState,
     ScaleSet, ScaleSetName,

@@ -14,7 +14,7 @@ use support::{Bed, Fault, policy, set};
 /// A message carries one bounded fact, however large and hostile the job is.
 #[test]
 fn a_message_carries_one_bounded_fact() {
-    let mut fact = runnersmith_ports::contract_ledger::fact(
+    let mut fact = runnersmith_ports::contract::ledger::fact(
         1,
         1,
         JobStatus::Queued,
@@ -35,7 +35,7 @@ fn a_message_carries_one_bounded_fact() {
 #[tokio::test]
 async fn a_fact_is_durable_before_its_message_is_acknowledged() {
     let bed = Bed::new(policy(2));
-    let fact = runnersmith_ports::contract_ledger::fact(
+    let fact = runnersmith_ports::contract::ledger::fact(
         1,
         1,
         JobStatus::Queued,

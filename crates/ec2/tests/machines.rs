@@ -8,7 +8,7 @@ use std::time::Duration;
 use runnersmith_aws::Session;
 use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
 use runnersmith_ec2::Ec2Machines;
-use runnersmith_ports::contract_machines::{MachinesWorld, machines};
+use runnersmith_ports::contract::machines::{MachinesWorld, machines};
 use runnersmith_ports::{Clock as _, LaunchRequest, Machines as _, MachinesError, SystemClock};
 use runnersmith_types::ec2::{Allocation, Capacity, Subnet};
 use runnersmith_types::{Batch, BatchId, ControlPlaneId, Ec2Set, MachineId, RunnerName, ScaleSetName, Timestamp};

@@ -1,10 +1,12 @@
 //! The App's JWT: RS256, made by hand because it is forty lines and every library for it brings a second crypto stack.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use runnersmith_types::{Secret, Timestamp};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
 
 use crate::config::{AppCredentials, ConfigError};
 
@@ -42,18 +44,19 @@ impl Signer {
 
 /// Reads PKCS#1 ("BEGIN RSA PRIVATE KEY", as GitHub gives it) or PKCS#8. No error shows any of the key.
 fn key(pem: &str) -> Result<RsaKeyPair, ConfigError> {
-    let lines: Vec<&str> = pem.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let first = lines.first().copied().unwrap_or_default();
-    let body: String = lines.iter().filter(|line| !line.starts_with("-----")).copied().collect();
-    let der = STANDARD.decode(body).map_err(|_| {
-        ConfigError::Key("it is not PEM; a file that begins with -----BEGIN RSA PRIVATE KEY----- is needed".into())
-    })?;
-    let key = if first.contains("BEGIN RSA PRIVATE KEY") {
-        RsaKeyPair::from_der(&der)
-    } else if first.contains("BEGIN PRIVATE KEY") {
-        RsaKeyPair::from_pkcs8(&der)
-    } else {
-        return Err(ConfigError::Key("it is not PEM of a private key; if it is base64 of one, decode it first".into()));
+    // A file that was pasted may be indented.
+    let text: Vec<&str> = pem.lines().map(str::trim).collect();
+    let key = match PrivateKeyDer::from_pem_slice(text.join("\n").as_bytes()) {
+        Ok(PrivateKeyDer::Pkcs1(der)) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
+        Ok(PrivateKeyDer::Pkcs8(der)) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
+        Ok(_) => return Err(ConfigError::Key("it is no RSA key, as GitHub gives them".into())),
+        Err(_) => {
+            return Err(ConfigError::Key(
+                "it is not PEM of a private key; a file that begins with -----BEGIN RSA PRIVATE KEY----- is needed (if it is \
+                 base64 of one, decode it first)"
+                    .into(),
+            ));
+        }
     };
     key.map_err(|error| ConfigError::Key(error.to_string()))
 }

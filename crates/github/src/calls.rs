@@ -12,7 +12,7 @@ use runnersmith_types::{
 };
 use serde_json::json;
 
-use crate::http::{As, GitHubClient, gone_is_fine, if_there, of_repo, unusable};
+use crate::http::{As, GitHubClient, gone_is_fine, of_repo, unusable};
 use crate::operations::{self as op, Operation};
 use crate::wire;
 
@@ -182,11 +182,6 @@ impl GitHub for GitHubClient {
         Ok(token)
     }
 
-    async fn removal_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError> {
-        let operation = by_place(at, op::REPO_REMOVE, op::ORG_REMOVE, op::ENTERPRISE_REMOVE);
-        self.runner_token(operation, at, "runners/remove-token").await
-    }
-
     async fn deregister(&self, at: &RunnerScope, id: RegistrationId) -> Result<(), GitHubError> {
         let operation = by_place(at, op::REPO_RUNNER_DELETE, op::ORG_RUNNER_DELETE, op::ENTERPRISE_RUNNER_DELETE);
         let subject = format!("registration {id} at {at}");
@@ -323,19 +318,6 @@ impl GitHub for GitHubClient {
             }
         };
         Ok(found.id)
-    }
-
-    async fn is_organization(&self, owner: &Owner) -> Result<bool, GitHubError> {
-        let path = format!("/orgs/{owner}/installation");
-        if if_there(self.send(op::ORG_INSTALLATION, &As::App, &path, owner.as_str(), None).await)?.is_some() {
-            return Ok(true);
-        }
-        let path = format!("/users/{owner}/installation");
-        match self.send(op::USER_INSTALLATION, &As::App, &path, owner.as_str(), None).await {
-            Ok(_) => Ok(false),
-            Err(GitHubError::NotFound { operation, subject }) => Err(GitHubError::NotInstalled { operation, subject }),
-            Err(error) => Err(error),
-        }
     }
 
     async fn whoami(&self) -> Result<String, GitHubError> {

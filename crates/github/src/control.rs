@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use runnersmith_ports::control::{
     Blob, Compared, FileChanges, Group, Issue, IssueComment, MergeError, Pull, Role, RunState,
 };
@@ -99,11 +100,6 @@ impl ControlClient {
         self.send(op::ISSUE_UPDATE, &rest, &self.subject("issue", number), Some(body)).await.map(|_| ())
     }
 
-    async fn update_pull(&self, number: u64, state: &str) -> Result<(), GitHubError> {
-        let (rest, body) = (format!("/pulls/{number}"), json!({"state": state}));
-        self.send(op::PULL_UPDATE, &rest, &self.subject("pull request", number), Some(body)).await.map(|_| ())
-    }
-
     /// The open pull request of a branch of this repository into a base.
     async fn open_pull_of(&self, head: &str, base: &str) -> Result<Option<u64>, GitHubError> {
         let label = escape_value(&format!("{}:{head}", self.repo.owner()));
@@ -128,6 +124,9 @@ impl ControlClient {
     }
 }
 
+/// All but letters, digits and the four signs that RFC 3986 calls unreserved.
+const ESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// A part of a path; slashes stay.
 pub(crate) fn escape(text: &str) -> String {
     text.split('/').map(escape_value).collect::<Vec<_>>().join("/")
@@ -135,15 +134,7 @@ pub(crate) fn escape(text: &str) -> String {
 
 /// A value in a query, or one segment of a path.
 pub(crate) fn escape_value(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut escaped, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-        escaped
-    })
+    utf8_percent_encode(text, &ESCAPED).to_string()
 }
 
 /// What it means that GitHub does not merge. Not mergeable, another head, a rule, a file that the token may not write:
@@ -291,12 +282,9 @@ impl ControlRepository for ControlClient {
         Ok(found.read(self.repo.as_str()))
     }
 
-    async fn reopen_pull(&self, number: u64) -> Result<(), GitHubError> {
-        self.update_pull(number, "open").await
-    }
-
     async fn close_pull(&self, number: u64) -> Result<(), GitHubError> {
-        self.update_pull(number, "closed").await
+        let (rest, body) = (format!("/pulls/{number}"), json!({"state": "closed"}));
+        self.send(op::PULL_UPDATE, &rest, &self.subject("pull request", number), Some(body)).await.map(|_| ())
     }
 
     async fn merge(&self, number: u64, head: &str, title: &str) -> Result<String, MergeError> {

@@ -7,11 +7,15 @@ use std::collections::HashMap;
 const ANSWERS_MAX: usize = 256;
 /// A larger answer is not kept.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
+/// So many bytes of answers are kept.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The last answers to GETs, by path. The credential is not part of the key: one client is one App, and a path names its owner.
 #[derive(Default)]
 pub(crate) struct ETags {
     answers: HashMap<String, Kept>,
+    /// How many bytes all kept bodies have.
+    bytes: usize,
     used: u64,
 }
 
@@ -35,17 +39,25 @@ impl ETags {
         Some(kept.body.clone())
     }
 
-    /// Keeps an answer; the one that was not used for the longest time makes room.
+    /// Keeps an answer; those that were not used for the longest time make room.
     pub fn keep(&mut self, path: &str, etag: &str, body: &[u8]) {
         if body.len() > ANSWER_BYTES_MAX || etag.is_empty() || etag.len() > 256 {
             return;
         }
         self.used += 1;
+        self.forget(path);
+        self.bytes += body.len();
         self.answers.insert(path.to_owned(), Kept { etag: etag.to_owned(), body: body.to_vec(), used: self.used });
-        if self.answers.len() > ANSWERS_MAX
+        while (self.answers.len() > ANSWERS_MAX || self.bytes > BYTES_MAX)
             && let Some(oldest) = self.answers.iter().min_by_key(|(_, kept)| kept.used).map(|(path, _)| path.clone())
         {
-            self.answers.remove(&oldest);
+            self.forget(&oldest);
+        }
+    }
+
+    fn forget(&mut self, path: &str) {
+        if let Some(kept) = self.answers.remove(path) {
+            self.bytes -= kept.body.len();
         }
     }
 }
@@ -65,5 +77,21 @@ mod tests {
         assert!(etags.of("0").is_some() && etags.of("1").is_none() && etags.of("more").is_some());
         etags.keep("large", "\"e\"", &vec![0; ANSWER_BYTES_MAX + 1]);
         assert!(etags.of("large").is_none());
+    }
+
+    #[test]
+    fn large_answers_make_room_for_each_other() {
+        let mut etags = ETags::default();
+        let (large, count) = (vec![0; ANSWER_BYTES_MAX], BYTES_MAX / ANSWER_BYTES_MAX);
+        for n in 0..count {
+            etags.keep(&n.to_string(), "\"e\"", &large);
+            etags.keep(&n.to_string(), "\"f\"", &large);
+        }
+        assert!((0..count).all(|n| etags.of(&n.to_string()).is_some()), "an answer that is replaced counts once");
+        etags.keep("more", "\"e\"", b"body");
+        assert!(etags.of("0").is_none() && etags.of("1").is_some() && etags.of("more").is_some());
+        assert!(etags.bytes <= BYTES_MAX);
+        etags.keep("1", "\"e\"", b"short");
+        assert_eq!(etags.bytes, (count - 2) * ANSWER_BYTES_MAX + "body".len() + "short".len());
     }
 }

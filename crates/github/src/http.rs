@@ -506,8 +506,7 @@ impl GitHubClient {
         url: &str,
         to: &std::path::Path,
     ) -> Result<String, crate::releases::DownloadError> {
-        use std::fmt::Write as _;
-        use std::io::Write as _;
+        use tokio::io::AsyncWriteExt as _;
 
         use crate::releases::DownloadError;
         let failed = |error: reqwest::Error| {
@@ -520,16 +519,15 @@ impl GitHubClient {
         // About 200 MB: the usual limit of 30 s would be too short.
         let request = self.http.get(url).timeout(Duration::from_secs(900));
         let mut answer = request.send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
-        let mut file = std::fs::File::create(to).map_err(DownloadError::Disk)?;
+        let mut file = tokio::fs::File::create(to).await.map_err(DownloadError::Disk)?;
         let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
             digest.update(&chunk);
-            file.write_all(&chunk).map_err(DownloadError::Disk)?;
+            file.write_all(&chunk).await.map_err(DownloadError::Disk)?;
         }
-        file.sync_all().map_err(DownloadError::Disk)?;
-        Ok(digest.finish().as_ref().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        }))
+        // The last write is still under way, and `sync_all` alone would not say that it failed.
+        file.flush().await.map_err(DownloadError::Disk)?;
+        file.sync_all().await.map_err(DownloadError::Disk)?;
+        Ok(hex::encode(digest.finish()))
     }
 }

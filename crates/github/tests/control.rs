@@ -364,17 +364,17 @@ async fn a_closed_pull_request_comes_back_unless_its_branch_was_forced_or_is_gon
     assert_eq!(bed.control.open_pull("again", "", "change", "main").await.unwrap(), number);
     bed.control.close_pull(number).await.unwrap();
     bed.simulator.push_as(REPO, "change", "author", &[("more", Some("x"))], "forward");
-    bed.control.reopen_pull(number).await.unwrap();
+    bed.simulator.reopen_pull_as(REPO, number, "author").unwrap();
     bed.control.close_pull(number).await.unwrap();
     bed.simulator.force_push_as(REPO, "change", "author", &[("other", Some("x"))], "forced");
-    let refused = bed.control.reopen_pull(number).await.unwrap_err();
-    assert!(refused.to_string().contains("force-pushed"), "GitHub's reason is shown: {refused}");
+    let refused = bed.simulator.reopen_pull_as(REPO, number, "author").unwrap_err();
+    assert!(refused.contains("force-pushed"), "{refused}");
     let again = bed.control.open_pull("another", "", "change", "main").await.unwrap();
     assert_ne!(again, number);
     bed.control.delete_branch("change").await.unwrap();
     let pull = bed.control.pull(again).await.unwrap();
     assert!(!pull.is_open && !pull.is_merged, "without its branch it is closed");
-    assert_eq!(bed.control.reopen_pull(again).await.unwrap_err().kind(), "refused");
+    bed.simulator.reopen_pull_as(REPO, again, "author").unwrap_err();
 }
 
 #[tokio::test]

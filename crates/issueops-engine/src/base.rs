@@ -160,7 +160,7 @@ pub fn below<'a>(tree: &'a Tree, folder: &str) -> impl Iterator<Item = &'a str> 
 pub fn git_blob(content: &[u8]) -> String {
     let mut bytes = format!("blob {}\0", content.len()).into_bytes();
     bytes.extend_from_slice(content);
-    digest(&SHA1_FOR_LEGACY_USE_ONLY, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &bytes))
 }
 
 /// The default branch as it was read.

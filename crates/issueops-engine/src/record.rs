@@ -179,7 +179,6 @@ pub fn needs_apply(step: &Step) -> bool {
         | Step::Plan { .. }
         | Step::DropPlan
         | Step::Merge { .. }
-        | Step::VoidOthers
         | Step::TakeLock { .. }
         | Step::ReleaseLock { .. }
         | Step::ReleaseOwnLock

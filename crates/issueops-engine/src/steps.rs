@@ -271,8 +271,6 @@ impl ChangeReconciler {
                 Ok(Done::default())
             }
             Step::Merge { expected_head } => self.merge(work, record, expected_head).await,
-            // There is one open change of an environment: its record's name is its claim.
-            Step::VoidOthers => Ok(Done::default()),
             Step::TakeLock { by, reason } => self.take_lock(work, change, by, reason).await,
             Step::ReleaseLock { id } => {
                 let released = self.change_store.release_lock(&change.environment, |held| held.lock.id == *id).await?;
@@ -353,12 +351,11 @@ impl ChangeReconciler {
     /// A lock of somebody, as it is written.
     pub(crate) fn lock_note(&self, work: &Work, holder: Holder, reason: &str) -> Result<LockNote, ReconcileError> {
         use ring::rand::SecureRandom as _;
-        let mut id = [0; 8];
+        let mut id = [0_u8; 8];
         ring::rand::SystemRandom::new()
             .fill(&mut id)
             .map_err(|_| ReconcileError::Internal("this machine has no random numbers".into()))?;
-        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let lock = Lock { id, holder, reason: reason.to_owned(), since: self.parts.clock.now() };
+        let lock = Lock { id: hex::encode(id), holder, reason: reason.to_owned(), since: self.parts.clock.now() };
         Ok(LockNote { lock, host: work.run.host().to_owned(), applies: None })
     }
 

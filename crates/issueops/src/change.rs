@@ -428,8 +428,6 @@ pub enum Event {
     PlanPosted(PlanRecord),
     /// Planning failed.
     PlanFailed(Failure),
-    /// Another change of this environment was applied.
-    OtherApplied,
     /// Everything in the digest was read again.
     Reread(Box<Reread>),
     /// What is left of a draining environment.
@@ -452,8 +450,6 @@ pub enum Event {
     Superseded,
     /// The issue was edited, and what it says now cannot be handled.
     RequestInvalid,
-    /// The issue was reopened, and is valid.
-    Reopened,
     /// Time went by.
     Tick,
 }
@@ -567,12 +563,11 @@ pub enum GivenUp {
 pub enum VoidWhy {
     /// Not approved in time.
     Expired,
-    /// Somebody pushed.
+    /// Somebody pushed. Older versions knew another reason with the same consequence, which is read as this one.
+    #[serde(alias = "other_applied")]
     Pushed,
     /// Somebody pushed, and files are not as rendered.
     HandEdited,
-    /// Another change was applied.
-    OtherApplied,
     /// The issue says something else now, which cannot be handled.
     RequestInvalid,
 }
@@ -597,7 +592,9 @@ pub enum Step {
         /// A dead run may have left Terraform's own lock: plan without taking it. It is never broken by a plan.
         without_terraform_lock: bool,
     },
-    /// Delete the stored plan: it cannot be applied any more.
+    /// Delete the stored plan: it cannot be applied any more. In older records it may stand twice, the second time by the name of
+    /// a step that did nothing.
+    #[serde(alias = "void_others")]
     DropPlan,
     /// Take the lock for the run, and read everything in the digest again; told by [`Event::Reread`].
     Reread {
@@ -630,8 +627,6 @@ pub enum Step {
         /// The head that was applied.
         expected_head: String,
     },
-    /// Void all other open plans of the environment.
-    VoidOthers,
     /// Take the lock for somebody, if nobody has it. If somebody has, that is said instead of what follows here.
     TakeLock {
         /// Who.

@@ -251,22 +251,3 @@ impl fmt::Display for Difference {
         }
     }
 }
-
-/// What was changed by hand: everything that differs between what is rendered and what was found in the folder, by path.
-/// The lock file of provider versions is Terraform's and is left out; the digest covers it.
-#[must_use]
-pub fn differences(rendered: &Files, found: &Files) -> Vec<Difference> {
-    let mut differences: Vec<Difference> = Vec::new();
-    for (path, content) in rendered {
-        match found.get(path) {
-            None => differences.push(Difference::Missing(path.clone())),
-            Some(other) if other != content => differences.push(Difference::Changed(path.clone())),
-            Some(_) => {}
-        }
-    }
-    let lock_file = format!("/{LOCK_FILE}");
-    let extra = found.keys().filter(|path| !rendered.contains_key(*path) && !path.ends_with(&lock_file));
-    differences.extend(extra.map(|path| Difference::Extra(path.clone())));
-    differences.sort_by(|a, b| a.path().cmp(b.path()));
-    differences
-}

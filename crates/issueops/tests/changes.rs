@@ -33,7 +33,7 @@ fn from_plan_to_merge() {
     assert_eq!(steps, [Step::ShowState, Step::Apply { digest, head: "aaaa".into() }]);
     let steps = world.event(&Event::Applied);
     assert_eq!(steps.last(), Some(&Step::Merge { expected_head: "aaaa".into() }));
-    assert!(steps.contains(&Step::VoidOthers) && steps.contains(&Step::DropPlan));
+    assert!(steps.contains(&Step::DropPlan));
     let steps = world.event(&Event::Merged);
     assert_eq!(world.change.state, State::Done);
     assert_eq!(steps, [Step::ShowState, Step::ReleaseOwnLock, Step::CloseIssue]);
@@ -446,18 +446,6 @@ fn machines_that_do_not_go_are_told_of_as_jobs_are() {
 }
 
 #[test]
-fn another_apply_does_not_plan_a_hand_edited_folder() {
-    let mut world = World::planned(ChangeKind::Set);
-    world.event(&Event::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: true });
-    world.says(&actor("root", Permission::Admin), "/plan");
-    world.parts = parts("bbbb");
-    world.post_plan(false);
-    let steps = world.event(&Event::OtherApplied);
-    assert_eq!(world.change.state, State::HandEdited);
-    assert!(steps.contains(&Step::DropPlan) && !steps.iter().any(|step| matches!(step, Step::Plan { .. })));
-}
-
-#[test]
 fn what_was_done_is_remembered_until_it_is_merged() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
@@ -535,12 +523,11 @@ fn several_commands_are_followed_in_their_order() {
 }
 
 #[test]
-fn closing_cancels_what_is_not_begun_and_reopening_plans_again() {
+fn closing_cancels_what_is_not_begun() {
     let mut world = World::planned(ChangeKind::Set);
     let steps = world.event(&Event::Closed);
     assert!(steps.contains(&Step::ClosePull));
     assert_eq!(world.event(&Event::Rendered), [], "a cancelled change stays so");
-    assert!(world.event(&Event::Reopened).contains(&Step::Plan { without_terraform_lock: false }));
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
     world.says(&writer(), &line);
@@ -587,15 +574,6 @@ fn an_approved_deletion_that_has_not_drained_yet_takes_no_drain_back() {
     }
 }
 
-#[test]
-fn another_apply_voids_the_plan() {
-    let mut world = World::planned(ChangeKind::Set);
-    let line = approve(&world);
-    let steps = world.event(&Event::OtherApplied);
-    assert!(matches!(replies(&steps)[..], [Reply::Void(VoidWhy::OtherApplied)]));
-    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
-}
-
 /// One of many things that can happen, by number.
 fn happens(world: &mut World, what: u8) -> Vec<Step> {
     let line = approve(world);
@@ -625,9 +603,9 @@ fn happens(world: &mut World, what: u8) -> Vec<Step> {
             world.event(&Event::Tick)
         }
         17 => world.event(&Event::RunDied),
-        18 => world.event(&Event::Reopened),
+        18 => world.event(&Event::Rendered),
         19 => world.event(&Event::Closed),
-        20 => world.event(&Event::OtherApplied),
+        20 => world.event(&Event::PlanFailed(failure())),
         21 => world.event(&Event::Drained(left(1, 1))),
         23 => world.event(&Event::Superseded),
         24 => world.event(&Event::RequestInvalid),

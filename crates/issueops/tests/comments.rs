@@ -148,10 +148,7 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Reply::NotMerged { head: "aaaa".into(), why: "Required check is missing".into() },
         Reply::Applied,
     ];
-    replies.extend(
-        [VoidWhy::Expired, VoidWhy::Pushed, VoidWhy::HandEdited, VoidWhy::OtherApplied, VoidWhy::RequestInvalid]
-            .map(Reply::Void),
-    );
+    replies.extend([VoidWhy::Expired, VoidWhy::Pushed, VoidWhy::HandEdited, VoidWhy::RequestInvalid].map(Reply::Void));
     let line = format!("/approve {} destroy", world.digest());
     let denials = [
         Denial::NeedsWrite,
@@ -253,15 +250,6 @@ fn a_dead_run_that_was_to_plan_is_told_of() {
     let status = |run| reply(&Reply::Status { lock: None, run }, &world.change, &policy(), None);
     assert!(status(Liveness::Dead).contains("`/plan` begins again"));
     assert!(!status(Liveness::Unknown).contains("begins again"));
-}
-
-#[test]
-fn a_hand_edited_plan_that_another_apply_voids_waits_for_an_admin() {
-    let mut world = World::planned(ChangeKind::Set);
-    let void = |world: &World| reply(&Reply::Void(VoidWhy::OtherApplied), &world.change, &policy(), None);
-    assert!(void(&world).contains("A new one is being made"));
-    world.change.is_hand_edited = true;
-    assert!(void(&world).contains("an admin must ask"));
 }
 
 /// What a text would do on GitHub beside being read: HTML that is not ours, links, images, footnotes.

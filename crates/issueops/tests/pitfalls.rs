@@ -189,10 +189,9 @@ fn an_apply_during_a_plan_or_a_second_plan_does_not_happen() {
 #[test]
 fn the_stored_plan_is_dropped_as_soon_as_it_is_of_no_use() {
     type End = fn(&mut World) -> Vec<Step>;
-    let ends: [End; 4] = [
+    let ends: [End; 3] = [
         |world| world.says(&writer(), "/cancel"),
         |world| world.event(&Event::Closed),
-        |world| world.event(&Event::OtherApplied),
         |world| {
             world.wait(24 * 3600);
             world.event(&Event::Tick)

@@ -163,7 +163,7 @@ async fn aws(headers: HeaderMap) -> Response {
 fn delivery(body: &str, secret: &str) -> Value {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
     let sign = ring::hmac::sign(&key, body.as_bytes());
-    let sign: String = sign.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sign = hex::encode(sign);
     json!({ "version": "2.0", "routeKey": "POST /webhook", "rawPath": "/webhook",
         "headers": { "x-github-event": "workflow_job", "x-github-delivery": "00000000-0000-4000-8000-000000000001",
             "x-hub-signature-256": format!("sha256={sign}"), "content-type": "application/json" },

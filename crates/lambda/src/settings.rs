@@ -139,7 +139,8 @@ impl Settings {
             let pem = pem.ok_or_else(|| missing("the certificate authorities", source))?;
             // A function may write below /tmp only; certificates are no secret.
             let file = std::env::temp_dir().join(format!("runnersmith-ca-{}.pem", std::process::id()));
-            std::fs::write(&file, pem.expose())
+            tokio::fs::write(&file, pem.expose())
+                .await
                 .map_err(|error| SettingsError::Secret(format!("write {}: {error}", file.display())))?;
             config.ca_file = Some(file);
         }

@@ -76,7 +76,7 @@ fn sha256(path: &Path) -> io::Result<String> {
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(hex::encode(context.finish()));
         }
         context.update(&buffer[..read]);
     }

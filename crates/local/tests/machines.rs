@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use runnersmith_ports::contract_machines::{HandOffWorld, MachinesWorld, hand_off, machines};
+use runnersmith_ports::contract::machines::{HandOffWorld, MachinesWorld, hand_off, machines};
 use runnersmith_ports::{Clock, HandOff, HandOffError, Machines, MachinesError, RunnerConfig, SystemClock};
 use runnersmith_types::{FallbackOrder, MachineId, MachineState, MachineStatus, Secret};
 use support::{LISTENS, SUPERVISOR, World, eventually, script};

@@ -199,8 +199,6 @@ pub trait ControlRepository: Send + Sync + 'static {
     async fn open_pull(&self, title: &str, body: &str, head: &str, base: &str) -> Result<u64, GitHubError>;
     /// One pull request.
     async fn pull(&self, number: u64) -> Result<Pull, GitHubError>;
-    /// Reopens a closed pull request. `Refused` when GitHub does not want to (its branch is gone or was forced).
-    async fn reopen_pull(&self, number: u64) -> Result<(), GitHubError>;
     /// Closes a pull request; one that is closed is fine.
     async fn close_pull(&self, number: u64) -> Result<(), GitHubError>;
     /// Merges, if the head is this commit. Returns the commit on the base branch.

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use runnersmith_types::{
-    DeliveryId, JobFact, JobId, Label, Owner, Registration, RegistrationId, RepoFullName, RunId, RunnerGroupName,
-    RunnerScope, Secret, Timestamp,
+    DeliveryId, JobFact, JobId, Label, Registration, RegistrationId, RepoFullName, RunId, RunnerGroupName, RunnerScope,
+    Secret, Timestamp,
 };
 
 /// Why a GitHub call failed: what a caller does differently.
@@ -193,8 +193,6 @@ pub trait GitHub: Send + Sync + 'static {
     async fn jit_config(&self, request: &JitRequest) -> Result<JitConfig, GitHubError>;
     /// A registration token, cached until shortly before its end.
     async fn registration_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError>;
-    /// A token with which a machine can remove its own registration (`config.sh remove`); good for an hour, not cached.
-    async fn removal_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError>;
     /// Removes a registration: `Ok` on 204 and 404, `Busy` on 422.
     async fn deregister(&self, at: &RunnerScope, id: RegistrationId) -> Result<(), GitHubError>;
     /// Repositories in which the App is installed, at most `limit`, the most recently pushed first.
@@ -211,8 +209,6 @@ pub trait GitHub: Send + Sync + 'static {
     async fn redeliver(&self, id: u64) -> Result<(), GitHubError>;
     /// Creates or updates a check run; answers its id.
     async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError>;
-    /// Whether the owner is an organisation.
-    async fn is_organization(&self, owner: &Owner) -> Result<bool, GitHubError>;
     /// Checks that the App's key works; answers the App's slug.
     async fn whoami(&self) -> Result<String, GitHubError>;
 }

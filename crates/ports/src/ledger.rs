@@ -111,15 +111,6 @@ impl BudgetKind {
     }
 }
 
-/// Counts for status pages and metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overview {
-    /// Jobs by status word.
-    pub jobs: Vec<(String, u64)>,
-    /// Alive runners by set and state word.
-    pub runners: Vec<(ScaleSetName, String, u64)>,
-}
-
 /// The ledger. Contract: every call is one transaction, durable when it returns; reads see all writes that returned
 /// before. Everything about a set's runners is conditional on that set's lease generation. Records are kept at least
 /// `history` after they ended, then dropped by `prune`.
@@ -230,8 +221,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn history_of_runner(&self, runner: &RunnerName, limit: usize) -> Result<Vec<Event>, LedgerError>;
     /// The newest history, newest first.
     async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError>;
-    /// Counts.
-    async fn overview(&self) -> Result<Overview, LedgerError>;
+    /// Reads one small thing, and writes none. Returns `Ok` when the ledger answers, and the error of that read when it does not.
+    async fn ping(&self) -> Result<(), LedgerError>;
     /// Drops ended jobs, gone runners, settled batches and history older than `before`, at most `limit` rows of each; answers how many rows went.
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<u64, LedgerError>;
 }

@@ -7,13 +7,7 @@
 mod causes;
 pub mod clock;
 #[cfg(feature = "contract")]
-pub mod contract_ledger;
-#[cfg(feature = "contract")]
-pub mod contract_machines;
-#[cfg(feature = "contract")]
-pub mod contract_queue;
-#[cfg(feature = "contract")]
-pub mod contract_record_store;
+pub mod contract;
 pub mod control;
 pub mod github;
 pub mod hand_off;
@@ -32,7 +26,7 @@ pub use clock::{ManualClock, TestClock};
 pub use control::ControlRepository;
 pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary};
 pub use hand_off::{HandOff, HandOffError, RunnerConfig};
-pub use ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
+pub use ledger::{BudgetKind, Lease, Ledger, LedgerError, Recorded, Release};
 pub use machines::{LaunchRequest, Machines, MachinesError};
 #[cfg(feature = "contract")]
 pub use memory_record_store::MemoryRecordStore;

@@ -74,7 +74,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::contract_record_store::{ShelfWorld, record_store};
+    use crate::contract::record_store::{ShelfWorld, record_store};
 
     #[tokio::test]
     async fn the_record_store_in_memory_keeps_its_contract() {

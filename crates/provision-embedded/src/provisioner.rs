@@ -36,7 +36,7 @@ fn lineage() -> Result<String, ProvisionError> {
     let mut bytes = [0_u8; 16];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| ProvisionError::Unable("the system gives no random numbers".to_owned()))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(bytes))
 }
 
 impl Embedded {

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
+use anstream::adapter::strip_str;
 use runnersmith_issueops_engine::ProvisionError;
 use serde::Deserialize;
 
@@ -196,22 +197,8 @@ fn clean(text: &str, hide: &Hide) -> String {
 
 /// The text without what would move a terminal's cursor or colour it; lines stay lines.
 fn without_controls(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
-    while let Some(character) = rest.next() {
-        if character == '\u{1b}' && rest.peek() == Some(&'[') {
-            rest.next();
-            // A sequence ends with a letter or the like.
-            for end in rest.by_ref() {
-                if ('@'..='~').contains(&end) {
-                    break;
-                }
-            }
-        } else if !character.is_control() || matches!(character, '\n' | '\t') {
-            clean.push(character);
-        }
-    }
-    clean
+    let kept = |character: &char| !character.is_control() || matches!(character, '\n' | '\t');
+    strip_str(text).flat_map(str::chars).filter(kept).collect()
 }
 
 /// What Terraform prints of a lock that is held: a fixed block of lines (`statemgr.LockInfo`), with and without `-json`; there is

@@ -255,7 +255,7 @@ struct Ready {
 #[async_trait]
 impl runnersmith_web::Readiness for Ready {
     async fn ready(&self) -> Result<(), String> {
-        self.world.ports.ledger.overview().await.map_err(|error| chain(&error))?;
+        self.world.ports.ledger.ping().await.map_err(|error| chain(&error))?;
         // Sets that came later do not make a server that takes deliveries unready.
         let (levels, sets) = (self.world.levels.all(), self.world.sets.load());
         let first: Vec<_> = sets.iter().filter(|set| self.first.contains(&set.name)).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_ports::{BudgetKind, Clock, Lease, Ledger, LedgerError, Overview, Recorded, Release};
+use runnersmith_ports::{BudgetKind, Clock, Lease, Ledger, LedgerError, Recorded, Release};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
     Batch, BatchId, BootFailure, ControlPlaneId, Event, FactSource, Intent, Job, JobFact, JobId, Notified, PoolFailure,
@@ -610,25 +610,10 @@ impl Ledger for SqliteLedger {
         .await
     }
 
-    async fn overview(&self) -> Result<Overview, LedgerError> {
-        self.read("overview", |connection| {
-            let mut overview = Overview::default();
-            let mut statement = connection.prepare_cached("SELECT status, count(*) FROM jobs GROUP BY status")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
-            overview.jobs = rows.collect::<Result<_, _>>()?;
-            let mut statement = connection.prepare_cached(
-                "SELECT set_name, state, count(*) FROM runners WHERE alive = 1 GROUP BY set_name, state",
-            )?;
-            let rows = statement.query_map([], |row| {
-                Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, i64>(2)?.cast_unsigned()))
-            })?;
-            for row in rows {
-                let (set, state, count) = row?;
-                if let Ok(set) = ScaleSetName::parse(&set) {
-                    overview.runners.push((set, state, count));
-                }
-            }
-            Ok(overview)
+    async fn ping(&self) -> Result<(), LedgerError> {
+        self.read("ping", |connection| {
+            let mut statement = connection.prepare_cached("SELECT 1 FROM kv WHERE key = 'plane'")?;
+            Ok(statement.exists([]).map(|_| ())?)
         })
         .await
     }

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use runnersmith_ports::contract_ledger::{LedgerWorld, ledger};
-use runnersmith_ports::contract_queue::{QueueWorld, queue};
-use runnersmith_ports::contract_record_store::{ShelfWorld, record_store};
+use runnersmith_ports::contract::ledger::{LedgerWorld, ledger};
+use runnersmith_ports::contract::queue::{QueueWorld, queue};
+use runnersmith_ports::contract::record_store::{ShelfWorld, record_store};
 use runnersmith_ports::{ManualClock, Queue as _};
 use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::Timestamp;

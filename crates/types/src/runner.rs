@@ -173,8 +173,6 @@ pub enum RunnerUpdate {
     Busy(Option<JobId>),
     /// GitHub shows it offline.
     Offline,
-    /// The idle confirmation starts again (a source could not speak or disagreed).
-    NotConfirmed,
     /// Removal decided.
     Draining,
     /// GitHub said 422: it has a job after all. Keep.
@@ -332,7 +330,6 @@ impl Runner {
                     self.offline_since.get_or_insert(at);
                 }
             }
-            RunnerUpdate::NotConfirmed => self.idle_since = if self.state == S::Idle { Some(at) } else { None },
             RunnerUpdate::Draining => {
                 if matches!(self.state, S::Booting | S::Idle | S::Lost | S::Busy | S::Launching) {
                     self.state = S::Draining;

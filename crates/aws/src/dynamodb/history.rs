@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use runnersmith_ports::{BudgetKind, Overview};
+use runnersmith_ports::BudgetKind;
 use runnersmith_types::{BootFailure, Event, JobId, PoolFailure, RunnerName, ScaleSetName, Timestamp};
 
 use super::DynamoLedger;
@@ -11,8 +11,6 @@ use super::table::{Fault, Item, Page, Terms, key, number, read_number, read_text
 
 /// A budget's minute is of no interest an hour later.
 const BUDGET_KEPT: Duration = Duration::from_secs(3600);
-/// An overview counts so many ended jobs at most: it is for people.
-const COUNTED_MAX: usize = 10_000;
 
 impl DynamoLedger {
     pub(super) fn next_number(&self) -> u64 {
@@ -173,25 +171,6 @@ impl DynamoLedger {
         let count = deletes.len() as u64;
         self.table.write_all(Vec::new(), deletes).await?;
         Ok(count)
-    }
-
-    pub(super) async fn count_all(&self) -> Result<Overview, Fault> {
-        let mut overview = Overview::default();
-        let page = Page { limit: Some(COUNTED_MAX), newest_first: true };
-        let mut jobs = std::collections::BTreeMap::<String, u64>::new();
-        for item in self.table.by_kind("job", None, page).await? {
-            let job: runnersmith_types::Job = record(&item)?;
-            *jobs.entry(job.fact.status.word().into()).or_default() += 1;
-        }
-        overview.jobs = jobs.into_iter().collect();
-        for (set, _, _) in self.set_counts().await? {
-            let mut states = std::collections::BTreeMap::<&str, u64>::new();
-            for runner in self.read_live_runners(&set).await? {
-                *states.entry(runner.state.word()).or_default() += 1;
-            }
-            overview.runners.extend(states.into_iter().map(|(state, count)| (set.clone(), state.to_owned(), count)));
-        }
-        Ok(overview)
     }
 }
 

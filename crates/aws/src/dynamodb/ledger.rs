@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_ports::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
+use runnersmith_ports::{BudgetKind, Lease, Ledger, LedgerError, Recorded, Release};
 use runnersmith_types::{
     Batch, BatchId, BootFailure, ControlPlaneId, Event, Intent, Job, JobFact, JobId, Notified, PoolFailure,
     RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
@@ -218,8 +218,8 @@ impl Ledger for DynamoLedger {
         self.read_recent_history(limit).await.map_err(as_ledger("recent history"))
     }
 
-    async fn overview(&self) -> Result<Overview, LedgerError> {
-        self.count_all().await.map_err(as_ledger("overview"))
+    async fn ping(&self) -> Result<(), LedgerError> {
+        self.table.get("plane", "plane").await.map(|_| ()).map_err(as_ledger("ping"))
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<u64, LedgerError> {

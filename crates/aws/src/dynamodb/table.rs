@@ -99,7 +99,7 @@ pub(super) fn nonce() -> String {
     let mut bytes = [0_u8; 8];
     // Without randomness two writers could only mistake each other's repetition of one call.
     let _ = ring::rand::SystemRandom::new().fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 /// The conditions and values of a write.

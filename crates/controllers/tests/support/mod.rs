@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_controllers::{Depth, Limits, Ports, Sets, World, levels::Levels, metrics::Metrics, pass};
-use runnersmith_ports::contract_ledger::fact;
+use runnersmith_ports::contract::ledger::fact;
 use runnersmith_ports::*;
 use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::*;
@@ -243,9 +243,6 @@ impl GitHub for Doubles {
         let expires_at = self.1.now().plus(Duration::from_secs(3_600));
         Ok(RegistrationToken { token: Secret::new("t"), expires_at, url: "https://github.com/acme".into() })
     }
-    async fn removal_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError> {
-        self.registration_token(at).await
-    }
     async fn deregister(&self, _: &RunnerScope, id: RegistrationId) -> Result<(), GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("deregister {id}"));
@@ -281,9 +278,6 @@ impl GitHub for Doubles {
         self.github("tell", fault)?;
         script.notified.push(check.clone());
         Ok(check.id.unwrap_or(7))
-    }
-    async fn is_organization(&self, _: &Owner) -> Result<bool, GitHubError> {
-        Ok(true)
     }
     async fn whoami(&self) -> Result<String, GitHubError> {
         Ok("double".into())

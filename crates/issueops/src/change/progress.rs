@@ -14,7 +14,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
     match event {
         // Commands are elsewhere.
         Event::Comment { .. } => {}
-        Event::Rendered | Event::RenderedOnly | Event::Reopened => rendered(draft, event),
+        Event::Rendered | Event::RenderedOnly => rendered(draft, event),
         Event::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
         Event::PlanPosted(plan) => {
             if draft.change.state == State::Planning {
@@ -26,11 +26,6 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
             if draft.change.state == State::Planning {
                 draft.enter(State::Failed(failure.clone()));
                 draft.say(Reply::Failed(failure.clone()));
-            }
-        }
-        Event::OtherApplied => {
-            if let State::Planned(_) = draft.change.state {
-                void(draft, VoidWhy::OtherApplied);
             }
         }
         Event::Reread(reread) => checked(draft, reread),
@@ -94,21 +89,20 @@ pub(super) fn run_died(draft: &mut Draft<'_>) -> Option<String> {
 fn rendered(draft: &mut Draft<'_>, event: &Event) {
     draft.change.is_hand_edited = false;
     match draft.change.state {
-        State::Cancelled if *event != Event::Reopened => {}
         State::Checking(..)
         | State::Draining { .. }
         | State::Applying { .. }
         | State::Applied { .. }
         | State::NotMerged { .. }
         | State::Interrupted { .. }
-        | State::Done => {}
+        | State::Done
+        | State::Cancelled => {}
         State::Requested
         | State::HandEdited
         | State::Planning
         | State::Planned(_)
         | State::Expired
-        | State::Failed(_)
-        | State::Cancelled => {
+        | State::Failed(_) => {
             if let State::Planned(_) = draft.change.state {
                 draft.steps.push(Step::DropPlan);
             }
@@ -154,9 +148,7 @@ fn void(draft: &mut Draft<'_>, why: VoidWhy) {
         VoidWhy::Expired => (State::Expired, false),
         VoidWhy::HandEdited => (State::HandEdited, false),
         VoidWhy::RequestInvalid => (State::Requested, false),
-        // What an admin asked for once is not planned again without one.
-        VoidWhy::OtherApplied if draft.change.is_hand_edited => (State::HandEdited, false),
-        VoidWhy::Pushed | VoidWhy::OtherApplied => (State::Planning, true),
+        VoidWhy::Pushed => (State::Planning, true),
     };
     draft.enter(next);
     draft.say(Reply::Void(why));
@@ -306,7 +298,7 @@ fn applied(draft: &mut Draft<'_>) {
     let head = plan.parts.head.clone();
     draft.change.is_half_done = true;
     draft.enter(State::Applied { head: head.clone() });
-    draft.steps.extend([Step::DropPlan, Step::VoidOthers]);
+    draft.steps.push(Step::DropPlan);
     draft.say(Reply::Applied);
     draft.steps.push(Step::Merge { expected_head: head });
 }

@@ -74,7 +74,7 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
         }
         Reply::Unlocked(lock) => format!("The lock of {} is ended.\n", holder(lock)),
         Reply::Cancelled(why) => cancelled(why, change),
-        Reply::Void(why) => void(*why, change, policy),
+        Reply::Void(why) => void(*why, policy),
         Reply::Draining { until } => format!(
             "No new jobs are taken. Running ones may end until {}; then everything is destroyed. `/status` shows what is left, `/cancel` stops it.\n",
             moment(*until)
@@ -220,7 +220,7 @@ fn cancelled(why: &GivenUp, change: &Change) -> String {
     format!("{who} {what}{again}\n")
 }
 
-fn void(why: VoidWhy, change: &Change, policy: &Policy) -> String {
+fn void(why: VoidWhy, policy: &Policy) -> String {
     match why {
         VoidWhy::Expired => {
             let hours = policy.approval.plan_expiry.as_secs() / 3600;
@@ -229,8 +229,6 @@ fn void(why: VoidWhy, change: &Change, policy: &Policy) -> String {
         VoidWhy::Pushed => "Somebody pushed; the plan and its approvals are void. A new plan is being made.\n".to_owned(),
         VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
         VoidWhy::RequestInvalid => "The issue was edited, and what it says now cannot be handled; the answer there says why. The plan and its approvals are void. Edit the issue again.\n".to_owned(),
-        VoidWhy::OtherApplied if change.is_hand_edited => "Another change of this environment was applied; this plan is void. Files were edited by hand, so an admin must ask for a new one with `/plan`.\n".to_owned(),
-        VoidWhy::OtherApplied => "Another change of this environment was applied; this plan is void. A new one is being made.\n".to_owned(),
     }
 }
 

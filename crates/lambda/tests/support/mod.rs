@@ -593,8 +593,7 @@ impl Bed {
     /// Posts a delivery signed with a secret; the status.
     pub async fn post(&self, event: &str, body: &str, secret: &str) -> u16 {
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
-        let signature: String =
-            ring::hmac::sign(&key, body.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = hex::encode(ring::hmac::sign(&key, body.as_bytes()));
         self.send(event, Some(format!("sha256={signature}")), body).await
     }
 

@@ -94,8 +94,6 @@ async fn runners(client: &GitHubClient, at: &RunnerScope) {
     assert_eq!(by_name.map(|found| found.id), Some(jit.registration));
     assert!(client.registration_by_name(at, "linux-abcdef").await.unwrap().is_none(), "a prefix is not the name");
     assert!(!client.registration_token(at).await.unwrap().token.expose().is_empty());
-    let (register, remove) = (client.registration_token(at).await.unwrap(), client.removal_token(at).await.unwrap());
-    assert_ne!(register.token.expose(), remove.token.expose());
     client.deregister(at, jit.registration).await.unwrap();
     client.deregister(at, jit.registration).await.unwrap();
     let gone = client.registration(at, jit.registration).await.unwrap_err();
@@ -125,8 +123,6 @@ async fn hooks(bed: &Bed) {
 async fn jobs(bed: &Bed) {
     let (client, repo) = (&bed.client, shop());
     assert_eq!(client.whoami().await.unwrap(), "runnersmith");
-    assert!(client.is_organization(&Owner::parse("acme").unwrap()).await.unwrap());
-    assert!(!client.is_organization(&Owner::parse("octocat").unwrap()).await.unwrap());
     assert_eq!(client.repositories(10).await.unwrap(), vec![repo.clone()]);
     bed.simulator.set_faults(|faults| faults.lose_deliveries = 100);
     let begun = Timestamp(0);

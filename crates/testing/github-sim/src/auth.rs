@@ -58,10 +58,6 @@ pub(crate) fn verifies(public_der: &[u8], message: &[u8], signature: &[u8]) -> b
 
 /// HMAC of a delivery's body, hexadecimal.
 pub(crate) fn hmac(secret: &str, body: &[u8], algorithm: ring::hmac::Algorithm) -> String {
-    use std::fmt::Write as _;
     let key = ring::hmac::Key::new(algorithm, secret.as_bytes());
-    ring::hmac::sign(&key, body).as_ref().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(ring::hmac::sign(&key, body))
 }

@@ -76,19 +76,12 @@ fn hash(kind: &str, content: &[u8]) -> Sha {
     let mut context = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
     context.update(format!("{kind} {}\0", content.len()).as_bytes());
     context.update(content);
-    hex(context.finish().as_ref())
+    hex::encode(context.finish())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
+/// The bytes of a hash. Returns none for what is no hash.
 fn unhex(sha: &str) -> Vec<u8> {
-    let digits = sha.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
-    digits.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+    hex::decode(sha).unwrap_or_default()
 }
 
 impl Objects {

@@ -19,12 +19,7 @@ pub(crate) fn answer(state: &State, latest: bool) -> Answer {
 }
 
 fn release(state: &State, version: &str, archive: &[u8], prerelease: bool) -> Value {
-    use std::fmt::Write as _;
-    let digest =
-        ring::digest::digest(&ring::digest::SHA256, archive).as_ref().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+    let digest = hex::encode(ring::digest::digest(&ring::digest::SHA256, archive));
     let id = if prerelease { 2 } else { 1 };
     let at = format!("{}/repos/actions/runner/releases/{id}", state.base);
     let author = form::user(state, state.owners.keys().next().map_or("nobody", String::as_str));

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use runnersmith_controllers::levels::{Level, Levels};
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_ports::Clock;
-use runnersmith_ports::ledger::{BudgetKind, Lease, Ledger, LedgerError, Overview, Recorded, Release};
+use runnersmith_ports::ledger::{BudgetKind, Lease, Ledger, LedgerError, Recorded, Release};
 use runnersmith_types::{
     Action, Batch, BatchId, BootFailure, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder,
     Intent, Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, PoolFailure, Reason,
@@ -168,8 +168,8 @@ impl Ledger for FakeLedger {
     async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError> {
         self.read(|shown| shown.history.iter().rev().take(limit).cloned().collect())
     }
-    async fn overview(&self) -> Result<Overview, LedgerError> {
-        not_here("overview")
+    async fn ping(&self) -> Result<(), LedgerError> {
+        not_here("ping")
     }
     async fn prune(&self, _: Timestamp, _: usize) -> Result<u64, LedgerError> {
         not_here("prune")

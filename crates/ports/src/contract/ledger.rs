@@ -112,6 +112,7 @@ impl LedgerWorld<'_> {
 
 /// Runs every check.
 pub async fn ledger(world: &LedgerWorld<'_>) {
+    good(world.ledger.ping().await);
     facts_merge_in_the_order_of_life(world).await;
     a_run_that_changes_frees_its_held_jobs(world).await;
     details_of_a_job_are_kept(world).await;
