@@ -10,13 +10,16 @@ mod exit;
 mod init;
 mod issueops;
 mod migrate;
+mod plan;
 mod query;
 mod random;
 mod report;
 mod serve;
 mod settings;
 mod startup;
+mod status;
 mod traces;
+mod why;
 
 use std::process::ExitCode;
 
@@ -40,9 +43,9 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
     match cli.command {
         Command::Serve(options) => startup::runtime()?.block_on(serve::command(options)),
         Command::Demo(options) => startup::runtime()?.block_on(demo::command(options)),
-        Command::Why(options) => startup::runtime()?.block_on(query::why(options)),
-        Command::Status(options) => startup::runtime()?.block_on(query::status(options)),
-        Command::Plan(options) => startup::runtime()?.block_on(query::plan(options)),
+        Command::Why(options) => startup::runtime()?.block_on(why::command(options)),
+        Command::Status(options) => startup::runtime()?.block_on(status::command(options)),
+        Command::Plan(options) => startup::runtime()?.block_on(plan::command(options)),
         Command::Check(options) => query::check(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::App { command } => startup::runtime()?.block_on(app::command(command)),
