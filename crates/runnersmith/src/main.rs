@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod cloud;
 mod credentials;
+#[cfg(feature = "demo")]
 mod demo;
 mod exit;
 mod init;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitStatus, Failure> {
     match cli.command {
         Command::Serve(options) => startup::runtime()?.block_on(serve::command(options)),
+        #[cfg(feature = "demo")]
         Command::Demo(options) => startup::runtime()?.block_on(demo::command(options)),
         Command::Why(options) => startup::runtime()?.block_on(why::command(options)),
         Command::Status(options) => startup::runtime()?.block_on(status::command(options)),
@@ -52,6 +54,7 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
         Command::IssueOps(options) => Ok(startup::runtime()?.block_on(issueops::command(*options))),
         Command::Init(options) => init::run(*options),
         Command::Machine { directory } => startup::machine(&directory),
+        #[cfg(feature = "demo")]
         Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
     }
 }
