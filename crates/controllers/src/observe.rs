@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_ports::{BudgetKind, GitHubError};
-use runnersmith_types::{Budget, Level, Observed, Peer, Registration, RunnerScope, ScaleSet, Snapshot, Timestamp};
+use runnersmith_ports::{BudgetKind, GitHubError, Ledger, LedgerError};
+use runnersmith_types::{
+    Budget, ControlPlaneId, Level, Machine, Observed, Peer, Registration, RunnerScope, ScaleSet, Snapshot, Timestamp,
+};
 
-use crate::{Ports, World};
+use crate::{Limits, Ports, World};
 
 /// How much a pass looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,13 @@ pub enum Depth {
 /// How far back ended jobs still bear on a plan (finished runners, tellings to close).
 const ENDED_LOOK_BACK: std::time::Duration = std::time::Duration::from_secs(20 * 60);
 
+/// What is seen of a set outside the ledger, and of which control plane.
+struct Outside {
+    control_plane: ControlPlaneId,
+    machines: Observed<Vec<Machine>>,
+    registrations: BTreeMap<RunnerScope, Observed<Vec<Registration>>>,
+}
+
 /// Reads the world for one set, which is one of `sets`. A source that fails is `Unknown`; only the ledger itself is indispensable.
 ///
 /// # Errors
@@ -29,13 +38,12 @@ pub async fn observe(
     sets: &[ScaleSet],
     policy: &ScaleSet,
     depth: Depth,
-) -> Result<Snapshot, runnersmith_ports::LedgerError> {
+) -> Result<Snapshot, LedgerError> {
     let ports = &world.ports;
-    let ledger = &ports.ledger;
+    let ledger = ports.ledger.as_ref();
     let control_plane = ledger.control_plane().await?;
-    let places = places(world, policy).await?;
     let mut registrations = BTreeMap::new();
-    for at in places {
+    for at in places(ledger, policy).await? {
         let observed = match depth {
             Depth::Message => Observed::Unknown { why: "not asked for in this pass".into() },
             Depth::Full => registrations_at(ports, world.limits.calls_per_minute, &at).await,
@@ -47,7 +55,41 @@ pub async fn observe(
         Ok(list) => Observed::seen(list, machines_at),
         Err(error) => Observed::Unknown { why: format!("machines: {error}") },
     };
-    let now = ports.clock.now();
+    let outside = Outside { control_plane, machines, registrations };
+    with_ledger(ledger, sets, policy, world.limits, ports.clock.now(), outside).await
+}
+
+/// Reads for one set, which is one of `sets`, what the ledger alone knows: neither machines nor GitHub are asked, and both are
+/// `Unknown`. It is for those who say what would be planned and have no right to ask.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn observe_ledger(
+    ledger: &dyn Ledger,
+    sets: &[ScaleSet],
+    policy: &ScaleSet,
+    limits: Limits,
+    now: Timestamp,
+) -> Result<Snapshot, LedgerError> {
+    const WHY: &str = "not asked by this command";
+    let places = places(ledger, policy).await?;
+    let outside = Outside {
+        control_plane: ledger.control_plane().await?,
+        machines: Observed::Unknown { why: WHY.into() },
+        registrations: places.into_iter().map(|at| (at, Observed::Unknown { why: WHY.into() })).collect(),
+    };
+    with_ledger(ledger, sets, policy, limits, now, outside).await
+}
+
+/// The ledger is read last: what it says is no older than what was seen outside.
+async fn with_ledger(
+    ledger: &dyn Ledger,
+    sets: &[ScaleSet],
+    policy: &ScaleSet,
+    limits: Limits,
+    now: Timestamp,
+    outside: Outside,
+) -> Result<Snapshot, LedgerError> {
     let runners = ledger.live_runners(&policy.name).await?;
     let jobs = ledger.open_jobs(now.minus(ENDED_LOOK_BACK)).await?;
     let counts: BTreeMap<_, _> =
@@ -61,23 +103,23 @@ pub async fn observe(
         })
         .collect();
     Ok(Snapshot {
-        control_plane,
+        control_plane: outside.control_plane,
         next_serial: ledger.next_serial().await?,
         jobs,
         runners,
         batches: ledger.open_batches(&policy.name).await?,
         peers,
-        machines,
-        registrations,
-        budget: budget(world, now).await?,
+        machines: outside.machines,
+        registrations: outside.registrations,
+        budget: budget(ledger, limits, now).await?,
         pool_failures: ledger.pool_failures(&policy.name, now.minus(policy.fallback_order.cool_down)).await?,
         boot_failures: ledger.boot_failures(&policy.name).await?,
         reruns: ledger.reruns().await?,
     })
 }
 
-async fn places(world: &World, policy: &ScaleSet) -> Result<BTreeSet<RunnerScope>, runnersmith_ports::LedgerError> {
-    let runners = world.ports.ledger.live_runners(&policy.name).await?;
+async fn places(ledger: &dyn Ledger, policy: &ScaleSet) -> Result<BTreeSet<RunnerScope>, LedgerError> {
+    let runners = ledger.live_runners(&policy.name).await?;
     let mut places: BTreeSet<RunnerScope> = runners.into_iter().map(|runner| runner.target.at).collect();
     places.extend(policy.scope.at.clone());
     debug_assert!(
@@ -105,13 +147,12 @@ async fn registrations_at(ports: &Ports, calls_max: u32, at: &RunnerScope) -> Ob
     }
 }
 
-async fn budget(world: &World, now: Timestamp) -> Result<Budget, runnersmith_ports::LedgerError> {
-    let ledger = &world.ports.ledger;
+async fn budget(ledger: &dyn Ledger, limits: Limits, now: Timestamp) -> Result<Budget, LedgerError> {
     let jit = ledger.used_budget(BudgetKind::Jit).await?;
     let calls = ledger.used_budget(BudgetKind::Calls).await?;
     Ok(Budget {
-        jit_left: world.limits.jit_per_minute.saturating_sub(jit),
-        calls_left: world.limits.calls_per_minute.saturating_sub(calls),
+        jit_left: limits.jit_per_minute.saturating_sub(jit),
+        calls_left: limits.calls_per_minute.saturating_sub(calls),
         refills_at: Timestamp::from_millis((now.as_millis() / 60_000 + 1) * 60_000),
     })
 }

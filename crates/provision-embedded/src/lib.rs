@@ -75,6 +75,55 @@ pub async fn has_environments(record_store: &dyn RecordStore) -> Result<bool, Re
     Ok(!record_store.list(record::PREFIX).await?.is_empty())
 }
 
+/// Returns the scale sets of a program that has these sets in its configuration and these environments on its record store:
+/// what it serves when it is started. Nothing is written.
+///
+/// # Errors
+/// When the record store cannot be read.
+pub async fn all_sets(configured: &[ScaleSet], record_store: &dyn RecordStore) -> Result<Vec<ScaleSet>, RecordError> {
+    let fixed: BTreeSet<String> = configured.iter().map(|set| set.name.as_str().to_lowercase()).collect();
+    let mut sets = configured.to_vec();
+    for set in recorded_sets(record_store, |name| fixed.contains(&name.as_str().to_lowercase())).await? {
+        put(&mut sets, set);
+    }
+    Ok(sets)
+}
+
+/// The sets of the environments that are recorded and do not drain. One that cannot be used is logged and left out, so that it
+/// costs the others nothing.
+async fn recorded_sets(
+    record_store: &dyn RecordStore,
+    is_fixed: impl Fn(&ScaleSetName) -> bool,
+) -> Result<Vec<ScaleSet>, RecordError> {
+    let mut sets = Vec::new();
+    for key in record_store.list(record::PREFIX).await? {
+        let record = match record::read(record_store, &key).await {
+            Ok(Some((record, _))) => record,
+            Ok(None) => continue,
+            Err(RecordError::RecordStore(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(error = %runnersmith_ports::chain(&error), "an environment is left out");
+                continue;
+            }
+        };
+        if record.draining {
+            tracing::info!(environment = %record.environment, "the environment is on its way out");
+            continue;
+        }
+        match record.set.as_ref().map(wanted::Wanted::scale_set) {
+            Some(Ok(set)) if is_fixed(&set.name) => {
+                tracing::error!(environment = %record.environment, "the configuration has a scale set of this name, which holds");
+            }
+            Some(Ok(set)) => sets.push(set),
+            Some(Err(error)) => {
+                tracing::error!(environment = %record.environment, error = %error, "an environment is left out");
+            }
+            None => {}
+        }
+    }
+    Ok(sets)
+}
+
 impl Embedded {
     /// The environments that are recorded on this record store, for this world. The sets that it has now are the configuration's.
     #[must_use]
@@ -96,32 +145,7 @@ impl Embedded {
     /// When the record store cannot be read.
     pub async fn restore(&self) -> Result<(), RecordError> {
         let _turn = self.turn.lock().await;
-        let mut sets = Vec::new();
-        for key in self.record_store.list(record::PREFIX).await? {
-            let record = match record::read(self.record_store.as_ref(), &key).await {
-                Ok(Some((record, _))) => record,
-                Ok(None) => continue,
-                Err(RecordError::RecordStore(error)) => return Err(error.into()),
-                Err(error) => {
-                    tracing::error!(error = %runnersmith_ports::chain(&error), "an environment is left out");
-                    continue;
-                }
-            };
-            if record.draining {
-                tracing::info!(environment = %record.environment, "the environment is on its way out");
-                continue;
-            }
-            match record.set.as_ref().map(wanted::Wanted::scale_set) {
-                Some(Ok(set)) if self.is_fixed(&set.name) => {
-                    tracing::error!(environment = %record.environment, "the configuration has a scale set of this name, which holds");
-                }
-                Some(Ok(set)) => sets.push(set),
-                Some(Err(error)) => {
-                    tracing::error!(environment = %record.environment, error = %error, "an environment is left out");
-                }
-                None => {}
-            }
-        }
+        let sets = recorded_sets(self.record_store.as_ref(), |set| self.is_fixed(set)).await?;
         self.world.sets.update(|live| {
             for set in sets {
                 put(live, set);

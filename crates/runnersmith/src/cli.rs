@@ -1,5 +1,6 @@
 //! The command line: definitions only.
 
+#[cfg(feature = "demo")]
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub enum Command {
     /// Run the control plane: webhook, queue, loops, dashboard and metrics in one process.
     Serve(Serve),
     /// Show the whole of it on this machine: a simulated GitHub, real processes, runners from 0 to the maximum and back.
+    #[cfg(feature = "demo")]
     Demo(Demo),
     /// Tell why a job runs or does not run.
     Why(Why),
@@ -49,6 +51,7 @@ pub enum Command {
         directory: PathBuf,
     },
     /// Behave like a part of the actions/runner distribution (demo and tests).
+    #[cfg(feature = "demo")]
     #[command(hide = true)]
     StandIn {
         /// The part and its arguments.
@@ -178,6 +181,7 @@ pub struct Serve {
 }
 
 /// Options of `demo`.
+#[cfg(feature = "demo")]
 #[derive(Args, Clone, Debug)]
 pub struct Demo {
     /// Jobs to run.
@@ -207,7 +211,7 @@ pub struct Why {
     pub query: Query,
 }
 
-/// Options of what only looks.
+/// Options of what only reads.
 #[derive(Args, Debug)]
 pub struct Query {
     /// Where the configuration is.

@@ -1,14 +1,47 @@
 //! What of this server is on AWS. Without the feature `aws` it is nothing, and a configuration that wants it is refused.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[cfg(feature = "aws")]
 use runnersmith_aws::wiring::{AwsServices, secret_names};
 use runnersmith_config::Config;
 use runnersmith_controllers::Ports;
+use runnersmith_ports::{Clock, Ledger};
 use runnersmith_types::{ScaleSet, Secret};
 
 use crate::exit::Failure;
+
+/// Returns the ledger on AWS; `None` when the configuration does not put it there. No secret is asked for.
+///
+/// # Errors
+/// Never.
+#[cfg(feature = "aws")]
+pub async fn ledger(config: &Config, clock: Arc<dyn Clock>) -> Result<Option<Arc<dyn Ledger>>, Failure> {
+    let Some(aws) = config.aws.as_ref().filter(|aws| aws.table.is_some()) else { return Ok(None) };
+    Ok(AwsServices::new(aws, config.store.history).await.ledger(clock))
+}
+
+/// Returns nothing: without the feature no ledger is on AWS.
+///
+/// # Errors
+/// When the configuration puts it there.
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "the same face with and without AWS")]
+pub async fn ledger(config: &Config, _clock: Arc<dyn Clock>) -> Result<Option<Arc<dyn Ledger>>, Failure> {
+    match config.aws.as_ref().is_some_and(|aws| aws.table.is_some()) {
+        true => Err(not_built()),
+        false => Ok(None),
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+fn not_built() -> Failure {
+    Failure::config(
+        "the configuration names AWS, and this program was built without it",
+        "build it with `cargo build --release --features aws`, or take a released program",
+    )
+}
 
 /// What is on AWS, if anything.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +85,7 @@ impl CloudHere {
         match &self.found {
             Some((aws, config)) => {
                 let machines = runnersmith_ec2::Ec2Machines::new(aws.session(), config.ec2.clone());
-                aws.ports(here, config.ec2.keys().cloned().collect(), std::sync::Arc::new(machines))
+                aws.ports(here, config.ec2.keys().cloned().collect(), Arc::new(machines))
             }
             None => here,
         }
@@ -86,10 +119,7 @@ impl CloudHere {
         if config.aws.is_none() && !parameter {
             return Ok(Self::default());
         }
-        Err(Failure::config(
-            "the configuration names AWS, and this program was built without it",
-            "build it with `cargo build --release --features aws`, or take a released program",
-        ))
+        Err(not_built())
     }
 
     /// None.

@@ -5,18 +5,22 @@ mod cli;
 mod client;
 mod cloud;
 mod credentials;
+#[cfg(feature = "demo")]
 mod demo;
 mod exit;
 mod init;
 mod issueops;
 mod migrate;
+mod plan;
 mod query;
 mod random;
 mod report;
 mod serve;
 mod settings;
 mod startup;
+mod status;
 mod traces;
+mod why;
 
 use std::process::ExitCode;
 
@@ -39,16 +43,18 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitStatus, Failure> {
     match cli.command {
         Command::Serve(options) => startup::runtime()?.block_on(serve::command(options)),
+        #[cfg(feature = "demo")]
         Command::Demo(options) => startup::runtime()?.block_on(demo::command(options)),
-        Command::Why(options) => startup::runtime()?.block_on(query::why(options)),
-        Command::Status(options) => startup::runtime()?.block_on(query::status(options)),
-        Command::Plan(options) => startup::runtime()?.block_on(query::plan(options)),
+        Command::Why(options) => startup::runtime()?.block_on(why::command(options)),
+        Command::Status(options) => startup::runtime()?.block_on(status::command(options)),
+        Command::Plan(options) => startup::runtime()?.block_on(plan::command(options)),
         Command::Check(options) => query::check(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::App { command } => startup::runtime()?.block_on(app::command(command)),
         Command::IssueOps(options) => Ok(startup::runtime()?.block_on(issueops::command(*options))),
         Command::Init(options) => init::run(*options),
         Command::Machine { directory } => startup::machine(&directory),
+        #[cfg(feature = "demo")]
         Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
     }
 }

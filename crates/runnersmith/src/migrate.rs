@@ -1,15 +1,19 @@
-//! `runnersmith migrate`: files in, the report out.
+//! `runnersmith migrate`: files in, the report out. Without the feature `migrate` the command only says what is missing.
 
+#[cfg(feature = "migrate")]
 use std::collections::BTreeMap;
 
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
+#[cfg(feature = "migrate")]
 use crate::report;
 
 /// The most files that are read in one directory.
+#[cfg(feature = "migrate")]
 const FILES_MAX: usize = 1000;
 
 /// Reads the directory's Terraform files and prints what changes; [`ExitStatus::RequestFailed`] when something is left to do by hand.
+#[cfg(feature = "migrate")]
 pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
     let shown = options.directory.display();
     let hint = "name the directory that holds your module block";
@@ -39,4 +43,16 @@ pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
         report::line(found.to_string().trim_end());
     }
     Ok(if found.is_by_hand() { ExitStatus::RequestFailed } else { ExitStatus::Success })
+}
+
+/// Says that this program cannot.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "migrate"))]
+pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
+    Err(Failure::config(
+        format!("read {}: this program was built without the feature `migrate`", options.directory.display()),
+        "build it with `cargo build --release --features migrate`, or take a released program",
+    ))
 }

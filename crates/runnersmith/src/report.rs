@@ -16,6 +16,7 @@ pub fn note(text: &str) {
 }
 
 /// Overwrites the present line of standard error; only for terminals.
+#[cfg(feature = "demo")]
 pub fn progress(text: &str) {
     let mut out = std::io::stderr();
     let _ = write!(out, "\r\u{1b}[2K{text}");

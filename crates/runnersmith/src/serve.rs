@@ -162,7 +162,8 @@ async fn ended(mut loops: JoinSet<()>, (mut requests, within): (JoinSet<()>, Dur
     tokio::join!(looped, handled);
 }
 
-fn unreadable(error: RecordError) -> Failure {
+/// The records of applied environments cannot be used.
+pub fn unreadable(error: RecordError) -> Failure {
     Failure::outside(format!("read the applied environments: {}", chain(&error)), "is the [store] directory usable?")
 }
 

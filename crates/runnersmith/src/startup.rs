@@ -1,5 +1,6 @@
 //! What happens before anything else: the runtime, logs, the signal to stop, and the two hidden subcommands.
 
+#[cfg(feature = "demo")]
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -60,6 +61,7 @@ pub fn machine(directory: &Path) -> Result<ExitStatus, Failure> {
 }
 
 /// Behaves like a part of the actions/runner distribution.
+#[cfg(feature = "demo")]
 pub async fn stand_in(arguments: Vec<OsString>) -> Result<ExitStatus, Failure> {
     let arguments: Vec<String> = arguments.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     // Its exit codes are the runner's own, not ours.

@@ -140,6 +140,7 @@ async fn a_taken_port_and_a_broken_configuration_end_with_a_hint_and_their_exit_
 }
 
 /// The smallest OTLP collector: it keeps what is posted to it.
+#[cfg(feature = "traces")]
 async fn collector() -> (String, std::sync::Arc<std::sync::Mutex<Vec<u8>>>) {
     let seen: std::sync::Arc<std::sync::Mutex<Vec<u8>>> = std::sync::Arc::default();
     let kept = seen.clone();
@@ -151,6 +152,7 @@ async fn collector() -> (String, std::sync::Arc<std::sync::Mutex<Vec<u8>>>) {
     (address, seen)
 }
 
+#[cfg(feature = "traces")]
 #[tokio::test(flavor = "multi_thread")]
 async fn one_correlation_id_leads_from_the_delivery_to_the_end_and_a_trace_is_sent() {
     let bed = Bed::new(1).await;

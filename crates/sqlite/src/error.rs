@@ -15,6 +15,15 @@ pub enum OpenError {
         /// Known.
         known: u32,
     },
+    /// There is no such file, and opening for reading makes none.
+    #[error("there is no ledger")]
+    Missing,
+    /// A database without a schema: no program has made a ledger of it.
+    #[error("the file is no ledger: its schema has no version")]
+    Blank,
+    /// The last changes are in the `-wal` file, which cannot be read without a `-shm` file, and this user may not make one.
+    #[error("the ledger was not closed, and this user may not make the -shm file that reading its last changes takes")]
+    Unclosed,
     /// Not a database, or not readable or writable.
     #[error("the ledger cannot be opened")]
     Sqlite(#[from] rusqlite::Error),
@@ -33,6 +42,8 @@ pub(crate) enum Fault {
     Json(serde_json::Error),
     /// The store's thread has ended.
     Closed,
+    /// The store is open for reading alone.
+    ReadOnly,
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -57,6 +68,7 @@ impl Fault {
             Self::LeaseLost(set) => format!("the lease on {set} is lost").into(),
             Self::TooLarge(bytes) => format!("{bytes} bytes").into(),
             Self::Closed => "the store is closed".into(),
+            Self::ReadOnly => "the store is open for reading only".into(),
         }
     }
 

@@ -8,6 +8,7 @@ mod error;
 mod ledger;
 mod open;
 mod queue;
+mod reader;
 mod record_store;
 mod rows;
 mod writer;
@@ -20,6 +21,7 @@ use runnersmith_ports::Clock;
 pub use error::OpenError;
 pub use ledger::SqliteLedger;
 pub use queue::SqliteQueue;
+pub use reader::SqliteReader;
 pub use record_store::SqliteRecordStore;
 
 /// An open store. Cheap to clone.
@@ -52,6 +54,15 @@ impl SqliteStore {
         let writer = writer::Writer::start(writing, "ledger-writer");
         let reader = writer::Writer::start(reading, "ledger-reader");
         Ok(Self { writer, reader, clock, sent: Arc::default() })
+    }
+
+    /// Opens a store for reading alone, beside a program that writes it or when none does. Nothing is made and nothing is
+    /// upgraded: a file of an older version is read as it is. The user need not be allowed to write the file or its directory.
+    ///
+    /// # Errors
+    /// When there is no such file, it is not a database of ours, is of a newer version, or cannot be read.
+    pub fn open_read_only(path: &Path, clock: Arc<dyn Clock>) -> Result<SqliteReader, OpenError> {
+        SqliteReader::open(path, clock)
     }
 
     /// The queue.

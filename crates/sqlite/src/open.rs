@@ -41,6 +41,13 @@ CREATE TABLE shelf (place TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT 
 INSERT INTO kv VALUES ('shelf_writes', '0');
 "];
 
+/// The version of a file that has all steps.
+pub(crate) const KNOWN: u32 = 2;
+const _: () = assert!(STEPS.len() == KNOWN as usize, "the version is the number of steps");
+
+/// The version that brought the record store.
+pub(crate) const SHELF_SINCE: u32 = 2;
+
 /// How often opening is tried again while another program makes or recovers the same file. `SQLite` does not always ask its
 /// busy handler then (a change of the journal mode, a recovery), so it is done here.
 const TRIES_MAX: u32 = 200;
@@ -48,9 +55,14 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 /// Opens the file for writing and for reading.
 pub(crate) fn open(path: &Path) -> Result<(Connection, Connection), OpenError> {
+    again_while_busy(|| Ok((writable(path)?, read_only(path)?)))
+}
+
+/// Opens, again while another program makes or recovers the file.
+pub(crate) fn again_while_busy<T>(open: impl Fn() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let mut tries = 0;
     loop {
-        match writable(path).and_then(|writer| Ok((writer, read_only(path)?))) {
+        match open() {
             Err(OpenError::Sqlite(error)) if tries < TRIES_MAX && is_busy(&error) => {
                 tries += 1;
                 std::thread::sleep(PAUSE);
@@ -73,14 +85,13 @@ fn writable(path: &Path) -> Result<Connection, OpenError> {
     // Two programs may open a new file at once: the version is read inside the transaction.
     let step = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let found: u32 = step.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
-    if found > known {
-        return Err(OpenError::Newer { found, known });
+    if found > KNOWN {
+        return Err(OpenError::Newer { found, known: KNOWN });
     }
     for sql in STEPS.iter().skip(found as usize) {
         step.execute_batch(sql)?;
     }
-    step.pragma_update(None, "user_version", known)?;
+    step.pragma_update(None, "user_version", KNOWN)?;
     step.commit()?;
     Ok(connection)
 }

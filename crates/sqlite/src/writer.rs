@@ -25,6 +25,7 @@ enum Work {
 #[derive(Clone)]
 pub(crate) struct Writer {
     work: Sender<Work>,
+    read_only: bool,
 }
 
 impl Writer {
@@ -35,7 +36,12 @@ impl Writer {
             // Without its thread the store answers "closed" to everything.
             tracing::error!(error = %error, "the store's thread could not be started");
         }
-        Self { work }
+        Self { work, read_only: false }
+    }
+
+    /// As [`Writer::start`], with a connection that is for questions alone: a change is refused before it is tried.
+    pub fn start_read_only(connection: Connection, name: &str) -> Self {
+        Self { read_only: true, ..Self::start(connection, name) }
     }
 
     /// Runs a change, durable when it returns.
@@ -43,6 +49,9 @@ impl Writer {
         &self,
         change: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
+        if self.read_only {
+            return Err(Fault::ReadOnly);
+        }
         let (answer, answered) = oneshot::channel();
         let command: Command = Box::new(move |connection| {
             let outcome = connection.map_or(Err(Fault::Closed), |connection| in_savepoint(connection, change));

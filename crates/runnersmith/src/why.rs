@@ -1,0 +1,35 @@
+//! `runnersmith why`: the story of one job, from ledger and policy alone.
+
+use runnersmith_controllers::levels::{Level, Levels};
+use runnersmith_controllers::why as timeline;
+
+use crate::cli;
+use crate::exit::{ExitStatus, Failure};
+use crate::query::{LedgerAndPolicy, ledger_failed};
+use crate::report;
+
+/// `runnersmith why`.
+pub async fn command(options: cli::Why) -> Result<ExitStatus, Failure> {
+    let id = timeline::parse_job(&options.job).map_err(|error| Failure {
+        status: ExitStatus::Usage,
+        what: error.to_string(),
+        hint: Some("give the job's number or its address in GitHub".into()),
+    })?;
+    let known = LedgerAndPolicy::open(&options.query).await?;
+    let levels = Levels::default();
+    for (policy, plan, at) in known.plans().await? {
+        levels.put(Level::of_plan(policy, &plan, at));
+    }
+    match timeline::why(known.ledger.as_ref(), Some(&levels), id).await.map_err(ledger_failed)? {
+        Some(why) if options.query.json => report::json(&why.to_json())?,
+        Some(why) => report::line(&why.to_string()),
+        None => {
+            report::note(&format!("job {id} is not in the ledger"));
+            report::note(
+                "hint: no delivery named it; check the App's webhook (Advanced → Recent deliveries) and that the App is installed in the repository",
+            );
+            return Ok(ExitStatus::RequestFailed);
+        }
+    }
+    Ok(ExitStatus::Success)
+}
