@@ -189,7 +189,7 @@ async fn look(
     loop {
         let mut depth = tokio::select! {
             _ = full.tick() => Depth::Full,
-            () = waker.notified() => Depth::Message,
+            () = waker.notified() => Depth::Partial,
             () = stopped(&mut stop) => return set,
         };
         if world.set(&set).is_some() {

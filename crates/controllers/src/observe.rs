@@ -13,8 +13,8 @@ use crate::{Limits, Ports, World};
 /// How much a pass looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// A signal's pass: the ledger and the machines; GitHub's lists are not asked for.
-    Message,
+    /// A pass after a message: the ledger and the machines; GitHub's lists are not read.
+    Partial,
     /// The timer's pass: everything.
     Full,
 }
@@ -45,7 +45,7 @@ pub async fn observe(
     let mut registrations = BTreeMap::new();
     for at in places(ledger, policy).await? {
         let observed = match depth {
-            Depth::Message => Observed::Unknown { why: "not asked for in this pass".into() },
+            Depth::Partial => Observed::Unknown { why: "not asked for in this pass".into() },
             Depth::Full => registrations_at(ports, world.limits.calls_per_minute, &at).await,
         };
         registrations.insert(at, observed);

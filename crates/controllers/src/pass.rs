@@ -85,7 +85,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         }
         passed.actions += plan.steps.len();
         let progressed = execute(world, policy, &snapshot, &mut lease, plan).await?;
-        depth = Depth::Message;
+        depth = Depth::Partial;
         if !progressed {
             // Everything failed or was put off: trying again at once would only hammer; the next pass retries.
             passed.next_wake =

@@ -242,10 +242,10 @@ async fn a_pass_keeps_the_policy_that_it_began_with_and_the_next_sees_the_new_on
     let before = bed.world.sets.load();
     bed.world.sets.replace(vec![policy(1)]);
     assert_eq!(before[0].runners_max, 5, "what was loaded stays");
-    bed.pass(runnersmith_controllers::Depth::Message).await;
+    bed.pass(runnersmith_controllers::Depth::Partial).await;
     assert_eq!(bed.machines_made(), 1, "the new maximum holds");
     bed.world.sets.replace(Vec::new());
-    let passed = pass(&bed.world, &set("linux"), runnersmith_controllers::Depth::Message).await.unwrap();
+    let passed = pass(&bed.world, &set("linux"), runnersmith_controllers::Depth::Partial).await.unwrap();
     assert_eq!(passed, runnersmith_controllers::Passed::default(), "a set that is gone is not planned for");
 }
 
@@ -254,7 +254,7 @@ async fn a_pass_ends_when_the_sets_change_and_looks_again_at_once() {
     let bed = Bed::new(policy(5));
     bed.queued(1..=2).await;
     let (sets, linux) = (bed.world.sets.clone(), set("linux"));
-    let passes = pass(&bed.world, &linux, runnersmith_controllers::Depth::Message);
+    let passes = pass(&bed.world, &linux, runnersmith_controllers::Depth::Partial);
     let changing = async {
         while bed.machines_made() == 0 {
             tokio::task::yield_now().await;

@@ -77,7 +77,7 @@ async fn a_wake_up_that_comes_while_the_lease_is_held_is_seen_by_its_holder() {
     let ledger = &bed.world.ports.ledger;
     let mut lease = ledger.acquire(&set("linux"), "one", Duration::from_secs(20)).await.unwrap().unwrap();
     bed.queued(1..=1).await;
-    let passed = pass(&other, &set("linux"), Depth::Message).await.unwrap();
+    let passed = pass(&other, &set("linux"), Depth::Partial).await.unwrap();
     assert!(passed.held_elsewhere);
     assert_eq!(bed.machines_made(), 0, "it went home");
     let release = ledger.release(&mut lease, Duration::from_secs(20)).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_wake_up_that_comes_while_the_lease_is_held_is_seen_by_its_holder() {
         ledger.release(&mut lease, Duration::from_secs(20)).await.unwrap(),
         runnersmith_ports::Release::Released
     );
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.machines_made(), 1);
 }
 
@@ -99,11 +99,11 @@ async fn a_holder_that_was_away_too_long_stops_and_the_next_one_goes_on() {
     let stale = ledger.acquire(&set("linux"), "one", Duration::from_secs(20)).await.unwrap().unwrap();
     let sets = bed.world.sets.load();
     let policy = &sets[0];
-    let snapshot = runnersmith_controllers::observe::observe(&bed.world, &sets, policy, Depth::Message).await.unwrap();
+    let snapshot = runnersmith_controllers::observe::observe(&bed.world, &sets, policy, Depth::Partial).await.unwrap();
     let plan = runnersmith_plan::plan(policy, &snapshot, bed.world.ports.clock.now());
     bed.clock.advance(Duration::from_secs(21));
     let other = bed.another("two");
-    pass(&other, &set("linux"), Depth::Message).await.unwrap();
+    pass(&other, &set("linux"), Depth::Partial).await.unwrap();
     assert_eq!(bed.machines_made(), 3);
     let mut stale = stale;
     let late = runnersmith_controllers::execute::execute(&bed.world, policy, &snapshot, &mut stale, plan).await;
@@ -149,9 +149,9 @@ async fn a_launch_whose_answer_is_lost_is_recovered_and_nothing_is_launched_twic
     let bed = Bed::new(policy(5));
     bed.queued(1..=3).await;
     bed.doubles.script().fail("launch", Fault::AnswerLost);
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     bed.clock.advance(Duration::from_secs(5));
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.machines_made(), 3);
     let runners = bed.runners().await;
     assert!(
@@ -173,7 +173,7 @@ async fn a_crash_between_storing_a_batch_and_its_call_is_recovered_by_another_pr
     for _ in 0..3 {
         bed.doubles.script().fail("launch", Fault::Unavailable);
     }
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     bed.doubles.script().faults.clear();
     assert_eq!(bed.machines_made(), 0);
     assert!(bed.runners().await.iter().all(|runner| runner.state == RunnerState::Launching));
@@ -190,9 +190,9 @@ async fn a_lost_jit_answer_is_found_by_name_cleared_and_issued_under_the_next_at
     let bed = Bed::new(policy(5));
     bed.queued(1..=1).await;
     bed.doubles.script().fail("jit", Fault::AnswerLost);
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     bed.clock.advance(Duration::from_secs(5));
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     let runner = bed.runners().await.remove(0);
     assert_eq!((runner.attempt, runner.registration_name().to_string()), (2, format!("{}.2", runner.name)));
     assert!(runner.handed_at.is_some());
@@ -211,7 +211,7 @@ async fn a_hand_off_that_arrived_although_it_was_not_recorded_is_adopted() {
     let bed = Bed::new(policy(5));
     bed.queued(1..=1).await;
     bed.doubles.script().fail("jit", Fault::AnswerLost);
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     for registration in bed.doubles.script().registrations.values_mut() {
         registration.online = true;
     }
@@ -228,7 +228,7 @@ async fn a_burst_beyond_the_jit_budget_shares_one_token() {
     let mut bed = Bed::new(policy(20));
     bed.world.limits.jit_per_minute = 5;
     bed.queued(1..=12).await;
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.machines_made(), 12);
     let script = bed.doubles.script();
     let kinds = |kind| script.handed.values().filter(|found| *found == kind).count();
@@ -258,7 +258,7 @@ async fn what_is_launched_while_another_looks_is_no_orphan() {
 async fn no_hand_off_outlives_its_use() {
     let bed = Bed::new(policy(5));
     bed.queued(1..=1).await;
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.doubles.script().handed.len(), 1);
     // The machine is online by GitHub's word alone; whether it deleted its copy is not known.
     for registration in bed.doubles.script().registrations.values_mut() {
@@ -273,12 +273,12 @@ async fn no_hand_off_outlives_its_use() {
 async fn a_whole_life_leaves_nothing_behind() {
     let bed = Bed::new(policy(2));
     bed.queued(1..=1).await;
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     bed.online().await;
     let runner = bed.runners().await.remove(0);
     assert_eq!(runner.state, RunnerState::Idle);
     bed.fact(1, JobStatus::InProgress, Some(&runner)).await;
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.runners().await[0].state, RunnerState::Busy);
     bed.fact(1, JobStatus::Completed, Some(&runner)).await;
     for machine in bed.doubles.script().machines.values_mut() {
@@ -301,7 +301,7 @@ async fn five_hundred_surplus_machines_are_ended_in_one_call() {
     (bed.world.limits.jit_per_minute, bed.world.limits.calls_per_minute) = (10_000, 10_000);
     bed.queued(1..=500).await;
     for _ in 0..10 {
-        bed.pass(Depth::Message).await;
+        bed.pass(Depth::Partial).await;
     }
     assert_eq!(bed.machines_made(), 500);
     assert_eq!(bed.doubles.script().count("launch "), 6, "one call for each batch of at most 90");

@@ -25,11 +25,11 @@ async fn r01_r02_a_failure_is_not_remembered() {
     for _ in 0..3 {
         bed.doubles.script().fail("jit", Fault::Unavailable);
     }
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert!(bed.doubles.script().handed.is_empty());
     bed.doubles.script().faults.clear();
     bed.clock.advance(Duration::from_secs(5));
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.doubles.script().handed.len(), 1);
 }
 
@@ -42,7 +42,7 @@ async fn r03_a_rate_limit_ends_the_pass_instead_of_sleeping() {
         bed.doubles.script().fail("jit", Fault::RateLimited);
     }
     let begun = bed.world.ports.clock.now();
-    let passed = tokio::time::timeout(Duration::from_secs(10), bed.pass(Depth::Message)).await.unwrap();
+    let passed = tokio::time::timeout(Duration::from_secs(10), bed.pass(Depth::Partial)).await.unwrap();
     assert!(passed.next_wake.is_some_and(|wake| wake > begun));
     assert_eq!(bed.machines_made(), 1, "what was launched is kept");
     assert!(bed.doubles.script().count("jit") < 10, "and GitHub is not hammered");
@@ -55,12 +55,12 @@ async fn r04_without_capacity_every_queued_job_stays_demand() {
     bed.queued(1..=3).await;
     bed.fact(1, JobStatus::Completed, None).await;
     bed.doubles.script().fail("launch", Fault::NoCapacity);
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.machines_made(), 0);
     let open = bed.world.ports.ledger.open_jobs(Timestamp(i64::MAX)).await.unwrap();
     assert_eq!(open.len(), 2, "both are still there");
     bed.clock.advance(Duration::from_secs(61));
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.machines_made(), 2, "and get their machines when the rung is warm again");
 }
 
@@ -69,11 +69,11 @@ async fn r04_without_capacity_every_queued_job_stays_demand() {
 async fn r05_a_failure_elsewhere_does_not_repeat_a_launch() {
     let bed = Bed::new(policy(10));
     bed.queued(1..=2).await;
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.machines_made(), 2);
     bed.doubles.script().fail("list", Fault::Unavailable);
     bed.queued(1..=2).await;
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     bed.queued(1..=2).await;
     bed.pass(Depth::Full).await;
     assert_eq!(bed.machines_made(), 2, "redelivered facts launch nothing");
@@ -87,7 +87,7 @@ async fn r06_a_job_at_the_maximum_waits_and_is_served_when_there_is_room() {
     reusable.ephemeral = false;
     let bed = Bed::new(reusable);
     bed.queued(1..=2).await;
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     assert_eq!(bed.machines_made(), 1);
     let runner = bed.runners().await.remove(0);
     for machine in bed.doubles.script().machines.values_mut() {
@@ -103,7 +103,7 @@ async fn r06_a_job_at_the_maximum_waits_and_is_served_when_there_is_room() {
 
 async fn idle(bed: &Bed, count: u64) {
     bed.queued(1..=count).await;
-    bed.pass(Depth::Message).await;
+    bed.pass(Depth::Partial).await;
     bed.online().await;
     for id in 1..=count {
         bed.fact(id, JobStatus::Gone, None).await;

@@ -34,7 +34,7 @@ async fn plans(world: &World) -> Result<Vec<(ScaleSetName, Plan)>, Failure> {
     let mut plans = Vec::new();
     let sets = world.sets.load();
     for policy in sets.iter() {
-        let snapshot = observe(world, &sets, policy, Depth::Message).await.map_err(ledger_failed)?;
+        let snapshot = observe(world, &sets, policy, Depth::Partial).await.map_err(ledger_failed)?;
         plans.push((policy.name.clone(), runnersmith_plan::plan(policy, &snapshot, world.ports.clock.now())));
     }
     Ok(plans)

@@ -149,7 +149,7 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
     match consumed {
         // The messages are safe in the ledger: a failing pass is the timer's affair and must not bring them again.
         Ok(Ok(woken)) => {
-            if let Err(error) = look(&control_plane.world, woken, Depth::Message, left(deadline)).await {
+            if let Err(error) = look(&control_plane.world, woken, Depth::Partial, left(deadline)).await {
                 tracing::error!(error = %error, "a pass after a message failed; the schedule looks again");
             }
         }
@@ -209,7 +209,7 @@ async fn interruption(control_plane: &ControlPlane, event: &Value, deadline: u64
         Some(_) => control_plane.world.clone(),
         None => housekeeping::retired(&control_plane.world, &control_plane.left_out).await?.0,
     };
-    look(&world, BTreeSet::from([machine.set]), Depth::Message, left(deadline)).await?;
+    look(&world, BTreeSet::from([machine.set]), Depth::Partial, left(deadline)).await?;
     Ok(Value::Null)
 }
 
