@@ -1,7 +1,8 @@
 //! What `why` says, told apart from the code so that both stay short.
 
 use runnersmith_types::{
-    FactSource, JobFact, Label, Owner, OwnerKind, RepoFullName, RunId, RunnerScope, RunnerUpdate, ScaleSetName, Target,
+    FactSource, JobFact, Label, Owner, OwnerKind, RepoFullName, RunId, RunnerName, RunnerScope, RunnerUpdate,
+    ScaleSetName, Target,
 };
 
 use super::*;

@@ -9,7 +9,7 @@ mod support;
 use std::time::Duration;
 
 use runnersmith_controllers::consume::consume;
-use runnersmith_controllers::intake::Message;
+use runnersmith_ports::Message;
 use runnersmith_types::{
     Batch, BootFailure, Conclusion, DeliveryId, Event, EventKind, Job, JobId, JobStatus, Market, PoolFailure,
     RegistrationId, Runner,

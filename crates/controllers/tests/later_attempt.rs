@@ -7,7 +7,8 @@ mod support;
 
 use std::time::Duration;
 
-use runnersmith_controllers::{Depth, Message, consume};
+use runnersmith_controllers::{Depth, consume};
+use runnersmith_ports::Message;
 use runnersmith_ports::contract::ledger::fact;
 use runnersmith_types::{FactSource, JobId, JobStatus, Label, RunnerUpdate};
 use support::{Bed, policy, set};

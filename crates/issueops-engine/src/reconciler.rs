@@ -13,6 +13,7 @@ use runnersmith_issueops::change::{
 use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::request::Kind;
 use runnersmith_ports::{Clock, ControlRepository, GitHubError, RecordStore, chain};
+use runnersmith_types::ChangeTrigger;
 
 use crate::base::{Base, BaseError, Reader};
 use crate::change_store::{ChangeStore, ChangeStoreError};

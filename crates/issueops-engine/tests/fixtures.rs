@@ -9,9 +9,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_issueops::change::{Change, ChangeKind, Holder, Left, State, Step};
-use runnersmith_issueops_engine::{ChangeStore, ChangeTrigger, Record, Seal, change_trigger, open_key};
+use runnersmith_issueops_engine::{ChangeStore, Record, Seal, open_key};
 use runnersmith_ports::{Expect, MemoryRecordStore, RecordStore};
+use runnersmith_types::ChangeTrigger;
 use runnersmith_types::{Secret, Timestamp};
+use runnersmith_webhook::change_trigger;
 use serde_json::{Value, json};
 
 /// Text that storing could lose.

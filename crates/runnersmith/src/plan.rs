@@ -45,7 +45,7 @@ struct PlanJson {
     set: String,
     demand: u32,
     supply: u32,
-    floor: u32,
+    min_idle: u32,
     steps: Vec<StepJson>,
     waiting: Vec<WaitingJson>,
 }
@@ -76,7 +76,7 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, Failure> {
             set: set.to_string(),
             demand: plan.demand,
             supply: plan.supply,
-            floor: plan.min_idle,
+            min_idle: plan.min_idle,
             steps: plan
                 .steps
                 .into_iter()
@@ -102,7 +102,10 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, Failure> {
         return Ok(ExitStatus::Success);
     }
     for plan in plans {
-        report::line(&format!("{}: demand {}, supply {}, floor {}", plan.set, plan.demand, plan.supply, plan.floor));
+        report::line(&format!(
+            "{}: demand {}, supply {}, minimum idle {}",
+            plan.set, plan.demand, plan.supply, plan.min_idle
+        ));
         if plan.steps.is_empty() {
             report::line("  nothing to do");
         }
