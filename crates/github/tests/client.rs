@@ -14,7 +14,7 @@ const LIST: &str = "GET /orgs/{org}/actions/runners";
 const MINT: &str = "POST /app/installations/{id}/access_tokens";
 
 async fn simulator() -> (Simulator, AppCredentials) {
-    let key = runnersmith_github_sim::generate_app_key().unwrap();
+    let key = runnersmith_github_sim::app_key();
     let simulator = Simulator::start(Options::default()).await.unwrap();
     simulator.add_org("acme");
     simulator.add_repository("acme/shop");
@@ -143,7 +143,7 @@ async fn a_clock_that_is_an_hour_wrong_is_mended_by_githubs() {
 #[tokio::test]
 async fn a_key_that_was_revoked_is_not_allowed_and_works_again_when_it_is_mended() {
     let (simulator, app) = simulator().await;
-    let revoked = runnersmith_github_sim::generate_app_key().unwrap();
+    let revoked = runnersmith_github_sim::app_key();
     let bad = client(
         &simulator,
         AppCredentials { private_key_pem: Secret::new(revoked), ..app.clone() },

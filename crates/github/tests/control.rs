@@ -28,7 +28,7 @@ impl Bed {
         simulator.add_org("acme");
         simulator.add_repository(REPO);
         simulator.write_files(REPO, "main", &[("README.md", "hello"), ("envs/one/main.tf", "# one")]);
-        let key = runnersmith_github_sim::generate_app_key().unwrap();
+        let key = runnersmith_github_sim::app_key();
         let app =
             App { slug: "smith".into(), private_key_pem: key.clone(), webhook_secret: "s".into(), webhook_url: None };
         let app = simulator.add_app(app).unwrap();

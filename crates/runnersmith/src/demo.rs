@@ -114,7 +114,7 @@ struct DemoGitHub {
 
 async fn start_github(home: &Home) -> Result<DemoGitHub, Failure> {
     let fail = |what: &str, error: String| Failure::internal(format!("{what}: {error}"));
-    let key = sim::generate_app_key().map_err(|error| fail("make the demo's App key", error.to_string()))?;
+    let key = sim::app_key();
     let secret = format!("{:x}{:x}", std::process::id(), std::time::Instant::now().elapsed().as_nanos() + 0x9e37_79b9);
     let simulator = Simulator::start(sim::Options::default()).await.map_err(|error| {
         Failure::outside(format!("start the simulated GitHub: {error}"), "a free loopback port is needed")
@@ -132,7 +132,7 @@ async fn start_github(home: &Home) -> Result<DemoGitHub, Failure> {
     simulator.install(app_id, "acme");
     let exe = std::env::current_exe().map_err(|error| fail("find this program", error.to_string()))?;
     runnersmith_fake_runner::write_distribution(&home.path().join("distribution"), &exe)
-        .map_err(|error| fail("write the stand-in runner", error.to_string()))?;
+        .map_err(|error| fail("write the fake runner", error.to_string()))?;
     Ok(DemoGitHub {
         simulator,
         app_number: app_id,

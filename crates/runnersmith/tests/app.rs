@@ -345,7 +345,7 @@ async fn without_aws_parameter_store_is_refused_before_anything_is_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_weak_app_and_a_strong_one_are_told_feature_by_feature() {
     let bed = Bed::new().await;
-    let key = runnersmith_github_sim::generate_app_key().unwrap();
+    let key = runnersmith_github_sim::app_key();
     let app = App {
         slug: "by-hand".into(),
         private_key_pem: key.clone(),
@@ -454,7 +454,7 @@ async fn a_weak_app_and_a_strong_one_are_told_feature_by_feature() {
     let (code, text) = check(&[]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("the App is not installed in elsewhere"), "{text}");
-    std::fs::write(bed.path("app.pem"), runnersmith_github_sim::generate_app_key().unwrap()).unwrap();
+    std::fs::write(bed.path("app.pem"), runnersmith_github_sim::app_key()).unwrap();
     let (code, text) = check(&[]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("PROBLEM") && text.contains("private key"), "{text}");

@@ -80,7 +80,7 @@ pub async fn github() -> GitHub {
     let simulator = Simulator::start(Options::default()).await.unwrap();
     simulator.add_org("acme");
     simulator.add_repository("acme/shop");
-    let key = runnersmith_github_sim::generate_app_key().unwrap();
+    let key = runnersmith_github_sim::app_key();
     let app = App {
         slug: "runnersmith-test".into(),
         private_key_pem: key.clone(),
@@ -205,7 +205,7 @@ impl Bed {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let emulator = Arc::new(Emulator::start().unwrap());
         let account = Account::new(emulator.clone());
-        let key = runnersmith_github_sim::generate_app_key().unwrap();
+        let key = runnersmith_github_sim::app_key();
         let github = Simulator::start(Options::default()).await.unwrap();
         github.add_org("acme");
         github.add_repository("acme/shop");

@@ -45,7 +45,7 @@ runners_max = {runners_max}
     pub async fn with_sets(sets: &str) -> Self {
         // A second call finds it installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let key = runnersmith_github_sim::generate_app_key().unwrap();
+        let key = runnersmith_github_sim::app_key();
         let github = Simulator::start(Options::default()).await.unwrap();
         github.add_org("acme");
         github.add_repository("acme/shop");

@@ -29,7 +29,7 @@ struct Bed {
 
 impl Bed {
     async fn new(name: &str, prefix: &str) -> Self {
-        let key = runnersmith_github_sim::generate_app_key().unwrap();
+        let key = runnersmith_github_sim::app_key();
         let simulator = Simulator::start(Options::default()).await.unwrap();
         for org in ["acme", "acme-inc"] {
             simulator.add_org(org);
@@ -240,7 +240,7 @@ async fn refusals_of_the_simulator_are_githubs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_key_is_not_allowed_and_prints_no_secret() {
     let bed = Bed::new("key", "").await;
-    let other = runnersmith_github_sim::generate_app_key().unwrap();
+    let other = runnersmith_github_sim::app_key();
     let mut config = GitHubConfig::new(
         &bed.simulator.base_url(),
         AppCredentials { app_id: "1".into(), private_key_pem: Secret::new(other.clone()) },

@@ -28,7 +28,7 @@ impl Hand {
         simulator.add_user("octocat");
         simulator.add_repository("acme/shop");
         simulator.write_files("acme/shop", "main", &[("README.md", "hello"), ("envs/default/main.tf", "# here")]);
-        let key = runnersmith_github_sim::generate_app_key().unwrap();
+        let key = runnersmith_github_sim::app_key();
         let app = App { slug: "app".into(), private_key_pem: key, webhook_secret: "s".into(), webhook_url: None };
         let app = simulator.add_app(app).unwrap();
         simulator.install(app, "acme");

@@ -36,7 +36,7 @@ use axum::Router;
 use axum::routing::any;
 use tokio::sync::watch;
 
-pub use auth::generate_app_key;
+pub use auth::app_key;
 pub use faults::{Faults, Limit};
 pub use model::{JobSpec, JobView, RunnerView, WorkflowSpec};
 pub use views::{CommentView, IssueView, PullView};
