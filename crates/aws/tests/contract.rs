@@ -11,7 +11,7 @@ use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
 use runnersmith_ports::contract::ledger::{LedgerWorld, ledger};
 use runnersmith_ports::contract::machines::{HandOffWorld, hand_off};
 use runnersmith_ports::contract::queue::{QueueWorld, queue};
-use runnersmith_ports::contract::record_store::{ShelfWorld, record_store};
+use runnersmith_ports::contract::record_store::{RecordStoreWorld, record_store};
 use runnersmith_ports::{
     Expect, HandOff as _, ManualClock, RecordStore as _, RecordStoreError, RunnerConfig, TestClock,
 };
@@ -108,7 +108,7 @@ fn make_bucket(emulator: &Emulator, name: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_record_store_keeps_its_contract_with_every_encryption() {
-    if skip_unless_available("the contract of the shelf on S3") {
+    if skip_unless_available("the contract of the record store on S3") {
         return;
     }
     let emulator = Emulator::start().unwrap();
@@ -122,7 +122,7 @@ async fn the_record_store_keeps_its_contract_with_every_encryption() {
         let record_store_at =
             |prefix: &str| Arc::new(ObjectRecordStore::new(&session, "states", prefix, key).with_page(4));
         let neighbour = record_store_at(&format!("{}-2", prefix.trim_matches('/')));
-        record_store(&ShelfWorld { record_store: record_store_at(prefix), neighbour }).await;
+        record_store(&RecordStoreWorld { record_store: record_store_at(prefix), neighbour }).await;
         record_store_at(prefix).put("changes/a/change.json", b"{}", &Expect::Absent).await.unwrap();
         let object = looked(&format!("/states/{}/changes/a/change.json", prefix.trim_matches('/')));
         let (header, content) = object.split_once('\n').unwrap();
@@ -132,7 +132,7 @@ async fn the_record_store_keeps_its_contract_with_every_encryption() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_store_tells_apart_what_is_missing_what_is_refused_and_what_was_its_own() {
-    if skip_unless_available("the shelf's errors on S3") {
+    if skip_unless_available("the record store's errors on S3") {
         return;
     }
     let emulator = Emulator::start().unwrap();
@@ -175,7 +175,7 @@ async fn a_record_store_tells_apart_what_is_missing_what_is_refused_and_what_was
     ] {
         assert!(
             matches!(refused, Err(RecordStoreError::Failed { .. })),
-            "a missing bucket is no empty shelf: {refused:?}"
+            "a missing bucket is no empty record store: {refused:?}"
         );
     }
 }

@@ -181,7 +181,7 @@ fn warnings(github: &GitHub, sets: &[ScaleSet], ec2: &BTreeMap<ScaleSetName, Ec2
             warnings.push(format!("scale_set.{}: {text}", set.name));
         }
         if !set.min_idle.is_empty() && set.scope.at.is_none() {
-            let text = "without `at` the minimum of idle runners keeps runners that are there and launches none: they would have to register somewhere, for example at = \"acme\"";
+            let text = "without `at` the minimum of idle runners only keeps runners that are there; it launches none, since they would have to register somewhere, for example at = \"acme\"";
             warnings.push(format!("scale_set.{}: {text}", set.name));
         }
         if !ec2.contains_key(&set.name) && set.scope.allowed.is_empty() && !github.server_url.contains(".ghe.com") {

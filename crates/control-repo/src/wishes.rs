@@ -13,7 +13,7 @@ pub struct Wishes {
     /// Its default branch; `main` if it is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_branch: Option<String>,
-    /// `own-stack` (if it is not said) or `shared-control_plane`.
+    /// `own-stack` (if it is not said) or `shared-plane`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<String>,
     /// Where a shared control plane finds its scale sets.

@@ -23,7 +23,7 @@ pub struct Level {
     pub runners_by_state: BTreeMap<&'static str, u32>,
     /// When.
     pub at: Timestamp,
-    /// What is wrong, in words: sources that did not answer, boot failures, struck capacity pools, used-up budgets. At most 20.
+    /// What is wrong, in words: sources that did not answer, boot failures, capacity pools that failed lately, used-up budgets. At most 20.
     pub faults: Vec<String>,
 }
 

@@ -437,8 +437,8 @@ pub fn describe(action: &Action) -> String {
         Action::ExpireHandOff { runner, .. } => format!("delete the hand-off of {runner}"),
         Action::PoolFailure(pool_failure) => format!("leave {} alone for a while", pool_failure.pool),
         Action::VerifyJob { job, .. } => format!("ask GitHub for job {job}"),
-        Action::Stall { job, .. } => format!("hold job {job}"),
-        Action::Notify { repo, jobs, .. } => format!("tell the authors of {} job(s) in {repo}", jobs.len()),
+        Action::Stall { job, .. } => format!("stall job {job}"),
+        Action::Notify { repo, jobs, .. } => format!("notify the authors of {} job(s) in {repo}", jobs.len()),
         Action::Interrupted { job } => format!("record that job {job} lost its machine"),
         Action::Rerun { repo, run } => format!("re-run the failed jobs of run {run} in {repo}"),
     }

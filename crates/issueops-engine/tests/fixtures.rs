@@ -24,7 +24,7 @@ fn lines(name: &str) -> Vec<Value> {
     std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The shelf as the earlier version has left it.
+/// The record store as the earlier version has left it.
 async fn left() -> (Arc<MemoryRecordStore>, ChangeStore) {
     let record_store = Arc::new(MemoryRecordStore::new());
     for line in lines("shelf.jsonl") {
@@ -103,7 +103,8 @@ async fn every_step_that_waits_is_read_as_it_was_stored() {
     let record = read(line).await;
     assert_eq!((record.outbox.len(), record.next_todo), (63, 64));
     let kinds: std::collections::HashSet<_> = record.outbox.iter().map(|todo| discriminant(&todo.step)).collect();
-    assert_eq!(kinds.len(), 17, "each kind of step");
+    // A step that did nothing, `void_others`, is read as `drop_plan`, which is there too.
+    assert_eq!(kinds.len(), 16, "each kind of step");
     let replies = record.outbox.iter().filter_map(|todo| match &todo.step {
         Step::Say(reply) => Some(discriminant(reply.as_ref())),
         _ => None,
@@ -128,6 +129,10 @@ async fn every_step_that_waits_is_read_as_it_was_stored() {
 async fn a_record_is_written_so_that_nothing_that_was_stored_is_lost() {
     for line in lines("records.jsonl") {
         let new = serde_json::to_value(read(&line).await).unwrap();
+        // What an earlier version stored and nothing means any more is read as what comes to the same.
+        let line =
+            line.to_string().replace("\"void_others\"", "\"drop_plan\"").replace("\"other_applied\"", "\"pushed\"");
+        let line: Value = serde_json::from_str(&line).unwrap();
         for (field, value) in line.as_object().unwrap() {
             assert_eq!(new.get(field), Some(value), "{field}");
         }
@@ -136,7 +141,7 @@ async fn a_record_is_written_so_that_nothing_that_was_stored_is_lost() {
 
 #[tokio::test]
 async fn the_book_of_an_earlier_version_is_open_at_the_same_place() {
-    let (_shelf, book) = left().await;
+    let (_records, book) = left().await;
     let open: Vec<String> =
         book.open().await.unwrap().into_iter().map(|(_, record)| record.change.environment).collect();
     assert_eq!(open, ["busy", "going", "team"]);
@@ -166,7 +171,7 @@ async fn the_book_of_an_earlier_version_is_open_at_the_same_place() {
 
 #[tokio::test]
 async fn the_book_of_an_earlier_version_is_written_on() {
-    let (_shelf, book) = left().await;
+    let (_records, book) = left().await;
     assert!(book.record(&open_key("old")).await.unwrap().is_none(), "it is in the history");
     let next = Record::new(Change::new(ChangeKind::Set, "old", 20, "ann", 21, "runnersmith/old-20"));
     assert!(book.begin(&open_key("old"), &next).await.unwrap(), "the next change takes its place");
@@ -213,7 +218,7 @@ async fn a_plan_that_an_earlier_version_has_sealed_is_opened_and_its_digest_is_t
 
 #[tokio::test]
 async fn branches_of_an_earlier_version_are_still_known_as_our_own() {
-    let (_shelf, book) = left().await;
+    let (_records, book) = left().await;
     for (_, record) in book.open().await.unwrap() {
         let name = record.change.branch;
         assert!(name.ends_with(&format!("{}-{}", record.change.environment, record.change.issue)));

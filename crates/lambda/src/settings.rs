@@ -1,6 +1,6 @@
 //! Settings and secrets, read from Parameter Store when a function starts and again when they are old.
 //!
-//! A function has one variable, the control plane's path. Below `<path>/config` lie the control plane's own part (`control_plane`) and each
+//! A function has one variable, the control plane's path. Below `<path>/config` lie the control plane's own part (`plane`) and each
 //! scale set's (`sets/<name>`), so that a set's stack registers itself by writing a parameter. Secrets are named in the
 //! control plane's part and lie elsewhere, so that each function reads only those it may. Rotation needs no deploy.
 

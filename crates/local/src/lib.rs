@@ -11,7 +11,7 @@
 //!     lock                   locked by the supervisor for as long as it lives
 //!     started                the one supervisor has begun; there will be no second
 //!     terminate              it is to end
-//!     voice, status.job       what it says: the supervisor's word, and the job hooks' word
+//!     voice, voice.job       what it says: the supervisor's word, and the job hooks' word
 //!     handoff/config.json    the runner's configuration, read once and deleted
 //!     runner/, home/         its copy of the distribution and its HOME, removed at its end
 //!     runner.log, diag/      what the runner printed, and its diagnostic files

@@ -55,12 +55,12 @@ pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<Finding>
                 }
             }
             Action::Deregister { runner, .. } => {
-                let observe_present = snapshot
+                let machine = snapshot
                     .runners
                     .iter()
                     .find(|known| &known.name == runner)
                     .and_then(|known| known.machine.as_ref());
-                let alive = observe_present
+                let alive = machine
                     .and_then(|id| machines.get(id))
                     .is_some_and(|m| m.state != runnersmith_types::MachineState::Ended);
                 if alive && busy.contains(runner) {

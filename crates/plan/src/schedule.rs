@@ -1,4 +1,4 @@
-//! The minimum of idle runners's schedule: pure, by the bundled time-zone database, so that no machine's settings change a decision.
+//! The schedule of the minimum of idle runners: pure, by the bundled time-zone database, so that no machine's settings change a decision.
 
 use std::time::Duration;
 

@@ -121,8 +121,8 @@ pub trait Ledger: Send + Sync + 'static {
 
     // --- facts -----------------------------------------------------------
     /// Merges facts (by [`Job::merge`]), each in a transaction of its own or all in one, and then wakes the given sets. When
-    /// a job's status changes, other jobs of the same run that are held stop being held. After an error some facts may
-    /// be recorded; recording them again changes nothing. Returns in the order of the facts.
+    /// a job's status changes, other jobs of the same run that are stalled stop being stalled. After an error some facts may
+    /// be recorded; recording them again changes nothing. Returns them in the order of the facts.
     async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError>;
     /// One job.
     async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError>;
@@ -175,7 +175,7 @@ pub trait Ledger: Send + Sync + 'static {
     async fn open_batches(&self, set: &ScaleSetName) -> Result<Vec<Batch>, LedgerError>;
     /// Marks a batch settled.
     async fn settle_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError>;
-    /// Applies marks (by [`Runner::update`]) under the lease, in order; the marks of one runner in one transaction, as many runners
+    /// Applies updates (by [`Runner::update`]) under the lease, in order; the updates of one runner in one transaction, as many runners
     /// together as the store can. Unknown runners are skipped. Returns the changed records.
     async fn update(&self, lease: &Lease, updates: Vec<(RunnerName, RunnerUpdate)>)
     -> Result<Vec<Runner>, LedgerError>;
@@ -195,7 +195,7 @@ pub trait Ledger: Send + Sync + 'static {
     async fn used_budget(&self, kind: BudgetKind) -> Result<u32, LedgerError>;
     /// Records a pool failure against a capacity pool of a set.
     async fn pool_failure(&self, set: &ScaleSetName, pool_failure: PoolFailure) -> Result<(), LedgerError>;
-    /// Strikes of a set at or after `since`.
+    /// Pool failures of a set at or after `since`.
     async fn pool_failures(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<PoolFailure>, LedgerError>;
     /// Records a boot failure of a set.
     async fn boot_failed(&self, set: &ScaleSetName, failure: BootFailure) -> Result<(), LedgerError>;

@@ -74,11 +74,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::contract::record_store::{ShelfWorld, record_store};
+    use crate::contract::record_store::{RecordStoreWorld, record_store};
 
     #[tokio::test]
     async fn the_record_store_in_memory_keeps_its_contract() {
-        record_store(&ShelfWorld {
+        record_store(&RecordStoreWorld {
             record_store: Arc::new(MemoryRecordStore::new()),
             neighbour: Arc::new(MemoryRecordStore::new()),
         })

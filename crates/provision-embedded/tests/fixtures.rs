@@ -19,7 +19,7 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/../testing/fixtures/e2c886d/embedded/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// A program that is started again on the shelf that the earlier version has left.
+/// A program that is started again on the record store that the earlier version has left.
 async fn restored() -> (Bed, Embedded) {
     let record_store = Arc::new(MemoryRecordStore::new());
     for line in String::from_utf8(fixture("shelf.jsonl")).unwrap().lines() {

@@ -197,8 +197,10 @@ fn clean(text: &str, hide: &Hide) -> String {
 
 /// The text without what would move a terminal's cursor or colour it; lines stay lines.
 fn without_controls(text: &str) -> String {
-    let kept = |character: &char| !character.is_control() || matches!(character, '\n' | '\t');
-    strip_str(text).flat_map(str::chars).filter(kept).collect()
+    let kept = |character: &char| !character.is_control() || *character == '\t';
+    // Line by line: a sequence that never ends hides the rest of its line, and no other error.
+    let lines = text.split('\n').map(|line| strip_str(line).flat_map(str::chars).filter(kept).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What Terraform prints of a lock that is held: a fixed block of lines (`statemgr.LockInfo`), with and without `-json`; there is
@@ -253,6 +255,11 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
     use super::*;
+
+    #[test]
+    fn a_terminal_sequence_that_never_ends_hides_no_other_line() {
+        assert_eq!(without_controls("a\u{1b}]b\nc\u{1b}[31md\te\u{7}"), "a\ncd\te");
+    }
 
     const LOCK: &str = "lock ID '0' does not match the existing lock ID '3d77'\nLock Info:\n  ID:        3d77\n  Path:      \
                         states/e/terraform.tfstate\n  Operation: OperationTypeApply\n  Who:       me@vm\n  Version:   1.11.4\n  \

@@ -19,7 +19,7 @@ use crate::exit::Failure;
 #[cfg(feature = "aws")]
 pub async fn ledger(config: &Config, clock: Arc<dyn Clock>) -> Result<Option<Arc<dyn Ledger>>, Failure> {
     let Some(aws) = config.aws.as_ref().filter(|aws| aws.table.is_some()) else { return Ok(None) };
-    Ok(AwsServices::new(aws, config.store.history).await.ledger(clock))
+    Ok(AwsServices::new(aws, config.store.history).await.ledger_for_reading(clock))
 }
 
 /// Returns nothing: without the feature no ledger is on AWS.

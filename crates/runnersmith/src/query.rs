@@ -35,7 +35,7 @@ pub async fn settings(config: &Config) -> Result<Settings, Failure> {
 
 /// Ledger and policy, for reading.
 pub struct LedgerAndPolicy {
-    /// The ledger. Each write fails.
+    /// The ledger; nothing is written to it.
     pub ledger: Arc<dyn Ledger>,
     /// The scale sets: the configuration's, and those of applied environments.
     pub sets: Vec<ScaleSet>,

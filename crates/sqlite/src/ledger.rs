@@ -81,11 +81,11 @@ impl SqliteLedger {
 impl Fence {
     fn holds(&self, connection: &Connection) -> Result<(), Fault> {
         let sql = "SELECT 1 FROM sets WHERE name = ?1 AND generation = ?2 AND until > ?3";
-        let stalled = connection
+        let held = connection
             .prepare_cached(sql)?
             .query_row(params![self.set.as_str(), self.generation, self.now], |_| Ok(()))
             .optional()?;
-        stalled.ok_or_else(|| Fault::LeaseLost(self.set.clone()))
+        held.ok_or_else(|| Fault::LeaseLost(self.set.clone()))
     }
 }
 

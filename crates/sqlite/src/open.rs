@@ -46,7 +46,7 @@ pub(crate) const KNOWN: u32 = 2;
 const _: () = assert!(STEPS.len() == KNOWN as usize, "the version is the number of steps");
 
 /// The version that brought the record store.
-pub(crate) const SHELF_SINCE: u32 = 2;
+pub(crate) const RECORD_STORE_SINCE: u32 = 2;
 
 /// How often opening is tried again while another program makes or recovers the same file. `SQLite` does not always ask its
 /// busy handler then (a change of the journal mode, a recovery), so it is done here.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::Clock;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
-use crate::open::{self, KNOWN, SHELF_SINCE};
+use crate::open::{self, KNOWN, RECORD_STORE_SINCE};
 use crate::writer::Writer;
 use crate::{OpenError, SqliteLedger, SqliteRecordStore};
 
@@ -42,7 +42,7 @@ impl SqliteReader {
     /// The record store, as [`crate::SqliteStore::record_store`]; its writes fail. `None` for a file of a version that had none.
     #[must_use]
     pub fn record_store(&self) -> Option<SqliteRecordStore> {
-        (self.version >= SHELF_SINCE).then(|| SqliteRecordStore {
+        (self.version >= RECORD_STORE_SINCE).then(|| SqliteRecordStore {
             writer: self.reader.clone(),
             reader: self.reader.clone(),
             place: String::new(),
@@ -56,26 +56,29 @@ impl SqliteReader {
 /// (<https://sqlite.org/wal.html#readonly>): a read-only WAL-mode database can be opened if "the -shm and -wal files already
 /// exists and can be read", "there is write permission on the directory containing the database so that the -shm and -wal files
 /// can be created", or "the database connection is opened using the immutable query parameter". A server that stops takes both
-/// files away; so where the directory may not be written, the last of the three is left. It is sound only while no change lies in
-/// a `-wal` file, since an immutable database is read without it, and while nobody writes: a server that runs has both files, and
-/// then the ordinary opening succeeds.
+/// files away, and a reader that made them again would leave them behind as its own: a server of another user could then no longer
+/// write. So a file that was closed in order is opened by the last of the three, whatever the reader may write. That is sound only
+/// while no change lies in a `-wal` file, since an immutable database is read without it, and while nobody writes: a server that
+/// runs has both files, and then the file is opened the ordinary way, which makes none.
 fn connect(path: &Path) -> Result<(Connection, u32), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let failed = match Connection::open_with_flags(path, flags).map_err(OpenError::from).and_then(checked) {
-        Err(OpenError::Sqlite(error)) if lacks_permission(&error) => error,
-        outcome => return outcome,
+    let beside = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        match std::fs::metadata(name) {
+            Ok(found) => Ok(Some(found.len())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     };
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    match std::fs::metadata(wal) {
-        Ok(wal) if wal.len() > 0 => Err(OpenError::Unclosed),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed.into()),
-        _ => checked(Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?),
+    match (beside("-shm"), beside("-wal")) {
+        (Ok(None), Ok(None | Some(0))) => {
+            checked(Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?)
+        }
+        // The last server was killed: who reads its last changes makes files, and must be who may write.
+        (Ok(None), Ok(Some(_))) => Err(OpenError::Unclosed),
+        _ => Connection::open_with_flags(path, flags).map_err(OpenError::from).and_then(checked),
     }
-}
-
-fn lacks_permission(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
 }
 
 fn checked(connection: Connection) -> Result<(Connection, u32), OpenError> {

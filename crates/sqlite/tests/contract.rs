@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use runnersmith_ports::contract::ledger::{LedgerWorld, ledger};
 use runnersmith_ports::contract::queue::{QueueWorld, queue};
-use runnersmith_ports::contract::record_store::{ShelfWorld, record_store};
+use runnersmith_ports::contract::record_store::{RecordStoreWorld, record_store};
 use runnersmith_ports::{ManualClock, Queue as _};
 use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::Timestamp;
@@ -33,12 +33,12 @@ async fn the_ledger_keeps_its_contract() {
 async fn the_record_store_keeps_its_contract() {
     let home = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&home.path().join("ledger"), clock()).unwrap();
-    record_store(&ShelfWorld {
+    record_store(&RecordStoreWorld {
         record_store: Arc::new(store.record_store()),
         neighbour: Arc::new(store.record_store_at("x")),
     })
     .await;
-    record_store(&ShelfWorld {
+    record_store(&RecordStoreWorld {
         record_store: Arc::new(store.record_store_at("xy")),
         neighbour: Arc::new(store.record_store_at("x")),
     })

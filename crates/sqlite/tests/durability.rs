@@ -39,7 +39,7 @@ async fn victim() {
 }
 
 #[tokio::test]
-async fn a_file_of_the_first_version_gets_its_shelf_and_keeps_what_is_in_it() {
+async fn a_file_of_the_first_version_gets_its_record_store_and_keeps_what_is_in_it() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("ledger");
     let store = open(&path);

@@ -68,7 +68,7 @@ async fn dead_letters_are_there_with_their_reasons() {
 }
 
 #[tokio::test]
-async fn records_on_the_shelf_are_read_and_replaced_by_the_version_that_they_have() {
+async fn stored_records_are_read_and_replaced_by_the_version_that_they_have() {
     let (_home, store, _clock) = opened();
     let record_store = store.record_store();
     let keys = ["changes/team/0123456789abcdef-1.plan", "changes/team/change.json"];

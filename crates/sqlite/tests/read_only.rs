@@ -64,3 +64,28 @@ fn a_file_that_is_not_there_is_not_made_and_one_that_is_no_ledger_or_newer_is_re
     rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(read(&newer), Err(OpenError::Newer { found: 99, .. })));
 }
+
+#[tokio::test]
+async fn a_reader_leaves_no_file_beside_a_ledger_that_was_closed() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("ledger");
+    let store = SqliteStore::open(&path, Arc::new(SystemClock)).unwrap();
+    store.ledger().set("k", "kept").await.unwrap();
+    drop(store);
+    let listed = || {
+        let names = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    // The store's threads close their connections after it was dropped; the last one takes both files away.
+    let begun = std::time::Instant::now();
+    while listed().len() > 1 && begun.elapsed() < std::time::Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    let before = listed();
+    assert_eq!(before.len(), 1, "{before:?}");
+    // A reader of another user who made -wal and -shm would stop the server from writing.
+    let reader = read(&path).unwrap();
+    assert_eq!(reader.ledger().get("k").await.unwrap().as_deref(), Some("kept"));
+    drop(reader);
+    assert_eq!(listed(), before);
+}

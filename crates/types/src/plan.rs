@@ -233,7 +233,7 @@ pub enum WaitingOn {
         /// What is missing, in words.
         why: String,
     },
-    /// Every capacity pool of the fallback order cools down.
+    /// Every capacity pool of the fallback order is cooling down.
     Capacity {
         /// The first is tried again then.
         until: Timestamp,

@@ -190,7 +190,7 @@ pub struct Snapshot {
     pub registrations: BTreeMap<RunnerScope, Observed<Vec<Registration>>>,
     /// Budgets.
     pub budget: Budget,
-    /// Recent pool failures against capacity pools.
+    /// Recent failures of capacity pools.
     pub pool_failures: Vec<PoolFailure>,
     /// Boot failures since the last runner that came online, oldest first.
     pub boot_failures: Vec<BootFailure>,

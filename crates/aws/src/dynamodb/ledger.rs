@@ -235,6 +235,9 @@ impl DynamoLedger {
                 let word = read_text(&found, "value").unwrap_or_default();
                 return ControlPlaneId::parse(word).map_err(|error| Fault::Failed(error.into()));
             }
+            if self.is_for_reading {
+                return Err(Fault::other("no control plane has used this table yet"));
+            }
             let mut item = key("plane", "plane");
             item.insert("value".into(), text(&nonce()[..8]));
             match self.table.put(item, Terms::when("attribute_not_exists(pk)")).await {
@@ -242,6 +245,6 @@ impl DynamoLedger {
                 Err(fault) => return Err(fault),
             }
         }
-        Err(Fault::other("the plane was made and is not there"))
+        Err(Fault::other("the control plane's identity was made and is not there"))
     }
 }

@@ -7,10 +7,10 @@
 //! | `sets` | `<set>` | lease, counts of alive runners and of supply |
 //! | `closed` | `<set>` | a set that is out of service |
 //! | `wake#<set>` | `wake` | the wake counter, apart from the lease so that waking never disturbs a transaction |
-//! | `set#<set>` | `live#<runner>`, `gone#<runner>`, `batch#<id>`, `pool_failure#…`, `boot#…` | what belongs to a set |
+//! | `set#<set>` | `live#<runner>`, `gone#<runner>`, `batch#<id>`, `strike#…`, `boot#…` | what belongs to a set |
 //! | `batch#<id>` | `batch` | a batch by its id |
 //! | `events#job#…`, `events#runner#…` | time | history |
-//! | `budget#<kind>#<minute>`, `rerun`, `value#<key>`, `control_plane`, `serial` | | small things |
+//! | `budget#<kind>#<minute>`, `rerun`, `value#<key>`, `plane`, `serial` | | small things |
 //!
 //! Passes read consistently from the first rows only. The index `by_kind` is for history and pruning. `expires` is the
 //! table's time to live.
@@ -69,6 +69,8 @@ pub struct DynamoLedger {
     /// How long history is kept; the table's time to live removes it soon after.
     keep: Duration,
     control_plane: Arc<OnceCell<ControlPlaneId>>,
+    /// Nothing is written by a read: a table that no control plane has used is an error.
+    is_for_reading: bool,
     events: Arc<AtomicU64>,
     /// Tells this process's writes from everybody else's.
     nonce: Arc<str>,
@@ -83,8 +85,15 @@ impl DynamoLedger {
             clock,
             keep,
             control_plane: Arc::default(),
+            is_for_reading: false,
             events: Arc::default(),
             nonce: table::nonce().into(),
         }
+    }
+
+    /// The same ledger for commands that only read: none of its reads writes, so that rights to read are enough.
+    #[must_use]
+    pub fn for_reading(self) -> Self {
+        Self { is_for_reading: true, ..self }
     }
 }

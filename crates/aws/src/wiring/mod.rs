@@ -70,8 +70,17 @@ impl AwsServices {
     /// The ledger on DynamoDB, if it is there.
     #[must_use]
     pub fn ledger(&self, clock: Arc<dyn Clock>) -> Option<Arc<dyn Ledger>> {
-        let table = self.aws.table.as_deref()?;
-        Some(Arc::new(DynamoLedger::new(&self.session, table, self.history, clock)))
+        Some(Arc::new(self.dynamo(clock)?))
+    }
+
+    /// The ledger on DynamoDB for commands that only read, if it is there.
+    #[must_use]
+    pub fn ledger_for_reading(&self, clock: Arc<dyn Clock>) -> Option<Arc<dyn Ledger>> {
+        Some(Arc::new(self.dynamo(clock)?.for_reading()))
+    }
+
+    fn dynamo(&self, clock: Arc<dyn Clock>) -> Option<DynamoLedger> {
+        Some(DynamoLedger::new(&self.session, self.aws.table.as_deref()?, self.history, clock))
     }
 
     /// The hand-off by parameters, if a path is given.

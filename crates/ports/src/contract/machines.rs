@@ -134,8 +134,8 @@ async fn a_launch_gives_one_machine_per_runner_sorted_and_tagged(world: &Machine
     for machine in &listed {
         assert_eq!(machine.batch, request.batch.id, "the batch is a tag");
         assert_eq!(machine.set, request.batch.set, "the set is a tag");
-        assert_eq!(machine.control_plane, request.control_plane, "the plane is a tag");
-        assert_eq!(machine.pool, request.batch.pool, "the rung is told");
+        assert_eq!(machine.control_plane, request.control_plane, "the control plane is a tag");
+        assert_eq!(machine.pool, request.batch.pool, "the capacity pool is reported");
     }
     world.terminate(&launched).await;
 }

@@ -13,14 +13,14 @@ const WRITERS: usize = 20;
 const LARGE_BYTES: usize = 5 * 1024 * 1024;
 
 /// An implementation under test, empty.
-pub struct ShelfWorld {
+pub struct RecordStoreWorld {
     /// The implementation.
     pub record_store: Arc<dyn RecordStore>,
     /// Another record store at the same place (its prefix is longer or shorter by a character, if there is one): neither sees the other's.
     pub neighbour: Arc<dyn RecordStore>,
 }
 
-impl ShelfWorld {
+impl RecordStoreWorld {
     async fn get(&self, key: &str) -> Option<StoredRecord> {
         match self.record_store.get(key).await {
             Ok(found) => found,
@@ -66,7 +66,7 @@ impl ShelfWorld {
 }
 
 /// Runs every check.
-pub async fn record_store(world: &ShelfWorld) {
+pub async fn record_store(world: &RecordStoreWorld) {
     what_is_put_is_read_and_what_is_deleted_is_gone(world).await;
     a_write_that_expects_something_else_is_refused(world).await;
     a_version_is_never_used_again(world).await;
@@ -79,8 +79,8 @@ pub async fn record_store(world: &ShelfWorld) {
     world.clear().await;
 }
 
-async fn what_is_put_is_read_and_what_is_deleted_is_gone(world: &ShelfWorld) {
-    assert_eq!(world.get("changes/a/change.json").await, None, "an empty shelf has no record");
+async fn what_is_put_is_read_and_what_is_deleted_is_gone(world: &RecordStoreWorld) {
+    assert_eq!(world.get("changes/a/change.json").await, None, "an empty record store has no record");
     assert_eq!(world.list("").await, Vec::<String>::new(), "and lists none");
     let version = world.put("changes/a/change.json", b"one", &Expect::Absent).await;
     let read = world.get("changes/a/change.json").await;
@@ -99,7 +99,7 @@ async fn what_is_put_is_read_and_what_is_deleted_is_gone(world: &ShelfWorld) {
     world.clear().await;
 }
 
-async fn a_write_that_expects_something_else_is_refused(world: &ShelfWorld) {
+async fn a_write_that_expects_something_else_is_refused(world: &RecordStoreWorld) {
     let stranger = Version("no such version".into());
     world.conflicts("lock.json", &Expect::Version(stranger.clone()), "there is no record").await;
     let first = world.put("lock.json", b"1", &Expect::Absent).await;
@@ -116,7 +116,7 @@ async fn a_write_that_expects_something_else_is_refused(world: &ShelfWorld) {
     world.clear().await;
 }
 
-async fn a_version_is_never_used_again(world: &ShelfWorld) {
+async fn a_version_is_never_used_again(world: &RecordStoreWorld) {
     let mut versions = BTreeSet::new();
     let first = world.put("aba", b"A", &Expect::Absent).await;
     versions.insert(first.clone());
@@ -130,7 +130,7 @@ async fn a_version_is_never_used_again(world: &ShelfWorld) {
 }
 
 /// All at once, each with its own content; answers the winners.
-async fn race(world: &ShelfWorld, key: &'static str, expect: &Expect) -> Vec<(usize, Version)> {
+async fn race(world: &RecordStoreWorld, key: &'static str, expect: &Expect) -> Vec<(usize, Version)> {
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         let (record_store, expect) = (world.record_store.clone(), expect.clone());
@@ -147,7 +147,7 @@ async fn race(world: &ShelfWorld, key: &'static str, expect: &Expect) -> Vec<(us
     winners
 }
 
-async fn of_racing_writers_exactly_one_wins(world: &ShelfWorld) {
+async fn of_racing_writers_exactly_one_wins(world: &RecordStoreWorld) {
     let mut expect = Expect::Absent;
     for round in 0..3 {
         let winners = race(world, "race", &expect).await;
@@ -181,7 +181,7 @@ async fn append(record_store: Arc<dyn RecordStore>, writer: usize) {
     panic!("writer {writer} never won");
 }
 
-async fn every_update_of_racing_writers_is_kept(world: &ShelfWorld) {
+async fn every_update_of_racing_writers_is_kept(world: &RecordStoreWorld) {
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         writers.spawn(append(world.record_store.clone(), writer));
@@ -198,7 +198,7 @@ async fn every_update_of_racing_writers_is_kept(world: &ShelfWorld) {
     world.clear().await;
 }
 
-async fn contents_are_untouched(world: &ShelfWorld) {
+async fn contents_are_untouched(world: &RecordStoreWorld) {
     let every_byte: Vec<u8> = (0..=255).cycle().take(4096).collect();
     let large: Vec<u8> = (0..LARGE_BYTES).map(|n| u8::try_from(n % 251).unwrap_or_default()).collect();
     let contents: [&[u8]; 6] = [b"", b"\n", b"\r\n\0", "{\"k\": \"\u{1f980}\"}".as_bytes(), &every_byte, &large];
@@ -216,7 +216,7 @@ async fn contents_are_untouched(world: &ShelfWorld) {
     world.clear().await;
 }
 
-async fn keys_are_told_apart_and_listed_in_order(world: &ShelfWorld) {
+async fn keys_are_told_apart_and_listed_in_order(world: &RecordStoreWorld) {
     let all = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
     let longest = format!("z/{}", "k".repeat(KEY_BYTES_MAX - 2));
     // In the order of their bytes: '-' < '.' < '/' < digits < capitals < '_' < small letters.
@@ -264,7 +264,7 @@ async fn keys_are_told_apart_and_listed_in_order(world: &ShelfWorld) {
     world.clear().await;
 }
 
-async fn what_is_not_a_key_or_too_large_is_refused(world: &ShelfWorld) {
+async fn what_is_not_a_key_or_too_large_is_refused(world: &RecordStoreWorld) {
     let long = "k".repeat(KEY_BYTES_MAX + 1);
     for key in [
         "", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", "a b", "a\\b", "a\nb", "a?b", "a%2fb",
@@ -284,7 +284,7 @@ async fn what_is_not_a_key_or_too_large_is_refused(world: &ShelfWorld) {
     assert_eq!(world.list("").await, Vec::<String>::new(), "nothing was written");
 }
 
-async fn neighbours_do_not_see_each_other(world: &ShelfWorld) {
+async fn neighbours_do_not_see_each_other(world: &RecordStoreWorld) {
     let theirs = match world.neighbour.put("same", b"theirs", &Expect::Absent).await {
         Ok(version) => version,
         Err(error) => panic!("put: {error:?}"),

@@ -58,7 +58,7 @@ fn github_app(policy: &Policy, given: Option<&AppSecrets>) -> Vec<(String, Secre
 
 /// Terraform with those secrets, which ends in order when it is told to.
 fn terraform_of(program: &Path, environment: Vec<(String, Secret)>, stop: watch::Receiver<bool>) -> TerraformConfig {
-    let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-provision-terraform"));
+    let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-terraform"));
     config.program = program.to_owned();
     config.environment = environment;
     config.stop_within = STOP_WITHIN;
