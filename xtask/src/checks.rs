@@ -90,6 +90,14 @@ pub fn test() -> Result<()> {
         &mut tally,
         cargo(&["clippy", "--workspace", "--all-features", "--all-targets", "--locked", "--", "--deny", "warnings"]),
     );
+    // What is shipped with fewer features: code that only such a program has would never be compiled otherwise.
+    for features in [&["runnersmith"][..], &["runnersmith", "--no-default-features"]] {
+        check(&mut tally, cargo(&[&["check", "--locked", "--package"], features].concat()));
+    }
+    for feature in crate::lambda::features() {
+        let package = ["check", "--locked", "--package", "runnersmith-lambda", "--no-default-features"];
+        check(&mut tally, cargo(&[&package[..], &["--features", feature]].concat()));
+    }
     let mut doc = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--locked", "--quiet"]);
     doc.env("RUSTDOCFLAGS", "--deny warnings");
     check(&mut tally, doc);

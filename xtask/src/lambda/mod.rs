@@ -75,6 +75,11 @@ const SHIPPED: [Shipped; 3] = [
     Shipped { feature: "syncer", binary: "lambda-runner-binaries-syncer", zip: "runner-binaries-syncer.zip" },
 ];
 
+/// The feature of each program that is shipped.
+pub fn features() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|shipped| shipped.feature)
+}
+
 /// A zip that was made.
 pub struct Zip {
     /// Where it lies.
