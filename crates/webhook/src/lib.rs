@@ -1,7 +1,7 @@
 //! The webhook: one delivery's whole way from raw bytes to an answer, in one package.
 //!
 //! The order is the promise: the signature first, over the raw bytes ([`signature`]); then one reading of the payload
-//! ([`payload`]); then those who carry changes through ([`change_trigger`]) or the queue ([`intake`]); then the answer. It is
+//! ([`payload`]); then those who carry changes through ([`mod@change_trigger`]) or the queue ([`intake`]); then the answer. It is
 //! apart from the web server because a Lambda function takes deliveries too, and both must judge alike.
 
 pub mod change_trigger;
