@@ -138,7 +138,7 @@ const PURE: &[(&str, &[&str])] = &[
     (
         "issueops",
         // `ring` for SHA-256 alone, `pulldown-cmark` to tell what people wrote from what they quoted.
-        &["jiff", "pulldown-cmark", "ring", "serde", "serde_json", "strsim", "thiserror", "toml"],
+        &["hex", "jiff", "pulldown-cmark", "ring", "serde", "serde_json", "strsim", "thiserror", "toml"],
     ),
     // `similar` for diffs.
     ("control-repo", &["serde", "serde_json", "similar", "thiserror"]),

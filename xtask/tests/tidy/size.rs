@@ -48,6 +48,7 @@ const TWICE: &[(&str, usize)] = &[
     ("GitHub", 2),
     ("Intake", 2),
     ("IssueOps", 2),
+    ("Job", 2),
     ("Kind", 2),
     ("Level", 2),
     ("Limits", 2),
@@ -63,6 +64,7 @@ const TWICE: &[(&str, usize)] = &[
     ("Shape", 2),
     ("Stage", 2),
     ("Step", 3),
+    ("Traces", 2),
     ("Webhook", 2),
     ("Why", 2),
 ];
