@@ -44,7 +44,7 @@ output "machine_role_arns" {
 }
 
 output "plane_settings" {
-  description = "The plane's settings as the functions read them, as JSON. No secrets are in it."
+  description = "The control plane's settings as the functions read them, as JSON. No secrets are in it."
   value       = module.control_plane.settings
 }
 

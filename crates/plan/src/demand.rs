@@ -8,8 +8,8 @@ use crate::draft::{Draft, age, number};
 use crate::share::Shared;
 use crate::{fallback_order, launch, schedule};
 
-/// Launches what demand and floor want beyond the supply, within the maximum, the fallback order and the breaker. Returns how
-/// many runners each place needs, its floor included.
+/// Launches what demand and the minimum of idle runners need beyond the supply, within the maximum, the fallback order and the breaker. Returns how
+/// many runners each place needs, its minimum of idle runners included.
 pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<RunnerScope, usize> {
     draft.min_idle = schedule::min_idle(&draft.policy.min_idle, draft.now);
     if !draft.policy.min_idle.is_empty() {

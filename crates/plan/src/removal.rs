@@ -94,7 +94,7 @@ fn pool_failure(draft: &mut Draft<'_>, index: usize) {
     }
 }
 
-/// Idle runners beyond demand and floor, oldest first. `need` is how many runners each place wants, its floor included.
+/// Idle runners beyond demand and the minimum of idle runners, oldest first. `need` is how many runners each place wants, its minimum of idle runners included.
 pub(crate) fn surplus(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
     let mut spare: BTreeMap<RunnerScope, usize> = BTreeMap::new();
     for runner in draft.runners.iter().filter(|runner| runner.state.is_supply()) {
@@ -103,7 +103,7 @@ pub(crate) fn surplus(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>
     for (at, count) in &mut spare {
         *count = count.saturating_sub(need.get(at).copied().unwrap_or(0));
     }
-    // A floor without a place of its own launches nothing, but spares as many wherever they are.
+    // A minimum of idle runners without a place of its own launches nothing, but spares as many wherever they are.
     let spared = if draft.policy.scope.at.is_none() { draft.min_idle as usize } else { 0 };
     let mut left = spare.values().sum::<usize>().saturating_sub(spared);
     let mut idle = draft.in_state(S::Idle);

@@ -65,7 +65,7 @@ pub fn validate(entry: &MinIdleEntry) -> Result<(), ScheduleError> {
     }
 }
 
-/// The floor now: the first active entry's count; none: zero. An entry that is not valid is never active.
+/// The minimum of idle runners now: the first active entry's count; none: zero. An entry that is not valid is never active.
 #[must_use]
 pub fn min_idle(entries: &[MinIdleEntry], now: Timestamp) -> u32 {
     entries.iter().find(|entry| active(entry, now)).map_or(0, count)

@@ -1,4 +1,4 @@
-//! The design's rules beyond the states: lifetime, interruption, floor, maximum, breaker, ladder, notification.
+//! The design's rules beyond the states: lifetime, interruption, minimum of idle runners, maximum, breaker, ladder, notification.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -67,7 +67,7 @@ fn a_warned_machine_takes_no_job_and_its_job_is_recorded_and_run_again_once() {
     has_not(&plan(&set, &over, NOW), "rerun");
 }
 
-fn with_floor(count: u32) -> runnersmith_types::ScaleSet {
+fn with_min_idle(count: u32) -> runnersmith_types::ScaleSet {
     let mut set = policy();
     set.scope.at = Some(acme());
     set.min_idle = vec![runnersmith_types::MinIdleEntry::Window {
@@ -81,9 +81,9 @@ fn with_floor(count: u32) -> runnersmith_types::ScaleSet {
 }
 
 #[test]
-fn the_floor_launches_and_spares_and_busy_runners_never_use_it_up() {
+fn min_idle_launches_and_spares_and_busy_runners_never_use_it_up() {
     let mut world = snapshot();
-    has(&plan(&with_floor(2), &world, NOW), "intend 2: 0 job(s) and a floor of 2");
+    has(&plan(&with_min_idle(2), &world, NOW), "intend 2: 0 job(s) and a minimum of 2 idle runner(s)");
     for serial in [1, 2, 3] {
         with(
             &mut world,
@@ -92,18 +92,18 @@ fn the_floor_launches_and_spares_and_busy_runners_never_use_it_up() {
             Some(registration(serial, true, false)),
         );
     }
-    let plan_1 = plan(&with_floor(2), &world, NOW);
+    let plan_1 = plan(&with_min_idle(2), &world, NOW);
     has(&plan_1, "mark linux-abcdef-1 Draining");
     has_not(&plan_1, "mark linux-abcdef-2 Draining");
     assert_eq!(keeps(&plan_1, 2), Some(&WaitingOn::MinIdle));
     let mut busy = snapshot();
     with(&mut busy, runner(1, S::Busy), Some(machine(1, Some(MachineStatus::Busy))), Some(registration(1, true, true)));
-    has(&plan(&with_floor(1), &busy, NOW), "intend 1:");
+    has(&plan(&with_min_idle(1), &busy, NOW), "intend 1:");
 }
 
 #[test]
-fn a_floor_without_a_place_only_spares() {
-    let mut set = with_floor(1);
+fn min_idle_without_a_place_only_spares() {
+    let mut set = with_min_idle(1);
     set.scope.at = None;
     let mut world = snapshot();
     has_not(&plan(&set, &world, NOW), "intend");

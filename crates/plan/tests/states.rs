@@ -29,7 +29,7 @@ fn a_queued_job_gets_a_runner() {
     world.jobs.push(queued(1));
     let plan = planned(&world);
     assert_eq!((plan.demand, plan.supply), (1, 1));
-    has(&plan, "intend 1: 1 job(s) and a floor of 0 want more runners than there are");
+    has(&plan, "intend 1: 1 job(s) and a minimum of 0 idle runner(s) need more runners than there are");
     has(&plan, "launch 1 local process");
     assert!(matches!(waits(&plan, 1), Some(WaitingOn::Runner { supply: 1 })));
 }

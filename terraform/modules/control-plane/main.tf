@@ -66,7 +66,7 @@ resource "aws_ssm_parameter" "webhook_secret" {
 resource "aws_ssm_parameter" "plane" {
   #checkov:skip=CKV2_AWS_34:no secret: settings
   name        = "${local.path}/config/plane"
-  description = "The plane's settings"
+  description = "The control plane's settings"
   type        = "String"
   tags        = local.tags
 

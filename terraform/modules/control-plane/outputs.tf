@@ -39,7 +39,7 @@ output "policies" {
 }
 
 output "settings" {
-  description = "The plane's settings as the functions read them, as JSON. No secrets are in it."
+  description = "The control plane's settings as the functions read them, as JSON. No secrets are in it."
   value       = aws_ssm_parameter.plane.insecure_value
 }
 

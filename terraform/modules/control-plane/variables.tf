@@ -1,5 +1,5 @@
 variable "environment" {
-  description = "The plane's name. Everything in it is named after it, and it owns the path /runnersmith/<environment> of Parameter Store."
+  description = "The control plane's name. Everything in it is named after it, and it owns the path /runnersmith/<environment> of Parameter Store."
   type        = string
   nullable    = false
 
