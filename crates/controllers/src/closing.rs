@@ -91,12 +91,12 @@ const LOOKS_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::
 /// When the ledger fails.
 pub async fn no_pass_goes_on(
     ledger: &dyn Ledger,
+    clock: &dyn Clock,
     set: &ScaleSetName,
     holder: &str,
     within: Duration,
 ) -> Result<bool, LedgerError> {
-    let end = tokio::time::Instant::now() + within;
-    let mut pause = LOOKS_EVERY.0;
+    let (mut waited, mut pause) = (Duration::ZERO, LOOKS_EVERY.0);
     loop {
         if let Some(mut lease) = ledger.acquire(set, holder, LEASE).await? {
             // A set that was woken meanwhile keeps the lease once. Nothing is to be looked at here; whoever woke it wakes its
@@ -106,10 +106,11 @@ pub async fn no_pass_goes_on(
             }
             return Ok(true);
         }
-        if tokio::time::Instant::now() >= end {
+        if waited >= within {
             return Ok(false);
         }
-        tokio::time::sleep(pause).await;
+        clock.sleep(pause).await;
+        waited += pause;
         pause = (pause * 2).min(LOOKS_EVERY.1);
     }
 }
@@ -158,7 +159,7 @@ impl DrainPorts {
         let mut remaining = self.look(sets, whose, kills_jobs).await?;
         if remaining == Remaining::default() {
             for set in sets {
-                if !no_pass_goes_on(self.ledger.as_ref(), set, HOLDER, PASS_WITHIN).await? {
+                if !no_pass_goes_on(self.ledger.as_ref(), self.clock.as_ref(), set, HOLDER, PASS_WITHIN).await? {
                     return Err(ClosingError::InPass(set.clone()));
                 }
             }

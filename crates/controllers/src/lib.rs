@@ -5,6 +5,7 @@
 
 pub mod closing;
 pub mod consume;
+pub mod driver;
 mod effects;
 pub mod execute;
 pub mod hand_over;
@@ -17,6 +18,7 @@ pub mod notify;
 pub mod observe;
 pub mod pass;
 pub mod sets;
+pub mod tasks;
 pub mod timer;
 pub mod why;
 
@@ -71,6 +73,8 @@ pub struct World {
     pub levels: Arc<levels::Levels>,
     /// Metrics.
     pub metrics: Arc<metrics::Metrics>,
+    /// What the background tasks do, for people.
+    pub tasks: Arc<tasks::Tasks>,
     /// Who we are, in leases.
     pub holder: String,
     /// How long a lease holds without being renewed: so long a crashed holder stops its set.

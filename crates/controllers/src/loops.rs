@@ -1,17 +1,17 @@
 //! The loops of one process: a worker that records facts, one loop per scale set, the machines' status, and the timer.
 //! They only wake each other; what is done is decided by the planner, and safety lies in the ledger's leases.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use runnersmith_ports::LedgerError;
-use runnersmith_types::{ScaleSet, ScaleSetName};
+use runnersmith_ports::{LedgerError, chain};
+use runnersmith_types::{ScaleSet, ScaleSetName, Timestamp};
 use tokio::sync::{Notify, watch};
-use tokio::task::{Id, JoinSet};
+use tokio::task::JoinSet;
 
-use runnersmith_ports::chain;
-
+use crate::driver::{Driver, stopped, supervise};
+use crate::tasks::{self, Task};
 use crate::{Depth, World, consume, housekeeping, pass, timer};
 
 /// How often things are looked at without any signal.
@@ -66,43 +66,98 @@ impl Wakers {
     }
 }
 
-/// Starts all loops: one for each scale set, now and whenever one comes. They end when `stop` says so, each after what it is doing.
+/// Starts all background tasks of a server; one of them keeps a loop for each scale set, now and whenever one comes. They end when
+/// `stop` says so, each after what it is doing.
 pub fn start(world: &World, rhythm: Rhythm, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     let wakers = Wakers::default();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(work(world.clone(), wakers.clone(), stop.clone()));
-    tasks.spawn(listen(world.clone(), wakers.clone(), stop.clone()));
-    tasks.spawn(sweep(world.clone(), rhythm, wakers.clone(), stop.clone()));
-    tasks.spawn(keep(world.clone(), rhythm, wakers, stop.clone()));
-    tasks
+    let sweep_now = Arc::new(Notify::new());
+    let mut driver = Driver::new(world.tasks.clone(), world.ports.clock.clone(), stop.clone());
+    let with = |world: &World, wakers: &Wakers| (world.clone(), wakers.clone());
+
+    let (here, wake) = with(world, &wakers);
+    driver.spawn("messages", "records deliveries and wakes the scale sets that they concern", move |task, stop| {
+        work(here.clone(), wake.clone(), task, stop)
+    });
+    let (here, wake) = with(world, &wakers);
+    driver.spawn("machine status", "wakes all scale sets when the status of a machine may have changed", move |task, stop| {
+        listen(here.clone(), wake.clone(), task, stop)
+    });
+    let (here, wake) = with(world, &wakers);
+    driver.spawn("scale sets", "keeps one loop for each scale set, and for each that is draining", move |task, stop| {
+        keep(here.clone(), rhythm, wake.clone(), task, stop)
+    });
+    let (here, now) = (world.clone(), sweep_now.clone());
+    driver.spawn("policy", "starts a sweep when scale sets serve jobs that none served before", move |task, stop| {
+        watch_policy(here.clone(), now.clone(), task, stop)
+    });
+    let here = world.clone();
+    driver.every("redelivery", "asks GitHub again for deliveries that failed", rhythm.sweep, Arc::default(), move || {
+        redeliver(here.clone())
+    });
+    let (here, wake) = with(world, &wakers);
+    driver.every("sweep", "finds queued jobs that no delivery told of", rhythm.sweep, sweep_now, move || {
+        sweep(here.clone(), wake.clone())
+    });
+    let here = world.clone();
+    driver.every("history", "drops history that is too old", rhythm.prune, Arc::default(), move || {
+        prune(here.clone(), rhythm.history)
+    });
+    let here = world.clone();
+    driver.every("hand-offs", "deletes hand-offs that no machine will read", rhythm.prune, Arc::default(), move || {
+        leftovers(here.clone())
+    });
+    let here = world.clone();
+    driver.every("task status", "records what the background tasks do", TASKS_STORED_EVERY, Arc::default(), move || {
+        store_tasks(here.clone())
+    });
+    driver.into_running()
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A dropped sender means that the server is gone, which is a stop as well.
-    let _ = stop.wait_for(|stop| *stop).await;
+/// How often the tasks' status is written into the ledger.
+const TASKS_STORED_EVERY: Duration = Duration::from_secs(60);
+
+async fn store_tasks(world: World) -> Result<(), String> {
+    let ports = &world.ports;
+    let stored = tasks::store(ports.ledger.as_ref(), ports.clock.as_ref(), &world.holder, &world.tasks).await;
+    stored.map_err(|error| chain(&error))
 }
 
 /// The worker: messages to facts.
-async fn work(world: World, wakers: Wakers, mut stop: watch::Receiver<bool>) {
+async fn work(world: World, wakers: Wakers, task: Task, mut stop: watch::Receiver<bool>) {
     const BATCH: usize = 200;
+    let clock = world.ports.clock.clone();
     loop {
+        task.begin(clock.now());
         let batch = match world.ports.queue.receive(BATCH, consume::VISIBILITY).await {
             Ok(batch) => batch,
             Err(error) => {
                 tracing::error!(error = %chain(&error), "the queue cannot be read");
-                Vec::new()
+                task.end(clock.now(), Err(chain(&error)));
+                tokio::select! {
+                    biased;
+                    () = stopped(&mut stop) => return,
+                    () = clock.sleep(QUEUE_RETRY) => continue,
+                }
             }
         };
         if batch.is_empty() {
+            task.end(clock.now(), Ok(()));
             tokio::select! {
-                () = world.ports.queue.wait(Duration::from_secs(1)) => {}
+                biased;
                 () = stopped(&mut stop) => return,
+                () = world.ports.queue.wait(Duration::from_secs(1)) => {}
             }
             continue;
         }
         match consume::consume(&world, batch).await {
-            Ok(woken) => woken.iter().for_each(|set| wakers.wake(set)),
-            Err(error) => tracing::error!(error = %chain(&error), "messages could not be consumed; they come again"),
+            Ok(woken) => {
+                task.end(clock.now(), Ok(()));
+                woken.iter().for_each(|set| wakers.wake(set));
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "messages could not be consumed; they come again");
+                task.end(clock.now(), Err(chain(&error)));
+            }
         }
         if *stop.borrow() {
             return;
@@ -110,23 +165,41 @@ async fn work(world: World, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// The pause after the queue could not be read.
+const QUEUE_RETRY: Duration = Duration::from_secs(1);
+
 /// Keeps one loop for each set that there is, and for each that is on its way out: those that come get theirs at once, and
-/// those that go keep theirs until nothing is left of them. One that ends by itself is begun again by the next round, and not
-/// sooner: what ended it may be there still.
-async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Receiver<bool>) {
+/// those that go keep theirs until nothing is left of them. One that panics is started again, with backoff.
+async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, task: Task, mut stop: watch::Receiver<bool>) {
+    let clock = world.ports.clock.clone();
     let mut changes = world.sets.subscribe();
-    let mut round = tokio::time::interval(rhythm.sweep);
     let (mut loops, mut running) = (JoinSet::new(), BTreeSet::<ScaleSetName>::new());
-    let mut sets_of: HashMap<Id, ScaleSetName> = HashMap::new();
-    let mut broken: Vec<ScaleSetName> = Vec::new();
+    let mut next_round = clock.now();
     loop {
         let wanted: Vec<ScaleSetName> = tokio::select! {
-            _ = round.tick() => {
-                for set in broken.drain(..) {
+            biased;
+            () = stopped(&mut stop) => break,
+            // Sets that were taken out begin to drain now, and jobs may go to another set than before.
+            changed = changes.changed() => {
+                if changed.is_err() { break }
+                wakers.wake_all();
+                Vec::new()
+            }
+            Some(ended) = loops.join_next() => {
+                if let Ok(set) = ended {
+                    wakers.forget(&set);
                     running.remove(&set);
                 }
+                Vec::new()
+            }
+            () = clock.sleep(next_round.since(clock.now())) => {
+                next_round = clock.now().plus(rhythm.sweep);
+                task.begin(clock.now());
                 // Runners of sets that nothing names any more: left by an earlier run, or by another configuration.
-                match housekeeping::retired(&world, &BTreeSet::new()).await {
+                let found = housekeeping::retired(&world, &BTreeSet::new()).await;
+                task.end(clock.now(), found.as_ref().map(|_| ()).map_err(|error| chain(error)));
+                task.next(next_round);
+                match found {
                     Ok((_, retired)) => retired.into_iter().collect(),
                     Err(error) => {
                         tracing::error!(error = %chain(&error), "sets that are gone could not be looked for");
@@ -134,92 +207,95 @@ async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Rec
                     }
                 }
             }
-            // Sets that were taken out begin to drain now, and jobs may go to another set than before.
-            changed = changes.changed() => {
-                if changed.is_err() { break }
-                wakers.wake_all();
-                Vec::new()
-            }
-            Some(ended) = loops.join_next_with_id() => {
-                match ended {
-                    Ok((task, set)) => {
-                        sets_of.remove(&task);
-                        wakers.forget(&set);
-                        running.remove(&set);
-                    }
-                    Err(error) => {
-                        let set = sets_of.remove(&error.id());
-                        let named = set.as_ref().map(tracing::field::display);
-                        tracing::error!(error = %error, set = named, "the loop of a scale set has ended by itself");
-                        broken.extend(set);
-                    }
-                }
-                Vec::new()
-            }
-            () = stopped(&mut stop) => break,
         };
         // Also after a loop's end: its set may have come back meanwhile.
         let named = changes.borrow_and_update().clone();
         for set in wanted.into_iter().chain(named.iter().map(|set| set.name.clone())) {
             if running.insert(set.clone()) {
-                let waker = wakers.of(&set);
-                let task = loops.spawn(look(world.clone(), set.clone(), rhythm, waker, stop.clone()));
-                sets_of.insert(task.id(), set);
+                loops.spawn(supervised(world.clone(), set.clone(), rhythm, wakers.of(&set), stop.clone()));
             }
         }
     }
     while loops.join_next().await.is_some() {}
 }
 
+/// One set's loop as a task of its own, until nothing is left of the set. Returns which it was.
+async fn supervised(
+    world: World,
+    set: ScaleSetName,
+    rhythm: Rhythm,
+    waker: Arc<Notify>,
+    stop: watch::Receiver<bool>,
+) -> ScaleSetName {
+    let name = format!("scale set {set}");
+    let task = world.tasks.register(&name, "compares what is with what should be, and acts", Some(rhythm.full_pass));
+    let (clock, of) = (world.ports.clock.clone(), set.clone());
+    let body = move |task, stop| look(world.clone(), of.clone(), rhythm, waker.clone(), task, stop);
+    supervise(task.clone(), clock, stop, body).await;
+    task.forget();
+    set
+}
+
 /// A set on its way out needs GitHub's own word for each removal, but a burst of signals need not ask for it each time.
 const DRAIN_LOOKS_EVERY: Duration = Duration::from_secs(1);
 
 /// One set's loop: woken by facts, by its own delayed messages, by machines, and by the timer. It ends when the set is gone and
-/// nothing is left of it, and answers which it was.
+/// nothing is left of it.
 async fn look(
     world: World,
     set: ScaleSetName,
     rhythm: Rhythm,
     waker: Arc<Notify>,
+    task: Task,
     mut stop: watch::Receiver<bool>,
-) -> ScaleSetName {
-    let mut full = tokio::time::interval(rhythm.full_pass);
-    full.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut said, mut looked): (bool, Option<Instant>) = (false, None);
+) {
+    let clock = world.ports.clock.clone();
+    let mut full_at = clock.now();
+    let (mut said, mut full_drain): (bool, Option<Timestamp>) = (false, None);
     loop {
+        task.next(full_at);
         let mut depth = tokio::select! {
-            _ = full.tick() => Depth::Full,
+            biased;
+            () = stopped(&mut stop) => return,
+            () = clock.sleep(full_at.since(clock.now())) => Depth::Full,
             () = waker.notified() => Depth::Partial,
-            () = stopped(&mut stop) => return set,
         };
+        if depth == Depth::Full {
+            full_at = clock.now().plus(rhythm.full_pass);
+        }
+        task.begin(clock.now());
         if world.set(&set).is_some() {
-            (said, looked) = (false, None);
-            if let Err(error) = pass(&world, &set, depth).await {
-                tracing::error!(error = %chain(&error), set = %set, "a pass failed; the next one goes on");
+            (said, full_drain) = (false, None);
+            let passed = pass(&world, &set, depth).await;
+            if let Err(error) = &passed {
+                tracing::error!(error = %chain(error), set = %set, "a pass failed; the next one goes on");
             }
+            task.end(clock.now(), passed.map(|_| ()).map_err(|error| chain(&error)));
             continue;
         }
-        match looked.map(|at| at.elapsed()).filter(|ago| *ago < DRAIN_LOOKS_EVERY) {
+        match full_drain.map(|at| clock.now().since(at)).filter(|ago| *ago < DRAIN_LOOKS_EVERY) {
             None => {
                 depth = Depth::Full;
-                looked = Some(Instant::now());
+                full_drain = Some(clock.now());
             }
-            Some(ago) => full.reset_after(DRAIN_LOOKS_EVERY.saturating_sub(ago)),
+            Some(ago) => full_at = clock.now().plus(DRAIN_LOOKS_EVERY.saturating_sub(ago)),
         }
         if !said {
             tracing::info!(set = %set, "nothing names this scale set any more; its runners go");
             said = true;
         }
-        match drain(&world, &set, depth).await {
+        let drained = drain(&world, &set, depth).await;
+        task.end(clock.now(), drained.as_ref().map(|_| ()).map_err(|error| chain(error)));
+        match drained {
             Ok(Left::Something) => {}
             // Who counts what is left holds the lease for a moment.
             Ok(Left::HeldElsewhere) => {
-                looked = None;
-                full.reset_after(DRAIN_LOOKS_EVERY);
+                full_drain = None;
+                full_at = clock.now().plus(DRAIN_LOOKS_EVERY);
             }
             Ok(Left::Nothing) => {
                 tracing::info!(set = %set, "nothing is left of this scale set");
-                return set;
+                return;
             }
             Err(error) => tracing::error!(error = %chain(&error), set = %set, "a pass failed; the next one goes on"),
         }
@@ -253,21 +329,43 @@ async fn drain(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Left, 
 }
 
 /// The machines' status: when one may have changed, its sets look.
-async fn listen(world: World, wakers: Wakers, mut stop: watch::Receiver<bool>) {
+async fn listen(world: World, wakers: Wakers, task: Task, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
-            () = world.ports.machines.wait(Duration::from_secs(5)) => wakers.wake_all(),
+            biased;
             () = stopped(&mut stop) => return,
+            () = world.ports.machines.wait(Duration::from_secs(5)) => {}
         }
+        task.begin(world.ports.clock.now());
+        wakers.wake_all();
+        task.end(world.ports.clock.now(), Ok(()));
     }
 }
 
 /// Hand-offs that nobody will read.
-async fn leftovers(world: &World) -> Result<(), LedgerError> {
-    let gone = housekeeping::expire_hand_offs(world).await?;
+async fn leftovers(world: World) -> Result<(), String> {
+    let gone = housekeeping::expire_hand_offs(&world).await.map_err(|error| chain(&error))?;
     if gone > 0 {
         tracing::info!(gone, "hand-offs that nobody will read are deleted");
     }
+    Ok(())
+}
+
+async fn prune(world: World, keep: Duration) -> Result<(), String> {
+    timer::prune(&world, keep).await.map(|_| ()).map_err(|error| chain(&error))
+}
+
+async fn redeliver(world: World) -> Result<(), String> {
+    let count = timer::redeliver(&world).await.map_err(|error| chain(&error))?;
+    if count > 0 {
+        tracing::info!(count, "deliveries that had failed are asked for again");
+    }
+    Ok(())
+}
+
+async fn sweep(world: World, wakers: Wakers) -> Result<(), String> {
+    let woken = timer::sweep(&world).await.map_err(|error| chain(&error))?;
+    woken.iter().for_each(|set| wakers.wake(set));
     Ok(())
 }
 
@@ -280,43 +378,23 @@ fn may_serve_more(old: &[ScaleSet], new: &[ScaleSet]) -> bool {
     new.iter().any(|set| !old.iter().any(|known| serves_as(known, set)))
 }
 
-/// The timer's duties.
-async fn sweep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Receiver<bool>) {
-    let mut sweep = tokio::time::interval(rhythm.sweep);
-    let mut prune = tokio::time::interval(rhythm.prune);
+/// Starts a sweep when the sets serve jobs that none of them served before.
+async fn watch_policy(world: World, sweep_now: Arc<Notify>, task: Task, mut stop: watch::Receiver<bool>) {
     let mut changes = world.sets.subscribe();
     let mut known = changes.borrow_and_update().clone();
     loop {
         tokio::select! {
-            changed = changes.changed() => {
-                if changed.is_err() { return }
-                let now = changes.borrow_and_update().clone();
-                if may_serve_more(&known, &now) {
-                    sweep.reset_immediately();
-                }
-                known = now;
-            }
-            _ = sweep.tick() => {
-                match timer::redeliver(&world).await {
-                    Ok(0) => {}
-                    Ok(count) => tracing::info!(count, "deliveries that had failed are asked for again"),
-                    Err(error) => tracing::error!(error = %chain(&error), "the delivery log could not be worked through"),
-                }
-                match timer::sweep(&world).await {
-                    Ok(woken) => woken.iter().for_each(|set| wakers.wake(set)),
-                    Err(error) => tracing::error!(error = %chain(&error), "the sweep failed"),
-                }
-            }
-            _ = prune.tick() => {
-                if let Err(error) = timer::prune(&world, rhythm.history).await {
-                    tracing::error!(error = %chain(&error), "old history could not be dropped");
-                }
-                if let Err(error) = leftovers(&world).await {
-                    tracing::error!(error = %chain(&error), "hand-offs that nobody will read could not be looked for");
-                }
-            }
+            biased;
             () = stopped(&mut stop) => return,
+            changed = changes.changed() => if changed.is_err() { return },
         }
+        task.begin(world.ports.clock.now());
+        let now = changes.borrow_and_update().clone();
+        if may_serve_more(&known, &now) {
+            sweep_now.notify_one();
+        }
+        known = now;
+        task.end(world.ports.clock.now(), Ok(()));
     }
 }
 

@@ -1,11 +1,20 @@
-//! The only source of time for controllers.
+//! The only source of time for controllers: what time it is, and waiting.
 
+use std::time::Duration;
+
+use async_trait::async_trait;
 use runnersmith_types::Timestamp;
 
-/// Tells the time.
+/// The time, and waiting for it to pass.
+#[async_trait]
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+    /// Returns after so long. It is tokio's timer, which a paused runtime moves on by itself: a clock that is virtual keeps the
+    /// same time by reading tokio's.
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
 }
 
 /// The machine's clock.

@@ -193,8 +193,9 @@ impl Embedded {
             return Ok(left);
         }
         // A pass that began while the set was live could still make a runner; later ones see that the set is gone.
-        let (ledger, holder) = (self.world.ports.ledger.as_ref(), format!("{}-drain", self.world.holder));
-        let settled = closing::no_pass_goes_on(ledger, &set, &holder, PASS_WITHIN).await?;
+        let (ports, holder) = (&self.world.ports, format!("{}-drain", self.world.holder));
+        let (ledger, clock) = (ports.ledger.as_ref(), ports.clock.as_ref());
+        let settled = closing::no_pass_goes_on(ledger, clock, &set, &holder, PASS_WITHIN).await?;
         let mut left = self.see_or_kill(environment, &set, kill_jobs).await?.left();
         if !settled && left.is_nothing() {
             left.machines = 1;

@@ -206,6 +206,7 @@ pub fn world(
         metrics: Arc::new(Metrics::new()),
         holder: format!("{}-{}", hostname(), std::process::id()),
         lease_ttl: settings.rhythm.lease,
+        tasks: Arc::default(),
         observer: None,
     };
     Ok(world)
@@ -257,6 +258,9 @@ struct Ready {
 impl runnersmith_web::Readiness for Ready {
     async fn ready(&self) -> Result<(), String> {
         self.world.ports.ledger.ping().await.map_err(|error| chain(&error))?;
+        if let Some(panicked) = self.world.tasks.panicked().into_iter().next() {
+            return Err(panicked);
+        }
         // Sets that came later do not make a server that takes deliveries unready.
         let (levels, sets) = (self.world.levels.all(), self.world.sets.load());
         let first: Vec<_> = sets.iter().filter(|set| self.first.contains(&set.name)).collect();

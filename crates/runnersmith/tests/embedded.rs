@@ -71,6 +71,7 @@ impl ControlPlane {
             metrics: Arc::new(runnersmith_controllers::metrics::Metrics::new()),
             holder: "test".into(),
             lease_ttl: Duration::from_secs(20),
+            tasks: Arc::default(),
             observer: None,
         };
         let embedded = Embedded::new(world.clone(), Arc::new(store.record_store()));

@@ -373,6 +373,7 @@ fn world(home: &std::path::Path, policy: ScaleSet, doubles: &Doubles, clock: &Ar
         metrics: Arc::new(Metrics::new()),
         holder: holder.into(),
         lease_ttl: runnersmith_controllers::pass::LEASE_TTL,
+        tasks: Arc::default(),
         observer: None,
     }
 }

@@ -92,6 +92,7 @@ async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
         metrics,
         holder: variable("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_else(|| format!("function-{}", std::process::id())),
         lease_ttl: config.timer.lease,
+        tasks: Arc::default(),
         observer: None,
     };
     Ok(ControlPlane {

@@ -1,0 +1,246 @@
+//! What the background tasks of a process do, for people: when each last ran, how long it took, what came of it, when it runs next.
+//!
+//! It is apart from the tasks so that the dashboard, `status`, metrics and readiness read one thing. The ledger gets a copy, at most
+//! one write a minute, so that `status` knows it also in another process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use runnersmith_ports::{Clock, Ledger, LedgerError};
+use runnersmith_types::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The ledger's key of all processes' tasks.
+const KEY: &str = "tasks";
+/// Processes that were not heard of for so long are forgotten.
+const PROCESS_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// The most processes that are kept, the newest.
+const PROCESSES_MAX: usize = 10;
+/// The most bytes of an error that are kept.
+const ERROR_MAX: usize = 300;
+
+/// What came of a task's last run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It has not run yet.
+    #[default]
+    Waiting,
+    /// It did what it is for.
+    Done,
+    /// It ran into an error, and tries again.
+    Failed(String),
+    /// It panicked, which is a defect of Runnersmith, and was started again.
+    Panicked(String),
+}
+
+/// One task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStatus {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub purpose: String,
+    /// How often it runs, in milliseconds; none: whenever something happens.
+    pub period_ms: Option<u64>,
+    /// When its last run began.
+    pub started_at: Option<Timestamp>,
+    /// How long its last run took, in milliseconds; none: it runs now, or never ran.
+    pub took_ms: Option<u64>,
+    /// What came of its last run that is over.
+    pub outcome: Outcome,
+    /// When it runs next.
+    pub next_at: Option<Timestamp>,
+    /// Runs that are over.
+    pub runs: u64,
+    /// Of them, those that failed, panics included.
+    pub failures: u64,
+}
+
+/// The tasks of one process, as the ledger has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessTasks {
+    /// The process, as in its leases: host and process id.
+    pub holder: String,
+    /// When this was written.
+    pub at: Timestamp,
+    /// Its tasks, by name.
+    pub tasks: Vec<TaskStatus>,
+}
+
+/// The background tasks of this process.
+#[derive(Debug, Default)]
+pub struct Tasks(Mutex<BTreeMap<String, TaskStatus>>);
+
+impl Tasks {
+    fn all_mut(&self) -> MutexGuard<'_, BTreeMap<String, TaskStatus>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers a task that has not run yet.
+    #[must_use]
+    pub fn register(self: &Arc<Self>, name: &str, purpose: &str, period: Option<Duration>) -> Task {
+        let status = TaskStatus {
+            name: name.to_owned(),
+            purpose: purpose.to_owned(),
+            period_ms: period.map(millis),
+            started_at: None,
+            took_ms: None,
+            outcome: Outcome::Waiting,
+            next_at: None,
+            runs: 0,
+            failures: 0,
+        };
+        self.all_mut().insert(name.to_owned(), status);
+        Task { tasks: self.clone(), name: name.into() }
+    }
+
+    /// All tasks, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<TaskStatus> {
+        self.all_mut().values().cloned().collect()
+    }
+
+    /// The tasks whose last run panicked, each with what it said: the process cannot be relied on until they have run again.
+    #[must_use]
+    pub fn panicked(&self) -> Vec<String> {
+        let said = |task: &TaskStatus| match &task.outcome {
+            Outcome::Panicked(why) => Some(format!("task \"{}\" panicked: {why}", task.name)),
+            Outcome::Waiting | Outcome::Done | Outcome::Failed(_) => None,
+        };
+        self.all_mut().values().filter_map(said).collect()
+    }
+}
+
+/// A registered task's own handle.
+#[derive(Clone, Debug)]
+pub struct Task {
+    tasks: Arc<Tasks>,
+    name: Arc<str>,
+}
+
+impl Task {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn change(&self, change: impl FnOnce(&mut TaskStatus)) {
+        if let Some(status) = self.tasks.all_mut().get_mut(&*self.name) {
+            change(status);
+        }
+    }
+
+    /// A run begins.
+    pub fn begin(&self, now: Timestamp) {
+        self.change(|status| (status.started_at, status.took_ms, status.next_at) = (Some(now), None, None));
+    }
+
+    /// The run is over, with this result.
+    pub fn end(&self, now: Timestamp, result: Result<(), String>) {
+        self.over(now, result.map_or_else(|why| Outcome::Failed(short(&why)), |()| Outcome::Done));
+    }
+
+    /// The task panicked and will be started again.
+    pub fn panicked(&self, now: Timestamp, why: &str) {
+        self.over(now, Outcome::Panicked(short(why)));
+    }
+
+    fn over(&self, now: Timestamp, outcome: Outcome) {
+        self.change(|status| {
+            status.took_ms = status.started_at.map(|begun| millis(now.since(begun)));
+            status.runs += 1;
+            status.failures += u64::from(outcome != Outcome::Done);
+            status.outcome = outcome;
+        });
+    }
+
+    /// It runs again at this time.
+    pub fn next(&self, at: Timestamp) {
+        self.change(|status| status.next_at = Some(at));
+    }
+
+    /// It is over for good, and no longer shown.
+    pub fn forget(&self) {
+        self.tasks.all_mut().remove(&*self.name);
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn short(text: &str) -> String {
+    let mut end = text.len().min(ERROR_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// Writes this process's tasks into the ledger, beside those of other processes. Two that write at the same moment may lose one's
+/// words for a minute; the next write has them again.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn store(ledger: &dyn Ledger, clock: &dyn Clock, holder: &str, tasks: &Tasks) -> Result<(), LedgerError> {
+    let now = clock.now();
+    let mut all = stored(ledger).await?;
+    all.retain(|process| process.holder != holder && now.since(process.at) < PROCESS_KEPT);
+    all.insert(0, ProcessTasks { holder: holder.to_owned(), at: now, tasks: tasks.all() });
+    all.truncate(PROCESSES_MAX);
+    let text = serde_json::to_string(&all).map_err(|error| LedgerError::Failed { operation: "set", source: error.into() })?;
+    ledger.set(KEY, &text).await
+}
+
+/// The tasks of all processes on this ledger, the newest word first. What another version wrote and this one cannot read is left out.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn stored(ledger: &dyn Ledger) -> Result<Vec<ProcessTasks>, LedgerError> {
+    let text = ledger.get(KEY).await?;
+    let mut all: Vec<ProcessTasks> = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    all.sort_by_key(|process| std::cmp::Reverse(process.at));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    #[test]
+    fn a_run_is_shown_with_its_begin_duration_result_and_next_run() {
+        let tasks = Arc::new(Tasks::default());
+        let task = tasks.register("sweep", "finds jobs that no delivery told of", Some(Duration::from_secs(300)));
+        assert_eq!((tasks.all()[0].outcome.clone(), tasks.all()[0].period_ms), (Outcome::Waiting, Some(300_000)));
+        task.begin(NOW);
+        assert_eq!((tasks.all()[0].started_at, tasks.all()[0].took_ms), (Some(NOW), None));
+        task.end(NOW.plus(Duration::from_millis(1_500)), Err("é".repeat(200)));
+        task.next(NOW.plus(Duration::from_secs(300)));
+        let status = tasks.all().remove(0);
+        assert_eq!((status.took_ms, status.runs, status.failures), (Some(1_500), 1, 1));
+        assert_eq!(status.outcome, Outcome::Failed("é".repeat(150)));
+        assert_eq!(status.next_at, Some(NOW.plus(Duration::from_secs(300))));
+        task.forget();
+        assert!(tasks.all().is_empty());
+        task.begin(NOW);
+        assert!(tasks.all().is_empty(), "a task that is over stays over");
+    }
+
+    #[test]
+    fn a_panic_is_remembered_until_the_task_has_run_again() {
+        let tasks = Arc::new(Tasks::default());
+        let task = tasks.register("messages", "records deliveries", None);
+        task.begin(NOW);
+        task.panicked(NOW, "index out of bounds");
+        assert_eq!(tasks.panicked(), ["task \"messages\" panicked: index out of bounds"]);
+        task.begin(NOW);
+        assert_eq!(tasks.panicked().len(), 1, "to have begun is not enough");
+        task.end(NOW, Ok(()));
+        assert!(tasks.panicked().is_empty());
+    }
+}
