@@ -7,8 +7,8 @@ use std::time::Duration;
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
     Batch, BatchId, BootFailure, CapacityPool, Event, EventKind, FactSource, Intent, Job, JobFact, JobId, JobStatus,
-    MachineId, Notified, Owner, OwnerKind, PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerScope,
-    RunnerState, RunnerUpdate, ScaleSetName, Stalled, Target, Timestamp,
+    MachineId, Notified, Owner, OwnerKind, PoolFailure, RecordVersion, RepoFullName, RunId, Runner, RunnerName,
+    RunnerScope, RunnerState, RunnerUpdate, ScaleSetName, Stalled, Target, Timestamp,
 };
 
 use crate::clock::{Clock as _, ManualClock};
@@ -270,7 +270,16 @@ fn batch(world: &LedgerWorld<'_>, intents: &[Intent]) -> Batch {
     let id = runners.first().map_or_else(String::new, ToString::to_string);
     let now = world.clock.now();
     let id = good(BatchId::parse(&format!("batch-{id}")));
-    Batch { id, set: set("linux"), pool: pool(), runners, stored_at: now, hard_end_at: now.plus(TTL), settled: false }
+    Batch {
+        id,
+        set: set("linux"),
+        pool: pool(),
+        runners,
+        stored_at: now,
+        hard_end_at: now.plus(TTL),
+        settled: false,
+        record_version: RecordVersion::CURRENT,
+    }
 }
 
 async fn a_batch_is_stored_with_all_its_runners_or_not_at_all(world: &LedgerWorld<'_>) {
@@ -346,14 +355,14 @@ async fn a_budget_is_a_minutes(world: &LedgerWorld<'_>) {
 
 async fn pool_failures_boot_failures_and_reruns_are_kept(world: &LedgerWorld<'_>) {
     let (linux, now) = (set("linux"), world.clock.now());
-    good(world.ledger.pool_failure(&linux, PoolFailure { pool: pool(), at: now, why: "no capacity".into() }).await);
+    good(world.ledger.pool_failure(&linux, PoolFailure::new(pool(), now, "no capacity".into())).await);
     assert_eq!(good(world.ledger.pool_failures(&linux, now).await).len(), 1);
     assert!(good(world.ledger.pool_failures(&linux, now.plus(TTL)).await).is_empty(), "older than asked for");
     assert!(good(world.ledger.pool_failures(&set("windows"), now).await).is_empty());
     let runner = good(RunnerName::parse("linux-1"));
     for n in [2, 1] {
         let at = now.plus(Duration::from_secs(n));
-        good(world.ledger.boot_failed(&linux, BootFailure { runner: runner.clone(), pool: pool(), at }).await);
+        good(world.ledger.boot_failed(&linux, BootFailure::new(runner.clone(), pool(), at)).await);
     }
     let failures = good(world.ledger.boot_failures(&linux).await);
     assert!(failures.len() == 2 && failures[0].at < failures[1].at, "oldest first");
