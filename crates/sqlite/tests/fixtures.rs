@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{
-    Expect, Ledger as _, ManualClock, Queue as _, RecordStore as _, RecordStoreError, Version, chain,
+    Expect, JobLedger as _, ManualClock, Queue as _, RecordStore as _, RecordStoreError, Version, chain,
 };
 use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::{Batch, BootFailure, Event, Job, JobFact, JobId, PoolFailure, Runner};
