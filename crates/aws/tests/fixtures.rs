@@ -15,7 +15,9 @@ use runnersmith_aws::{
     DynamoLedger, ObjectRecordStore, ParameterHandOff, Parameters, Session, SqsQueue, TABLE_DEFINITION,
 };
 use runnersmith_aws_emulator::{Emulator, skip_unless_available};
-use runnersmith_ports::{Expect, HandOff as _, Ledger as _, ManualClock, Queue as _, RecordStore as _, RunnerConfig};
+use runnersmith_ports::{
+    Expect, HandOff as _, JobLedger as _, ManualClock, Queue as _, RecordStore as _, RunnerConfig,
+};
 use runnersmith_types::{MachineId, Secret};
 use serde_json::{Value, json};
 use stored::{NOW, goes_on, is_as_it_was_stored, lines};

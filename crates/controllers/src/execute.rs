@@ -318,7 +318,7 @@ async fn after_updates(
             && let Some(pool) = runner.pool.clone()
         {
             let at = context.world.ports.clock.now();
-            let failure = runnersmith_types::BootFailure { runner: name.clone(), pool, at };
+            let failure = runnersmith_types::BootFailure::new(name.clone(), pool, at);
             ledger.boot_failed(&context.policy.name, failure).await?;
             context.world.metrics.boot_failed(&context.policy.name);
         }

@@ -1,7 +1,7 @@
 //! Launching: the batch is stored before the call, so that a crash at any point makes the same call again with the same token.
 
 use runnersmith_ports::{LaunchRequest, Lease, LedgerError, MachinesError};
-use runnersmith_types::{Action, Batch, BootFailure, MachineId, PoolFailure, RunnerName, RunnerUpdate};
+use runnersmith_types::{Action, Batch, BootFailure, MachineId, PoolFailure, RecordVersion, RunnerName, RunnerUpdate};
 
 use crate::execute::{Effect, ExecutionContext};
 
@@ -28,6 +28,7 @@ pub(crate) async fn launch(
                 stored_at: now,
                 hard_end_at: now.plus(timing.lifetime_max).plus(timing.hard_end_after),
                 settled: false,
+                record_version: RecordVersion::CURRENT,
             };
             match ledger.store_batch(lease, batch.clone()).await {
                 Ok(()) => batch,
@@ -84,14 +85,14 @@ async fn refused(
         MachinesError::Throttled { .. } => return Ok(Effect::put_off(error.to_string())),
         MachinesError::Failed { .. } => return Ok(Effect::failed(&error)),
         MachinesError::NoCapacity { pool, .. } => {
-            let pool_failure = PoolFailure { pool: pool.clone(), at: now, why: "no capacity".into() };
+            let pool_failure = PoolFailure::new(pool.clone(), now, "no capacity".into());
             ledger.pool_failure(&context.policy.name, pool_failure).await?;
         }
         MachinesError::Quota { .. } | MachinesError::BadRequest { .. } => {
-            let pool_failure = PoolFailure { pool: batch.pool.clone(), at: now, why: error.to_string() };
+            let pool_failure = PoolFailure::new(batch.pool.clone(), now, error.to_string());
             ledger.pool_failure(&context.policy.name, pool_failure).await?;
             if let Some(runner) = batch.runners.first() {
-                let failure = BootFailure { runner: runner.clone(), pool: batch.pool.clone(), at: now };
+                let failure = BootFailure::new(runner.clone(), batch.pool.clone(), now);
                 ledger.boot_failed(&context.policy.name, failure).await?;
             }
         }

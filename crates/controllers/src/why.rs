@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use runnersmith_ports::{Ledger, LedgerError};
+use runnersmith_ports::{LedgerError, WorkLedger};
 use runnersmith_types::{Action, Event, EventKind, HandOffMeans, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
 use serde::Serialize;
 
@@ -490,7 +490,7 @@ pub fn parse_job(text: &str) -> Result<JobId, JobTextError> {
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub async fn why(ledger: &dyn Ledger, levels: Option<&Levels>, id: JobId) -> Result<Option<Why>, LedgerError> {
+pub async fn why(ledger: &dyn WorkLedger, levels: Option<&Levels>, id: JobId) -> Result<Option<Why>, LedgerError> {
     let history = ledger.history_of_job(id, HISTORY_MAX).await?;
     let Some(job) = ledger.job(id).await? else { return Ok(Why::dropped(id, &history)) };
     let runner = match job.runner() {

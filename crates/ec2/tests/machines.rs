@@ -11,7 +11,9 @@ use runnersmith_ec2::Ec2Machines;
 use runnersmith_ports::contract::machines::{MachinesWorld, machines};
 use runnersmith_ports::{Clock as _, LaunchRequest, Machines as _, MachinesError, SystemClock};
 use runnersmith_types::ec2::{Allocation, Capacity, Subnet};
-use runnersmith_types::{Batch, BatchId, ControlPlaneId, Ec2Set, MachineId, RunnerName, ScaleSetName, Timestamp};
+use runnersmith_types::{
+    Batch, BatchId, ControlPlaneId, Ec2Set, MachineId, RecordVersion, RunnerName, ScaleSetName, Timestamp,
+};
 
 /// What stands between two XML tags.
 fn between(xml: &str, tag: &str) -> Vec<String> {
@@ -62,6 +64,7 @@ fn request(set: &Ec2Set, batch: &str, count: usize, pool: usize) -> LaunchReques
         stored_at: Timestamp::from_secs(1),
         hard_end_at: Timestamp::from_secs(2),
         settled: false,
+        record_version: RecordVersion::CURRENT,
     };
     LaunchRequest { batch, control_plane: ControlPlaneId::parse("plane1").unwrap() }
 }

@@ -15,7 +15,7 @@ use runnersmith_issueops::change::Left;
 use runnersmith_issueops::policy::Shape;
 use runnersmith_issueops_engine::Fleet as _;
 use runnersmith_lambda_host::Hypervisor;
-use runnersmith_ports::{Ledger as _, SystemClock};
+use runnersmith_ports::{HistoryLedger as _, SystemClock};
 use runnersmith_provision_terraform::environments::{
     AwsEnvironments, LEDGER_OPERATIONS, MACHINE_OPERATIONS, PARAMETER_OPERATIONS, QUEUE_OPERATIONS,
 };

@@ -90,7 +90,7 @@ fn pool_failure(draft: &mut Draft<'_>, index: usize) {
     let others_boot = draft.runners.iter().any(|other| other.online_at.is_some_and(|at| at > runner.intended_at));
     if let (true, Some(pool)) = (others_boot, runner.pool.clone()) {
         let why = format!("{} never came online while others did", runner.name);
-        draft.step(Action::PoolFailure(PoolFailure { pool, at: draft.now, why }), "boot failure");
+        draft.step(Action::PoolFailure(PoolFailure::new(pool, draft.now, why)), "boot failure");
     }
 }
 

@@ -245,8 +245,7 @@ fn a_job_that_was_still_queued_after_a_runner_became_busy_is_not_hidden_by_it() 
 // ---- what is said --------------------------------------------------------------------------------------------------
 
 fn failures(world: &mut Snapshot, count: u64) {
-    world.boot_failures =
-        (1..=count).map(|n| BootFailure { runner: name(50 + n), pool: pool(1), at: ago(secs(10)) }).collect();
+    world.boot_failures = (1..=count).map(|n| BootFailure::new(name(50 + n), pool(1), ago(secs(10)))).collect();
 }
 
 #[test]
@@ -272,7 +271,7 @@ fn the_breaker_opens_on_one_pool_when_the_other_lacks_capacity_and_at_twice_the_
     world.jobs.extend((1..=5).map(queued));
     failures(&mut world, 3);
     has(&plan(&set, &world, NOW), "launch 5 spot m2.large");
-    world.pool_failures.push(PoolFailure { pool: pool(2), at: ago(secs(5)), why: "no capacity".into() });
+    world.pool_failures.push(PoolFailure::new(pool(2), ago(secs(5)), "no capacity".into()));
     has_not(&plan(&set, &world, NOW), "launch");
     world.pool_failures.clear();
     failures(&mut world, 6);

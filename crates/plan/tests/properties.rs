@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use runnersmith_plan::{lint, plan};
 use runnersmith_types::{
-    Action, Batch, JobStatus, MachineState, MachineStatus, MinIdleEntry, Observed, Plan, RunnerState, RunnerUpdate,
-    ScaleSet, Snapshot, Timestamp, WaitingOn,
+    Action, Batch, JobStatus, MachineState, MachineStatus, MinIdleEntry, Observed, Plan, RecordVersion, RunnerState,
+    RunnerUpdate, ScaleSet, Snapshot, Timestamp, WaitingOn,
 };
 use support::{NOW, acme, execute, job_of, machine, name, on, org, policy, registration, runner_at, secs, snapshot};
 
@@ -106,6 +106,7 @@ prop_compose! {
                     stored_at: runner.intended_at,
                     hard_end_at: NOW.plus(set.timing.lifetime_max),
                     settled: false,
+                    record_version: RecordVersion::CURRENT,
                 });
             }
             world.runners.push(runner);

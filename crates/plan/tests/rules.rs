@@ -157,7 +157,7 @@ fn the_breaker_opens_after_failures_in_two_pools_and_sends_one_probe_with_backof
     set.fallback_order.pools = vec![pool(1), pool(2), pool(3)];
     let mut world = snapshot();
     world.jobs.extend([queued(1), queued(2), queued(3)]);
-    let failure = |n: u64, on: u32, before: u64| BootFailure { runner: name(n), pool: pool(on), at: ago(secs(before)) };
+    let failure = |n: u64, on: u32, before: u64| BootFailure::new(name(n), pool(on), ago(secs(before)));
     world.boot_failures = vec![failure(1, 1, 50), failure(2, 1, 40), failure(3, 1, 30)];
     let doubted = plan(&set, &world, NOW);
     has(&doubted, "launch 3 spot m2.large");
@@ -186,9 +186,9 @@ fn a_failed_pool_cools_down_and_the_next_is_taken() {
     set.fallback_order.pools = vec![pool(1), pool(2)];
     let mut world = snapshot();
     world.jobs.push(queued(1));
-    world.pool_failures.push(PoolFailure { pool: pool(1), at: ago(secs(10)), why: "no capacity".into() });
+    world.pool_failures.push(PoolFailure::new(pool(1), ago(secs(10)), "no capacity".into()));
     has(&plan(&set, &world, NOW), "launch 1 spot m2.large");
-    world.pool_failures.push(PoolFailure { pool: pool(2), at: ago(secs(20)), why: "no capacity".into() });
+    world.pool_failures.push(PoolFailure::new(pool(2), ago(secs(20)), "no capacity".into()));
     let shut = plan(&set, &world, NOW);
     has_not(&shut, "launch");
     assert_eq!(waits(&shut, 1), Some(&WaitingOn::Capacity { until: NOW.plus(secs(40)) }));

@@ -6,8 +6,8 @@ mod support;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    Action, FallbackOrder, JobStatus, MachineState, MachineStatus, Observed, RunnerState as S, RunnerUpdate, Stalled,
-    WaitingOn,
+    Action, FallbackOrder, JobStatus, MachineState, MachineStatus, Observed, RecordVersion, RunnerState as S,
+    RunnerUpdate, Stalled, WaitingOn,
 };
 use support::*;
 
@@ -175,6 +175,7 @@ fn a_launching_runner_is_bound_when_all_machines_of_its_batch_are_seen() {
         stored_at: ago(mins(1)),
         hard_end_at: NOW.plus(mins(100)),
         settled: false,
+        record_version: RecordVersion::CURRENT,
     });
     with(&mut world, first, Some(machine(7, None)), None);
     with(&mut world, second, None, None);

@@ -111,15 +111,9 @@ impl BudgetKind {
     }
 }
 
-/// The ledger. Contract: every call is one transaction, durable when it returns; reads see all writes that returned
-/// before. Everything about a set's runners is conditional on that set's lease generation. Records are kept at least
-/// `history` after they ended, then dropped by `prune`.
+/// Jobs: what is known of each, and what was done about it.
 #[async_trait]
-pub trait Ledger: Send + Sync + 'static {
-    /// The ledger's identity, made once when it is created.
-    async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError>;
-
-    // --- facts -----------------------------------------------------------
+pub trait JobLedger: Send + Sync + 'static {
     /// Merges facts (by [`Job::merge`]), each in a transaction of its own or all in one, and then wakes the given sets. When
     /// a job's status changes, other jobs of the same run that are stalled stop being stalled. After an error some facts may
     /// be recorded; recording them again changes nothing. Returns them in the order of the facts.
@@ -137,8 +131,15 @@ pub trait Ledger: Send + Sync + 'static {
     async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError>;
     /// Records that its machine was interrupted.
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError>;
+    /// Records a re-run; `false` when that run was already re-run.
+    async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError>;
+    /// Runs that were re-run.
+    async fn reruns(&self) -> Result<Vec<(RepoFullName, RunId)>, LedgerError>;
+}
 
-    // --- lease and wake-up ----------------------------------------------
+/// Who may decide about a set now, whether it should be looked at again, and whether it is in service.
+#[async_trait]
+pub trait LeaseLedger: Send + Sync + 'static {
     /// Bumps a set's wake counter.
     async fn wake(&self, set: &ScaleSetName) -> Result<(), LedgerError>;
     /// Takes the lease if it is free or ended. `None` when somebody else holds it.
@@ -147,15 +148,19 @@ pub trait Ledger: Send + Sync + 'static {
     async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<Release, LedgerError>;
     /// Extends the lease.
     async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), LedgerError>;
-
-    // --- out of service --------------------------------------------------
     /// Takes a set out of service or puts it back; twice is once. Whether any policy names the set makes no difference, and
     /// nothing but this call changes it. Who has acquired the set's lease after this returned knows that every later pass sees it.
     async fn close(&self, set: &ScaleSetName, closed: bool) -> Result<(), LedgerError>;
     /// The sets that are out of service.
     async fn closed(&self) -> Result<BTreeSet<ScaleSetName>, LedgerError>;
+}
 
-    // --- runners ---------------------------------------------------------
+/// Runners and the calls that launch them, with what their names are made of. Every write is conditional on the lease of the set;
+/// one that is refused has written nothing.
+#[async_trait]
+pub trait RunnerLedger: Send + Sync + 'static {
+    /// The ledger's identity, made once when it is created.
+    async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError>;
     /// The next free serial.
     async fn next_serial(&self) -> Result<u64, LedgerError>;
     /// Records intents (at most [`runnersmith_types::INTENTS_MAX`]) if the lease holds, the set's alive count plus theirs is at most
@@ -187,8 +192,12 @@ pub trait Ledger: Send + Sync + 'static {
     async fn runner(&self, name: &RunnerName) -> Result<Option<Runner>, LedgerError>;
     /// The newest runners by serial, at most `limit`, gone ones included.
     async fn recent_runners(&self, limit: usize) -> Result<Vec<Runner>, LedgerError>;
+}
 
-    // --- budgets, pool failures, failures -------------------------------------
+/// What holds calls and launches back: the App's budgets, capacity pools that failed, machines that did not boot, and the small
+/// values (cursors, `ETag`s, schedule marks) that spare calls.
+#[async_trait]
+pub trait BudgetLedger: Send + Sync + 'static {
     /// Takes `cost` from this minute's bucket; answers how many units are left, or `None` when it would exceed `limit` (then nothing is taken).
     async fn take_budget(&self, kind: BudgetKind, cost: u32, limit: u32) -> Result<Option<u32>, LedgerError>;
     /// What is used of this minute's bucket.
@@ -203,16 +212,15 @@ pub trait Ledger: Send + Sync + 'static {
     async fn boot_failures(&self, set: &ScaleSetName) -> Result<Vec<BootFailure>, LedgerError>;
     /// A runner of the set came online: forgets its boot failures.
     async fn boot_succeeded(&self, set: &ScaleSetName) -> Result<(), LedgerError>;
-    /// Records a re-run; `false` when that run was already re-run.
-    async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError>;
-    /// Runs that were re-run.
-    async fn reruns(&self) -> Result<Vec<(RepoFullName, RunId)>, LedgerError>;
-
-    // --- small values and history ---------------------------------------
     /// A small named value (cursor, ETag, schedule mark).
     async fn get(&self, key: &str) -> Result<Option<String>, LedgerError>;
     /// Sets it.
     async fn set(&self, key: &str, value: &str) -> Result<(), LedgerError>;
+}
+
+/// Everything seen, decided and done, and the end of what is old.
+#[async_trait]
+pub trait HistoryLedger: Send + Sync + 'static {
     /// Appends history.
     async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError>;
     /// A job's history, oldest first: events that name it, and (for `runner`) its runner's.
@@ -226,3 +234,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// Drops ended jobs, gone runners, settled batches and history older than `before`, at most `limit` rows of each; answers how many rows went.
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<u64, LedgerError>;
 }
+
+/// Jobs, runners and their history: what `why`, `status` and the console read. They need no more of a ledger than this.
+pub trait WorkLedger: JobLedger + RunnerLedger + HistoryLedger {}
+
+impl<T: JobLedger + RunnerLedger + HistoryLedger + ?Sized> WorkLedger for T {}
+
+/// The ledger: all of its parts. Contract of each: every call is one transaction, durable when it returns; reads see all writes
+/// that returned before. Everything about a set's runners is conditional on that set's lease generation. Records are kept at least
+/// `history` after they ended, then dropped by [`HistoryLedger::prune`].
+pub trait Ledger: WorkLedger + LeaseLedger + BudgetLedger {}
+
+impl<T: WorkLedger + LeaseLedger + BudgetLedger + ?Sized> Ledger for T {}

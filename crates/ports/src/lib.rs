@@ -26,7 +26,10 @@ pub use clock::{ManualClock, TestClock};
 pub use control::ControlRepository;
 pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary};
 pub use hand_off::{HandOff, HandOffError, RunnerConfig};
-pub use ledger::{BudgetKind, Lease, Ledger, LedgerError, Recorded, Release};
+pub use ledger::{
+    BudgetKind, BudgetLedger, HistoryLedger, JobLedger, Lease, LeaseLedger, Ledger, LedgerError, Recorded, Release,
+    RunnerLedger, WorkLedger,
+};
 pub use machines::{LaunchRequest, Machines, MachinesError};
 #[cfg(feature = "contract")]
 pub use memory_record_store::MemoryRecordStore;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use divan::counter::ItemsCount;
 use runnersmith_ports::contract::ledger::fact;
-use runnersmith_ports::{Ledger as _, Queue as _, SystemClock};
+use runnersmith_ports::{JobLedger as _, Queue as _, SystemClock};
 use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::{FactSource, JobStatus, ScaleSetName, Timestamp};
 

@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_ports::{Expect, Ledger as _, LedgerError, Queue as _, QueueError, RecordStore as _, SystemClock};
+use runnersmith_ports::{
+    BudgetLedger as _, Expect, LedgerError, Queue as _, QueueError, RecordStore as _, RunnerLedger as _, SystemClock,
+};
 use runnersmith_sqlite::{OpenError, SqliteStore};
 
 fn open(path: &Path) -> SqliteStore {

@@ -7,8 +7,14 @@ mod stored;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_ports::{Expect, ManualClock, Queue as _, RecordStore as _, RecordStoreError, Version};
+use runnersmith_ports::{
+    Expect, JobLedger as _, ManualClock, Queue as _, RecordStore as _, RecordStoreError, Version, chain,
+};
 use runnersmith_sqlite::SqliteStore;
+use runnersmith_types::{Batch, BootFailure, Event, Job, JobFact, JobId, PoolFailure, Runner};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use stored::{NOW, fixture, goes_on, is_as_it_was_stored, lines};
 
 /// A copy of the file, opened, with the clock that it reads.
@@ -31,6 +37,52 @@ async fn every_record_of_the_ledger_is_read_as_it_was_stored() {
 async fn a_ledger_of_an_earlier_version_is_carried_on() {
     let (_home, store, _clock) = opened();
     goes_on(&store.ledger()).await;
+}
+
+/// The records of a kind: the earlier ones are read, what is written has the number, and a newer one is refused.
+fn has_a_version<T: DeserializeOwned + Serialize>(name: &str) {
+    for line in lines(name) {
+        let earlier: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(earlier.get("record_version"), None, "{name}");
+        let mut written = serde_json::to_value(serde_json::from_str::<T>(&line).unwrap()).unwrap();
+        assert_eq!(written["record_version"], json!(1), "{name}");
+        written["record_version"] = json!(2);
+        let refused = serde_json::from_value::<T>(written).err().unwrap().to_string();
+        assert_eq!(refused, NEWER, "{name}");
+    }
+}
+
+const NEWER: &str = "written by a newer version of Runnersmith (record version 2, this program knows 1)";
+
+#[test]
+fn each_record_has_a_version_and_a_newer_one_is_refused() {
+    has_a_version::<Job>("jobs.jsonl");
+    has_a_version::<Runner>("runners.jsonl");
+    has_a_version::<Batch>("batches.jsonl");
+    has_a_version::<Event>("events.jsonl");
+    has_a_version::<PoolFailure>("strikes.jsonl");
+    has_a_version::<BootFailure>("boot_failures.jsonl");
+}
+
+#[tokio::test]
+async fn a_ledger_with_a_record_of_a_newer_version_says_so_and_the_record_stays() {
+    let (home, store, _clock) = opened();
+    let ledger = store.ledger();
+    let fact = ledger.job(JobId(104)).await.unwrap().unwrap().fact;
+    ledger.record_facts(vec![JobFact { workflow: "renamed".into(), ..fact.clone() }], &[]).await.unwrap();
+    let connection = rusqlite::Connection::open(home.path().join("store.sqlite")).unwrap();
+    let stored = || -> i64 {
+        let sql = "SELECT json_extract(record, '$.record_version') FROM jobs WHERE id = 104";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(stored(), 1, "a record of an earlier version gets the number when it is next written");
+    let sql = "UPDATE jobs SET record = json_set(record, '$.record_version', 2) WHERE id = 104";
+    assert_eq!(connection.execute(sql, []).unwrap(), 1);
+    let read = chain(&ledger.job(JobId(104)).await.unwrap_err());
+    assert!(read.contains(NEWER), "{read}");
+    let written = chain(&ledger.record_facts(vec![fact], &[]).await.unwrap_err());
+    assert!(written.contains(NEWER), "{written}");
+    assert_eq!(stored(), 2, "it is left to the newer program");
 }
 
 #[tokio::test]

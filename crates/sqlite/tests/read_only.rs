@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use runnersmith_ports::{Expect, Ledger as _, RecordStore as _, SystemClock, chain};
+use runnersmith_ports::{BudgetLedger as _, Expect, JobLedger as _, RecordStore as _, SystemClock, chain};
 use runnersmith_sqlite::{OpenError, SqliteReader, SqliteStore};
 
 fn read(path: &Path) -> Result<SqliteReader, OpenError> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{DeliveryId, JobId, MachineId, RunnerName, ScaleSetName};
 use crate::time::Timestamp;
+use crate::version::RecordVersion;
 
 /// What kind of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Event {
     pub machine: Option<MachineId>,
     /// The delivery, if it came by one.
     pub delivery: Option<DeliveryId>,
+    /// The version of the stored form.
+    #[serde(default)]
+    pub record_version: RecordVersion<1>,
 }
 
 impl Event {
@@ -59,6 +63,7 @@ impl Event {
             runner: None,
             machine: None,
             delivery: None,
+            record_version: RecordVersion::CURRENT,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{DeliveryId, JobId, Label, RegistrationId, RepoFullName, RunId, RunnerName};
 use crate::names::RegistrationName;
 use crate::time::Timestamp;
+use crate::version::RecordVersion;
 
 /// Where a job stands. The order is the order of life: a later state never goes back by a late delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -191,6 +192,9 @@ pub struct Job {
     pub interrupted_at: Option<Timestamp>,
     /// Grows by one with each stored change.
     pub version: u64,
+    /// The version of the stored form.
+    #[serde(default)]
+    pub record_version: RecordVersion<1>,
 }
 
 /// What a fact changed.
@@ -220,6 +224,7 @@ impl Job {
             notified: None,
             interrupted_at: None,
             version: 1,
+            record_version: RecordVersion::CURRENT,
             fact,
         };
         job.stamp(at);

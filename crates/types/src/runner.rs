@@ -6,6 +6,7 @@ use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RunnerName};
 use crate::names::RegistrationName;
 use crate::policy::{CapacityPool, Target};
 use crate::time::Timestamp;
+use crate::version::RecordVersion;
 
 /// Where a runner stands. `design`: every state has evidence, an exit and a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -141,6 +142,9 @@ pub struct Runner {
     pub end_reason: Option<String>,
     /// Grows by one with each stored change; updates are conditional on it.
     pub version: u64,
+    /// The version of the stored form.
+    #[serde(default)]
+    pub record_version: RecordVersion<1>,
 }
 
 /// One change of a runner's record. The planner or an execution's outcome gives it; [`Runner::update`] is the only place that applies it.
@@ -236,6 +240,7 @@ impl Runner {
             gone_at: None,
             end_reason: None,
             version: 1,
+            record_version: RecordVersion::CURRENT,
         }
     }
 
@@ -406,4 +411,7 @@ pub struct Batch {
     pub hard_end_at: Timestamp,
     /// Every machine that the call gave is bound: the call need not be made again.
     pub settled: bool,
+    /// The version of the stored form.
+    #[serde(default)]
+    pub record_version: RecordVersion<1>,
 }

@@ -11,6 +11,7 @@ use crate::job::Job;
 use crate::policy::{CapacityPool, RunnerScope, ScaleSet};
 use crate::runner::{Batch, Runner};
 use crate::time::Timestamp;
+use crate::version::RecordVersion;
 
 /// A source's answer, or that it gave none. Unknown is not empty, and never idle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,6 +156,17 @@ pub struct PoolFailure {
     pub at: Timestamp,
     /// Why, in words.
     pub why: String,
+    /// The version of the stored form.
+    #[serde(default)]
+    pub record_version: RecordVersion<1>,
+}
+
+impl PoolFailure {
+    /// A failure of the present version's form.
+    #[must_use]
+    pub const fn new(pool: CapacityPool, at: Timestamp, why: String) -> Self {
+        Self { pool, at, why, record_version: RecordVersion::CURRENT }
+    }
 }
 
 /// A machine that never came online, or a launch that failed for another reason than capacity.
@@ -167,6 +179,17 @@ pub struct BootFailure {
     pub pool: CapacityPool,
     /// When.
     pub at: Timestamp,
+    /// The version of the stored form.
+    #[serde(default)]
+    pub record_version: RecordVersion<1>,
+}
+
+impl BootFailure {
+    /// A failure of the present version's form.
+    #[must_use]
+    pub const fn new(runner: RunnerName, pool: CapacityPool, at: Timestamp) -> Self {
+        Self { runner, pool, at, record_version: RecordVersion::CURRENT }
+    }
 }
 
 /// Everything that one plan of one scale set is made from.

@@ -24,7 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
-use runnersmith_ports::{Clock, Ledger};
+use runnersmith_ports::{Clock, WorkLedger};
 use runnersmith_types::Secret;
 
 pub use live::CONNECTIONS_MAX;
@@ -45,7 +45,7 @@ pub trait Readiness: Send + Sync {
 #[derive(Clone)]
 pub struct WebState {
     /// Records.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn WorkLedger>,
     /// What the last passes saw.
     pub levels: Arc<Levels>,
     /// Metrics.

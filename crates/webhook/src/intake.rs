@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_plan::route;
-use runnersmith_ports::{Clock, Ledger, Message, Queue, QueueError};
+use runnersmith_ports::{Clock, HistoryLedger, Message, Queue, QueueError};
 use runnersmith_types::{DeliveryId, Event, EventKind, JobFact, ScaleSet};
 
 /// The label that says "not one of GitHub's own runners".
@@ -40,7 +40,7 @@ type SetsOfNow = dyn Fn() -> Arc<Vec<ScaleSet>> + Send + Sync;
 /// Admits messages.
 pub struct Intake {
     queue: Arc<dyn Queue>,
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn HistoryLedger>,
     clock: Arc<dyn Clock>,
     sets: Box<SetsOfNow>,
 }
@@ -50,7 +50,7 @@ impl Intake {
     #[must_use]
     pub fn new(
         queue: Arc<dyn Queue>,
-        ledger: Arc<dyn Ledger>,
+        ledger: Arc<dyn HistoryLedger>,
         clock: Arc<dyn Clock>,
         sets: impl Fn() -> Arc<Vec<ScaleSet>> + Send + Sync + 'static,
     ) -> Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use runnersmith_controllers::Sets;
 use runnersmith_ports::contract::ledger::fact;
-use runnersmith_ports::{Ledger as _, Message, Queue as _, SystemClock};
+use runnersmith_ports::{HistoryLedger as _, Message, Queue as _, SystemClock};
 use runnersmith_sqlite::SqliteStore;
 use runnersmith_types::{FactSource, JobFact, JobId, JobStatus, Label, ScaleSet, ScaleSetName, Timestamp};
 use runnersmith_webhook::intake::reject_at_intake;

@@ -1,16 +1,43 @@
-//! Events, budgets, pool failures and other small things, and the end of what is old.
+//! History, and the end of what is old.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use runnersmith_ports::BudgetKind;
-use runnersmith_types::{BootFailure, Event, JobId, PoolFailure, RunnerName, ScaleSetName, Timestamp};
+use async_trait::async_trait;
+use runnersmith_ports::{HistoryLedger, LedgerError};
+use runnersmith_types::{Event, JobId, RunnerName, Timestamp};
 
 use super::DynamoLedger;
-use super::table::{Fault, Item, Page, Terms, key, number, read_number, read_text, record, text, with_record};
+use super::table::{
+    Fault, Item, Page, as_ledger, key, number, place, read_number, read_text, record, text, with_record,
+};
 
-/// A budget's minute is of no interest an hour later.
-const BUDGET_KEPT: Duration = Duration::from_secs(3600);
+#[async_trait]
+impl HistoryLedger for DynamoLedger {
+    async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError> {
+        self.write_events(&events).await.map_err(as_ledger("append history"))
+    }
+
+    async fn history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<Event>, LedgerError> {
+        self.read_history_of_job(job, limit).await.map_err(as_ledger("history of a job"))
+    }
+
+    async fn history_of_runner(&self, runner: &RunnerName, limit: usize) -> Result<Vec<Event>, LedgerError> {
+        self.read_history_of_runner(runner, limit).await.map_err(as_ledger("history of a runner"))
+    }
+
+    async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError> {
+        self.read_recent_history(limit).await.map_err(as_ledger("recent history"))
+    }
+
+    async fn ping(&self) -> Result<(), LedgerError> {
+        self.table.get("plane", "plane").await.map(|_| ()).map_err(as_ledger("ping"))
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<u64, LedgerError> {
+        self.drop_old(before, limit).await.map_err(as_ledger("prune"))
+    }
+}
 
 impl DynamoLedger {
     pub(super) fn next_number(&self) -> u64 {
@@ -23,7 +50,7 @@ impl DynamoLedger {
     }
 
     /// A sort key in the order of time, different for each call.
-    fn moment(&self, at: Timestamp) -> String {
+    pub(super) fn moment(&self, at: Timestamp) -> String {
         format!("{:016}#{}#{:010}", at.as_millis().max(0), self.nonce, self.next_number())
     }
 
@@ -87,69 +114,6 @@ impl DynamoLedger {
         self.table.by_kind("event", None, page).await?.iter().map(record).collect()
     }
 
-    fn minute(&self, kind: BudgetKind) -> Item {
-        key(format!("budget#{}#{}", kind.word(), self.clock.now().as_millis() / 60_000), "used")
-    }
-
-    pub(super) async fn take(&self, kind: BudgetKind, cost: u32, limit: u32) -> Result<Option<u32>, Fault> {
-        let Some(room) = limit.checked_sub(cost) else { return Ok(None) };
-        let ends = self.clock.now().plus(BUDGET_KEPT).as_millis() / 1000;
-        let terms = Terms::when("attribute_not_exists(used) OR used <= :room")
-            .value(":room", number(room))
-            .value(":cost", number(cost))
-            .value(":ends", number(ends));
-        match self.table.update(self.minute(kind), "SET expires = :ends ADD used :cost", terms).await {
-            Ok(item) => Ok(Some(limit.saturating_sub(u32::try_from(read_number(&item, "used")).unwrap_or(0)))),
-            Err(Fault::Condition(..)) => Ok(None),
-            Err(fault) => Err(fault),
-        }
-    }
-
-    pub(super) async fn used(&self, kind: BudgetKind) -> Result<u32, Fault> {
-        let place = format!("budget#{}#{}", kind.word(), self.clock.now().as_millis() / 60_000);
-        let found = self.table.get(&place, "used").await?.unwrap_or_default();
-        Ok(u32::try_from(read_number(&found, "used")).unwrap_or(0))
-    }
-
-    pub(super) async fn write_pool_failure(&self, set: &ScaleSetName, pool_failure: &PoolFailure) -> Result<(), Fault> {
-        let place = key(format!("set#{set}"), format!("strike#{}", self.moment(pool_failure.at)));
-        let mut item = with_record(place, pool_failure)?;
-        item.insert("kind".into(), text("strike"));
-        item.insert("at".into(), number(pool_failure.at.as_millis()));
-        item.insert("ended".into(), number(pool_failure.at.as_millis()));
-        item.insert("expires".into(), number(self.expires(pool_failure.at)));
-        self.table.put(item, Terms::default()).await
-    }
-
-    pub(super) async fn read_pool_failures(
-        &self,
-        set: &ScaleSetName,
-        since: Timestamp,
-    ) -> Result<Vec<PoolFailure>, Fault> {
-        // Newest first and bounded: what a pass asks for are the last minutes.
-        let page = Page { limit: Some(1_000), newest_first: true };
-        let items = self.table.query(&format!("set#{set}"), "strike#", page).await?;
-        let mut found = items.iter().map(record::<PoolFailure>).collect::<Result<Vec<_>, _>>()?;
-        found.retain(|pool_failure| pool_failure.at >= since);
-        found.reverse();
-        Ok(found)
-    }
-
-    pub(super) async fn write_boot_failure(&self, set: &ScaleSetName, failure: &BootFailure) -> Result<(), Fault> {
-        let place = key(format!("set#{set}"), format!("boot#{}", self.moment(failure.at)));
-        self.table.put(with_record(place, failure)?, Terms::default()).await
-    }
-
-    pub(super) async fn read_boot_failures(&self, set: &ScaleSetName) -> Result<Vec<BootFailure>, Fault> {
-        let page = Page { limit: Some(100), newest_first: false };
-        self.table.query(&format!("set#{set}"), "boot#", page).await?.iter().map(record).collect()
-    }
-
-    pub(super) async fn forget_boot_failures(&self, set: &ScaleSetName) -> Result<(), Fault> {
-        let items = self.table.query(&format!("set#{set}"), "boot#", Page::default()).await?;
-        self.table.write_all(Vec::new(), items.iter().map(place).collect()).await
-    }
-
     /// Drops what ended before a time. Returns how many items went.
     pub(super) async fn drop_old(&self, before: Timestamp, limit: usize) -> Result<u64, Fault> {
         self.archive_old().await?;
@@ -172,13 +136,6 @@ impl DynamoLedger {
         self.table.write_all(Vec::new(), deletes).await?;
         Ok(count)
     }
-}
-
-fn place(item: &Item) -> Item {
-    item.iter()
-        .filter(|(name, _)| *name == "pk" || *name == "sk")
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
 }
 
 fn is_over(item: &Item, before: Timestamp) -> bool {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use runnersmith_ports::Recorded;
+use runnersmith_ports::{JobLedger, LedgerError, Recorded};
 use runnersmith_types::job::Merged;
-use runnersmith_types::{FactSource, Job, JobFact, JobId, ScaleSetName, Timestamp};
+use runnersmith_types::{
+    FactSource, Job, JobFact, JobId, JobStatus, Notified, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp,
+};
 
 use super::DynamoLedger;
-use super::table::{Fault, Item, Page, Terms, key, number, record, text, with_record};
+use super::table::{Fault, Item, Page, Terms, as_ledger, key, number, read_text, record, text, with_record};
 
 /// Open jobs are spread over so many partitions. It must never change: it says where a job is.
 const SHARDS: u64 = 8;
@@ -33,6 +36,65 @@ fn done_key(id: JobId) -> String {
 /// Told or interrupted: somebody has to close that.
 fn is_followed(job: &Job) -> bool {
     job.notified.is_some() || job.interrupted_at.is_some()
+}
+
+#[async_trait]
+impl JobLedger for DynamoLedger {
+    async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError> {
+        self.record_all(facts, wake).await.map_err(as_ledger("record facts"))
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError> {
+        self.read_job(id).await.map_err(as_ledger("job"))
+    }
+
+    async fn open_jobs(&self, ended_since: Timestamp) -> Result<Vec<Job>, LedgerError> {
+        self.read_open_jobs(ended_since).await.map_err(as_ledger("open jobs"))
+    }
+
+    async fn recent_jobs(&self, limit: usize) -> Result<Vec<Job>, LedgerError> {
+        self.read_recent_jobs(limit).await.map_err(as_ledger("recent jobs"))
+    }
+
+    async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError> {
+        self.stall(id, stalled).await.map_err(as_ledger("hold a job"))
+    }
+
+    async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError> {
+        let notify = |job: &mut Job| {
+            job.notified = Some(notified.clone());
+            true
+        };
+        self.change_job(id, notify).await.map_err(as_ledger("record a telling"))
+    }
+
+    async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {
+        let interrupt = |job: &mut Job| {
+            let first = job.interrupted_at.is_none();
+            job.interrupted_at.get_or_insert(at);
+            first
+        };
+        self.change_job(id, interrupt).await.map_err(as_ledger("record an interruption"))
+    }
+
+    async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError> {
+        let mut item = key("rerun", format!("{repo}#{run}"));
+        item.insert("expires".into(), number(self.expires(self.clock.now())));
+        match self.table.put(item, Terms::when("attribute_not_exists(pk)")).await {
+            Ok(()) => Ok(true),
+            Err(Fault::Condition(..)) => Ok(false),
+            Err(fault) => Err(fault.ledger("re-run")),
+        }
+    }
+
+    async fn reruns(&self) -> Result<Vec<(RepoFullName, RunId)>, LedgerError> {
+        let items = self.table.query("rerun", "", Page::default()).await.map_err(as_ledger("re-runs"))?;
+        let read = |item| {
+            let (repo, run) = read_text(item, "sk")?.rsplit_once('#')?;
+            Some((RepoFullName::parse(repo).ok()?, RunId(run.parse().ok()?)))
+        };
+        Ok(items.iter().filter_map(read).collect())
+    }
 }
 
 impl DynamoLedger {
@@ -160,7 +222,7 @@ impl DynamoLedger {
     async fn free_run(&self, changed: &Job) -> Result<(), Fault> {
         let partition = held_partition(changed);
         for item in self.table.query(&partition, "", Page::default()).await? {
-            let sk = super::table::read_text(&item, "sk").unwrap_or_default().to_owned();
+            let sk = read_text(&item, "sk").unwrap_or_default().to_owned();
             let Ok(id) = sk.parse().map(JobId) else { continue };
             if id != changed.id() {
                 self.change_job(id, |job| job.stalled.take().is_some()).await?;
@@ -188,12 +250,12 @@ impl DynamoLedger {
         Err(Fault::other(format!("job {id} is changed by others all the time")))
     }
 
-    pub(super) async fn stall(&self, id: JobId, stalled: runnersmith_types::Stalled) -> Result<bool, Fault> {
+    pub(super) async fn stall(&self, id: JobId, stalled: Stalled) -> Result<bool, Fault> {
         let Some(job) = self.read_job(id).await? else { return Ok(false) };
         // The pointer first: one without a held job is harmless, a held job without one would not be freed by its run.
         self.table.put(key(held_partition(&job), id.to_string()), Terms::default()).await?;
         self.change_job(id, move |job| {
-            let queued = job.fact.status == runnersmith_types::JobStatus::Queued;
+            let queued = job.fact.status == JobStatus::Queued;
             if queued {
                 job.stalled = Some(stalled);
             }

@@ -15,11 +15,11 @@
 //! Passes read consistently from the first rows only. The index `by_kind` is for history and pruning. `expires` is the
 //! table's time to live.
 
+mod budgets;
 mod history;
 mod jobs;
-mod ledger;
+mod leases;
 mod runners;
-mod sets;
 mod table;
 
 use std::sync::Arc;

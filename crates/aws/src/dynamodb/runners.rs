@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use runnersmith_ports::{Lease, LedgerError};
-use runnersmith_types::{Batch, BatchId, Intent, Runner, RunnerName, RunnerState, RunnerUpdate, ScaleSetName};
+use runnersmith_ports::{Lease, LedgerError, RunnerLedger};
+use runnersmith_types::{
+    Batch, BatchId, ControlPlaneId, Intent, Runner, RunnerName, RunnerState, RunnerUpdate, ScaleSetName,
+};
 
 use super::DynamoLedger;
-use super::sets::row;
-use super::table::{Fault, Item, Page, Terms, key, number, read_number, record, text, with_record};
+use super::leases::row;
+use super::table::{
+    Fault, Item, Page, Terms, as_ledger, key, nonce, number, read_number, read_text, record, text, with_record,
+};
 
 /// A transaction has at most 100 items; a changed runner that is gone needs two, and the lease's row one.
 const MARKED_AT_ONCE: usize = 45;
@@ -25,7 +30,89 @@ fn alive(runner: &Runner) -> i64 {
     i64::from(runner.state.is_alive())
 }
 
+#[async_trait]
+impl RunnerLedger for DynamoLedger {
+    async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
+        let known = self.control_plane.get_or_try_init(|| self.read_control_plane()).await;
+        known.cloned().map_err(as_ledger("plane"))
+    }
+
+    async fn next_serial(&self) -> Result<u64, LedgerError> {
+        self.read_serial().await.map_err(as_ledger("next serial"))
+    }
+
+    async fn intend(
+        &self,
+        lease: &Lease,
+        runners: Vec<Intent>,
+        ephemeral: bool,
+        runners_max: u32,
+    ) -> Result<(), LedgerError> {
+        self.write_intents(lease, runners, ephemeral, runners_max).await
+    }
+
+    async fn store_batch(&self, lease: &Lease, batch: Batch) -> Result<(), LedgerError> {
+        self.write_batch(lease, batch).await
+    }
+
+    async fn batch(&self, id: &BatchId) -> Result<Option<Batch>, LedgerError> {
+        self.read_batch(id).await.map_err(as_ledger("batch"))
+    }
+
+    async fn open_batches(&self, set: &ScaleSetName) -> Result<Vec<Batch>, LedgerError> {
+        self.read_open_batches(set).await.map_err(as_ledger("open batches"))
+    }
+
+    async fn settle_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
+        self.close_batch(lease, id).await
+    }
+
+    async fn update(
+        &self,
+        lease: &Lease,
+        updates: Vec<(RunnerName, RunnerUpdate)>,
+    ) -> Result<Vec<Runner>, LedgerError> {
+        self.write_updates(lease, updates).await
+    }
+
+    async fn live_runners(&self, set: &ScaleSetName) -> Result<Vec<Runner>, LedgerError> {
+        self.read_live_runners(set).await.map_err(as_ledger("live runners"))
+    }
+
+    async fn counts(&self) -> Result<Vec<(ScaleSetName, u32, u32)>, LedgerError> {
+        self.set_counts().await.map_err(as_ledger("counts"))
+    }
+
+    async fn runner(&self, name: &RunnerName) -> Result<Option<Runner>, LedgerError> {
+        self.read_runner(name).await.map_err(as_ledger("runner"))
+    }
+
+    async fn recent_runners(&self, limit: usize) -> Result<Vec<Runner>, LedgerError> {
+        self.read_recent_runners(limit).await.map_err(as_ledger("recent runners"))
+    }
+}
+
 impl DynamoLedger {
+    /// The ledger's identity; whoever asks first makes it.
+    async fn read_control_plane(&self) -> Result<ControlPlaneId, Fault> {
+        for _ in 0..2 {
+            if let Some(found) = self.table.get("plane", "plane").await? {
+                let word = read_text(&found, "value").unwrap_or_default();
+                return ControlPlaneId::parse(word).map_err(|error| Fault::Failed(error.into()));
+            }
+            if self.is_for_reading {
+                return Err(Fault::other("no control plane has used this table yet"));
+            }
+            let mut item = key("plane", "plane");
+            item.insert("value".into(), text(&nonce()[..8]));
+            match self.table.put(item, Terms::when("attribute_not_exists(pk)")).await {
+                Ok(()) | Err(Fault::Condition(..)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::other("the control plane's identity was made and is not there"))
+    }
+
     fn runner_item(&self, runner: &Runner) -> Result<Item, Fault> {
         let place = if runner.state.is_alive() { "live" } else { "gone" };
         let key = key(partition(&runner.target.set), format!("{place}#{}", runner.name));
@@ -264,5 +351,18 @@ impl DynamoLedger {
     pub(super) async fn read_recent_runners(&self, limit: usize) -> Result<Vec<Runner>, Fault> {
         let page = Page { limit: Some(limit), newest_first: true };
         self.table.by_kind("runner", None, page).await?.iter().map(record).collect()
+    }
+
+    pub(super) async fn set_counts(&self) -> Result<Vec<(ScaleSetName, u32, u32)>, Fault> {
+        let rows = self.table.query("sets", "", Page::default()).await?;
+        let count = |row: &Item, name| u32::try_from(read_number(row, name)).unwrap_or(0);
+        Ok(rows
+            .iter()
+            .filter_map(|row| {
+                let set = ScaleSetName::parse(read_text(row, "sk")?).ok()?;
+                let alive = count(row, "alive");
+                (alive > 0).then(|| (set, alive, count(row, "supply")))
+            })
+            .collect())
     }
 }

@@ -45,6 +45,11 @@ impl Fault {
     }
 }
 
+/// Returns the port's error for an operation.
+pub(super) fn as_ledger(operation: &'static str) -> impl Fn(Fault) -> LedgerError {
+    move |fault| fault.ledger(operation)
+}
+
 /// A table.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
@@ -69,6 +74,14 @@ pub(super) fn number(value: impl ToString) -> AttributeValue {
 
 pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
     HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+}
+
+/// An item's key.
+pub(super) fn place(item: &Item) -> Item {
+    item.iter()
+        .filter(|(name, _)| *name == "pk" || *name == "sk")
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Reads a number; absent ones are 0.

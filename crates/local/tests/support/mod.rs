@@ -11,8 +11,8 @@ use std::time::Duration;
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, HandOff, LaunchRequest, Machines, RunnerConfig, SystemClock};
 use runnersmith_types::{
-    Batch, BatchId, ControlPlaneId, FallbackOrder, Machine, MachineId, MachineState, MachineStatus, Owner, RunnerName,
-    RunnerScope, ScaleSetName, Secret,
+    Batch, BatchId, ControlPlaneId, FallbackOrder, Machine, MachineId, MachineState, MachineStatus, Owner,
+    RecordVersion, RunnerName, RunnerScope, ScaleSetName, Secret,
 };
 
 pub const SUPERVISOR: &str = env!("CARGO_BIN_EXE_runnersmith-machine");
@@ -78,6 +78,7 @@ impl World {
                 stored_at: now,
                 hard_end_at: now.plus(self.hard_end),
                 settled: false,
+                record_version: RecordVersion::CURRENT,
             },
             control_plane: ControlPlaneId::parse("plane1").unwrap(),
         }

@@ -9,8 +9,9 @@ use runnersmith_plan::plan;
 use runnersmith_types::{
     Action, Batch, BatchId, Budget, CapacityPool, Conclusion, ControlPlaneId, FactSource, FallbackOrder, HandOffMeans,
     Job, JobFact, JobId, JobStatus, Label, Machine, MachineId, MachineState, MachineStatus, Notification, Notified,
-    Observed, Owner, OwnerKind, Plan, Registration, RegistrationId, RepoFullName, RunId, Runner, RunnerName,
-    RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitingOn,
+    Observed, Owner, OwnerKind, Plan, RecordVersion, Registration, RegistrationId, RepoFullName, RunId, Runner,
+    RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, Stalled, Target, Timestamp,
+    WaitingOn,
 };
 
 /// Any moment will do; this one is a Thursday at noon, UTC.
@@ -272,6 +273,7 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
                 stored_at: now,
                 hard_end_at: now.plus(policy.timing.lifetime_max),
                 settled: false,
+                record_version: RecordVersion::CURRENT,
             });
             for name in runners {
                 update(snapshot, name, RunnerUpdate::Launching { batch: batch.clone(), pool: pool.clone() }, now);

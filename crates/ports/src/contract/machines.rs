@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use runnersmith_types::{
-    Batch, BatchId, CapacityPool, ControlPlaneId, Machine, MachineId, MachineState, Owner, RunnerName, RunnerScope,
-    ScaleSetName, Secret, Timestamp,
+    Batch, BatchId, CapacityPool, ControlPlaneId, Machine, MachineId, MachineState, Owner, RecordVersion, RunnerName,
+    RunnerScope, ScaleSetName, Secret, Timestamp,
 };
 
 use crate::{HandOff, HandOffError, LaunchRequest, Machines, RunnerConfig};
@@ -41,6 +41,7 @@ impl MachinesWorld<'_> {
                 stored_at: self.now,
                 hard_end_at: self.now.plus(Duration::from_secs(24 * 3600)),
                 settled: false,
+                record_version: RecordVersion::CURRENT,
             },
             control_plane: parsed(ControlPlaneId::parse(control_plane)),
         }

@@ -3,18 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_controllers::levels::{Level, Levels};
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_ports::Clock;
-use runnersmith_ports::ledger::{BudgetKind, Lease, Ledger, LedgerError, Recorded, Release};
+use runnersmith_ports::ledger::{HistoryLedger, JobLedger, Lease, LedgerError, Recorded, RunnerLedger};
 use runnersmith_types::{
-    Action, Batch, BatchId, BootFailure, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder,
-    Intent, Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, PoolFailure, Reason,
-    RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
-    ScaleSetName, Scope, Secret, Stalled, Step, Target, Timestamp, Waiting, WaitingOn,
+    Action, Batch, BatchId, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder, Intent, Job,
+    JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, Reason, RepoFullName, RunId, Runner,
+    RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Scope, Secret,
+    Stalled, Step, Target, Timestamp, Waiting, WaitingOn,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
@@ -44,10 +43,7 @@ impl FakeLedger {
 }
 
 #[async_trait]
-impl Ledger for FakeLedger {
-    async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
-        not_here("plane")
-    }
+impl JobLedger for FakeLedger {
     async fn record_facts(&self, _: Vec<JobFact>, _: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError> {
         not_here("record_facts")
     }
@@ -72,23 +68,18 @@ impl Ledger for FakeLedger {
     async fn interrupted_job(&self, _: JobId, _: Timestamp) -> Result<bool, LedgerError> {
         not_here("interrupted_job")
     }
-    async fn wake(&self, _: &ScaleSetName) -> Result<(), LedgerError> {
-        not_here("wake")
+    async fn rerun(&self, _: &RepoFullName, _: RunId) -> Result<bool, LedgerError> {
+        not_here("rerun")
     }
-    async fn acquire(&self, _: &ScaleSetName, _: &str, _: Duration) -> Result<Option<Lease>, LedgerError> {
-        not_here("acquire")
+    async fn reruns(&self) -> Result<Vec<(RepoFullName, RunId)>, LedgerError> {
+        not_here("reruns")
     }
-    async fn release(&self, _: &mut Lease, _: Duration) -> Result<Release, LedgerError> {
-        not_here("release")
-    }
-    async fn renew(&self, _: &mut Lease, _: Duration) -> Result<(), LedgerError> {
-        not_here("renew")
-    }
-    async fn close(&self, _: &ScaleSetName, _: bool) -> Result<(), LedgerError> {
-        not_here("close")
-    }
-    async fn closed(&self) -> Result<std::collections::BTreeSet<ScaleSetName>, LedgerError> {
-        not_here("closed")
+}
+
+#[async_trait]
+impl RunnerLedger for FakeLedger {
+    async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
+        not_here("plane")
     }
     async fn next_serial(&self) -> Result<u64, LedgerError> {
         not_here("next_serial")
@@ -123,39 +114,10 @@ impl Ledger for FakeLedger {
     async fn recent_runners(&self, _: usize) -> Result<Vec<Runner>, LedgerError> {
         not_here("recent_runners")
     }
-    async fn take_budget(&self, _: BudgetKind, _: u32, _: u32) -> Result<Option<u32>, LedgerError> {
-        not_here("take_budget")
-    }
-    async fn used_budget(&self, _: BudgetKind) -> Result<u32, LedgerError> {
-        not_here("used_budget")
-    }
-    async fn pool_failure(&self, _: &ScaleSetName, _: PoolFailure) -> Result<(), LedgerError> {
-        not_here("strike")
-    }
-    async fn pool_failures(&self, _: &ScaleSetName, _: Timestamp) -> Result<Vec<PoolFailure>, LedgerError> {
-        not_here("strikes")
-    }
-    async fn boot_failed(&self, _: &ScaleSetName, _: BootFailure) -> Result<(), LedgerError> {
-        not_here("boot_failed")
-    }
-    async fn boot_failures(&self, _: &ScaleSetName) -> Result<Vec<BootFailure>, LedgerError> {
-        not_here("boot_failures")
-    }
-    async fn boot_succeeded(&self, _: &ScaleSetName) -> Result<(), LedgerError> {
-        not_here("boot_succeeded")
-    }
-    async fn rerun(&self, _: &RepoFullName, _: RunId) -> Result<bool, LedgerError> {
-        not_here("rerun")
-    }
-    async fn reruns(&self) -> Result<Vec<(RepoFullName, RunId)>, LedgerError> {
-        not_here("reruns")
-    }
-    async fn get(&self, _: &str) -> Result<Option<String>, LedgerError> {
-        not_here("get")
-    }
-    async fn set(&self, _: &str, _: &str) -> Result<(), LedgerError> {
-        not_here("set")
-    }
+}
+
+#[async_trait]
+impl HistoryLedger for FakeLedger {
     async fn append(&self, _: Vec<Event>) -> Result<(), LedgerError> {
         not_here("append")
     }

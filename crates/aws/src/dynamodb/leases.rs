@@ -1,13 +1,14 @@
-//! Leases, wake-ups and counts of scale sets.
+//! Leases, wake-ups and the sets that are out of service.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use runnersmith_ports::{Lease, LedgerError, Release};
+use async_trait::async_trait;
+use runnersmith_ports::{Lease, LeaseLedger, LedgerError, Release};
 use runnersmith_types::ScaleSetName;
 
 use super::DynamoLedger;
-use super::table::{Fault, Item, Page, Terms, key, number, read_number, read_text, text};
+use super::table::{Fault, Item, Page, Terms, as_ledger, key, number, read_number, read_text, text};
 
 /// What every write under a lease asks of the set's row.
 pub(super) const HOLDS: &str = "generation = :generation AND #until > :now";
@@ -18,6 +19,37 @@ pub(super) fn row(set: &ScaleSetName) -> Item {
 
 fn wake_row(set: &ScaleSetName) -> Item {
     key(format!("wake#{set}"), "wake")
+}
+
+#[async_trait]
+impl LeaseLedger for DynamoLedger {
+    async fn wake(&self, set: &ScaleSetName) -> Result<(), LedgerError> {
+        self.wake_set(set).await.map_err(as_ledger("wake a set"))
+    }
+
+    async fn acquire(&self, set: &ScaleSetName, holder: &str, ttl: Duration) -> Result<Option<Lease>, LedgerError> {
+        self.take_lease(set, holder, ttl).await.map_err(as_ledger("acquire a lease"))
+    }
+
+    async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<Release, LedgerError> {
+        self.let_go(lease, ttl).await.map_err(as_ledger("release a lease"))
+    }
+
+    async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), LedgerError> {
+        const OPERATION: &str = "renew a lease";
+        if self.extend_lease(lease, ttl).await.map_err(as_ledger(OPERATION))? {
+            return Ok(());
+        }
+        Err(LedgerError::LeaseLost { operation: OPERATION, set: lease.set.clone() })
+    }
+
+    async fn close(&self, set: &ScaleSetName, closed: bool) -> Result<(), LedgerError> {
+        self.close_set(set, closed).await.map_err(as_ledger("close"))
+    }
+
+    async fn closed(&self) -> Result<BTreeSet<ScaleSetName>, LedgerError> {
+        self.closed_sets().await.map_err(as_ledger("closed"))
+    }
 }
 
 impl DynamoLedger {
@@ -139,18 +171,5 @@ impl DynamoLedger {
     pub(super) async fn closed_sets(&self) -> Result<BTreeSet<ScaleSetName>, Fault> {
         let rows = self.table.query("closed", "", Page::default()).await?;
         Ok(rows.iter().filter_map(|row| ScaleSetName::parse(read_text(row, "sk")?).ok()).collect())
-    }
-
-    pub(super) async fn set_counts(&self) -> Result<Vec<(ScaleSetName, u32, u32)>, Fault> {
-        let rows = self.table.query("sets", "", Page::default()).await?;
-        let count = |row: &Item, name| u32::try_from(read_number(row, name)).unwrap_or(0);
-        Ok(rows
-            .iter()
-            .filter_map(|row| {
-                let set = ScaleSetName::parse(read_text(row, "sk")?).ok()?;
-                let alive = count(row, "alive");
-                (alive > 0).then(|| (set, alive, count(row, "supply")))
-            })
-            .collect())
     }
 }

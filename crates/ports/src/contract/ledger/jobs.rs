@@ -1,0 +1,68 @@
+//! What [`crate::ledger::JobLedger`] promises.
+
+use std::time::Duration;
+
+use runnersmith_types::job::Merged;
+use runnersmith_types::{FactSource, JobId, JobStatus, Notified, Stalled, Timestamp};
+
+use super::{LedgerWorld, TTL, good};
+use crate::clock::Clock as _;
+
+pub(super) async fn facts_merge_in_the_order_of_life(world: &LedgerWorld<'_>) {
+    let (merged, job) = world.record(1, 1, JobStatus::Queued, FactSource::Delivery).await;
+    assert_eq!((merged, job.version), (Merged::Status, 1));
+    let queued_at = job.queued_at;
+    world.clock.advance(Duration::from_secs(5));
+    assert_eq!(world.record(1, 1, JobStatus::Queued, FactSource::Delivery).await.0, Merged::Nothing, "doubled");
+    assert_eq!(world.record(1, 1, JobStatus::Completed, FactSource::Delivery).await.0, Merged::Status);
+    assert_eq!(world.record(1, 1, JobStatus::InProgress, FactSource::Delivery).await.0, Merged::Nothing, "late");
+    let (merged, job) = world.record(1, 1, JobStatus::Queued, FactSource::Get).await;
+    assert_eq!((merged, job.fact.status), (Merged::Nothing, JobStatus::Completed), "a GET cannot undo completed");
+    assert_eq!(job.queued_at, queued_at, "age counts from the first receipt");
+    world.record(2, 1, JobStatus::InProgress, FactSource::Delivery).await;
+    let (merged, _) = world.record(2, 1, JobStatus::Queued, FactSource::Get).await;
+    assert_eq!(merged, Merged::Status, "a GET may correct anything else");
+    world.record(2, 1, JobStatus::Gone, FactSource::Get).await;
+    let open = good(world.ledger.open_jobs(Timestamp(i64::MAX)).await);
+    assert!(open.is_empty(), "neither is open: {open:?}");
+    let with_ended = good(world.ledger.open_jobs(Timestamp(0)).await);
+    assert!(with_ended.is_empty(), "ended jobs that nothing follows are history: {with_ended:?}");
+    assert!(good(world.ledger.job(JobId(404)).await).is_none());
+}
+
+pub(super) async fn a_run_that_changes_frees_its_held_jobs(world: &LedgerWorld<'_>) {
+    let stalled = Stalled { since: world.clock.now(), until: world.clock.now().plus(Duration::from_secs(600)) };
+    for id in [11, 12] {
+        world.record(id, 10, JobStatus::Queued, FactSource::Delivery).await;
+        assert!(good(world.ledger.stall_job(JobId(id), stalled).await));
+    }
+    world.record(21, 20, JobStatus::Queued, FactSource::Delivery).await;
+    assert!(good(world.ledger.stall_job(JobId(21), stalled).await));
+    let (_, changed) = world.record(11, 10, JobStatus::InProgress, FactSource::Delivery).await;
+    assert!(changed.stalled.is_none());
+    assert!(!good(world.ledger.stall_job(JobId(11), stalled).await), "only a queued job is held");
+    let held_now = async |id| good(world.ledger.job(JobId(id)).await).is_some_and(|job| job.stalled.is_some());
+    assert!(!held_now(12).await, "its run has changed");
+    assert!(held_now(21).await, "another run has not");
+    for (id, run) in [(11, 10), (12, 10), (21, 20)] {
+        world.record(id, run, JobStatus::Completed, FactSource::Delivery).await;
+    }
+}
+
+pub(super) async fn details_of_a_job_are_kept(world: &LedgerWorld<'_>) {
+    world.record(31, 30, JobStatus::Queued, FactSource::Delivery).await;
+    let notified = Notified { at: world.clock.now(), check_run: 7, text: "waits".into() };
+    assert!(good(world.ledger.record_notification(JobId(31), notified.clone()).await));
+    let at = world.clock.now();
+    assert!(good(world.ledger.interrupted_job(JobId(31), at).await), "the first time it is news");
+    assert!(!good(world.ledger.interrupted_job(JobId(31), at).await), "the second time it is not");
+    assert!(!good(world.ledger.record_notification(JobId(404), notified.clone()).await), "an unknown job is not told");
+    world.record(31, 30, JobStatus::Completed, FactSource::Delivery).await;
+    let job = good(world.ledger.job(JobId(31)).await);
+    assert!(
+        job.is_some_and(|job| job.notified == Some(notified) && job.interrupted_at == Some(at)),
+        "facts leave them alone"
+    );
+    assert_eq!(good(world.ledger.open_jobs(at).await).len(), 1, "its author was told: that has to be closed");
+    assert!(good(world.ledger.open_jobs(at.plus(TTL)).await).is_empty(), "older than asked for");
+}
