@@ -23,7 +23,10 @@ pub struct Aws {
     pub endpoint_url: Option<String>,
     /// The SQS queue; embedded if it is not given.
     pub queue_url: Option<String>,
-    /// Its dead-letter queue.
+    /// The SQS queue of look-ups, apart from the other so that a job's fact does not wait for GitHub. Without it they are done with the
+    /// other's messages, after them.
+    pub lookup_queue_url: Option<String>,
+    /// The dead-letter queue of both.
     pub dead_letter_queue_url: Option<String>,
     /// The DynamoDB table of the ledger; embedded if it is not given.
     pub table: Option<String>,
@@ -60,6 +63,7 @@ impl Aws {
             region: text("region"),
             endpoint_url: text("endpoint_url"),
             queue_url: text("queue_url"),
+            lookup_queue_url: text("lookup_queue_url"),
             dead_letter_queue_url: text("dead_letter_queue_url"),
             table: text("table"),
             hand_off_path: path,

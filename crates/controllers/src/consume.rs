@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_plan::route;
-use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, Message, QueueError, Receipt, ReceivedMessage};
+use runnersmith_ports::{LedgerError, Message, Queue, QueueError, Receipt, ReceivedMessage, chain};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{Event, EventKind, JobFact, JobStatus, ScaleSet, ScaleSetName};
 
-use crate::World;
+use crate::{World, lookups};
 
 /// Why a batch of messages could not be consumed; what was not acknowledged comes again.
 #[derive(Debug, thiserror::Error)]
@@ -17,54 +17,130 @@ pub enum ConsumeError {
     /// The queue failed.
     #[error("consume messages")]
     Queue(#[from] QueueError),
-    /// The ledger failed.
-    #[error("consume messages")]
-    Ledger(#[from] LedgerError),
 }
 
 /// How long a message may take before it comes again.
 pub const VISIBILITY: Duration = Duration::from_secs(60);
 
-/// Records the facts in the messages and answers the sets that should look.
+/// How long a message that could not be consumed stays invisible before its next try, after it was received so often.
+///
+/// Without it the message would come again after the queue's visibility timeout: for a function that is six times the function's
+/// timeout (AWS's advice, for functions that die), 18 minutes for a job that waits. The retries back off to half a minute, and after
+/// about ten minutes of trouble to a quarter of an hour, so that the queue's `maxReceiveCount` outlasts a long outage.
+#[must_use]
+pub fn retry_after(receives: u32) -> Duration {
+    const SOON: u32 = 20;
+    match receives {
+        0..=5 => Duration::from_secs(1 << receives.saturating_sub(1)),
+        6..=SOON => Duration::from_secs(30),
+        _ => Duration::from_secs(15 * 60),
+    }
+}
+
+/// What came of a batch of messages.
+#[derive(Debug, Default)]
+pub struct Consumed {
+    /// The sets that should look.
+    pub woken: BTreeSet<ScaleSetName>,
+    /// Why facts could not be recorded, one line each. Their messages come again after [`retry_after`].
+    pub failed: Vec<String>,
+}
+
+/// A batch of messages, each with what it says.
+#[derive(Default)]
+struct Batch {
+    facts: Vec<(JobFact, ReceivedMessage)>,
+    wakes: Vec<(ScaleSetName, Receipt)>,
+    /// Questions to GitHub.
+    lookups: Vec<ReceivedMessage>,
+    unreadable: Vec<(ReceivedMessage, String)>,
+}
+
+impl Batch {
+    fn of(messages: Vec<ReceivedMessage>) -> Self {
+        let mut batch = Self::default();
+        for message in messages {
+            match serde_json::from_str::<Message>(&message.body) {
+                Ok(Message::Job(fact)) => batch.facts.push((*fact, message)),
+                Ok(Message::Wake { set }) => batch.wakes.push((set, message.receipt)),
+                Ok(Message::CheckRun { .. } | Message::Sweep { .. }) => batch.lookups.push(message),
+                Err(error) => batch.unreadable.push((message, error.to_string())),
+            }
+        }
+        batch
+    }
+}
+
+/// Records the facts in the messages and answers the sets that should look. Facts come first: nothing that asks GitHub delays them.
+/// What asks GitHub goes to the look-ups' own queue; without one it is done here, at the end.
 ///
 /// # Errors
-/// When queue or ledger fail; nothing is lost, what was not acknowledged comes again.
-pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Result<BTreeSet<ScaleSetName>, ConsumeError> {
-    let (mut facts, mut receipts, mut woken) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for message in messages {
-        match serde_json::from_str::<Message>(&message.body) {
-            Ok(Message::Job(fact)) => {
-                facts.push(*fact);
-                receipts.push(message.receipt);
+/// When the queue fails; nothing is lost, what was not acknowledged comes again.
+pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Result<Consumed, ConsumeError> {
+    let queue = &world.ports.queue;
+    let batch = Batch::of(messages);
+    let mut consumed = Consumed::default();
+    let mut receipts = record_each(world, queue.as_ref(), batch.facts, &mut consumed).await?;
+    for (set, receipt) in batch.wakes {
+        consumed.woken.insert(set);
+        receipts.push(receipt);
+    }
+    queue.acknowledge(&receipts).await?;
+    for (message, why) in batch.unreadable {
+        tracing::error!(error = why, receives = message.receives, "a message cannot be read");
+        world.metrics.dead_letter();
+        queue.dead_letter(&message.receipt, &format!("cannot be read: {why}")).await?;
+    }
+    match &world.ports.lookups {
+        Some(lookups) => {
+            for message in batch.lookups {
+                lookups.send(&message.body, Duration::ZERO).await?;
+                queue.acknowledge(std::slice::from_ref(&message.receipt)).await?;
             }
-            Ok(Message::Wake { set }) => {
-                woken.insert(set);
-                receipts.push(message.receipt);
-            }
-            Ok(Message::CheckRun { repo, job }) => match fetch(world, &repo, job).await {
-                Fetched::Facts(mut found) => {
-                    facts.append(&mut found);
-                    receipts.push(message.receipt);
-                }
-                Fetched::Later => later(world, &message.receipt).await?,
-            },
-            Ok(Message::Sweep { repo }) => match sweep(world, &repo).await {
-                Fetched::Facts(mut found) => {
-                    facts.append(&mut found);
-                    receipts.push(message.receipt);
-                }
-                Fetched::Later => later(world, &message.receipt).await?,
-            },
+        }
+        None => {
+            let found = lookups::look_up(world, queue.as_ref(), batch.lookups).await?;
+            consumed.woken.extend(found.woken);
+            consumed.failed.extend(found.failed);
+        }
+    }
+    Ok(consumed)
+}
+
+/// Records the facts of messages, all at once if that works, and otherwise one by one, so that a record that cannot be written does
+/// not delay its neighbours. Returns the receipts of those that were recorded; the others come again soon.
+async fn record_each(
+    world: &World,
+    queue: &dyn Queue,
+    facts: Vec<(JobFact, ReceivedMessage)>,
+    consumed: &mut Consumed,
+) -> Result<Vec<Receipt>, ConsumeError> {
+    let all = facts.iter().map(|(fact, _)| fact.clone()).collect();
+    let Err(error) = record(world, all, &mut consumed.woken).await else {
+        return Ok(facts.into_iter().map(|(_, message)| message.receipt).collect());
+    };
+    let is_alone = facts.len() == 1;
+    let mut whole = Some(chain(&error)).filter(|_| is_alone);
+    let mut recorded = Vec::new();
+    for (fact, message) in facts {
+        let result = match whole.take() {
+            Some(error) => Err(error),
+            None => record(world, vec![fact], &mut consumed.woken).await.map_err(|error| chain(&error)),
+        };
+        match result {
+            Ok(()) => recorded.push(message.receipt),
             Err(error) => {
-                tracing::error!(error = %error, receives = message.receives, "a message cannot be read");
-                world.metrics.dead_letter();
-                world.ports.queue.dead_letter(&message.receipt, &format!("cannot be read: {error}")).await?;
+                tracing::error!(
+                    error,
+                    receives = message.receives,
+                    "a job's fact could not be recorded; it comes again"
+                );
+                consumed.failed.push(error);
+                queue.extend(&message.receipt, retry_after(message.receives)).await?;
             }
         }
     }
-    record(world, facts, &mut woken).await?;
-    world.ports.queue.acknowledge(&receipts).await?;
-    Ok(woken)
+    Ok(recorded)
 }
 
 /// Records facts and adds the sets that they concern.
@@ -151,41 +227,16 @@ fn say(record: &runnersmith_ports::Recorded) {
     );
 }
 
-enum Fetched {
-    Facts(Vec<JobFact>),
-    Later,
-}
+#[cfg(test)]
+mod tests {
+    use super::retry_after;
+    use std::time::Duration;
 
-async fn fetch(world: &World, repo: &runnersmith_types::RepoFullName, job: runnersmith_types::JobId) -> Fetched {
-    if !take_call(world).await {
-        return Fetched::Later;
+    #[test]
+    fn retries_back_off_and_outlast_an_outage() {
+        let seconds = |receives| retry_after(receives).as_secs();
+        assert_eq!([0, 1, 2, 5, 6, 20, 21].map(seconds), [1, 1, 2, 16, 30, 30, 900]);
+        let all: Duration = (1..50).map(retry_after).sum();
+        assert!(all > Duration::from_secs(7 * 60 * 60), "fifty receives, the module's maxReceiveCount, last {all:?}");
     }
-    fetched(world.ports.github.job(repo, job).await.map(|fact| vec![fact]))
-}
-
-async fn sweep(world: &World, repo: &runnersmith_types::RepoFullName) -> Fetched {
-    if !take_call(world).await {
-        return Fetched::Later;
-    }
-    fetched(world.ports.github.sweep(repo).await)
-}
-
-fn fetched(answer: Result<Vec<JobFact>, GitHubError>) -> Fetched {
-    match answer {
-        Ok(facts) => Fetched::Facts(facts),
-        Err(GitHubError::NotFound { .. } | GitHubError::NotInstalled { .. }) => Fetched::Facts(Vec::new()),
-        Err(error) => {
-            tracing::warn!(error = %runnersmith_ports::chain(&error), "GitHub could not be asked; it will be asked again");
-            Fetched::Later
-        }
-    }
-}
-
-async fn take_call(world: &World) -> bool {
-    let limit = world.limits.calls_per_minute;
-    matches!(world.ports.ledger.take_budget(BudgetKind::Calls, 1, limit).await, Ok(Some(_)))
-}
-
-async fn later(world: &World, receipt: &Receipt) -> Result<(), QueueError> {
-    world.ports.queue.extend(receipt, Duration::from_secs(30)).await.map(|_| ())
 }

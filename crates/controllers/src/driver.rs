@@ -41,8 +41,12 @@ impl Driver {
 
     /// Starts a task that decides itself when it runs. `body` is called again when it panicked; it returns at a stop, or when
     /// there is nothing more to do for it.
-    pub fn spawn<F>(&mut self, name: &str, purpose: &str, body: impl Fn(Task, watch::Receiver<bool>) -> F + Send + 'static)
-    where
+    pub fn spawn<F>(
+        &mut self,
+        name: &str,
+        purpose: &str,
+        body: impl Fn(Task, watch::Receiver<bool>) -> F + Send + 'static,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let task = self.tasks.register(name, purpose, None);

@@ -12,6 +12,7 @@ pub mod hand_over;
 pub mod housekeeping;
 pub mod launch;
 pub mod levels;
+pub mod lookups;
 pub mod loops;
 pub mod metrics;
 pub mod notify;
@@ -37,6 +38,8 @@ pub use sets::Sets;
 pub struct Ports {
     /// Messages.
     pub queue: Arc<dyn Queue>,
+    /// Messages that ask something of GitHub, apart from those that must not wait for it. None: they are handled after all others.
+    pub lookups: Option<Arc<dyn Queue>>,
     /// Records.
     pub ledger: Arc<dyn Ledger>,
     /// Machines.

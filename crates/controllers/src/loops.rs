@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use runnersmith_ports::{LedgerError, chain};
+use runnersmith_ports::{LedgerError, Queue, chain};
 use runnersmith_types::{ScaleSet, ScaleSetName, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::driver::{Driver, stopped, supervise};
 use crate::tasks::{self, Task};
-use crate::{Depth, World, consume, housekeeping, pass, timer};
+use crate::{Depth, World, consume, housekeeping, lookups, pass, timer};
 
 /// How often things are looked at without any signal.
 #[derive(Clone, Copy, Debug)]
@@ -78,22 +78,36 @@ pub fn start(world: &World, rhythm: Rhythm, stop: &watch::Receiver<bool>) -> Joi
     driver.spawn("messages", "records deliveries and wakes the scale sets that they concern", move |task, stop| {
         work(here.clone(), wake.clone(), task, stop)
     });
+    if let Some(queue) = world.ports.lookups.clone() {
+        let (here, wake) = with(world, &wakers);
+        driver.spawn("look-ups", "asks GitHub for the jobs of repositories and check runs", move |task, stop| {
+            look_up(here.clone(), queue.clone(), wake.clone(), task, stop)
+        });
+    }
     let (here, wake) = with(world, &wakers);
-    driver.spawn("machine status", "wakes all scale sets when the status of a machine may have changed", move |task, stop| {
-        listen(here.clone(), wake.clone(), task, stop)
-    });
+    driver.spawn(
+        "machine status",
+        "wakes all scale sets when the status of a machine may have changed",
+        move |task, stop| listen(here.clone(), wake.clone(), task, stop),
+    );
     let (here, wake) = with(world, &wakers);
-    driver.spawn("scale sets", "keeps one loop for each scale set, and for each that is draining", move |task, stop| {
-        keep(here.clone(), rhythm, wake.clone(), task, stop)
-    });
+    driver.spawn(
+        "scale sets",
+        "keeps one loop for each scale set, and for each that is draining",
+        move |task, stop| keep(here.clone(), rhythm, wake.clone(), task, stop),
+    );
     let (here, now) = (world.clone(), sweep_now.clone());
     driver.spawn("policy", "starts a sweep when scale sets serve jobs that none served before", move |task, stop| {
         watch_policy(here.clone(), now.clone(), task, stop)
     });
     let here = world.clone();
-    driver.every("redelivery", "asks GitHub again for deliveries that failed", rhythm.sweep, Arc::default(), move || {
-        redeliver(here.clone())
-    });
+    driver.every(
+        "redelivery",
+        "asks GitHub again for deliveries that failed",
+        rhythm.sweep,
+        Arc::default(),
+        move || redeliver(here.clone()),
+    );
     let (here, wake) = with(world, &wakers);
     driver.every("sweep", "finds queued jobs that no delivery told of", rhythm.sweep, sweep_now, move || {
         sweep(here.clone(), wake.clone())
@@ -107,9 +121,13 @@ pub fn start(world: &World, rhythm: Rhythm, stop: &watch::Receiver<bool>) -> Joi
         leftovers(here.clone())
     });
     let here = world.clone();
-    driver.every("task status", "records what the background tasks do", TASKS_STORED_EVERY, Arc::default(), move || {
-        store_tasks(here.clone())
-    });
+    driver.every(
+        "task status",
+        "records what the background tasks do",
+        TASKS_STORED_EVERY,
+        Arc::default(),
+        move || store_tasks(here.clone()),
+    );
     driver.into_running()
 }
 
@@ -123,49 +141,73 @@ async fn store_tasks(world: World) -> Result<(), String> {
 }
 
 /// The worker: messages to facts.
-async fn work(world: World, wakers: Wakers, task: Task, mut stop: watch::Receiver<bool>) {
+async fn work(world: World, wakers: Wakers, task: Task, stop: watch::Receiver<bool>) {
     const BATCH: usize = 200;
+    let queue = world.ports.queue.clone();
+    drain_queue(&world, queue.as_ref(), Work::Facts, (BATCH, consume::VISIBILITY), &wakers, &task, stop).await;
+}
+
+/// The look-ups' worker. Its next batch waits for the slowest of this one.
+async fn look_up(world: World, queue: Arc<dyn Queue>, wakers: Wakers, task: Task, stop: watch::Receiver<bool>) {
+    let sizes = (lookups::AT_ONCE, lookups::VISIBILITY);
+    drain_queue(&world, queue.as_ref(), Work::LookUps, sizes, &wakers, &task, stop).await;
+}
+
+/// What the messages of a queue are.
+#[derive(Clone, Copy)]
+enum Work {
+    Facts,
+    LookUps,
+}
+
+/// Receives batches of at most so many messages, each invisible for so long, and consumes them, until a stop.
+async fn drain_queue(
+    world: &World,
+    queue: &dyn Queue,
+    work: Work,
+    (max, visibility): (usize, Duration),
+    wakers: &Wakers,
+    task: &Task,
+    mut stop: watch::Receiver<bool>,
+) {
     let clock = world.ports.clock.clone();
-    loop {
+    while !*stop.borrow() {
         task.begin(clock.now());
-        let batch = match world.ports.queue.receive(BATCH, consume::VISIBILITY).await {
-            Ok(batch) => batch,
-            Err(error) => {
-                tracing::error!(error = %chain(&error), "the queue cannot be read");
-                task.end(clock.now(), Err(chain(&error)));
-                tokio::select! {
-                    biased;
-                    () = stopped(&mut stop) => return,
-                    () = clock.sleep(QUEUE_RETRY) => continue,
-                }
-            }
+        let result = match queue.receive(max, visibility).await {
+            Ok(batch) if batch.is_empty() => None,
+            Ok(batch) => Some(match work {
+                Work::Facts => consume::consume(world, batch).await,
+                Work::LookUps => lookups::look_up(world, queue, batch).await,
+            }),
+            Err(error) => Some(Err(error.into())),
         };
-        if batch.is_empty() {
-            task.end(clock.now(), Ok(()));
-            tokio::select! {
-                biased;
-                () = stopped(&mut stop) => return,
-                () = world.ports.queue.wait(Duration::from_secs(1)) => {}
-            }
-            continue;
-        }
-        match consume::consume(&world, batch).await {
-            Ok(woken) => {
+        let pause = match result {
+            None => {
                 task.end(clock.now(), Ok(()));
-                woken.iter().for_each(|set| wakers.wake(set));
+                queue.wait(QUEUE_WAIT)
             }
-            Err(error) => {
+            Some(Ok(consumed)) => {
+                consumed.woken.iter().for_each(|set| wakers.wake(set));
+                task.end(clock.now(), consumed.failed.into_iter().next().map_or(Ok(()), Err));
+                continue;
+            }
+            Some(Err(error)) => {
                 tracing::error!(error = %chain(&error), "messages could not be consumed; they come again");
                 task.end(clock.now(), Err(chain(&error)));
+                clock.sleep(QUEUE_RETRY)
             }
-        }
-        if *stop.borrow() {
-            return;
+        };
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
+            () = pause => {}
         }
     }
 }
 
-/// The pause after the queue could not be read.
+/// How long an empty queue is waited for before it is read again.
+const QUEUE_WAIT: Duration = Duration::from_secs(1);
+/// The pause after the queue or the ledger failed.
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps one loop for each set that there is, and for each that is on its way out: those that come get theirs at once, and

@@ -191,7 +191,8 @@ pub async fn store(ledger: &dyn Ledger, clock: &dyn Clock, holder: &str, tasks: 
     all.retain(|process| process.holder != holder && now.since(process.at) < PROCESS_KEPT);
     all.insert(0, ProcessTasks { holder: holder.to_owned(), at: now, tasks: tasks.all() });
     all.truncate(PROCESSES_MAX);
-    let text = serde_json::to_string(&all).map_err(|error| LedgerError::Failed { operation: "set", source: error.into() })?;
+    let text =
+        serde_json::to_string(&all).map_err(|error| LedgerError::Failed { operation: "set", source: error.into() })?;
     ledger.set(KEY, &text).await
 }
 

@@ -64,7 +64,7 @@ async fn a_message_that_is_no_signal_is_a_dead_letter() {
     queue.send("not a signal", Duration::ZERO).await.unwrap();
     queue.send(&Message::Wake { set: set("linux") }.to_body(), Duration::ZERO).await.unwrap();
     let batch = queue.receive(10, consume::VISIBILITY).await.unwrap();
-    let woken = consume::consume(&bed.world, batch).await.unwrap();
+    let woken = consume::consume(&bed.world, batch).await.unwrap().woken;
     assert!(woken.contains(&set("linux")));
     assert_eq!(queue.depth().await.unwrap(), (0, 0, 1));
 }

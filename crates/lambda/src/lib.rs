@@ -4,10 +4,8 @@
 //! that the webhook function does not link it.
 
 pub mod emf;
-pub mod event_queue;
 pub mod settings;
 
-pub use event_queue::EventQueue;
 pub use settings::{Settings, SettingsError};
 
 /// Logs as JSON lines, which CloudWatch can filter by field. `RUNNERSMITH_LOG` is a filter such as `info`.

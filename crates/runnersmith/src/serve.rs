@@ -191,6 +191,7 @@ pub fn world(
     })?;
     let here = Ports {
         queue: Arc::new(store.queue()),
+        lookups: Some(Arc::new(store.lookups())),
         ledger: Arc::new(store.ledger()),
         machines: Arc::new(machines),
         hand_off: Arc::new(LocalHandOff::new(&settings.machines)),

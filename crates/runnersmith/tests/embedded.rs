@@ -49,6 +49,7 @@ impl ControlPlane {
         let local = LocalConfig::new(bed.path("machines"), supervisor, bed.path("distribution"));
         let ports = Ports {
             queue: Arc::new(store.queue()),
+            lookups: Some(Arc::new(store.lookups())),
             ledger: Arc::new(store.ledger()),
             machines: Arc::new(LocalMachines::new(local, clock.clone()).unwrap()),
             hand_off: Arc::new(LocalHandOff::new(&bed.path("machines"))),

@@ -30,7 +30,7 @@ pub struct SqliteStore {
     writer: writer::Writer,
     reader: writer::Writer,
     clock: Arc<dyn Clock>,
-    sent: Arc<tokio::sync::Notify>,
+    sent: [Arc<tokio::sync::Notify>; 2],
 }
 
 impl SqliteStore {
@@ -53,7 +53,7 @@ impl SqliteStore {
         }
         let writer = writer::Writer::start(writing, "ledger-writer");
         let reader = writer::Writer::start(reading, "ledger-reader");
-        Ok(Self { writer, reader, clock, sent: Arc::default() })
+        Ok(Self { writer, reader, clock, sent: Default::default() })
     }
 
     /// Opens a store for reading alone, beside a program that writes it or when none does. Nothing is made and nothing is
@@ -65,10 +65,20 @@ impl SqliteStore {
         SqliteReader::open(path, clock)
     }
 
-    /// The queue.
+    /// The queue of deliveries and wakes.
     #[must_use]
     pub fn queue(&self) -> SqliteQueue {
-        SqliteQueue { writer: self.writer.clone(), clock: self.clock.clone(), sent: self.sent.clone() }
+        self.queue_named("jobs", &self.sent[0])
+    }
+
+    /// The queue of look-ups, apart from the other.
+    #[must_use]
+    pub fn lookups(&self) -> SqliteQueue {
+        self.queue_named("lookups", &self.sent[1])
+    }
+
+    fn queue_named(&self, name: &'static str, sent: &Arc<tokio::sync::Notify>) -> SqliteQueue {
+        SqliteQueue { name, writer: self.writer.clone(), clock: self.clock.clone(), sent: sent.clone() }
     }
 
     /// The ledger.

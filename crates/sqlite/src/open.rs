@@ -39,10 +39,14 @@ INSERT INTO kv VALUES ('plane', lower(hex(randomblob(3)))), ('serial', '1');
 ", "
 CREATE TABLE shelf (place TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (place, key));
 INSERT INTO kv VALUES ('shelf_writes', '0');
+", "
+ALTER TABLE messages ADD COLUMN queue TEXT NOT NULL DEFAULT 'jobs';
+DROP INDEX messages_visible;
+CREATE INDEX messages_visible ON messages (queue, visible_at) WHERE dead_at IS NULL;
 "];
 
 /// The version of a file that has all steps.
-pub(crate) const KNOWN: u32 = 2;
+pub(crate) const KNOWN: u32 = 3;
 const _: () = assert!(STEPS.len() == KNOWN as usize, "the version is the number of steps");
 
 /// The version that brought the record store.

@@ -16,9 +16,11 @@ use crate::writer::Writer;
 /// A message received more often than this is moved to the dead letters.
 const RECEIVES_MAX: u32 = 10;
 
-/// The queue of a store.
+/// A queue of a store.
 #[derive(Clone)]
 pub struct SqliteQueue {
+    /// Which one: rows of others are not seen.
+    pub(crate) name: &'static str,
     pub(crate) writer: Writer,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sent: Arc<Notify>,
@@ -36,12 +38,12 @@ impl Queue for SqliteQueue {
         if body.len() > BODY_BYTES_MAX {
             return Err(Fault::TooLarge(body.len()).queue("send"));
         }
-        let (body, now) = (body.to_owned(), self.clock.now());
+        let (name, body, now) = (self.name, body.to_owned(), self.clock.now());
         let visible_at = now.plus(delay).as_millis();
         let sent = self.writer.write(move |connection| {
             connection
-                .prepare_cached("INSERT INTO messages (body, visible_at, sent_at) VALUES (?1, ?2, ?3)")?
-                .execute(params![body, visible_at, now.as_millis()])?;
+                .prepare_cached("INSERT INTO messages (queue, body, visible_at, sent_at) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![name, body, visible_at, now.as_millis()])?;
             Ok(())
         });
         sent.await.map_err(|fault| fault.queue("send"))?;
@@ -52,19 +54,19 @@ impl Queue for SqliteQueue {
     }
 
     async fn receive(&self, max: usize, visibility: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
-        let now = self.clock.now();
+        let (name, now) = (self.name, self.clock.now());
         let hidden_until = now.plus(visibility).as_millis();
         let max = i64::try_from(max).unwrap_or(i64::MAX);
         let received = self.writer.write(move |connection| {
             connection
-                .prepare_cached("UPDATE messages SET dead_at = ?1, dead_why = 'received too often' WHERE dead_at IS NULL AND visible_at <= ?1 AND receives >= ?2")?
-                .execute(params![now.as_millis(), RECEIVES_MAX])?;
+                .prepare_cached("UPDATE messages SET dead_at = ?1, dead_why = 'received too often' WHERE queue = ?3 AND dead_at IS NULL AND visible_at <= ?1 AND receives >= ?2")?
+                .execute(params![now.as_millis(), RECEIVES_MAX, name])?;
             let mut statement = connection.prepare_cached(
                 "UPDATE messages SET receives = receives + 1, visible_at = ?2 WHERE id IN
-                 (SELECT id FROM messages WHERE dead_at IS NULL AND visible_at <= ?1 ORDER BY visible_at, id LIMIT ?3)
+                 (SELECT id FROM messages WHERE queue = ?4 AND dead_at IS NULL AND visible_at <= ?1 ORDER BY visible_at, id LIMIT ?3)
                  RETURNING id, body, receives, sent_at",
             )?;
-            let rows = statement.query_map(params![now.as_millis(), hidden_until, max], |row| {
+            let rows = statement.query_map(params![now.as_millis(), hidden_until, max, name], |row| {
                 let (id, receives): (i64, u32) = (row.get(0)?, row.get(2)?);
                 Ok((id, ReceivedMessage { body: row.get(1)?, receipt: Receipt(format!("{id}:{receives}")), receives, sent_at: Timestamp(row.get(3)?) }))
             })?;
@@ -76,11 +78,11 @@ impl Queue for SqliteQueue {
     }
 
     async fn wait(&self, timeout: Duration) {
-        let now = self.clock.now();
+        let (name, now) = (self.name, self.clock.now());
         let next = self.writer.read(move |connection| {
             Ok(connection
-                .prepare_cached("SELECT min(visible_at) FROM messages WHERE dead_at IS NULL")?
-                .query_row([], |row| row.get::<_, Option<i64>>(0))?)
+                .prepare_cached("SELECT min(visible_at) FROM messages WHERE queue = ?1 AND dead_at IS NULL")?
+                .query_row([name], |row| row.get::<_, Option<i64>>(0))?)
         });
         let due = match next.await {
             Ok(Some(at)) => Timestamp(at).since(now),
@@ -129,12 +131,12 @@ impl Queue for SqliteQueue {
     }
 
     async fn depth(&self) -> Result<(u64, u64, u64), QueueError> {
-        let now = self.clock.now().as_millis();
+        let (name, now) = (self.name, self.clock.now().as_millis());
         let counted = self.writer.read(move |connection| {
             let sql = "SELECT count(*) FILTER (WHERE dead_at IS NULL AND visible_at <= ?1), count(*) FILTER (WHERE dead_at IS NULL AND visible_at > ?1),
-                       count(*) FILTER (WHERE dead_at IS NOT NULL) FROM messages";
+                       count(*) FILTER (WHERE dead_at IS NOT NULL) FROM messages WHERE queue = ?2";
             let count = |row: &rusqlite::Row<'_>, at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-            Ok(connection.prepare_cached(sql)?.query_row([now], |row| Ok((count(row, 0)?, count(row, 1)?, count(row, 2)?)))?)
+            Ok(connection.prepare_cached(sql)?.query_row(params![now, name], |row| Ok((count(row, 0)?, count(row, 1)?, count(row, 2)?)))?)
         });
         counted.await.map_err(|fault| fault.queue("depth"))
     }

@@ -48,7 +48,7 @@ async fn a_file_of_the_first_version_gets_its_record_store_and_keeps_what_is_in_
     store.queue().send("kept", Duration::ZERO).await.unwrap();
     drop(store);
     let file = rusqlite::Connection::open(&path).unwrap();
-    file.execute_batch("DROP TABLE shelf; DELETE FROM kv WHERE key = 'shelf_writes'; PRAGMA user_version = 1;")
+    file.execute_batch("DROP TABLE shelf; DELETE FROM kv WHERE key = 'shelf_writes'; DROP INDEX messages_visible; ALTER TABLE messages DROP COLUMN queue; CREATE INDEX messages_visible ON messages (visible_at); PRAGMA user_version = 1;")
         .unwrap();
     drop(file);
     let store = open(&path);

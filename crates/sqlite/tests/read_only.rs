@@ -39,7 +39,7 @@ async fn a_file_of_the_first_version_is_read_and_not_upgraded() {
     store.ledger().set("k", "kept").await.unwrap();
     drop(store);
     let file = rusqlite::Connection::open(&path).unwrap();
-    file.execute_batch("DROP TABLE shelf; DELETE FROM kv WHERE key = 'shelf_writes'; PRAGMA user_version = 1;")
+    file.execute_batch("DROP TABLE shelf; DELETE FROM kv WHERE key = 'shelf_writes'; DROP INDEX messages_visible; ALTER TABLE messages DROP COLUMN queue; CREATE INDEX messages_visible ON messages (visible_at); PRAGMA user_version = 1;")
         .unwrap();
     let reader = read(&path).unwrap();
     assert_eq!(reader.ledger().get("k").await.unwrap().as_deref(), Some("kept"));

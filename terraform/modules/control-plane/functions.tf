@@ -96,10 +96,12 @@ resource "aws_lambda_permission" "webhook" {
 
 # --- what invokes the others
 
-resource "aws_lambda_event_source_mapping" "jobs" {
-  event_source_arn                   = aws_sqs_queue.jobs.arn
+resource "aws_lambda_event_source_mapping" "work" {
+  for_each = { jobs = 10, lookups = 4 }
+
+  event_source_arn                   = aws_sqs_queue.work[each.key].arn
   function_name                      = module.function["scale-up"].arn
-  batch_size                         = 10
+  batch_size                         = each.value
   maximum_batching_window_in_seconds = 0
   function_response_types            = ["ReportBatchItemFailures"]
   tags                               = local.tags
@@ -108,6 +110,11 @@ resource "aws_lambda_event_source_mapping" "jobs" {
   scaling_config {
     maximum_concurrency = 2
   }
+}
+
+moved {
+  from = aws_lambda_event_source_mapping.jobs
+  to   = aws_lambda_event_source_mapping.work["jobs"]
 }
 
 locals {

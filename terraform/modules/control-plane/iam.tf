@@ -53,7 +53,7 @@ locals {
     Sid      = "OwnQueue"
     Effect   = "Allow"
     Action   = ["sqs:SendMessage"]
-    Resource = [aws_sqs_queue.jobs.arn]
+    Resource = [aws_sqs_queue.work["jobs"].arn]
   }]
 
   consumes = [{
@@ -67,7 +67,7 @@ locals {
       "sqs:SendMessage",
     ]
     # What cannot be read goes to the dead letters at once.
-    Resource = [aws_sqs_queue.jobs.arn, aws_sqs_queue.dead.arn]
+    Resource = concat(values(aws_sqs_queue.work)[*].arn, [aws_sqs_queue.dead.arn])
   }]
 
   writes_history = [{

@@ -82,7 +82,8 @@ resource "aws_ssm_parameter" "plane" {
     }
     limits = var.limits
     aws = {
-      queue_url             = aws_sqs_queue.jobs.url
+      queue_url             = aws_sqs_queue.work["jobs"].url
+      lookup_queue_url      = aws_sqs_queue.work["lookups"].url
       dead_letter_queue_url = aws_sqs_queue.dead.url
       table                 = aws_dynamodb_table.ledger.name
       hand_off_path         = "${local.path}/hand-off"

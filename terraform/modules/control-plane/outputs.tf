@@ -15,7 +15,7 @@ output "plane" {
 
 output "queue_url" {
   description = "The queue's address."
-  value       = aws_sqs_queue.jobs.url
+  value       = aws_sqs_queue.work["jobs"].url
 }
 
 output "table" {
@@ -47,7 +47,7 @@ output "checks" {
   description = "How things are set up, for checks."
   value = {
     code               = { for name, function in module.function : name => function.settings }
-    visibility_timeout = aws_sqs_queue.jobs.visibility_timeout_seconds
+    visibility_timeout = aws_sqs_queue.work["jobs"].visibility_timeout_seconds
     schedules          = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.schedule_expression }
   }
 }

@@ -1,5 +1,5 @@
 locals {
-  queues = { for kind in ["jobs", "dead"] : kind => "arn:${local.partition}:sqs:${local.region}:${local.account}:${local.name}-${kind}" }
+  queues = { for kind in ["jobs", "lookups", "dead"] : kind => "arn:${local.partition}:sqs:${local.region}:${local.account}:${local.name}-${kind}" }
   # Inline: a policy of its own would be another thing to wait for.
   tls_only = { for kind, arn in local.queues : kind => jsonencode({
     Version = "2012-10-17"
@@ -22,13 +22,16 @@ resource "aws_sqs_queue" "dead" {
   tags                      = local.tags
 }
 
-resource "aws_sqs_queue" "jobs" {
-  name = "${local.name}-jobs"
+# Deliveries and wakes, and apart from them the questions that GitHub is asked: those take seconds to minutes, and no job waits for them.
+resource "aws_sqs_queue" "work" {
+  for_each = toset(["jobs", "lookups"])
+
+  name = "${local.name}-${each.key}"
   # AWS's advice: six times what the function may take, so that a message is not given out twice at once.
   visibility_timeout_seconds = 6 * var.timeouts.scale_up
   message_retention_seconds  = 1209600
   sqs_managed_sse_enabled    = true
-  policy                     = local.tls_only["jobs"]
+  policy                     = local.tls_only[each.key]
   tags                       = local.tags
 
   redrive_policy = jsonencode({
@@ -36,4 +39,9 @@ resource "aws_sqs_queue" "jobs" {
     # The function brings a failed message's retry forward (a second, then up to a quarter of an hour): fifty tries outlast seven hours.
     maxReceiveCount = 50
   })
+}
+
+moved {
+  from = aws_sqs_queue.jobs
+  to   = aws_sqs_queue.work["jobs"]
 }

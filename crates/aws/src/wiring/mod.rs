@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_config::{Aws, Config};
-use runnersmith_controllers::{Ports, consume};
+use runnersmith_controllers::{Ports, consume, lookups};
 use runnersmith_ports::{Clock, HandOff, Ledger, Machines, Queue};
 use runnersmith_types::{ScaleSetName, Secret};
 
@@ -67,6 +67,14 @@ impl AwsServices {
         Some(Arc::new(SqsQueue::new(&self.session, url, dead, consume::VISIBILITY)))
     }
 
+    /// The queue of look-ups on SQS, if it is there.
+    #[must_use]
+    pub fn lookups(&self) -> Option<Arc<dyn Queue>> {
+        let url = self.aws.lookup_queue_url.as_deref()?;
+        let dead = self.aws.dead_letter_queue_url.as_deref();
+        Some(Arc::new(SqsQueue::new(&self.session, url, dead, lookups::VISIBILITY)))
+    }
+
     /// The ledger on DynamoDB, if it is there.
     #[must_use]
     pub fn ledger(&self, clock: Arc<dyn Clock>) -> Option<Arc<dyn Ledger>> {
@@ -117,6 +125,7 @@ impl AwsServices {
         };
         Ports {
             queue: self.queue().unwrap_or(here.queue),
+            lookups: self.lookups().or(here.lookups),
             ledger: self.ledger(clock.clone()).unwrap_or(here.ledger),
             machines,
             hand_off,

@@ -28,6 +28,8 @@ pub struct Script {
     pub put_at: BTreeMap<MachineId, Timestamp>,
     pub jobs: BTreeMap<JobId, JobFact>,
     pub notified: Vec<CheckRun>,
+    /// Calls to GitHub that begin so are never answered.
+    pub hangs: Vec<String>,
     next: u64,
 }
 
@@ -254,8 +256,13 @@ impl GitHub for Doubles {
         Ok(vec![RepoFullName::parse("acme/shop").unwrap()])
     }
     async fn sweep(&self, repo: &RepoFullName) -> Result<Vec<JobFact>, GitHubError> {
-        let mut script = self.script();
-        let fault = script.fault(format!("sweep {repo}"));
+        let call = format!("sweep {repo}");
+        let hangs = self.script().hangs.iter().any(|beginning| call.starts_with(beginning));
+        let fault = self.script().fault(call);
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        let script = self.script();
         self.github("sweep", fault)?;
         Ok(script.jobs.values().filter(|job| &job.repo == repo && job.status.is_open()).cloned().collect())
     }
@@ -314,6 +321,16 @@ impl Bed {
         world(self.home.path(), self.world.sets.load()[0].clone(), &self.doubles, &self.clock, holder)
     }
 
+    /// From now on the ledger cannot write this job's record, or can again.
+    pub fn refuse_job(&self, id: u64, is_refused: bool) {
+        let file = rusqlite::Connection::open(self.home.path().join("ledger")).unwrap();
+        file.busy_timeout(Duration::from_secs(10)).unwrap();
+        let make = format!(
+            "CREATE TRIGGER refused BEFORE INSERT ON jobs WHEN NEW.id = {id} BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"
+        );
+        file.execute_batch(if is_refused { &make } else { "DROP TRIGGER refused" }).unwrap();
+    }
+
     pub async fn queued(&self, ids: std::ops::RangeInclusive<u64>) {
         let facts = ids.map(|id| fact(id, id, JobStatus::Queued, FactSource::Delivery, self.clock.now())).collect();
         self.world.ports.ledger.record_facts(facts, &[set("linux")]).await.unwrap();
@@ -360,6 +377,7 @@ fn world(home: &std::path::Path, policy: ScaleSet, doubles: &Doubles, clock: &Ar
     World {
         ports: Ports {
             queue: Arc::new(store.queue()),
+            lookups: Some(Arc::new(store.lookups())),
             ledger: Arc::new(store.ledger()),
             machines: Arc::new(doubles.clone()),
             hand_off: Arc::new(doubles.clone()),

@@ -99,6 +99,7 @@ pub struct Bed {
     pub app: u64,
     pub host: Option<Host>,
     pub queue: String,
+    pub lookups: String,
     pub dead: String,
     pub runs: std::sync::Mutex<Vec<u64>>,
     /// Parameters that were put as settings.
@@ -197,7 +198,20 @@ impl Bed {
         let [queue, dead, table] = parts;
         let runs = Default::default();
         let api = api.to_owned();
-        Self { account, github, app, host: Some(host), queue, dead, runs, parameters: 0, hook: 0, table, api }
+        Self {
+            account,
+            github,
+            app,
+            host: Some(host),
+            queue,
+            lookups: String::new(),
+            dead,
+            runs,
+            parameters: 0,
+            hook: 0,
+            table,
+            api,
+        }
     }
 
     /// Deploys a control plane and starts it.
@@ -215,6 +229,7 @@ impl Bed {
             app: 0,
             host: None,
             queue: String::new(),
+            lookups: String::new(),
             dead: String::new(),
             runs: Default::default(),
             parameters: 4 + u64::from(wishes.ghes) + wishes.more_sets.len() as u64,
@@ -266,7 +281,9 @@ impl Bed {
         self.dead = queue("dead", json!({}));
         let redrive = json!({ "deadLetterTargetArn": format!("arn:aws:sqs:us-east-1:{ACCOUNT}:dead"), "maxReceiveCount": wishes.receives_max });
         let visibility = wishes.visibility.unwrap_or(6 * wishes.function_timeout).to_string();
-        self.queue = queue("jobs", json!({ "RedrivePolicy": redrive.to_string(), "VisibilityTimeout": visibility }));
+        let work = json!({ "RedrivePolicy": redrive.to_string(), "VisibilityTimeout": visibility });
+        self.queue = queue("jobs", work.clone());
+        self.lookups = queue("lookups", work);
         let mut table: Value = serde_json::from_str(runnersmith_aws::TABLE_DEFINITION).unwrap();
         table["TableName"] = json!("ledger");
         emulator.json("dynamodb", "DynamoDB_20120810.CreateTable", &table).unwrap();
@@ -288,10 +305,13 @@ impl Bed {
             });
             emulator.rest("lambda", "POST", "/2015-03-31/functions", body.to_string().as_bytes()).unwrap();
         }
-        let mapping = json!({ "EventSourceArn": format!("arn:aws:sqs:us-east-1:{ACCOUNT}:jobs"), "FunctionName": "scale-up",
-            "BatchSize": 10, "FunctionResponseTypes": ["ReportBatchItemFailures"],
-            "ScalingConfig": { "MaximumConcurrency": 2 } });
-        emulator.rest("lambda", "POST", "/2015-03-31/event-source-mappings/", mapping.to_string().as_bytes()).unwrap();
+        for (queue, batch) in [("jobs", 10), ("lookups", 4)] {
+            let mapping = json!({ "EventSourceArn": format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{queue}"), "FunctionName": "scale-up",
+                "BatchSize": batch, "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                "ScalingConfig": { "MaximumConcurrency": 2 } });
+            let path = "/2015-03-31/event-source-mappings/";
+            emulator.rest("lambda", "POST", path, mapping.to_string().as_bytes()).unwrap();
+        }
         self.gateway(emulator);
         self.rules(emulator);
     }
@@ -331,7 +351,7 @@ impl Bed {
         parameter(emulator, &format!("{PATH}/secrets/app-key"), key, "SecureString");
         parameter(emulator, &format!("{PATH}/secrets/webhook"), SECRET, "SecureString");
         let base = self.github.base_url();
-        let mut aws = json!({ "queue_url": self.queue, "dead_letter_queue_url": self.dead, "table": "ledger",
+        let mut aws = json!({ "queue_url": self.queue, "lookup_queue_url": self.lookups, "dead_letter_queue_url": self.dead, "table": "ledger",
             "hand_off_path": format!("{PATH}/hand-off") });
         match wishes.encrypt.as_deref() {
             Some("none") => aws["encrypt_hand_off"] = json!(false),

@@ -27,6 +27,8 @@ pub(crate) struct ControlPlane {
     pub left_out: BTreeSet<ScaleSetName>,
     /// How long history is kept.
     pub history: Duration,
+    /// The address of the look-ups' queue, by which their batches are told from others.
+    pub lookup_queue: Option<String>,
     made_at: Timestamp,
 }
 
@@ -72,6 +74,7 @@ async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
     let world = World {
         ports: Ports {
             queue: services.queue().ok_or_else(|| needs("queue_url"))?,
+            lookups: services.lookups(),
             ledger: services.ledger(clock.clone()).ok_or_else(|| needs("table"))?,
             machines: Arc::new(SplitMachines {
                 here: None,
@@ -100,6 +103,7 @@ async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
         machines,
         left_out: settings.left_out,
         history: config.store.history,
+        lookup_queue: aws.lookup_queue_url,
         made_at: clock.now(),
     })
 }

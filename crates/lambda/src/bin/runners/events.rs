@@ -38,6 +38,12 @@ struct Attributes {
     sent_timestamp: Option<String>,
 }
 
+/// Whether a batch is of the queue with this address.
+pub(crate) fn is_of_queue(event: &Value, url: Option<&str>) -> bool {
+    let source = event["Records"][0]["eventSourceARN"].as_str().and_then(|arn| arn.rsplit(':').next());
+    source.is_some() && source == url.and_then(|url| url.rsplit('/').next())
+}
+
 /// The messages of a batch, each with the id by which Lambda wants its failure reported.
 pub(crate) fn messages(event: Value) -> Result<Vec<(String, ReceivedMessage)>, serde_json::Error> {
     let batch: Batch = serde_json::from_value(event)?;
@@ -83,6 +89,16 @@ mod tests {
             ("a\u{0}", 3, 5)
         );
         assert_eq!(messages[0].0, "m-1");
+    }
+
+    #[test]
+    fn a_batch_tells_its_queue() {
+        let url = Some("https://sqs.us-east-1.amazonaws.com/123456789012/acme-lookups");
+        let event = |queue: &str| json!({ "Records": [{ "eventSourceARN": format!("arn:aws:sqs:us-east-1:123456789012:{queue}") }] });
+        assert!(is_of_queue(&event("acme-lookups"), url));
+        assert!(!is_of_queue(&event("acme-jobs"), url));
+        assert!(!is_of_queue(&event("acme-lookups"), None));
+        assert!(!is_of_queue(&json!({}), None));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! of them make the same passes: which function decided something makes no difference.
 
 mod control_plane;
+mod event_queue;
 mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,14 +13,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use runnersmith_controllers::{Depth, World, consume, housekeeping, pass, timer};
-use runnersmith_lambda::{EventQueue, emf, variable};
+use runnersmith_controllers::{Depth, World, consume, housekeeping, lookups, pass, timer};
+use runnersmith_lambda::{emf, variable};
 use runnersmith_ports::chain;
 use runnersmith_ports::{Message, Queue};
 use runnersmith_types::{ScaleSetName, Timestamp};
 use serde_json::{Value, json};
 
 use crate::control_plane::{ControlPlane, ControlPlanes};
+use crate::event_queue::EventQueue;
 
 /// Before its deadline a function stops beginning things: an answer takes its time too.
 const SPARE: Duration = Duration::from_secs(2);
@@ -140,16 +142,24 @@ fn measure(world: &World) {
 }
 
 async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> Result<Value, Error> {
+    let ports = &control_plane.world.ports;
+    let lookups = ports.lookups.as_ref().filter(|_| events::is_of_queue(&event, control_plane.lookup_queue.as_deref()));
     let received = events::messages(event)?;
     let messages = received.iter().map(|(_, message)| message.clone()).collect();
-    let queue = Arc::new(EventQueue::new(control_plane.world.ports.queue.clone()));
-    let mut world = control_plane.world.clone();
-    world.ports.queue = queue.clone() as Arc<dyn Queue>;
-    let consumed = tokio::time::timeout(left(deadline), consume::consume(&world, messages)).await;
+    let queue = Arc::new(EventQueue::new(lookups.unwrap_or(&ports.queue).clone()));
+    let consumed = tokio::time::timeout(left(deadline), async {
+        if lookups.is_some() {
+            return lookups::look_up(&control_plane.world, queue.as_ref(), messages).await;
+        }
+        let mut world = control_plane.world.clone();
+        world.ports.queue = queue.clone() as Arc<dyn Queue>;
+        consume::consume(&world, messages).await
+    })
+    .await;
     match consumed {
         // The messages are safe in the ledger: a failing pass is the timer's affair and must not bring them again.
-        Ok(Ok(woken)) => {
-            if let Err(error) = look(&control_plane.world, woken, Depth::Partial, left(deadline)).await {
+        Ok(Ok(consumed)) => {
+            if let Err(error) = look(&control_plane.world, consumed.woken, Depth::Partial, left(deadline)).await {
                 tracing::error!(error = %error, "a pass after a message failed; the schedule looks again");
             }
         }
