@@ -14,7 +14,7 @@ use crate::error::Fault;
 use crate::writer::Writer;
 
 /// A message received more often than this is moved to the dead letters.
-const RECEIVES_MAX: u32 = 10;
+const RECEIVES_MAX: u32 = 50;
 
 /// A queue of a store.
 #[derive(Clone)]
