@@ -1,18 +1,8 @@
 //! `[aws]`: what of the control plane is on AWS. What is not named there is embedded, in any mix.
 
-use crate::reader::Reader;
+use runnersmith_types::HandOffEncryption;
 
-/// How hand-offs are encrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Encryption {
-    /// Plain parameters.
-    Plain,
-    /// AWS's key for Parameter Store.
-    #[default]
-    Managed,
-    /// This KMS key.
-    Key(String),
-}
+use crate::reader::Reader;
 
 /// `[aws]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +20,7 @@ pub struct Aws {
     /// The path of hand-offs in Parameter Store; needed for machines on EC2.
     pub hand_off_path: Option<String>,
     /// How they are encrypted.
-    pub encryption: Encryption,
+    pub encryption: HandOffEncryption,
 }
 
 impl Aws {
@@ -48,12 +38,12 @@ impl Aws {
         }
         let encrypted = reader.boolean("encrypt_hand_off", true);
         let encryption = match (encrypted, text("kms_key_id")) {
-            (true, Some(key)) => Encryption::Key(key),
-            (true, None) => Encryption::Managed,
-            (false, None) => Encryption::Plain,
+            (true, Some(key)) => HandOffEncryption::Key(key),
+            (true, None) => HandOffEncryption::Managed,
+            (false, None) => HandOffEncryption::Plain,
             (false, Some(_)) => {
                 reader.refuse("kms_key_id", "a key is given and encrypt_hand_off is false; one of them is not meant");
-                Encryption::Plain
+                HandOffEncryption::Plain
             }
         };
         let aws = Self {

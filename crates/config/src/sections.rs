@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use runnersmith_types::HookAddress;
+use runnersmith_types::{HookAddress, WebhookPath};
 
 use crate::reader::{Reader, Unit};
 
@@ -27,17 +27,13 @@ impl Source {
     }
 }
 
-/// The first parts of paths that the dashboard uses itself.
-const PATHS_TAKEN: [&str; 10] =
-    ["jobs", "sets", "runners", "api", "metrics", "events", "healthz", "readyz", "assets", "favicon.ico"];
-
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Where to listen. Default `127.0.0.1:8787`.
     pub listen: SocketAddr,
     /// The path of the App's webhook address. Default `/webhook`.
-    pub webhook_path: String,
+    pub webhook_path: WebhookPath,
     /// Where the dashboard's token is; needed when listening beyond this machine.
     pub dashboard_token: Option<Source>,
 }
@@ -52,18 +48,10 @@ impl Server {
                 default
             })
         });
-        let webhook_path = reader.string("webhook_path").unwrap_or("/webhook");
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-        if !webhook_path.starts_with('/') || webhook_path.len() < 2 || !webhook_path.chars().all(plain) {
-            reader.refuse("webhook_path", "a path such as \"/webhook\" is needed: letters, digits, `-`, `_`, `.`, `/`");
-        }
-        let first = webhook_path.split('/').nth(1).unwrap_or_default();
-        if PATHS_TAKEN.contains(&first) {
-            reader.refuse(
-                "webhook_path",
-                format!("/{first} is the dashboard's own; choose another, such as \"/webhook\""),
-            );
-        }
+        let webhook_path = reader.string("webhook_path").map(WebhookPath::parse).transpose().unwrap_or_else(|why| {
+            reader.refuse("webhook_path", why);
+            None
+        });
         let dashboard_token = file(reader, "dashboard_token_file");
         if !listen.ip().is_loopback() && dashboard_token.is_none() {
             let what =
@@ -71,7 +59,7 @@ impl Server {
             reader.refuse("listen", what);
         }
         reader.finish();
-        Self { listen, webhook_path: webhook_path.to_owned(), dashboard_token }
+        Self { listen, webhook_path: webhook_path.unwrap_or_default(), dashboard_token }
     }
     pub(crate) fn resolve(&mut self, base: &Path) {
         self.dashboard_token.iter_mut().for_each(|source| source.resolve(base));

@@ -2,8 +2,7 @@
 //!
 //! A workflow passes a secret that is not set as an empty variable: empty is the same as not there.
 
-use base64::Engine as _;
-use runnersmith_github::{AppCredentials, GitHubConfig, api_base};
+use runnersmith_github::{AppCredentials, GitHubConfig, api_base, private_key_pem};
 use runnersmith_types::Secret;
 
 use crate::exit::Failure;
@@ -78,7 +77,7 @@ fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Option<AppEnvi
     let (id, key) = (app_id(get), get(APP_KEY_BASE64));
     let (app_id, key) = match (id, key) {
         (None, None) => return Ok(None),
-        (Some(id), Some(key)) => (id, pem(&key)?),
+        (Some(id), Some(key)) => (id, key_of(&key)?),
         (Some(_), None) => {
             return Err(Failure::config(
                 format!("{APP_ID} is set and {APP_KEY_BASE64} is not"),
@@ -104,24 +103,16 @@ fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Option<AppEnvi
 }
 
 /// Base64 of a PEM file, or the file itself. No error shows any of it.
-fn pem(text: &str) -> Result<Secret, Failure> {
-    if text.starts_with("-----BEGIN") {
-        return Ok(Secret::new(text));
-    }
-    let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let decoded = base64::engine::general_purpose::STANDARD.decode(compact).ok();
-    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded.filter(|pem| pem.trim_start().starts_with("-----BEGIN")).map(Secret::new).ok_or_else(|| {
-        Failure::config(
-            format!("{APP_KEY_BASE64} is not Base64 of a PEM file"),
-            "set it to the output of: base64 -w0 app.private-key.pem",
-        )
+fn key_of(text: &str) -> Result<Secret, Failure> {
+    private_key_pem(&Secret::new(text)).map_err(|error| {
+        Failure::config(format!("{APP_KEY_BASE64} {error}"), "set it to the output of: base64 -w0 app.private-key.pem")
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
 
     const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
 

@@ -14,7 +14,7 @@ use runnersmith_controllers::loops::Rhythm;
 use runnersmith_controllers::{Limits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_github_sim::{self as sim, Simulator};
-use runnersmith_types::{Job, JobStatus, RepoFullName, Runner, Secret, Timestamp, Timing};
+use runnersmith_types::{Job, JobStatus, RepoFullName, Runner, Secret, Timestamp, Timing, WebhookPath};
 
 use crate::cli;
 use crate::exit::{ExitStatus, Failure};
@@ -150,7 +150,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
     config.api_base = Some(github.simulator.base_url());
     Ok(Settings {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        webhook_path: "/webhook".into(),
+        webhook_path: WebhookPath::default(),
         data: home.path().join("data"),
         machines: home.path().join("machines"),
         distribution: Distribution::Path(home.path().join("distribution")),

@@ -54,7 +54,7 @@ impl LedgerAndPolicy {
         let file = config.store.directory.join(crate::serve::LEDGER);
         let (ledger, here) = match crate::cloud::ledger(&config, clock.clone()).await? {
             // Environments that were applied are recorded in the file here also when the ledger is not in it.
-            Some(ledger) => (ledger, file.exists().then(|| reader(&file, clock.clone())).transpose()?),
+            Some(ledger) => (ledger, is_there(&file)?.then(|| reader(&file, clock.clone())).transpose()?),
             None => {
                 let here = reader(&file, clock.clone())?;
                 (Arc::new(here.ledger()) as Arc<dyn Ledger>, Some(here))
@@ -106,6 +106,19 @@ fn reader(file: &Path, clock: Arc<dyn Clock>) -> Result<SqliteReader, Failure> {
     })
 }
 
+/// Whether the ledger's file is there.
+///
+/// # Errors
+/// When that cannot be found out: a file that this user may not see is not one that is missing.
+pub fn is_there(file: &Path) -> Result<bool, Failure> {
+    file.try_exists().map_err(|error| {
+        Failure::outside(
+            format!("look for the ledger {}: {error}", file.display()),
+            "this user must be able to read the [store] directory",
+        )
+    })
+}
+
 /// There is no ledger's file.
 pub fn no_ledger(file: &Path) -> Failure {
     Failure::outside(format!("there is no ledger {}", file.display()), "start `runnersmith serve` first")
@@ -128,4 +141,23 @@ pub fn check(options: &cli::ConfigFile) -> Result<ExitStatus, Failure> {
         report::line(&format!("  {}: labels {}, at most {} runners", set.name, labels.join(", "), set.runners_max));
     }
     Ok(ExitStatus::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_cannot_be_looked_for_is_not_called_missing() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(!is_there(&home.path().join("ledger")).unwrap());
+        std::fs::write(home.path().join("file"), "").unwrap();
+        assert!(is_there(&home.path().join("file")).unwrap());
+        // What a directory without the right to search it answers, also for tests that run as root.
+        std::os::unix::fs::symlink("loop", home.path().join("loop")).unwrap();
+        for data in ["file", "loop"] {
+            let failure = is_there(&home.path().join(data).join("ledger")).unwrap_err();
+            assert!(failure.what.starts_with("look for the ledger") && failure.hint.is_some(), "{failure:?}");
+        }
+    }
 }

@@ -225,7 +225,7 @@ pub fn open_store(data: &Path, clock: Arc<dyn Clock>) -> Result<SqliteStore, Fai
 }
 
 fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "here".into(), |name| name.trim().to_owned())
+    nix::unistd::gethostname().map_or_else(|_| "here".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The newest distribution of the runner, fetched.

@@ -7,7 +7,7 @@ mod support;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use futures_util::StreamExt as _;
-use runnersmith_types::{JobStatus, RunnerState};
+use runnersmith_types::{JobStatus, RunnerState, WebhookPath};
 use support::{World, fill, job, runner, world};
 use tower::ServiceExt as _;
 
@@ -56,11 +56,20 @@ async fn a_get_of_the_webhook_is_405_and_a_delivery_beyond_25_mb_is_413() {
 #[tokio::test]
 async fn a_configured_webhook_path_is_used_unless_it_would_hide_a_page() {
     let mut world = world(None);
-    for (configured, path) in
-        [("/hooks/github", "/hooks/github"), ("/metrics", "/webhook"), ("/{x}", "/webhook"), ("", "/webhook")]
-    {
-        world.state.webhook_path = configured.into();
-        assert_eq!(send(&world, Request::post(path).body(Body::empty()).unwrap()).await.0, 401, "{configured}");
+    for configured in ["/hooks/github", "/webhook"] {
+        world.state.webhook_path = WebhookPath::parse(configured).unwrap();
+        assert_eq!(send(&world, Request::post(configured).body(Body::empty()).unwrap()).await.0, 401, "{configured}");
+    }
+    for taken in WebhookPath::TAKEN {
+        assert!(WebhookPath::parse(&format!("/{taken}")).is_err(), "{taken}");
+        // Every one of them is the server's own: itself, or a folder of pages with one name below.
+        let mut own = Vec::new();
+        for path in
+            [format!("/{taken}"), format!("/{taken}/1"), format!("/{taken}/status"), format!("/{taken}/style.css")]
+        {
+            own.push(send(&world, Request::post(path).body(Body::empty()).unwrap()).await.0 == 405);
+        }
+        assert!(own.contains(&true), "{taken} is no page any more");
     }
 }
 

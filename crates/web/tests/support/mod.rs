@@ -14,7 +14,7 @@ use runnersmith_types::{
     Action, Batch, BatchId, BootFailure, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder,
     Intent, Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, PoolFailure, Reason,
     RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
-    ScaleSetName, Scope, Secret, Stalled, Step, Target, Timestamp, Waiting, WaitingOn,
+    ScaleSetName, Scope, Secret, Stalled, Step, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
@@ -224,7 +224,7 @@ pub fn world(token: Option<&str>) -> World {
         readiness: Arc::new(Ready(levels)),
         clock: Arc::new(FixedClock),
         version: "0.1.0",
-        webhook_path: "/webhook".into(),
+        webhook_path: WebhookPath::default(),
         dashboard_token: token.map(Secret::new),
     };
     World { ledger, door, state }

@@ -16,8 +16,9 @@ use runnersmith_controllers::{Depth, World, consume, housekeeping, pass, timer};
 use runnersmith_lambda::{EventQueue, emf, variable};
 use runnersmith_ports::chain;
 use runnersmith_ports::{Message, Queue};
-use runnersmith_types::{ScaleSetName, Timestamp};
+use runnersmith_types::{ScaleSetName, Timestamp, saturating_u32};
 use serde_json::{Value, json};
+use strum::{EnumString, VariantNames};
 
 use crate::control_plane::{ControlPlane, ControlPlanes};
 
@@ -25,7 +26,8 @@ use crate::control_plane::{ControlPlane, ControlPlanes};
 const SPARE: Duration = Duration::from_secs(2);
 
 /// Which function this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 enum Role {
     ScaleUp,
     ScaleDown,
@@ -34,22 +36,10 @@ enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::ScaleUp, Self::ScaleDown, Self::Interruption, Self::Housekeeper];
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::ScaleUp => "scale-up",
-            Self::ScaleDown => "scale-down",
-            Self::Interruption => "interruption",
-            Self::Housekeeper => "housekeeper",
-        }
-    }
-
     fn parse(word: &str) -> Result<Self, String> {
-        let known: Vec<&str> = Self::ALL.iter().map(|role| role.word()).collect();
-        Self::ALL.into_iter().find(|role| role.word() == word).ok_or_else(|| {
-            format!("the handler {word:?} is none of {}; hint: the Terraform module sets it", known.join(", "))
-        })
+        let known = Self::VARIANTS.join(", ");
+        word.parse()
+            .map_err(|_| format!("the handler {word:?} is not one of {known}; hint: the Terraform module sets it"))
     }
 
     /// The operations that this function may use. Every pass may do all that a pass does.
@@ -131,8 +121,8 @@ fn measure(world: &World) {
             ("Supply", "Count", count(level.plan.supply)),
             ("Alive", "Count", count(level.alive())),
             ("Maximum", "Count", count(level.policy.runners_max)),
-            ("Waiting", "Count", count(u32::try_from(waiting).unwrap_or(u32::MAX))),
-            ("Faults", "Count", count(u32::try_from(level.faults.len()).unwrap_or(u32::MAX))),
+            ("Waiting", "Count", count(saturating_u32(waiting))),
+            ("Faults", "Count", count(saturating_u32(level.faults.len()))),
         ];
         let name = level.policy.name.to_string();
         emf::write(&emf::line(now, &[("Plane", &environment), ("ScaleSet", &name)], &metrics));
@@ -226,13 +216,9 @@ async fn housekeeper(control_plane: &ControlPlane, deadline: u64) -> Result<Valu
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).map(String::as_str) == Some("--operations") {
-        let role = Role::parse(arguments.get(2).map_or("", String::as_str))?;
-        role.operations().iter().for_each(|operation| emf::write(operation));
+    if !runnersmith_lambda::begin(|role| Role::parse(role).map(Role::operations))? {
         return Ok(());
     }
-    runnersmith_lambda::logs();
     let role = Role::parse(&variable("_HANDLER").unwrap_or_default())?;
     let control_planes = Arc::new(ControlPlanes::default());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {

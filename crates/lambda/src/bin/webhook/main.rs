@@ -97,11 +97,9 @@ impl Webhook {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    if std::env::args().nth(1).as_deref() == Some("--operations") {
-        OPERATIONS.iter().for_each(|operation| runnersmith_lambda::emf::write(operation));
+    if !runnersmith_lambda::begin(|_| Ok(OPERATIONS))? {
         return Ok(());
     }
-    runnersmith_lambda::logs();
     let webhook = Arc::new(Webhook { clock: Arc::new(SystemClock), made: RwLock::default() });
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let webhook = webhook.clone();
