@@ -6,7 +6,7 @@ use crate::reader::Reader;
 
 /// `[aws]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Aws {
+pub struct AwsSection {
     /// The region; the environment's (`AWS_REGION`) if it is not given.
     pub region: Option<String>,
     /// Another endpoint for every service, such as an emulator's.
@@ -23,7 +23,7 @@ pub struct Aws {
     pub encryption: HandOffEncryption,
 }
 
-impl Aws {
+impl AwsSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let text = |key: &'static str| {
             let text = reader.string(key)?;

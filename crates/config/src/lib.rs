@@ -1,7 +1,7 @@
 //! The configuration file: read, checked, explained.
 //!
 //! One TOML file says everything. A field that is not known is refused with what was probably meant, a version that is
-//! newer than the program is refused, and all problems are told at once. Secrets are not in the file: it names the files
+//! newer than the program is refused, and all problems are reported at once. Secrets are not in the file: it names the files
 //! or environment variables that hold them.
 
 mod aws;
@@ -21,10 +21,13 @@ use std::collections::BTreeMap;
 use runnersmith_types::{Ec2Set, ScaleSet, ScaleSetName};
 use toml::de::DeTable;
 
-pub use aws::Aws;
-pub use issueops::{IssueOps, Provisioning};
-pub use problem::{ConfigError, Place, Problem};
-pub use sections::{Distribution, GitHub, Limits, Local, Log, Otel, Server, Source, Store, Timer};
+pub use aws::AwsSection;
+pub use issueops::{IssueOpsSection, Provisioning};
+pub use problem::{ConfigError, ConfigProblem, Place};
+pub use sections::{
+    Distribution, GitHubSection, LimitsSection, LocalSection, LogSection, OtelSection, ServerSection, Source,
+    StoreSection, TimerSection,
+};
 
 use crate::reader::{Reader, Sink};
 
@@ -35,29 +38,29 @@ pub const VERSION: i64 = 1;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The web server.
-    pub server: Server,
+    pub server: ServerSection,
     /// The embedded store.
-    pub store: Store,
+    pub store: StoreSection,
     /// GitHub and the App.
-    pub github: GitHub,
+    pub github: GitHubSection,
     /// Budgets.
-    pub limits: Limits,
+    pub limits: LimitsSection,
     /// Machines on this host.
-    pub local: Local,
-    /// What happens without a signal.
-    pub timer: Timer,
+    pub local: LocalSection,
+    /// What happens without a message.
+    pub timer: TimerSection,
     /// Logs.
-    pub log: Log,
+    pub log: LogSection,
     /// OpenTelemetry export, if configured.
-    pub otel: Option<Otel>,
+    pub otel: Option<OtelSection>,
     /// Requests by issues, if a control repository is named.
-    pub issueops: Option<IssueOps>,
+    pub issueops: Option<IssueOpsSection>,
     /// The scale sets, with distinct names; at least one where requests make none.
     pub scale_sets: Vec<ScaleSet>,
     /// Sets whose machines are on EC2, with how they are bought.
     pub ec2: BTreeMap<ScaleSetName, Ec2Set>,
     /// What is on AWS, if anything is.
-    pub aws: Option<Aws>,
+    pub aws: Option<AwsSection>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<String>,
 }
@@ -120,18 +123,18 @@ impl Config {
     fn without_sets(root: &Reader<'_>) -> Self {
         let (requests, aws, otel) = (root.table("issueops"), root.table("aws"), root.table("otel"));
         Self {
-            server: Server::read(&root.table("server")),
-            store: Store::read(&root.table("store")),
-            github: GitHub::read(&root.table("github")),
-            limits: Limits::read(&root.table("limits")),
-            local: Local::read(&root.table("local")),
-            timer: Timer::read(&root.table("timer")),
-            log: Log::read(&root.table("log")),
-            otel: otel.is_there().then(|| Otel::read(&otel)),
-            issueops: if requests.is_there() { IssueOps::read(&requests) } else { None },
+            server: ServerSection::read(&root.table("server")),
+            store: StoreSection::read(&root.table("store")),
+            github: GitHubSection::read(&root.table("github")),
+            limits: LimitsSection::read(&root.table("limits")),
+            local: LocalSection::read(&root.table("local")),
+            timer: TimerSection::read(&root.table("timer")),
+            log: LogSection::read(&root.table("log")),
+            otel: otel.is_there().then(|| OtelSection::read(&otel)),
+            issueops: if requests.is_there() { IssueOpsSection::read(&requests) } else { None },
             scale_sets: Vec::new(),
             ec2: BTreeMap::new(),
-            aws: aws.is_there().then(|| Aws::read(&aws)),
+            aws: aws.is_there().then(|| AwsSection::read(&aws)),
             warnings: Vec::new(),
         }
     }

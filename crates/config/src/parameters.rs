@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::reader::{Reader, Sink};
-use crate::{Config, ConfigError, Problem, VERSION, is_known_version};
+use crate::{Config, ConfigError, ConfigProblem, VERSION, is_known_version};
 
 impl Config {
     /// A configuration from the control plane's parameter `<path>/plane` and the sets' parameters below the same path, by the rest
@@ -68,7 +68,8 @@ fn add_set(config: &mut Config, parameter: &str, text: &str) -> Result<(), Confi
 }
 
 fn object(sink: &Sink<'_>, text: &str) -> Result<Map<String, Value>, ConfigError> {
-    let wrong = |what: String| ConfigError::Invalid(vec![Problem { place: sink.place(0), field: String::new(), what }]);
+    let wrong =
+        |what: String| ConfigError::Invalid(vec![ConfigProblem { place: sink.place(0), field: String::new(), what }]);
     match serde_json::from_str(text).map(without_nulls) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(wrong("it is not a JSON object".into())),

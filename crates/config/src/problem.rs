@@ -23,7 +23,7 @@ impl fmt::Display for Place {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// Where it is.
     pub place: Place,
     /// The field, as a path (`scale_set.demo.labels`).
@@ -32,7 +32,7 @@ pub struct Problem {
     pub what: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.field.is_empty() {
             write!(f, "{}: {}", self.place, self.what)
@@ -56,10 +56,10 @@ pub enum ConfigError {
     },
     /// The text is not TOML, or is not a configuration.
     #[error("{}", list(.0))]
-    Invalid(Vec<Problem>),
+    Invalid(Vec<ConfigProblem>),
 }
 
-fn list(problems: &[Problem]) -> String {
+fn list(problems: &[ConfigProblem]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     match lines.as_slice() {
         [one] => one.clone(),

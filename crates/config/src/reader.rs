@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 use crate::node::{Fields, Node};
-use crate::problem::{Place, Problem};
+use crate::problem::{ConfigProblem, Place};
 
 /// What is read: the text of a file, or a parameter by its name.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ enum Origin<'a> {
 /// The origin and the problems found in it so far, shared by all its readers.
 pub(crate) struct Sink<'a> {
     origin: Origin<'a>,
-    problems: RefCell<Vec<Problem>>,
+    problems: RefCell<Vec<ConfigProblem>>,
 }
 
 impl<'a> Sink<'a> {
@@ -46,10 +46,10 @@ impl<'a> Sink<'a> {
         }
     }
     pub fn add(&self, place: Place, field: &str, what: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem { place, field: field.to_owned(), what: what.into() });
+        self.problems.borrow_mut().push(ConfigProblem { place, field: field.to_owned(), what: what.into() });
     }
     /// All problems, in the order of the file.
-    pub fn take(&self) -> Vec<Problem> {
+    pub fn take(&self) -> Vec<ConfigProblem> {
         let mut problems = self.problems.take();
         problems.sort_by(|one, other| one.place.cmp(&other.place));
         problems

@@ -23,7 +23,7 @@ fn parameters() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_plane_and_its_sets_are_read_from_the_parameters_of_an_earlier_version() {
+fn the_control_plane_and_its_sets_are_read_from_the_parameters_of_an_earlier_version() {
     let mut sets = parameters();
     let control_plane = sets.remove("plane").unwrap();
     let (config, left_out) = Config::from_parameters("/runnersmith/test/config", &control_plane, &sets).unwrap();

@@ -12,25 +12,25 @@ use runnersmith_ports::{Queue, QueueError, Receipt, ReceivedMessage};
 /// Notes what is acknowledged; everything else goes to the real queue.
 pub struct EventQueue {
     queue: Arc<dyn Queue>,
-    settled: Mutex<BTreeSet<String>>,
+    completed: Mutex<BTreeSet<String>>,
 }
 
 impl EventQueue {
     /// Around the real queue.
     #[must_use]
     pub fn new(queue: Arc<dyn Queue>) -> Self {
-        Self { queue, settled: Mutex::default() }
+        Self { queue, completed: Mutex::default() }
     }
 
     /// Whether a message is done with.
     #[must_use]
-    pub fn is_settled(&self, message: &ReceivedMessage) -> bool {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.receipt.0)
+    pub fn is_completed(&self, message: &ReceivedMessage) -> bool {
+        self.completed.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.receipt.0)
     }
 
-    fn settle(&self, receipts: &[Receipt]) {
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.extend(receipts.iter().map(|receipt| receipt.0.clone()));
+    fn complete(&self, receipts: &[Receipt]) {
+        let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
+        completed.extend(receipts.iter().map(|receipt| receipt.0.clone()));
     }
 }
 
@@ -53,14 +53,14 @@ impl Queue for EventQueue {
     }
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<usize, QueueError> {
-        self.settle(receipts);
+        self.complete(receipts);
         Ok(receipts.len())
     }
 
     async fn dead_letter(&self, receipt: &Receipt, why: &str) -> Result<bool, QueueError> {
-        let buried = self.queue.dead_letter(receipt, why).await?;
-        self.settle(std::slice::from_ref(receipt));
-        Ok(buried)
+        let dead_lettered = self.queue.dead_letter(receipt, why).await?;
+        self.complete(std::slice::from_ref(receipt));
+        Ok(dead_lettered)
     }
 
     async fn depth(&self) -> Result<(u64, u64, u64), QueueError> {

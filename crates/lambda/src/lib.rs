@@ -8,7 +8,7 @@ pub mod event_queue;
 pub mod settings;
 
 pub use event_queue::EventQueue;
-pub use settings::{Settings, SettingsError};
+pub use settings::{LambdaSettings, SettingsError};
 
 /// Logs as JSON lines, which CloudWatch can filter by field. `RUNNERSMITH_LOG` is a filter such as `info`.
 fn logs() {

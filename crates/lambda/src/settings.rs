@@ -19,8 +19,8 @@ use crate::variable;
 pub const PATH: &str = "RUNNERSMITH_PATH";
 /// Settings are read again when they are this old.
 pub const FRESH_FOR: Duration = Duration::from_secs(300);
-/// Something that newer settings might mend makes them be read again, but not more often than this.
-pub const MENDED_AT_MOST_EVERY: Duration = Duration::from_secs(60);
+/// Something that newer settings might correct makes them be read again, but not more often than this.
+pub const READ_AGAIN_AT_MOST_EVERY: Duration = Duration::from_secs(60);
 
 /// Why a function has no settings.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum SettingsError {
 }
 
 /// Settings as they are now.
-pub struct Settings {
+pub struct LambdaSettings {
     /// Everything.
     pub config: Config,
     /// Sets whose parameter is there but not valid.
@@ -64,7 +64,7 @@ pub struct Settings {
     pub session: Session,
 }
 
-impl Settings {
+impl LambdaSettings {
     /// Reads them.
     ///
     /// # Errors

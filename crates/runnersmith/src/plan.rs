@@ -7,11 +7,11 @@ use runnersmith_controllers::{Depth, PlanJson, World, observe::observe};
 use runnersmith_ports::{Clock, SystemClock};
 
 use crate::cli;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::query::{is_there, ledger_failed, no_ledger, read_config, settings};
 use crate::report;
 
-async fn world(options: &cli::Query) -> Result<World, Failure> {
+async fn world(options: &cli::Query) -> Result<World, CommandFailure> {
     let config = read_config(&options.file.config)?;
     let settings = settings(&config).await?;
     let ledger = settings.data.join(crate::serve::LEDGER);
@@ -28,7 +28,7 @@ async fn world(options: &cli::Query) -> Result<World, Failure> {
     Ok(world)
 }
 
-async fn plans(world: &World) -> Result<Vec<PlanJson>, Failure> {
+async fn plans(world: &World) -> Result<Vec<PlanJson>, CommandFailure> {
     let mut plans = Vec::new();
     let sets = world.sets.load();
     for policy in sets.iter() {
@@ -40,7 +40,7 @@ async fn plans(world: &World) -> Result<Vec<PlanJson>, Failure> {
 }
 
 /// `runnersmith plan`.
-pub async fn command(options: cli::Query) -> Result<ExitStatus, Failure> {
+pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> {
     let world = world(&options).await?;
     let plans = plans(&world).await?;
     if options.json {

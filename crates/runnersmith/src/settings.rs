@@ -12,8 +12,8 @@ use runnersmith_github::{AppCredentials, GitHubConfig, private_key_pem};
 use runnersmith_types::{ScaleSet, Secret, Timing, WebhookPath};
 
 use crate::cloud::CloudHere;
-use crate::exit::Failure;
-use crate::issueops::home;
+use crate::exit::CommandFailure;
+use crate::issueops::server_mode;
 
 /// Everything resolved.
 pub struct Settings {
@@ -46,10 +46,10 @@ pub struct Settings {
     /// Where traces go, if anywhere.
     pub otel: Option<String>,
     /// Requests by issues, if a control repository is named.
-    pub issueops: Option<home::Settings>,
+    pub issueops: Option<server_mode::IssueOpsSettings>,
     /// What is on AWS.
     pub cloud: CloudHere,
-    /// How often things are looked at without a signal.
+    /// How often things are looked at without a message.
     pub rhythm: Rhythm,
 }
 
@@ -72,7 +72,7 @@ pub fn own_supervisor() -> std::io::Result<Vec<OsString>> {
 ///
 /// # Errors
 /// A secret that cannot be read, or that is empty.
-pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
+pub async fn from_config(config: &Config) -> Result<Settings, CommandFailure> {
     let cloud = CloudHere::new(config).await?;
     let secrets = Secrets { parameters: cloud.secrets(config).await? };
     let app_key = secrets.app_key(config)?;
@@ -85,7 +85,8 @@ pub async fn from_config(config: &Config) -> Result<Settings, Failure> {
         data: config.store.directory.clone(),
         machines: config.local.machines.clone(),
         distribution: config.local.distribution.clone(),
-        supervisor: own_supervisor().map_err(|error| Failure::internal(format!("find this program: {error}")))?,
+        supervisor: own_supervisor()
+            .map_err(|error| CommandFailure::internal(format!("find this program: {error}")))?,
         sets: config.scale_sets.clone(),
         retired: match config.ec2.is_empty() {
             true => housekeeping::retired_timing_here(),
@@ -130,11 +131,11 @@ struct Secrets {
 }
 
 impl Secrets {
-    fn app_key(&self, config: &Config) -> Result<Secret, Failure> {
+    fn app_key(&self, config: &Config) -> Result<Secret, CommandFailure> {
         let source = &config.github.private_key;
         let key = self.read(source, "[github] private_key_file", "the App's private key")?;
         private_key_pem(&key).map_err(|error| {
-            Failure::config(
+            CommandFailure::config(
                 format!("the App's private key in {} {error}", place(source)),
                 "take the file that GitHub gives, or the output of: base64 -w0 app.private-key.pem",
             )
@@ -142,7 +143,7 @@ impl Secrets {
     }
 
     /// One secret, or two while it is being changed.
-    fn webhook_secrets(&self, config: &Config) -> Result<Vec<Secret>, Failure> {
+    fn webhook_secrets(&self, config: &Config) -> Result<Vec<Secret>, CommandFailure> {
         let github = &config.github;
         let mut secrets =
             vec![self.read(&github.webhook_secret, "[github] webhook_secret_file", "the webhook's secret")?];
@@ -153,7 +154,7 @@ impl Secrets {
         Ok(secrets)
     }
 
-    fn dashboard_token(&self, config: &Config) -> Result<Option<Secret>, Failure> {
+    fn dashboard_token(&self, config: &Config) -> Result<Option<Secret>, CommandFailure> {
         let source = config.server.dashboard_token.as_ref();
         source.map(|source| self.read(source, "[server] dashboard_token_file", "the dashboard's token")).transpose()
     }
@@ -163,18 +164,18 @@ impl Secrets {
         config: &Config,
         app_key: &Secret,
         webhook_secret: &Secret,
-    ) -> Result<Option<home::Settings>, Failure> {
+    ) -> Result<Option<server_mode::IssueOpsSettings>, CommandFailure> {
         let Some(issueops) = &config.issueops else { return Ok(None) };
         let plan_key = match &issueops.plan_key {
             Some(source) => self.read(source, "[issueops] plan_key_file", "the key of plan files")?,
             None => app_key.clone(),
         };
-        Ok(Some(home::Settings {
+        Ok(Some(server_mode::IssueOpsSettings {
             repository: issueops.repository.clone(),
             provisioning: issueops.provisioning,
             terraform: issueops.terraform.clone(),
             plan_key,
-            app: home::AppSecrets {
+            app: server_mode::StackApp {
                 id: config.github.app_id.clone(),
                 key_pem: app_key.clone(),
                 webhook_secret: webhook_secret.clone(),
@@ -186,11 +187,11 @@ impl Secrets {
     }
 
     /// A secret. `field` is what names its file, as the hint says it.
-    fn read(&self, source: &Source, field: &str, what: &str) -> Result<Secret, Failure> {
+    fn read(&self, source: &Source, field: &str, what: &str) -> Result<Secret, CommandFailure> {
         let text = match source {
             Source::Parameter(name) => {
                 let found = self.parameters.get(name).ok_or_else(|| {
-                    Failure::config(
+                    CommandFailure::config(
                         format!("{what}: there is no parameter {name} in Parameter Store, or it may not be read"),
                         "put it there as a SecureString, and allow ssm:GetParameters on it",
                     )
@@ -199,10 +200,10 @@ impl Secrets {
             }
             Source::File(path) => std::fs::read_to_string(path).map_err(|error| {
                 let hint = format!("{field} names it; it must be readable by this user");
-                Failure::config(format!("read {what} from {}: {error}", path.display()), hint)
+                CommandFailure::config(format!("read {what} from {}: {error}", path.display()), hint)
             })?,
             Source::Env(name) => std::env::var(name).map_err(|_| {
-                Failure::config(
+                CommandFailure::config(
                     format!("{what}: the environment variable {name} is not set"),
                     "export it, or name a file instead",
                 )
@@ -211,7 +212,7 @@ impl Secrets {
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
             let what = format!("{what} in {} is empty", place(source));
-            return Err(Failure::config(what, "an empty secret would accept everybody"));
+            return Err(CommandFailure::config(what, "an empty secret would accept everybody"));
         }
         Ok(Secret::new(text))
     }

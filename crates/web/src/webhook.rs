@@ -1,4 +1,4 @@
-//! The webhook's endpoint: it takes the raw bytes and the headers that matter, and leaves every judgement to the handler.
+//! The webhook's endpoint: it takes the raw bytes and the headers that matter, and leaves every decision to the handler.
 
 use axum::Json;
 use axum::body::Bytes;

@@ -1,4 +1,4 @@
-//! A small world to look at: a ledger that only reads, and doors that answer what they are told.
+//! A small world to look at: a ledger that only reads, and a webhook handler that answers as the signature says.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its own part, and fails by unwrapping")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +46,7 @@ impl FakeLedger {
 #[async_trait]
 impl Ledger for FakeLedger {
     async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
-        not_here("plane")
+        not_here("control_plane")
     }
     async fn record_facts(&self, _: Vec<JobFact>, _: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError> {
         not_here("record_facts")
@@ -67,7 +67,7 @@ impl Ledger for FakeLedger {
         not_here("hold_job")
     }
     async fn record_notification(&self, _: JobId, _: Notified) -> Result<bool, LedgerError> {
-        not_here("told_job")
+        not_here("record_notification")
     }
     async fn interrupted_job(&self, _: JobId, _: Timestamp) -> Result<bool, LedgerError> {
         not_here("interrupted_job")
@@ -130,10 +130,10 @@ impl Ledger for FakeLedger {
         not_here("used_budget")
     }
     async fn pool_failure(&self, _: &ScaleSetName, _: PoolFailure) -> Result<(), LedgerError> {
-        not_here("strike")
+        not_here("pool_failure")
     }
     async fn pool_failures(&self, _: &ScaleSetName, _: Timestamp) -> Result<Vec<PoolFailure>, LedgerError> {
-        not_here("strikes")
+        not_here("pool_failures")
     }
     async fn boot_failed(&self, _: &ScaleSetName, _: BootFailure) -> Result<(), LedgerError> {
         not_here("boot_failed")
@@ -209,25 +209,25 @@ impl Readiness for Ready {
 
 pub struct World {
     pub ledger: Arc<FakeLedger>,
-    pub door: Arc<WebhookReceiver>,
+    pub receiver: Arc<WebhookReceiver>,
     pub state: WebState,
 }
 
 pub fn world(token: Option<&str>) -> World {
-    let (ledger, door, levels) =
+    let (ledger, receiver, levels) =
         (Arc::new(FakeLedger::default()), Arc::new(WebhookReceiver::default()), Arc::new(Levels::default()));
     let state = WebState {
         ledger: ledger.clone(),
         levels: levels.clone(),
         metrics: Arc::new(Metrics::new()),
-        handler: door.clone(),
+        handler: receiver.clone(),
         readiness: Arc::new(Ready(levels)),
         clock: Arc::new(FixedClock),
         version: "0.1.0",
         webhook_path: WebhookPath::default(),
         dashboard_token: token.map(Secret::new),
     };
-    World { ledger, door, state }
+    World { ledger, receiver, state }
 }
 
 pub fn at(seconds_ago: i64) -> Timestamp {

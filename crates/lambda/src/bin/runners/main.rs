@@ -1,7 +1,7 @@
 //! The runners functions, one program: the handler's name says which it is.
 //!
 //! scale-up takes facts from the queue and looks at the sets that they concern; scale-down looks at all of them on a
-//! schedule; interruption hears that a machine will be taken back or has changed; the housekeeper drops what is old. All
+//! schedule; interruption is invoked when a machine will be taken back or has changed; the housekeeper drops what is old. All
 //! of them make the same passes: which function decided something makes no difference.
 
 mod control_plane;
@@ -148,7 +148,7 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
     }
     let failures: Vec<Value> = received
         .iter()
-        .filter(|(_, message)| !queue.is_settled(message))
+        .filter(|(_, message)| !queue.is_completed(message))
         .map(|(id, _)| json!({ "itemIdentifier": id }))
         .collect();
     Ok(json!({ "batchItemFailures": failures }))
@@ -157,7 +157,7 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
 async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value, Error> {
     let world = &control_plane.world;
     let mut failed = Vec::new();
-    // Half of the time for what heals lost signals, the rest for the sets.
+    // Half of the time for what heals lost deliveries, the rest for the sets.
     let healing = async {
         match timer::redeliver(world).await {
             Ok(count) => tracing::info!(count, "deliveries asked for again"),
@@ -178,21 +178,21 @@ async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value
 }
 
 async fn interruption(control_plane: &ControlPlane, event: &Value, deadline: u64) -> Result<Value, Error> {
-    let Some(heard) = events::machine(event) else {
+    let Some(event) = events::machine(event) else {
         tracing::info!("the event is about no machine");
         return Ok(Value::Null);
     };
-    let Some(machine) = control_plane.machines.find(&heard.machine).await? else {
-        tracing::info!(machine = %heard.machine, "not a machine of ours");
+    let Some(machine) = control_plane.machines.find(&event.machine).await? else {
+        tracing::info!(machine = %event.machine, "not a machine of ours");
         return Ok(Value::Null);
     };
     let control_plane_id = control_plane.world.ports.ledger.control_plane().await?;
     if machine.control_plane != control_plane_id {
-        tracing::info!(machine = %heard.machine, "another control plane's machine");
+        tracing::info!(machine = %event.machine, "another control plane's machine");
         return Ok(Value::Null);
     }
-    if let Some(at) = heard.interrupted_at {
-        control_plane.machines.warn(&heard.machine, at).await?;
+    if let Some(at) = event.interrupted_at {
+        control_plane.machines.warn(&event.machine, at).await?;
     }
     control_plane.world.ports.ledger.wake(&machine.set).await?;
     let world = match control_plane.world.set(&machine.set) {
@@ -238,7 +238,7 @@ async fn main() -> Result<(), Error> {
 }
 
 /// What an event says of a machine.
-struct Heard {
+struct MachineEvent {
     machine: runnersmith_types::MachineId,
     interrupted_at: Option<Timestamp>,
 }
