@@ -158,7 +158,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, CommandFailure
         machines: home.path().join("machines"),
         distribution: Distribution::Path(home.path().join("distribution")),
         supervisor: own_supervisor().map_err(|error| CommandFailure::internal(error.to_string()))?,
-        // There is none until somebody asks for one.
+        // None is there until somebody asks for one.
         sets: Vec::new(),
         retired: retired(),
         limits: Limits { jit_per_minute: 1_000, calls_per_minute: 5_000 },

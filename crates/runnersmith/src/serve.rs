@@ -242,7 +242,7 @@ async fn newest(github: &GitHubClient, prerelease: bool, settings: &Settings) ->
     })
 }
 
-/// The distribution that the configuration names; where it names none, a place where there is none, for those who launch nothing.
+/// The distribution that the configuration names; where it names none, a place that has no distribution, for those who launch nothing.
 pub fn named_or_none(settings: &Settings) -> PathBuf {
     match &settings.distribution {
         Distribution::Path(path) => path.clone(),

@@ -95,7 +95,7 @@ fn needs_of(config: &Config) -> Needs {
     let any = |test: fn(&runnersmith_types::ScaleSet) -> bool| config.scale_sets.iter().any(test);
     let hook = config.github.webhook.as_ref().map(|hook| &hook.at);
     let requests = config.issueops.as_ref();
-    // What is asked for here later becomes a set of an organisation, also if there is none yet.
+    // What is asked for here later becomes a set of an organisation, also if no set is there yet.
     let makes_sets = requests.is_some_and(|requests| requests.provisioning == Provisioning::Embedded);
     Needs {
         organization_runners: makes_sets || any(|set| set.scope.level == Level::Organization),

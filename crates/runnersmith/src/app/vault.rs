@@ -1,4 +1,4 @@
-//! Parameter Store as a place for the App's secrets. Without the feature `aws` there is none, and that is said before anything is made.
+//! Parameter Store as a place for the App's secrets. Without the feature `aws` it does not exist, and that is said before anything is made.
 
 use runnersmith_types::Secret;
 
@@ -63,7 +63,7 @@ impl Vault {
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "the same face with and without AWS")]
 impl Vault {
-    /// There is none.
+    /// Parameter Store is not in this program.
     ///
     /// # Errors
     /// Always.
