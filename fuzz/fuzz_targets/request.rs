@@ -1,4 +1,4 @@
-//! An issue's body: parsed, judged, rendered.
+//! An issue's body: parsed, checked, rendered.
 
 #![no_main]
 

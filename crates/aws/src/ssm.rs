@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType, Tag};
 use runnersmith_ports::{HandOff, HandOffError, RunnerConfig};
-use runnersmith_types::{MachineId, RunnerName, RunnerScope, Secret, Timestamp};
+use runnersmith_types::{HandOffEncryption, MachineId, RunnerName, RunnerScope, Secret, Timestamp};
 
 use crate::{Failure, Kind, Session};
 
@@ -26,27 +26,12 @@ const STANDARD_BYTES_MAX: usize = 4096;
 /// An advanced one.
 const ADVANCED_BYTES_MAX: usize = 8192;
 
-/// How hand-offs are encrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Encryption {
-    /// Not at all: a plain parameter.
-    Plain,
-    /// By AWS's key for Parameter Store.
-    #[default]
-    Managed,
-    /// By this key.
-    Key(String),
-}
-
-impl Encryption {
-    /// Parameter Store's words for it: the type, and the key.
-    #[must_use]
-    pub fn parameter(&self) -> (ParameterType, Option<&str>) {
-        match self {
-            Self::Plain => (ParameterType::String, None),
-            Self::Managed => (ParameterType::SecureString, None),
-            Self::Key(id) => (ParameterType::SecureString, Some(id)),
-        }
+/// Parameter Store's words for it: the type, and the key.
+fn stored_as(encryption: &HandOffEncryption) -> (ParameterType, Option<&str>) {
+    match encryption {
+        HandOffEncryption::Plain => (ParameterType::String, None),
+        HandOffEncryption::Managed => (ParameterType::SecureString, None),
+        HandOffEncryption::Key(id) => (ParameterType::SecureString, Some(id)),
     }
 }
 
@@ -54,13 +39,13 @@ impl Encryption {
 pub struct ParameterHandOff {
     client: Client,
     path: String,
-    encryption: Encryption,
+    encryption: HandOffEncryption,
 }
 
 impl ParameterHandOff {
     /// Below this path (`/runnersmith/<environment>/hand-off`).
     #[must_use]
-    pub fn new(session: &Session, path: &str, encryption: Encryption) -> Self {
+    pub fn new(session: &Session, path: &str, encryption: HandOffEncryption) -> Self {
         Self { client: Client::new(session.config()), path: path.trim_end_matches('/').to_owned(), encryption }
     }
 
@@ -110,7 +95,7 @@ impl HandOff for ParameterHandOff {
             let source = format!("the configuration has {bytes} bytes, a parameter holds {ADVANCED_BYTES_MAX}").into();
             return Err(HandOffError::Failed { operation: "put", machine: machine.clone(), source });
         }
-        let (kind, key) = self.encryption.parameter();
+        let (kind, key) = stored_as(&self.encryption);
         let tag = Tag::builder().key(MACHINE_TAG).value(machine.as_str()).build();
         let tag = tag.map_err(|error| HandOffError::Failed {
             operation: "put",

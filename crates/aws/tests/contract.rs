@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_aws::ssm::Encryption;
 use runnersmith_aws::{DynamoLedger, ObjectRecordStore, ParameterHandOff, Session, SqsQueue, TABLE_DEFINITION};
 use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
 use runnersmith_ports::contract::ledger::{LedgerWorld, ledger};
@@ -15,7 +14,7 @@ use runnersmith_ports::contract::record_store::{RecordStoreWorld, record_store};
 use runnersmith_ports::{
     Expect, HandOff as _, ManualClock, RecordStore as _, RecordStoreError, RunnerConfig, TestClock,
 };
-use runnersmith_types::{MachineId, Owner, RunnerName, RunnerScope, Secret, Timestamp};
+use runnersmith_types::{HandOffEncryption, MachineId, Owner, RunnerName, RunnerScope, Secret, Timestamp};
 use serde_json::{Value, json};
 
 struct QueuesClock(Arc<Emulator>);
@@ -82,10 +81,12 @@ async fn the_hand_off_keeps_its_contract_with_every_encryption() {
         let found = emulator.json("ssm", "AmazonSSM.GetParameters", &names).unwrap();
         (found["Parameters"][0]["Value"].as_str().unwrap().to_owned(), found["Parameters"][0]["Type"].clone())
     };
-    for (place, encryption) in
-        [("plain", Encryption::Plain), ("managed", Encryption::Managed), ("own", Encryption::Key(key))]
-    {
-        let kind = if encryption == Encryption::Plain { "String" } else { "SecureString" };
+    for (place, encryption) in [
+        ("plain", HandOffEncryption::Plain),
+        ("managed", HandOffEncryption::Managed),
+        ("own", HandOffEncryption::Key(key)),
+    ] {
+        let kind = if encryption == HandOffEncryption::Plain { "String" } else { "SecureString" };
         let parameters = ParameterHandOff::new(&session, &format!("/test/{place}"), encryption);
         let machine = |name: &str| MachineId::parse(name).unwrap();
         let world = HandOffWorld { hand_off: &parameters, machine: machine("i-1"), other: machine("i-2"), gone: None };

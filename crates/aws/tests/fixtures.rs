@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use runnersmith_aws::ssm::{Encryption, MACHINE_TAG, value};
+use runnersmith_aws::ssm::{MACHINE_TAG, value};
 use runnersmith_aws::{
     DynamoLedger, ObjectRecordStore, ParameterHandOff, Parameters, Session, SqsQueue, TABLE_DEFINITION,
 };
@@ -18,7 +18,7 @@ use runnersmith_aws_emulator::{Emulator, skip_unless_available};
 use runnersmith_ports::{
     Expect, HandOff as _, JobLedger as _, ManualClock, Queue as _, RecordStore as _, RunnerConfig,
 };
-use runnersmith_types::{MachineId, Secret};
+use runnersmith_types::{HandOffEncryption, MachineId, Secret};
 use serde_json::{Value, json};
 use stored::{NOW, goes_on, is_as_it_was_stored, lines};
 
@@ -119,7 +119,7 @@ async fn hand_offs_of_an_earlier_version_are_listed_and_expire_and_machines_that
         emulator.json("ssm", "AmazonSSM.PutParameter", line).unwrap();
     }
     let path = "/runnersmith/test/hand-off";
-    let hand_off = ParameterHandOff::new(&session(&emulator).await, path, Encryption::Managed);
+    let hand_off = ParameterHandOff::new(&session(&emulator).await, path, HandOffEncryption::Managed);
     let machines = [0, 1].map(|n| MachineId::parse(&format!("i-{n:017x}")).unwrap());
     let waiting = hand_off.waiting().await.unwrap().into_iter().map(|(machine, _)| machine);
     let mut waiting: Vec<MachineId> = waiting.collect();

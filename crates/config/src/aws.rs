@@ -1,22 +1,12 @@
 //! `[aws]`: what of the control plane is on AWS. What is not named there is embedded, in any mix.
 
-use crate::reader::Reader;
+use runnersmith_types::HandOffEncryption;
 
-/// How hand-offs are encrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Encryption {
-    /// Plain parameters.
-    Plain,
-    /// AWS's key for Parameter Store.
-    #[default]
-    Managed,
-    /// This KMS key.
-    Key(String),
-}
+use crate::reader::Reader;
 
 /// `[aws]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Aws {
+pub struct AwsSection {
     /// The region; the environment's (`AWS_REGION`) if it is not given.
     pub region: Option<String>,
     /// Another endpoint for every service, such as an emulator's.
@@ -33,10 +23,10 @@ pub struct Aws {
     /// The path of hand-offs in Parameter Store; needed for machines on EC2.
     pub hand_off_path: Option<String>,
     /// How they are encrypted.
-    pub encryption: Encryption,
+    pub encryption: HandOffEncryption,
 }
 
-impl Aws {
+impl AwsSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let text = |key: &'static str| {
             let text = reader.string(key)?;
@@ -51,12 +41,12 @@ impl Aws {
         }
         let encrypted = reader.boolean("encrypt_hand_off", true);
         let encryption = match (encrypted, text("kms_key_id")) {
-            (true, Some(key)) => Encryption::Key(key),
-            (true, None) => Encryption::Managed,
-            (false, None) => Encryption::Plain,
+            (true, Some(key)) => HandOffEncryption::Key(key),
+            (true, None) => HandOffEncryption::Managed,
+            (false, None) => HandOffEncryption::Plain,
             (false, Some(_)) => {
                 reader.refuse("kms_key_id", "a key is given and encrypt_hand_off is false; one of them is not meant");
-                Encryption::Plain
+                HandOffEncryption::Plain
             }
         };
         let aws = Self {

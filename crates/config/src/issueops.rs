@@ -19,7 +19,7 @@ pub enum Provisioning {
 
 /// The section.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IssueOps {
+pub struct IssueOpsSection {
     /// The control repository.
     pub repository: RepoFullName,
     /// What makes scale sets real. Default: embedded.
@@ -34,7 +34,7 @@ pub struct IssueOps {
     pub drift: Duration,
 }
 
-impl IssueOps {
+impl IssueOpsSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Option<Self> {
         let text = reader.required("repository", "the control repository, \"acme/runners\"");
         let repository = text.and_then(|text| {

@@ -113,7 +113,7 @@ fn timing(reader: &Reader<'_>, ephemeral: bool) -> Timing {
     let default = Timing::default();
     let seconds = |key, max| reader.time(key, Unit::Seconds, 0..=max);
     let minutes = |key, max| reader.time(key, Unit::Minutes, 0..=max);
-    // The seed's 30 s let idle reusable runners take a job first; idle ephemeral ones are counted instead.
+    // The 30 s of the philips-labs module let idle reusable runners take a job first; idle ephemeral ones are counted instead.
     let delay = if ephemeral { default.delay } else { std::time::Duration::from_secs(30) };
     Timing {
         delay: seconds("delay_seconds", 900).unwrap_or(delay),

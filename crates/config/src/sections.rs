@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use runnersmith_types::HookAddress;
+use runnersmith_types::{HookAddress, WebhookPath};
 
 use crate::reader::{Reader, Unit};
 
@@ -27,22 +27,18 @@ impl Source {
     }
 }
 
-/// The first parts of paths that the dashboard uses itself.
-const PATHS_TAKEN: [&str; 10] =
-    ["jobs", "sets", "runners", "api", "metrics", "events", "healthz", "readyz", "assets", "favicon.ico"];
-
 /// `[server]`
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct ServerSection {
     /// Where to listen. Default `127.0.0.1:8787`.
     pub listen: SocketAddr,
     /// The path of the App's webhook address. Default `/webhook`.
-    pub webhook_path: String,
+    pub webhook_path: WebhookPath,
     /// Where the dashboard's token is; needed when listening beyond this machine.
     pub dashboard_token: Option<Source>,
 }
 
-impl Server {
+impl ServerSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787));
         let listen = reader.string("listen").map_or(default, |text| {
@@ -52,18 +48,10 @@ impl Server {
                 default
             })
         });
-        let webhook_path = reader.string("webhook_path").unwrap_or("/webhook");
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-        if !webhook_path.starts_with('/') || webhook_path.len() < 2 || !webhook_path.chars().all(plain) {
-            reader.refuse("webhook_path", "a path such as \"/webhook\" is needed: letters, digits, `-`, `_`, `.`, `/`");
-        }
-        let first = webhook_path.split('/').nth(1).unwrap_or_default();
-        if PATHS_TAKEN.contains(&first) {
-            reader.refuse(
-                "webhook_path",
-                format!("/{first} is the dashboard's own; choose another, such as \"/webhook\""),
-            );
-        }
+        let webhook_path = reader.string("webhook_path").map(WebhookPath::parse).transpose().unwrap_or_else(|why| {
+            reader.refuse("webhook_path", why);
+            None
+        });
         let dashboard_token = file(reader, "dashboard_token_file");
         if !listen.ip().is_loopback() && dashboard_token.is_none() {
             let what =
@@ -71,7 +59,7 @@ impl Server {
             reader.refuse("listen", what);
         }
         reader.finish();
-        Self { listen, webhook_path: webhook_path.to_owned(), dashboard_token }
+        Self { listen, webhook_path: webhook_path.unwrap_or_default(), dashboard_token }
     }
     pub(crate) fn resolve(&mut self, base: &Path) {
         self.dashboard_token.iter_mut().for_each(|source| source.resolve(base));
@@ -80,14 +68,14 @@ impl Server {
 
 /// `[store]`
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct StoreSection {
     /// Where ledger and queue live. Default `data`.
     pub directory: PathBuf,
     /// How long ended jobs and runners are kept. Default 30 days.
     pub history: Duration,
 }
 
-impl Store {
+impl StoreSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let directory = path(reader, "directory").unwrap_or_else(|| "data".into());
         let history = reader.time("history_days", Unit::Days, 1..=3_650).unwrap_or(Duration::from_secs(30 * 86_400));
@@ -101,7 +89,7 @@ impl Store {
 
 /// `[github]`
 #[derive(Clone, Debug)]
-pub struct GitHub {
+pub struct GitHubSection {
     /// `https://github.com` (default), a ghe.com address, or a GitHub Enterprise Server.
     pub server_url: String,
     /// The REST API's address, if it does not follow from `server_url`.
@@ -126,7 +114,7 @@ pub struct GitHub {
     pub proxy: Option<String>,
 }
 
-impl GitHub {
+impl GitHubSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let missing = || Source::Env(String::new());
         let github = Self {
@@ -160,14 +148,14 @@ impl GitHub {
 
 /// `[limits]`: what the App may use of GitHub, for all loops together.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct LimitsSection {
     /// JIT configs in a minute. Default 150: GitHub's secondary limits allow about 180 writes.
     pub jit_per_minute: u32,
     /// All calls in a minute. Default 900, GitHub's points for REST.
     pub calls_per_minute: u32,
 }
 
-impl Limits {
+impl LimitsSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let limits = Self {
             jit_per_minute: reader.number("jit_per_minute", 1..=10_000, 150),
@@ -192,14 +180,14 @@ pub enum Distribution {
 
 /// `[local]`: machines that are processes of this host.
 #[derive(Clone, Debug)]
-pub struct Local {
+pub struct LocalSection {
     /// The runner distribution. Default: the newest release.
     pub distribution: Distribution,
     /// Where machines live. Default `machines`.
     pub machines: PathBuf,
 }
 
-impl Local {
+impl LocalSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let prerelease = reader.boolean("allow_prerelease", false);
         let distribution = match reader.string("runner_distribution") {
@@ -222,9 +210,9 @@ impl Local {
     }
 }
 
-/// `[timer]`: what happens without a signal.
+/// `[timer]`: what happens without a message.
 #[derive(Clone, Copy, Debug)]
-pub struct Timer {
+pub struct TimerSection {
     /// A full look at every set. Default 60 s.
     pub full_pass: Duration,
     /// The sweep of active repositories and of the delivery log. Default 300 s.
@@ -233,7 +221,7 @@ pub struct Timer {
     pub lease: Duration,
 }
 
-impl Timer {
+impl TimerSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let seconds = |key, default| reader.time(key, Unit::Seconds, 1..=3_600).unwrap_or(Duration::from_secs(default));
         let timer = Self {
@@ -248,14 +236,14 @@ impl Timer {
 
 /// `[log]`
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct LogSection {
     /// JSON lines (default) or text.
     pub json: bool,
     /// `error`, `warn`, `info` (default), `debug`, `trace`, or a filter such as `info,runnersmith_github=debug`.
     pub level: String,
 }
 
-impl Log {
+impl LogSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let json = match reader.string("format") {
             None | Some("json") => true,
@@ -273,12 +261,12 @@ impl Log {
 
 /// `[otel]`: traces to an OpenTelemetry collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Otel {
+pub struct OtelSection {
     /// The collector's OTLP/HTTP address, such as `http://127.0.0.1:4318`.
     pub endpoint: String,
 }
 
-impl Otel {
+impl OtelSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         let endpoint = match reader.required("endpoint", "the collector's OTLP/HTTP address, \"http://127.0.0.1:4318\"")
         {

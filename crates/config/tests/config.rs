@@ -1,4 +1,4 @@
-//! The configuration as operators write it: the example is true, mistakes are told all at once, and with a hint.
+//! The configuration as operators write it: the example is true, mistakes are reported all at once, and with a hint.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -137,13 +137,13 @@ fn the_least_file_has_the_designs_defaults() {
 
 #[test]
 fn a_misspelt_field_is_refused_with_what_was_probably_meant_and_its_line() {
-    let notified = problems(&least("runner_max = 4"));
-    assert_eq!(notified, ["line 9: scale_set.linux.runner_max: there is no such field; did you mean `runners_max`?"]);
+    let reported = problems(&least("runner_max = 4"));
+    assert_eq!(reported, ["line 9: scale_set.linux.runner_max: there is no such field; did you mean `runners_max`?"]);
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
-    let notified = problems(
+fn all_mistakes_are_reported_at_once() {
+    let reported = problems(
         r#"
 version = 1
 [server]
@@ -186,7 +186,7 @@ days = ["Monday"]
         "\"Monday\" is not a day",
         "from \"00:00\" to \"23:59\"",
     ] {
-        assert!(notified.iter().any(|line| line.contains(part)), "{part}\n{}", notified.join("\n"));
+        assert!(reported.iter().any(|line| line.contains(part)), "{part}\n{}", reported.join("\n"));
     }
 }
 
@@ -197,9 +197,9 @@ fn a_newer_format_and_a_missing_version_are_refused() {
 }
 
 #[test]
-fn what_is_not_toml_is_told_with_its_line() {
-    let notified = problems("version = 1\n[github\n");
-    assert!(notified[0].starts_with("line 2: not TOML"), "{notified:?}");
+fn what_is_not_toml_is_reported_with_its_line() {
+    let reported = problems("version = 1\n[github\n");
+    assert!(reported[0].starts_with("line 2: not TOML"), "{reported:?}");
     assert!(problems("\u{0}\u{feff}\u{1b}[31m")[0].contains("not TOML"));
 }
 
@@ -238,13 +238,13 @@ fn where_the_plan_key_is_must_be_said_once_and_not_by_nothing() {
         ("plan_key_file = \"k\"\nplan_key_env = \"K\"", "give it or plan_key_env, not both"),
         ("terraform_program = \"\"", "a path is needed"),
     ] {
-        let notified = problems(&least(&format!("[issueops]\nrepository = \"acme/runners\"\n{more}\n")));
-        assert!(notified.iter().any(|problem| problem.contains(part)), "{more}: {notified:?}");
+        let reported = problems(&least(&format!("[issueops]\nrepository = \"acme/runners\"\n{more}\n")));
+        assert!(reported.iter().any(|problem| problem.contains(part)), "{more}: {reported:?}");
     }
 }
 
 #[test]
 fn two_sets_of_one_name_are_refused() {
-    let notified = problems(&least("[[scale_set]]\nname = \"LINUX\"\nlabels = [\"x\"]"));
-    assert!(notified[0].contains("another scale set has this name"), "{notified:?}");
+    let reported = problems(&least("[[scale_set]]\nname = \"LINUX\"\nlabels = [\"x\"]"));
+    assert!(reported[0].contains("another scale set has this name"), "{reported:?}");
 }

@@ -23,10 +23,10 @@ fn parameters() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_plane_and_its_sets_are_read_from_the_parameters_of_an_earlier_version() {
+fn the_control_plane_and_its_sets_are_read_from_the_parameters_of_an_earlier_version() {
     let mut sets = parameters();
     let control_plane = sets.remove("plane").unwrap();
-    let (config, left_out) = Config::from_parameters(&control_plane, &sets).unwrap();
+    let (config, left_out) = Config::from_parameters("/runnersmith/test/config", &control_plane, &sets).unwrap();
     assert!(left_out.is_empty(), "{left_out:?}");
     let aws = config.aws.unwrap();
     assert_eq!(aws.table.as_deref(), Some("runnersmith-test"));

@@ -14,6 +14,7 @@ use runnersmith_ports::{
 };
 use runnersmith_types::{
     Event, EventKind, Machine, MachineId, MachineState, Runner, RunnerState, ScaleSet, ScaleSetName, Timing,
+    saturating_u32,
 };
 
 /// Why a set could not be taken out of service, or what is left of it is not known.
@@ -275,16 +276,12 @@ fn counted<'a>(machines: &[Machine], runners: &'a [Runner]) -> Counted<'a> {
     let bound: BTreeSet<MachineId> = runners.iter().filter_map(|runner| runner.machine.clone()).collect();
     let busy: Vec<&Runner> = runners.iter().filter(|runner| runner.state == RunnerState::Busy).collect();
     let numbers = Remaining {
-        jobs: count(busy.len()),
-        machines: count(runners.len() + running.difference(&bound).count()),
-        registrations: count(runners.iter().filter(|runner| may_be_registered(runner)).count()),
+        jobs: saturating_u32(busy.len()),
+        machines: saturating_u32(runners.len() + running.difference(&bound).count()),
+        registrations: saturating_u32(runners.iter().filter(|runner| may_be_registered(runner)).count()),
         hand_offs: 0,
     };
     Counted { numbers, busy, running, bound }
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// A registration is there, or was asked for and the answer is not known.

@@ -3,7 +3,7 @@
 
 use runnersmith_ports::{BudgetKind, GitHubError, HandOffError, JitRequest, Lease, LedgerError, RunnerConfig};
 use runnersmith_types::{
-    Action, HandOffMeans, MachineId, MachineStatus, Runner, RunnerName, RunnerScope, RunnerUpdate, Step,
+    Action, HandOffMeans, MachineId, MachineStatus, Runner, RunnerName, RunnerScope, RunnerUpdate, Step, saturating_u32,
 };
 
 use crate::execute::{Effect, ExecutionContext};
@@ -101,7 +101,7 @@ async fn reserved(context: &ExecutionContext<'_>, steps: &[Step]) -> u32 {
         matches!(&step.action, Action::HandOff { runner, means: HandOffMeans::Jit, .. }
             if context.runners.get(runner).is_some_and(|record| record.jit_requested_at.is_none()))
     };
-    let count = u32::try_from(steps.iter().filter(asks).count()).unwrap_or(u32::MAX);
+    let count = saturating_u32(steps.iter().filter(asks).count());
     if count < 2 {
         return 0;
     }

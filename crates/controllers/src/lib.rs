@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod notify;
 pub mod observe;
 pub mod pass;
+mod plan_json;
 pub mod sets;
 pub mod tasks;
 pub mod timer;
@@ -31,6 +32,7 @@ use runnersmith_types::{Job, Runner, ScaleSet, ScaleSetName, Timing};
 
 pub use observe::Depth;
 pub use pass::{Passed, pass};
+pub use plan_json::{PlanJson, PlanStepJson, PlanWaitingJson};
 pub use sets::Sets;
 
 /// The world's doors.

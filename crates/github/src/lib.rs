@@ -4,6 +4,7 @@
 //! for a limit; reads are tried again a bounded number of times, writes never.
 
 pub mod app_admin;
+mod app_key;
 mod auth;
 mod calls;
 mod config;
@@ -17,6 +18,7 @@ mod pages;
 pub mod releases;
 mod wire;
 
+pub use app_key::{AppKeyError, private_key_pem};
 pub use config::{AppCredentials, ConfigError, GitHubConfig, api_base};
 pub use control::ControlClient;
 pub use http::{Counter, Exchange as Seen, GitHubClient, Recorder};

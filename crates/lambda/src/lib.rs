@@ -6,10 +6,10 @@
 pub mod emf;
 pub mod settings;
 
-pub use settings::{Settings, SettingsError};
+pub use settings::{LambdaSettings, SettingsError};
 
 /// Logs as JSON lines, which CloudWatch can filter by field. `RUNNERSMITH_LOG` is a filter such as `info`.
-pub fn logs() {
+fn logs() {
     let level = variable("RUNNERSMITH_LOG").unwrap_or_else(|| "info".into());
     let filter =
         tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
@@ -18,6 +18,25 @@ pub fn logs() {
     let _ = logs.try_init();
     // It fails only when one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Begins a program. Called with `--operations` (and a word that says of what) it prints the AWS operations that it may use, one
+/// on each line, for the tests that compare them with its role; `false` is returned then, because nothing is left to do. Otherwise
+/// logs are set up.
+///
+/// # Errors
+/// When `operations` does not know the word.
+pub fn begin<I>(operations: impl FnOnce(&str) -> Result<I, String>) -> Result<bool, String>
+where
+    I: IntoIterator<Item = &'static str>,
+{
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some("--operations") {
+        logs();
+        return Ok(true);
+    }
+    operations(&arguments.next().unwrap_or_default())?.into_iter().for_each(emf::write);
+    Ok(false)
 }
 
 /// An environment variable that is not empty.

@@ -5,12 +5,12 @@
 //! control plane's part and lie elsewhere, so that each function reads only those it may. Rotation needs no deploy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
 use runnersmith_aws::{Failure, Parameters, Session};
 use runnersmith_config::{Config, ConfigError, Source};
-use runnersmith_github::{AppCredentials, GitHubConfig};
+use runnersmith_github::{AppCredentials, GitHubConfig, private_key_pem};
 use runnersmith_types::{ScaleSetName, Secret};
 
 use crate::variable;
@@ -19,8 +19,8 @@ use crate::variable;
 pub const PATH: &str = "RUNNERSMITH_PATH";
 /// Settings are read again when they are this old.
 pub const FRESH_FOR: Duration = Duration::from_secs(300);
-/// Something that newer settings might mend makes them be read again, but not more often than this.
-pub const MENDED_AT_MOST_EVERY: Duration = Duration::from_secs(60);
+/// Something that newer settings might correct makes them be read again, but not more often than this.
+pub const READ_AGAIN_AT_MOST_EVERY: Duration = Duration::from_secs(60);
 
 /// Why a function has no settings.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum SettingsError {
 }
 
 /// Settings as they are now.
-pub struct Settings {
+pub struct LambdaSettings {
     /// Everything.
     pub config: Config,
     /// Sets whose parameter is there but not valid.
@@ -64,7 +64,7 @@ pub struct Settings {
     pub session: Session,
 }
 
-impl Settings {
+impl LambdaSettings {
     /// Reads them.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Settings {
             .filter(|(name, _)| name.starts_with("sets/"))
             .map(|(name, value)| (name.clone(), value.expose().to_owned()))
             .collect();
-        let (config, left_out) = Config::from_parameters(control_plane.expose(), &sets)
+        let (config, left_out) = Config::from_parameters(&path, control_plane.expose(), &sets)
             .map_err(|source| SettingsError::Invalid { path: path.clone(), source })?;
         let mut unread = BTreeSet::new();
         for (name, error) in left_out {
@@ -129,20 +129,14 @@ impl Settings {
         let sources: Vec<&Source> = [Some(&github.private_key), ca.as_ref()].into_iter().flatten().collect();
         let found = self.secrets(&sources).await?;
         let key = named(&github.private_key).and_then(|name| found.get(name));
-        let key = pem(key.ok_or_else(|| missing("the App's private key", &github.private_key))?)?;
+        let key = private_key_pem(key.ok_or_else(|| missing("the App's private key", &github.private_key))?)
+            .map_err(|error| SettingsError::Secret(format!("the App's private key {error}")))?;
         let app = AppCredentials { app_id: github.app_id.clone(), private_key_pem: key };
         let mut config = GitHubConfig::new(&github.server_url, app);
         (config.api_base, config.proxy) = (github.api_url.clone(), github.proxy.clone());
         config.hook.clone_from(&github.webhook);
         if let Some(source) = &ca {
-            let pem = named(source).and_then(|name| found.get(name));
-            let pem = pem.ok_or_else(|| missing("the certificate authorities", source))?;
-            // A function may write below /tmp only; certificates are no secret.
-            let file = std::env::temp_dir().join(format!("runnersmith-ca-{}.pem", std::process::id()));
-            tokio::fs::write(&file, pem.expose())
-                .await
-                .map_err(|error| SettingsError::Secret(format!("write {}: {error}", file.display())))?;
-            config.ca_file = Some(file);
+            config.ca_file = Some(ca_file(&found, source).await?);
         }
         Ok(config)
     }
@@ -164,23 +158,33 @@ fn named(source: &Source) -> Option<&str> {
     }
 }
 
+/// The certificate authorities in a parameter, read by `session`, as a file.
+///
+/// # Errors
+/// When the parameter is not there or may not be read, or the file cannot be written.
+pub async fn ca_file_of_parameter(session: &Session, name: &str) -> Result<PathBuf, SettingsError> {
+    let found = Parameters::new(session)
+        .named(&[name.to_owned()])
+        .await
+        .map_err(|source| SettingsError::Read { path: name.to_owned(), source })?;
+    ca_file(&found, &Source::Parameter(name.to_owned())).await
+}
+
+/// Writes them below the temporary directory, the only place where a function may write; certificates are no secret.
+async fn ca_file(found: &BTreeMap<String, Secret>, source: &Source) -> Result<PathBuf, SettingsError> {
+    let pem = named(source).and_then(|name| found.get(name));
+    let pem = pem.ok_or_else(|| missing("the certificate authorities", source))?;
+    let file = std::env::temp_dir().join(format!("runnersmith-ca-{}.pem", std::process::id()));
+    tokio::fs::write(&file, pem.expose())
+        .await
+        .map_err(|error| SettingsError::Secret(format!("write {}: {error}", file.display())))?;
+    Ok(file)
+}
+
 fn missing(what: &str, source: &Source) -> SettingsError {
     let place = match source {
         Source::Parameter(name) => format!("there is no parameter {name}, or this function's role may not read it"),
         Source::File(_) | Source::Env(_) => "a function reads secrets from Parameter Store only".to_owned(),
     };
     SettingsError::Secret(format!("{what}: {place}"))
-}
-
-/// A key as GitHub gives it, or in Base64.
-fn pem(secret: &Secret) -> Result<Secret, SettingsError> {
-    if secret.expose().contains("-----BEGIN") {
-        return Ok(secret.clone());
-    }
-    let compact: String = secret.expose().chars().filter(|c| !c.is_whitespace()).collect();
-    let decoded = base64::engine::general_purpose::STANDARD.decode(compact).ok();
-    decoded
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .map(Secret::new)
-        .ok_or_else(|| SettingsError::Secret("the App's private key is neither PEM nor Base64 of it".into()))
 }

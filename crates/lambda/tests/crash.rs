@@ -51,7 +51,7 @@ async fn two_hundred_kills_lose_nothing_and_double_nothing() {
         bed.dispatch(1, 50);
         dispatched += 1;
     }
-    bed.settles(&machines, JOBS, Duration::from_secs(150)).await;
+    bed.completes(&machines, JOBS, Duration::from_secs(150)).await;
     assert_eq!(killed, KILLS, "functions ran to be killed");
     // Each job ran once: GitHub gave each to one runner, and no runner had two.
     let mut runners: Vec<String> = bed.jobs().into_iter().filter_map(|job| job.runner_name).collect();

@@ -132,7 +132,7 @@ async fn jobs_are_killed_when_the_approval_says_so_and_history_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_environment_of_a_shared_plane_is_drained_while_the_others_work() {
+async fn an_environment_of_a_shared_control_plane_is_drained_while_the_others_work() {
     if skip_unless_available("the draining of a shared control plane's environment") {
         return;
     }
@@ -145,12 +145,12 @@ async fn an_environment_of_a_shared_plane_is_drained_while_the_others_work() {
     fleet.drain("gpu", false).await.unwrap();
     bed.dispatch(2, 100);
     until_nothing_is_left(&bed, &machines, &fleet, "gpu", false).await;
-    bed.settles(&machines, 3, 3 * MINUTE).await;
+    bed.completes(&machines, 3, 3 * MINUTE).await;
     // As after its destruction: what is made again by this name serves.
     fleet.forget("gpu").await.unwrap();
     bed.dispatch_for(&["self-hosted", "gpu"], 1, 100);
-    bed.settles(&machines, 4, 3 * MINUTE).await;
-    // Nobody has heard of these; a name that is none is no path.
+    bed.completes(&machines, 4, 3 * MINUTE).await;
+    // Nobody knows these; a name that is not valid is no path.
     assert_eq!(fleet.drain("unknown", true).await.unwrap(), Left::default());
     let own = self::fleet(&bed, Shape::OwnStack).await;
     assert_eq!(own.drain("unknown", true).await.unwrap(), Left::default());

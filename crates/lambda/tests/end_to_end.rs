@@ -23,7 +23,7 @@ async fn a_job_runs_and_nothing_is_left() {
     let machines = bed.quick_machines();
     bed.emulator().enforce_policies().unwrap();
     bed.dispatch(1, 200);
-    bed.settles(&machines, 1, 2 * MINUTE).await;
+    bed.completes(&machines, 1, 2 * MINUTE).await;
     assert_eq!(machines.started(), 1, "one machine for one job");
     assert_eq!(bed.calls("CreateFleet"), 1, "and one call for it");
     assert_eq!(bed.calls("PutParameter"), bed.parameters + 1, "one hand-off");
@@ -45,7 +45,7 @@ async fn a_hundred_jobs_run_on_ten_machines_at_a_time() {
         bed.all_succeeded(100)
     })
     .await;
-    bed.settles(&machines, 100, MINUTE).await;
+    bed.completes(&machines, 100, MINUTE).await;
     assert!(most <= 10, "{most} machines at once");
     let started = u64::try_from(machines.started()).unwrap();
     assert!((100..=110).contains(&started), "{started} machines for a hundred jobs");
@@ -54,7 +54,7 @@ async fn a_hundred_jobs_run_on_ten_machines_at_a_time() {
     assert!(bed.calls("CreateFleet") <= started, "at most one call for each batch");
     // What each function did is what it declares, and was allowed to it.
     let audit = bed.emulator().audit().unwrap();
-    assert!(audit.values().all(|verdict| verdict == "allow"), "{audit:#?}");
+    assert!(audit.values().all(|result| result == "allow"), "{audit:#?}");
     let mut seen = 0;
     for (role, program) in [
         ("webhook", "lambda-webhook"),
@@ -121,7 +121,7 @@ async fn every_fault_of_aws_only_costs_time() {
         eprintln!("fault: {what}");
         bed.emulator().inject(&fault).unwrap();
         bed.dispatch(1, 100);
-        bed.settles(&machines, n + 1, 2 * MINUTE).await;
+        bed.completes(&machines, n + 1, 2 * MINUTE).await;
         bed.emulator().heal().unwrap();
     }
     assert!(bed.dead_letters() == 0, "no message was given up");
@@ -162,14 +162,14 @@ async fn repository_runners_reusable_ones_and_check_runs_go_the_same_way() {
     let machines = bed.quick_machines();
     bed.github.set_faults(|faults| faults.check_runs = true);
     bed.dispatch(2, 100);
-    bed.settles(&machines, 2, 2 * MINUTE).await;
+    bed.completes(&machines, 2, 2 * MINUTE).await;
     drop(machines);
     drop(bed);
 
     let bed = Bed::new(Wishes { ephemeral: false, runners_max: 1, ..Wishes::default() }).await;
     let machines = bed.quick_machines();
     bed.dispatch(3, 100);
-    bed.settles(&machines, 3, 3 * MINUTE).await;
+    bed.completes(&machines, 3, 3 * MINUTE).await;
     assert_eq!(machines.started(), 1, "one reusable runner ran them all");
 }
 
@@ -191,5 +191,5 @@ async fn hand_offs_are_encrypted_as_the_user_wants_and_an_interruption_drains() 
         tags.contains("runnersmith:interrupted-at")
     })
     .await;
-    bed.settles(&machines, 1, 2 * MINUTE).await;
+    bed.completes(&machines, 1, 2 * MINUTE).await;
 }

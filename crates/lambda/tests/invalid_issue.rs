@@ -1,5 +1,5 @@
 //! What an invalid issue costs. In a file of its own: a process counts the time of all its children together, and the children
-//! of other tests are none of it.
+//! of other tests must not be among them.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 

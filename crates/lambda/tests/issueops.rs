@@ -83,7 +83,7 @@ async fn an_environment_lives_from_issue_to_archive_and_leaves_nothing() {
     control.emulator.enforce_policies().unwrap();
     let machines = bed.quick_machines_as(machine_role(&control.emulator));
     bed.dispatch_for(&["self-hosted", "auto-scale", "test"], 3, 100);
-    bed.settles(&machines, 3, 3 * MINUTE).await;
+    bed.completes(&machines, 3, 3 * MINUTE).await;
 
     // Edited.
     control.github.open_issue(REPO, "ann", "more runners", &block("test", 5), &[SET]).unwrap();
@@ -181,7 +181,7 @@ async fn an_apply_whose_machine_is_lost_is_explained_planned_again_and_finished(
     assert!(control.tick().text.contains("continue=false"));
 }
 
-/// The other home of the same handler: no workflow, no minutes.
+/// The server mode of the same handler: no workflow, no minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_drives_terraform_and_one_that_is_stopped_in_an_apply_is_followed_by_another() {
     if skip_unless_there("a server that drives Terraform") {
@@ -198,7 +198,7 @@ async fn a_server_drives_terraform_and_one_that_is_stopped_in_an_apply_is_follow
     assert_eq!(parameter(&control.emulator, "sets/test")["runners_max"], 3);
     control.nothing_secret(&control.said(pull));
 
-    // Told to stop while AWS has not answered yet: Terraform ends in order, and the server after it.
+    // Stopped while AWS has not answered yet: Terraform ends in order, and the server after it.
     let issue = control.github.open_issue(REPO, "ann", "more runners", &block("test", 4), &[SET]).unwrap();
     let (pull, line) = control.planned(issue, "").await;
     control.emulator.inject(&[Fault::slow("PutParameter", Duration::from_secs(10))]).unwrap();

@@ -22,7 +22,7 @@ async fn a_server_of_ones_own_with_its_own_authority() {
     let machines = bed.quick_machines();
     bed.emulator().enforce_policies().unwrap();
     bed.dispatch(2, 100);
-    bed.settles(&machines, 2, 2 * MINUTE).await;
+    bed.completes(&machines, 2, 2 * MINUTE).await;
     assert_eq!(bed.github_calls("generate-jitconfig"), 2);
 }
 
@@ -35,14 +35,14 @@ async fn a_webhook_of_an_organisation_and_of_a_repository_with_logs_of_their_own
         let bed = Bed::new(Wishes { hook: Some(hook), ..Wishes::default() }).await;
         let machines = bed.quick_machines();
         bed.dispatch(1, 100);
-        bed.settles(&machines, 1, 2 * MINUTE).await;
+        bed.completes(&machines, 1, 2 * MINUTE).await;
         // A lost delivery is found in that webhook's log and asked for again; the sweep must not be what finds the job.
         bed.github.set_faults(|faults| {
             faults.lose_deliveries = 1;
             faults.fail.insert("GET /repos/{owner}/{repo}/actions/runs".into(), (500, 10_000));
         });
         bed.dispatch(1, 100);
-        bed.settles(&machines, 2, 3 * MINUTE).await;
+        bed.completes(&machines, 2, 3 * MINUTE).await;
         let kind = if hook.contains('/') { "/repos/{owner}/{repo}" } else { "/orgs/{org}" };
         assert!(bed.github_calls(&format!("GET {kind}/hooks/{{id}}/deliveries")) > 0, "its log is read");
         assert!(bed.github_calls(&format!("POST {kind}/hooks/{{id}}/deliveries/{{id}}/attempts")) > 0);
@@ -51,8 +51,8 @@ async fn a_webhook_of_an_organisation_and_of_a_repository_with_logs_of_their_own
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shared_plane_finds_its_sets_by_policy_and_leaves_out_a_wrong_one() {
-    if skip_unless_available("the end-to-end test of a shared plane") {
+async fn a_shared_control_plane_finds_its_sets_by_policy_and_leaves_out_a_wrong_one() {
+    if skip_unless_available("the end-to-end test of a shared control plane") {
         return;
     }
     let gpu = json!({ "name": "gpu", "labels": ["self-hosted", "gpu"], "runners_max": 1 }).to_string();
@@ -63,11 +63,11 @@ async fn a_shared_plane_finds_its_sets_by_policy_and_leaves_out_a_wrong_one() {
     bed.emulator().enforce_policies().unwrap();
     bed.dispatch(2, 100);
     bed.dispatch_for(&["self-hosted", "gpu"], 2, 100);
-    bed.settles(&machines, 4, 3 * MINUTE).await;
+    bed.completes(&machines, 4, 3 * MINUTE).await;
     let tags = bed.emulator().query("ec2", "DescribeInstances", &[]).unwrap();
     let of = |set: &str| tags.matches(&format!("<key>runnersmith:set</key><value>{set}</value>")).count();
     assert_eq!((of("linux"), of("gpu")), (2, 2), "each job had a machine of its own set");
-    assert!(bed.host().logs().contains("a scale set is left out"), "the wrong ones are told");
+    assert!(bed.host().logs().contains("a scale set is left out"), "the wrong ones are reported");
 }
 
 /// How the one hand-off that waits is stored.
@@ -102,7 +102,7 @@ async fn hand_offs_are_encrypted_by_no_key_the_managed_key_or_the_users() {
     let machines = bed.quick_machines();
     bed.emulator().enforce_policies().unwrap();
     bed.dispatch(1, 100);
-    bed.settles(&machines, 1, 2 * MINUTE).await;
+    bed.completes(&machines, 1, 2 * MINUTE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,11 +115,11 @@ async fn lists_that_do_not_show_new_machines_launch_nothing_twice() {
     // EC2's lists lag behind its launches; the ledger's index behind its writes.
     bed.emulator().inject(&[Fault::late("DescribeInstances", Duration::from_secs(4))]).unwrap();
     bed.dispatch(5, 100);
-    bed.settles(&machines, 5, 2 * MINUTE).await;
+    bed.completes(&machines, 5, 2 * MINUTE).await;
     assert_eq!(machines.started(), 5, "one machine for each job");
     bed.emulator().inject(&[Fault::lost_answer("CreateFleet").times(2)]).unwrap();
     bed.dispatch(3, 100);
-    bed.settles(&machines, 8, 2 * MINUTE).await;
+    bed.completes(&machines, 8, 2 * MINUTE).await;
     assert_eq!(machines.started(), 8, "also when the launch's answer was lost");
 }
 
@@ -141,7 +141,7 @@ async fn a_set_that_is_taken_out_leaves_nothing_behind() {
     bed.emulator().json("ssm", "AmazonSSM.DeleteParameter", &json!({ "Name": name })).unwrap();
     // Functions keep their settings for minutes; new processes read them.
     bed.host().recycle();
-    // A removed set has the default times: a minute of being confirmed idle, and a minute to settle.
+    // A removed set has the default times: a minute of being confirmed idle, and a minute between deregistration and termination.
     bed.until(&machines, "nothing is left", 5 * MINUTE, async || {
         tokio::time::sleep(Duration::from_secs(5)).await;
         let kept = bed.host().invoke("housekeeper", &json!({})).await.unwrap();

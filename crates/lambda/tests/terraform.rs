@@ -93,9 +93,9 @@ async fn an_environment_is_applied_runs_jobs_is_changed_and_destroyed() {
     emulator.enforce_policies().unwrap();
     let machines = bed.quick_machines_as(outputs["roles"]["value"]["test"].as_str().unwrap().to_owned());
     bed.dispatch(4, 100);
-    bed.settles(&machines, 4, 3 * MINUTE).await;
+    bed.completes(&machines, 4, 3 * MINUTE).await;
     let audit = emulator.audit().unwrap();
-    let denied: Vec<_> = audit.iter().filter(|(_, verdict)| *verdict != "allow").collect();
+    let denied: Vec<_> = audit.iter().filter(|(_, result)| *result != "allow").collect();
     assert!(denied.is_empty(), "{denied:?}");
     drop(machines);
     drop(bed);
@@ -155,7 +155,7 @@ async fn two_environments_live_side_by_side_and_one_is_destroyed() {
     for environment in ["blue", "green"] {
         bed.dispatch_for(&["self-hosted", environment], 3, 100);
     }
-    bed.settles(&machines, 6, 3 * MINUTE).await;
+    bed.completes(&machines, 6, 3 * MINUTE).await;
     let ran = |environment: &str| {
         // A runner's name begins with its set's, and each environment's set has the environment's.
         let jobs = bed
@@ -176,16 +176,16 @@ async fn two_environments_live_side_by_side_and_one_is_destroyed() {
         "{planned:#?}"
     );
     terraform.apply();
-    bed.settles(&machines, 10, 3 * MINUTE).await;
+    bed.completes(&machines, 10, 3 * MINUTE).await;
     bed.dispatch_for(&["self-hosted", "green"], 2, 100);
-    bed.settles(&machines, 12, 3 * MINUTE).await;
+    bed.completes(&machines, 12, 3 * MINUTE).await;
     assert_eq!(ran("green"), 9);
     assert!(terraform.planned().is_empty(), "{:?}", terraform.planned());
     let of_blue: Vec<String> = left(&emulator).into_iter().filter(|what| what.contains("blue")).collect();
     assert!(of_blue.is_empty(), "{of_blue:?}");
     // Blue's functions still run here, on a host that read them before; what they may not do any more is theirs alone.
     let audit = emulator.audit().unwrap();
-    let denied: Vec<_> = audit.iter().filter(|(what, verdict)| *verdict != "allow" && what.contains("green")).collect();
+    let denied: Vec<_> = audit.iter().filter(|(what, result)| *result != "allow" && what.contains("green")).collect();
     assert!(denied.is_empty(), "{denied:?}");
 }
 
@@ -270,7 +270,7 @@ fn a_machine_has_only_what_is_its_own(policy: &str) {
     assert!(allows(policy, "ec2:CreateTags", &own, &tags(&own, "runnersmith:voice")));
     assert!(
         !allows(policy, "ec2:CreateTags", &another, &tags(&another, "runnersmith:voice")),
-        "another machine's voice"
+        "another machine's status"
     );
     for keys in ["runnersmith:plane", "runnersmith:voice,runnersmith:environment"] {
         assert!(!allows(policy, "ec2:CreateTags", &own, &tags(&own, keys)), "{keys}");
@@ -311,8 +311,8 @@ async fn whole_life(example: &str, zips: bool, from: &str, to: &str, meant: &[&s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_seeds_example_lives_and_dies() {
-    if skip_unless_there("the seed's example with Terraform") {
+async fn the_philips_labs_modules_example_lives_and_dies() {
+    if skip_unless_there("the philips-labs module's example with Terraform") {
         return;
     }
     let meant = ["update module.runners.module.scale_set[\"seed\"].aws_ssm_parameter.policy"];
@@ -320,8 +320,8 @@ async fn the_seeds_example_lives_and_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shared_plane_lives_and_dies() {
-    if skip_unless_there("the shared plane with Terraform") {
+async fn a_shared_control_plane_lives_and_dies() {
+    if skip_unless_there("the shared control plane with Terraform") {
         return;
     }
     let meant = ["update module.large.aws_ssm_parameter.policy"];

@@ -64,7 +64,7 @@ async fn a_machine_boots_by_its_user_data_runs_its_job_and_shuts_itself_down() {
     let start = MachineStart { role: bed.machine_role(), roles: Default::default(), path: vec![cli], program: None };
     let machines = Hypervisor::start(&bed.account, start).unwrap();
     bed.dispatch(1, 1_000);
-    bed.settles(&machines, 1, Duration::from_secs(180)).await;
+    bed.completes(&machines, 1, Duration::from_secs(180)).await;
     let machine = machines.machines().remove(0);
     let log = machines.read(&machine, "var/log/user-data.log");
     assert!(machines.read(&machine, "shutdown").contains("now"), "it asked for its shutdown\n{log}");
@@ -81,7 +81,7 @@ async fn a_machine_boots_by_its_user_data_runs_its_job_and_shuts_itself_down() {
         .audit()
         .unwrap()
         .into_iter()
-        .filter(|(_, verdict)| verdict != "allow")
+        .filter(|(_, result)| result != "allow")
         .map(|(name, _)| name)
         .collect();
     assert!(denied.is_empty(), "a role did what it may not: {denied:?}");

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use runnersmith_types::{CapacityPool, RunnerState, WaitingOn};
+use runnersmith_types::{CapacityPool, RunnerState, WaitingOn, saturating_u32};
 
-use crate::draft::{Draft, number};
+use crate::draft::Draft;
 
 /// The pause between probes never grows beyond this.
 const BACKOFF_MAX: Duration = Duration::from_secs(3600);
@@ -40,9 +40,9 @@ pub(crate) fn state<'a>(draft: &mut Draft<'a>, warm: &[&CapacityPool]) -> Breake
         return Breaker::Doubted { failed };
     }
     let last = failures.iter().map(|failure| failure.at).max().unwrap_or(draft.now);
-    let doublings = number(failures.len() - threshold).min(16);
+    let doublings = saturating_u32(failures.len() - threshold).min(16);
     let probe_at = last.plus(timing.probe_backoff.saturating_mul(1 << doublings).min(BACKOFF_MAX));
-    let on = WaitingOn::Breaker { probe_at, failures: number(failures.len()) };
+    let on = WaitingOn::Breaker { probe_at, failures: saturating_u32(failures.len()) };
     let under_way =
         draft.runners.iter().any(|runner| matches!(runner.state, RunnerState::Launching | RunnerState::Booting));
     draft.wake_at(probe_at);

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_types::{Action, Job, RunnerScope, RunnerState as S, Timestamp, WaitingOn};
+use runnersmith_types::{Action, Job, RunnerScope, RunnerState as S, Timestamp, WaitingOn, saturating_u32};
 
-use crate::draft::{Draft, age, number};
+use crate::draft::{Draft, age};
 use crate::share::Shared;
 use crate::{fallback_order, launch, schedule};
 
@@ -17,7 +17,7 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Runne
         draft.wake_at(Timestamp::from_secs((draft.now.as_secs() / 60 + 1) * 60));
     }
     let lines = &shared.wanted;
-    draft.demand = number(lines.values().map(|line| line.len()).sum());
+    draft.demand = saturating_u32(lines.values().map(|line| line.len()).sum());
     let mut need: BTreeMap<RunnerScope, usize> = lines.iter().map(|(at, line)| (at.clone(), line.len())).collect();
     if let Some(at) = &draft.policy.scope.at
         && draft.min_idle > 0
@@ -134,7 +134,7 @@ fn explain(
         let coming = count(have, at) + count(granted, at);
         for (place, job) in line.iter().enumerate() {
             let on = if place < coming {
-                WaitingOn::Runner { supply: number(coming) }
+                WaitingOn::Runner { supply: saturating_u32(coming) }
             } else {
                 match way {
                     fallback_order::LaunchDecision::Deny(on) => on.clone(),
@@ -150,7 +150,7 @@ fn explain(
     }
     // The place in the line is by age over all targets.
     for (place, (_, job)) in behind.into_iter().enumerate() {
-        let (runners_max, position) = (draft.policy.runners_max, number(place + 1));
+        let (runners_max, position) = (draft.policy.runners_max, saturating_u32(place + 1));
         draft.wait_job(job, WaitingOn::Maximum { runners_max, position });
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use runnersmith_types::{
     Action, Job, JobId, JobStatus, Machine, MachineId, MachineState, MachineStatus, Observed, Plan, Reason,
     Registration, Runner, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, Snapshot, Step, Timestamp,
-    Waiting, WaitingOn,
+    Waiting, WaitingOn, saturating_u32,
 };
 
 pub(crate) struct Draft<'a> {
@@ -222,15 +222,10 @@ impl<'a> Draft<'a> {
             waiting: self.waiting,
             next_wake: self.wake,
             demand: self.demand,
-            supply: number(supply),
+            supply: saturating_u32(supply),
             min_idle: self.min_idle,
         }
     }
-}
-
-/// A count for display.
-pub(crate) fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// A job's age counts from our receipt of its being queued.

@@ -11,7 +11,7 @@ use runnersmith_issueops_engine::{Fleet, FleetError};
 use runnersmith_ports::{Expect, chain};
 use runnersmith_types::{
     Event, EventKind, Job, JobStatus, Machine, MachineId, MachineState, MachineStatus, Runner, RunnerName, RunnerState,
-    ScaleSetName,
+    ScaleSetName, saturating_u32,
 };
 
 use crate::record::{self, Record};
@@ -51,7 +51,6 @@ impl Seen {
     }
 
     fn left(&self) -> Left {
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         // Whatever source says that one has a job is believed.
         let mut busy: BTreeSet<&str> = self.jobs.iter().map(|(name, _)| name.as_str()).collect();
         busy.extend(
@@ -72,10 +71,10 @@ impl Seen {
             may_be && runner.deregistered_at.is_none() && runner.missing_registration < 2
         });
         Left {
-            jobs: count(busy.len()),
-            machines: count(machines.len()),
-            registrations: count(registered.count()),
-            hand_offs: count(self.hand_offs),
+            jobs: saturating_u32(busy.len()),
+            machines: saturating_u32(machines.len()),
+            registrations: saturating_u32(registered.count()),
+            hand_offs: saturating_u32(self.hand_offs),
             log_groups: 0,
         }
     }

@@ -119,7 +119,7 @@ impl AwsEnvironments {
         else {
             return Ok(None);
         };
-        let (config, _) = Config::from_parameters(control_plane.expose(), &BTreeMap::new())
+        let (config, _) = Config::from_parameters(&format!("{path}/config"), control_plane.expose(), &BTreeMap::new())
             .map_err(|source| Trouble::Invalid { path: path.to_owned(), source })?;
         let aws = config.aws.clone().unwrap_or_default();
         let services = AwsServices::with_session(session.clone(), &aws, config.store.history);

@@ -175,14 +175,14 @@ async fn memory_after_100_000_jobs() {
             let requests = jobs.map(|job| request(bed.port, &body(job, action, Some("somebody-else")))).collect();
             send(bed.port, Arc::new(requests)).await;
         }
-        settle(&bed).await;
+        until_idle(&bed).await;
         row(&format!("memory of serve, {} jobs", (part + 1) * PART), &format!("{:.0} MB", memory(pid)));
     }
     serve.kill();
 }
 
 /// Until the queue is empty.
-async fn settle(bed: &Bed) {
+async fn until_idle(bed: &Bed) {
     let ledger = rusqlite::Connection::open(bed.path("data/ledger.sqlite3")).unwrap();
     ledger.busy_timeout(Duration::from_secs(10)).unwrap();
     support::until(

@@ -18,13 +18,13 @@ use runnersmith_ports::{GitHubError, SystemClock};
 use runnersmith_types::Secret;
 
 use crate::credentials;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 
 /// Runs one of the commands.
 ///
 /// # Errors
 /// As each says.
-pub async fn command(command: options::App) -> Result<ExitStatus, Failure> {
+pub async fn command(command: options::App) -> Result<ExitStatus, CommandFailure> {
     match command {
         options::App::Create(options) => create::command(options).await,
         options::App::Check(options) => check::command(options).await,
@@ -40,7 +40,7 @@ struct Known {
 }
 
 impl Known {
-    async fn find(who: &options::Who) -> Result<Self, Failure> {
+    async fn find(who: &options::Who) -> Result<Self, CommandFailure> {
         let default = Path::new("runnersmith.toml");
         let file = match &who.config {
             Some(file) => Some(file.as_path()),
@@ -52,7 +52,7 @@ impl Known {
             }
         };
         let Some(file) = file else {
-            return Err(Failure::config(
+            return Err(CommandFailure::config(
                 "there is no App to look at: neither a configuration nor credentials in the environment",
                 "name a file with --config, or set APP_ID and APP_KEY_BASE64; `runnersmith app create` makes an App",
             ));
@@ -64,20 +64,20 @@ impl Known {
     }
 }
 
-fn client(config: GitHubConfig) -> Result<GitHubClient, Failure> {
+fn client(config: GitHubConfig) -> Result<GitHubClient, CommandFailure> {
     let hint = "check the server's address, the App's private key and the CA file";
     crate::client::github(config, Arc::new(SystemClock), hint)
 }
 
-fn outside(error: &GitHubError) -> Failure {
+fn outside(error: &GitHubError) -> CommandFailure {
     let hint = match error {
         GitHubError::Unauthorized { .. } | GitHubError::NotInstalled { .. } => {
-            "`runnersmith app check` tells what the App lacks"
+            "`runnersmith app check` shows what the App lacks"
         }
         GitHubError::RateLimited { .. } => "try again then",
         _ => "is GitHub reachable from here? behind a proxy set HTTPS_PROXY, or [github] proxy",
     };
-    Failure::outside(chain(error), hint)
+    CommandFailure::outside(chain(error), hint)
 }
 
 /// GitHub's words as one harmless line.

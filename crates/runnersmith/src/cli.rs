@@ -12,19 +12,19 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Run the control plane: webhook, queue, loops, dashboard and metrics in one process.
     Serve(Serve),
     /// Show the whole of it on this machine: a simulated GitHub, real processes, runners from 0 to the maximum and back.
     #[cfg(feature = "demo")]
     Demo(Demo),
-    /// Tell why a job runs or does not run.
-    Why(Why),
+    /// Show why a job runs or does not run.
+    Why(WhyOptions),
     /// Show scale sets, open jobs and runners.
     Status(Query),
     /// Show what would be done now, and why. Nothing is done.
@@ -41,7 +41,7 @@ pub enum Command {
     },
     /// Handle requests for scale sets, in a workflow of the control repository.
     #[command(name = "issueops")]
-    IssueOps(Box<crate::issueops::options::IssueOps>),
+    IssueOps(Box<crate::issueops::options::IssueOpsOptions>),
     /// Lay out a control repository for IssueOps, or upgrade one. A file that you edited is never overwritten unless you name it.
     Init(Box<Init>),
     /// Supervise one local machine (started by `serve`).
@@ -53,7 +53,7 @@ pub enum Command {
     /// Behave like a part of the actions/runner distribution (demo and tests).
     #[cfg(feature = "demo")]
     #[command(hide = true)]
-    StandIn {
+    FakeRunner {
         /// The part and its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
@@ -81,21 +81,11 @@ pub struct Migrate {
 
 /// How environments are laid out on AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shape {
+pub enum ShapeOption {
     /// Everything of an environment together.
     OwnStack,
     /// Scale sets that join a control plane which is there.
     SharedPlane,
-}
-
-impl Shape {
-    /// As the policy file says it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::OwnStack => "own-stack",
-            Self::SharedPlane => "shared-plane",
-        }
-    }
 }
 
 /// Options of `init`. All but the directory are remembered in the repository.
@@ -112,7 +102,7 @@ pub struct Init {
     pub default_branch: Option<String>,
     /// An environment's shape on AWS. [default: own-stack]
     #[arg(long)]
-    pub shape: Option<Shape>,
+    pub shape: Option<ShapeOption>,
     /// The Parameter Store path below which a shared control plane finds its scale sets.
     #[arg(long, value_name = "PATH")]
     pub plane_path: Option<String>,
@@ -203,7 +193,7 @@ pub struct Demo {
 
 /// Options of `why`.
 #[derive(Args, Debug)]
-pub struct Why {
+pub struct WhyOptions {
     /// The job: its number, or its address in GitHub.
     pub job: String,
     /// Where and how.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_ports::{Clock, chain};
 
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 
 /// A client.
 ///
 /// # Errors
 /// When the configuration cannot be used; `hint` says what to check.
-pub fn github(config: GitHubConfig, clock: Arc<dyn Clock>, hint: &str) -> Result<GitHubClient, Failure> {
+pub fn github(config: GitHubConfig, clock: Arc<dyn Clock>, hint: &str) -> Result<GitHubClient, CommandFailure> {
     GitHubClient::new(config, clock)
-        .map_err(|error| Failure::config(format!("prepare the GitHub client: {}", chain(&error)), hint))
+        .map_err(|error| CommandFailure::config(format!("prepare the GitHub client: {}", chain(&error)), hint))
 }

@@ -10,14 +10,14 @@ use runnersmith_controllers::Ports;
 use runnersmith_ports::{Clock, Ledger};
 use runnersmith_types::{ScaleSet, Secret};
 
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 
 /// Returns the ledger on AWS; `None` when the configuration does not put it there. No secret is asked for.
 ///
 /// # Errors
 /// Never.
 #[cfg(feature = "aws")]
-pub async fn ledger(config: &Config, clock: Arc<dyn Clock>) -> Result<Option<Arc<dyn Ledger>>, Failure> {
+pub async fn ledger(config: &Config, clock: Arc<dyn Clock>) -> Result<Option<Arc<dyn Ledger>>, CommandFailure> {
     let Some(aws) = config.aws.as_ref().filter(|aws| aws.table.is_some()) else { return Ok(None) };
     Ok(AwsServices::new(aws, config.store.history).await.ledger_for_reading(clock))
 }
@@ -28,7 +28,7 @@ pub async fn ledger(config: &Config, clock: Arc<dyn Clock>) -> Result<Option<Arc
 /// When the configuration puts it there.
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "the same face with and without AWS")]
-pub async fn ledger(config: &Config, _clock: Arc<dyn Clock>) -> Result<Option<Arc<dyn Ledger>>, Failure> {
+pub async fn ledger(config: &Config, _clock: Arc<dyn Clock>) -> Result<Option<Arc<dyn Ledger>>, CommandFailure> {
     match config.aws.as_ref().is_some_and(|aws| aws.table.is_some()) {
         true => Err(not_built()),
         false => Ok(None),
@@ -36,8 +36,8 @@ pub async fn ledger(config: &Config, _clock: Arc<dyn Clock>) -> Result<Option<Ar
 }
 
 #[cfg(not(feature = "aws"))]
-fn not_built() -> Failure {
-    Failure::config(
+fn not_built() -> CommandFailure {
+    CommandFailure::config(
         "the configuration names AWS, and this program was built without it",
         "build it with `cargo build --release --features aws`, or take a released program",
     )
@@ -56,7 +56,7 @@ impl CloudHere {
     ///
     /// # Errors
     /// Never with the feature; without it when the configuration names AWS.
-    pub async fn new(config: &Config) -> Result<Self, Failure> {
+    pub async fn new(config: &Config) -> Result<Self, CommandFailure> {
         let named = config.aws.clone().or_else(|| {
             // A secret in Parameter Store is enough to need AWS.
             (!secret_names(config).is_empty()).then(Default::default)
@@ -70,10 +70,10 @@ impl CloudHere {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub async fn secrets(&self, config: &Config) -> Result<BTreeMap<String, Secret>, Failure> {
+    pub async fn secrets(&self, config: &Config) -> Result<BTreeMap<String, Secret>, CommandFailure> {
         let Some((cloud, _)) = &self.found else { return Ok(BTreeMap::new()) };
         cloud.secrets(&secret_names(config)).await.map_err(|failure| {
-            Failure::outside(
+            CommandFailure::outside(
                 format!("read secrets from Parameter Store: {failure}"),
                 "credentials and region come from the usual places (AWS_PROFILE, AWS_REGION); ssm:GetParameters must be allowed",
             )
@@ -110,7 +110,7 @@ impl CloudHere {
     ///
     /// # Errors
     /// When the configuration names AWS.
-    pub async fn new(config: &Config) -> Result<Self, Failure> {
+    pub async fn new(config: &Config) -> Result<Self, CommandFailure> {
         use runnersmith_config::Source;
         let github = &config.github;
         let sources =
@@ -126,7 +126,7 @@ impl CloudHere {
     ///
     /// # Errors
     /// Never.
-    pub async fn secrets(&self, _config: &Config) -> Result<BTreeMap<String, Secret>, Failure> {
+    pub async fn secrets(&self, _config: &Config) -> Result<BTreeMap<String, Secret>, CommandFailure> {
         Ok(BTreeMap::new())
     }
 

@@ -1,12 +1,11 @@
-//! The App's credentials by the names of the seed's secrets, so that a repository that has them needs no others.
+//! The App's credentials by the names of the philips-labs module's secrets, so that a repository that has them needs no others.
 //!
 //! A workflow passes a secret that is not set as an empty variable: empty is the same as not there.
 
-use base64::Engine as _;
-use runnersmith_github::{AppCredentials, GitHubConfig, api_base};
+use runnersmith_github::{AppCredentials, GitHubConfig, api_base, private_key_pem};
 use runnersmith_types::Secret;
 
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 
 /// The App's number.
 pub const APP_ID: &str = "APP_ID";
@@ -14,7 +13,7 @@ pub const APP_ID: &str = "APP_ID";
 pub const APP_KEY_BASE64: &str = "APP_KEY_BASE64";
 /// Its client id; GitHub accepts it in place of the number.
 pub const APP_CLIENT_ID: &str = "APP_CLIENT_ID";
-/// Its client secret. Nothing here signs people in; it is kept because the seed's Terraform takes it.
+/// Its client secret. Nothing here signs people in; it is kept because the philips-labs module takes it.
 pub const APP_CLIENT_SECRET: &str = "APP_CLIENT_SECRET";
 /// The address of a GitHub Enterprise Server; blank for github.com.
 pub const ENTERPRISE_SERVER_URL: &str = "ENTERPRISE_SERVER_URL";
@@ -49,7 +48,7 @@ pub struct AppEnvironment {
 ///
 /// # Errors
 /// When only a part is there, or a part cannot be what its name says; the error names the variable and says what to do.
-pub fn from_environment() -> Result<Option<AppEnvironment>, Failure> {
+pub fn from_environment() -> Result<Option<AppEnvironment>, CommandFailure> {
     from_variables(|name| std::env::var(name).ok())
 }
 
@@ -57,7 +56,7 @@ pub fn from_environment() -> Result<Option<AppEnvironment>, Failure> {
 ///
 /// # Errors
 /// When it is not an address.
-pub fn server_url(given: Option<&str>) -> Result<String, Failure> {
+pub fn server_url(given: Option<&str>) -> Result<String, CommandFailure> {
     let Some(url) = given.map(str::trim).filter(|url| !url.is_empty()) else {
         return Ok("https://github.com".to_owned());
     };
@@ -66,34 +65,34 @@ pub fn server_url(given: Option<&str>) -> Result<String, Failure> {
     let url = url.strip_suffix("/api/v3").unwrap_or(url);
     match api_base(url) {
         Ok(_) => Ok(url.to_owned()),
-        Err(error) => Err(Failure::config(
+        Err(error) => Err(CommandFailure::config(
             format!("the server (--server-url, {ENTERPRISE_SERVER_URL}): {error}"),
             "give the server's address as a browser shows it, such as https://github.acme.corp; leave it blank for github.com",
         )),
     }
 }
 
-fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Option<AppEnvironment>, Failure> {
+fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Option<AppEnvironment>, CommandFailure> {
     let get = |name: &str| get(name).and_then(said);
     let (id, key) = (app_id(get), get(APP_KEY_BASE64));
     let (app_id, key) = match (id, key) {
         (None, None) => return Ok(None),
-        (Some(id), Some(key)) => (id, pem(&key)?),
+        (Some(id), Some(key)) => (id, key_of(&key)?),
         (Some(_), None) => {
-            return Err(Failure::config(
+            return Err(CommandFailure::config(
                 format!("{APP_ID} is set and {APP_KEY_BASE64} is not"),
                 "set it to the App's private key: base64 -w0 app.private-key.pem",
             ));
         }
         (None, Some(_)) => {
-            return Err(Failure::config(
+            return Err(CommandFailure::config(
                 format!("{APP_KEY_BASE64} is set and neither {APP_ID} nor {APP_CLIENT_ID} is"),
                 "set it to the App ID that the App's settings page shows",
             ));
         }
     };
     if !app_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.') {
-        return Err(Failure::config(
+        return Err(CommandFailure::config(
             format!("{APP_ID} is neither a number nor a client id"),
             "take the App ID or the Client ID from the App's settings page",
         ));
@@ -104,16 +103,10 @@ fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Option<AppEnvi
 }
 
 /// Base64 of a PEM file, or the file itself. No error shows any of it.
-fn pem(text: &str) -> Result<Secret, Failure> {
-    if text.starts_with("-----BEGIN") {
-        return Ok(Secret::new(text));
-    }
-    let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let decoded = base64::engine::general_purpose::STANDARD.decode(compact).ok();
-    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded.filter(|pem| pem.trim_start().starts_with("-----BEGIN")).map(Secret::new).ok_or_else(|| {
-        Failure::config(
-            format!("{APP_KEY_BASE64} is not Base64 of a PEM file"),
+fn key_of(text: &str) -> Result<Secret, CommandFailure> {
+    private_key_pem(&Secret::new(text)).map_err(|error| {
+        CommandFailure::config(
+            format!("{APP_KEY_BASE64} {error}"),
             "set it to the output of: base64 -w0 app.private-key.pem",
         )
     })
@@ -122,15 +115,16 @@ fn pem(text: &str) -> Result<Secret, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
 
     const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
 
-    fn read(variables: &[(&str, &str)]) -> Result<Option<AppEnvironment>, Failure> {
+    fn read(variables: &[(&str, &str)]) -> Result<Option<AppEnvironment>, CommandFailure> {
         from_variables(|name| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
-    fn the_seeds_names_are_read_and_blank_is_not_there() {
+    fn the_philips_labs_modules_names_are_read_and_blank_is_not_there() {
         let key = base64::engine::general_purpose::STANDARD.encode(PEM);
         let found = read(&[
             (APP_ID, "42"),

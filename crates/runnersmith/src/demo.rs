@@ -14,10 +14,10 @@ use runnersmith_controllers::loops::Rhythm;
 use runnersmith_controllers::{Limits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_github_sim::{self as sim, Simulator};
-use runnersmith_types::{Job, JobStatus, RepoFullName, Runner, Secret, Timestamp, Timing};
+use runnersmith_types::{Job, JobStatus, RepoFullName, Runner, Secret, Timestamp, Timing, WebhookPath};
 
 use crate::cli;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::report;
 use crate::serve::Server;
 use crate::settings::{Settings, own_supervisor};
@@ -27,7 +27,7 @@ use crate::startup;
 const DEMO_WITHIN: Duration = Duration::from_secs(300);
 
 /// `runnersmith demo`.
-pub async fn command(options: cli::Demo) -> Result<ExitStatus, Failure> {
+pub async fn command(options: cli::Demo) -> Result<ExitStatus, CommandFailure> {
     startup::logs(false, "error");
     let home = Home::new()?;
     let github = start_github(&home).await?;
@@ -57,14 +57,14 @@ pub async fn command(options: cli::Demo) -> Result<ExitStatus, Failure> {
 }
 
 /// The whole of it: asked for, approved, used, asked away.
-async fn run(options: &cli::Demo, server: &Server, github: &DemoGitHub) -> Result<ExitStatus, Failure> {
+async fn run(options: &cli::Demo, server: &Server, github: &DemoGitHub) -> Result<ExitStatus, CommandFailure> {
     let created = request::create(&github.simulator, options.maximum).await?;
     let before = github.simulator.calls();
     let dispatched_at = server.world.ports.clock.now();
     let run = github
         .simulator
         .dispatch("acme/shop", workflow(options))
-        .map_err(|error| Failure::internal(error.to_string()))?;
+        .map_err(|error| CommandFailure::internal(error.to_string()))?;
     let peak = watch(server, options).await?;
     let mut outcome = outcome(server, github, Dispatched { run, at: dispatched_at }, peak).await?;
     // What the request cost is not the fleet's.
@@ -85,10 +85,13 @@ async fn run(options: &cli::Demo, server: &Server, github: &DemoGitHub) -> Resul
 struct Home(std::path::PathBuf);
 
 impl Home {
-    fn new() -> Result<Self, Failure> {
+    fn new() -> Result<Self, CommandFailure> {
         let directory = std::env::temp_dir().join(format!("runnersmith-demo-{}", std::process::id()));
         std::fs::create_dir_all(&directory).map_err(|error| {
-            Failure::outside(format!("make {}: {error}", directory.display()), "set TMPDIR to a writable directory")
+            CommandFailure::outside(
+                format!("make {}: {error}", directory.display()),
+                "set TMPDIR to a writable directory",
+            )
         })?;
         Ok(Self(directory))
     }
@@ -112,12 +115,12 @@ struct DemoGitHub {
     webhook_secret: Secret,
 }
 
-async fn start_github(home: &Home) -> Result<DemoGitHub, Failure> {
-    let fail = |what: &str, error: String| Failure::internal(format!("{what}: {error}"));
+async fn start_github(home: &Home) -> Result<DemoGitHub, CommandFailure> {
+    let fail = |what: &str, error: String| CommandFailure::internal(format!("{what}: {error}"));
     let key = sim::app_key();
     let secret = format!("{:x}{:x}", std::process::id(), std::time::Instant::now().elapsed().as_nanos() + 0x9e37_79b9);
     let simulator = Simulator::start(sim::Options::default()).await.map_err(|error| {
-        Failure::outside(format!("start the simulated GitHub: {error}"), "a free loopback port is needed")
+        CommandFailure::outside(format!("start the simulated GitHub: {error}"), "a free loopback port is needed")
     })?;
     simulator.add_org("acme");
     simulator.add_repository("acme/shop");
@@ -142,7 +145,7 @@ async fn start_github(home: &Home) -> Result<DemoGitHub, Failure> {
     })
 }
 
-fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
+fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, CommandFailure> {
     let mut config = GitHubConfig::new(
         &github.simulator.base_url(),
         AppCredentials { app_id: github.app_id.clone(), private_key_pem: github.app_key.clone() },
@@ -150,12 +153,12 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
     config.api_base = Some(github.simulator.base_url());
     Ok(Settings {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        webhook_path: "/webhook".into(),
+        webhook_path: WebhookPath::default(),
         data: home.path().join("data"),
         machines: home.path().join("machines"),
         distribution: Distribution::Path(home.path().join("distribution")),
-        supervisor: own_supervisor().map_err(|error| Failure::internal(error.to_string()))?,
-        // There is none until somebody asks for one.
+        supervisor: own_supervisor().map_err(|error| CommandFailure::internal(error.to_string()))?,
+        // None is there until somebody asks for one.
         sets: Vec::new(),
         retired: retired(),
         limits: Limits { jit_per_minute: 1_000, calls_per_minute: 5_000 },
@@ -163,13 +166,13 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
         webhook_secrets: vec![github.webhook_secret.clone()],
         allow_sha1: false,
         dashboard_token: None,
-        issueops: Some(crate::issueops::home::Settings {
+        issueops: Some(crate::issueops::server_mode::IssueOpsSettings {
             repository: RepoFullName::parse(request::REPOSITORY)
-                .map_err(|error| Failure::internal(error.to_string()))?,
+                .map_err(|error| CommandFailure::internal(error.to_string()))?,
             provisioning: Provisioning::Embedded,
             terraform: "terraform".into(),
             plan_key: github.app_key.clone(),
-            app: crate::issueops::home::AppSecrets {
+            app: crate::issueops::server_mode::StackApp {
                 id: github.app_id.clone(),
                 key_pem: github.app_key.clone(),
                 webhook_secret: github.webhook_secret.clone(),
@@ -184,7 +187,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
     })
 }
 
-/// The simulated GitHub and the stand-in runner agree within milliseconds on who has a job.
+/// The simulated GitHub and the fake runner agree within milliseconds on who has a job.
 fn retired() -> Timing {
     let short = Duration::from_secs(1);
     Timing { idle_confirm: short, settle: short, ghost_grace: 5 * short, ..housekeeping::retired_timing_here() }
@@ -203,17 +206,20 @@ fn workflow(options: &cli::Demo) -> sim::WorkflowSpec {
 }
 
 /// Follows the level until every job is over and no runner is left. Returns the most runners seen at once.
-async fn watch(server: &Server, options: &cli::Demo) -> Result<usize, Failure> {
+async fn watch(server: &Server, options: &cli::Demo) -> Result<usize, CommandFailure> {
     let terminal = std::io::stderr().is_terminal() && !options.json;
     let ledger = &server.world.ports.ledger;
     let (mut peak, mut last) = (0, String::new());
     let follow = async {
         loop {
-            let jobs = ledger.recent_jobs(1_000).await.map_err(|error| Failure::internal(error.to_string()))?;
+            let jobs = ledger.recent_jobs(1_000).await.map_err(|error| CommandFailure::internal(error.to_string()))?;
             let mut alive = 0;
             for set in server.world.sets.load().iter() {
-                alive +=
-                    ledger.live_runners(&set.name).await.map_err(|error| Failure::internal(error.to_string()))?.len();
+                alive += ledger
+                    .live_runners(&set.name)
+                    .await
+                    .map_err(|error| CommandFailure::internal(error.to_string()))?
+                    .len();
             }
             peak = peak.max(alive);
             let count = |status: JobStatus| jobs.iter().filter(|job| job.fact.status == status).count();
@@ -241,7 +247,7 @@ async fn watch(server: &Server, options: &cli::Demo) -> Result<usize, Failure> {
         }
     };
     let answer = tokio::time::timeout(DEMO_WITHIN, follow).await.unwrap_or_else(|_| {
-        Err(Failure::outside(
+        Err(CommandFailure::outside(
             format!("the demo did not end within {} s", DEMO_WITHIN.as_secs()),
             "run it with --keep and look at the dashboard, or with fewer --jobs",
         ))
@@ -293,7 +299,7 @@ struct Outcome {
     github_jit_calls: u64,
     runners_used: usize,
     /// The requests that made the scale set and took it away.
-    requests: Vec<request::Request>,
+    requests: Vec<request::DemoRequest>,
     /// Scale sets at the end.
     sets_left: usize,
 }
@@ -312,8 +318,8 @@ async fn outcome(
     github: &DemoGitHub,
     dispatched: Dispatched,
     runners_peak: usize,
-) -> Result<Outcome, Failure> {
-    let internal = |error: runnersmith_ports::LedgerError| Failure::internal(error.to_string());
+) -> Result<Outcome, CommandFailure> {
+    let internal = |error: runnersmith_ports::LedgerError| CommandFailure::internal(error.to_string());
     let ledger = &server.world.ports.ledger;
     let mut jobs = ledger.recent_jobs(1_000).await.map_err(internal)?;
     jobs.sort_by_key(Job::id);
@@ -380,7 +386,7 @@ fn row(job: &Job, runner: Option<&Runner>, dispatched_at: Timestamp) -> Row {
     }
 }
 
-fn show(outcome: &Outcome, options: &cli::Demo) -> Result<(), Failure> {
+fn show(outcome: &Outcome, options: &cli::Demo) -> Result<(), CommandFailure> {
     if options.json {
         return report::json(outcome);
     }

@@ -32,7 +32,7 @@ impl From<ExitStatus> for ExitCode {
 
 /// Why a command failed, with what to do about it.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandFailure {
     /// The exit code.
     pub status: ExitStatus,
     /// Operation, subject, limit, cause.
@@ -41,7 +41,7 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
-impl Failure {
+impl CommandFailure {
     /// A failure of the outside world.
     pub fn outside(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { status: ExitStatus::Outside, what: what.into(), hint: Some(hint.into()) }

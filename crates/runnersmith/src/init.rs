@@ -1,11 +1,12 @@
 //! `runnersmith init`: a control repository's files, laid out or upgraded. What becomes of each file is decided by the pure
-//! crate `layout`; here it is read, told and written.
+//! package `control-repo`; here it is read, shown and written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use runnersmith_control_repo::{
     Cannot, Existing, Files, MANIFEST_FILE, Manifest, Step, VERSION, What, Wishes, compare, label_commands, lay_out,
     policy_in_force,
@@ -15,15 +16,15 @@ use runnersmith_ports::chain;
 use serde::Serialize;
 
 use crate::cli;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::report;
 
 /// The most bytes of a file that is compared; GitHub takes no policy or workflow of this size.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// What is told.
+/// What is shown.
 #[derive(Serialize)]
-struct Told {
+struct Report {
     version: &'static str,
     /// Whether something was, or with `--check` would be, written or deleted.
     changes: bool,
@@ -34,7 +35,7 @@ struct Told {
 
 /// Lays out, or upgrades. [`ExitStatus::RequestFailed`] when somebody has to look at a file, and with `--check` when something would
 /// change.
-pub fn run(options: cli::Init) -> Result<ExitStatus, Failure> {
+pub fn run(options: cli::Init) -> Result<ExitStatus, CommandFailure> {
     let home = Home(options.directory.clone());
     let last = home.manifest()?;
     let is_first = last.is_none();
@@ -52,7 +53,7 @@ pub fn run(options: cli::Init) -> Result<ExitStatus, Failure> {
     let mut steps = compare(&existing, &wanted, last.as_ref(), &replace);
     if let Some(unknown) = replace.iter().find(|path| !steps.iter().any(|step| step.path == **path)) {
         let what = format!("replace {unknown}: it is no file of `init`");
-        return Err(Failure { status: ExitStatus::Usage, what, hint: Some("`--check` lists them".to_owned()) });
+        return Err(CommandFailure { status: ExitStatus::Usage, what, hint: Some("`--check` lists them".to_owned()) });
     }
     let manifest = Manifest::of(&wishes, &wanted);
     if last.as_ref() != Some(&manifest) {
@@ -64,11 +65,11 @@ pub fn run(options: cli::Init) -> Result<ExitStatus, Failure> {
     if changes && !options.check {
         home.write(&steps, &wanted, &manifest)?;
     }
-    let told = Told { version: VERSION, changes, next: next(&wishes, &steps, is_first), files: steps };
+    let shown = Report { version: VERSION, changes, next: next(&wishes, &steps, is_first), files: steps };
     if options.json {
-        report::json(&told)?;
+        report::json(&shown)?;
     } else {
-        report::line(text(&told, options.check).trim_end());
+        report::line(text(&shown, options.check).trim_end());
     }
     Ok(if by_hand || (options.check && changes) { ExitStatus::RequestFailed } else { ExitStatus::Success })
 }
@@ -78,7 +79,8 @@ fn wishes_of(options: &cli::Init) -> Wishes {
     Wishes {
         repository: options.repository,
         default_branch: options.default_branch,
-        shape: options.shape.map(|shape| shape.word().to_owned()),
+        // As the policy file says it.
+        shape: options.shape.and_then(|shape| Some(shape.to_possible_value()?.get_name().to_owned())),
         plane_path: options.plane_path,
         organizations: options.organization,
         region: options.region,
@@ -98,7 +100,7 @@ fn wishes_of(options: &cli::Init) -> Wishes {
     }
 }
 
-fn cannot(error: &Cannot) -> Failure {
+fn cannot(error: &Cannot) -> CommandFailure {
     let file = policy::FILE;
     let (status, hint) = match error {
         Cannot::Missing(_) => (
@@ -107,10 +109,10 @@ fn cannot(error: &Cannot) -> Failure {
              --subnet subnet-0a1b2c3d --bucket acme-runner-states --source <owner/name of Runnersmith's releases>"
                 .to_owned(),
         ),
-        Cannot::Values(_) => (ExitStatus::Usage, "`runnersmith init --help` tells what each option is".to_owned()),
+        Cannot::Values(_) => (ExitStatus::Usage, "`runnersmith init --help` says what each option is".to_owned()),
         Cannot::Policy(_) => (ExitStatus::Config, format!("fix {file}, or take ours by --replace {file}")),
     };
-    Failure { status, what: chain(error), hint: Some(hint) }
+    CommandFailure { status, what: chain(error), hint: Some(hint) }
 }
 
 /// What is left to do after a first run, and what the files that were laid out cannot do yet.
@@ -119,7 +121,7 @@ fn next(wishes: &Wishes, steps: &[Step], is_first: bool) -> Vec<String> {
     if steps.iter().any(|step| step.what.is_by_hand()) {
         next.push(
             "files that say `kept, look` were edited, and ours changed: take over what you want, or --replace <path>; this is \
-             told once"
+             said once"
                 .to_owned(),
         );
     }
@@ -138,25 +140,25 @@ fn next(wishes: &Wishes, steps: &[Step], is_first: bool) -> Vec<String> {
     next
 }
 
-fn text(told: &Told, is_check: bool) -> String {
+fn text(shown: &Report, is_check: bool) -> String {
     let mut text = String::new();
-    let same = told.files.iter().filter(|step| step.what == What::Same).count();
-    for step in told.files.iter().filter(|step| step.what != What::Same) {
+    let same = shown.files.iter().filter(|step| step.what == What::Same).count();
+    for step in shown.files.iter().filter(|step| step.what != What::Same) {
         let _ = writeln!(text, "{:<13} {}", step.what.word(), step.path);
     }
     if same > 0 {
         let _ = writeln!(text, "{same} as {} should be", if same == 1 { "it" } else { "they" });
     }
-    for step in told.files.iter().filter(|step| !step.diff.is_empty()) {
+    for step in shown.files.iter().filter(|step| !step.diff.is_empty()) {
         let _ = write!(text, "\n{}: {}\n{}", step.what.word(), step.path, step.diff);
     }
-    if is_check && told.changes {
+    if is_check && shown.changes {
         text.push_str("\nNothing was written.\n");
     }
-    if !told.next.is_empty() {
+    if !shown.next.is_empty() {
         text.push_str("\nNext:\n");
     }
-    for one in &told.next {
+    for one in &shown.next {
         let _ = writeln!(text, "- {one}");
     }
     text
@@ -166,22 +168,23 @@ fn text(told: &Told, is_check: bool) -> String {
 struct Home(PathBuf);
 
 impl Home {
-    /// A file's place. Paths are ours or were judged; what could still lead out is a link, and none of ours is one.
-    fn place(&self, path: &str) -> Result<PathBuf, Failure> {
+    /// A file's place. Paths are ours or were checked; what could still lead out is a link, and none of ours is one.
+    fn place(&self, path: &str) -> Result<PathBuf, CommandFailure> {
         let mut place = self.0.clone();
         for part in path.split('/') {
             place.push(part);
             if std::fs::symlink_metadata(&place).is_ok_and(|there| there.file_type().is_symlink()) {
                 let what = format!("read {}: it is a symbolic link", place.display());
-                return Err(Failure::outside(what, "put a file or a directory in its place"));
+                return Err(CommandFailure::outside(what, "put a file or a directory in its place"));
             }
         }
         Ok(place)
     }
 
-    fn one(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+    fn one(&self, path: &str) -> Result<Option<Vec<u8>>, CommandFailure> {
         let place = self.place(path)?;
-        let failed = |what: String| Failure::outside(format!("read {}: {what}", place.display()), "look at that file");
+        let failed =
+            |what: String| CommandFailure::outside(format!("read {}: {what}", place.display()), "look at that file");
         match std::fs::metadata(&place) {
             Ok(there) if !there.is_file() => Err(failed("it is no file".to_owned())),
             Ok(there) if there.len() > FILE_BYTES_MAX => {
@@ -193,7 +196,7 @@ impl Home {
         }
     }
 
-    fn read<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Result<Existing, Failure> {
+    fn read<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Result<Existing, CommandFailure> {
         let mut existing = BTreeMap::new();
         for path in paths {
             if let Some(content) = self.one(path)? {
@@ -203,17 +206,17 @@ impl Home {
         Ok(existing)
     }
 
-    fn manifest(&self) -> Result<Option<Manifest>, Failure> {
+    fn manifest(&self) -> Result<Option<Manifest>, CommandFailure> {
         let Some(content) = self.one(MANIFEST_FILE)? else { return Ok(None) };
         let manifest = Manifest::parse(&String::from_utf8_lossy(&content)).map_err(|error| {
             let hint = "use the version of runnersmith that wrote it or a newer one, or take it back from git";
-            Failure::config(chain(&error), hint)
+            CommandFailure::config(chain(&error), hint)
         })?;
         Ok(Some(manifest))
     }
 
     /// Writes what changes; the manifest last, so that an interrupted run is simply repeated.
-    fn write(&self, steps: &[Step], wanted: &Files, manifest: &Manifest) -> Result<(), Failure> {
+    fn write(&self, steps: &[Step], wanted: &Files, manifest: &Manifest) -> Result<(), CommandFailure> {
         for step in steps.iter().filter(|step| step.what.is_change()) {
             match wanted.get(&step.path) {
                 Some(content) => self.put(&step.path, content)?,
@@ -224,11 +227,12 @@ impl Home {
                 None => {}
             }
         }
-        let content = manifest.text().map_err(|error| Failure::internal(format!("write the manifest: {error}")))?;
+        let content =
+            manifest.text().map_err(|error| CommandFailure::internal(format!("write the manifest: {error}")))?;
         self.put(MANIFEST_FILE, &content)
     }
 
-    fn put(&self, path: &str, content: &str) -> Result<(), Failure> {
+    fn put(&self, path: &str, content: &str) -> Result<(), CommandFailure> {
         let place = self.place(path)?;
         let directory = place.parent().unwrap_or(&self.0);
         std::fs::create_dir_all(directory).map_err(|error| failed_write(directory, &error))?;
@@ -236,8 +240,8 @@ impl Home {
     }
 }
 
-fn failed_write(place: &Path, error: &std::io::Error) -> Failure {
-    Failure::outside(
+fn failed_write(place: &Path, error: &std::io::Error) -> CommandFailure {
+    CommandFailure::outside(
         format!("write {}: {error}", place.display()),
         "free the place, then run it again: it goes on from here",
     )

@@ -26,8 +26,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
-use crate::exit::{ExitStatus, Failure};
+use crate::cli::{Cli, CliCommand};
+use crate::exit::{CommandFailure, ExitStatus};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -40,21 +40,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitStatus, Failure> {
+fn run(cli: Cli) -> Result<ExitStatus, CommandFailure> {
     match cli.command {
-        Command::Serve(options) => startup::runtime()?.block_on(serve::command(options)),
+        CliCommand::Serve(options) => startup::runtime()?.block_on(serve::command(options)),
         #[cfg(feature = "demo")]
-        Command::Demo(options) => startup::runtime()?.block_on(demo::command(options)),
-        Command::Why(options) => startup::runtime()?.block_on(why::command(options)),
-        Command::Status(options) => startup::runtime()?.block_on(status::command(options)),
-        Command::Plan(options) => startup::runtime()?.block_on(plan::command(options)),
-        Command::Check(options) => query::check(&options),
-        Command::Migrate(options) => migrate::run(&options),
-        Command::App { command } => startup::runtime()?.block_on(app::command(command)),
-        Command::IssueOps(options) => Ok(startup::runtime()?.block_on(issueops::command(*options))),
-        Command::Init(options) => init::run(*options),
-        Command::Machine { directory } => startup::machine(&directory),
+        CliCommand::Demo(options) => startup::runtime()?.block_on(demo::command(options)),
+        CliCommand::Why(options) => startup::runtime()?.block_on(why::command(options)),
+        CliCommand::Status(options) => startup::runtime()?.block_on(status::command(options)),
+        CliCommand::Plan(options) => startup::runtime()?.block_on(plan::command(options)),
+        CliCommand::Check(options) => query::check(&options),
+        CliCommand::Migrate(options) => migrate::run(&options),
+        CliCommand::App { command } => startup::runtime()?.block_on(app::command(command)),
+        CliCommand::IssueOps(options) => Ok(startup::runtime()?.block_on(issueops::command(*options))),
+        CliCommand::Init(options) => init::run(*options),
+        CliCommand::Machine { directory } => startup::machine(&directory),
         #[cfg(feature = "demo")]
-        Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
+        CliCommand::FakeRunner { arguments } => startup::runtime()?.block_on(startup::fake_runner(arguments)),
     }
 }

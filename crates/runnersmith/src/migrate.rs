@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::cli;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 #[cfg(feature = "migrate")]
 use crate::report;
 
@@ -14,10 +14,10 @@ const FILES_MAX: usize = 1000;
 
 /// Reads the directory's Terraform files and prints what changes; [`ExitStatus::RequestFailed`] when something is left to do by hand.
 #[cfg(feature = "migrate")]
-pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
+pub fn run(options: &cli::Migrate) -> Result<ExitStatus, CommandFailure> {
     let shown = options.directory.display();
     let hint = "name the directory that holds your module block";
-    let outside = |error: std::io::Error| Failure::outside(format!("read {shown}: {error}"), hint);
+    let outside = |error: std::io::Error| CommandFailure::outside(format!("read {shown}: {error}"), hint);
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(&options.directory).map_err(outside)? {
         let entry = entry.map_err(outside)?;
@@ -27,17 +27,20 @@ pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
             continue;
         }
         if files.len() == FILES_MAX {
-            return Err(Failure::outside(format!("read {shown}: it has more than {FILES_MAX} Terraform files"), hint));
+            return Err(CommandFailure::outside(
+                format!("read {shown}: it has more than {FILES_MAX} Terraform files"),
+                hint,
+            ));
         }
         let bytes = std::fs::read(entry.path()).map_err(outside)?;
         files.insert(name, String::from_utf8_lossy(&bytes).into_owned());
     }
     if files.is_empty() {
-        return Err(Failure::outside(format!("read {shown}: there is no .tf or .tf.json file"), hint));
+        return Err(CommandFailure::outside(format!("read {shown}: there is no .tf or .tf.json file"), hint));
     }
     let found = runnersmith_migrate::check(&files);
     if options.json {
-        let text = serde_json::to_string_pretty(&found).map_err(|error| Failure::internal(error.to_string()))?;
+        let text = serde_json::to_string_pretty(&found).map_err(|error| CommandFailure::internal(error.to_string()))?;
         report::line(&text);
     } else {
         report::line(found.to_string().trim_end());
@@ -50,8 +53,8 @@ pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
 /// # Errors
 /// Always.
 #[cfg(not(feature = "migrate"))]
-pub fn run(options: &cli::Migrate) -> Result<ExitStatus, Failure> {
-    Err(Failure::config(
+pub fn run(options: &cli::Migrate) -> Result<ExitStatus, CommandFailure> {
+    Err(CommandFailure::config(
         format!("read {}: this program was built without the feature `migrate`", options.directory.display()),
         "build it with `cargo build --release --features migrate`, or take a released program",
     ))

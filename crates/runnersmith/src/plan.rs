@@ -3,21 +3,19 @@
 
 use std::sync::Arc;
 
-use runnersmith_controllers::{Depth, World, observe::observe, why as timeline};
+use runnersmith_controllers::{Depth, PlanJson, World, observe::observe};
 use runnersmith_ports::{Clock, SystemClock};
-use runnersmith_types::{Plan, ScaleSetName};
-use serde::Serialize;
 
 use crate::cli;
-use crate::exit::{ExitStatus, Failure};
-use crate::query::{ledger_failed, no_ledger, read_config, settings};
+use crate::exit::{CommandFailure, ExitStatus};
+use crate::query::{is_there, ledger_failed, no_ledger, read_config, settings};
 use crate::report;
 
-async fn world(options: &cli::Query) -> Result<World, Failure> {
+async fn world(options: &cli::Query) -> Result<World, CommandFailure> {
     let config = read_config(&options.file.config)?;
     let settings = settings(&config).await?;
     let ledger = settings.data.join(crate::serve::LEDGER);
-    if !settings.cloud.has_ledger() && !ledger.exists() {
+    if !settings.cloud.has_ledger() && !is_there(&ledger)? {
         // Reading makes nothing.
         return Err(no_ledger(&ledger));
     }
@@ -30,73 +28,21 @@ async fn world(options: &cli::Query) -> Result<World, Failure> {
     Ok(world)
 }
 
-async fn plans(world: &World) -> Result<Vec<(ScaleSetName, Plan)>, Failure> {
+async fn plans(world: &World) -> Result<Vec<PlanJson>, CommandFailure> {
     let mut plans = Vec::new();
     let sets = world.sets.load();
     for policy in sets.iter() {
         let snapshot = observe(world, &sets, policy, Depth::Partial).await.map_err(ledger_failed)?;
-        plans.push((policy.name.clone(), runnersmith_plan::plan(policy, &snapshot, world.ports.clock.now())));
+        let now = world.ports.clock.now();
+        plans.push(PlanJson::of(&policy.name, &runnersmith_plan::plan(policy, &snapshot, now), now));
     }
     Ok(plans)
 }
 
-#[derive(Serialize)]
-struct PlanJson {
-    set: String,
-    demand: u32,
-    supply: u32,
-    min_idle: u32,
-    steps: Vec<StepJson>,
-    waiting: Vec<WaitingJson>,
-}
-
-#[derive(Serialize)]
-struct StepJson {
-    action: &'static str,
-    what: String,
-    reason: String,
-}
-
-#[derive(Serialize)]
-struct WaitingJson {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runner: Option<String>,
-    on: String,
-}
-
 /// `runnersmith plan`.
-pub async fn command(options: cli::Query) -> Result<ExitStatus, Failure> {
+pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> {
     let world = world(&options).await?;
-    let plans: Vec<PlanJson> = plans(&world)
-        .await?
-        .into_iter()
-        .map(|(set, plan)| PlanJson {
-            set: set.to_string(),
-            demand: plan.demand,
-            supply: plan.supply,
-            min_idle: plan.min_idle,
-            steps: plan
-                .steps
-                .into_iter()
-                .map(|step| StepJson {
-                    action: step.action.kind(),
-                    what: timeline::describe(&step.action),
-                    reason: step.reason.to_string(),
-                })
-                .collect(),
-            waiting: plan
-                .waiting
-                .into_iter()
-                .map(|waiting| WaitingJson {
-                    job: waiting.job.map(|id| id.0),
-                    runner: waiting.runner.map(|name| name.to_string()),
-                    on: waiting.on.to_string(),
-                })
-                .collect(),
-        })
-        .collect();
+    let plans = plans(&world).await?;
     if options.json {
         report::json(&plans)?;
         return Ok(ExitStatus::Success);

@@ -1,6 +1,6 @@
 //! What the commands share that only read: the configuration and, for `why` and `status`, the ledger opened for reading alone.
 //!
-//! Those two need neither a secret nor GitHub nor machines, so that whoever may read the ledger's file may ask, also while no
+//! Those two need neither a secret nor GitHub nor machines, so that anyone who may read the ledger's file may ask, also while no
 //! server runs.
 
 use std::path::Path;
@@ -14,14 +14,14 @@ use runnersmith_sqlite::{OpenError, SqliteReader, SqliteStore};
 use runnersmith_types::{Plan, ScaleSet, Timestamp};
 
 use crate::cli;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::report;
 use crate::settings::Settings;
 
 /// Reads and checks the configuration.
-pub fn read_config(path: &Path) -> Result<Config, Failure> {
+pub fn read_config(path: &Path) -> Result<Config, CommandFailure> {
     Config::read(path).map_err(|error| {
-        Failure::config(
+        CommandFailure::config(
             format!("{}: {}", path.display(), chain(&error)),
             "every field is explained in runnersmith.example.toml; `runnersmith check` checks the file alone",
         )
@@ -29,7 +29,7 @@ pub fn read_config(path: &Path) -> Result<Config, Failure> {
 }
 
 /// Resolves a configuration into what a server needs, secrets included.
-pub async fn settings(config: &Config) -> Result<Settings, Failure> {
+pub async fn settings(config: &Config) -> Result<Settings, CommandFailure> {
     crate::settings::from_config(config).await
 }
 
@@ -48,13 +48,13 @@ impl LedgerAndPolicy {
     ///
     /// # Errors
     /// When the configuration is wrong, or the ledger is not there, is of a newer version or cannot be read.
-    pub async fn open(options: &cli::Query) -> Result<Self, Failure> {
+    pub async fn open(options: &cli::Query) -> Result<Self, CommandFailure> {
         let config = read_config(&options.file.config)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let file = config.store.directory.join(crate::serve::LEDGER);
         let (ledger, here) = match crate::cloud::ledger(&config, clock.clone()).await? {
             // Environments that were applied are recorded in the file here also when the ledger is not in it.
-            Some(ledger) => (ledger, file.exists().then(|| reader(&file, clock.clone())).transpose()?),
+            Some(ledger) => (ledger, is_there(&file)?.then(|| reader(&file, clock.clone())).transpose()?),
             None => {
                 let here = reader(&file, clock.clone())?;
                 (Arc::new(here.ledger()) as Arc<dyn Ledger>, Some(here))
@@ -75,7 +75,7 @@ impl LedgerAndPolicy {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn plans(&self) -> Result<Vec<(&ScaleSet, Plan, Timestamp)>, Failure> {
+    pub async fn plans(&self) -> Result<Vec<(&ScaleSet, Plan, Timestamp)>, CommandFailure> {
         let mut plans = Vec::with_capacity(self.sets.len());
         for policy in &self.sets {
             let now = self.clock.now();
@@ -88,36 +88,49 @@ impl LedgerAndPolicy {
     }
 }
 
-fn reader(file: &Path, clock: Arc<dyn Clock>) -> Result<SqliteReader, Failure> {
+fn reader(file: &Path, clock: Arc<dyn Clock>) -> Result<SqliteReader, CommandFailure> {
     SqliteStore::open_read_only(file, clock).map_err(|error| match error {
         OpenError::Missing => no_ledger(file),
-        OpenError::Newer { .. } => Failure::outside(
+        OpenError::Newer { .. } => CommandFailure::outside(
             format!("read the ledger {}: {error}", file.display()),
             "a ledger of a newer version needs a newer program",
         ),
-        OpenError::Unclosed => Failure::outside(
+        OpenError::Unclosed => CommandFailure::outside(
             format!("read the ledger {}: {error}", file.display()),
             "start `runnersmith serve`, or run this as the user that it runs as",
         ),
-        error => Failure::outside(
+        error => CommandFailure::outside(
             format!("read the ledger {}: {}", file.display(), chain(&error)),
             "this user must be able to read the [store] directory and the file",
         ),
     })
 }
 
+/// Whether the ledger's file is there.
+///
+/// # Errors
+/// When that cannot be found out: a file that this user may not see is not one that is missing.
+pub fn is_there(file: &Path) -> Result<bool, CommandFailure> {
+    file.try_exists().map_err(|error| {
+        CommandFailure::outside(
+            format!("look for the ledger {}: {error}", file.display()),
+            "this user must be able to read the [store] directory",
+        )
+    })
+}
+
 /// There is no ledger's file.
-pub fn no_ledger(file: &Path) -> Failure {
-    Failure::outside(format!("there is no ledger {}", file.display()), "start `runnersmith serve` first")
+pub fn no_ledger(file: &Path) -> CommandFailure {
+    CommandFailure::outside(format!("there is no ledger {}", file.display()), "start `runnersmith serve` first")
 }
 
 /// The ledger does not answer.
-pub fn ledger_failed(error: LedgerError) -> Failure {
-    Failure::outside(chain(&error), "is the [store] directory the one that `serve` uses?")
+pub fn ledger_failed(error: LedgerError) -> CommandFailure {
+    CommandFailure::outside(chain(&error), "is the [store] directory the one that `serve` uses?")
 }
 
 /// `runnersmith check`.
-pub fn check(options: &cli::ConfigFile) -> Result<ExitStatus, Failure> {
+pub fn check(options: &cli::ConfigFile) -> Result<ExitStatus, CommandFailure> {
     let config = read_config(&options.config)?;
     for warning in &config.warnings {
         report::note(&format!("warning: {warning}"));
@@ -128,4 +141,23 @@ pub fn check(options: &cli::ConfigFile) -> Result<ExitStatus, Failure> {
         report::line(&format!("  {}: labels {}, at most {} runners", set.name, labels.join(", "), set.runners_max));
     }
     Ok(ExitStatus::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_cannot_be_looked_for_is_not_called_missing() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(!is_there(&home.path().join("ledger")).unwrap());
+        std::fs::write(home.path().join("file"), "").unwrap();
+        assert!(is_there(&home.path().join("file")).unwrap());
+        // What a directory without the right to search it answers, also for tests that run as root.
+        std::os::unix::fs::symlink("loop", home.path().join("loop")).unwrap();
+        for data in ["file", "loop"] {
+            let failure = is_there(&home.path().join(data).join("ledger")).unwrap_err();
+            assert!(failure.what.starts_with("look for the ledger") && failure.hint.is_some(), "{failure:?}");
+        }
+    }
 }

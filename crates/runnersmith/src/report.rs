@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 
 /// One line of data.
 pub fn line(text: &str) {
@@ -24,15 +24,15 @@ pub fn progress(text: &str) {
 }
 
 /// Data as JSON.
-pub fn json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| Failure::internal(format!("print JSON: {error}")))?;
+pub fn json<T: serde::Serialize>(value: &T) -> Result<(), CommandFailure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| CommandFailure::internal(format!("print JSON: {error}")))?;
     line(&text);
     Ok(())
 }
 
 /// A failure and its hint.
-pub fn failure(failure: &Failure) {
+pub fn failure(failure: &CommandFailure) {
     note(&format!("error: {}", failure.what));
     if let Some(hint) = &failure.hint {
         note(&format!("hint: {hint}"));

@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli;
-use crate::exit::{ExitStatus, Failure};
-use crate::issueops::home::Home;
+use crate::exit::{CommandFailure, ExitStatus};
+use crate::issueops::server_mode::ServerMode;
 use crate::report;
 use crate::settings::Settings;
 use crate::startup;
@@ -57,15 +57,15 @@ impl Server {
     ///
     /// # Errors
     /// A taken port, an unusable disk, a broken ledger: each with a hint.
-    pub async fn start(settings: Settings) -> Result<Self, Failure> {
+    pub async fn start(settings: Settings) -> Result<Self, CommandFailure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|error| {
-            Failure::outside(
+            CommandFailure::outside(
                 format!("listen on {}: {error}", settings.listen),
                 "choose another [server] listen address, or stop the program that has it",
             )
         })?;
-        let address = listener.local_addr().map_err(|error| Failure::internal(error.to_string()))?;
+        let address = listener.local_addr().map_err(|error| CommandFailure::internal(error.to_string()))?;
         let (metrics, counted) = (Arc::new(Metrics::new()), settings.github.clone());
         let counter = metrics.clone();
         let counted = GitHubConfig {
@@ -90,12 +90,12 @@ impl Server {
         let embedded = restored(&world, store.record_store()).await?;
         let (stop, stopped) = watch::channel(false);
         let requests = match &settings.issueops {
-            Some(issueops) => Some(Home::new(issueops, github, &embedded, clock.clone(), &stopped)?),
+            Some(issueops) => Some(ServerMode::new(issueops, github, &embedded, clock.clone(), &stopped)?),
             None => None,
         };
         let sets = world.sets.clone();
-        let door = WebhookReceiver {
-            listener: requests.as_ref().map(|home| home.ear.clone() as _),
+        let receiver = WebhookReceiver {
+            listener: requests.as_ref().map(|mode| mode.listener.clone() as _),
             intake: Intake::new(world.ports.queue.clone(), world.ports.ledger.clone(), clock.clone(), move || {
                 sets.load()
             }),
@@ -107,7 +107,7 @@ impl Server {
             ledger: world.ports.ledger.clone(),
             levels: world.levels.clone(),
             metrics: world.metrics.clone(),
-            handler: Arc::new(door),
+            handler: Arc::new(receiver),
             readiness: Arc::new(Ready {
                 world: world.clone(),
                 first: world.sets.load().iter().map(|set| set.name.clone()).collect(),
@@ -127,9 +127,9 @@ impl Server {
                 .await
         });
         let loops = loops::start(&world, settings.rhythm, &stopped);
-        let requests = requests.map_or_else(Default::default, |home| {
-            let ends_within = home.ends_within();
-            (JoinSet::from_iter([home.run(stopped.clone())]), ends_within)
+        let requests = requests.map_or_else(Default::default, |mode| {
+            let ends_within = mode.ends_within();
+            (JoinSet::from_iter([mode.run(stopped.clone())]), ends_within)
         });
         Ok(Self { address, world, embedded, stop, traces, loops, requests, web })
     }
@@ -163,12 +163,15 @@ async fn ended(mut loops: JoinSet<()>, (mut requests, within): (JoinSet<()>, Dur
 }
 
 /// The records of applied environments cannot be used.
-pub fn unreadable(error: RecordError) -> Failure {
-    Failure::outside(format!("read the applied environments: {}", chain(&error)), "is the [store] directory usable?")
+pub fn unreadable(error: RecordError) -> CommandFailure {
+    CommandFailure::outside(
+        format!("read the applied environments: {}", chain(&error)),
+        "is the [store] directory usable?",
+    )
 }
 
 /// The environments that were applied before, made live again.
-pub async fn restored(world: &World, record_store: SqliteRecordStore) -> Result<Embedded, Failure> {
+pub async fn restored(world: &World, record_store: SqliteRecordStore) -> Result<Embedded, CommandFailure> {
     let embedded = Embedded::new(world.clone(), Arc::new(record_store));
     embedded.restore().await.map_err(unreadable)?;
     Ok(embedded)
@@ -181,10 +184,10 @@ pub fn world(
     github: Arc<dyn GitHub>,
     distribution: PathBuf,
     clock: Arc<dyn Clock>,
-) -> Result<World, Failure> {
+) -> Result<World, CommandFailure> {
     let local = LocalConfig::new(settings.machines.clone(), settings.supervisor.clone(), distribution);
     let machines = LocalMachines::new(local, clock.clone()).map_err(|error| {
-        Failure::outside(
+        CommandFailure::outside(
             format!("prepare {}: {}", settings.machines.display(), chain(&error)),
             "the directory must be writable and its disk must have room",
         )
@@ -214,12 +217,12 @@ pub fn world(
 }
 
 /// Opens the embedded store.
-pub fn open_store(data: &Path, clock: Arc<dyn Clock>) -> Result<SqliteStore, Failure> {
+pub fn open_store(data: &Path, clock: Arc<dyn Clock>) -> Result<SqliteStore, CommandFailure> {
     std::fs::create_dir_all(data).map_err(|error| {
-        Failure::outside(format!("make {}: {error}", data.display()), "choose a writable [store] directory")
+        CommandFailure::outside(format!("make {}: {error}", data.display()), "choose a writable [store] directory")
     })?;
     SqliteStore::open(&data.join(LEDGER), clock).map_err(|error| {
-        Failure::outside(
+        CommandFailure::outside(
             format!("open the ledger in {}: {}", data.display(), chain(&error)),
             "the directory must be writable; a ledger of a newer version needs a newer program",
         )
@@ -227,21 +230,21 @@ pub fn open_store(data: &Path, clock: Arc<dyn Clock>) -> Result<SqliteStore, Fai
 }
 
 fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "here".into(), |name| name.trim().to_owned())
+    nix::unistd::gethostname().map_or_else(|_| "here".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The newest distribution of the runner, fetched.
-async fn newest(github: &GitHubClient, prerelease: bool, settings: &Settings) -> Result<PathBuf, Failure> {
+async fn newest(github: &GitHubClient, prerelease: bool, settings: &Settings) -> Result<PathBuf, CommandFailure> {
     let directory = settings.machines.join("distribution");
     runnersmith_github::releases::fetch_runner(github, prerelease, &directory).await.map_err(|error| {
-        Failure::outside(
+        CommandFailure::outside(
             format!("fetch the newest actions/runner release: {}", chain(&error)),
             "check the network and proxy, or set [local] runner_distribution to a downloaded tar.gz",
         )
     })
 }
 
-/// The distribution that the configuration names; where it names none, a place where there is none, for those who launch nothing.
+/// The distribution that the configuration names; where it names none, a place that has no distribution, for those who launch nothing.
 pub fn named_or_none(settings: &Settings) -> PathBuf {
     match &settings.distribution {
         Distribution::Path(path) => path.clone(),
@@ -274,7 +277,7 @@ impl runnersmith_web::Readiness for Ready {
 }
 
 /// `runnersmith serve`.
-pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
+pub async fn command(options: cli::Serve) -> Result<ExitStatus, CommandFailure> {
     let config = crate::query::read_config(&options.file.config)?;
     startup::logs(config.log.json, &config.log.level);
     for warning in &config.warnings {
@@ -289,14 +292,14 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
             return Ok(ExitStatus::Success);
         }
     };
-    let is_told = tokio::select! { () = announced(&server) => false, () = signals.next() => true };
-    if !is_told {
+    let is_stopped = tokio::select! { () = announced(&server) => false, () = signals.next() => true };
+    if !is_stopped {
         signals.next().await;
     }
     tracing::info!("stopping");
     tokio::select! {
         () = server.stop() => Ok(ExitStatus::Success),
-        () = signals.next() => Err(Failure {
+        () = signals.next() => Err(CommandFailure {
             status: ExitStatus::RequestFailed,
             what: "a second signal stopped the server at once, without waiting for running operations".into(),
             hint: Some(
@@ -311,7 +314,7 @@ pub async fn command(options: cli::Serve) -> Result<ExitStatus, Failure> {
 async fn announced(server: &Server) {
     match server.world.ports.github.whoami().await {
         Ok(slug) => tracing::info!(app = %slug, "GitHub knows the App"),
-        // The server goes on: deliveries are stored, and the key may be mended meanwhile.
+        // The server goes on: deliveries are stored, and the key may be corrected meanwhile.
         Err(error) => {
             tracing::error!(error = %chain(&error), "GitHub does not accept the App; check [github] app_id and key")
         }

@@ -7,16 +7,16 @@ use std::path::Path;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 
 /// The asynchronous runtime, and the one provider of cryptography for everything in it.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub fn runtime() -> Result<tokio::runtime::Runtime, CommandFailure> {
     // It fails only when one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::internal(format!("start the runtime: {error}")))
+        .map_err(|error| CommandFailure::internal(format!("start the runtime: {error}")))
 }
 
 /// Logs to standard error: JSON lines, or text for people.
@@ -38,8 +38,9 @@ impl StopSignals {
     ///
     /// # Errors
     /// When the system does not let us.
-    pub fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::internal(format!("listen for signals: {error}")));
+    pub fn new() -> Result<Self, CommandFailure> {
+        let listen =
+            |kind| signal(kind).map_err(|error| CommandFailure::internal(format!("listen for signals: {error}")));
         Ok(Self { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
     }
 
@@ -50,10 +51,10 @@ impl StopSignals {
 }
 
 /// Supervises one machine until it ends.
-pub fn machine(directory: &Path) -> Result<ExitStatus, Failure> {
+pub fn machine(directory: &Path) -> Result<ExitStatus, CommandFailure> {
     match runnersmith_local::supervise(directory) {
         Ok(_) => Ok(ExitStatus::Success),
-        Err(error) => Err(Failure::outside(
+        Err(error) => Err(CommandFailure::outside(
             format!("supervise {}: {}", directory.display(), runnersmith_ports::chain(&error)),
             "see the files `supervisor.log` and `runner.log` in that directory",
         )),
@@ -62,10 +63,10 @@ pub fn machine(directory: &Path) -> Result<ExitStatus, Failure> {
 
 /// Behaves like a part of the actions/runner distribution.
 #[cfg(feature = "demo")]
-pub async fn stand_in(arguments: Vec<OsString>) -> Result<ExitStatus, Failure> {
+pub async fn fake_runner(arguments: Vec<OsString>) -> Result<ExitStatus, CommandFailure> {
     let arguments: Vec<String> = arguments.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     // Its exit codes are the runner's own, not ours.
     let code = runnersmith_fake_runner::run(&arguments).await;
-    #[expect(clippy::exit, reason = "the stand-in must end with the runner's own exit codes")]
+    #[expect(clippy::exit, reason = "the fake runner must end with the runner's own exit codes")]
     std::process::exit(code)
 }

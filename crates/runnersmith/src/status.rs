@@ -4,7 +4,7 @@ use runnersmith_types::Timestamp;
 use serde::Serialize;
 
 use crate::cli;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::query::{LedgerAndPolicy, ledger_failed};
 use crate::report;
 
@@ -40,7 +40,7 @@ struct JobJson {
 }
 
 /// `runnersmith status`.
-pub async fn command(options: cli::Query) -> Result<ExitStatus, Failure> {
+pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> {
     let LedgerAndPolicy { ledger, sets: policies, .. } = LedgerAndPolicy::open(&options).await?;
     let counts = ledger.counts().await.map_err(ledger_failed)?;
     let mut sets = Vec::new();

@@ -7,25 +7,25 @@ mod otlp;
 pub use otlp::Traces;
 
 #[cfg(not(feature = "traces"))]
-pub use none::Traces;
+pub use none::NoTraces as Traces;
 
 #[cfg(not(feature = "traces"))]
 mod none {
     use runnersmith_controllers::JobObserver;
     use runnersmith_types::{Job, Runner};
 
-    use crate::exit::Failure;
+    use crate::exit::CommandFailure;
 
     /// There are none: it is never made.
-    pub enum Traces {}
+    pub enum NoTraces {}
 
-    impl Traces {
+    impl NoTraces {
         /// Refuses.
         ///
         /// # Errors
         /// Always: the feature is missing.
-        pub fn new(_endpoint: &str) -> Result<Self, Failure> {
-            Err(Failure::config(
+        pub fn new(_endpoint: &str) -> Result<Self, CommandFailure> {
+            Err(CommandFailure::config(
                 "the configuration has [otel], and this program was built without the feature `traces`",
                 "build it with `cargo build --release --features traces`, or take a released program",
             ))
@@ -37,7 +37,7 @@ mod none {
         }
     }
 
-    impl JobObserver for Traces {
+    impl JobObserver for NoTraces {
         fn ended(&self, _job: &Job, _runner: Option<&Runner>) {
             match *self {}
         }

@@ -4,13 +4,13 @@ use runnersmith_controllers::levels::{Level, Levels};
 use runnersmith_controllers::why as timeline;
 
 use crate::cli;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::query::{LedgerAndPolicy, ledger_failed};
 use crate::report;
 
 /// `runnersmith why`.
-pub async fn command(options: cli::Why) -> Result<ExitStatus, Failure> {
-    let id = timeline::parse_job(&options.job).map_err(|error| Failure {
+pub async fn command(options: cli::WhyOptions) -> Result<ExitStatus, CommandFailure> {
+    let id = timeline::parse_job(&options.job).map_err(|error| CommandFailure {
         status: ExitStatus::Usage,
         what: error.to_string(),
         hint: Some("give the job's number or its address in GitHub".into()),

@@ -196,7 +196,7 @@ async fn an_app_is_made_stored_checked_installed_and_connected() {
     bed.github.install(id, "acme");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/webhook", listener.local_addr().unwrap());
-    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel::<(String, String)>();
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel::<(String, String)>();
     let router = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: String| {
         sender.send((headers["x-hub-signature-256"].to_str().unwrap().to_owned(), body)).unwrap();
         async { "" }
@@ -211,7 +211,7 @@ async fn an_app_is_made_stored_checked_installed_and_connected() {
     assert_eq!((code, kinds(&found)), (Some(0), vec![]), "{found:#}");
 
     bed.github.dispatch("acme/shop", WorkflowSpec { name: "ci".into(), jobs: vec![JobSpec::default()] }).unwrap();
-    let (signature, body) = tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap();
+    let (signature, body) = tokio::time::timeout(Duration::from_secs(10), received.recv()).await.unwrap().unwrap();
     let secret = runnersmith_types::Secret::new(variable(&variables, "WEBHOOK_SECRET"));
     let verified = runnersmith_webhook::verify(&[secret], Some(&signature), None, false, body.as_bytes());
     assert!(verified.is_ok(), "the stored secret is the one that signs");
@@ -343,7 +343,7 @@ async fn without_aws_parameter_store_is_refused_before_anything_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_weak_app_and_a_strong_one_are_told_feature_by_feature() {
+async fn a_weak_app_and_a_strong_one_are_reported_feature_by_feature() {
     let bed = Bed::new().await;
     let key = runnersmith_github_sim::app_key();
     let app = App {
@@ -371,7 +371,7 @@ async fn a_weak_app_and_a_strong_one_are_told_feature_by_feature() {
     let set = "[[scale_set]]\nname = \"linux\"\nlabels = [\"linux\"]\nat = \"acme\"\nrunners_max = 1\n";
     config(set);
 
-    // Too weak: the seed's permissions, for a set whose authors are told.
+    // Too weak: the philips-labs module's permissions, for a set whose authors are notified.
     let seed =
         [("actions", "read"), ("checks", "read"), ("metadata", "read"), ("organization_self_hosted_runners", "write")];
     bed.github.set_app_permissions(id, &seed, &["check_run", "workflow_job"]);
@@ -385,7 +385,7 @@ async fn a_weak_app_and_a_strong_one_are_told_feature_by_feature() {
     let (code, text) = check(&["--profile", "minimal"]);
     assert_eq!(code, Some(0), "{text}");
     config(&format!("{set}tell = false\n"));
-    assert_eq!(check(&[]).0, Some(0), "the configuration says that nobody is told");
+    assert_eq!(check(&[]).0, Some(0), "the configuration says that nobody is notified");
 
     // The App asks for more now, and no owner has accepted it.
     config(&format!("{set}rerun_interrupted = true\n"));
@@ -405,16 +405,17 @@ async fn a_weak_app_and_a_strong_one_are_told_feature_by_feature() {
     assert_eq!(code, Some(0), "{text}");
     assert!(!text.contains("too much"), "{text}");
 
-    // Too strong: it is enough, and what it could do without is told.
+    // Too strong: it is enough, and what it could do without is shown.
     let mut strong = full.to_vec();
     strong.extend([("contents", "write"), ("administration", "write"), ("secrets", "write")]);
     bed.github.set_app_permissions(id, &strong, &["workflow_job", "push"]);
     bed.github.accept_permissions("acme");
     let (code, text) = check(&[]);
     assert_eq!(code, Some(0), "{text}");
-    for told in ["Contents (read and write): only IssueOps", "secrets (read and write): nothing", "event push: nothing"]
+    for shown in
+        ["Contents (read and write): only IssueOps", "secrets (read and write): nothing", "event push: nothing"]
     {
-        assert!(text.contains(told), "{text}");
+        assert!(text.contains(shown), "{text}");
     }
 
     // A configuration of requests alone: who asks gets runners of an organisation, and the control repository is written to.

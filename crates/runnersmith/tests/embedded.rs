@@ -91,8 +91,8 @@ impl ControlPlane {
         }
     }
 
-    async fn apply(&self, environment: &str, floor: u32) {
-        let workspace = workspace(environment, floor);
+    async fn apply(&self, environment: &str, min_idle: u32) {
+        let workspace = workspace(environment, min_idle);
         let plan = self.embedded.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
         self.embedded.apply(&workspace, &plan.file, &()).await.unwrap();
     }
@@ -123,10 +123,10 @@ impl ControlPlane {
     }
 }
 
-fn workspace(environment: &str, floor: u32) -> Workspace {
-    let idle = json!({"cron": "* * * * * *", "timeZone": "UTC", "idleCount": floor});
+fn workspace(environment: &str, min_idle: u32) -> Workspace {
+    let idle = json!({"cron": "* * * * * *", "timeZone": "UTC", "idleCount": min_idle});
     let values = json!({"environment": environment, "organization": "acme", "runner_extra_labels": format!("linux,{environment}"),
-        "runners_maximum_count": 3, "idle_config": if floor > 0 { vec![idle] } else { Vec::new() }});
+        "runners_maximum_count": 3, "idle_config": if min_idle > 0 { vec![idle] } else { Vec::new() }});
     let file = ("e/terraform.tfvars.json".to_owned(), values.to_string().into_bytes());
     Workspace { environment: environment.into(), folder: "e".into(), files: BTreeMap::from([file]) }
 }
@@ -156,7 +156,7 @@ async fn an_applied_environment_runs_the_jobs_that_waited_and_an_idle_one_drains
     let run = bed.github.dispatch("acme/shop", job("ci", Duration::from_millis(200))).unwrap();
     control_plane.apply("ci", 2).await;
     until("the job is over", Duration::from_secs(60), String::new, async || is_over(&bed, run).await).await;
-    until("its floor is idle", Duration::from_secs(60), String::new, async || {
+    until("its minimum is idle", Duration::from_secs(60), String::new, async || {
         bed.github.runners().iter().filter(|runner| runner.online).count() == 2
     })
     .await;

@@ -1,4 +1,4 @@
-//! `runnersmith init` as its user runs it: twice is no change, an edit is kept and told, an upgrade reaches what nobody touched.
+//! `runnersmith init` as its user runs it: twice is no change, an edit is kept and reported, an upgrade reaches what nobody touched.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -31,7 +31,7 @@ fn init(home: &Path, more: &[&str]) -> Output {
 }
 
 /// The exit code and what was said.
-fn told(home: &Path, more: &[&str]) -> (i32, String) {
+fn outcome(home: &Path, more: &[&str]) -> (i32, String) {
     let said = init(home, more);
     let text = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
     (said.status.code().unwrap(), text)
@@ -68,7 +68,7 @@ fn tree(home: &Path) -> Vec<(String, Vec<u8>)> {
 
 fn laid_out() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
-    let (code, text) = told(home.path(), &WISHES);
+    let (code, text) = outcome(home.path(), &WISHES);
     assert_eq!(code, 0, "{text}");
     home
 }
@@ -77,12 +77,12 @@ fn laid_out() -> tempfile::TempDir {
 fn a_second_run_needs_no_options_and_changes_nothing() {
     let home = laid_out();
     let before = tree(home.path());
-    // The manifest is not told of when it does not change.
+    // The manifest is not shown when it does not change.
     let same = format!("{} as they should be", before.len() - 1);
     assert!(before.len() > 15 && before.iter().any(|(path, _)| path == WORKFLOW_FILE));
     Policy::parse(&read(home.path(), policy::FILE)).unwrap();
     for more in [&[][..], &["--check"], &WISHES] {
-        let (code, text) = told(home.path(), more);
+        let (code, text) = outcome(home.path(), more);
         assert_eq!(code, 0, "{text}");
         assert!(text.starts_with(&same), "{text}");
         assert_eq!(tree(home.path()), before);
@@ -92,7 +92,7 @@ fn a_second_run_needs_no_options_and_changes_nothing() {
 #[test]
 fn a_first_run_says_what_no_file_can_do() {
     let home = tempfile::tempdir().unwrap();
-    let (_, text) = told(home.path(), &WISHES);
+    let (_, text) = outcome(home.path(), &WISHES);
     assert!(text.contains("gh label create self-hosted-runner-scale-set --repo acme/runner-control"), "{text}");
     assert!(text.contains("gh label create delete-self-hosted-runner-scale-set"), "{text}");
     assert!(text.contains("--binary-sha256") && text.contains("static keys"), "{text}");
@@ -102,7 +102,7 @@ fn a_first_run_says_what_no_file_can_do() {
 fn only_showing_writes_nothing_and_ends_with_one_if_something_would_change() {
     let home = tempfile::tempdir().unwrap();
     let place = home.path().join("new");
-    let (code, text) = told(&place, &[&WISHES[..], &["--check"]].concat());
+    let (code, text) = outcome(&place, &[&WISHES[..], &["--check"]].concat());
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("Nothing was written") && !place.exists(), "{text}");
 }
@@ -116,41 +116,41 @@ fn an_upgrade_reaches_files_that_nobody_edited_and_shows_what_changes() {
         "--apply-role-arn",
         "arn:aws:iam::123456789012:role/runnersmith-apply",
     ];
-    let (code, text) = told(home.path(), &[&roles[..], &["--check"]].concat());
+    let (code, text) = outcome(home.path(), &[&roles[..], &["--check"]].concat());
     assert_eq!(code, 1, "{text}");
-    let (code, text) = told(home.path(), &roles);
+    let (code, text) = outcome(home.path(), &roles);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("updated       .github/workflows/runnersmith.yml"), "{text}");
     assert!(text.contains("+          role-to-assume: \"arn:aws:iam::123456789012:role/runnersmith-plan\""), "{text}");
     assert!(read(home.path(), WORKFLOW_FILE).contains("role/runnersmith-apply"));
-    assert_eq!(told(home.path(), &["--check"]).0, 0);
+    assert_eq!(outcome(home.path(), &["--check"]).0, 0);
     // An empty text takes it back.
-    assert_eq!(told(home.path(), &["--plan-role-arn", "", "--apply-role-arn", ""]).0, 0);
+    assert_eq!(outcome(home.path(), &["--plan-role-arn", "", "--apply-role-arn", ""]).0, 0);
     assert!(!read(home.path(), WORKFLOW_FILE).contains("role-to-assume"));
 }
 
 #[test]
-fn an_edited_file_is_kept_and_told_and_taken_over_only_by_name() {
+fn an_edited_file_is_kept_and_reported_and_taken_over_only_by_name() {
     let home = laid_out();
     edit(home.path(), WORKFLOW_FILE, "timeout-minutes: 60", "timeout-minutes: 30");
     let mine = read(home.path(), WORKFLOW_FILE);
-    let (code, text) = told(home.path(), &[]);
+    let (code, text) = outcome(home.path(), &[]);
     assert_eq!(code, 0, "ours did not change: {text}");
     assert!(text.contains("kept          .github/workflows/runnersmith.yml"), "{text}");
 
-    let (code, text) = told(home.path(), &["--runs-on", "ubuntu-24.04"]);
+    let (code, text) = outcome(home.path(), &["--runs-on", "ubuntu-24.04"]);
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("kept, look    .github/workflows/runnersmith.yml"), "{text}");
     assert!(text.contains("-    runs-on: ubuntu-latest\n") && text.contains("+    runs-on: ubuntu-24.04\n"), "{text}");
     assert_eq!(read(home.path(), WORKFLOW_FILE), mine);
-    // What was told is not told again.
-    assert_eq!(told(home.path(), &[]).0, 0);
+    // What was reported is not reported again.
+    assert_eq!(outcome(home.path(), &[]).0, 0);
 
-    let (code, text) = told(home.path(), &["--replace", WORKFLOW_FILE]);
+    let (code, text) = outcome(home.path(), &["--replace", WORKFLOW_FILE]);
     assert_eq!(code, 0, "{text}");
     let ours = read(home.path(), WORKFLOW_FILE);
     assert!(ours.contains("ubuntu-24.04") && ours.contains("timeout-minutes: 60"));
-    let (code, text) = told(home.path(), &["--replace", "nothing.txt"]);
+    let (code, text) = outcome(home.path(), &["--replace", "nothing.txt"]);
     assert!(code == 2 && text.contains("hint:"), "{code} {text}");
 }
 
@@ -158,7 +158,7 @@ fn an_edited_file_is_kept_and_told_and_taken_over_only_by_name() {
 fn what_was_there_before_is_the_users() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("README.md"), "Mine.\n").unwrap();
-    let (code, text) = told(home.path(), &WISHES);
+    let (code, text) = outcome(home.path(), &WISHES);
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("kept, look    README.md") && text.contains("-Mine."), "{text}");
     assert_eq!(read(home.path(), "README.md"), "Mine.\n");
@@ -176,30 +176,30 @@ fn the_forms_follow_the_policy_that_the_user_edited() {
     );
     let mine = read(home.path(), policy::FILE);
     assert!(!read(home.path(), FORM).contains("c7i.large"));
-    let (code, text) = told(home.path(), &[]);
+    let (code, text) = outcome(home.path(), &[]);
     assert_eq!(code, 0, "{text}");
     assert!(read(home.path(), FORM).contains("- \"c7i.large\"\n        - \"m7i.xlarge\"\n      default: 0"), "{text}");
     assert_eq!(read(home.path(), policy::FILE), mine);
 
     edit(home.path(), policy::FILE, "c7i.large", "huge");
-    let (code, text) = told(home.path(), &[]);
+    let (code, text) = outcome(home.path(), &[]);
     assert!(code == 3 && text.contains("huge") && text.contains("hint:"), "{code} {text}");
 }
 
 #[test]
 fn a_deleted_file_stays_away_and_one_that_is_not_laid_out_any_more_goes() {
     let home = tempfile::tempdir().unwrap();
-    told(home.path(), &[&WISHES[..], &["--platform-team", "acme/platform"]].concat());
+    outcome(home.path(), &[&WISHES[..], &["--platform-team", "acme/platform"]].concat());
     assert!(read(home.path(), ".github/CODEOWNERS").contains("/.github/ @acme/platform"));
     std::fs::remove_file(home.path().join("docs/approving.md")).unwrap();
-    let (code, text) = told(home.path(), &["--platform-team", ""]);
+    let (code, text) = outcome(home.path(), &["--platform-team", ""]);
     assert_eq!(code, 0, "{text}");
     assert!(
         text.contains("stays deleted docs/approving.md") && text.contains("removed       .github/CODEOWNERS"),
         "{text}"
     );
     assert!(!home.path().join(".github/CODEOWNERS").exists() && !home.path().join("docs/approving.md").exists());
-    told(home.path(), &["--replace", "docs/approving.md"]);
+    outcome(home.path(), &["--replace", "docs/approving.md"]);
     assert!(home.path().join("docs/approving.md").exists());
 }
 
@@ -218,7 +218,7 @@ fn the_report_as_json_has_every_file() {
 #[test]
 fn what_is_missing_or_foreign_is_an_error_with_a_hint_and_touches_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let (code, text) = told(home.path(), &[]);
+    let (code, text) = outcome(home.path(), &[]);
     assert!(
         code == 2 && text.contains("--repository") && text.contains("--bucket") && text.contains("hint:"),
         "{text}"
@@ -228,7 +228,7 @@ fn what_is_missing_or_foreign_is_an_error_with_a_hint_and_touches_nothing() {
     // A manifest is a file that others may have written.
     let home = laid_out();
     edit(home.path(), MANIFEST_FILE, "\"docs/approving.md\"", "\"../victim\"");
-    let (code, text) = told(home.path(), &[]);
+    let (code, text) = outcome(home.path(), &[]);
     assert!(code == 3 && text.contains("../victim") && text.contains("hint:"), "{code} {text}");
 
     // And a link could lead anywhere.
@@ -236,7 +236,7 @@ fn what_is_missing_or_foreign_is_an_error_with_a_hint_and_touches_nothing() {
     let outside = tempfile::tempdir().unwrap();
     std::fs::remove_dir_all(home.path().join("docs")).unwrap();
     std::os::unix::fs::symlink(outside.path(), home.path().join("docs")).unwrap();
-    let (code, text) = told(home.path(), &["--replace", "docs/approving.md"]);
+    let (code, text) = outcome(home.path(), &["--replace", "docs/approving.md"]);
     assert!(code == 4 && text.contains("symbolic link"), "{code} {text}");
     assert_eq!(tree(outside.path()), []);
 }

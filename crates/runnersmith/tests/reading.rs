@@ -1,4 +1,4 @@
-//! `why` and `status` are reads: they answer whoever may read the ledger's file, with no secret, beside a server or without one,
+//! `why` and `status` are reads: they answer anyone who may read the ledger's file, with no secret, beside a server or without one,
 //! and leave everything as it was.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]

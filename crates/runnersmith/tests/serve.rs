@@ -173,11 +173,11 @@ async fn one_correlation_id_leads_from_the_delivery_to_the_end_and_a_trace_is_se
     };
     let ended = async || lines().iter().any(|line| line["fields"]["status"] == "completed");
     until("the end is in the log", Duration::from_secs(30), || bed.log(), ended).await;
-    let told = lines();
-    assert_eq!(told[0]["fields"]["message"], "delivery accepted", "{told:?}");
-    let statuses: Vec<&str> = told.iter().filter_map(|line| line["fields"]["status"].as_str()).collect();
-    assert_eq!(statuses, ["queued", "in progress", "completed"], "{told:?}");
-    assert!(told.iter().any(|line| line["fields"]["runner"].is_string() && line["fields"]["delivery"].is_string()));
+    let logged = lines();
+    assert_eq!(logged[0]["fields"]["message"], "delivery accepted", "{logged:?}");
+    let statuses: Vec<&str> = logged.iter().filter_map(|line| line["fields"]["status"].as_str()).collect();
+    assert_eq!(statuses, ["queued", "in progress", "completed"], "{logged:?}");
+    assert!(logged.iter().any(|line| line["fields"]["runner"].is_string() && line["fields"]["delivery"].is_string()));
     let metrics = reqwest::get(bed.url("/metrics")).await.unwrap().text().await.unwrap();
     assert!(metrics.contains("operation=\"actions/generate-runner-jitconfig-for-org\",status=\"201\""), "{metrics}");
     for stage in ["delivery", "decision", "launch", "boot", "register", "assign"] {

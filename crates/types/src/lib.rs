@@ -8,10 +8,12 @@
 mod change_trigger;
 pub mod ec2;
 pub mod event;
+mod hand_off;
 mod hook;
 pub mod ids;
 pub mod job;
 mod names;
+mod number;
 pub mod plan;
 pub mod policy;
 pub mod runner;
@@ -19,10 +21,12 @@ pub mod secret;
 pub mod snapshot;
 pub mod time;
 mod version;
+mod webhook_path;
 
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
 pub use event::{Event, EventKind};
+pub use hand_off::HandOffEncryption;
 pub use hook::HookAddress;
 pub use ids::{
     BatchId, ControlPlaneId, DeliveryId, JobId, Label, MachineId, Owner, ParseError, RegistrationId, RepoFullName,
@@ -30,6 +34,7 @@ pub use ids::{
 };
 pub use job::{Conclusion, FactSource, Job, JobFact, JobStatus, Notified, OwnerKind, Stalled};
 pub use names::{RegistrationName, RunnerNameParts};
+pub use number::saturating_u32;
 pub use plan::{Action, HandOffMeans, Intent, Notification, Plan, Reason, Step, Waiting, WaitingOn};
 pub use policy::{
     CapacityPool, Day, FallbackOrder, INTENTS_MAX, Level, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet,
@@ -42,3 +47,4 @@ pub use snapshot::{
 };
 pub use time::Timestamp;
 pub use version::RecordVersion;
+pub use webhook_path::WebhookPath;

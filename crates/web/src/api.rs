@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use runnersmith_controllers::why;
+use runnersmith_controllers::{PlanJson, why};
 use serde_json::{Value, json};
 
 use crate::App;
@@ -34,44 +34,7 @@ pub(crate) async fn job(State(app): State<App>, Path(id): Path<String>) -> Respo
 }
 
 pub(crate) async fn plan(State(app): State<App>) -> Json<Value> {
-    let sets: Vec<Value> = app
-        .web
-        .levels
-        .all()
-        .into_iter()
-        .map(|(name, level)| {
-            let steps: Vec<Value> = level
-                .plan
-                .steps
-                .iter()
-                .map(|step| {
-                    let what = why::describe(&step.action);
-                    json!({ "action": step.action.kind(), "what": what, "reason": step.reason.to_string() })
-                })
-                .collect();
-            let waiting: Vec<Value> = level
-                .plan
-                .waiting
-                .iter()
-                .map(|waiting| {
-                    json!({
-                        "job": waiting.job.map(|id| id.0),
-                        "runner": waiting.runner.as_ref().map(ToString::to_string),
-                        "on": waiting.on.to_string(),
-                    })
-                })
-                .collect();
-            json!({
-                "set": name.to_string(),
-                "at_ms": level.at.as_millis(),
-                "demand": level.plan.demand,
-                "supply": level.plan.supply,
-                "min_idle": level.plan.min_idle,
-                "next_wake_ms": level.plan.next_wake.map(|at| at.as_millis()),
-                "steps": steps,
-                "waiting": waiting,
-            })
-        })
-        .collect();
+    let levels = app.web.levels.all();
+    let sets: Vec<PlanJson> = levels.iter().map(|(name, level)| PlanJson::of(name, &level.plan, level.at)).collect();
     Json(json!({ "sets": sets }))
 }

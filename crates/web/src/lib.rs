@@ -25,7 +25,7 @@ use axum::routing::{get, post};
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_ports::{Clock, WorkLedger};
-use runnersmith_types::Secret;
+use runnersmith_types::{Secret, WebhookPath};
 
 pub use live::CONNECTIONS_MAX;
 pub use runnersmith_webhook::{Answer, DeliveryHandler, RawDelivery};
@@ -58,8 +58,8 @@ pub struct WebState {
     pub clock: Arc<dyn Clock>,
     /// Shown at the foot of each page.
     pub version: &'static str,
-    /// Where deliveries arrive, beginning with a slash; one that cannot be a path of its own is replaced by `/webhook`.
-    pub webhook_path: String,
+    /// Where deliveries arrive.
+    pub webhook_path: WebhookPath,
     /// When set, the dashboard, its JSON and the metrics ask for it: as a bearer token, or as a password with any user name.
     pub dashboard_token: Option<Secret>,
 }
@@ -73,7 +73,7 @@ struct App {
 
 /// All routes.
 pub fn router(state: WebState) -> Router {
-    let path = webhook::path(&state.webhook_path);
+    let path = state.webhook_path.clone();
     let app = App { web: state, live: Arc::new(live::Live::default()) };
     let within = middleware::from_fn(within);
     let guarded = Router::new()
@@ -89,7 +89,7 @@ pub fn router(state: WebState) -> Router {
         .route("/events", get(live::events))
         .route_layer(middleware::from_fn_with_state(app.clone(), auth::guard));
     let open = Router::new()
-        .route(&path, post(webhook::deliver))
+        .route(path.as_str(), post(webhook::deliver))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))

@@ -358,7 +358,7 @@ pub(crate) struct JobView {
     status: &'static str,
     class: &'static str,
     runner: Option<String>,
-    verdict: String,
+    result: String,
     stages: Vec<StageRow>,
     timeline: Vec<EventRow>,
 }
@@ -401,7 +401,7 @@ impl JobView {
                 _ => "waiting",
             },
             runner: why.runner.clone(),
-            verdict: why.verdict.clone(),
+            result: why.verdict.clone(),
             stages,
             timeline,
         }

@@ -1,4 +1,4 @@
-//! The webhook's endpoint: it takes the raw bytes and the headers that matter, and leaves every judgement to the handler.
+//! The webhook's endpoint: it takes the raw bytes and the headers that matter, and leaves every decision to the handler.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -13,22 +13,6 @@ use crate::App;
 
 /// The largest delivery that GitHub sends, bytes.
 pub const BODY_BYTES_MAX: usize = 25 * 1024 * 1024;
-
-/// The configured path if it can be a route beside ours, else `/webhook`.
-pub(crate) fn path(configured: &str) -> String {
-    let plain = configured.len() > 1
-        && configured.len() <= 200
-        && configured.starts_with('/')
-        && !configured.contains("//")
-        && configured.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.~".contains(c));
-    let first = configured.split('/').nth(1).unwrap_or_default();
-    let ours = ["jobs", "sets", "runners", "api", "metrics", "events", "healthz", "readyz", "assets", "favicon.ico"];
-    if plain && !ours.contains(&first) {
-        return configured.to_owned();
-    }
-    tracing::warn!(path = %configured.escape_debug(), "the webhook path cannot be used; /webhook is");
-    "/webhook".to_owned()
-}
 
 pub(crate) async fn deliver(
     State(app): State<App>,

@@ -35,7 +35,7 @@ fn chromedriver() -> Option<PathBuf> {
 }
 
 /// Says and counts that a test did not run.
-#[expect(clippy::print_stdout, reason = "a skipped test has no other voice")]
+#[expect(clippy::print_stdout, reason = "a skipped test has no other way to say so")]
 fn skipped(what: &str) {
     println!("SKIPPED: {what}");
     if let Some(list) = std::env::var_os("RUNNERSMITH_SKIPPED") {
@@ -95,7 +95,7 @@ impl Browser {
 }
 
 async fn start(driver: &Path, profile: &Path) -> (Driver, Browser) {
-    // A port that was free a moment ago; chromedriver cannot be asked for one and tell it.
+    // A port that was free a moment ago; chromedriver cannot be asked for one and report it.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let child = Command::new(driver)
         .arg(format!("--port={port}"))

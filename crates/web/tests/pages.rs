@@ -7,7 +7,7 @@ mod support;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use futures_util::StreamExt as _;
-use runnersmith_types::{JobStatus, RunnerState};
+use runnersmith_types::{JobStatus, RunnerState, WebhookPath};
 use support::{World, fill, job, runner, world};
 use tower::ServiceExt as _;
 
@@ -36,7 +36,7 @@ async fn a_delivery_reaches_the_intake_with_its_raw_bytes_and_is_answered_with_a
     };
     let (status, _, body) = send(&world, request("good")).await;
     assert_eq!((status.as_u16(), body.as_str()), (202, r#"{"reason":"accepted"}"#));
-    let taken = world.door.0.lock().unwrap().clone();
+    let taken = world.receiver.0.lock().unwrap().clone();
     assert_eq!((taken[0].body.as_ref(), taken[0].id.as_deref()), (&b" {}\n"[..], Some("d-1")));
     assert_eq!(send(&world, request("bad")).await.0, 401);
     assert!(world.state.metrics.encode().contains(r#"event="workflow_job",answer="401"} 1"#));
@@ -50,22 +50,31 @@ async fn a_get_of_the_webhook_is_405_and_a_delivery_beyond_25_mb_is_413() {
     let (status, _, body) = send(&world, Request::post("/webhook").body(Body::from(large)).unwrap()).await;
     assert_eq!(status, 413);
     assert!(body.contains("larger than 26214400 bytes"), "{body}");
-    assert!(world.door.0.lock().unwrap().is_empty());
+    assert!(world.receiver.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_configured_webhook_path_is_used_unless_it_would_hide_a_page() {
     let mut world = world(None);
-    for (configured, path) in
-        [("/hooks/github", "/hooks/github"), ("/metrics", "/webhook"), ("/{x}", "/webhook"), ("", "/webhook")]
-    {
-        world.state.webhook_path = configured.into();
-        assert_eq!(send(&world, Request::post(path).body(Body::empty()).unwrap()).await.0, 401, "{configured}");
+    for configured in ["/hooks/github", "/webhook"] {
+        world.state.webhook_path = WebhookPath::parse(configured).unwrap();
+        assert_eq!(send(&world, Request::post(configured).body(Body::empty()).unwrap()).await.0, 401, "{configured}");
+    }
+    for taken in WebhookPath::TAKEN {
+        assert!(WebhookPath::parse(&format!("/{taken}")).is_err(), "{taken}");
+        // Every one of them is the server's own: itself, or a folder of pages with one name below.
+        let mut own = Vec::new();
+        for path in
+            [format!("/{taken}"), format!("/{taken}/1"), format!("/{taken}/status"), format!("/{taken}/style.css")]
+        {
+            own.push(send(&world, Request::post(path).body(Body::empty()).unwrap()).await.0 == 405);
+        }
+        assert!(own.contains(&true), "{taken} is no page any more");
     }
 }
 
 #[tokio::test]
-async fn health_is_open_and_readiness_tells_why_not() {
+async fn health_is_open_and_readiness_says_why_not() {
     let world = world(Some("hunter2"));
     assert_eq!(get(&world, "/healthz").await, (StatusCode::OK, "ok\n".into()));
     let (status, body) = get(&world, "/readyz").await;

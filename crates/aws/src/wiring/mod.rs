@@ -11,12 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_config::{Aws, Config};
+use runnersmith_config::{AwsSection, Config};
 use runnersmith_controllers::{Ports, consume, lookups};
 use runnersmith_ports::{Clock, HandOff, Ledger, Machines, Queue};
 use runnersmith_types::{ScaleSetName, Secret};
 
-use crate::ssm::Encryption;
 use crate::{DynamoLedger, Failure, ParameterHandOff, Parameters, Session, SqsQueue};
 
 pub use secret_parameters::SecretParameters;
@@ -29,20 +28,20 @@ const NAMES_AT_ONCE: usize = 10;
 #[derive(Clone, Debug)]
 pub struct AwsServices {
     session: Session,
-    aws: Aws,
+    aws: AwsSection,
     history: Duration,
 }
 
 impl AwsServices {
     /// As the configuration says; credentials come from where the SDK looks for them.
-    pub async fn new(aws: &Aws, history: Duration) -> Self {
+    pub async fn new(aws: &AwsSection, history: Duration) -> Self {
         let session = Session::from_environment(aws.region.as_deref(), aws.endpoint_url.as_deref()).await;
         Self { session, aws: aws.clone(), history }
     }
 
     /// With a session that is there already.
     #[must_use]
-    pub fn with_session(session: Session, aws: &Aws, history: Duration) -> Self {
+    pub fn with_session(session: Session, aws: &AwsSection, history: Duration) -> Self {
         Self { session, aws: aws.clone(), history }
     }
 
@@ -95,12 +94,7 @@ impl AwsServices {
     #[must_use]
     pub fn hand_off(&self) -> Option<Arc<dyn HandOff>> {
         let path = self.aws.hand_off_path.as_deref()?;
-        let encryption = match &self.aws.encryption {
-            runnersmith_config::Encryption::Plain => Encryption::Plain,
-            runnersmith_config::Encryption::Managed => Encryption::Managed,
-            runnersmith_config::Encryption::Key(id) => Encryption::Key(id.clone()),
-        };
-        Some(Arc::new(ParameterHandOff::new(&self.session, path, encryption)))
+        Some(Arc::new(ParameterHandOff::new(&self.session, path, self.aws.encryption.clone())))
     }
 
     /// The session with AWS.

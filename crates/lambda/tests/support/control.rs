@@ -1,4 +1,4 @@
-//! A control repository with both homes of its handler: a workflow that is played, each event starting the real program as its
+//! A control repository with both modes of its handler: a workflow that is played, each event starting the real program as its
 //! jobs would, and a running server; with the real Terraform and the real provider against the emulator.
 
 use std::collections::BTreeMap;
@@ -238,7 +238,7 @@ impl Control {
         waiting
     }
 
-    /// A server that hears of requests by webhook alone.
+    /// A server that learns of requests by webhook alone.
     pub async fn serve(&self) -> Server {
         let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (home, base) = (self.home.path(), self.github.base_url());
@@ -282,7 +282,7 @@ impl Control {
             }
             let said = || self.newest_pull().map(|pull| self.said(pull)).unwrap_or_default();
             assert!(begun.elapsed() < Duration::from_secs(240), "never seen: {what}\n{}\n{}", said(), self.log());
-            // Who does it is another process, and neither the simulator nor the emulator tells of what it is asked for.
+            // Who does it is another process, and neither the simulator nor the emulator reports what it is asked for.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -377,10 +377,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Tells it to stop, and answers its exit code.
+    /// Stops it by a signal. Returns its exit code.
     pub async fn stop(mut self, control: &Control) -> Option<i32> {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        let signalled = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(signalled.success());
         control.until("the server has stopped", || self.child.try_wait().unwrap()).await.code()
     }
 }
@@ -393,7 +393,7 @@ impl Drop for Server {
     }
 }
 
-/// The seed's own block.
+/// A request as the philips-labs module's users wrote it, as a block of JSON.
 pub fn block(environment: &str, maximum: u32) -> String {
     format!(
         "```json\n{{\n  \"environment\": \"{environment}\",\n  \"organization\": \"acme\",\n  \"minRunners\": \"0\",\n  \"maxRunners\": \"{maximum}\",\n  \"runnerGroup\": \"default\",\n  \"amiFilter\": \"\",\n  \"amiOwner\": \"amazon\"\n}}\n```\n"

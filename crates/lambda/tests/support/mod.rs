@@ -428,7 +428,7 @@ impl Bed {
         role(self.emulator(), "machine", &allowed.map(str::to_owned))
     }
 
-    /// Machines as fast stand-ins: what the user data does, without its AWS CLI, which takes a second a call.
+    /// Machines as fast fakes: what the user data does, without its AWS CLI, which takes a second a call.
     pub fn quick_machines(&self) -> Hypervisor {
         self.template("#!/bin/sh\nexit 0\n");
         self.quick_machines_as(self.machine_role())
@@ -489,7 +489,7 @@ impl Bed {
         let (logs, consoles) = (brief(&self.host().logs()), machines.consoles());
         let history = self.history();
         let audit = self.emulator().audit().unwrap_or_default();
-        let denied: Vec<_> = audit.iter().filter(|(_, verdict)| *verdict != "allow").collect();
+        let denied: Vec<_> = audit.iter().filter(|(_, result)| *result != "allow").collect();
         panic!(
             "never seen: {what}\ndenied: {denied:?}\n{history}\n{logs}\n{consoles}\njobs: {:#?}\nleft: {:#?}",
             self.jobs(),
@@ -498,7 +498,7 @@ impl Bed {
     }
 
     /// Waits until every job has run, and nothing of their runners is left: no machine, registration or hand-off.
-    pub async fn settles(&self, machines: &Hypervisor, jobs: usize, within: Duration) {
+    pub async fn completes(&self, machines: &Hypervisor, jobs: usize, within: Duration) {
         self.until(machines, "every job has run", within, async || {
             let views = self.jobs();
             views.len() == jobs && views.iter().all(|job| job.conclusion.as_deref() == Some("success"))

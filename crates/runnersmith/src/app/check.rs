@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::app::options::Check;
 use crate::app::{Known, client, outside, plain};
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::report;
 
 /// What was found.
@@ -72,7 +72,7 @@ impl Found {
 ///
 /// # Errors
 /// When GitHub cannot be asked.
-pub async fn command(options: Check) -> Result<ExitStatus, Failure> {
+pub async fn command(options: Check) -> Result<ExitStatus, CommandFailure> {
     let known = Known::find(&options.who).await?;
     let needs = options.wanted.needs(known.config.as_ref().map(needs_of));
     let places = known.config.as_ref().map(owners_of).unwrap_or_default();
@@ -95,7 +95,7 @@ fn needs_of(config: &Config) -> Needs {
     let any = |test: fn(&runnersmith_types::ScaleSet) -> bool| config.scale_sets.iter().any(test);
     let hook = config.github.webhook.as_ref().map(|hook| &hook.at);
     let requests = config.issueops.as_ref();
-    // What is asked for here later becomes a set of an organisation, also if there is none yet.
+    // What is asked for here later becomes a set of an organisation, also if no set is there yet.
     let makes_sets = requests.is_some_and(|requests| requests.provisioning == Provisioning::Embedded);
     Needs {
         organization_runners: makes_sets || any(|set| set.scope.level == Level::Organization),
@@ -125,7 +125,7 @@ async fn look(
     needs: &Needs,
     places: &BTreeSet<String>,
     hook: Option<&HookAddress>,
-) -> Result<Found, Failure> {
+) -> Result<Found, CommandFailure> {
     let app = match client.app().await {
         Ok(app) => app,
         // GitHub says 401 to a key that is not the App's, and 404 to an App that it does not know.
@@ -193,7 +193,7 @@ fn of_installations(
             let what = format!("the installation in {account} is suspended");
             problems.push(Problem::new("suspended", what, format!("an owner can end that: {page}")));
         }
-        // What the App itself lacks is told already; what only the installation lacks waits for an owner.
+        // What the App itself lacks is reported already; what only the installation lacks waits for an owner.
         let waiting: Vec<String> = lacking(&one.permissions, &one.events, needs)
             .into_iter()
             .filter(|missing| !of_app.contains(missing) && matches!(missing, Missing::Permission { .. }))
@@ -242,11 +242,11 @@ async fn of_organization_hook(
     org: &Owner,
     id: u64,
     needs: &Needs,
-) -> Result<Vec<Problem>, Failure> {
-    let set = format!("runnersmith app webhook --organization {org} --url https://<host>/webhook makes or mends it");
+) -> Result<Vec<Problem>, CommandFailure> {
+    let set = format!("runnersmith app webhook --organization {org} --url https://<host>/webhook makes or corrects it");
     let hooks = match client.organization_hooks(org).await {
         Ok(hooks) => hooks,
-        // That the permission is missing is told as a feature; that it is not installed, as an installation.
+        // That the permission is missing is reported as a feature; that it is not installed, as an installation.
         Err(GitHubError::Unauthorized { .. } | GitHubError::NotFound { .. } | GitHubError::NotInstalled { .. }) => {
             let what = format!("the webhook {id} of {org} cannot be looked at");
             return Ok(vec![Problem::new("hook_unseen", what, "see above")]);

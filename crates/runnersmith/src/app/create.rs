@@ -15,7 +15,7 @@ use crate::app::options::Create;
 use crate::app::page::{Form, Page, Returned, random};
 use crate::app::{client, outside, plain};
 use crate::credentials;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::report;
 
 #[derive(Serialize)]
@@ -35,11 +35,11 @@ struct Made {
 ///
 /// # Errors
 /// When a place for the secrets is not to be had, the browser does not come back in time, or GitHub refuses.
-pub async fn command(options: Create) -> Result<ExitStatus, Failure> {
+pub async fn command(options: Create) -> Result<ExitStatus, CommandFailure> {
     let owner = match (&options.organization, &options.user) {
         (Some(org), _) => AppOwner::Organization(org.clone()),
         (None, Some(user)) => AppOwner::User(user.clone()),
-        (None, None) => return Err(Failure::internal("an owner is asked for by the command line")),
+        (None, None) => return Err(CommandFailure::internal("an owner is asked for by the command line")),
     };
     let needs = options.wanted.needs(None);
     let server_url = credentials::server_url(options.server_url.as_deref())?;
@@ -71,28 +71,28 @@ pub async fn command(options: Create) -> Result<ExitStatus, Failure> {
     let outcome = tokio::select! {
         returned = &mut served.returned => match returned {
             Ok(returned) => Ok(returned),
-            Err(_) => Err(Failure::internal("the page ended by itself")),
+            Err(_) => Err(CommandFailure::internal("the page ended by itself")),
         },
-        () = tokio::time::sleep(options.timeout_minutes) => Err(Failure {
+        () = tokio::time::sleep(options.timeout_minutes) => Err(CommandFailure {
             status: ExitStatus::RequestFailed,
             what: format!("no browser came back within {} s; no key or secret was received", options.timeout_minutes.as_secs()),
             hint: Some(format!("if GitHub made the App nevertheless, delete it in the settings of {owner}; then try again")),
         }),
-        _ = tokio::signal::ctrl_c() => Err(Failure {
+        _ = tokio::signal::ctrl_c() => Err(CommandFailure {
             status: ExitStatus::RequestFailed,
             what: "interrupted; no key or secret was received".into(),
             hint: None,
         }),
     };
     let finished = match outcome {
-        Ok(Returned { code, tell }) => {
+        Ok(Returned { code, notify }) => {
             let finished = finish(&nobody, github, &code, places, &options, &needs).await;
             let shown = match &finished {
                 Ok(made) => (true, format!("{} is made. Go on in the terminal; this page can be closed.", made.name)),
                 Err(_) => (false, "It did not go well; the terminal says why.".to_owned()),
             };
             // A browser that is gone does not matter any more.
-            let _ = tell.send(shown);
+            let _ = notify.send(shown);
             finished
         }
         Err(failure) => Err(failure),
@@ -107,11 +107,11 @@ pub async fn command(options: Create) -> Result<ExitStatus, Failure> {
     Ok(ExitStatus::Success)
 }
 
-fn name(options: &Create, owner: &AppOwner) -> Result<String, Failure> {
+fn name(options: &Create, owner: &AppOwner) -> Result<String, CommandFailure> {
     let default = || format!("runnersmith-{owner}").chars().take(NAME_CHARS_MAX).collect();
     let name: String = options.name.clone().unwrap_or_else(default);
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
-        return Err(Failure {
+        return Err(CommandFailure {
             status: ExitStatus::Usage,
             what: format!("--name: GitHub takes 1 to {NAME_CHARS_MAX} characters"),
             hint: Some("it can be changed on GitHub's page, too".into()),
@@ -120,10 +120,14 @@ fn name(options: &Create, owner: &AppOwner) -> Result<String, Failure> {
     Ok(name)
 }
 
-fn check_webhook_url(options: &Create, needs: &Needs) -> Result<(), Failure> {
+fn check_webhook_url(options: &Create, needs: &Needs) -> Result<(), CommandFailure> {
     let Some(url) = &options.webhook_url else { return Ok(()) };
     let wrong = |what: &str, hint: &str| {
-        Err(Failure { status: ExitStatus::Usage, what: format!("--webhook-url: {what}"), hint: Some(hint.into()) })
+        Err(CommandFailure {
+            status: ExitStatus::Usage,
+            what: format!("--webhook-url: {what}"),
+            hint: Some(hint.into()),
+        })
     };
     if !needs.app_webhook {
         return wrong("the App is to have no webhook of its own", "leave it out, or leave --webhook out");
@@ -157,9 +161,9 @@ async fn finish(
     places: Places,
     options: &Create,
     needs: &Needs,
-) -> Result<Made, Failure> {
+) -> Result<Made, CommandFailure> {
     let made = nobody.convert_manifest(code).await.map_err(|error| match error {
-        GitHubError::NotFound { .. } => Failure::outside(
+        GitHubError::NotFound { .. } => CommandFailure::outside(
             "GitHub does not know the code that came back",
             "a code works once and for an hour; delete the App that was made, and try again",
         ),
@@ -176,7 +180,7 @@ async fn finish(
     }
     let wanted = options.organization.as_ref().or(options.user.as_ref()).map(ToString::to_string).unwrap_or_default();
     if let Some(found) = made.view.owner.as_ref().filter(|found| !found.login.eq_ignore_ascii_case(&wanted)) {
-        // A person's App belongs to whoever is signed in, whatever was said here.
+        // A person's App belongs to the user who is signed in, whatever was said here.
         report::note(&format!("the App belongs to {}, not to {wanted}: that is who is signed in", plain(&found.login)));
     }
     let url = plain(&made.view.html_url);
@@ -192,7 +196,7 @@ async fn finish(
     })
 }
 
-/// GitHub gave the webhook no secret: it gets ours. Everything is kept already, so a failure is only told.
+/// GitHub gave the webhook no secret: it gets ours. Everything is kept already, so a failure is only reported.
 async fn set_secret(made: &NewApp, github: GitHubConfig, secret: &Secret, options: &Create) {
     let Some(url) = &options.webhook_url else { return };
     let app = AppCredentials { app_id: made.view.id.to_string(), private_key_pem: made.private_key_pem.clone() };

@@ -12,7 +12,7 @@ use runnersmith_types::Secret;
 use crate::app::options::Create;
 use crate::app::vault::Vault;
 use crate::credentials as name;
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 
 /// Where everything goes if nothing is said.
 const ENV_FILE: &str = "runnersmith-app.env";
@@ -27,7 +27,7 @@ struct Reserved {
 }
 
 impl Reserved {
-    fn new(path: &Path) -> Result<Self, Failure> {
+    fn new(path: &Path) -> Result<Self, CommandFailure> {
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = opened.map_err(|error| {
             let hint = if error.kind() == std::io::ErrorKind::AlreadyExists {
@@ -35,7 +35,7 @@ impl Reserved {
             } else {
                 "its directory must exist and be writable by you"
             };
-            Failure::outside(format!("make {}: {error}", path.display()), hint)
+            CommandFailure::outside(format!("make {}: {error}", path.display()), hint)
         })?;
         Ok(Self { path: path.to_owned(), file, filled: false })
     }
@@ -82,7 +82,7 @@ impl Places {
     ///
     /// # Errors
     /// When something is there already, or nothing can be put there.
-    pub async fn reserve(options: &Create) -> Result<Self, Failure> {
+    pub async fn reserve(options: &Create) -> Result<Self, CommandFailure> {
         let vault = match &options.ssm_path {
             Some(path) => Some(Vault::new(path, &PARAMETERS).await?),
             None => None,
@@ -101,11 +101,16 @@ impl Places {
     ///
     /// # Errors
     /// When a place that was sure is not any more. The App exists then, and the error says what to do.
-    pub async fn fill(mut self, made: &NewApp, webhook_secret: &Secret, server_url: &str) -> Result<Kept, Failure> {
+    pub async fn fill(
+        mut self,
+        made: &NewApp,
+        webhook_secret: &Secret,
+        server_url: &str,
+    ) -> Result<Kept, CommandFailure> {
         let mut kept = Kept::default();
         let lost = |what: String| {
             let hint = "the App exists: generate a new private key (and client secret) on its settings page, or delete it there";
-            Failure::outside(what, hint)
+            CommandFailure::outside(what, hint)
         };
         if let Some(place) = &mut self.key {
             let shown = place.path.display().to_string();
@@ -131,7 +136,7 @@ impl Places {
     }
 }
 
-/// The file of variables, under the seed's names. None of the values has a character that a shell would read.
+/// The file of variables, under the names of the philips-labs module's secrets. None of the values has a character that a shell would read.
 fn variables(made: &NewApp, webhook_secret: &Secret, server_url: &str) -> Secret {
     let key = base64::engine::general_purpose::STANDARD.encode(made.private_key_pem.expose());
     let mut lines = vec![

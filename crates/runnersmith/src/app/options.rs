@@ -12,26 +12,26 @@ use runnersmith_types::Owner;
 pub enum App {
     /// Make the GitHub App: opens one page, stores key and secrets, prints what comes next.
     Create(Create),
-    /// Tell, feature by feature, whether an existing App is enough, and what it could do without.
+    /// Show, feature by feature, whether an existing App is enough, and what it could do without.
     ///
     /// Exit code 1 when something that is needed is missing.
     Check(Check),
     /// Point the App's webhook, or an organisation's, to an address, with a secret.
-    Webhook(Webhook),
+    Webhook(WebhookOptions),
 }
 
 /// How much the App shall be able to do.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Profile {
+pub enum ProfileOption {
     /// Runners come and go.
     Minimal,
-    /// Authors are told why a job does not run, too, and interrupted jobs can be run again.
+    /// Authors are notified why a job does not run, too, and interrupted jobs can be run again.
     Full,
 }
 
 /// Where runners register.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Runners {
+pub enum RunnersOption {
     /// At organisations.
     Organization,
     /// At repositories.
@@ -60,10 +60,10 @@ pub enum WebhookOf {
 pub struct Wanted {
     /// How much it shall be able to do.
     #[arg(long, value_enum)]
-    pub profile: Option<Profile>,
+    pub profile: Option<ProfileOption>,
     /// Where runners register.
     #[arg(long, value_enum)]
-    pub runners: Option<Runners>,
+    pub runners: Option<RunnersOption>,
     /// The same App writes to the control repository of IssueOps and reads teams.
     #[arg(long)]
     pub issueops: bool,
@@ -80,14 +80,14 @@ impl Wanted {
     #[must_use]
     pub fn needs(&self, otherwise: Option<pure::Needs>) -> pure::Needs {
         let profile = match self.profile {
-            Some(Profile::Minimal) => pure::Profile::Minimal,
-            Some(Profile::Full) | None => pure::Profile::Full,
+            Some(ProfileOption::Minimal) => pure::Profile::Minimal,
+            Some(ProfileOption::Full) | None => pure::Profile::Full,
         };
         let runners = match self.runners {
-            Some(Runners::Organization) | None => pure::Runners::Organization,
-            Some(Runners::Repository) => pure::Runners::Repository,
-            Some(Runners::Both) => pure::Runners::Both,
-            Some(Runners::None) => pure::Runners::None,
+            Some(RunnersOption::Organization) | None => pure::Runners::Organization,
+            Some(RunnersOption::Repository) => pure::Runners::Repository,
+            Some(RunnersOption::Both) => pure::Runners::Both,
+            Some(RunnersOption::None) => pure::Runners::None,
         };
         let said = pure::Needs::new(profile, runners);
         let mut needs = otherwise.unwrap_or(said);
@@ -184,7 +184,7 @@ pub struct Check {
 
 /// Options of `app webhook`.
 #[derive(Args, Debug)]
-pub struct Webhook {
+pub struct WebhookOptions {
     /// Where the credentials are.
     #[command(flatten)]
     pub who: Who,

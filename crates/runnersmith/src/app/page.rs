@@ -18,7 +18,7 @@ use ring::rand::SystemRandom;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 use crate::random::random_hex;
 
 /// A browser keeps its connection open; it is not waited for longer.
@@ -28,8 +28,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When the system has no randomness.
-pub fn random() -> Result<String, Failure> {
-    random_hex::<32>().ok_or_else(|| Failure::internal("the system gives no random bytes"))
+pub fn random() -> Result<String, CommandFailure> {
+    random_hex::<32>().ok_or_else(|| CommandFailure::internal("the system gives no random bytes"))
 }
 
 /// The one word that may come back, kept so that comparing it takes the same time for every guess.
@@ -39,9 +39,9 @@ struct Expected {
 }
 
 impl Expected {
-    fn new(word: &str) -> Result<Self, Failure> {
+    fn new(word: &str) -> Result<Self, CommandFailure> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .map_err(|_| Failure::internal("the system gives no random bytes"))?;
+            .map_err(|_| CommandFailure::internal("the system gives no random bytes"))?;
         let tag = hmac::sign(&key, word.as_bytes());
         Ok(Self { key, tag })
     }
@@ -50,12 +50,12 @@ impl Expected {
     }
 }
 
-/// A code that came back, and whom to tell what became of it.
+/// A code that came back, and where the page waits for what became of it.
 pub struct Returned {
     /// The code.
     pub code: String,
     /// Takes what the browser is shown: whether it went well, and the text.
-    pub tell: oneshot::Sender<(bool, String)>,
+    pub notify: oneshot::Sender<(bool, String)>,
 }
 
 /// What the page needs to show.
@@ -72,7 +72,7 @@ pub struct Form<'a> {
 
 struct Shared {
     port: u16,
-    door: Expected,
+    path: Expected,
     state: Expected,
     page: Mutex<Option<String>>,
     nonce: String,
@@ -83,7 +83,7 @@ struct Shared {
 pub struct Page {
     listener: tokio::net::TcpListener,
     port: u16,
-    door: String,
+    path: String,
     /// The word that must come back with the code.
     pub state: String,
 }
@@ -109,19 +109,19 @@ impl Page {
     ///
     /// # Errors
     /// When it is taken.
-    pub async fn bind(port: u16) -> Result<Self, Failure> {
+    pub async fn bind(port: u16) -> Result<Self, CommandFailure> {
         let failed = |error: std::io::Error| {
-            Failure::outside(format!("listen on 127.0.0.1:{port}: {error}"), "choose another with --port")
+            CommandFailure::outside(format!("listen on 127.0.0.1:{port}: {error}"), "choose another with --port")
         };
         let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
         let listener = listener.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
-        Ok(Self { listener, port, door: random()?, state: random()? })
+        Ok(Self { listener, port, path: random()?, state: random()? })
     }
 
     /// What a person opens.
     pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}/{}", self.port, self.door)
+        format!("http://127.0.0.1:{}/{}", self.port, self.path)
     }
 
     /// Where GitHub sends the browser back to.
@@ -133,12 +133,12 @@ impl Page {
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn serve(self, form: &Form<'_>) -> Result<Served, Failure> {
+    pub fn serve(self, form: &Form<'_>) -> Result<Served, CommandFailure> {
         let nonce = random()?;
         let (sender, returned) = oneshot::channel();
         let shared = Arc::new(Shared {
             port: self.port,
-            door: Expected::new(&self.door)?,
+            path: Expected::new(&self.path)?,
             state: Expected::new(&self.state)?,
             page: Mutex::new(Some(start(form, &nonce))),
             nonce,
@@ -146,7 +146,7 @@ impl Page {
         });
         let router = Router::new()
             .route("/callback", get(callback))
-            .route("/{door}", get(begin))
+            .route("/{path}", get(begin))
             .layer(axum::middleware::from_fn_with_state(shared.clone(), guard))
             .with_state(shared);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -195,8 +195,8 @@ fn refused() -> Response {
     (StatusCode::FORBIDDEN, Html(text)).into_response()
 }
 
-async fn begin(State(shared): State<Arc<Shared>>, Path(door): Path<String>) -> Response {
-    if !shared.door.is(&door) {
+async fn begin(State(shared): State<Arc<Shared>>, Path(path): Path<String>) -> Response {
+    if !shared.path.is(&path) {
         return refused();
     }
     match shared.page.lock().unwrap_or_else(PoisonError::into_inner).clone() {
@@ -212,7 +212,7 @@ struct Answer {
 }
 
 async fn callback(State(shared): State<Arc<Shared>>, Query(answer): Query<Answer>) -> Response {
-    // Whoever guesses wrongly is refused and changes nothing: the command goes on waiting for the right one.
+    // Anyone who guesses wrongly is refused and changes nothing: the command goes on waiting for the right one.
     let (Some(code), true) = (answer.code, answer.state.is_some_and(|state| shared.state.is(&state))) else {
         return refused();
     };
@@ -220,11 +220,11 @@ async fn callback(State(shared): State<Arc<Shared>>, Query(answer): Query<Answer
     shared.page.lock().unwrap_or_else(PoisonError::into_inner).take();
     let gone = |text: &str| (StatusCode::GONE, Html(result(&shared.nonce, false, text))).into_response();
     let Some(waiting) = waiting else { return gone("A code came back already.") };
-    let (tell, told) = oneshot::channel();
-    if waiting.send(Returned { code, tell }).is_err() {
+    let (notify, notified) = oneshot::channel();
+    if waiting.send(Returned { code, notify }).is_err() {
         return gone("The command has ended.");
     }
-    match told.await {
+    match notified.await {
         Ok((true, text)) => Html(result(&shared.nonce, true, &text)).into_response(),
         Ok((false, text)) => (StatusCode::BAD_GATEWAY, Html(result(&shared.nonce, false, &text))).into_response(),
         Err(_) => gone("The command has ended; its terminal says why."),

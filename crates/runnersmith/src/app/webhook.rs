@@ -6,17 +6,17 @@ use runnersmith_ports::chain;
 use runnersmith_types::Secret;
 use serde_json::json;
 
-use crate::app::options::{Webhook, Who};
+use crate::app::options::{WebhookOptions, Who};
 use crate::app::{Known, client, outside};
 use crate::credentials::{WEBHOOK_SECRET, variable};
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::report;
 
 /// Points it.
 ///
 /// # Errors
 /// Without a secret, or when GitHub refuses or does not show the address afterwards.
-pub async fn command(options: Webhook) -> Result<ExitStatus, Failure> {
+pub async fn command(options: WebhookOptions) -> Result<ExitStatus, CommandFailure> {
     let who: &Who = &options.who;
     let known = Known::find(who).await?;
     let issueops = options.issueops || known.config.is_some_and(|config| config.issueops.is_some());
@@ -31,13 +31,13 @@ pub async fn command(options: Webhook) -> Result<ExitStatus, Failure> {
     let pointed = point_webhook(&client, &target, &options.url, &secret, &events).await;
     let pointed = pointed.map_err(|error| match error {
         PointError::GitHub(error) => outside(&error),
-        PointError::Address(_) | PointError::Secret => Failure {
+        PointError::Address(_) | PointError::Secret => CommandFailure {
             status: ExitStatus::Usage,
             what: error.to_string(),
             hint: Some("--url https://<host>/webhook, and a secret that is not empty".into()),
         },
         PointError::NotTaken { .. } => {
-            Failure::outside(chain(&error), "somebody else may be changing it at the same time; try again")
+            CommandFailure::outside(chain(&error), "somebody else may be changing it at the same time; try again")
         }
     })?;
     let hook = pointed.hook.as_ref().map(ToString::to_string);
@@ -54,7 +54,7 @@ pub async fn command(options: Webhook) -> Result<ExitStatus, Failure> {
     Ok(ExitStatus::Success)
 }
 
-fn secret(options: &Webhook, known: Option<Secret>) -> Result<Secret, Failure> {
+fn secret(options: &WebhookOptions, known: Option<Secret>) -> Result<Secret, CommandFailure> {
     let name = options.secret_env.as_deref().unwrap_or(WEBHOOK_SECRET);
     let read = || variable(name).map(Secret::new);
     let found = match &options.secret_env {
@@ -62,7 +62,7 @@ fn secret(options: &Webhook, known: Option<Secret>) -> Result<Secret, Failure> {
         None => known.or_else(read),
     };
     found.ok_or_else(|| {
-        Failure::config(
+        CommandFailure::config(
             format!("the webhook's secret: the variable {name} is not set"),
             "set it to the secret that the control plane verifies deliveries with; --secret-env names another variable",
         )

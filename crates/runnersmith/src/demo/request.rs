@@ -7,7 +7,7 @@ use runnersmith_github_sim::Simulator;
 use runnersmith_issueops::policy;
 use runnersmith_issueops::request::{Field, Kind};
 
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 use crate::report;
 
 /// The control repository.
@@ -23,7 +23,7 @@ const STEP_WITHIN: Duration = Duration::from_secs(120);
 
 /// How a request went.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct Request {
+pub struct DemoRequest {
     /// Its issue.
     issue: u64,
     /// Its pull request.
@@ -34,7 +34,7 @@ pub struct Request {
     applied_ms: u64,
 }
 
-impl std::fmt::Display for Request {
+impl std::fmt::Display for DemoRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { issue, pull, planned_ms, applied_ms } = self;
         write!(
@@ -64,7 +64,7 @@ fn form(answers: &[(Field, &str)]) -> String {
 }
 
 /// Asks for the environment and has it approved.
-pub async fn create(simulator: &Simulator, maximum: u32) -> Result<Request, Failure> {
+pub async fn create(simulator: &Simulator, maximum: u32) -> Result<DemoRequest, CommandFailure> {
     report::note(&format!("ann opens an issue: runners `{ENVIRONMENT}`, at most {maximum}"));
     let body = form(&[
         (Field::Environment, ENVIRONMENT),
@@ -80,17 +80,17 @@ pub async fn create(simulator: &Simulator, maximum: u32) -> Result<Request, Fail
 }
 
 /// Asks for its end and has it approved.
-pub async fn delete(simulator: &Simulator) -> Result<Request, Failure> {
+pub async fn delete(simulator: &Simulator) -> Result<DemoRequest, CommandFailure> {
     report::note(&format!("ann opens an issue: delete `{ENVIRONMENT}`"));
     let body = form(&[(Field::Environment, ENVIRONMENT), (Field::Reason, NO_ANSWER)]);
     request(simulator, "The demo is over", &body, Kind::Delete).await
 }
 
-async fn request(simulator: &Simulator, title: &str, body: &str, kind: Kind) -> Result<Request, Failure> {
+async fn request(simulator: &Simulator, title: &str, body: &str, kind: Kind) -> Result<DemoRequest, CommandFailure> {
     let begun = Instant::now();
     let issue = simulator
         .open_issue(REPOSITORY, "ann", title, body, &[kind.label()])
-        .map_err(|error| Failure::internal(error.to_string()))?;
+        .map_err(|error| CommandFailure::internal(error.to_string()))?;
     let (pull, line) = until("a plan is shown", simulator, || {
         let pull = simulator
             .numbers(REPOSITORY)
@@ -120,11 +120,11 @@ async fn request(simulator: &Simulator, title: &str, body: &str, kind: Kind) -> 
     report::note(&format!(
         "  #{pull}  applied and merged, {applied_ms} ms after the approval; issue #{issue} is closed\n"
     ));
-    Ok(Request { issue, pull, planned_ms, applied_ms })
+    Ok(DemoRequest { issue, pull, planned_ms, applied_ms })
 }
 
-/// Looks until something is so, as people do who reload a page: the simulated GitHub tells nobody but the webhook.
-async fn until<T>(what: &str, simulator: &Simulator, mut is: impl FnMut() -> Option<T>) -> Result<T, Failure> {
+/// Looks until something is so, as people do who reload a page: the simulated GitHub notifies nobody but the webhook.
+async fn until<T>(what: &str, simulator: &Simulator, mut is: impl FnMut() -> Option<T>) -> Result<T, CommandFailure> {
     let begun = Instant::now();
     loop {
         if let Some(found) = is() {
@@ -133,7 +133,7 @@ async fn until<T>(what: &str, simulator: &Simulator, mut is: impl FnMut() -> Opt
         if begun.elapsed() > STEP_WITHIN {
             let said = simulator.numbers(REPOSITORY).into_iter().flat_map(|n| simulator.issue(REPOSITORY, n).comments);
             let last = said.last().map_or_else(|| "nothing".to_owned(), |comment| comment.body);
-            return Err(Failure::outside(
+            return Err(CommandFailure::outside(
                 format!("the demo waited {} s until {what}; the last comment: {last}", STEP_WITHIN.as_secs()),
                 "run it with RUST_LOG=info, or on a machine that is less busy",
             ));

@@ -16,20 +16,21 @@ use runnersmith_provision_terraform::{Terraform, TerraformConfig};
 use runnersmith_types::Secret;
 use tokio::sync::watch;
 
-use super::home::AppSecrets;
-use super::options::WorkflowHome;
+use super::options::WorkflowOptions;
 use super::runs::{ProcessRuns, WorkflowRuns};
+use super::server_mode::StackApp;
 use super::webhooks::CloudWebhooks;
 use super::workflow::{Identity, Shown};
 use crate::credentials::{self, variable};
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 
-/// How long Terraform has to end in order after it was told to: one call of its provider may take minutes. A cancelled workflow is
-/// killed ten seconds after it was told; a server waits.
+/// How long Terraform has to end in order after the signal: one call of its provider may take minutes. A cancelled workflow is
+/// killed ten seconds after the signal; a server waits.
 const STOP_WITHIN: Duration = Duration::from_secs(300);
 /// How long a server waits for all of it.
-pub const ENDS_WITHIN: Duration =
-    STOP_WITHIN.saturating_add(runnersmith_provision_terraform::AFTER_STOP).saturating_add(super::home::ENDS_WITHIN);
+pub const ENDS_WITHIN: Duration = STOP_WITHIN
+    .saturating_add(runnersmith_provision_terraform::AFTER_STOP)
+    .saturating_add(super::server_mode::ENDS_WITHIN);
 /// A key for plan files, if it is not the App's.
 const PLAN_KEY: &str = "RUNNERSMITH_PLAN_KEY";
 
@@ -43,7 +44,7 @@ fn app_of(get: impl Fn(&str) -> Option<String>) -> Option<serde_json::Value> {
 }
 
 /// The secrets that a plan needs, as Terraform's variable; none on a shared control plane, which has them.
-fn github_app(policy: &Policy, given: Option<&AppSecrets>) -> Vec<(String, Secret)> {
+fn github_app(policy: &Policy, given: Option<&StackApp>) -> Vec<(String, Secret)> {
     if policy.shape != Shape::OwnStack {
         return Vec::new();
     }
@@ -56,7 +57,7 @@ fn github_app(policy: &Policy, given: Option<&AppSecrets>) -> Vec<(String, Secre
     app.into_iter().map(|app| ("TF_VAR_github_app".to_owned(), Secret::new(app.to_string()))).collect()
 }
 
-/// Terraform with those secrets, which ends in order when it is told to.
+/// Terraform with those secrets, which ends in order when `stop` says so.
 fn terraform_of(program: &Path, environment: Vec<(String, Secret)>, stop: watch::Receiver<bool>) -> TerraformConfig {
     let mut config = TerraformConfig::new(std::env::temp_dir().join("runnersmith-terraform"));
     config.program = program.to_owned();
@@ -67,38 +68,39 @@ fn terraform_of(program: &Path, environment: Vec<(String, Secret)>, stop: watch:
 }
 
 /// The key that seals plan files.
-fn seal() -> Result<Seal, Failure> {
+fn seal() -> Result<Seal, CommandFailure> {
     let Some(key) = variable(PLAN_KEY).or_else(|| variable(credentials::APP_KEY_BASE64)) else {
-        return Err(Failure::config(
+        return Err(CommandFailure::config(
             format!("there is no key for plan files: neither {PLAN_KEY} nor {} is set", credentials::APP_KEY_BASE64),
             format!("give the App's key, or a secret {PLAN_KEY} made by `openssl rand -base64 32`, to both jobs"),
         ));
     };
-    Seal::new(&Secret::new(key)).map_err(|error| Failure::config(error.to_string(), "both jobs need the same key"))
+    Seal::new(&Secret::new(key))
+        .map_err(|error| CommandFailure::config(error.to_string(), "both jobs need the same key"))
 }
 
 /// A reconciler's parts in a workflow, and the Terraform that must end before the program does.
 pub async fn parts(
-    home: &WorkflowHome,
+    workflow: &WorkflowOptions,
     rights: Rights,
     identity: Identity,
     stop: watch::Receiver<bool>,
-) -> Result<(Parts, Terraform), Failure> {
+) -> Result<(Parts, Terraform), CommandFailure> {
     let control = identity.control;
     let base = Base::read(control.as_ref(), &Reader::new(control.clone()))
         .await
         .map_err(|error| super::failed(&error.into()))?;
     let policy = &base.policy;
-    let config = terraform_of(&home.terraform, github_app(policy, None), stop);
+    let config = terraform_of(&workflow.terraform, github_app(policy, None), stop);
     let host = runnersmith_provision_terraform::who();
-    let runs = WorkflowRuns { control: control.clone(), id: home.run_id, attempt: home.run_attempt, host };
+    let runs = WorkflowRuns { control: control.clone(), id: workflow.run_id, attempt: workflow.run_attempt, host };
     let webhooks = CloudWebhooks { github: identity.app };
     made(policy, control, webhooks, rights, config, (Arc::new(runs), Arc::new(Shown), seal()?)).await
 }
 
 /// The reconciler of a server, made when the policy can be read, and made again when the policy says something else.
 pub struct ByPolicy {
-    settings: super::home::Settings,
+    settings: super::server_mode::IssueOpsSettings,
     github: Arc<GitHubClient>,
     control: Arc<dyn ControlRepository>,
     /// Kept, so that a policy that did not change is not fetched again.
@@ -112,7 +114,7 @@ pub struct ByPolicy {
 impl ByPolicy {
     /// A reconciler of this server.
     pub fn new(
-        settings: &super::home::Settings,
+        settings: &super::server_mode::IssueOpsSettings,
         github: Arc<GitHubClient>,
         control: Arc<dyn ControlRepository>,
         seal: Seal,
@@ -135,7 +137,7 @@ impl ByPolicy {
     ///
     /// # Errors
     /// When the policy cannot be read, or Terraform is not there.
-    pub async fn get(&self) -> Result<Arc<ChangeReconciler>, Failure> {
+    pub async fn get(&self) -> Result<Arc<ChangeReconciler>, CommandFailure> {
         let base =
             Base::read(self.control.as_ref(), &self.reader).await.map_err(|error| super::failed(&error.into()))?;
         let mut made = self.made.lock().await;
@@ -148,7 +150,7 @@ impl ByPolicy {
         let config = terraform_of(&self.settings.terraform, environment, self.stop.clone());
         let at_work = (
             self.runs.clone() as Arc<dyn runnersmith_issueops_engine::Runs>,
-            Arc::new(super::home::Logged) as _,
+            Arc::new(super::server_mode::Logged) as _,
             self.seal.clone(),
         );
         let webhooks = CloudWebhooks { github: Some(self.github.clone()) };
@@ -179,9 +181,9 @@ async fn made(
         Arc<dyn runnersmith_issueops_engine::Progress>,
         Seal,
     ),
-) -> Result<(Parts, Terraform), Failure> {
+) -> Result<(Parts, Terraform), CommandFailure> {
     let terraform = Terraform::new(config)
-        .map_err(|error| Failure::config(error.to_string(), "install Terraform 1.11 or newer, or OpenTofu"))?;
+        .map_err(|error| CommandFailure::config(error.to_string(), "install Terraform 1.11 or newer, or OpenTofu"))?;
     let backend = &policy.backend;
     let session = Session::from_environment(Some(backend.region.as_str()), None).await;
     let record_store =

@@ -1,12 +1,12 @@
-//! IssueOps in its two homes: a workflow of the control repository (here), and a running `serve`.
+//! IssueOps in its two modes: in a workflow of the control repository (here), and in a running `serve`.
 //!
 //! Both make the same reconciler and differ in who they are, what they may do, and how they prove a run dead.
 
 #[cfg(feature = "aws")]
 mod cloud;
-pub mod home;
 pub mod options;
 pub mod runs;
+pub mod server_mode;
 #[cfg(feature = "aws")]
 mod webhooks;
 mod workflow;
@@ -16,11 +16,11 @@ use runnersmith_ports::chain;
 use runnersmith_types::ChangeTrigger;
 use runnersmith_webhook::{Ignored, change_trigger};
 
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{CommandFailure, ExitStatus};
 use crate::report;
 
-/// `runnersmith issueops …`. A failure may hold foreign text, so it is told here, as long as no text can give orders.
-pub async fn command(options: options::IssueOps) -> ExitStatus {
+/// `runnersmith issueops …`. A failure may hold foreign text, so it is reported here, as long as no text can give orders.
+pub async fn command(options: options::IssueOpsOptions) -> ExitStatus {
     crate::startup::logs(false, "warn");
     let _quiet = workflow::StopCommands::new();
     match run(options).await {
@@ -32,45 +32,45 @@ pub async fn command(options: options::IssueOps) -> ExitStatus {
     }
 }
 
-async fn run(options: options::IssueOps) -> Result<ExitStatus, Failure> {
-    let options::IssueOps { task, home } = options;
+async fn run(options: options::IssueOpsOptions) -> Result<ExitStatus, CommandFailure> {
+    let options::IssueOpsOptions { task, workflow: workflow_options } = options;
     match task {
         options::Task::Handle(event) => {
-            let signal = match read_event(&event, &home.repository) {
-                Ok(signal) => signal,
-                Err(Event::Ignored(Ignored(why))) => {
+            let trigger = match read_event(&event, &workflow_options.repository) {
+                Ok(trigger) => trigger,
+                Err(NoTrigger::Ignored(Ignored(why))) => {
                     report::note(&format!("nothing to do: {why}"));
-                    workflow::output(&home, &Handled::default())?;
+                    workflow::output(&workflow_options, &Handled::default())?;
                     return Ok(ExitStatus::Success);
                 }
-                Err(Event::Failure(failure)) => return Err(failure),
+                Err(NoTrigger::Failed(failure)) => return Err(failure),
             };
-            let (reconciler, stop) = workflow::reconciler(&home, Rights::Plan).await?;
-            let handled = reconciler.handle(&signal).await;
-            finish(&home, stop, handled).await
+            let (reconciler, stop) = workflow::reconciler(&workflow_options, Rights::Plan).await?;
+            let handled = reconciler.handle(&trigger).await;
+            finish(&workflow_options, stop, handled).await
         }
         options::Task::Tick => {
-            let (reconciler, stop) = workflow::reconciler(&home, Rights::Plan).await?;
+            let (reconciler, stop) = workflow::reconciler(&workflow_options, Rights::Plan).await?;
             let handled = reconciler.handle(&ChangeTrigger::Tick).await;
-            finish(&home, stop, handled).await
+            finish(&workflow_options, stop, handled).await
         }
         options::Task::Continue { wait_minutes, look_seconds } => {
-            let (reconciler, stop) = workflow::reconciler(&home, Rights::Apply).await?;
+            let (reconciler, stop) = workflow::reconciler(&workflow_options, Rights::Apply).await?;
             let until = std::time::Instant::now() + std::time::Duration::from_secs(60 * wait_minutes);
             loop {
                 let handled = reconciler.proceed().await;
                 let waits = handled.as_ref().is_ok_and(|handled| !handled.draining.is_empty());
-                if !waits || std::time::Instant::now() >= until || stop.is_told() {
-                    return finish(&home, stop, handled).await;
+                if !waits || std::time::Instant::now() >= until || stop.is_stopped() {
+                    return finish(&workflow_options, stop, handled).await;
                 }
                 report::note("a deletion waits for its jobs; looking again");
-                stop.told_within(std::time::Duration::from_secs(look_seconds)).await;
+                stop.wait_at_most(std::time::Duration::from_secs(look_seconds)).await;
             }
         }
         options::Task::Drift => {
-            let (reconciler, stop) = workflow::reconciler(&home, Rights::Plan).await?;
+            let (reconciler, stop) = workflow::reconciler(&workflow_options, Rights::Plan).await?;
             let found = reconciler.drift().await.map_err(|error| failed(&error));
-            stop.settled().await;
+            stop.completed().await;
             let mut status = ExitStatus::Success;
             for (environment, drift) in found? {
                 match drift {
@@ -90,23 +90,24 @@ async fn run(options: options::IssueOps) -> Result<ExitStatus, Failure> {
     }
 }
 
-enum Event {
+/// Why an event starts nothing.
+enum NoTrigger {
     Ignored(Ignored),
-    Failure(Failure),
+    Failed(CommandFailure),
 }
 
-fn read_event(event: &options::Event, repository: &str) -> Result<ChangeTrigger, Event> {
+fn read_event(event: &options::RunEvent, repository: &str) -> Result<ChangeTrigger, NoTrigger> {
     let body = std::fs::read(&event.event_path).map_err(|error| {
-        Event::Failure(Failure::config(
+        NoTrigger::Failed(CommandFailure::config(
             format!("read the event {}: {error}", event.event_path.display()),
             "in a workflow GITHUB_EVENT_PATH names it; elsewhere give --event-path and --event-name",
         ))
     })?;
-    change_trigger(&event.event_name, &body, repository).map_err(Event::Ignored)
+    change_trigger(&event.event_name, &body, repository).map_err(NoTrigger::Ignored)
 }
 
 /// What failed, with a hint where one helps.
-fn failed(error: &runnersmith_issueops_engine::ReconcileError) -> Failure {
+fn failed(error: &runnersmith_issueops_engine::ReconcileError) -> CommandFailure {
     use runnersmith_issueops_engine::{BaseError, ReconcileError};
     let hint = match error {
         ReconcileError::Base(BaseError::NoPolicy { .. } | BaseError::Policy { .. }) => {
@@ -120,23 +121,23 @@ fn failed(error: &runnersmith_issueops_engine::ReconcileError) -> Failure {
         }
         _ => "what was decided is stored: running this again, or the next tick, goes on",
     };
-    Failure::outside(chain(error), hint)
+    CommandFailure::outside(chain(error), hint)
 }
 
 async fn finish(
-    home: &options::WorkflowHome,
+    workflow_options: &options::WorkflowOptions,
     stop: workflow::Stop,
     handled: Result<Handled, runnersmith_issueops_engine::ReconcileError>,
-) -> Result<ExitStatus, Failure> {
+) -> Result<ExitStatus, CommandFailure> {
     // Terraform may still be ending in order.
-    stop.settled().await;
+    stop.completed().await;
     let handled = handled.map_err(|error| failed(&error))?;
-    workflow::output(home, &handled)?;
+    workflow::output(workflow_options, &handled)?;
     if let Some(first) = handled.failed.first() {
         let count = handled.failed.len();
         handled.failed.iter().for_each(|failed| report::note(&format!("not looked at: {failed}")));
         let hint = "the others were looked at; what was decided is stored, and the next tick goes on";
-        return Err(Failure::outside(format!("{count} could not be looked at; the first: {first}"), hint));
+        return Err(CommandFailure::outside(format!("{count} could not be looked at; the first: {first}"), hint));
     }
     for environment in &handled.needs_apply {
         report::note(&format!("{environment}: goes on in a job that may apply (`runnersmith issueops continue`)"));

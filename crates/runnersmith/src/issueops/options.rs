@@ -6,10 +6,10 @@ use clap::{Args, Subcommand};
 
 /// IssueOps in a workflow of the control repository. Inside one, every option has its value from the workflow.
 #[derive(Args, Debug)]
-pub struct IssueOps {
+pub struct IssueOpsOptions {
     /// Where we are.
     #[command(flatten)]
-    pub home: WorkflowHome,
+    pub workflow: WorkflowOptions,
     /// What to do.
     #[command(subcommand)]
     pub task: Task,
@@ -21,7 +21,7 @@ pub enum Task {
     /// Handle the event of this run: an issue, or a comment on a pull request. Plans, and applies nothing.
     ///
     /// Says `continue=true` when a job that may apply must go on.
-    Handle(Event),
+    Handle(RunEvent),
     /// Do what was approved: check it again, apply it, merge it. For a job whose role may change the account.
     Continue {
         /// How long to wait for running jobs of an environment that is being deleted; the next tick goes on.
@@ -33,13 +33,13 @@ pub enum Task {
     },
     /// Do what no event did: lost events, plans that expire, runs that died.
     Tick,
-    /// Compare each environment with its state, and tell differences in one issue each.
+    /// Compare each environment with its state, and report differences in one issue each.
     Drift,
 }
 
 /// The event, as GitHub writes it for a run.
 #[derive(Args, Debug)]
-pub struct Event {
+pub struct RunEvent {
     /// Its name.
     #[arg(long, env = "GITHUB_EVENT_NAME")]
     pub event_name: String,
@@ -50,7 +50,7 @@ pub struct Event {
 
 /// Where we are. Secrets come from the environment: `GITHUB_TOKEN`, `APP_ID` and `APP_KEY_BASE64`, `RUNNERSMITH_PLAN_KEY`.
 #[derive(Args, Clone, Debug)]
-pub struct WorkflowHome {
+pub struct WorkflowOptions {
     /// The control repository.
     #[arg(long, env = "GITHUB_REPOSITORY", value_name = "OWNER/NAME", global = true, default_value = "")]
     pub repository: String,

@@ -1,4 +1,4 @@
-//! Runs of the two homes, and how they are proved dead: a workflow's by GitHub, a process's by its host.
+//! Runs of the two modes, and how they are proved dead: a workflow's by GitHub, a process's by its host.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,7 +82,7 @@ impl Runs for WorkflowRuns {
 }
 
 /// Runs of a server: `process:<server>:<start>:<number>`. A server is its data directory, whose file only one process holds:
-/// whoever holds it knows that every other run of that server is over, on whatever host or in whatever container it was.
+/// the one that holds it knows that every other run of that server is over, on whatever host or in whatever container it was.
 pub struct ProcessRuns {
     server: String,
     own: String,

@@ -1,4 +1,4 @@
-//! The home in a workflow: one program, one step. The event comes by file, the token by the environment, and whether another
+//! The workflow mode: one program, one step. The event comes by file, the token by the environment, and whether another
 //! job must go on is said by an output.
 
 use std::io::Write as _;
@@ -11,8 +11,8 @@ use runnersmith_ports::{ControlRepository, SystemClock};
 use runnersmith_types::{RepoFullName, Secret};
 use tokio::sync::watch;
 
-use super::options::WorkflowHome;
-use crate::exit::Failure;
+use super::options::WorkflowOptions;
+use crate::exit::CommandFailure;
 use crate::random::random_hex;
 use crate::{credentials, report, startup};
 
@@ -54,26 +54,26 @@ impl runnersmith_issueops_engine::Progress for Shown {
 
 /// The signal to stop, and what must come to its end before the program does.
 pub struct Stop {
-    told: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
     #[cfg(feature = "aws")]
     terraform: Option<runnersmith_provision_terraform::Terraform>,
 }
 
 impl Stop {
     /// Whether it was given.
-    pub fn is_told(&self) -> bool {
-        *self.told.borrow()
+    pub fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
     }
 
     /// Waits for it, at most so long.
-    pub async fn told_within(&self, most: Duration) {
-        let mut told = self.told.clone();
+    pub async fn wait_at_most(&self, most: Duration) {
+        let mut stopped = self.stopped.clone();
         // Time over is an answer too.
-        let _ = tokio::time::timeout(most, told.wait_for(|told| *told)).await;
+        let _ = tokio::time::timeout(most, stopped.wait_for(|stopped| *stopped)).await;
     }
 
     /// Waits until nothing runs any more.
-    pub async fn settled(&self) {
+    pub async fn completed(&self) {
         #[cfg(feature = "aws")]
         if let Some(terraform) = &self.terraform {
             terraform.settled().await;
@@ -82,17 +82,17 @@ impl Stop {
 }
 
 /// Says to the workflow whether a job with the right to apply must go on.
-pub fn output(home: &WorkflowHome, handled: &Handled) -> Result<(), Failure> {
+pub fn output(options: &WorkflowOptions, handled: &Handled) -> Result<(), CommandFailure> {
     let goes_on = !handled.needs_apply.is_empty();
     report::line(&format!("continue={goes_on}"));
-    let Some(path) = &home.output else { return Ok(()) };
+    let Some(path) = &options.output else { return Ok(()) };
     let written = std::fs::OpenOptions::new()
         .append(true)
         .create(true)
         .open(path)
         .and_then(|mut file| writeln!(file, "continue={goes_on}"));
     written.map_err(|error| {
-        Failure::outside(format!("write {}: {error}", path.display()), "in a workflow GITHUB_OUTPUT names it")
+        CommandFailure::outside(format!("write {}: {error}", path.display()), "in a workflow GITHUB_OUTPUT names it")
     })
 }
 
@@ -106,19 +106,19 @@ pub struct Identity {
 }
 
 /// Who acts here, by the token and the App of the environment.
-fn identity(home: &WorkflowHome) -> Result<Identity, Failure> {
+fn identity(options: &WorkflowOptions) -> Result<Identity, CommandFailure> {
     let app = credentials::from_environment()?.map(|app| app.github);
     let token = credentials::variable("GITHUB_TOKEN").map(Secret::new);
-    let server = credentials::server_url(home.server_url.as_deref())?;
+    let server = credentials::server_url(options.server_url.as_deref())?;
     let by_token = "check GITHUB_SERVER_URL, GITHUB_API_URL and the App's key";
     let by_app = "check the App's key, the server's address and the certificate file";
     let hint = if token.is_some() { by_token } else { by_app };
     let client = |mut config: GitHubConfig| {
-        config.api_base.clone_from(&home.api_url);
+        config.api_base.clone_from(&options.api_url);
         crate::client::github(config, Arc::new(SystemClock), hint).map(Arc::new)
     };
-    let name = RepoFullName::parse(&home.repository)
-        .map_err(|error| Failure::config(format!("the control repository: {error}"), "give it as owner/name"))?;
+    let name = RepoFullName::parse(&options.repository)
+        .map_err(|error| CommandFailure::config(format!("the control repository: {error}"), "give it as owner/name"))?;
     let app = app.map(client).transpose()?;
     let control = match (token, &app) {
         (Some(token), app) => {
@@ -130,7 +130,7 @@ fn identity(home: &WorkflowHome) -> Result<Identity, Failure> {
         }
         (None, Some(app)) => ControlClient::new(app.clone(), name),
         (None, None) => {
-            return Err(Failure::config(
+            return Err(CommandFailure::config(
                 "there is neither GITHUB_TOKEN nor an App in the environment",
                 "pass `GITHUB_TOKEN: ${{ github.token }}` to the step, or APP_ID and APP_KEY_BASE64",
             ));
@@ -140,46 +140,49 @@ fn identity(home: &WorkflowHome) -> Result<Identity, Failure> {
 }
 
 /// A stop signal from the terminal, the runner or the system.
-fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
-    let (stop, told) = watch::channel(false);
+fn stop_signal() -> Result<watch::Receiver<bool>, CommandFailure> {
+    let (stop, stopped) = watch::channel(false);
     let mut signals = startup::StopSignals::new()?;
     tokio::spawn(async move {
         signals.next().await;
         report::note("shutting down gracefully; waiting for running operations");
         stop.send_replace(true);
-        // Kept, so that whoever waits sees the value and not a closed channel.
+        // Kept, so that anyone who waits sees the value and not a closed channel.
         std::future::pending::<()>().await;
     });
-    Ok(told)
+    Ok(stopped)
 }
 
-/// The reconciler of this home.
-pub async fn reconciler(home: &WorkflowHome, rights: Rights) -> Result<(Arc<ChangeReconciler>, Stop), Failure> {
-    let identity = identity(home)?;
-    let told = stop_signal()?;
-    made(home, rights, identity, told).await
+/// The reconciler of this mode.
+pub async fn reconciler(
+    options: &WorkflowOptions,
+    rights: Rights,
+) -> Result<(Arc<ChangeReconciler>, Stop), CommandFailure> {
+    let identity = identity(options)?;
+    let stopped = stop_signal()?;
+    made(options, rights, identity, stopped).await
 }
 
 #[cfg(feature = "aws")]
 async fn made(
-    home: &WorkflowHome,
+    options: &WorkflowOptions,
     rights: Rights,
     identity: Identity,
-    told: watch::Receiver<bool>,
-) -> Result<(Arc<ChangeReconciler>, Stop), Failure> {
-    let (parts, terraform) = super::cloud::parts(home, rights, identity, told.clone()).await?;
-    Ok((Arc::new(ChangeReconciler::new(parts)), Stop { told, terraform: Some(terraform) }))
+    stopped: watch::Receiver<bool>,
+) -> Result<(Arc<ChangeReconciler>, Stop), CommandFailure> {
+    let (parts, terraform) = super::cloud::parts(options, rights, identity, stopped.clone()).await?;
+    Ok((Arc::new(ChangeReconciler::new(parts)), Stop { stopped, terraform: Some(terraform) }))
 }
 
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "the same face with and without AWS")]
 async fn made(
-    _home: &WorkflowHome,
+    _options: &WorkflowOptions,
     _rights: Rights,
     _identity: Identity,
-    _told: watch::Receiver<bool>,
-) -> Result<(Arc<ChangeReconciler>, Stop), Failure> {
-    Err(Failure::config(
+    _stopped: watch::Receiver<bool>,
+) -> Result<(Arc<ChangeReconciler>, Stop), CommandFailure> {
+    Err(CommandFailure::config(
         "IssueOps in a workflow keeps its records on S3, and this program was built without AWS",
         "take a released program, or build it with `cargo build --release --features aws`",
     ))

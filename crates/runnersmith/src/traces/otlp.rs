@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use runnersmith_controllers::{JobObserver, why};
 use runnersmith_types::{Job, Runner, Timestamp};
 
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 
 /// Sends traces to a collector.
 pub struct Traces {
@@ -26,7 +26,7 @@ impl Traces {
     ///
     /// # Errors
     /// When the address cannot be used.
-    pub fn new(endpoint: &str) -> Result<Self, Failure> {
+    pub fn new(endpoint: &str) -> Result<Self, CommandFailure> {
         let address = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         // The exporter has a blocking HTTP client of its own, which may not be made on a thread of the runtime.
         let built =
@@ -35,7 +35,7 @@ impl Traces {
             .map_err(|_| "the exporter could not be made".to_owned())
             .and_then(|built| built.map_err(|error| error.to_string()))
             .map_err(|error| {
-                Failure::config(format!("prepare the export to {endpoint}: {error}"), "check [otel] endpoint")
+                CommandFailure::config(format!("prepare the export to {endpoint}: {error}"), "check [otel] endpoint")
             })?;
         let resource = Resource::builder()
             .with_service_name("runnersmith")

@@ -1,4 +1,4 @@
-//! A small world to look at: a ledger that only reads, and doors that answer what they are told.
+//! A small world to look at: a ledger that only reads, and a webhook handler that answers as the signature says.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its own part, and fails by unwrapping")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use runnersmith_types::{
     Action, Batch, BatchId, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder, Intent, Job,
     JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, Reason, RepoFullName, RunId, Runner,
     RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Scope, Secret,
-    Stalled, Step, Target, Timestamp, Waiting, WaitingOn,
+    Stalled, Step, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
@@ -63,7 +63,7 @@ impl JobLedger for FakeLedger {
         not_here("hold_job")
     }
     async fn record_notification(&self, _: JobId, _: Notified) -> Result<bool, LedgerError> {
-        not_here("told_job")
+        not_here("record_notification")
     }
     async fn interrupted_job(&self, _: JobId, _: Timestamp) -> Result<bool, LedgerError> {
         not_here("interrupted_job")
@@ -171,25 +171,25 @@ impl Readiness for Ready {
 
 pub struct World {
     pub ledger: Arc<FakeLedger>,
-    pub door: Arc<WebhookReceiver>,
+    pub receiver: Arc<WebhookReceiver>,
     pub state: WebState,
 }
 
 pub fn world(token: Option<&str>) -> World {
-    let (ledger, door, levels) =
+    let (ledger, receiver, levels) =
         (Arc::new(FakeLedger::default()), Arc::new(WebhookReceiver::default()), Arc::new(Levels::default()));
     let state = WebState {
         ledger: ledger.clone(),
         levels: levels.clone(),
         metrics: Arc::new(Metrics::new()),
-        handler: door.clone(),
+        handler: receiver.clone(),
         readiness: Arc::new(Ready(levels)),
         clock: Arc::new(FixedClock),
         version: "0.1.0",
-        webhook_path: "/webhook".into(),
+        webhook_path: WebhookPath::default(),
         dashboard_token: token.map(Secret::new),
     };
-    World { ledger, door, state }
+    World { ledger, receiver, state }
 }
 
 pub fn at(seconds_ago: i64) -> Timestamp {

@@ -12,7 +12,7 @@ use runnersmith_controllers::{Limits, Ports, Sets, World, housekeeping};
 use runnersmith_ec2::Ec2Machines;
 use runnersmith_github::GitHubClient;
 use runnersmith_lambda::settings::FRESH_FOR;
-use runnersmith_lambda::{Settings, variable};
+use runnersmith_lambda::{LambdaSettings, variable};
 use runnersmith_ports::{Clock, SystemClock, chain};
 use runnersmith_types::{ScaleSetName, Timestamp};
 use tokio::sync::Mutex;
@@ -60,7 +60,7 @@ impl ControlPlanes {
 }
 
 async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
-    let settings = Settings::read().await.map_err(|error| chain(&error))?;
+    let settings = LambdaSettings::read().await.map_err(|error| chain(&error))?;
     let metrics = Arc::new(Metrics::new());
     let mut github = settings.github().await.map_err(|error| chain(&error))?;
     let counter = metrics.clone();

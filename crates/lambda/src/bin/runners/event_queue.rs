@@ -13,19 +13,19 @@ use runnersmith_ports::{Queue, QueueError, Receipt, ReceivedMessage, chain};
 /// Notes what is acknowledged or postponed; everything else goes to the real queue.
 pub(crate) struct EventQueue {
     queue: Arc<dyn Queue>,
-    settled: Mutex<BTreeSet<String>>,
+    completed: Mutex<BTreeSet<String>>,
     postponed: Mutex<BTreeSet<String>>,
 }
 
 impl EventQueue {
     /// Around the real queue.
     pub(crate) fn new(queue: Arc<dyn Queue>) -> Self {
-        Self { queue, settled: Mutex::default(), postponed: Mutex::default() }
+        Self { queue, completed: Mutex::default(), postponed: Mutex::default() }
     }
 
     /// Whether a message is done with.
-    pub(crate) fn is_settled(&self, message: &ReceivedMessage) -> bool {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.receipt.0)
+    pub(crate) fn is_completed(&self, message: &ReceivedMessage) -> bool {
+        self.completed.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.receipt.0)
     }
 
     /// Makes the messages that are not done with visible again after [`retry_after`], unless the consumer has postponed them itself.
@@ -34,7 +34,7 @@ impl EventQueue {
         for message in messages {
             let is_postponed =
                 self.postponed.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.receipt.0);
-            if is_postponed || self.is_settled(message) {
+            if is_postponed || self.is_completed(message) {
                 continue;
             }
             let after = retry_after(message.receives);
@@ -44,9 +44,9 @@ impl EventQueue {
         }
     }
 
-    fn settle(&self, receipts: &[Receipt]) {
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.extend(receipts.iter().map(|receipt| receipt.0.clone()));
+    fn complete(&self, receipts: &[Receipt]) {
+        let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
+        completed.extend(receipts.iter().map(|receipt| receipt.0.clone()));
     }
 }
 
@@ -70,14 +70,14 @@ impl Queue for EventQueue {
     }
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<usize, QueueError> {
-        self.settle(receipts);
+        self.complete(receipts);
         Ok(receipts.len())
     }
 
     async fn dead_letter(&self, receipt: &Receipt, why: &str) -> Result<bool, QueueError> {
-        let buried = self.queue.dead_letter(receipt, why).await?;
-        self.settle(std::slice::from_ref(receipt));
-        Ok(buried)
+        let dead_lettered = self.queue.dead_letter(receipt, why).await?;
+        self.complete(std::slice::from_ref(receipt));
+        Ok(dead_lettered)
     }
 
     async fn depth(&self) -> Result<(u64, u64, u64), QueueError> {

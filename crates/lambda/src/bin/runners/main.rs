@@ -1,7 +1,7 @@
 //! The runners functions, one program: the handler's name says which it is.
 //!
 //! scale-up takes facts from the queue and looks at the sets that they concern; scale-down looks at all of them on a
-//! schedule; interruption hears that a machine will be taken back or has changed; the housekeeper drops what is old. All
+//! schedule; interruption is invoked when a machine will be taken back or has changed; the housekeeper drops what is old. All
 //! of them make the same passes: which function decided something makes no difference.
 
 mod control_plane;
@@ -17,8 +17,9 @@ use runnersmith_controllers::{Depth, World, consume, housekeeping, lookups, pass
 use runnersmith_lambda::{emf, variable};
 use runnersmith_ports::chain;
 use runnersmith_ports::{Message, Queue};
-use runnersmith_types::{ScaleSetName, Timestamp};
+use runnersmith_types::{ScaleSetName, Timestamp, saturating_u32};
 use serde_json::{Value, json};
+use strum::{EnumString, VariantNames};
 
 use crate::control_plane::{ControlPlane, ControlPlanes};
 use crate::event_queue::EventQueue;
@@ -27,7 +28,8 @@ use crate::event_queue::EventQueue;
 const SPARE: Duration = Duration::from_secs(2);
 
 /// Which function this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 enum Role {
     ScaleUp,
     ScaleDown,
@@ -36,22 +38,10 @@ enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::ScaleUp, Self::ScaleDown, Self::Interruption, Self::Housekeeper];
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::ScaleUp => "scale-up",
-            Self::ScaleDown => "scale-down",
-            Self::Interruption => "interruption",
-            Self::Housekeeper => "housekeeper",
-        }
-    }
-
     fn parse(word: &str) -> Result<Self, String> {
-        let known: Vec<&str> = Self::ALL.iter().map(|role| role.word()).collect();
-        Self::ALL.into_iter().find(|role| role.word() == word).ok_or_else(|| {
-            format!("the handler {word:?} is none of {}; hint: the Terraform module sets it", known.join(", "))
-        })
+        let known = Self::VARIANTS.join(", ");
+        word.parse()
+            .map_err(|_| format!("the handler {word:?} is not one of {known}; hint: the Terraform module sets it"))
     }
 
     /// The operations that this function may use. Every pass may do all that a pass does.
@@ -133,8 +123,8 @@ fn measure(world: &World) {
             ("Supply", "Count", count(level.plan.supply)),
             ("Alive", "Count", count(level.alive())),
             ("Maximum", "Count", count(level.policy.runners_max)),
-            ("Waiting", "Count", count(u32::try_from(waiting).unwrap_or(u32::MAX))),
-            ("Faults", "Count", count(u32::try_from(level.faults.len()).unwrap_or(u32::MAX))),
+            ("Waiting", "Count", count(saturating_u32(waiting))),
+            ("Faults", "Count", count(saturating_u32(level.faults.len()))),
         ];
         let name = level.policy.name.to_string();
         emf::write(&emf::line(now, &[("Plane", &environment), ("ScaleSet", &name)], &metrics));
@@ -169,7 +159,7 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
     queue.release(received.iter().map(|(_, message)| message)).await;
     let failures: Vec<Value> = received
         .iter()
-        .filter(|(_, message)| !queue.is_settled(message))
+        .filter(|(_, message)| !queue.is_completed(message))
         .map(|(id, _)| json!({ "itemIdentifier": id }))
         .collect();
     Ok(json!({ "batchItemFailures": failures }))
@@ -178,7 +168,7 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
 async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value, Error> {
     let world = &control_plane.world;
     let mut failed = Vec::new();
-    // Half of the time for what heals lost signals, the rest for the sets.
+    // Half of the time for what heals lost deliveries, the rest for the sets.
     let healing = async {
         match timer::redeliver(world).await {
             Ok(count) => tracing::info!(count, "deliveries asked for again"),
@@ -199,21 +189,21 @@ async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value
 }
 
 async fn interruption(control_plane: &ControlPlane, event: &Value, deadline: u64) -> Result<Value, Error> {
-    let Some(heard) = events::machine(event) else {
+    let Some(event) = events::machine(event) else {
         tracing::info!("the event is about no machine");
         return Ok(Value::Null);
     };
-    let Some(machine) = control_plane.machines.find(&heard.machine).await? else {
-        tracing::info!(machine = %heard.machine, "not a machine of ours");
+    let Some(machine) = control_plane.machines.find(&event.machine).await? else {
+        tracing::info!(machine = %event.machine, "not a machine of ours");
         return Ok(Value::Null);
     };
     let control_plane_id = control_plane.world.ports.ledger.control_plane().await?;
     if machine.control_plane != control_plane_id {
-        tracing::info!(machine = %heard.machine, "another control plane's machine");
+        tracing::info!(machine = %event.machine, "another control plane's machine");
         return Ok(Value::Null);
     }
-    if let Some(at) = heard.interrupted_at {
-        control_plane.machines.warn(&heard.machine, at).await?;
+    if let Some(at) = event.interrupted_at {
+        control_plane.machines.warn(&event.machine, at).await?;
     }
     control_plane.world.ports.ledger.wake(&machine.set).await?;
     let world = match control_plane.world.set(&machine.set) {
@@ -237,13 +227,9 @@ async fn housekeeper(control_plane: &ControlPlane, deadline: u64) -> Result<Valu
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).map(String::as_str) == Some("--operations") {
-        let role = Role::parse(arguments.get(2).map_or("", String::as_str))?;
-        role.operations().iter().for_each(|operation| emf::write(operation));
+    if !runnersmith_lambda::begin(|role| Role::parse(role).map(Role::operations))? {
         return Ok(());
     }
-    runnersmith_lambda::logs();
     let role = Role::parse(&variable("_HANDLER").unwrap_or_default())?;
     let control_planes = Arc::new(ControlPlanes::default());
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
@@ -263,7 +249,7 @@ async fn main() -> Result<(), Error> {
 }
 
 /// What an event says of a machine.
-struct Heard {
+struct MachineEvent {
     machine: runnersmith_types::MachineId,
     interrupted_at: Option<Timestamp>,
 }

@@ -1,15 +1,15 @@
 //! The syncer function: the newest release of actions/runner in the bucket, verified; nothing is uploaded twice.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use runnersmith_aws::Session;
 use runnersmith_aws::objects::Bucket;
-use runnersmith_aws::{Parameters, Session};
 use runnersmith_github::releases::{self, Archive};
 use runnersmith_github::{GitHubClient, GitHubConfig};
+use runnersmith_lambda::settings::ca_file_of_parameter;
 use runnersmith_lambda::variable;
-use runnersmith_ports::SystemClock;
+use runnersmith_ports::{SystemClock, chain};
 use serde_json::{Value, json};
 
 /// The operations that this function may use. S3 counts a look at an object (HeadObject) as GetObject.
@@ -46,7 +46,8 @@ impl Syncer {
         config.proxy = variable("RUNNERSMITH_PROXY");
         let session = Session::from_environment(None, None).await;
         if let Some(name) = variable("RUNNERSMITH_CA_PARAMETER") {
-            config.ca_file = Some(authorities(&session, name).await?);
+            let file = ca_file_of_parameter(&session, &name).await;
+            config.ca_file = Some(file.map_err(|error| format!("RUNNERSMITH_CA_PARAMETER: {}", chain(&error)))?);
         }
         Ok(Self {
             bucket: Bucket::new(&session, &bucket),
@@ -87,24 +88,11 @@ impl Syncer {
     }
 }
 
-/// The certificate authorities in a parameter, as a file: a function may write below its temporary directory only.
-async fn authorities(session: &Session, name: String) -> Result<PathBuf, Error> {
-    let found = Parameters::new(session).named(std::slice::from_ref(&name)).await?;
-    let pem = found
-        .get(&name)
-        .ok_or_else(|| format!("there is no parameter {name}, which RUNNERSMITH_CA_PARAMETER names"))?;
-    let file = std::env::temp_dir().join(format!("runnersmith-ca-{}.pem", std::process::id()));
-    std::fs::write(&file, pem.expose()).map_err(|error| format!("write {}: {error}", file.display()))?;
-    Ok(file)
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    if std::env::args().nth(1).as_deref() == Some("--operations") {
-        OPERATIONS.iter().for_each(|operation| runnersmith_lambda::emf::write(operation));
+    if !runnersmith_lambda::begin(|_| Ok(OPERATIONS))? {
         return Ok(());
     }
-    runnersmith_lambda::logs();
     let syncer = Arc::new(Syncer::from_environment().await?);
     lambda_runtime::run(service_fn(move |_event: LambdaEvent<Value>| {
         let syncer = syncer.clone();

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runnersmith_aws::{DynamoLedger, SqsQueue};
-use runnersmith_lambda::settings::{FRESH_FOR, MENDED_AT_MOST_EVERY};
-use runnersmith_lambda::{Settings, SettingsError};
+use runnersmith_lambda::settings::{FRESH_FOR, READ_AGAIN_AT_MOST_EVERY};
+use runnersmith_lambda::{LambdaSettings, SettingsError};
 use runnersmith_ports::chain;
 use runnersmith_ports::{Clock, SystemClock};
 use runnersmith_types::Timestamp;
@@ -21,9 +21,9 @@ use tokio::sync::RwLock;
 const OPERATIONS: [&str; 4] =
     ["sqs:SendMessage", "dynamodb:BatchWriteItem", "ssm:GetParametersByPath", "ssm:GetParameters"];
 
-/// The door with the settings it was made from.
+/// The webhook receiver, and when its settings were read.
 struct Made {
-    door: WebhookReceiver,
+    receiver: WebhookReceiver,
     at: Timestamp,
 }
 
@@ -34,7 +34,7 @@ struct Webhook {
 
 impl Webhook {
     async fn make(&self) -> Result<Arc<Made>, SettingsError> {
-        let settings = Settings::read().await?;
+        let settings = LambdaSettings::read().await?;
         let secrets = settings.webhook_secrets().await?;
         let aws = settings.config.aws.clone().unwrap_or_default();
         let (Some(queue), Some(table)) = (aws.queue_url, aws.table) else {
@@ -45,20 +45,20 @@ impl Webhook {
         let ledger = DynamoLedger::new(&settings.session, &table, settings.config.store.history, self.clock.clone());
         let sets = Arc::new(settings.config.scale_sets);
         let intake = Intake::new(Arc::new(queue), Arc::new(ledger), self.clock.clone(), move || sets.clone());
-        let door = WebhookReceiver {
+        let receiver = WebhookReceiver {
             intake,
             secrets,
             allow_sha1: settings.config.github.allow_sha1,
             clock: self.clock.clone(),
             listener: None,
         };
-        let made = Arc::new(Made { door, at: self.clock.now() });
+        let made = Arc::new(Made { receiver, at: self.clock.now() });
         *self.made.write().await = Some(made.clone());
         Ok(made)
     }
 
-    /// The door, made again when it is older than this. One that cannot be made again goes on as it was.
-    async fn door(&self, fresh_for: Duration) -> Result<Arc<Made>, SettingsError> {
+    /// The receiver, made again when it is older than this. One that cannot be made again goes on as it was.
+    async fn receiver(&self, fresh_for: Duration) -> Result<Arc<Made>, SettingsError> {
         let made = self.made.read().await.clone();
         match made {
             Some(made) if self.clock.now().since(made.at) < fresh_for => Ok(made),
@@ -75,7 +75,7 @@ impl Webhook {
             Ok(delivery) => delivery,
             Err(why) => return Answer::new(400, why),
         };
-        let door = match self.door(FRESH_FOR).await {
+        let made = match self.receiver(FRESH_FOR).await {
             Ok(made) => made,
             Err(error) => {
                 // GitHub keeps the delivery; it is asked for again.
@@ -83,13 +83,13 @@ impl Webhook {
                 return Answer::new(503, "the service is not configured");
             }
         };
-        let answer = door.door.deliver(delivery.clone()).await;
+        let answer = made.receiver.deliver(delivery.clone()).await;
         // A new secret, or a new scale set, may have come since.
         if answer.status != 401 && !answer.unserved {
             return answer;
         }
-        match self.door(MENDED_AT_MOST_EVERY).await {
-            Ok(newer) if newer.at > door.at => newer.door.deliver(delivery).await,
+        match self.receiver(READ_AGAIN_AT_MOST_EVERY).await {
+            Ok(newer) if newer.at > made.at => newer.receiver.deliver(delivery).await,
             _ => answer,
         }
     }
@@ -97,11 +97,9 @@ impl Webhook {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    if std::env::args().nth(1).as_deref() == Some("--operations") {
-        OPERATIONS.iter().for_each(|operation| runnersmith_lambda::emf::write(operation));
+    if !runnersmith_lambda::begin(|_| Ok(OPERATIONS))? {
         return Ok(());
     }
-    runnersmith_lambda::logs();
     let webhook = Arc::new(Webhook { clock: Arc::new(SystemClock), made: RwLock::default() });
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let webhook = webhook.clone();

@@ -1,7 +1,7 @@
-//! The home in a running server: the same webhook, no workflow, no minutes.
+//! The server mode: requests are handled in a running server, by the same webhook, without a workflow and its minutes.
 //!
 //! A delivery only says where to look, and the truth lies in GitHub and in the records, so a delivery that is lost with this
-//! process is mended by the first tick of the next one.
+//! process is made good by the first tick of the next one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::runs::ProcessRuns;
-use crate::exit::Failure;
+use crate::exit::CommandFailure;
 
 /// Looks that wait; more are left to the next tick.
 const WAITING_MAX: usize = 1_024;
@@ -30,7 +30,7 @@ const AT_ONCE: usize = 16;
 /// How long after its start a server looks for drift at the latest: one that is started again each day must look too, and one
 /// that starts again and again must not plan all the time.
 const DRIFT_FIRST: Duration = Duration::from_secs(600);
-/// How long records and comments have when the server is told to stop.
+/// How long records and comments have after the signal to stop.
 pub const ENDS_WITHIN: Duration = Duration::from_secs(20);
 /// How often a draining environment is looked at.
 const DRAIN_EVERY: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ const DRAIN_EVERY: Duration = Duration::from_secs(2);
 /// The App as a stack of its own needs it.
 #[derive(Clone)]
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "Terraform is driven by programs with AWS"))]
-pub struct AppSecrets {
+pub struct StackApp {
     /// Its id.
     pub id: String,
     /// Its private key, PEM.
@@ -50,7 +50,7 @@ pub struct AppSecrets {
 /// What the server needs to handle requests.
 #[derive(Clone)]
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "Terraform is driven by programs with AWS"))]
-pub struct Settings {
+pub struct IssueOpsSettings {
     /// The control repository.
     pub repository: RepoFullName,
     /// What makes scale sets real.
@@ -60,7 +60,7 @@ pub struct Settings {
     /// What the key of plan files is made from.
     pub plan_key: Secret,
     /// The App that new environments work as.
-    pub app: AppSecrets,
+    pub app: StackApp,
     /// Where the server keeps its data.
     pub data: std::path::PathBuf,
     /// How often everything is looked at.
@@ -69,7 +69,7 @@ pub struct Settings {
     pub drift: Duration,
 }
 
-/// Hears deliveries about the control repository.
+/// Receives deliveries about the control repository.
 pub struct ChangeListener {
     repository: String,
     looks: mpsc::Sender<ChangeTrigger>,
@@ -77,14 +77,14 @@ pub struct ChangeListener {
 
 impl DeliveryListener for ChangeListener {
     fn on_change(&self, event: &ChangeEvent) -> Option<String> {
-        let signal = event.trigger(&self.repository).ok()?;
-        let said = match &signal {
+        let trigger = event.trigger(&self.repository).ok()?;
+        let said = match &trigger {
             ChangeTrigger::Issue { number, .. } => format!("issue #{number} is looked at"),
             ChangeTrigger::Pull { number } => format!("#{number} is looked at"),
             ChangeTrigger::Branch { .. } => "the branch is looked at".to_owned(),
             ChangeTrigger::Tick => return None,
         };
-        Some(match self.looks.try_send(signal) {
+        Some(match self.looks.try_send(trigger) {
             Ok(()) => said,
             Err(_) => "many wait; the next tick looks at everything".to_owned(),
         })
@@ -102,10 +102,10 @@ impl Progress for Logged {
 
 /// Makes the reconciler: at once where everything is here, by the platform policy where it is not.
 #[async_trait]
-trait Desks: Send + Sync {
-    async fn reconciler(&self) -> Result<Arc<ChangeReconciler>, Failure>;
+trait Reconcilers: Send + Sync {
+    async fn reconciler(&self) -> Result<Arc<ChangeReconciler>, CommandFailure>;
     /// Waits until nothing runs any more.
-    async fn settled(&self) {}
+    async fn completed(&self) {}
     /// How long it may take until nothing runs any more.
     fn ends_within(&self) -> Duration {
         ENDS_WITHIN
@@ -115,42 +115,42 @@ trait Desks: Send + Sync {
 struct Here(Arc<ChangeReconciler>);
 
 #[async_trait]
-impl Desks for Here {
-    async fn reconciler(&self) -> Result<Arc<ChangeReconciler>, Failure> {
+impl Reconcilers for Here {
+    async fn reconciler(&self) -> Result<Arc<ChangeReconciler>, CommandFailure> {
         Ok(self.0.clone())
     }
 }
 
-/// The home's parts: the ear for the door, and the loop.
-pub struct Home {
-    /// For the door.
-    pub ear: Arc<ChangeListener>,
+/// The parts: what receives the webhook's deliveries, and the loop.
+pub struct ServerMode {
+    /// For the webhook receiver.
+    pub listener: Arc<ChangeListener>,
     looks: mpsc::Receiver<ChangeTrigger>,
-    desks: Arc<dyn Desks>,
+    reconcilers: Arc<dyn Reconcilers>,
     tick: Duration,
     drift: Duration,
 }
 
-impl Home {
-    /// A home of this server.
+impl ServerMode {
+    /// The server mode of this server.
     ///
     /// # Errors
     /// When the key of plan files is too short, or the program was built without what is asked for.
     pub fn new(
-        settings: &Settings,
+        settings: &IssueOpsSettings,
         github: Arc<GitHubClient>,
         embedded: &Embedded,
         clock: Arc<dyn Clock>,
         stop: &watch::Receiver<bool>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandFailure> {
         let (sender, looks) = mpsc::channel(WAITING_MAX);
         let repository = settings.repository.clone();
-        let ear = Arc::new(ChangeListener { repository: repository.to_string(), looks: sender });
+        let listener = Arc::new(ChangeListener { repository: repository.to_string(), looks: sender });
         let control: Arc<dyn ControlRepository> = Arc::new(ControlClient::new(github.clone(), repository));
         let seal = Seal::new(&settings.plan_key).map_err(|error| {
-            Failure::config(error.to_string(), "[issueops] plan_key_file or plan_key_env names a better one")
+            CommandFailure::config(error.to_string(), "[issueops] plan_key_file or plan_key_env names a better one")
         })?;
-        let desks: Arc<dyn Desks> = match settings.provisioning {
+        let reconcilers: Arc<dyn Reconcilers> = match settings.provisioning {
             Provisioning::Embedded => {
                 let runs: Arc<dyn Runs> = Arc::new(ProcessRuns::new("runnersmith@here", &settings.data));
                 Arc::new(Here(Arc::new(ChangeReconciler::new(Parts {
@@ -171,13 +171,13 @@ impl Home {
             }
             Provisioning::Terraform => terraform(settings, github, control, seal, stop)?,
         };
-        Ok(Self { ear, looks, desks, tick: settings.tick, drift: settings.drift })
+        Ok(Self { listener, looks, reconcilers, tick: settings.tick, drift: settings.drift })
     }
 
-    /// How long what is under way may take when it is told to stop.
+    /// How long what is under way may take after the signal to stop.
     #[must_use]
     pub fn ends_within(&self) -> Duration {
-        self.desks.ends_within()
+        self.reconcilers.ends_within()
     }
 
     /// Looks where deliveries say, and everywhere from time to time, until `stop` says so.
@@ -188,53 +188,53 @@ impl Home {
         let mut tick = tokio::time::interval(self.tick);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (drains, draining) = watch::channel(false);
-        tasks.spawn(drain(self.desks.clone(), drains.clone(), draining, stop.clone()));
-        let desks = self.desks.clone();
-        tasks.spawn(look_for_drift(self.drift, stop.clone(), async move || drift(desks.as_ref()).await));
+        tasks.spawn(drain(self.reconcilers.clone(), drains.clone(), draining, stop.clone()));
+        let reconcilers = self.reconcilers.clone();
+        tasks.spawn(look_for_drift(self.drift, stop.clone(), async move || drift(reconcilers.as_ref()).await));
         loop {
             // One place is taken before a look is: what has none waits in the queue, which is bounded.
             let turn = tokio::select! {
                 Ok(turn) = at_once.clone().acquire_owned() => turn,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
-            let signal = tokio::select! {
-                Some(signal) = self.looks.recv() => signal,
+            let trigger = tokio::select! {
+                Some(trigger) = self.looks.recv() => trigger,
                 _ = tick.tick() => ChangeTrigger::Tick,
                 Some(_) = tasks.join_next() => continue,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             // One look at everything at a time is enough.
-            let tick = match signal {
+            let tick = match trigger {
                 ChangeTrigger::Tick => match ticking.clone().try_acquire_owned() {
                     Ok(tick) => Some(tick),
                     Err(_) => continue,
                 },
                 _ => None,
             };
-            let (desks, drains) = (self.desks.clone(), drains.clone());
+            let (reconcilers, drains) = (self.reconcilers.clone(), drains.clone());
             tasks.spawn(async move {
-                look(desks.as_ref(), &signal, &drains).await;
+                look(reconcilers.as_ref(), &trigger, &drains).await;
                 drop((turn, tick));
             });
         }
         // What is under way comes to its end: its records say how far it is.
         while tasks.join_next().await.is_some() {}
-        self.desks.settled().await;
+        self.reconcilers.completed().await;
     }
 }
 
-async fn look(desks: &dyn Desks, signal: &ChangeTrigger, drains: &watch::Sender<bool>) {
-    let looked = match desks.reconciler().await {
-        Ok(reconciler) => reconciler.handle(signal).await,
+async fn look(reconcilers: &dyn Reconcilers, trigger: &ChangeTrigger, drains: &watch::Sender<bool>) {
+    let looked = match reconcilers.reconciler().await {
+        Ok(reconciler) => reconciler.handle(trigger).await,
         Err(failure) => {
             tracing::error!(error = %failure.what, hint = failure.hint.as_deref(), "requests cannot be handled");
             return;
         }
     };
-    told(looked, drains);
+    log_outcome(looked, drains);
 }
 
-fn told(looked: Result<Handled, ReconcileError>, drains: &watch::Sender<bool>) {
+fn log_outcome(looked: Result<Handled, ReconcileError>, drains: &watch::Sender<bool>) {
     match looked {
         Ok(handled) => {
             for failed in &handled.failed {
@@ -260,8 +260,8 @@ fn warn_once(warned: &mut String, failed: String) {
 }
 
 /// Looks for what differs from its state.
-async fn drift(desks: &dyn Desks) {
-    let found = match desks.reconciler().await {
+async fn drift(reconcilers: &dyn Reconcilers) {
+    let found = match reconcilers.reconciler().await {
         Ok(reconciler) => reconciler.drift().await.map_err(|error| chain(&error)),
         Err(failure) => Err(failure.what),
     };
@@ -291,7 +291,7 @@ async fn look_for_drift(every: Duration, mut stop: watch::Receiver<bool>, mut lo
 
 /// Looks at draining environments, as long as there are any.
 async fn drain(
-    desks: Arc<dyn Desks>,
+    reconcilers: Arc<dyn Reconcilers>,
     drains: watch::Sender<bool>,
     mut draining: watch::Receiver<bool>,
     mut stop: watch::Receiver<bool>,
@@ -308,7 +308,7 @@ async fn drain(
             _ = every.tick() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        let reconciler = match desks.reconciler().await {
+        let reconciler = match reconcilers.reconciler().await {
             Ok(reconciler) => reconciler,
             Err(failure) => {
                 let hint = failure.hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
@@ -316,7 +316,7 @@ async fn drain(
                 continue;
             }
         };
-        // Before the look: what is told while it goes on may be about an environment that it does not see yet.
+        // Before the look: what is received while it goes on may be about an environment that it does not see yet.
         drains.send_replace(false);
         let looks_again = match reconciler.proceed().await {
             Ok(handled) => {
@@ -336,22 +336,22 @@ async fn drain(
 
 #[cfg(feature = "aws")]
 fn terraform(
-    settings: &Settings,
+    settings: &IssueOpsSettings,
     github: Arc<GitHubClient>,
     control: Arc<dyn ControlRepository>,
     seal: Seal,
     stop: &watch::Receiver<bool>,
-) -> Result<Arc<dyn Desks>, Failure> {
+) -> Result<Arc<dyn Reconcilers>, CommandFailure> {
     Ok(Arc::new(super::cloud::ByPolicy::new(settings, github, control, seal, stop)))
 }
 
 #[cfg(feature = "aws")]
 #[async_trait]
-impl Desks for super::cloud::ByPolicy {
-    async fn reconciler(&self) -> Result<Arc<ChangeReconciler>, Failure> {
+impl Reconcilers for super::cloud::ByPolicy {
+    async fn reconciler(&self) -> Result<Arc<ChangeReconciler>, CommandFailure> {
         self.get().await
     }
-    async fn settled(&self) {
+    async fn completed(&self) {
         self.ended().await;
     }
     fn ends_within(&self) -> Duration {
@@ -361,13 +361,13 @@ impl Desks for super::cloud::ByPolicy {
 
 #[cfg(not(feature = "aws"))]
 fn terraform(
-    _settings: &Settings,
+    _settings: &IssueOpsSettings,
     _github: Arc<GitHubClient>,
     _control: Arc<dyn ControlRepository>,
     _seal: Seal,
     _stop: &watch::Receiver<bool>,
-) -> Result<Arc<dyn Desks>, Failure> {
-    Err(Failure::config(
+) -> Result<Arc<dyn Reconcilers>, CommandFailure> {
+    Err(CommandFailure::config(
         "[issueops] provisioner = \"terraform\" keeps its records on S3, and this program was built without AWS",
         "take a released program, build it with `cargo build --release --features aws`, or use \"embedded\"",
     ))
@@ -381,9 +381,9 @@ mod tests {
 
     /// At which second of the server's life it looks, in so long.
     async fn looks(every: Duration, within: Duration) -> Vec<u64> {
-        let (_stop, told) = watch::channel(false);
+        let (_stop, stopped) = watch::channel(false);
         let (started, mut at) = (tokio::time::Instant::now(), Vec::new());
-        let looking = look_for_drift(every, told, async || at.push(started.elapsed().as_secs()));
+        let looking = look_for_drift(every, stopped, async || at.push(started.elapsed().as_secs()));
         // It goes on for as long as the server does.
         let _ = tokio::time::timeout(within, looking).await;
         at
@@ -391,13 +391,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn drift_is_looked_for_until_the_server_stops() {
-        let (stop, told) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
         let mut looks = 0;
-        let looking = look_for_drift(HOUR, told, async || {
+        let looking = look_for_drift(HOUR, stopped, async || {
             looks += 1;
             stop.send_replace(looks == 3);
         });
-        tokio::time::timeout(24 * HOUR, looking).await.expect("it ends when it is told to");
+        tokio::time::timeout(24 * HOUR, looking).await.expect("it ends with the signal");
         assert_eq!(looks, 3);
     }
 
