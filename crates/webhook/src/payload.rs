@@ -3,7 +3,7 @@
 //! The event's name decides which form the bytes are read in, so one reading is enough for all who are interested: the queue
 //! gets messages, and those who carry changes through get where to look.
 
-use runnersmith_github::WireJob;
+use runnersmith_github::WorkflowJobPayload;
 use runnersmith_ports::Message;
 use runnersmith_types::{DeliveryId, FactSource, JobId, OwnerKind, RepoFullName, Timestamp};
 use serde::Deserialize;
@@ -52,7 +52,7 @@ struct Owner {
 
 #[derive(Deserialize)]
 struct JobPayload {
-    workflow_job: WireJob,
+    workflow_job: WorkflowJobPayload,
     repository: Repository,
 }
 

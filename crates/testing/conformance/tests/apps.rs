@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use elsewhere::BY_APPS;
 use runnersmith_conformance::{Coverage, Doc, OpenApi, can_run};
-use runnersmith_github::app_admin::{HookTarget, NewApp, PointError, point_webhook, remove_webhook};
+use runnersmith_github::app_admin::NewApp;
+use runnersmith_github::webhook_admin::{HookTarget, PointError, point_webhook, remove_webhook};
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig, Seen};
 use runnersmith_github_sim::{JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::{GitHubError, SystemClock};
