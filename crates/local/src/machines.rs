@@ -13,14 +13,12 @@ use runnersmith_ports::{Clock, LaunchRequest, Machines, MachinesError};
 use runnersmith_types::{ControlPlaneId, Machine, MachineId, MachineState, ScaleSetName, Timestamp};
 
 use crate::config::LocalConfig;
-use crate::dir::{CHANGED, MachineDir, Standing, write_atomically};
+use crate::dir::{CHANGED, MachineDir, PENDING_FOR, Standing, write_atomically};
 use crate::distribution::Distribution;
 use crate::launch::{Launch, prepare_root};
 use crate::processes;
 use crate::sweep;
 
-/// A claimed machine whose supervisor has not begun is pending for so long, then it counts as ended.
-pub(crate) const PENDING_FOR: Duration = Duration::from_secs(30);
 /// An ended machine is listed for so long.
 const ENDED_KEPT: Duration = Duration::from_secs(600);
 /// Most directories that one list reads.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::EmulatorError;
+use crate::error::EmulatorError;
 
 /// Who makes a call.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::openapi::Operation;
+use crate::operation::Operation;
 
 /// One thing that is wrong with a request or an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,11 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} at {:?}: {}", self.operation, self.part, self.pointer, self.message)
     }
+}
+
+/// The beginning of a violation in a part of an operation.
+pub(crate) fn violation(operation: &Operation, part: String) -> Violation {
+    Violation { operation: operation.id.clone(), part, pointer: String::new(), message: String::new() }
 }
 
 /// What the documents say about an answer.
