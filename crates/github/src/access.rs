@@ -11,7 +11,7 @@ use runnersmith_types::{Owner, RepoFullName, RunnerScope, Secret, Timestamp};
 
 use crate::answer::Raw;
 use crate::auth::Signer;
-use crate::config::{ConfigError, GitHubConfig};
+use crate::config::{GitHubConfig, GitHubConfigError};
 use crate::locks::NamedLocks;
 use crate::operations::{self as op, Operation};
 use crate::transport::Transport;
@@ -67,7 +67,7 @@ impl Access {
     ///
     /// # Errors
     /// When the App's key is not usable.
-    pub fn new(config: &GitHubConfig, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
+    pub fn new(config: &GitHubConfig, clock: Arc<dyn Clock>) -> Result<Self, GitHubConfigError> {
         Ok(Self {
             signer: config.app.as_ref().map(Signer::new).transpose()?,
             token: config.token.clone(),

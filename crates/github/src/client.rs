@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::access::{Access, As, TOKEN_MARGIN};
 use crate::answer::Raw;
-use crate::config::{ConfigError, GitHubConfig};
+use crate::config::{GitHubConfig, GitHubConfigError};
 use crate::locks::NamedLocks;
 use crate::operations::Operation;
 use crate::transport::Transport;
@@ -41,7 +41,7 @@ impl GitHubClient {
     ///
     /// # Errors
     /// When key, address, CA file or proxy are not usable.
-    pub fn new(config: GitHubConfig, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
+    pub fn new(config: GitHubConfig, clock: Arc<dyn Clock>) -> Result<Self, GitHubConfigError> {
         Ok(Self {
             transport: Transport::new(&config, clock.clone())?,
             access: Access::new(&config, clock.clone())?,

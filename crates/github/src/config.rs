@@ -70,7 +70,7 @@ impl GitHubConfig {
 
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum GitHubConfigError {
     /// The key.
     #[error("the App's private key cannot be read: {0}")]
     Key(String),
@@ -95,12 +95,12 @@ pub enum ConfigError {
 ///
 /// # Errors
 /// When the text is not an address.
-pub fn api_base(server_url: &str) -> Result<String, ConfigError> {
+pub fn api_base(server_url: &str) -> Result<String, GitHubConfigError> {
     let url = server_url.trim_end_matches('/');
     let Some((scheme, host)) =
         url.split_once("://").filter(|(scheme, host)| matches!(*scheme, "http" | "https") && !host.is_empty())
     else {
-        return Err(ConfigError::Address(server_url.to_owned()));
+        return Err(GitHubConfigError::Address(server_url.to_owned()));
     };
     Ok(match host.to_ascii_lowercase().as_str() {
         "github.com" | "www.github.com" => "https://api.github.com".to_owned(),

@@ -28,8 +28,8 @@ pub mod webhook_admin;
 mod wire;
 
 pub use client::GitHubClient;
-pub use config::{AppCredentials, ConfigError, GitHubConfig, api_base};
+pub use config::{AppCredentials, GitHubConfig, GitHubConfigError, api_base};
 pub use control::ControlClient;
-pub use observers::{Counter, Exchange as Seen, Recorder};
+pub use observers::{Counter, RecordedExchange, Recorder};
 pub use operations::{OPERATIONS, Operation};
 pub use wire::WorkflowJobPayload;

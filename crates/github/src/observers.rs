@@ -8,7 +8,7 @@ use serde_json::Value;
 /// What a recorder sees. It holds tokens and configs: for tests only.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the parts of an exchange")]
-pub struct Exchange {
+pub struct RecordedExchange {
     pub operation: &'static str,
     pub method: &'static str,
     pub path_and_query: String,
@@ -18,7 +18,7 @@ pub struct Exchange {
 }
 
 /// Sees every exchange.
-pub type Recorder = Arc<dyn Fn(&Exchange) + Send + Sync>;
+pub type Recorder = Arc<dyn Fn(&RecordedExchange) + Send + Sync>;
 
 /// Sees every call: its operation, and the status or 0.
 pub type Counter = Arc<dyn Fn(&'static str, u16) + Send + Sync>;

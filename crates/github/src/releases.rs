@@ -68,7 +68,7 @@ pub async fn fetch_runner(client: &GitHubClient, prerelease: bool, directory: &P
 
 /// A release of `actions/runner`.
 #[derive(Debug, Deserialize)]
-pub struct Release {
+pub struct RunnerRelease {
     tag_name: String,
     #[serde(default)]
     body: Option<String>,
@@ -93,19 +93,19 @@ pub struct Archive {
 ///
 /// # Errors
 /// When GitHub does not answer.
-pub async fn newest(client: &GitHubClient, prerelease: bool) -> Result<Release, ReleaseError> {
+pub async fn newest(client: &GitHubClient, prerelease: bool) -> Result<RunnerRelease, ReleaseError> {
     if !prerelease {
         let path = "/repos/actions/runner/releases/latest";
         return Ok(client.call(op::RELEASE_LATEST, As::Nobody, path, "actions/runner", None).await?);
     }
     let path = "/repos/actions/runner/releases?per_page=10";
-    let all: Vec<Release> = client.call(op::RELEASES, As::Nobody, path, "actions/runner", None).await?;
+    let all: Vec<RunnerRelease> = client.call(op::RELEASES, As::Nobody, path, "actions/runner", None).await?;
     let newest = all.into_iter().find(|release| !release.draft);
     let none = || GitHubError::NotFound { operation: op::RELEASES.id, subject: "actions/runner".into() };
     Ok(newest.ok_or_else(none)?)
 }
 
-impl Release {
+impl RunnerRelease {
     /// Its archive for a platform (`linux-x64`, `linux-arm64`).
     ///
     /// # Errors

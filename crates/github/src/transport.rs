@@ -10,9 +10,9 @@ use runnersmith_types::{Secret, Timestamp};
 use serde_json::Value;
 
 use crate::answer::Raw;
-use crate::config::{ConfigError, GitHubConfig, api_base};
+use crate::config::{GitHubConfig, GitHubConfigError, api_base};
 use crate::etags::ETags;
-use crate::observers::{Counter, Exchange, Recorder};
+use crate::observers::{Counter, RecordedExchange, Recorder};
 use crate::operations::Operation;
 
 /// No answer of ours is larger: 100 runs with their repositories are about 3 MB.
@@ -40,28 +40,29 @@ impl Transport {
     ///
     /// # Errors
     /// When address, CA file or proxy are not usable.
-    pub fn new(config: &GitHubConfig, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
+    pub fn new(config: &GitHubConfig, clock: Arc<dyn Clock>) -> Result<Self, GitHubConfigError> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("runnersmith/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             .timeout(Duration::from_secs(30));
         if let Some(path) = &config.ca_file {
-            let ca = |source: Box<dyn std::error::Error + Send + Sync>| ConfigError::Ca { path: path.clone(), source };
+            let ca =
+                |source: Box<dyn std::error::Error + Send + Sync>| GitHubConfigError::Ca { path: path.clone(), source };
             let pem = std::fs::read(path).map_err(|error| ca(error.into()))?;
             for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| ca(error.into()))? {
                 builder = builder.add_root_certificate(certificate);
             }
         }
         if let Some(proxy) = &config.proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(ConfigError::Http)?);
+            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(GitHubConfigError::Http)?);
         }
         let base = match &config.api_base {
             Some(base) => base.trim_end_matches('/').to_owned(),
             None => api_base(&config.server_url)?,
         };
         Ok(Self {
-            http: builder.build().map_err(ConfigError::Http)?,
+            http: builder.build().map_err(GitHubConfigError::Http)?,
             base,
             clock,
             recorder: config.recorder.clone(),
@@ -119,7 +120,7 @@ impl Transport {
             self.memory().limited_until = Some(until);
         }
         if let Some(recorder) = &self.recorder {
-            recorder(&Exchange {
+            recorder(&RecordedExchange {
                 operation: operation.id,
                 method: operation.method,
                 path_and_query: path.to_owned(),

@@ -187,8 +187,8 @@ fn is_old(dir: &MachineDir, now: Timestamp) -> bool {
     sweep::changed_at(dir).is_some_and(|at| now.since(at) >= ENDED_KEPT)
 }
 
-fn modified(root: &Path) -> Option<SystemTime> {
-    fs::metadata(root.join(CHANGED)).and_then(|meta| meta.modified()).ok()
+async fn modified(root: &Path) -> Option<SystemTime> {
+    tokio::fs::metadata(root.join(CHANGED)).await.and_then(|meta| meta.modified()).ok()
 }
 
 #[async_trait]
@@ -223,7 +223,7 @@ impl Machines for LocalMachines {
         let before = seen(&self.inner);
         let looks = timeout.as_millis() / LOOK_EVERY.as_millis() + 1;
         for _ in 0..looks {
-            let now = modified(&self.inner.root);
+            let now = modified(&self.inner.root).await;
             if now != before {
                 *self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
                 return;
