@@ -8,7 +8,7 @@ use runnersmith_types::{Secret, Timestamp};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use crate::config::{AppCredentials, ConfigError};
+use crate::config::{AppCredentials, GitHubConfigError};
 
 /// GitHub refuses a JWT from the future, and clocks differ: it is dated back by this many seconds.
 const SKEW_SECONDS: i64 = 60;
@@ -22,7 +22,7 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    pub fn new(app: &AppCredentials) -> Result<Self, ConfigError> {
+    pub fn new(app: &AppCredentials) -> Result<Self, GitHubConfigError> {
         Ok(Self { issuer: app.app_id.clone(), key: key(app.private_key_pem.expose())?, random: SystemRandom::new() })
     }
 
@@ -43,20 +43,20 @@ impl Signer {
 }
 
 /// Reads PKCS#1 ("BEGIN RSA PRIVATE KEY", as GitHub gives it) or PKCS#8. No error shows any of the key.
-fn key(pem: &str) -> Result<RsaKeyPair, ConfigError> {
+fn key(pem: &str) -> Result<RsaKeyPair, GitHubConfigError> {
     // A file that was pasted may be indented.
     let text: Vec<&str> = pem.lines().map(str::trim).collect();
     let key = match PrivateKeyDer::from_pem_slice(text.join("\n").as_bytes()) {
         Ok(PrivateKeyDer::Pkcs1(der)) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
         Ok(PrivateKeyDer::Pkcs8(der)) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
-        Ok(_) => return Err(ConfigError::Key("it is no RSA key, as GitHub gives them".into())),
+        Ok(_) => return Err(GitHubConfigError::Key("it is no RSA key, as GitHub gives them".into())),
         Err(_) => {
-            return Err(ConfigError::Key(
+            return Err(GitHubConfigError::Key(
                 "it is not PEM of a private key; a file that begins with -----BEGIN RSA PRIVATE KEY----- is needed (if it is \
                  base64 of one, decode it first)"
                     .into(),
             ));
         }
     };
-    key.map_err(|error| ConfigError::Key(error.to_string()))
+    key.map_err(|error| GitHubConfigError::Key(error.to_string()))
 }

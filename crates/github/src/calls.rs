@@ -12,7 +12,9 @@ use runnersmith_types::{
 };
 use serde_json::json;
 
-use crate::http::{As, GitHubClient, gone_is_fine, of_repo, unusable};
+use crate::access::As;
+use crate::answer::{gone_is_fine, unusable};
+use crate::client::GitHubClient;
 use crate::operations::{self as op, Operation};
 use crate::wire;
 
@@ -106,7 +108,7 @@ impl GitHubClient {
             return Ok(id);
         }
         // A burst asks for many configs at once; one of them looks the group up for all.
-        let _one = self.finding_groups.lock().await;
+        let _one = self.finding_groups.lock(at.to_string()).await;
         if let Some(id) = self.group(at, name) {
             return Ok(id);
         }
@@ -117,14 +119,14 @@ impl GitHubClient {
         self.group(at, name).ok_or(GitHubError::NotFound { operation: operation.id, subject })
     }
 
-    fn fact(&self, job: wire::Job, repo: &RepoFullName, source: FactSource) -> Option<JobFact> {
+    fn fact(&self, job: wire::WorkflowJobPayload, repo: &RepoFullName, source: FactSource) -> Option<JobFact> {
         job.fact(repo.clone(), OwnerKind::Unknown, source, self.clock.now())
     }
 
     async fn run_jobs(&self, repo: &RepoFullName, run: u64) -> Result<Vec<JobFact>, GitHubError> {
         let subject = format!("run {run} of {repo}");
         let path = format!("/repos/{repo}/actions/runs/{run}/jobs?filter=latest");
-        let listed = self.pages::<wire::Jobs>(op::RUN_JOBS, &of_repo(repo), &path, &subject, PAGES_MAX).await?;
+        let listed = self.pages::<wire::Jobs>(op::RUN_JOBS, &As::repository(repo), &path, &subject, PAGES_MAX).await?;
         Ok(listed.items.into_iter().filter_map(|job| self.fact(job, repo, FactSource::Sweep)).collect())
     }
 }
@@ -133,8 +135,9 @@ impl GitHubClient {
 impl GitHub for GitHubClient {
     async fn job(&self, repo: &RepoFullName, id: JobId) -> Result<JobFact, GitHubError> {
         let subject = format!("job {id} of {repo}");
-        let found: wire::Job =
-            self.call(op::JOB, of_repo(repo), &format!("/repos/{repo}/actions/jobs/{id}"), &subject, None).await?;
+        let found: wire::WorkflowJobPayload = self
+            .call(op::JOB, As::repository(repo), &format!("/repos/{repo}/actions/jobs/{id}"), &subject, None)
+            .await?;
         let fact = self.fact(found, repo, FactSource::Get);
         fact.ok_or_else(|| unusable(op::JOB, subject, "its status is a word that this version does not know"))
     }
@@ -202,7 +205,7 @@ impl GitHub for GitHubClient {
             let Ok(owner) = Owner::parse(&account.login) else { continue };
             // A person's installation has no address of its own, but its number is known now.
             let place = RunnerScope::Organization(owner);
-            self.remember_installation(&place, id);
+            self.access.remember_installation(&place, id);
             let who = As::Place(place);
             let answer: wire::Repositories = self
                 .call(op::REPOSITORIES, who, "/installation/repositories?per_page=100", &account.login, None)
@@ -221,7 +224,7 @@ impl GitHub for GitHubClient {
         // A run in progress has queued jobs too.
         for status in ["queued", "in_progress"] {
             let path = format!("/repos/{repo}/actions/runs?status={status}&per_page={RUNS_MAX}");
-            let answer: wire::Runs = self.call(op::RUNS, of_repo(repo), &path, repo.as_str(), None).await?;
+            let answer: wire::Runs = self.call(op::RUNS, As::repository(repo), &path, repo.as_str(), None).await?;
             runs.extend(answer.workflow_runs.into_iter().map(|run| run.id));
         }
         let mut facts = Vec::new();
@@ -235,7 +238,7 @@ impl GitHub for GitHubClient {
         let found: wire::Run = self
             .call(
                 op::RUN,
-                of_repo(repo),
+                As::repository(repo),
                 &format!("/repos/{repo}/actions/runs/{id}"),
                 &format!("run {id} of {repo}"),
                 None,
@@ -246,7 +249,9 @@ impl GitHub for GitHubClient {
 
     async fn rerun_failed(&self, repo: &RepoFullName, id: RunId) -> Result<(), GitHubError> {
         let path = format!("/repos/{repo}/actions/runs/{id}/rerun-failed-jobs");
-        self.send(op::RERUN_FAILED, &of_repo(repo), &path, &format!("run {id} of {repo}"), None).await.map(|_| ())
+        self.send(op::RERUN_FAILED, &As::repository(repo), &path, &format!("run {id} of {repo}"), None)
+            .await
+            .map(|_| ())
     }
 
     async fn failed_deliveries(&self, since: Timestamp, limit: usize) -> Result<Vec<FailedDelivery>, GitHubError> {
@@ -258,9 +263,7 @@ impl GitHub for GitHubClient {
         for _ in 0..PAGES_MAX {
             let path = format!("{}?per_page=100{cursor}", log.path);
             let raw = self.send(log.list, &log.who, &path, &log.subject, None).await?;
-            let page: Vec<wire::Delivery> = serde_json::from_slice(&raw.body).map_err(|error| {
-                GitHubError::Transient { operation: log.list.id, subject: log.subject.clone(), source: Box::new(error) }
-            })?;
+            let page: Vec<wire::Delivery> = raw.read(log.list, &log.subject)?;
             let mut past = page.is_empty();
             for line in page {
                 let at = wire::timestamp(Some(&line.delivered_at)).unwrap_or(since);
@@ -274,7 +277,7 @@ impl GitHub for GitHubClient {
                     failed.insert(line.guid, FailedDelivery { id: line.id, guid, at, event: line.event });
                 }
             }
-            let next = raw.headers.get("link").and_then(|link| link.to_str().ok()).and_then(next_cursor);
+            let next = raw.header("link").and_then(next_cursor);
             match next {
                 Some(next) if !past && failed.len() < limit => cursor = format!("&cursor={next}"),
                 _ => break,
@@ -304,7 +307,7 @@ impl GitHub for GitHubClient {
             Some(id) => {
                 self.call(
                     op::CHECK_UPDATE,
-                    of_repo(repo),
+                    As::repository(repo),
                     &format!("/repos/{repo}/check-runs/{id}"),
                     &subject,
                     Some(body),
@@ -313,8 +316,14 @@ impl GitHub for GitHubClient {
             }
             None => {
                 body["head_sha"] = json!(check.head_sha);
-                self.call(op::CHECK_CREATE, of_repo(repo), &format!("/repos/{repo}/check-runs"), &subject, Some(body))
-                    .await?
+                self.call(
+                    op::CHECK_CREATE,
+                    As::repository(repo),
+                    &format!("/repos/{repo}/check-runs"),
+                    &subject,
+                    Some(body),
+                )
+                .await?
             }
         };
         Ok(found.id)

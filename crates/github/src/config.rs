@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use runnersmith_types::{HookAddress, Secret};
 
-use crate::http::{Counter, Recorder};
+use crate::observers::{Counter, Recorder};
 
 /// An App's credentials.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct GitHubConfig {
     pub server_url: String,
     /// Overrides what follows from `server_url`.
     pub api_base: Option<String>,
-    /// The App; a client without one makes only the calls that need nobody's leave.
+    /// The App; a client without one makes only the calls that need nobody's permission.
     pub app: Option<AppCredentials>,
     /// A plain token (a workflow's own, or a person's) that is used instead of the App's installations. It is never renewed.
     pub token: Option<Secret>,
@@ -34,7 +34,7 @@ pub struct GitHubConfig {
     pub proxy: Option<String>,
     /// Sees every exchange, tokens and all; for tests.
     pub recorder: Option<Recorder>,
-    /// Told of every call: its operation, and the status or 0 when there was no answer. For metrics.
+    /// Sees every call: its operation, and the status or 0 when there was no answer. For metrics.
     pub counter: Option<Counter>,
 }
 
@@ -45,7 +45,7 @@ impl GitHubConfig {
         Self { app: Some(app), ..Self::anonymous(server_url) }
     }
 
-    /// Whoever the token is of. Calls that only an App may make fail.
+    /// The person or App that the token was made for. Calls that only an App may make fail.
     #[must_use]
     pub fn with_token(server_url: &str, token: Secret) -> Self {
         Self { token: Some(token), ..Self::anonymous(server_url) }
@@ -70,7 +70,7 @@ impl GitHubConfig {
 
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum GitHubConfigError {
     /// The key.
     #[error("the App's private key cannot be read: {0}")]
     Key(String),
@@ -95,12 +95,12 @@ pub enum ConfigError {
 ///
 /// # Errors
 /// When the text is not an address.
-pub fn api_base(server_url: &str) -> Result<String, ConfigError> {
+pub fn api_base(server_url: &str) -> Result<String, GitHubConfigError> {
     let url = server_url.trim_end_matches('/');
     let Some((scheme, host)) =
         url.split_once("://").filter(|(scheme, host)| matches!(*scheme, "http" | "https") && !host.is_empty())
     else {
-        return Err(ConfigError::Address(server_url.to_owned()));
+        return Err(GitHubConfigError::Address(server_url.to_owned()));
     };
     Ok(match host.to_ascii_lowercase().as_str() {
         "github.com" | "www.github.com" => "https://api.github.com".to_owned(),

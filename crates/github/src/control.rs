@@ -13,8 +13,10 @@ use runnersmith_types::{Owner, RepoFullName, RunnerScope, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::access::As;
+use crate::answer::{Raw, gone_is_fine, if_there, unusable};
+use crate::client::GitHubClient;
 use crate::control_wire as wire;
-use crate::http::{GitHubClient, Raw, gone_is_fine, if_there, of_org, of_repo, unusable};
 use crate::operations::{self as op, Operation};
 use crate::wire::{Repositories, Run};
 
@@ -58,7 +60,7 @@ impl ControlClient {
         subject: &str,
         body: Option<Value>,
     ) -> Result<Raw, GitHubError> {
-        self.client.send(operation, &of_repo(&self.repo), &self.path(rest), subject, body).await
+        self.client.send(operation, &As::repository(&self.repo), &self.path(rest), subject, body).await
     }
 
     pub(crate) async fn read<T: DeserializeOwned>(
@@ -67,7 +69,7 @@ impl ControlClient {
         rest: &str,
         subject: &str,
     ) -> Result<T, GitHubError> {
-        self.client.call(operation, of_repo(&self.repo), &self.path(rest), subject, None).await
+        self.client.call(operation, As::repository(&self.repo), &self.path(rest), subject, None).await
     }
 
     pub(crate) async fn write<T: DeserializeOwned>(
@@ -77,7 +79,7 @@ impl ControlClient {
         subject: &str,
         body: Value,
     ) -> Result<T, GitHubError> {
-        self.client.call(operation, of_repo(&self.repo), &self.path(rest), subject, Some(body)).await
+        self.client.call(operation, As::repository(&self.repo), &self.path(rest), subject, Some(body)).await
     }
 
     /// A whole list; `rest` may have a query.
@@ -87,7 +89,7 @@ impl ControlClient {
         rest: &str,
         subject: &str,
     ) -> Result<Vec<T>, GitHubError> {
-        let (who, path) = (of_repo(&self.repo), self.path(rest));
+        let (who, path) = (As::repository(&self.repo), self.path(rest));
         self.client.pages::<Vec<T>>(operation, &who, &path, subject, PAGES_MAX).await?.whole(operation, subject)
     }
 
@@ -116,7 +118,7 @@ impl ControlClient {
         group: u64,
         subject: &str,
     ) -> Result<Vec<String>, GitHubError> {
-        let (operation, who) = (op::GROUP_REPOSITORIES, of_org(owner));
+        let (operation, who) = (op::GROUP_REPOSITORIES, As::organization(owner));
         let path = format!("/orgs/{owner}/actions/runner-groups/{group}/repositories");
         let listed = self.organization.pages::<Repositories>(operation, &who, &path, subject, PAGES_MAX).await?;
         let all = listed.whole(operation, subject)?;
@@ -227,7 +229,7 @@ impl ControlRepository for ControlClient {
         let rest = format!("/issues/{issue}/comments{filter}");
         let mut comments = BTreeMap::new();
         for found in self.list::<wire::WireComment>(op::COMMENTS, &rest, &subject).await? {
-            let comment = found.read().ok_or_else(|| unusable(op::COMMENTS, subject.clone(), "a date is none"))?;
+            let comment = found.read().ok_or_else(|| unusable(op::COMMENTS, subject.clone(), "a date is invalid"))?;
             comments.insert(comment.id, comment);
         }
         let recent = |comment: &IssueComment| since.is_none_or(|since| comment.updated_at >= since);
@@ -238,7 +240,7 @@ impl ControlRepository for ControlClient {
         let subject = self.subject("comment", id);
         let found = self.read::<wire::WireComment>(op::COMMENT, &format!("/issues/comments/{id}"), &subject).await;
         let Some(found) = if_there(found)? else { return Ok(None) };
-        found.read().map(Some).ok_or_else(|| unusable(op::COMMENT, subject, "a date is none"))
+        found.read().map(Some).ok_or_else(|| unusable(op::COMMENT, subject, "a date is invalid"))
     }
 
     async fn add_comment(&self, issue: u64, body: &str) -> Result<u64, GitHubError> {
@@ -308,7 +310,7 @@ impl ControlRepository for ControlClient {
     async fn is_in_team(&self, team: &str, login: &str) -> Result<bool, GitHubError> {
         let owner = self.repo.owner();
         let path = format!("/orgs/{owner}/teams/{}/memberships/{}", escape_value(team), escape_value(login));
-        let (who, subject) = (of_org(&owner), format!("{login} in team {team}"));
+        let (who, subject) = (As::organization(&owner), format!("{login} in team {team}"));
         let found = self.organization.call::<wire::Membership>(op::TEAM_MEMBER, who, &path, &subject, None).await;
         // One who was invited and has not accepted is `pending`.
         Ok(if_there(found)?.is_some_and(|found| found.state == "active"))

@@ -9,9 +9,9 @@ use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::{Blob, CommitPeople, Compared, FileChanges};
 use serde_json::{Value, json};
 
+use crate::answer::{gone_is_fine, if_there, unusable};
 use crate::control::{ControlClient, escape, escape_value};
 use crate::control_wire as wire;
-use crate::http::{gone_is_fine, if_there, unusable};
 use crate::operations as op;
 
 impl ControlClient {
@@ -149,7 +149,7 @@ fn not_made(error: GitHubError, is_there: bool) -> GitHubError {
     }
 }
 
-/// What it means that a branch was not moved: 422 has several meanings, which only GitHub's words tell apart.
+/// What it means that a branch was not moved: 422 has several meanings, which only GitHub's words distinguish.
 fn not_moved(error: GitHubError) -> GitHubError {
     match error {
         GitHubError::Refused { status: 422, operation, subject, message } => {

@@ -11,7 +11,7 @@ const GHOST: &str = "ghost";
 #[derive(Deserialize)]
 pub(crate) struct FullRepository {
     pub default_branch: String,
-    // Both are told only to whoever may write.
+    // GitHub shows both only to those who may write.
     pub allow_merge_commit: Option<bool>,
     pub allow_squash_merge: Option<bool>,
 }
@@ -121,7 +121,7 @@ pub(crate) struct WireComment {
 }
 
 impl WireComment {
-    /// `None` when a date or the issue's address is none.
+    /// `None` when a date or the issue's address is invalid.
     pub fn read(self) -> Option<IssueComment> {
         Some(IssueComment {
             id: self.id,

@@ -1,5 +1,5 @@
 //! Answers that GitHub need not send again. A 304 costs nothing of the primary limit, so lists that rarely change are asked for
-//! with what was heard the last time.
+//! with the tag of the last answer.
 
 use std::collections::HashMap;
 

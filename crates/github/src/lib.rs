@@ -2,25 +2,36 @@
 //!
 //! It is an edge: it turns GitHub's answers into the questions that a caller acts on, and nothing more. No call sleeps
 //! for a limit; reads are tried again a bounded number of times, writes never.
+//!
+//! Each part uses only those before it: configuration and operations; the meaning of an answer; the transport; what a call is
+//! authorised by; the client; and on it the calls of the port, of the control repository and of the App itself.
 
+mod access;
+mod answer;
 pub mod app_admin;
 mod app_key;
 mod auth;
 mod calls;
+mod client;
 mod config;
 mod control;
 mod control_files;
 mod control_wire;
+mod download;
 mod etags;
-mod http;
+mod locks;
+mod observers;
 mod operations;
 mod pages;
 pub mod releases;
+mod transport;
+pub mod webhook_admin;
 mod wire;
 
 pub use app_key::{AppKeyError, private_key_pem};
-pub use config::{AppCredentials, ConfigError, GitHubConfig, api_base};
+pub use client::GitHubClient;
+pub use config::{AppCredentials, GitHubConfig, GitHubConfigError, api_base};
 pub use control::ControlClient;
-pub use http::{Counter, Exchange as Seen, GitHubClient, Recorder};
+pub use observers::{Counter, RecordedExchange, Recorder};
 pub use operations::{OPERATIONS, Operation};
-pub use wire::Job as WireJob;
+pub use wire::WorkflowJobPayload;

@@ -1,10 +1,12 @@
-//! Lists, page by page. GitHub sends at most 100 items at once: whoever takes the first page for the whole list loses the
-//! rest, and does not notice.
+//! Lists, page by page. GitHub sends at most 100 items at once: a caller that takes the first page for the whole list loses
+//! the rest, and does not notice.
 
 use runnersmith_ports::GitHubError;
 use serde::de::DeserializeOwned;
 
-use crate::http::{As, GitHubClient, unusable};
+use crate::access::As;
+use crate::answer::unusable;
+use crate::client::GitHubClient;
 use crate::operations::Operation;
 use crate::wire;
 
@@ -62,11 +64,11 @@ impl Page for wire::Repositories {
 }
 
 impl Page for wire::Jobs {
-    type Item = wire::Job;
+    type Item = wire::WorkflowJobPayload;
     fn total(&self) -> Option<u64> {
         None
     }
-    fn items(self) -> Vec<wire::Job> {
+    fn items(self) -> Vec<wire::WorkflowJobPayload> {
         self.jobs
     }
 }
@@ -143,10 +145,10 @@ mod tests {
         ] {
             let listed = Listed { items: vec![(); items], total, cut };
             let found = listed.whole(ORG_GROUPS, "groups").map(|items| items.len());
-            let told = found.map_err(|error| runnersmith_ports::chain(&error));
+            let found = found.map_err(|error| runnersmith_ports::chain(&error));
             match wanted {
-                Ok(count) => assert_eq!(told, Ok(count), "{items} of {total:?}"),
-                Err(why) => assert!(told.unwrap_err().ends_with(why), "{items} of {total:?}, {why}"),
+                Ok(count) => assert_eq!(found, Ok(count), "{items} of {total:?}"),
+                Err(why) => assert!(found.unwrap_err().ends_with(why), "{items} of {total:?}, {why}"),
             }
         }
     }

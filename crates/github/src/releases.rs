@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use runnersmith_ports::GitHubError;
 use serde::Deserialize;
+use tokio::fs;
 
-use crate::http::{As, GitHubClient};
+use crate::access::As;
+use crate::client::GitHubClient;
+use crate::download::{DownloadError, download};
 use crate::operations as op;
 
 /// Why a release could not be had.
@@ -65,7 +68,7 @@ pub async fn fetch_runner(client: &GitHubClient, prerelease: bool, directory: &P
 
 /// A release of `actions/runner`.
 #[derive(Debug, Deserialize)]
-pub struct Release {
+pub struct RunnerRelease {
     tag_name: String,
     #[serde(default)]
     body: Option<String>,
@@ -90,19 +93,19 @@ pub struct Archive {
 ///
 /// # Errors
 /// When GitHub does not answer.
-pub async fn newest(client: &GitHubClient, prerelease: bool) -> Result<Release, ReleaseError> {
+pub async fn newest(client: &GitHubClient, prerelease: bool) -> Result<RunnerRelease, ReleaseError> {
     if !prerelease {
         let path = "/repos/actions/runner/releases/latest";
         return Ok(client.call(op::RELEASE_LATEST, As::Nobody, path, "actions/runner", None).await?);
     }
     let path = "/repos/actions/runner/releases?per_page=10";
-    let all: Vec<Release> = client.call(op::RELEASES, As::Nobody, path, "actions/runner", None).await?;
+    let all: Vec<RunnerRelease> = client.call(op::RELEASES, As::Nobody, path, "actions/runner", None).await?;
     let newest = all.into_iter().find(|release| !release.draft);
     let none = || GitHubError::NotFound { operation: op::RELEASES.id, subject: "actions/runner".into() };
     Ok(newest.ok_or_else(none)?)
 }
 
-impl Release {
+impl RunnerRelease {
     /// Its archive for a platform (`linux-x64`, `linux-arm64`).
     ///
     /// # Errors
@@ -128,22 +131,22 @@ impl Archive {
     /// When it cannot be fetched, verified or written; what was there before stays.
     pub async fn fetch(&self, client: &GitHubClient, directory: &Path) -> Result<PathBuf, ReleaseError> {
         let target = directory.join(&self.name);
-        if target.exists() {
+        let disk = |source: std::io::Error| ReleaseError::Disk { path: target.clone(), source };
+        if fs::try_exists(&target).await.map_err(disk)? {
             return Ok(target);
         }
-        let disk = |source: std::io::Error| ReleaseError::Disk { path: target.clone(), source };
-        std::fs::create_dir_all(directory).map_err(disk)?;
+        fs::create_dir_all(directory).await.map_err(disk)?;
         let part = directory.join(format!("{}.part", self.name));
-        let found = client.download(&self.url, &part).await.map_err(|error| match error {
+        let found = download(client, &self.url, &part).await.map_err(|error| match error {
             DownloadError::GitHub(error) => ReleaseError::GitHub(error),
             DownloadError::Disk(source) => ReleaseError::Disk { path: part.clone(), source },
         })?;
         if !found.eq_ignore_ascii_case(&self.sha256) {
             // A broken download is of no use, and its removal is best effort.
-            let _ = std::fs::remove_file(&part);
+            let _ = fs::remove_file(&part).await;
             return Err(ReleaseError::Checksum { version: self.version.clone() });
         }
-        std::fs::rename(&part, &target).map_err(disk)?;
+        fs::rename(&part, &target).await.map_err(disk)?;
         Ok(target)
     }
 }
@@ -153,9 +156,4 @@ fn from_notes(notes: &str, platform: &str) -> Option<String> {
     let (_, rest) = notes.split_once(&format!("<!-- BEGIN SHA {platform} -->"))?;
     let (sum, _) = rest.split_once("<!--")?;
     Some(sum.trim().to_owned()).filter(|sum| sum.len() == 64)
-}
-
-pub(crate) enum DownloadError {
-    GitHub(GitHubError),
-    Disk(std::io::Error),
 }

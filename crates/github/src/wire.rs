@@ -122,7 +122,7 @@ pub(crate) struct Run {
 
 #[derive(Deserialize)]
 pub(crate) struct Jobs {
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<WorkflowJobPayload>,
 }
 
 #[derive(Deserialize)]
@@ -136,7 +136,7 @@ pub(crate) struct Delivery {
 
 /// A job as GitHub writes it, in an answer of the API and in a payload alike: all who read it make the same fact of it.
 #[derive(Deserialize)]
-pub struct Job {
+pub struct WorkflowJobPayload {
     pub(crate) id: u64,
     pub(crate) run_id: u64,
     pub(crate) run_attempt: Option<u32>,
@@ -158,7 +158,7 @@ pub struct Job {
 /// The most characters of a job's or workflow's name that are kept.
 const NAME_CHARS_MAX: usize = 200;
 
-impl Job {
+impl WorkflowJobPayload {
     /// Returns the word that GitHub has for its status, which may be one that we do not know.
     #[must_use]
     pub fn status(&self) -> &str {

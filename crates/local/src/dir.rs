@@ -5,12 +5,16 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use runnersmith_types::{BatchId, CapacityPool, ControlPlaneId, MachineId, MachineStatus, ScaleSetName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The most bytes that are read of any of our small files.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// A claimed machine whose supervisor has not begun is pending for so long, then it counts as ended.
+pub(crate) const PENDING_FOR: Duration = Duration::from_secs(30);
 
 /// What is known of a machine before it starts: the content of `machine.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,9 +13,8 @@ use runnersmith_types::policy::LAUNCH_BATCH_MAX;
 use runnersmith_types::{MachineId, Timestamp};
 
 use crate::config::LocalConfig;
-use crate::dir::{MachineDir, Record, Standing, make_private_dir, remove_tree};
+use crate::dir::{MachineDir, PENDING_FOR, Record, Standing, make_private_dir, remove_tree};
 use crate::distribution::Distribution;
-use crate::machines::PENDING_FOR;
 use crate::processes::MARKER;
 use crate::sweep;
 

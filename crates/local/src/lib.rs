@@ -32,6 +32,7 @@ mod processes;
 mod runner;
 mod supervisor;
 mod sweep;
+mod watch;
 
 pub use config::LocalConfig;
 pub use hand_off::LocalHandOff;

@@ -13,14 +13,12 @@ use runnersmith_ports::{Clock, LaunchRequest, Machines, MachinesError};
 use runnersmith_types::{ControlPlaneId, Machine, MachineId, MachineState, ScaleSetName, Timestamp};
 
 use crate::config::LocalConfig;
-use crate::dir::{CHANGED, MachineDir, Standing, write_atomically};
+use crate::dir::{CHANGED, MachineDir, PENDING_FOR, Standing, write_atomically};
 use crate::distribution::Distribution;
 use crate::launch::{Launch, prepare_root};
 use crate::processes;
 use crate::sweep;
 
-/// A claimed machine whose supervisor has not begun is pending for so long, then it counts as ended.
-pub(crate) const PENDING_FOR: Duration = Duration::from_secs(30);
 /// An ended machine is listed for so long.
 const ENDED_KEPT: Duration = Duration::from_secs(600);
 /// Most directories that one list reads.
@@ -189,8 +187,8 @@ fn is_old(dir: &MachineDir, now: Timestamp) -> bool {
     sweep::changed_at(dir).is_some_and(|at| now.since(at) >= ENDED_KEPT)
 }
 
-fn modified(root: &Path) -> Option<SystemTime> {
-    fs::metadata(root.join(CHANGED)).and_then(|meta| meta.modified()).ok()
+async fn modified(root: &Path) -> Option<SystemTime> {
+    tokio::fs::metadata(root.join(CHANGED)).await.and_then(|meta| meta.modified()).ok()
 }
 
 #[async_trait]
@@ -225,7 +223,7 @@ impl Machines for LocalMachines {
         let before = seen(&self.inner);
         let looks = timeout.as_millis() / LOOK_EVERY.as_millis() + 1;
         for _ in 0..looks {
-            let now = modified(&self.inner.root);
+            let now = modified(&self.inner.root).await;
             if now != before {
                 *self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
                 return;

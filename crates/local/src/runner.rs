@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::dir::{CHANGED, MachineDir};
 use crate::log::{RunnerLog, forward_lines};
 use crate::processes;
-use crate::supervisor::{LOOK_EVERY, Watch};
+use crate::watch::{LOOK_EVERY, Watch};
 
 /// What the real runner prints once it is online.
 const LISTENS: &str = "Listening for Jobs";

@@ -11,17 +11,16 @@ use std::time::Duration;
 
 use runnersmith_ports::{Clock, RunnerConfig, SystemClock};
 use runnersmith_types::{MachineStatus, Timestamp};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::dir::{MachineDir, Record, make_private_dir, write_atomically};
+use crate::dir::{MachineDir, make_private_dir, write_atomically};
 use crate::distribution::copy_tree;
 use crate::hand_off;
 use crate::processes;
 use crate::runner::Runner;
 use crate::sweep;
+use crate::watch::{LOOK_EVERY, Watch};
 
-/// How often the supervisor looks at its markers and timers.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Whoever looks whether the lock is free holds it for a moment; so many looks later it is truly taken.
 const LOCK_TRIES: usize = 40;
 
@@ -119,38 +118,6 @@ fn end(dir: &MachineDir, how: &str, lock: File) {
     }
     drop(lock);
     dir.changed();
-}
-
-/// What can end a machine from outside.
-pub(crate) struct Watch<'a> {
-    pub dir: &'a MachineDir,
-    pub clock: &'a dyn Clock,
-    pub record: &'a Record,
-    interrupt: [Option<Signal>; 2],
-}
-
-impl Watch<'_> {
-    /// The reason to end now, if there is one.
-    pub async fn reason(&mut self) -> Option<&'static str> {
-        if self.clock.now() >= self.record.hard_end_at {
-            return Some("hard end");
-        }
-        if self.dir.file("terminate").exists() {
-            return Some("terminated");
-        }
-        for interrupt in self.interrupt.iter_mut().flatten() {
-            // Zero time: only whether one has come.
-            if tokio::time::timeout(Duration::ZERO, interrupt.recv()).await.is_ok() {
-                return Some("terminated by a signal");
-            }
-        }
-        None
-    }
-
-    /// The end of the boot's time, counted from now.
-    pub fn boot_deadline(&self) -> Timestamp {
-        self.clock.now().plus(Duration::from_millis(self.record.boot_deadline_ms))
-    }
 }
 
 /// From the copy of the distribution to the runner's end. Both results say how it ended.

@@ -4,7 +4,7 @@
 use runnersmith_types::ChangeTrigger;
 use serde::Deserialize;
 
-use crate::payload::{read, shown};
+use crate::reading::{read, shown};
 
 /// Why a payload concerns no change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 pub mod change_trigger;
 pub mod intake;
 pub mod payload;
+mod reading;
 pub mod signature;
 
 use std::sync::Arc;

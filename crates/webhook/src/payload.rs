@@ -3,12 +3,13 @@
 //! The event's name decides which form the bytes are read in, so one reading is enough for all who are interested: the queue
 //! gets messages, and those who carry changes through get where to look.
 
-use runnersmith_github::WireJob;
+use runnersmith_github::WorkflowJobPayload;
 use runnersmith_ports::Message;
 use runnersmith_types::{DeliveryId, FactSource, JobId, OwnerKind, RepoFullName, Timestamp};
 use serde::Deserialize;
 
 use crate::change_trigger::ChangeEvent;
+use crate::reading::{read, shown};
 
 /// The most repositories of one installation that are swept because of it; the timer finds the jobs of the others.
 const SWEEPS_MAX: usize = 100;
@@ -52,7 +53,7 @@ struct Owner {
 
 #[derive(Deserialize)]
 struct JobPayload {
-    workflow_job: WireJob,
+    workflow_job: WorkflowJobPayload,
     repository: Repository,
 }
 
@@ -158,21 +159,6 @@ fn installation(body: &[u8]) -> Result<Payload, String> {
 
 fn name_of(repository: &Repository) -> Result<RepoFullName, String> {
     RepoFullName::parse(&repository.full_name).map_err(|error| error.to_string())
-}
-
-/// An event's name as it may be shown: a header is foreign text.
-pub(crate) fn shown(event: &str) -> String {
-    event.chars().filter(|c| !c.is_control()).take(40).collect()
-}
-
-/// Reads JSON; the error names line and column, never the content.
-pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => {
-            format!("a field is missing or of another kind, at line {} column {}", error.line(), error.column())
-        }
-        _ => format!("it is not JSON, at line {} column {}", error.line(), error.column()),
-    })
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Bed {
 
     async fn deliver(&self, event: &str, body: &str, secret: &str) -> Answer {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        let hex: String = hmac::sign(&key, body.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex::encode(hmac::sign(&key, body.as_bytes()));
         let delivery = RawDelivery {
             event: Some(event.to_owned()),
             id: None,

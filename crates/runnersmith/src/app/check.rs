@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use runnersmith_config::{Config, Provisioning};
 use runnersmith_github::GitHubClient;
-use runnersmith_github::app_admin::{AppView, HookConfig, InstallationView};
+use runnersmith_github::app_admin::{AppView, InstallationView};
+use runnersmith_github::webhook_admin::HookConfig;
 use runnersmith_github_app::{Missing, Needs, PLACEHOLDER_URL, Profile, Runners, judge, superfluous};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::chain;

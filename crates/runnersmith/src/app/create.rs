@@ -2,7 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use runnersmith_github::app_admin::{NewApp, is_hook_address};
+use runnersmith_github::app_admin::NewApp;
+use runnersmith_github::webhook_admin::is_hook_address;
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig};
 use runnersmith_github_app::{AppOwner, ManifestText, NAME_CHARS_MAX, Needs, form_address, label, manifest};
 use runnersmith_ports::GitHubError;

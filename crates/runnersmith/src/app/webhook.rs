@@ -1,6 +1,6 @@
 //! `runnersmith app webhook`: where deliveries go, and with which secret.
 
-use runnersmith_github::app_admin::{HookTarget, PointError, point_webhook};
+use runnersmith_github::webhook_admin::{HookTarget, PointError, point_webhook};
 use runnersmith_github_app::{Needs, Profile, Runners};
 use runnersmith_ports::chain;
 use runnersmith_types::Secret;

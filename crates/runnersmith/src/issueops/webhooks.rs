@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use runnersmith_aws::{Parameters, Session};
 use runnersmith_github::GitHubClient;
-use runnersmith_github::app_admin::{HookTarget, point_webhook, remove_webhook};
+use runnersmith_github::webhook_admin::{HookTarget, point_webhook, remove_webhook};
 use runnersmith_issueops::policy::{Policy, Webhook};
 use runnersmith_issueops_engine::Webhooks;
 use runnersmith_ports::chain;

@@ -6,6 +6,7 @@
 //! caller, holds assumed roles to their policies, moves the queues' clock, and makes copies of a whole account in
 //! milliseconds by forking. Nothing here links an AWS SDK.
 
+mod error;
 pub mod find;
 mod http;
 pub mod terraform;
@@ -17,21 +18,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use error::EmulatorError;
 pub use find::{MOTO, NotAvailable, skip_unless_available};
-
-/// Why the emulator could not do something.
-#[derive(Debug, thiserror::Error)]
-#[error("emulator {operation}: {what}")]
-pub struct EmulatorError {
-    operation: &'static str,
-    what: String,
-}
-
-impl EmulatorError {
-    pub(crate) fn new(operation: &'static str, what: impl ToString) -> Self {
-        Self { operation, what: what.to_string() }
-    }
-}
 
 /// A fault, for the next calls of one action.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -10,25 +10,11 @@ use serde_json::{Map, Value};
 
 use crate::doc::{Doc, LoadError, read_json};
 use crate::material::Material;
+use crate::operation::Operation;
 use crate::overlay::OVERLAYS;
-use crate::result::{CheckResult, Violation, argument_for, undocumented_body_problem};
+use crate::result::{CheckResult, Violation, argument_for, undocumented_body_problem, violation};
 use crate::route::{Template, without_prefix};
 use crate::schema::{BASE, Converter, Form};
-
-/// An operation, as found for a concrete path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// GitHub's operation id.
-    pub id: String,
-    /// The method in capitals.
-    pub method: String,
-    /// The path template.
-    pub template: String,
-    /// The documented statuses, ascending.
-    pub statuses: Vec<u16>,
-    /// What the concrete path has for each parameter.
-    pub parameters: BTreeMap<String, String>,
-}
 
 struct Entry {
     method: String,
@@ -313,8 +299,4 @@ fn components(document: &Value) -> &Map<String, Value> {
 /// The schema for JSON among the media types of a body; several vendor types may stand beside plain JSON.
 fn json_content(body: &Value) -> Option<&Value> {
     body.get("content")?.get("application/json")?.get("schema")
-}
-
-pub(crate) fn violation(operation: &Operation, part: String) -> Violation {
-    Violation { operation: operation.id.clone(), part, pointer: String::new(), message: String::new() }
 }

@@ -4,8 +4,10 @@
 
 use serde_json::Value;
 
-use crate::openapi::{OpenApi, Operation, violation};
+use crate::openapi::OpenApi;
+use crate::operation::Operation;
 use crate::result::Violation;
+use crate::result::violation;
 use crate::route::pairs;
 use crate::schema::Form;
 

@@ -8,9 +8,11 @@ mod seen;
 use std::sync::{Arc, Mutex};
 
 use elsewhere::BY_APPS;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use runnersmith_conformance::{Coverage, Doc, OpenApi, can_run};
-use runnersmith_github::app_admin::{HookTarget, NewApp, PointError, point_webhook, remove_webhook};
-use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig, Seen};
+use runnersmith_github::app_admin::NewApp;
+use runnersmith_github::webhook_admin::{HookTarget, PointError, point_webhook, remove_webhook};
+use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig, RecordedExchange};
 use runnersmith_github_sim::{JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::{GitHubError, SystemClock};
 use runnersmith_types::{Owner, Secret};
@@ -20,7 +22,7 @@ struct Bed {
     simulator: Simulator,
     nobody: GitHubClient,
     config: GitHubConfig,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<RecordedExchange>>>,
 }
 
 fn acme() -> Owner {
@@ -29,15 +31,7 @@ fn acme() -> Owner {
 
 /// A form's field, encoded as a browser does.
 fn form(manifest: &Value) -> String {
-    use std::fmt::Write as _;
-    manifest.to_string().bytes().fold(String::from("manifest="), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-        text
-    })
+    format!("manifest={}", utf8_percent_encode(&manifest.to_string(), NON_ALPHANUMERIC))
 }
 
 fn manifest(name: &str) -> Value {
@@ -57,7 +51,7 @@ impl Bed {
         simulator.add_org("acme");
         simulator.add_user("octocat");
         simulator.add_repository("acme/shop");
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<RecordedExchange>>> = Arc::default();
         let log = seen.clone();
         let mut config = GitHubConfig::anonymous(&simulator.base_url());
         config.api_base = Some(format!("{}{prefix}", simulator.base_url()));

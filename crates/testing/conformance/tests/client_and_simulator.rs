@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use runnersmith_conformance::{Coverage, Doc, OpenApi, can_run};
-use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig, OPERATIONS, Seen, releases};
+use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig, OPERATIONS, RecordedExchange, releases};
 use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::{CheckRun, GitHub, GitHubError, JitRequest, SystemClock};
 use runnersmith_types::{
@@ -23,7 +23,7 @@ struct Bed {
     simulator: Simulator,
     client: GitHubClient,
     config: GitHubConfig,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<RecordedExchange>>>,
     home: std::path::PathBuf,
 }
 
@@ -48,7 +48,7 @@ impl Bed {
         simulator.install(app, "acme-inc");
         simulator.install(app, "octocat");
         simulator.set_runner_release("2.999.1", b"an archive".to_vec());
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<RecordedExchange>>> = Arc::default();
         let log = seen.clone();
         let mut config = GitHubConfig::new(
             &simulator.base_url(),

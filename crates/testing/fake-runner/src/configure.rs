@@ -8,8 +8,9 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::command_line::{RETRYABLE, SUCCESS, TERMINATED, argument, flag};
 use crate::protocol::{CallError, JitConfig, Server};
-use crate::{RETRYABLE, SUCCESS, TERMINATED, argument, flag, say};
+use crate::say;
 
 const FILES: [&str; 2] = [".runner", ".credentials"];
 

@@ -5,8 +5,9 @@
 //! What was tried with it was not tried with the real runner.
 //!
 //! Exit codes, as the real listener's: 0 success, and the end of an ephemeral runner; 1 terminated error (bad arguments, a runner that
-//! is not configured or not known any more); 2 retryable error (the server cannot be reached); 130 told to end.
+//! is not configured or not known any more); 2 retryable error (the server cannot be reached); 130 asked to end.
 
+mod command_line;
 mod configure;
 mod distribution;
 mod listener;
@@ -17,14 +18,7 @@ mod worker;
 pub use distribution::{tarball, write_distribution};
 pub use protocol::{JitConfig, Job};
 
-/// Success.
-pub(crate) const SUCCESS: i32 = 0;
-/// Nothing that repeating could mend.
-pub(crate) const TERMINATED: i32 = 1;
-/// The server cannot be reached.
-pub(crate) const RETRYABLE: i32 = 2;
-/// Told to end.
-pub(crate) const CANCELLED: i32 = 130;
+use command_line::TERMINATED;
 
 /// Runs one of the runner's programs in the current directory: `listener …`, `configure …` or `worker …`. Returns the exit code.
 pub async fn run(args: &[String]) -> i32 {
@@ -35,24 +29,4 @@ pub async fn run(args: &[String]) -> i32 {
         "worker" => worker::run(rest).await,
         _ => TERMINATED,
     }
-}
-
-/// The value of `--name value` or `--name=value`, else of the environment's `ACTIONS_RUNNER_INPUT_NAME`, as the real runner does.
-pub(crate) fn argument(args: &[String], name: &str) -> Option<String> {
-    let flag = format!("--{name}");
-    for (n, arg) in args.iter().enumerate() {
-        if *arg == flag {
-            return args.get(n + 1).cloned();
-        }
-        if let Some(value) = arg.strip_prefix(&flag).and_then(|rest| rest.strip_prefix('=')) {
-            return Some(value.to_owned());
-        }
-    }
-    std::env::var(format!("ACTIONS_RUNNER_INPUT_{}", name.to_uppercase())).ok().filter(|value| !value.is_empty())
-}
-
-/// Whether `--name` is given.
-pub(crate) fn flag(args: &[String], name: &str) -> bool {
-    let flag = format!("--{name}");
-    args.contains(&flag)
 }

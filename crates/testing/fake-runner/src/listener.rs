@@ -6,9 +6,10 @@ use anyhow::Context;
 use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::command_line::{CANCELLED, RETRYABLE, SUCCESS, TERMINATED, argument};
+use crate::configure;
 use crate::protocol::{CallError, JitConfig, Job, Server};
 use crate::say::{self, Diagnostics};
-use crate::{CANCELLED, RETRYABLE, SUCCESS, TERMINATED, argument, configure};
 
 /// Failures in a row after which the server counts as gone.
 const TRIES_MAX: u32 = 8;
@@ -33,15 +34,15 @@ async fn listen(args: &[String], started: Instant) -> anyhow::Result<i32> {
     };
     let diagnostics = Diagnostics::of("Runner");
     let server = Server::new(&config.server)?;
-    let mut told = Told::new()?;
+    let mut stop = StopRequest::new()?;
     let mut tries = Tries::default();
     let session = loop {
         let asked =
-            tokio::select! { asked = server.session(&config) => asked, () = told.ended() => return Ok(CANCELLED) };
+            tokio::select! { asked = server.session(&config) => asked, () = stop.requested() => return Ok(CANCELLED) };
         match asked {
             Ok(session) => break session,
             Err(error) => {
-                if let Some(code) = tries.failed(&error, &diagnostics, &mut told).await {
+                if let Some(code) = tries.failed(&error, &diagnostics, &mut stop).await {
                     return Ok(code);
                 }
             }
@@ -55,12 +56,13 @@ async fn listen(args: &[String], started: Instant) -> anyhow::Result<i32> {
     diagnostics.note(&format!("runner {} listens", config.runner_name));
     let mut tries = Tries::default();
     let code = loop {
-        let polled = tokio::select! { polled = server.poll(&session) => polled, () = told.ended() => break CANCELLED };
+        let polled =
+            tokio::select! { polled = server.poll(&session) => polled, () = stop.requested() => break CANCELLED };
         match polled {
             Ok(None) => tries = Tries::default(),
             Ok(Some(job)) => {
                 tries = Tries::default();
-                let cancelled = run_job(&server, &session, &job, started, &diagnostics, &mut told).await;
+                let cancelled = run_job(&server, &session, &job, started, &diagnostics, &mut stop).await;
                 if config.ephemeral {
                     break SUCCESS;
                 }
@@ -69,7 +71,7 @@ async fn listen(args: &[String], started: Instant) -> anyhow::Result<i32> {
                 }
             }
             Err(error) => {
-                if let Some(code) = tries.failed(&error, &diagnostics, &mut told).await {
+                if let Some(code) = tries.failed(&error, &diagnostics, &mut stop).await {
                     break code;
                 }
             }
@@ -82,14 +84,14 @@ async fn listen(args: &[String], started: Instant) -> anyhow::Result<i32> {
     Ok(code)
 }
 
-/// Runs a job with its hooks and reports it. Whether it was cancelled because the runner was told to end.
+/// Runs a job with its hooks and reports it. Whether it was cancelled because the runner was asked to end.
 async fn run_job(
     server: &Server,
     session: &str,
     job: &Job,
     started: Instant,
     notes: &Diagnostics,
-    told: &mut Told,
+    stop: &mut StopRequest,
 ) -> bool {
     say::state(started, &format!("Running job: {}", job.name));
     notes.note(&format!("job {} of run {} in {}", job.job_id, job.run_id, job.repository));
@@ -102,7 +104,7 @@ async fn run_job(
             Ok(mut child) => {
                 tokio::select! {
                     status = child.wait() => if !status.is_ok_and(|status| status.success()) { conclusion = "failure".into() },
-                    () = told.ended() => {
+                    () = stop.requested() => {
                         cancelled = true;
                         conclusion = "cancelled".into();
                         let _ = child.kill().await;
@@ -160,17 +162,17 @@ fn version() -> String {
 }
 
 /// The request to end.
-struct Told {
+struct StopRequest {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Told {
+impl StopRequest {
     fn new() -> anyhow::Result<Self> {
         let of = |kind| signal(kind).context("listening for signals");
         Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
     }
-    async fn ended(&mut self) {
+    async fn requested(&mut self) {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
 }
@@ -181,7 +183,7 @@ struct Tries(u32);
 
 impl Tries {
     /// Counts a failure and pauses; the exit code when there is no sense in another try.
-    async fn failed(&mut self, error: &CallError, notes: &Diagnostics, told: &mut Told) -> Option<i32> {
+    async fn failed(&mut self, error: &CallError, notes: &Diagnostics, stop: &mut StopRequest) -> Option<i32> {
         match error {
             CallError::Refused(status) => {
                 say::line(
@@ -196,7 +198,7 @@ impl Tries {
                 if self.0 >= TRIES_MAX {
                     return Some(RETRYABLE);
                 }
-                tokio::select! { () = tokio::time::sleep(pause(self.0)) => None, () = told.ended() => Some(CANCELLED) }
+                tokio::select! { () = tokio::time::sleep(pause(self.0)) => None, () = stop.requested() => Some(CANCELLED) }
             }
         }
     }

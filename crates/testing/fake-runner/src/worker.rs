@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::command_line::{SUCCESS, TERMINATED};
 use crate::say::Diagnostics;
-use crate::{SUCCESS, TERMINATED};
 
 /// The longest job.
 const JOB_MAX: Duration = Duration::from_secs(5 * 24 * 3600);

@@ -41,7 +41,7 @@ impl Person {
         Self { email: format!("{login}{NO_REPLY}"), login: Some(login), name, at_ms }
     }
 
-    /// Whoever has this address.
+    /// The account that has this address, if one has.
     pub fn by_email(name: &str, email: &str, at_ms: i64) -> Self {
         let login = email.strip_suffix(NO_REPLY).map(|local| local.rsplit('+').next().unwrap_or(local).to_owned());
         Self { login, name: name.to_owned(), email: email.to_owned(), at_ms }
@@ -85,6 +85,11 @@ fn unhex(sha: &str) -> Vec<u8> {
 }
 
 impl Objects {
+    /// Whether a commit has another before it, or is it.
+    pub fn is_after(&self, later: &str, earlier: &str) -> bool {
+        self.ancestors(later).contains(earlier)
+    }
+
     pub fn put_blob(&mut self, content: &[u8]) -> Sha {
         let sha = hash("blob", content);
         self.blobs.entry(sha.clone()).or_insert_with(|| content.to_vec());

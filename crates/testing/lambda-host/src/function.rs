@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 
-use crate::{Account, kill};
+use crate::account::Account;
+use crate::processes::kill;
 
 /// Lambda runs at most so many of a function here, unless its own limit is lower.
 const CONCURRENCY: usize = 10;

@@ -19,8 +19,7 @@ use base64::Engine as _;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::Account;
-use crate::account::between;
+use crate::account::{Account, between};
 
 /// How a machine is started: what a test puts in place of the real thing.
 #[derive(Clone)]

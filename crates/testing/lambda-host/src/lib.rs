@@ -8,6 +8,7 @@
 mod account;
 mod function;
 mod hypervisor;
+mod processes;
 mod runtime;
 mod sources;
 mod tls;
@@ -19,6 +20,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use processes::kill;
 
 pub use account::Account;
 pub use function::{Function, FunctionError};
@@ -154,11 +157,5 @@ impl Drop for Host {
         for function in self.functions.values() {
             function.end();
         }
-    }
-}
-
-pub(crate) fn kill(process: u32) {
-    if let Ok(process) = i32::try_from(process) {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), nix::sys::signal::Signal::SIGKILL);
     }
 }

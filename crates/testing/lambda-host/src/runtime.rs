@@ -13,8 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::function::FunctionError;
-use crate::{Account, Function};
+use crate::account::Account;
+use crate::function::{Function, FunctionError};
 
 /// API Gateway takes at most 10 MB.
 const BODY_MAX: usize = 10 * 1024 * 1024;

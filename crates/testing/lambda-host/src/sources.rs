@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::{Account, Function};
+use crate::account::Account;
+use crate::function::Function;
 
 type Functions = Arc<BTreeMap<String, Arc<Function>>>;
 

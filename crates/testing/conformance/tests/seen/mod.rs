@@ -3,10 +3,10 @@
 use std::sync::Mutex;
 
 use runnersmith_conformance::{Coverage, Exchange, OpenApi};
-use runnersmith_github::Seen;
+use runnersmith_github::RecordedExchange;
 
 /// Judges everything that passed so far; answers what was wrong, each once.
-pub fn judge(seen: &Mutex<Vec<Seen>>, document: &OpenApi, coverage: &mut Coverage) -> Vec<String> {
+pub fn judge(seen: &Mutex<Vec<RecordedExchange>>, document: &OpenApi, coverage: &mut Coverage) -> Vec<String> {
     let seen = std::mem::take(&mut *seen.lock().unwrap());
     assert!(!seen.is_empty(), "nothing passed");
     let mut wrong = Vec::new();

@@ -1,0 +1,232 @@
+//! By what a call is authorised: the App's JWT, the token of the installation that covers a place, or a plain token. Tokens are
+//! made once, remembered, and made again when GitHub refuses one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use runnersmith_ports::{Clock, GitHubError};
+use runnersmith_types::{Owner, RepoFullName, RunnerScope, Secret, Timestamp};
+
+use crate::answer::Raw;
+use crate::auth::Signer;
+use crate::config::{GitHubConfig, GitHubConfigError};
+use crate::locks::NamedLocks;
+use crate::operations::{self as op, Operation};
+use crate::transport::Transport;
+use crate::wire;
+
+/// A token is not used in its last minutes: a call may take a while.
+pub(crate) const TOKEN_MARGIN: Duration = Duration::from_secs(300);
+
+/// On whose behalf a call is made.
+#[derive(Clone, Debug)]
+pub(crate) enum As {
+    App,
+    /// The token, if there is one; else the installation that covers this place.
+    Place(RunnerScope),
+    /// No authorisation: public material.
+    Nobody,
+}
+
+impl As {
+    /// Whoever may make a repository's own calls.
+    pub fn repository(repo: &RepoFullName) -> Self {
+        Self::Place(RunnerScope::Repository(repo.clone()))
+    }
+
+    /// Whoever may make an organisation's own calls.
+    pub fn organization(org: &Owner) -> Self {
+        Self::Place(RunnerScope::Organization(org.clone()))
+    }
+}
+
+/// What one client may act as.
+pub(crate) struct Access {
+    signer: Option<Signer>,
+    token: Option<Secret>,
+    clock: Arc<dyn Clock>,
+    memory: Mutex<Memory>,
+    /// By owner: all places of an installation are its owner's, and one owner's slow answer stops no other.
+    minting: NamedLocks,
+}
+
+#[derive(Default)]
+struct Memory {
+    /// Installation by place.
+    installations: HashMap<String, u64>,
+    /// Token by installation.
+    tokens: HashMap<u64, (Secret, Timestamp)>,
+    /// GitHub's clock less ours, seconds; 0 until GitHub has refused a JWT.
+    skew: i64,
+}
+
+impl Access {
+    /// What the configuration gives.
+    ///
+    /// # Errors
+    /// When the App's key is not usable.
+    pub fn new(config: &GitHubConfig, clock: Arc<dyn Clock>) -> Result<Self, GitHubConfigError> {
+        Ok(Self {
+            signer: config.app.as_ref().map(Signer::new).transpose()?,
+            token: config.token.clone(),
+            clock,
+            memory: Mutex::default(),
+            minting: NamedLocks::default(),
+        })
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an installation that a list has shown.
+    pub fn remember_installation(&self, at: &RunnerScope, id: u64) {
+        self.memory().installations.insert(place_key(at), id);
+    }
+
+    /// What a call on this behalf is authorised by.
+    ///
+    /// # Errors
+    /// `Unauthorized` when this client is no App, `NotInstalled` when the App is not installed there; else as any call.
+    pub async fn authorization(&self, transport: &Transport, who: &As) -> Result<Option<Secret>, GitHubError> {
+        match who {
+            As::Nobody => Ok(None),
+            As::App => self.jwt().map(Some),
+            As::Place(_) if self.token.is_some() => Ok(self.token.clone()),
+            As::Place(at) => self.installation_token(transport, at).await.map(Some),
+        }
+    }
+
+    /// Forgets what GitHub has answered 401 to. Returns whether the next authorisation is another: a token may have been
+    /// revoked, an App installed again, a clock be wrong.
+    pub fn renew(&self, who: &As, headers: &HeaderMap) -> bool {
+        match who {
+            As::Place(at) if self.token.is_none() => {
+                let mut memory = self.memory();
+                if let Some(installation) = memory.installations.remove(&place_key(at)) {
+                    memory.tokens.remove(&installation);
+                }
+                true
+            }
+            As::App => self.correct_skew(headers),
+            As::Place(_) | As::Nobody => false,
+        }
+    }
+
+    /// A JWT is refused when this machine's clock is wrong. GitHub says what time it is; returns whether that is news.
+    fn correct_skew(&self, headers: &HeaderMap) -> bool {
+        let date = headers.get("date").and_then(|date| date.to_str().ok());
+        let Some(theirs) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) else { return false };
+        let skew = theirs.timestamp().as_second() - self.clock.now().as_secs();
+        let mut memory = self.memory();
+        let news = (skew - memory.skew).abs() > 30;
+        if news {
+            memory.skew = skew;
+            drop(memory);
+            tracing::warn!(skew_seconds = skew, "this machine's clock is wrong: JWTs are made by GitHub's");
+        }
+        news
+    }
+
+    fn jwt(&self) -> Result<Secret, GitHubError> {
+        let now = self.clock.now().as_secs() + self.memory().skew;
+        let unauthorized = |message: &str| GitHubError::Unauthorized {
+            operation: "sign the App's JWT",
+            subject: "the App".into(),
+            message: message.into(),
+        };
+        let Some(signer) = &self.signer else { return Err(unauthorized("this client has no App")) };
+        signer.jwt(Timestamp::from_secs(now)).map_err(|_| unauthorized("the private key cannot sign"))
+    }
+
+    /// A token of the installation that covers a place. One mint at a time for each owner; a failed one is never kept.
+    async fn installation_token(&self, transport: &Transport, at: &RunnerScope) -> Result<Secret, GitHubError> {
+        if let Some(token) = self.kept(at) {
+            return Ok(token);
+        }
+        let _one = self.minting.lock(owner_key(at)).await;
+        if let Some(token) = self.kept(at) {
+            return Ok(token);
+        }
+        let installation = self.installation(transport, at).await?;
+        // Another place of the same installation may have a token already.
+        if let Some(token) = self.kept(at) {
+            return Ok(token);
+        }
+        let path = format!("/app/installations/{installation}/access_tokens");
+        let subject = at.to_string();
+        let raw = self.as_app(transport, op::ACCESS_TOKEN, &path, &subject).await?;
+        if raw.status != 201 {
+            self.memory().installations.remove(&place_key(at));
+            return Err(raw.error(op::ACCESS_TOKEN, &subject, self.clock.now()));
+        }
+        let found: wire::Token = raw.read(op::ACCESS_TOKEN, &subject)?;
+        let token = Secret::new(found.token);
+        // Its end is by GitHub's clock; ours may differ.
+        let skew = Duration::from_secs(self.memory().skew.unsigned_abs());
+        let end = wire::timestamp(Some(&found.expires_at)).unwrap_or(self.clock.now());
+        let end = if self.memory().skew > 0 { end.minus(skew) } else { end.plus(skew) };
+        self.memory().tokens.insert(installation, (token.clone(), end));
+        Ok(token)
+    }
+
+    fn kept(&self, at: &RunnerScope) -> Option<Secret> {
+        let memory = self.memory();
+        let installation = memory.installations.get(&place_key(at))?;
+        let (token, end) = memory.tokens.get(installation)?;
+        (end.minus(TOKEN_MARGIN) > self.clock.now()).then(|| token.clone())
+    }
+
+    /// A call with the App's JWT, once more if the clock was wrong; whatever the status.
+    async fn as_app(
+        &self,
+        transport: &Transport,
+        operation: Operation,
+        path: &str,
+        subject: &str,
+    ) -> Result<Raw, GitHubError> {
+        let raw = transport.exchange(operation, Some(&self.jwt()?), path, subject, None).await?;
+        if raw.status == 401 && self.correct_skew(&raw.headers) {
+            return transport.exchange(operation, Some(&self.jwt()?), path, subject, None).await;
+        }
+        Ok(raw)
+    }
+
+    /// The App's own installation there; a payload's word for it is never taken.
+    async fn installation(&self, transport: &Transport, at: &RunnerScope) -> Result<u64, GitHubError> {
+        if let Some(id) = self.memory().installations.get(&place_key(at)) {
+            return Ok(*id);
+        }
+        let (operation, path) = match at {
+            RunnerScope::Organization(owner) => (op::ORG_INSTALLATION, format!("/orgs/{owner}/installation")),
+            RunnerScope::Repository(repo) => (op::REPO_INSTALLATION, format!("/repos/{repo}/installation")),
+            RunnerScope::Enterprise(slug) => (op::ENTERPRISE_INSTALLATION, format!("/enterprises/{slug}/installation")),
+        };
+        let subject = at.to_string();
+        let raw = self.as_app(transport, operation, &path, &subject).await?;
+        if raw.status == 404 {
+            return Err(GitHubError::NotInstalled { operation: operation.id, subject });
+        }
+        if raw.status != 200 {
+            return Err(raw.error(operation, &subject, self.clock.now()));
+        }
+        let found: wire::Id = raw.read(operation, &subject)?;
+        self.memory().installations.insert(place_key(at), found.id);
+        Ok(found.id)
+    }
+}
+
+/// Repositories of one owner share its installation, but an App may be installed for some only: each is looked up once.
+fn place_key(at: &RunnerScope) -> String {
+    at.to_string().to_lowercase()
+}
+
+/// Whose installation it is, whichever place is asked for.
+fn owner_key(at: &RunnerScope) -> String {
+    match at {
+        RunnerScope::Repository(repo) => place_key(&RunnerScope::Organization(repo.owner())),
+        RunnerScope::Organization(_) | RunnerScope::Enterprise(_) => place_key(at),
+    }
+}

@@ -1,0 +1,96 @@
+//! What an answer of GitHub means: read, or folded into the question that a caller acts on. Pure; the exchange is in
+//! `transport`.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use runnersmith_ports::GitHubError;
+use runnersmith_types::Timestamp;
+use serde::de::DeserializeOwned;
+
+use crate::operations::Operation;
+use crate::wire;
+
+/// A raw answer.
+pub(crate) struct Raw {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Raw {
+    /// Reads the body as `T`. One of another form is worth another try: a proxy may have answered.
+    pub fn read<T: DeserializeOwned>(&self, operation: Operation, subject: &str) -> Result<T, GitHubError> {
+        serde_json::from_slice(&self.body).map_err(|error| GitHubError::Transient {
+            operation: operation.id,
+            subject: subject.to_owned(),
+            source: Box::new(error),
+        })
+    }
+
+    /// Returns what an answer that is no success means.
+    pub fn error(&self, operation: Operation, subject: &str, now: Timestamp) -> GitHubError {
+        let (operation, subject) = (operation.id, subject.to_owned());
+        if let Some(until) = self.limit(now) {
+            return GitHubError::RateLimited { operation, subject, until };
+        }
+        let message = serde_json::from_slice::<wire::Message>(&self.body).map(|found| found.text()).unwrap_or_default();
+        let message: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
+        match self.status {
+            404 | 410 => GitHubError::NotFound { operation, subject },
+            409 => GitHubError::Conflict { operation, subject, message },
+            401 | 403 => GitHubError::Unauthorized { operation, subject, message },
+            status @ 400..=499 => GitHubError::Refused { operation, subject, status, message },
+            status => {
+                GitHubError::Transient { operation, subject, source: format!("status {status}: {message}").into() }
+            }
+        }
+    }
+
+    /// Until when GitHub wants no calls: a primary limit (nothing remaining), `Retry-After`, or a secondary limit by its words.
+    pub fn limit(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.status != 403 && self.status != 429 {
+            return None;
+        }
+        if let Some(seconds) = self.number("retry-after") {
+            return Some(now.plus(Duration::from_secs(u64::try_from(seconds.clamp(1, 3600)).unwrap_or(60))));
+        }
+        if self.number("x-ratelimit-remaining") == Some(0) {
+            return Some(
+                Timestamp::from_secs(self.number("x-ratelimit-reset").unwrap_or(now.as_secs() + 60))
+                    .max(now.plus(Duration::from_secs(1))),
+            );
+        }
+        let text = String::from_utf8_lossy(&self.body).to_lowercase();
+        (self.status == 429 || text.contains("secondary rate limit") || text.contains("abuse"))
+            .then(|| now.plus(Duration::from_secs(60)))
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn number(&self, name: &str) -> Option<i64> {
+        self.header(name).and_then(|text| text.parse().ok())
+    }
+}
+
+/// What was asked for, if it is there: that GitHub does not know it is an answer too.
+pub(crate) fn if_there<T>(found: Result<T, GitHubError>) -> Result<Option<T>, GitHubError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(GitHubError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An operation after which it is gone: that it was gone before is as good.
+pub(crate) fn gone_is_fine<T>(done: Result<T, GitHubError>) -> Result<(), GitHubError> {
+    if_there(done).map(|_| ())
+}
+
+/// An answer that cannot be acted on.
+pub(crate) fn unusable(operation: Operation, subject: String, why: &'static str) -> GitHubError {
+    GitHubError::Transient { operation: operation.id, subject, source: why.into() }
+}
