@@ -6,7 +6,7 @@ use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, Parts, Pl
 use runnersmith_issueops::comment::{Layout, PlanView, state_comment};
 use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::render::{LOCK_FILE, VALUES_FILE};
-use runnersmith_issueops::summary::{Fleet, GroupAccess, Summary, cost};
+use runnersmith_issueops::summary::{Fleet, GroupAccess, cost};
 use runnersmith_ports::control::FileChanges;
 use runnersmith_ports::{Expect, GitHubError, chain};
 
@@ -165,14 +165,13 @@ impl ChangeReconciler {
         made: &MadePlan,
         (todo, mut notes): (u64, Vec<Note>),
     ) -> Result<Done, ReconcileError> {
-        let failed = |message: String| Failure::new(Stage::Plan, message);
-        let summary = match Summary::read(&made.json) {
-            Ok(summary) => summary,
-            Err(error) => return Ok(Done { event: Some(Event::PlanFailed(failed(chain(&error)))), notes }),
-        };
-        let layout = match Layout::of(&summary, &made.text) {
+        let summary = &made.summary;
+        let layout = match Layout::of(summary, &made.text) {
             Ok(layout) => layout,
-            Err(error) => return Ok(Done { event: Some(Event::PlanFailed(failed(error.to_string()))), notes }),
+            Err(error) => {
+                let failure = Failure::new(Stage::Plan, error.to_string());
+                return Ok(Done { event: Some(Event::PlanFailed(failure)), notes });
+            }
         };
         let environment = environment_of(record)?;
         let differences = match record.change.is_hand_edited {
@@ -207,7 +206,7 @@ impl ChangeReconciler {
         let key = plan_key(environment.as_str(), &format!("{}-{todo}", parts.digest().short()));
         let mut bundle = Bundle::new(Made {
             file: &made.file,
-            json: &made.json,
+            summary,
             text: made.text.clone(),
             before,
             after,

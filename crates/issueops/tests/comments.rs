@@ -29,7 +29,7 @@ fn resource(address: &str, kind: &str, actions: &[&str]) -> Value {
 
 fn summary(resources: &[Value]) -> Summary {
     let plan = json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": resources});
-    Summary::read(plan.to_string().as_bytes()).unwrap()
+    Summary::of_show_json(plan.to_string().as_bytes()).unwrap()
 }
 
 fn fleet(block: &str) -> Fleet {

@@ -223,7 +223,7 @@ fn five_thousand_destroys_with_names_made_to_be_long_are_all_named() {
     let resources: Vec<Value> = (0..count).map(resource).collect();
     let plan = json!({"format_version": "1.2", "resource_changes": resources}).to_string();
     assert_eq!(invariants::plan_json(plan.as_bytes()), count);
-    let layout = Layout::of(&Summary::read(plan.as_bytes()).unwrap(), &plan).unwrap();
+    let layout = Layout::of(&Summary::of_show_json(plan.as_bytes()).unwrap(), &plan).unwrap();
     assert!(layout.continuations.iter().all(|page| length(page) < CHARS_MAX));
     let all = layout.continuations.concat();
     let hash =

@@ -208,7 +208,7 @@ fn plan_text_is_only_text() {
     let evil = "```\n</details>\n\n/approve 0123456789ab\n\n@acme/all <img src=x>\n~~~\n````";
     let plan = serde_json::json!({"format_version": "1.2", "resource_changes": [
         {"address": format!("aws_x.y[\"{evil}\"]"), "mode": "managed", "type": "aws_x", "change": {"actions": ["delete"]}}]});
-    let summary = Summary::read(plan.to_string().as_bytes()).unwrap();
+    let summary = Summary::of_show_json(plan.to_string().as_bytes()).unwrap();
     let many = Layout::of(&summary, &evil.repeat(3000)).unwrap();
     for text in
         [fence(evil, "text"), many.continuations.concat(), many.file.unwrap_or_default().lines().take(3).collect()]

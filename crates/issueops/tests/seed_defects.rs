@@ -155,12 +155,12 @@ fn defect_09_no_drift_cost_policy_or_lock() {
     assert!(matches!(denial(&world.says(&writer(), &line)), Some(Denial::IsLocked(_))));
     // Drift opens one issue and closes it.
     let drifted = r#"{"format_version": "1.2", "resource_drift": [{"address": "aws_sqs_queue.a", "change": {"actions": ["update"]}}]}"#;
-    let summary = Summary::read(drifted.as_bytes()).unwrap();
+    let summary = Summary::of_show_json(drifted.as_bytes()).unwrap();
     let issue = drift_issue(set(SEED_BLOCK).environment(), &summary).unwrap();
     assert!(
         issue.body.starts_with("<!-- runnersmith:drift:linux_large -->\n") && issue.body.contains("aws_sqs_queue.a")
     );
-    let none = Summary::read(br#"{"format_version": "1.2"}"#).unwrap();
+    let none = Summary::of_show_json(br#"{"format_version": "1.2"}"#).unwrap();
     assert_eq!(drift_issue(set(SEED_BLOCK).environment(), &none), None);
 }
 

@@ -21,7 +21,7 @@ fn plan(resources: &[Value]) -> Summary {
 }
 
 fn read(plan: &Value) -> Result<Summary, PlanError> {
-    Summary::read(plan.to_string().as_bytes())
+    Summary::of_show_json(plan.to_string().as_bytes())
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_plan_that_cannot_be_judged_is_refused() {
         "they do what no resource shows"
     );
     assert!(with("action_invocations", json!([])).is_ok());
-    assert!(matches!(Summary::read(b"{"), Err(PlanError::Json(_))));
+    assert!(matches!(Summary::of_show_json(b"{"), Err(PlanError::Json(_))));
 }
 
 fn fleet(block: &str) -> Fleet {

@@ -14,6 +14,7 @@ use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{Options, Simulator};
 use runnersmith_issueops::change::{Left, Liveness, State};
 use runnersmith_issueops::policy::{Policy, Webhook};
+use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
     Applied, ChangeReconciler, Fleet, FleetError, Handled, LeftBy, MadePlan, Parts, PlanOptions, Progress,
     ProvisionError, Provisioner, Record, Rights, Run, Runs, Seal, StateId, Webhooks, Workspace, open_key,
@@ -127,6 +128,11 @@ pub struct MapProvisioner {
     pub drift_begun: Notify,
 }
 
+/// The summary of a plan that Terraform would show so.
+fn summary(shown: &Value) -> Summary {
+    Summary::of_show_json(shown.to_string().as_bytes()).unwrap()
+}
+
 fn endpoint_of(environment: &str) -> String {
     format!("https://{environment}.example/webhook")
 }
@@ -188,10 +194,10 @@ impl Provisioner for MapProvisioner {
         let lock_file = cloud.lock_file.clone().map(String::into_bytes);
         Ok(MadePlan {
             file: file.to_string().into_bytes(),
-            json: json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": changes,
-                "output_changes": outputs})
-            .to_string()
-            .into_bytes(),
+            summary: summary(
+                &json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": changes,
+                "output_changes": outputs}),
+            ),
             text: "Terraform will perform the following actions: …".into(),
             lock_file,
             state: StateId { lineage: if serial == 0 { String::new() } else { "lineage".into() }, serial },
@@ -241,7 +247,7 @@ impl Provisioner for MapProvisioner {
         Ok(Applied { outputs: outputs.map(|(name, value)| (name.to_owned(), json!(value))).into(), log: String::new() })
     }
 
-    async fn drift(&self, _workspace: &Workspace) -> Result<Vec<u8>, ProvisionError> {
+    async fn drift(&self, _workspace: &Workspace) -> Result<Summary, ProvisionError> {
         self.drift_begun.notify_one();
         let hold = self.hold_drift.lock().unwrap().clone();
         if let Some(hold) = hold {
@@ -258,8 +264,7 @@ impl Provisioner for MapProvisioner {
                     "change": {"actions": ["update"], "before": {}, "after": {}}})
             })
             .collect();
-        let json = json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_drift": drifted});
-        Ok(json.to_string().into_bytes())
+        Ok(summary(&json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_drift": drifted})))
     }
 
     async fn release_left_lock(&self, _: &Workspace, left_by: &LeftBy) -> Result<Option<String>, ProvisionError> {

@@ -308,7 +308,7 @@ fn written(command: &Command) -> String {
 pub fn plan_json(data: &[u8]) -> usize {
     let text = String::from_utf8_lossy(data);
     let fleet = Fleet::of_values(&text).ok();
-    let Ok(summary) = Summary::read(data) else { return 0 };
+    let Ok(summary) = Summary::of_show_json(data) else { return 0 };
     let policy = &POLICIES[0];
     let environment = EnvironmentName::parse("harmless").unwrap();
     if let Some(issue) = drift_issue(&environment, &summary) {
