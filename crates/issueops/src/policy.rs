@@ -245,18 +245,6 @@ fn count(n: usize) -> String {
 }
 
 impl Policy {
-    /// Reads the policy file's text.
-    ///
-    /// # Errors
-    /// When it is not TOML of the known form, or has values that cannot be used; the error lists all of those.
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        if text.len() > BYTES_MAX {
-            return Err(PolicyError::TooLarge(text.len()));
-        }
-        let raw: raw::Policy = toml::from_str(text).map_err(|error| PolicyError::Toml(Box::new(error)))?;
-        raw.check().map_err(PolicyError::Values)
-    }
-
     /// The folder of one environment.
     #[must_use]
     pub fn environment_folder(&self, environment: &EnvironmentName) -> String {

@@ -102,7 +102,7 @@ fn declared() -> BTreeSet<String> {
     let (mut fields, mut section) = (BTreeSet::new(), None::<String>);
     for line in RAW.lines() {
         let name = |prefix: &str| line.strip_prefix(prefix).and_then(|rest| rest.split([' ', '{']).next());
-        if line == "pub(super) struct Policy {" {
+        if line == "struct RawPolicy {" {
             section = Some(String::new());
         } else if let Some(name) = name("struct Raw") {
             let snake = if name == "AppSecrets" { "app_secrets".to_owned() } else { name.to_lowercase() };

@@ -1,14 +1,18 @@
-//! Commands: each is judged for itself, in the order written, on what the ones before it left.
+//! Commands: each is checked for itself, in the order written, on what the ones before it left.
 
-use super::decide::Draft;
-use super::progress::{expire, give_up, run_died};
-use super::who::{is_locked_out, may_approve, may_plan, may_write};
-use super::{
-    Approval, ChangeKind, Comment, Denial, GivenUp, HeldLock, Holder, Liveness, PLAIN_APPROVE_AFTER, Permission,
-    PlanRecord, Reaction, Reply, State, Step,
-};
+use std::time::Duration;
+
+use super::draft::{Draft, expire, give_up, is_expired, run_died};
+use super::event::Comment;
+use super::lock::{HeldLock, Holder, Liveness};
+use super::state::{Approval, ChangeKind, PlanRecord, State};
+use super::step::{GivenUp, Reaction, Reply, Step};
+use super::who::{Denial, Permission, is_locked_out, may_approve, may_plan, may_write};
 use crate::command::{Command, Consent, Line};
 use crate::digest::DigestPrefix;
+
+/// How long the only plan must have been posted before a plain `/approve` counts: long enough to have been read.
+pub const PLAIN_APPROVE_AFTER: Duration = Duration::from_secs(60);
 
 /// What is known when a comment is handled.
 pub(super) struct Facts<'a> {
@@ -137,19 +141,10 @@ fn approve(
 /// A lock of this same change whose run is proved dead is taken over later; every other one keeps out.
 fn locked_out(facts: &Facts<'_>, draft: &Draft<'_>) -> Result<(), Denial> {
     let Some(held) = facts.lock else { return Ok(()) };
-    if is_left_by_us(held, draft.change.pull) || !is_locked_out(&facts.comment.actor.login, &held.lock) {
+    if held.is_left_by(draft.change.pull) || !is_locked_out(&facts.comment.actor.login, &held.lock) {
         return Ok(());
     }
     Err(Denial::IsLocked(held.lock.clone()))
-}
-
-/// Whether a dead run of this pull request holds the lock.
-pub(super) fn is_left_by_us(held: &HeldLock, own_pull: u64) -> bool {
-    matches!(held.lock.holder, Holder::Run { pull, .. } if pull == own_pull) && held.liveness == Liveness::Dead
-}
-
-pub(super) fn is_expired(plan: &PlanRecord, draft: &Draft<'_>) -> bool {
-    draft.now.since(plan.posted_at) >= draft.rules.plan_expiry
 }
 
 fn the_same(digest: Option<&DigestPrefix>, plan: &PlanRecord, kind: ChangeKind) -> Result<(), Denial> {
@@ -169,7 +164,7 @@ fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
         return Err(Denial::Busy(State::Planning.word().into()));
     }
     // Terraform's own lock of a dead run would stop the plan; it is left where it is, and the plan reads beside it.
-    let is_left = facts.lock.is_some_and(|held| is_left_by_us(held, draft.change.pull));
+    let is_left = facts.lock.is_some_and(|held| held.is_left_by(draft.change.pull));
     let without_terraform_lock = is_left || matches!(draft.change.state, State::Interrupted { .. });
     if let State::Planned(_) = draft.change.state {
         draft.steps.push(Step::DropPlan);

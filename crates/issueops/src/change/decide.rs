@@ -2,29 +2,13 @@
 
 use runnersmith_types::Timestamp;
 
-use super::{Change, Decision, Event, Reaction, Reply, State, Step, commands, progress};
+use super::draft::Draft;
+use super::event::Event;
+use super::state::Change;
+use super::step::{Decision, Reaction, Step};
+use super::{commands, progress};
 use crate::command;
 use crate::policy::ApprovalRules;
-
-/// A record that is being changed, with the steps so far.
-pub(super) struct Draft<'a> {
-    pub(super) change: Change,
-    pub(super) steps: Vec<Step>,
-    pub(super) rules: &'a ApprovalRules,
-    pub(super) now: Timestamp,
-}
-
-impl Draft<'_> {
-    pub(super) fn say(&mut self, reply: Reply) {
-        self.steps.push(Step::Say(Box::new(reply)));
-    }
-
-    /// Moves on, and shows it.
-    pub(super) fn enter(&mut self, state: State) {
-        self.change.state = state;
-        self.steps.push(Step::ShowState);
-    }
-}
 
 /// Decides what follows from an event. Total: an event that does not fit the state changes nothing.
 #[must_use]

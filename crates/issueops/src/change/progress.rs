@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::commands::{is_expired, is_left_by_us};
-use super::decide::Draft;
-use super::who::is_locked_out;
-use super::{
-    Approval, ChangeKind, Denial, Event, Failure, GivenUp, Left, PlanRecord, Reply, Reread, State, Step, VoidWhy,
-};
+use super::draft::{Draft, expire, give_back, give_up, is_expired, run_died, undo_approval, void};
+use super::event::{Event, Reread};
+use super::failure::Failure;
+use super::state::{Approval, ChangeKind, Left, PlanRecord, State};
+use super::step::{GivenUp, Reply, Step, VoidWhy};
+use super::who::{Denial, is_locked_out};
 
 pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
     match event {
@@ -51,37 +51,6 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
         Event::Superseded => closed(draft, GivenUp::Superseded),
         Event::RequestInvalid => unfit(draft),
         Event::Tick => tick(draft),
-    }
-}
-
-/// The run of this change is proved dead. Returns its name if it died while it applied, so that what it did is not known. One
-/// that died while it checked has done nothing: its approval is used up, and what it had drained is given back.
-pub(super) fn run_died(draft: &mut Draft<'_>) -> Option<String> {
-    match &draft.change.state {
-        State::Applying { run, .. } => {
-            let run = run.clone();
-            draft.change.is_half_done = true;
-            draft.enter(State::Interrupted { run: run.clone() });
-            Some(run)
-        }
-        State::Checking(plan, Approval { has_drained, .. }) => {
-            let (plan, has_drained) = (plan.clone(), *has_drained);
-            draft.enter(State::Planned(plan));
-            give_back(draft, has_drained);
-            None
-        }
-        State::Requested
-        | State::HandEdited
-        | State::Planning
-        | State::Planned(_)
-        | State::Expired
-        | State::Draining { .. }
-        | State::Applied { .. }
-        | State::NotMerged { .. }
-        | State::Done
-        | State::Failed(_)
-        | State::Interrupted { .. }
-        | State::Cancelled => None,
     }
 }
 
@@ -141,66 +110,6 @@ fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<String>, is_hand_edited: 
     }
 }
 
-/// The plan cannot be approved any more. What can be planned without asking is planned again.
-fn void(draft: &mut Draft<'_>, why: VoidWhy) {
-    draft.steps.push(Step::DropPlan);
-    let (next, goes_on) = match why {
-        VoidWhy::Expired => (State::Expired, false),
-        VoidWhy::HandEdited => (State::HandEdited, false),
-        VoidWhy::RequestInvalid => (State::Requested, false),
-        VoidWhy::Pushed => (State::Planning, true),
-    };
-    draft.enter(next);
-    draft.say(Reply::Void(why));
-    if goes_on {
-        draft.steps.push(Step::Plan { without_terraform_lock: false });
-    }
-}
-
-pub(super) fn expire(draft: &mut Draft<'_>) {
-    void(draft, VoidWhy::Expired);
-}
-
-/// Undoes what an approval of this change began and has not carried out, if there is one.
-fn undo_approval(draft: &mut Draft<'_>) {
-    let has_drained = match &draft.change.state {
-        State::Checking(_, approval) => approval.has_drained,
-        State::Draining { .. } => true,
-        State::Requested
-        | State::HandEdited
-        | State::Planning
-        | State::Planned(_)
-        | State::Expired
-        | State::Applying { .. }
-        | State::Applied { .. }
-        | State::NotMerged { .. }
-        | State::Done
-        | State::Failed(_)
-        | State::Interrupted { .. }
-        | State::Cancelled => return,
-    };
-    give_back(draft, has_drained);
-}
-
-/// Gives up a change of which nothing is being carried out.
-pub(super) fn give_up(draft: &mut Draft<'_>, why: GivenUp) {
-    undo_approval(draft);
-    draft.steps.push(Step::DropPlan);
-    draft.enter(State::Cancelled);
-    // The issue asks for something else now, which begins with it.
-    let closes_issue = why != GivenUp::Superseded;
-    draft.say(Reply::Cancelled(why));
-    draft.steps.push(Step::ClosePull);
-    draft.steps.extend(closes_issue.then_some(Step::CloseIssue));
-}
-
-/// Gives back what an approval took: the lock, and the service that was drained. The lock first: whatever keeps the control plane from
-/// answering must not keep the environment locked as well.
-fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
-    draft.steps.push(Step::ReleaseOwnLock);
-    draft.steps.extend(has_drained.then_some(Step::EndDrain));
-}
-
 /// Back to the plan, with the reason; the approval is used up.
 fn refuse(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, why: Denial) {
     draft.enter(State::Planned(plan));
@@ -213,7 +122,7 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
     let State::Checking(plan, approval) = &draft.change.state else { return };
     let (plan, approval) = (plan.clone(), approval.clone());
     if let Some(held) = &reread.lock {
-        if is_left_by_us(held, draft.change.pull) {
+        if held.is_left_by(draft.change.pull) {
             draft.steps.push(Step::TakeOver { lock: held.lock.id.clone() });
         } else if is_locked_out(&approval.by, &held.lock) {
             return refuse(draft, plan, approval, Denial::IsLocked(held.lock.clone()));

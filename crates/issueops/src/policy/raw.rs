@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    AppSecrets, ApprovalRules, Backend, MicroDollars, Network, PlanBy, RunnerRules, Shape, StateLock, VERSION, Webhook,
-    Zips,
+    AppSecrets, ApprovalRules, BYTES_MAX, Backend, MicroDollars, Network, PlanBy, Policy, PolicyError, RunnerRules,
+    Shape, StateLock, VERSION, Webhook, Zips,
 };
 use crate::words::{AmiOwner, GroupName, InstanceType, LabelName, NotAName, Organization, Region, is_word, shown};
 
@@ -16,7 +16,7 @@ const ENTRIES_MAX: usize = 200;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Policy {
+struct RawPolicy {
     version: u32,
     folder: Option<String>,
     archive_folder: Option<String>,
@@ -188,7 +188,21 @@ fn is_server(text: &str) -> bool {
 }
 
 impl Policy {
-    pub(super) fn check(self) -> Result<super::Policy, Vec<String>> {
+    /// Reads the policy file's text.
+    ///
+    /// # Errors
+    /// When it is not TOML of the known form, or has values that cannot be used; the error lists all of those.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > BYTES_MAX {
+            return Err(PolicyError::TooLarge(text.len()));
+        }
+        let raw: RawPolicy = toml::from_str(text).map_err(|error| PolicyError::Toml(Box::new(error)))?;
+        raw.check().map_err(PolicyError::Values)
+    }
+}
+
+impl RawPolicy {
+    fn check(self) -> Result<Policy, Vec<String>> {
         let mut wrong = Wrong(Vec::new());
         if self.version != VERSION {
             wrong.0.push(format!("version: {} is not {VERSION}, which is what this program knows", self.version));
@@ -243,7 +257,7 @@ impl Policy {
             }
         }
         match backend {
-            Some(backend) if wrong.0.is_empty() => Ok(super::Policy {
+            Some(backend) if wrong.0.is_empty() => Ok(Policy {
                 folder,
                 archive_folder,
                 shape,
