@@ -1,8 +1,6 @@
 //! From an approval to an apply: everything that was approved is read again, and only what is equal is applied.
 
-use runnersmith_issueops::change::{
-    ChangeKind, Digest, Event, Failure, HeldLock, Holder, Liveness, Parts, Reread, Stage, State,
-};
+use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, Holder, Liveness, Parts, Reread, Stage, State};
 use runnersmith_issueops::comment::{AppliedView, webhook_failed, webhook_left};
 use runnersmith_issueops::policy::LabelName;
 use runnersmith_issueops::render::VALUES_FILE;
@@ -11,14 +9,15 @@ use runnersmith_ports::chain;
 use runnersmith_ports::control::Pull;
 
 use crate::base::{Base, BaseError};
-use crate::change_store::{Applies, LockNote};
-use crate::intake::environment_of;
+use crate::change_store::{Applies, ChangeStoreError, LockNote};
+use crate::context::{ChangeReconciler, Work, environment_of};
+use crate::error::ReconcileError;
+use crate::locks::is_of_run;
 use crate::look::{hash_of, is_merged_into};
-use crate::plan::{failure, text_key};
-use crate::provisioner::{ProvisionError, Workspace};
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
+use crate::outcome::{Done, Note, failure};
+use crate::provisioner::{ProvisionError, StateId, Workspace};
 use crate::record::Record;
-use crate::steps::{Done, Note};
+use crate::stored_plan::text_key;
 
 /// How often GitHub is asked whether a branch can be merged; it finds out when it is asked.
 const MERGEABLE_TRIES: usize = 8;
@@ -74,22 +73,6 @@ impl ChangeReconciler {
         Ok(Done::event(Event::Reread(Box::new(reread))))
     }
 
-    /// Takes the lock for this run; answers who has it otherwise.
-    async fn lock_for(&self, work: &Work, record: &Record) -> Result<Option<HeldLock>, ReconcileError> {
-        let (environment, pull) = (&record.change.environment, record.change.pull);
-        let note = self.lock_note(work, Holder::Run { run: work.run.name().to_owned(), pull }, "apply")?;
-        match self.change_store.take_lock(environment, note, None).await? {
-            Ok(()) => Ok(None),
-            Err(held) => {
-                let liveness = match &held.lock.holder {
-                    Holder::Person(_) => Liveness::Unknown,
-                    Holder::Run { run, .. } => self.parts.runs.liveness(run).await,
-                };
-                Ok(Some(HeldLock { lock: held.lock, liveness }))
-            }
-        }
-    }
-
     /// The pull request once GitHub knows whether it can be merged, or as it is after some tries. Between them it sleeps:
     /// GitHub finds that out only when it is asked, and tells of it by no event.
     async fn settled_pull(&self, record: &Record) -> Result<Pull, ReconcileError> {
@@ -123,7 +106,7 @@ impl ChangeReconciler {
         let state = match self.workspace(work, record).await {
             Ok(workspace) => self.state_now(&workspace).await?,
             // Files that cannot be planned any more are another head; that is told first.
-            Err(ReconcileError::Base(BaseError::File { .. })) => crate::provisioner::StateId::default(),
+            Err(ReconcileError::Base(BaseError::File { .. })) => StateId::default(),
             Err(error) => return Err(error),
         };
         Ok(Parts {
@@ -150,28 +133,10 @@ impl ChangeReconciler {
             && let Some(key) = &record.plan_key
         {
             let key = text_key(key);
-            let text = self
-                .change_store
-                .record_store()
-                .get(&key)
-                .await
-                .map_err(crate::change_store::ChangeStoreError::from)?;
+            let text = self.change_store.record_store().get(&key).await.map_err(ChangeStoreError::from)?;
             now.push(text.map_or_else(|| Digest::of(b""), |text| Digest::of(&text.bytes)));
         }
         Ok(now)
-    }
-
-    /// Takes the lock over from a dead run of this change, with the state's own lock that it left.
-    pub(crate) async fn take_over(&self, work: &Work, record: &Record, lock: &str) -> Result<(), ReconcileError> {
-        let (environment, pull) = (&record.change.environment, record.change.pull);
-        let Some(old) = self.change_store.lock(environment).await?.filter(|held| held.lock.id == lock) else {
-            return Ok(());
-        };
-        let note = self.lock_note(work, Holder::Run { run: work.run.name().to_owned(), pull }, "apply")?;
-        if self.change_store.take_lock(environment, note, Some(lock)).await?.is_ok() {
-            self.release_left_lock(work, record, &old).await;
-        }
-        Ok(())
     }
 
     /// Applies exactly the stored plan.
@@ -326,11 +291,6 @@ impl ChangeReconciler {
 /// Whether a change is checked for this approval.
 fn is_checked(record: &Record, digest: Digest) -> bool {
     matches!(&record.change.state, State::Checking(_, approval) if approval.digest == digest)
-}
-
-/// Whether this run holds the lock.
-fn is_of_run(held: &LockNote, name: &str) -> bool {
-    matches!(&held.lock.holder, Holder::Run { run, .. } if run == name)
 }
 
 /// Nothing was applied, and that is said.

@@ -7,7 +7,8 @@ use runnersmith_ports::{GitHubError, chain};
 
 use crate::base::Base;
 use crate::change_store::open_key;
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
+use crate::context::{ChangeReconciler, Work};
+use crate::error::ReconcileError;
 use crate::record::Record;
 
 /// What was found of an environment.

@@ -10,7 +10,8 @@ use runnersmith_issueops::render::{Difference, LOCK_FILE};
 use runnersmith_ports::control::{IssueComment, Pull};
 
 use crate::base::Tree;
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
+use crate::context::{ChangeReconciler, Work};
+use crate::error::ReconcileError;
 use crate::record::{OUTBOX_MAX, Record};
 
 /// Comments are asked for from so long before the last one that was read: clocks differ, and lists lag.
@@ -32,32 +33,6 @@ pub(crate) fn is_merged_into(pull: &Pull, default_branch: &str) -> bool {
 }
 
 impl ChangeReconciler {
-    /// Looks at whatever change a pull request is. Returns its key.
-    pub(crate) async fn on_pull(&self, work: &Work, number: u64) -> Result<Option<String>, ReconcileError> {
-        let Some(note) = self.change_store.pull(number).await? else { return Ok(None) };
-        let open = crate::change_store::open_key(&note.environment);
-        let is_open = self.change_store.record(&open).await?.is_some_and(|(record, _)| record.change.pull == number);
-        let key = match note.history {
-            Some(history) if !is_open => history,
-            _ => open,
-        };
-        self.look(work, &key, Some(number)).await?;
-        self.advance(work, &key).await?;
-        Ok(Some(key))
-    }
-
-    /// Whether the issue of a change is still open and still asks for it.
-    pub(crate) async fn look_at_issue(&self, work: &Work, key: &str, record: &Record) -> Result<(), ReconcileError> {
-        match self.parts.control.issue(record.change.issue).await {
-            Ok(issue) if !issue.is_open => {
-                self.event(work, key, &Event::Closed).await?;
-            }
-            Ok(_) | Err(runnersmith_ports::GitHubError::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
     /// Looks at a change: its pull request, its branch, its comments. Everything that is found is an event; the events' steps
     /// are stored and not yet done.
     pub(crate) async fn look(&self, work: &Work, key: &str, pull: Option<u64>) -> Result<(), ReconcileError> {

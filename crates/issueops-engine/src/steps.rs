@@ -3,73 +3,25 @@
 //! A step whose run is proved dead is done again by who comes next, since each can be done twice; an apply is the exception: what
 //! a dead one did is not known, and the change says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use runnersmith_issueops::change::{Change, Denial, Event, Holder, Liveness, Lock, Reply, State, Step, decide};
-use runnersmith_issueops::comment::reply;
-use runnersmith_ports::{GitHubError, chain, control::MergeError};
+use runnersmith_issueops::change::{Denial, Event, Liveness, Reply, State, Step, decide};
+use runnersmith_issueops::comment::{pull_text, reply};
+use runnersmith_ports::control::MergeError;
+use runnersmith_ports::{GitHubError, chain};
 
 use crate::approve::OTHER_BASE;
-use crate::change_store::{LockNote, is_of_pull};
-use crate::intake::environment_of;
+use crate::change_store::{ChangeStoreError, LockNote, is_of_pull};
+use crate::context::{ChangeReconciler, Work, environment_of};
+use crate::error::ReconcileError;
 use crate::look::is_merged_into;
-use crate::plan::text_key;
+use crate::outcome::{Done, Note};
 use crate::provisioner::LeftBy;
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
 use crate::record::{Posted, Record, TRIES_MAX, Todo, is_once, only_tells};
+use crate::stored_plan::text_key;
 
 /// The most steps of one look: a change that never comes to rest is a mistake of ours, and must end.
 const STEPS_MAX: usize = 60;
-
-/// What came of a step, beside its event: what the record must remember.
-#[derive(Clone, Debug)]
-pub(crate) enum Note {
-    /// The comment that shows the change.
-    StateComment(Posted),
-    /// A plan is stored and shown.
-    Plan {
-        /// Its key.
-        key: String,
-        /// Further comments.
-        continuations: Vec<Posted>,
-        /// What a deletion would destroy is known by these outputs; of other changes none.
-        outputs: BTreeMap<String, String>,
-    },
-    /// The branch has another commit of ours.
-    Head(String),
-    /// This plan is not stored any more.
-    NoPlan {
-        /// Its key.
-        key: String,
-    },
-    /// What was applied.
-    Applied {
-        /// Which commit.
-        head: String,
-        /// Terraform's outputs.
-        outputs: BTreeMap<String, serde_json::Value>,
-    },
-    /// The lock that was to be taken is another's: that is said instead.
-    LockedInstead(Lock),
-    /// A lock is gone that the comment may still show.
-    Unlocked,
-}
-
-/// What came of a step.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Done {
-    pub event: Option<Event>,
-    pub notes: Vec<Note>,
-}
-
-impl Done {
-    pub(crate) fn event(event: Event) -> Self {
-        Self { event: Some(event), notes: Vec::new() }
-    }
-    fn note(note: Note) -> Self {
-        Self { event: None, notes: vec![note] }
-    }
-}
 
 /// A claimed step, and the record that it is of.
 struct Claimed {
@@ -209,8 +161,7 @@ impl ChangeReconciler {
         for dropped in dropped {
             for key in [text_key(&dropped), dropped] {
                 let deleted = self.change_store.record_store().delete(&key).await;
-                failed =
-                    failed.or(deleted.err().map(|error| crate::change_store::ChangeStoreError::from(error).into()));
+                failed = failed.or(deleted.err().map(|error| ChangeStoreError::from(error).into()));
             }
         }
         for comment in orphans {
@@ -309,9 +260,7 @@ impl ChangeReconciler {
 
     async fn merge(&self, work: &Work, record: &Record, head: &str) -> Result<Done, ReconcileError> {
         let (control, pull) = (&self.parts.control, record.change.pull);
-        let title =
-            runnersmith_issueops::comment::pull_text(record.change.kind, &environment_of(record)?, record.change.issue)
-                .title;
+        let title = pull_text(record.change.kind, &environment_of(record)?, record.change.issue).title;
         let found = control.pull(pull).await?;
         if is_merged_into(&found, &work.base.branch) {
             return Ok(Done::event(Event::Merged));
@@ -337,53 +286,6 @@ impl ChangeReconciler {
                 Ok(Done::event(Event::MergeRefused(why)))
             }
             Err(MergeError::GitHub(error)) => Err(error.into()),
-        }
-    }
-
-    async fn take_lock(&self, work: &Work, change: &Change, by: &str, reason: &str) -> Result<Done, ReconcileError> {
-        let note = self.lock_note(work, Holder::Person(by.to_owned()), reason)?;
-        match self.change_store.take_lock(&change.environment, note, None).await? {
-            Ok(()) => Ok(Done::default()),
-            Err(held) => Ok(Done::note(Note::LockedInstead(held.lock))),
-        }
-    }
-
-    /// A lock of somebody, as it is written.
-    pub(crate) fn lock_note(&self, work: &Work, holder: Holder, reason: &str) -> Result<LockNote, ReconcileError> {
-        use ring::rand::SecureRandom as _;
-        let mut id = [0_u8; 8];
-        ring::rand::SystemRandom::new()
-            .fill(&mut id)
-            .map_err(|_| ReconcileError::Internal("this machine has no random numbers".into()))?;
-        let lock = Lock { id: hex::encode(id), holder, reason: reason.to_owned(), since: self.parts.clock.now() };
-        Ok(LockNote { lock, host: work.run.host().to_owned(), applies: None })
-    }
-
-    /// Terraform's own lock of a dead run goes with ours. When it cannot be released, the next plan says who holds it.
-    pub(crate) async fn release_left_lock(&self, work: &Work, record: &Record, note: &LockNote) {
-        let left_by = match (&note.applies, &note.lock.holder) {
-            (Some(applies), _) => LeftBy { who: applies.host.clone(), since: applies.since },
-            (None, Holder::Run { .. }) => LeftBy { who: note.host.clone(), since: note.lock.since },
-            (None, Holder::Person(_)) => return,
-        };
-        self.release_state_lock(work, record, left_by).await;
-    }
-
-    /// Releases the state's own lock if that dead run left it.
-    pub(crate) async fn release_state_lock(&self, work: &Work, record: &Record, left_by: LeftBy) {
-        let released =
-            async {
-                let workspace = self.workspace(work, record).await?;
-                self.parts.provisioner.release_left_lock(&workspace, &left_by).await.map_err(|source| {
-                    ReconcileError::Provision { environment: record.change.environment.clone(), source }
-                })
-            };
-        match released.await {
-            Ok(Some(id)) => self.say(&format!("{}: the state's own lock {id} is released", record.change.environment)),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(environment = %record.change.environment, error = %chain(&error), "the state's own lock stays");
-            }
         }
     }
 
