@@ -1,10 +1,12 @@
 //! From an approval to an apply: everything that was approved is read again, and only what is equal is applied.
 
-use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, Holder, Liveness, Parts, Reread, Stage, State};
+use runnersmith_issueops::change::{
+    ChangeFailure, ChangeKind, ChangeStage, Digest, DigestInput, Holder, LifecycleEvent, Liveness, Reread, State,
+};
 use runnersmith_issueops::comment::{AppliedView, webhook_failed, webhook_left};
 use runnersmith_issueops::policy::LabelName;
 use runnersmith_issueops::render::VALUES_FILE;
-use runnersmith_issueops::summary::Fleet;
+use runnersmith_issueops::summary::EnvironmentFleet;
 use runnersmith_ports::chain;
 use runnersmith_ports::control::Pull;
 
@@ -70,7 +72,7 @@ impl ChangeReconciler {
         committers.extend(note.all_editors().filter(|login| **login != record.change.author).cloned());
         let mergeable = mergeable(&pull, &head, &fresh.base.branch);
         let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers };
-        Ok(Done::event(Event::Reread(Box::new(reread))))
+        Ok(Done::event(LifecycleEvent::Reread(Box::new(reread))))
     }
 
     /// The pull request once GitHub knows whether it can be merged, or as it is after some tries. Between them it sleeps:
@@ -90,7 +92,7 @@ impl ChangeReconciler {
     }
 
     /// Everything that the digest covers, as it is now.
-    async fn parts_now(&self, work: &Work, record: &Record, was: &Parts) -> Result<Parts, ReconcileError> {
+    async fn parts_now(&self, work: &Work, record: &Record, was: &DigestInput) -> Result<DigestInput, ReconcileError> {
         let environment = environment_of(record)?;
         let folder = work.base.policy.environment_folder(&environment);
         let tree = match record.change.kind {
@@ -109,7 +111,7 @@ impl ChangeReconciler {
             Err(ReconcileError::Base(BaseError::File { .. })) => StateId::default(),
             Err(error) => return Err(error),
         };
-        Ok(Parts {
+        Ok(DigestInput {
             plan_file,
             head: record.head.clone(),
             base: work.base.digest(&environment),
@@ -123,7 +125,7 @@ impl ChangeReconciler {
     }
 
     /// The hashes of further comments and the text as they are now: one that says what we wrote has the hash of that.
-    async fn continuations_now(&self, record: &Record, was: &Parts) -> Result<Vec<Digest>, ReconcileError> {
+    async fn continuations_now(&self, record: &Record, was: &DigestInput) -> Result<Vec<Digest>, ReconcileError> {
         let mut now = Vec::new();
         for posted in &record.continuations {
             let found = self.parts.control.comment(posted.id).await?;
@@ -151,11 +153,11 @@ impl ChangeReconciler {
         if run != work.run.name() {
             // Whoever it was has not begun, or its claim would have told: the change must not wait for it forever.
             let is_dead = self.parts.runs.liveness(run).await == Liveness::Dead;
-            return Ok(if is_dead { Done::event(Event::RunDied) } else { Done::default() });
+            return Ok(if is_dead { Done::event(LifecycleEvent::RunDied) } else { Done::default() });
         }
         let stage = match record.change.kind {
-            ChangeKind::Set => Stage::Apply,
-            ChangeKind::Delete => Stage::Destroy,
+            ChangeKind::Set => ChangeStage::Apply,
+            ChangeKind::Delete => ChangeStage::Destroy,
         };
         if approval.digest != digest || plan.parts.digest() != digest {
             return Ok(not_applied(stage, "the plan is not the one that was approved"));
@@ -177,13 +179,15 @@ impl ChangeReconciler {
             Ok(applied) => {
                 self.applied_to_fleet(record).await;
                 let notes = vec![Note::Applied { head: head.to_owned(), outputs: applied.outputs }];
-                Ok(Done { event: Some(Event::Applied), notes })
+                Ok(Done { event: Some(LifecycleEvent::Applied), notes })
             }
             Err(error @ (ProvisionError::Stale | ProvisionError::Unable(_))) => {
                 Ok(not_applied(stage, &error.to_string()))
             }
-            Err(error @ ProvisionError::NotBegun) => Ok(Done::event(Event::NotApplied(failure(stage, &error)))),
-            Err(error) => Ok(Done::event(Event::ApplyFailed(failure(stage, &error)))),
+            Err(error @ ProvisionError::NotBegun) => {
+                Ok(Done::event(LifecycleEvent::NotApplied(failure(stage, &error))))
+            }
+            Err(error) => Ok(Done::event(LifecycleEvent::ApplyFailed(failure(stage, &error)))),
         }
     }
 
@@ -192,7 +196,7 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         record: &Record,
-        parts: &Parts,
+        parts: &DigestInput,
         head: &str,
     ) -> Result<Result<Ready, String>, ReconcileError> {
         let environment = environment_of(record)?;
@@ -259,7 +263,9 @@ impl ChangeReconciler {
             let environment = environment_of(record)?;
             let tree = self.parts.control.tree(head).await?;
             let path = format!("{}/{VALUES_FILE}", work.base.policy.environment_folder(&environment));
-            if let Some(fleet) = self.reader.text(&tree, &path).await?.and_then(|text| Fleet::of_values(&text).ok()) {
+            if let Some(fleet) =
+                self.reader.text(&tree, &path).await?.and_then(|text| EnvironmentFleet::of_values(&text).ok())
+            {
                 view.maximum = fleet.maximum;
                 let labels = fleet.labels.iter().filter(|label| label.as_str() != "self-hosted");
                 view.labels = labels.filter_map(|label| LabelName::parse(label).ok()).collect();
@@ -294,9 +300,9 @@ fn is_checked(record: &Record, digest: Digest) -> bool {
 }
 
 /// Nothing was applied, and that is said.
-fn not_applied(stage: Stage, why: &str) -> Done {
+fn not_applied(stage: ChangeStage, why: &str) -> Done {
     let message = format!("{why}; nothing was applied");
-    Done::event(Event::NotApplied(Failure::new(stage, message)))
+    Done::event(LifecycleEvent::NotApplied(ChangeFailure::new(stage, message)))
 }
 
 /// Whether GitHub would merge into the default branch, before anything is applied.

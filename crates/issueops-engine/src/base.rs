@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use runnersmith_issueops::change::Digest;
 use runnersmith_issueops::policy::{self, EnvironmentName, Policy, PolicyError};
-use runnersmith_issueops::render::{Files, VALUES_FILE};
-use runnersmith_issueops::summary::Fleet;
+use runnersmith_issueops::render::{RenderedFiles, VALUES_FILE};
+use runnersmith_issueops::summary::EnvironmentFleet;
 use runnersmith_ports::control::Blob;
 use runnersmith_ports::{ControlRepository, GitHubError};
 
@@ -134,8 +134,8 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Self::text`].
-    pub async fn folder(&self, tree: &Tree, folder: &str) -> Result<Files, BaseError> {
-        let mut files = Files::new();
+    pub async fn folder(&self, tree: &Tree, folder: &str) -> Result<RenderedFiles, BaseError> {
+        let mut files = RenderedFiles::new();
         for path in below(tree, folder) {
             if let Some(text) = self.text(tree, path).await? {
                 files.insert(path.to_owned(), text);
@@ -229,11 +229,11 @@ impl Base {
     ///
     /// # Errors
     /// When GitHub does not give a values file.
-    pub async fn fleets(&self, reader: &Reader) -> Result<BTreeMap<String, Option<Fleet>>, BaseError> {
+    pub async fn fleets(&self, reader: &Reader) -> Result<BTreeMap<String, Option<EnvironmentFleet>>, BaseError> {
         let mut found = BTreeMap::new();
         for environment in self.environments() {
             let values = self.values(reader, &environment).await?;
-            found.insert(environment.to_string(), values.and_then(|text| Fleet::of_values(&text).ok()));
+            found.insert(environment.to_string(), values.and_then(|text| EnvironmentFleet::of_values(&text).ok()));
         }
         Ok(found)
     }

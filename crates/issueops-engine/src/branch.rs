@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_issueops::change::{Actor, ChangeKind, Digest, Event, State, plans_by_itself};
+use runnersmith_issueops::change::{Actor, ChangeKind, Digest, LifecycleEvent, State, plans_by_itself};
 use runnersmith_issueops::comment::{invalid, pull_text};
 use runnersmith_issueops::policy::EnvironmentName;
-use runnersmith_issueops::render::{Files, LOCK_FILE, archive, render};
-use runnersmith_issueops::request::{Kind, Known, Problem, Request, parse, validate};
+use runnersmith_issueops::render::{LOCK_FILE, RenderedFiles, archive, render};
+use runnersmith_issueops::request::{Known, Request, RequestKind, RequestProblem, parse, validate};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::{FileChanges, Issue};
 
@@ -39,8 +39,8 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         issue: &Issue,
-        kind: Kind,
-    ) -> Result<Result<Request, Vec<Problem>>, ReconcileError> {
+        kind: RequestKind,
+    ) -> Result<Result<Request, Vec<RequestProblem>>, ReconcileError> {
         let given = match parse(&issue.body, kind) {
             Ok(given) => given,
             Err(refused) => return Ok(Err(refused.0)),
@@ -69,8 +69,8 @@ impl ChangeReconciler {
         &self,
         note: &IssueNote,
         issue: &Issue,
-        kind: Kind,
-        wrong: &[Problem],
+        kind: RequestKind,
+        wrong: &[RequestProblem],
     ) -> Result<(), ReconcileError> {
         self.say(&format!("issue #{}: {} problem(s); nothing is created", issue.number, wrong.len()));
         let posted = self.post(issue.number, note.invalid.as_ref(), &invalid(wrong, kind)).await?;
@@ -97,7 +97,7 @@ impl ChangeReconciler {
             }
             Request::Delete(_) => {
                 let folder = policy.environment_folder(environment);
-                let there: Files = self.reader.folder(&work.base.tree, &folder).await?;
+                let there: RenderedFiles = self.reader.folder(&work.base.tree, &folder).await?;
                 let gone = there.keys().map(|path| (path.clone(), None)).collect::<BTreeMap<_, _>>();
                 let moved = archive(&there, environment, policy);
                 moved.into_iter().map(|(path, text)| (path, Some(text))).chain(gone).collect()
@@ -159,7 +159,7 @@ impl ChangeReconciler {
                 record.head.clone_from(&commit);
                 record.own_commits = vec![commit.clone()];
                 let by_itself = plans_by_itself(&author, &record.change, rules);
-                let event = if by_itself { Event::Rendered } else { Event::RenderedOnly };
+                let event = if by_itself { LifecycleEvent::Rendered } else { LifecycleEvent::RenderedOnly };
                 self.follow(work, record, &event);
                 Some(())
             })
@@ -196,23 +196,23 @@ impl ChangeReconciler {
         work: &Work,
         key: &str,
         record: &Record,
-    ) -> Result<Result<Record, Event>, ReconcileError> {
+    ) -> Result<Result<Record, LifecycleEvent>, ReconcileError> {
         let issue = match self.parts.control.issue(record.change.issue).await {
             Ok(issue) => issue,
             // Somebody deleted it: nobody asks for the change any more.
-            Err(GitHubError::NotFound { .. }) => return Ok(Err(Event::Closed)),
+            Err(GitHubError::NotFound { .. }) => return Ok(Err(LifecycleEvent::Closed)),
             Err(error) => return Err(error.into()),
         };
         let kind = match record.change.kind {
-            ChangeKind::Set => Kind::Set,
-            ChangeKind::Delete => Kind::Delete,
+            ChangeKind::Set => RequestKind::Set,
+            ChangeKind::Delete => RequestKind::Delete,
         };
         let request = match self.judge_request(work, &issue, kind).await? {
             Ok(request) => request,
             Err(problems) => {
                 let note = self.change_store.issue(issue.number).await?;
                 self.refuse(&note, &issue, kind, &problems).await?;
-                return Ok(Err(Event::RequestInvalid));
+                return Ok(Err(LifecycleEvent::RequestInvalid));
             }
         };
         let environment = environment_of(record)?;
@@ -238,6 +238,6 @@ impl ChangeReconciler {
             Some(())
         });
         // A change that is gone meanwhile takes no event.
-        Ok(updated.await?.map(|(record, ())| record).ok_or(Event::RequestInvalid))
+        Ok(updated.await?.map(|(record, ())| record).ok_or(LifecycleEvent::RequestInvalid))
     }
 }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_issueops::comment::Layout;
 use runnersmith_issueops::render::Difference;
-use runnersmith_issueops::summary::{Fleet, FleetChange, GroupAccess, Summary};
+use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ReconcileError;
@@ -120,7 +120,7 @@ impl Bundle {
 
     /// What it means for the fleet. Values that somebody edited so that they cannot be read are shown as none.
     pub(crate) fn fleet(&self) -> FleetChange {
-        let read = |values: &Option<String>| values.as_deref().and_then(|text| Fleet::of_values(text).ok());
+        let read = |values: &Option<String>| values.as_deref().and_then(|text| EnvironmentFleet::of_values(text).ok());
         let access = match self.access.clone() {
             Access::All { public } => GroupAccess::All { public },
             Access::Selected { repositories, public } => GroupAccess::Selected { repositories, public },

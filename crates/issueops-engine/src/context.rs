@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use runnersmith_issueops::change::{
-    Actor, Digest, Event, HeldLock, Holder, Liveness, Membership, Permission, State, Step, decide,
+    Actor, ChangeStep, Digest, HeldLock, Holder, LifecycleEvent, Liveness, Membership, Permission, State, decide,
 };
 use runnersmith_issueops::policy::{EnvironmentName, Policy};
 use runnersmith_ports::{Clock, ControlRepository, GitHubError, RecordStore, chain};
@@ -30,7 +30,7 @@ pub trait Webhooks: Send + Sync + 'static {
 }
 
 /// What a reconciler is made of.
-pub struct Parts {
+pub struct ReconcilerParts {
     /// The control repository.
     pub control: Arc<dyn ControlRepository>,
     /// Where records lie.
@@ -61,7 +61,7 @@ pub struct Parts {
 
 /// The reconciler.
 pub struct ChangeReconciler {
-    pub(crate) parts: Parts,
+    pub(crate) parts: ReconcilerParts,
     pub(crate) change_store: ChangeStore,
     pub(crate) reader: Reader,
 }
@@ -75,7 +75,7 @@ pub(crate) struct Work {
 impl ChangeReconciler {
     /// A reconciler.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: ReconcilerParts) -> Self {
         let (change_store, reader) = (ChangeStore::new(parts.record_store.clone()), Reader::new(parts.control.clone()));
         Self { parts, change_store, reader }
     }
@@ -92,7 +92,12 @@ impl ChangeReconciler {
     }
 
     /// Decides what follows from an event, and stores it with its steps in one write. `None`: there is no such change.
-    pub(crate) async fn event(&self, work: &Work, key: &str, event: &Event) -> Result<Option<Record>, ReconcileError> {
+    pub(crate) async fn event(
+        &self,
+        work: &Work,
+        key: &str,
+        event: &LifecycleEvent,
+    ) -> Result<Option<Record>, ReconcileError> {
         let updated = self.change_store.update(key, |record| {
             self.follow(work, record, event);
             Some(())
@@ -101,7 +106,7 @@ impl ChangeReconciler {
     }
 
     /// Decides what follows from an event, and takes it into a record that is about to be stored.
-    pub(crate) fn follow(&self, work: &Work, record: &mut Record, event: &Event) {
+    pub(crate) fn follow(&self, work: &Work, record: &mut Record, event: &LifecycleEvent) {
         let decision = decide(&record.change, event, &work.base.policy.approval, self.parts.clock.now());
         record.take(decision, work.run.name(), self.parts.rights);
     }
@@ -143,8 +148,14 @@ impl ChangeReconciler {
 
     /// Whether the run that plans, checks or applies a change goes on.
     pub(crate) async fn run_of(&self, record: &Record) -> Liveness {
-        let works = |step: &Step| {
-            matches!(step, Step::Plan { .. } | Step::Reread { .. } | Step::Apply { .. } | Step::Drain { .. })
+        let works = |step: &ChangeStep| {
+            matches!(
+                step,
+                ChangeStep::Plan { .. }
+                    | ChangeStep::Reread { .. }
+                    | ChangeStep::Apply { .. }
+                    | ChangeStep::Drain { .. }
+            )
         };
         let mut by = BTreeMap::new();
         for todo in record.outbox.iter().filter(|todo| works(&todo.step)) {

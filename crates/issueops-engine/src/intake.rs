@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use runnersmith_issueops::change::{Change, ChangeKind, Digest, Event, Liveness};
+use runnersmith_issueops::change::{Change, ChangeKind, Digest, LifecycleEvent, Liveness};
 use runnersmith_issueops::comment::{self, taken, valid_again};
 use runnersmith_issueops::policy::EnvironmentName;
-use runnersmith_issueops::request::{Kind, Request};
+use runnersmith_issueops::request::{Request, RequestKind};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::Issue;
 
@@ -144,12 +144,12 @@ impl ChangeReconciler {
             note.editors.extend(told.into_iter().filter(|editor| !editor.eq_ignore_ascii_case(&issue.author)));
         });
         let (note, ()) = told.await?;
-        let Some(kind) = Kind::of_labels(issue.labels.iter().map(String::as_str)) else {
+        let Some(kind) = RequestKind::of_labels(issue.labels.iter().map(String::as_str)) else {
             return Ok(Default::default());
         };
         if !issue.is_open {
             let Some(key) = own else { return Ok(Default::default()) };
-            self.event(work, &key, &Event::Closed).await?;
+            self.event(work, &key, &LifecycleEvent::Closed).await?;
             return Ok((vec![key.clone()], vec![key]));
         }
         let request = match self.judge_request(work, &issue, kind).await? {
@@ -157,7 +157,7 @@ impl ChangeReconciler {
             Err(problems) => {
                 self.refuse(&note, &issue, kind, &problems).await?;
                 if let Some(key) = &own {
-                    self.event(work, key, &Event::RequestInvalid).await?;
+                    self.event(work, key, &LifecycleEvent::RequestInvalid).await?;
                 }
                 let own: Vec<String> = own.into_iter().collect();
                 return Ok((own.clone(), own));
@@ -183,14 +183,14 @@ impl ChangeReconciler {
         work: &Work,
         own: Option<String>,
         key: &str,
-        kind: Kind,
+        kind: RequestKind,
     ) -> Result<Option<String>, ReconcileError> {
         let Some(old) = own else { return Ok(None) };
         let Some((record, _)) = self.change_store.record(&old).await? else { return Ok(None) };
         if old == key && record.change.kind == change_kind(kind) {
             return Ok(None);
         }
-        self.event(work, &old, &Event::Superseded).await?;
+        self.event(work, &old, &LifecycleEvent::Superseded).await?;
         self.advance(work, &old).await?;
         Ok(Some(old))
     }
@@ -201,7 +201,7 @@ impl ChangeReconciler {
         key: &str,
         issue: &Issue,
         environment: &EnvironmentName,
-        kind: Kind,
+        kind: RequestKind,
     ) -> Result<bool, ReconcileError> {
         if self.change_store.record(key).await?.is_none() {
             let branch = format!("runnersmith/{environment}-{}", issue.number);
@@ -278,9 +278,9 @@ impl ChangeReconciler {
 }
 
 /// The kind of change that a request asks for.
-const fn change_kind(kind: Kind) -> ChangeKind {
+const fn change_kind(kind: RequestKind) -> ChangeKind {
     match kind {
-        Kind::Set => ChangeKind::Set,
-        Kind::Delete => ChangeKind::Delete,
+        RequestKind::Set => ChangeKind::Set,
+        RequestKind::Delete => ChangeKind::Delete,
     }
 }

@@ -29,7 +29,7 @@ mod workspace;
 
 pub use base::{Base, BaseError, Reader};
 pub use change_store::{ChangeStore, ChangeStoreError, LockNote, open_key};
-pub use context::{ChangeReconciler, Parts, Webhooks};
+pub use context::{ChangeReconciler, ReconcilerParts, Webhooks};
 pub use drift::Drift;
 pub use error::ReconcileError;
 pub use fleet::{Fleet, FleetError};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runnersmith_issueops::change::{Comment, Digest, Event, Step};
+use runnersmith_issueops::change::{ChangeStep, Comment, Digest, LifecycleEvent};
 use runnersmith_issueops::command;
 use runnersmith_issueops::render::{Difference, LOCK_FILE};
 use runnersmith_ports::control::{IssueComment, Pull};
@@ -43,7 +43,7 @@ impl ChangeReconciler {
         let mut found = self.parts.control.pull(record.change.pull).await?;
         found.head = self.head_of(&record, &found).await?;
         if is_merged_into(&found, &work.base.branch) {
-            self.event(work, key, &Event::Merged).await?;
+            self.event(work, key, &LifecycleEvent::Merged).await?;
         } else if found.is_merged {
             self.say(&format!(
                 "{}: #{} was merged into {}, which is not the default branch",
@@ -52,7 +52,7 @@ impl ChangeReconciler {
                 found.base_branch.escape_debug()
             ));
         } else if !found.is_open {
-            self.event(work, key, &Event::Closed).await?;
+            self.event(work, key, &LifecycleEvent::Closed).await?;
         } else if found.head != record.head {
             self.pushed(work, key, &record, &found).await?;
         }
@@ -71,7 +71,8 @@ impl ChangeReconciler {
     /// The branch has a commit that is not ours.
     async fn pushed(&self, work: &Work, key: &str, record: &Record, pull: &Pull) -> Result<(), ReconcileError> {
         let judged = self.judge(work, record, &pull.head).await?;
-        let event = Event::Pushed { committers: judged.committers, is_hand_edited: !judged.differences.is_empty() };
+        let event =
+            LifecycleEvent::Pushed { committers: judged.committers, is_hand_edited: !judged.differences.is_empty() };
         self.change_store
             .update(key, |record| {
                 // Somebody else may have judged it meanwhile.
@@ -153,7 +154,7 @@ impl ChangeReconciler {
             actor,
         };
         self.say(&format!("#{}: a comment by {}", pull.number, comment.actor.login.escape_debug()));
-        self.event(work, key, &Event::Comment { comment, lock, run }).await?;
+        self.event(work, key, &LifecycleEvent::Comment { comment, lock, run }).await?;
         Ok(())
     }
 
@@ -161,7 +162,7 @@ impl ChangeReconciler {
     async fn check_state_comment(&self, work: &Work, key: &str) -> Result<(), ReconcileError> {
         let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
         let Some(posted) = &record.state_comment else { return Ok(()) };
-        let is_pending = record.outbox.iter().any(|todo| todo.step == Step::ShowState);
+        let is_pending = record.outbox.iter().any(|todo| todo.step == ChangeStep::ShowState);
         if is_pending || record.change.state.is_final() {
             return Ok(());
         }
@@ -173,7 +174,7 @@ impl ChangeReconciler {
         self.change_store
             .update(key, |record| {
                 record.state_comment.as_mut()?.text = Digest::of(b"altered");
-                record.push(vec![Step::ShowState], work.run.name(), rights);
+                record.push(vec![ChangeStep::ShowState], work.run.name(), rights);
                 Some(())
             })
             .await?;

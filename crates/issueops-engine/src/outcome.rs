@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runnersmith_issueops::change::{Event, Failure, Lock, Stage, Stopped};
+use runnersmith_issueops::change::{ChangeFailure, ChangeStage, LifecycleEvent, Lock, Stopped};
 
 use crate::provisioner::ProvisionError;
 use crate::record::Posted;
@@ -44,12 +44,12 @@ pub(crate) enum Note {
 /// What came of a step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Done {
-    pub event: Option<Event>,
+    pub event: Option<LifecycleEvent>,
     pub notes: Vec<Note>,
 }
 
 impl Done {
-    pub(crate) fn event(event: Event) -> Self {
+    pub(crate) fn event(event: LifecycleEvent) -> Self {
         Self { event: Some(event), notes: Vec::new() }
     }
     pub(crate) fn note(note: Note) -> Self {
@@ -58,21 +58,21 @@ impl Done {
 }
 
 /// A failure of a plan or an apply, as a change has it.
-pub(crate) fn failure(stage: Stage, error: &ProvisionError) -> Failure {
+pub(crate) fn failure(stage: ChangeStage, error: &ProvisionError) -> ChangeFailure {
     match error {
         ProvisionError::Failed { resource, message } => {
-            Failure { resource: resource.clone(), ..Failure::new(stage, message) }
+            ChangeFailure { resource: resource.clone(), ..ChangeFailure::new(stage, message) }
         }
         ProvisionError::Locked { .. } => {
             let hint = "if a run that is dead left this lock, `/unlock` proves it and releases it";
-            Failure::new(stage, format!("{error}; {hint}"))
+            ChangeFailure::new(stage, format!("{error}; {hint}"))
         }
         ProvisionError::Cancelled => {
-            Failure { stopped: Some(Stopped::AtWork), ..Failure::new(stage, error.to_string()) }
+            ChangeFailure { stopped: Some(Stopped::AtWork), ..ChangeFailure::new(stage, error.to_string()) }
         }
         ProvisionError::NotBegun => {
-            Failure { stopped: Some(Stopped::BeforeItBegan), ..Failure::new(stage, error.to_string()) }
+            ChangeFailure { stopped: Some(Stopped::BeforeItBegan), ..ChangeFailure::new(stage, error.to_string()) }
         }
-        ProvisionError::Stale | ProvisionError::Unable(_) => Failure::new(stage, error.to_string()),
+        ProvisionError::Stale | ProvisionError::Unable(_) => ChangeFailure::new(stage, error.to_string()),
     }
 }

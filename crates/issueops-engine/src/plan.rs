@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, Parts, PlanRecord, Stage, State};
+use runnersmith_issueops::change::{
+    ChangeFailure, ChangeKind, ChangeStage, Digest, DigestInput, LifecycleEvent, PlanRecord, State,
+};
 use runnersmith_issueops::comment::Layout;
 use runnersmith_issueops::render::{LOCK_FILE, VALUES_FILE};
-use runnersmith_issueops::summary::{Fleet, GroupAccess};
+use runnersmith_issueops::summary::{EnvironmentFleet, GroupAccess};
 use runnersmith_ports::control::FileChanges;
 use runnersmith_ports::{Expect, GitHubError, chain};
 
@@ -52,8 +54,8 @@ impl ChangeReconciler {
             Ok(workspace) => workspace,
             // Files that cannot be planned; what GitHub does not give now is asked for again.
             Err(ReconcileError::Base(error @ BaseError::File { .. })) => {
-                let failure = Failure::new(Stage::Plan, chain(&error));
-                return Ok(Done::event(Event::PlanFailed(failure)));
+                let failure = ChangeFailure::new(ChangeStage::Plan, chain(&error));
+                return Ok(Done::event(LifecycleEvent::PlanFailed(failure)));
             }
             Err(error) => return Err(error),
         };
@@ -61,7 +63,7 @@ impl ChangeReconciler {
         let made = match self.parts.provisioner.plan(&workspace, options, self.parts.progress.as_ref()).await {
             Ok(made) => made,
             Err(source @ ProvisionError::Cancelled) => return Err(ReconcileError::Provision { environment, source }),
-            Err(error) => return Ok(Done::event(Event::PlanFailed(failure(Stage::Plan, &error)))),
+            Err(error) => return Ok(Done::event(LifecycleEvent::PlanFailed(failure(ChangeStage::Plan, &error)))),
         };
         let mut notes = Vec::new();
         match self.keep_lock_file(&record, &workspace, &made).await {
@@ -113,8 +115,8 @@ impl ChangeReconciler {
         let layout = match Layout::of(summary, &made.text) {
             Ok(layout) => layout,
             Err(error) => {
-                let failure = Failure::new(Stage::Plan, error.to_string());
-                return Ok(Done { event: Some(Event::PlanFailed(failure)), notes });
+                let failure = ChangeFailure::new(ChangeStage::Plan, error.to_string());
+                return Ok(Done { event: Some(LifecycleEvent::PlanFailed(failure)), notes });
             }
         };
         let environment = environment_of(record)?;
@@ -136,7 +138,7 @@ impl ChangeReconciler {
             loses_state: summary.losses().next().is_some(),
             is_hand_edited: record.change.is_hand_edited,
         };
-        Ok(Done { event: Some(Event::PlanPosted(plan)), notes })
+        Ok(Done { event: Some(LifecycleEvent::PlanPosted(plan)), notes })
     }
 
     /// Everything that an approval of this plan is about.
@@ -147,12 +149,12 @@ impl ChangeReconciler {
         workspace: &Workspace,
         made: &MadePlan,
         layout: &Layout,
-    ) -> Result<Parts, ReconcileError> {
+    ) -> Result<DigestInput, ReconcileError> {
         let lock_file = made
             .lock_file
             .as_deref()
             .or_else(|| workspace.files.get(&format!("{}/{LOCK_FILE}", workspace.folder)).map(Vec::as_slice));
-        Ok(Parts {
+        Ok(DigestInput {
             plan_file: Digest::of(&made.file),
             head: record.head.clone(),
             base: work.base.digest(&environment_of(record)?),
@@ -222,7 +224,9 @@ impl ChangeReconciler {
 
     /// Who may use the runner group that an environment's values name.
     async fn access(&self, values: Option<&String>) -> GroupAccess {
-        let Some(fleet) = values.and_then(|text| Fleet::of_values(text).ok()) else { return GroupAccess::Unknown };
+        let Some(fleet) = values.and_then(|text| EnvironmentFleet::of_values(text).ok()) else {
+            return GroupAccess::Unknown;
+        };
         match self.parts.control.runner_group(&fleet.organization, &fleet.group).await {
             Ok(None) => GroupAccess::Missing,
             Ok(Some(group)) => match group.selected {

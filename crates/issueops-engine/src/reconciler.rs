@@ -4,8 +4,8 @@
 //! the issue as it reads now, the branch as it is now, the comments that were not read yet, and the record. A lost or doubled
 //! webhook is mended by the next look.
 
-use runnersmith_issueops::change::{Digest, Event, Liveness, State, Step};
-use runnersmith_issueops::request::Kind;
+use runnersmith_issueops::change::{ChangeStep, Digest, LifecycleEvent, Liveness, State};
+use runnersmith_issueops::request::RequestKind;
 use runnersmith_ports::{GitHubError, chain};
 use runnersmith_types::ChangeTrigger;
 
@@ -89,7 +89,7 @@ impl ChangeReconciler {
             }
             let looked = async {
                 if record.change.state.is_draining() {
-                    self.event(&work, &key, &Event::Tick).await?;
+                    self.event(&work, &key, &LifecycleEvent::Tick).await?;
                 }
                 self.advance(&work, &key).await
             };
@@ -104,7 +104,7 @@ impl ChangeReconciler {
     /// Everything: issues whose webhook was lost, branches that moved, comments that nobody read, plans that expire.
     async fn tick(&self, work: &Work) -> Result<Handled, ReconcileError> {
         let mut handled = Handled::default();
-        for kind in Kind::ALL {
+        for kind in RequestKind::ALL {
             for issue in self.parts.control.open_issues(kind.label()).await? {
                 let looked = async {
                     let note = self.change_store.issue(issue.number).await?;
@@ -124,7 +124,7 @@ impl ChangeReconciler {
                 self.look_at_issue(work, &key, &record).await?;
                 self.look(work, &key, None).await?;
                 self.look_at_apply(work, &key).await?;
-                self.event(work, &key, &Event::Tick).await?;
+                self.event(work, &key, &LifecycleEvent::Tick).await?;
                 self.advance(work, &key).await
             };
             if let Err(error) = looked.await {
@@ -138,12 +138,12 @@ impl ChangeReconciler {
     /// An apply of which nothing waits any more, and whose run is dead: what it did is not known.
     async fn look_at_apply(&self, work: &Work, key: &str) -> Result<(), ReconcileError> {
         let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
-        let waits = record.outbox.iter().any(|todo| matches!(todo.step, Step::Apply { .. }));
+        let waits = record.outbox.iter().any(|todo| matches!(todo.step, ChangeStep::Apply { .. }));
         if let State::Applying { run, .. } = &record.change.state
             && !waits
             && self.parts.runs.liveness(run).await == Liveness::Dead
         {
-            self.event(work, key, &Event::RunDied).await?;
+            self.event(work, key, &LifecycleEvent::RunDied).await?;
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ impl ChangeReconciler {
     pub(crate) async fn look_at_issue(&self, work: &Work, key: &str, record: &Record) -> Result<(), ReconcileError> {
         match self.parts.control.issue(record.change.issue).await {
             Ok(issue) if !issue.is_open => {
-                self.event(work, key, &Event::Closed).await?;
+                self.event(work, key, &LifecycleEvent::Closed).await?;
             }
             Ok(_) | Err(GitHubError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),

@@ -4,8 +4,8 @@
 //! lies beside Terraform's state and is the truth; comments only show it. The shell stores the new record first (compare
 //! and swap), then does the steps, and tells what came of them as further events. A step that is done twice does no harm.
 //!
-//! Facts that can change between a look and a deed are read again at the deed: an approval leads to [`Step::Reread`], and
-//! only what comes back equal to what was approved leads to [`Step::Apply`].
+//! Facts that can change between a look and a deed are read again at the deed: an approval leads to [`ChangeStep::Reread`], and
+//! only what comes back equal to what was approved leads to [`ChangeStep::Apply`].
 
 mod commands;
 mod decide;
@@ -18,13 +18,13 @@ mod state;
 mod step;
 mod who;
 
-pub use crate::command::{Command, Consent, Misread};
-pub use crate::digest::{Changed, Digest, Parts};
+pub use crate::command::{CommentCommand, Consent, Misread};
+pub use crate::digest::{Changed, Digest, DigestInput};
 pub use commands::PLAIN_APPROVE_AFTER;
 pub use decide::decide;
-pub use event::{Comment, Event, Reread};
-pub use failure::{Failure, Stage, Stopped};
+pub use event::{Comment, LifecycleEvent, Reread};
+pub use failure::{ChangeFailure, ChangeStage, Stopped};
 pub use lock::{HeldLock, Holder, Liveness, Lock};
 pub use state::{Approval, Change, ChangeKind, HANDLED_MAX, Left, PlanRecord, State};
-pub use step::{Decision, GivenUp, Reaction, Reply, Step, VoidWhy};
+pub use step::{ChangeStep, Decision, GivenUp, Reaction, Reply, VoidWhy};
 pub use who::{Actor, Denial, Membership, Permission, plans_by_itself};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use cost::{Cost, PerHour, cost};
-pub use fleet::{Fleet, FleetChange, FleetError, GroupAccess};
+pub use fleet::{EnvironmentFleet, FleetChange, GroupAccess, ValuesError};
 pub use show_json::{PLAN_BYTES_MAX, PlanError};
 
 /// The most attributes of one resource that are shown.

@@ -13,11 +13,11 @@ use async_trait::async_trait;
 use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{Options, Simulator};
 use runnersmith_issueops::change::{Left, Liveness, State};
-use runnersmith_issueops::policy::{Policy, Webhook};
+use runnersmith_issueops::policy::{Policy, WebhookTarget};
 use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
-    Applied, ChangeReconciler, Fleet, FleetError, Handled, LeftBy, MadePlan, Parts, PlanOptions, Progress,
-    ProvisionError, Provisioner, Record, Rights, Run, Runs, Seal, StateId, Webhooks, Workspace, open_key,
+    Applied, ChangeReconciler, Fleet, FleetError, Handled, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError,
+    Provisioner, ReconcilerParts, Record, Rights, Run, Runs, Seal, StateId, Webhooks, Workspace, open_key,
 };
 use runnersmith_ports::{
     Clock, ControlRepository, Expect, MemoryRecordStore, RecordStore, RecordStoreError, StoredRecord, SystemClock,
@@ -348,7 +348,7 @@ pub struct TestWebhooks {
 #[async_trait]
 impl Webhooks for TestWebhooks {
     async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String> {
-        if policy.webhook == Webhook::None {
+        if policy.webhook == WebhookTarget::None {
             return Ok(String::new());
         }
         if let Some(why) = self.fails.lock().unwrap().take() {
@@ -462,7 +462,7 @@ impl World {
     }
 
     pub fn desk_on(&self, record_store: Arc<dyn RecordStore>, rights: Rights) -> Arc<ChangeReconciler> {
-        Arc::new(ChangeReconciler::new(Parts {
+        Arc::new(ChangeReconciler::new(ReconcilerParts {
             control: self.control(),
             record_store,
             record_store_name: "shelf:".into(),
@@ -598,7 +598,7 @@ fn desk_of_nothing() -> Arc<ChangeReconciler> {
     }
     let config = GitHubConfig::anonymous("http://127.0.0.1:9");
     let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
-    Arc::new(ChangeReconciler::new(Parts {
+    Arc::new(ChangeReconciler::new(ReconcilerParts {
         control: Arc::new(ControlClient::new(Arc::new(client), RepoFullName::parse(REPO).unwrap())),
         record_store: Arc::new(MemoryRecordStore::new()),
         record_store_name: String::new(),

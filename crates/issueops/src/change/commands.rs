@@ -6,9 +6,9 @@ use super::draft::{Draft, expire, give_up, is_expired, run_died};
 use super::event::Comment;
 use super::lock::{HeldLock, Holder, Liveness};
 use super::state::{Approval, ChangeKind, PlanRecord, State};
-use super::step::{GivenUp, Reaction, Reply, Step};
+use super::step::{ChangeStep, GivenUp, Reaction, Reply};
 use super::who::{Denial, Permission, is_locked_out, may_approve, may_plan, may_write};
-use crate::command::{Command, Consent, Line};
+use crate::command::{CommentCommand, CommentLine, Consent};
 use crate::digest::DigestPrefix;
 
 /// How long the only plan must have been posted before a plain `/approve` counts: long enough to have been read.
@@ -21,7 +21,7 @@ pub(super) struct Facts<'a> {
     pub(super) run: Liveness,
 }
 
-pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<Line>, facts: &Facts<'_>) {
+pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<CommentLine>, facts: &Facts<'_>) {
     // A run that is proved dead leaves an interrupted change, whatever is ordered. The answer is the command's own.
     if facts.run == Liveness::Dead {
         let _ = run_died(draft);
@@ -29,28 +29,28 @@ pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<Line>, facts: &Facts<'_>)
     let (mut misread, mut asked) = (Vec::new(), false);
     for line in lines {
         let (name, done) = match line {
-            Line::Unknown(line) => {
+            CommentLine::Unknown(line) => {
                 misread.push(line);
                 continue;
             }
-            Line::Known(Command::Help) => {
+            CommentLine::Known(CommentCommand::Help) => {
                 asked = true;
                 continue;
             }
-            Line::Known(Command::Status) => {
+            CommentLine::Known(CommentCommand::Status) => {
                 draft.say(Reply::Status { lock: facts.lock.cloned(), run: facts.run });
                 continue;
             }
-            Line::Known(Command::Approve { digest, consent }) => {
+            CommentLine::Known(CommentCommand::Approve { digest, consent }) => {
                 ("approve", approve(draft, digest.as_ref(), consent, facts))
             }
-            Line::Known(Command::Plan) => ("plan", plan(draft, facts)),
-            Line::Known(Command::Cancel) => ("cancel", cancel(draft, facts)),
-            Line::Known(Command::Lock { reason }) => ("lock", lock(draft, reason, facts)),
-            Line::Known(Command::Unlock) => ("unlock", unlock(draft, facts)),
+            CommentLine::Known(CommentCommand::Plan) => ("plan", plan(draft, facts)),
+            CommentLine::Known(CommentCommand::Cancel) => ("cancel", cancel(draft, facts)),
+            CommentLine::Known(CommentCommand::Lock { reason }) => ("lock", lock(draft, reason, facts)),
+            CommentLine::Known(CommentCommand::Unlock) => ("unlock", unlock(draft, facts)),
         };
         if let Err(why) = done {
-            draft.steps.push(Step::React { comment: facts.comment.id, reaction: Reaction::No });
+            draft.steps.push(ChangeStep::React { comment: facts.comment.id, reaction: Reaction::No });
             draft.say(Reply::Denied { command: name.into(), actor: facts.comment.actor.login.clone(), why });
         }
     }
@@ -95,7 +95,7 @@ fn approve(
         the_same(digest, &plan, kind)?;
         approval.kills_jobs = true;
         draft.enter(State::Draining { plan, approval, until, left, is_overdue });
-        draft.steps.push(Step::Drain { kill_jobs: true });
+        draft.steps.push(ChangeStep::Drain { kill_jobs: true });
         return Ok(());
     }
     busy(&draft.change.state)?;
@@ -134,7 +134,7 @@ fn approve(
     };
     let digest = approval.digest;
     draft.enter(State::Checking(plan, approval));
-    draft.steps.push(Step::Reread { digest });
+    draft.steps.push(ChangeStep::Reread { digest });
     Ok(())
 }
 
@@ -167,10 +167,10 @@ fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     let is_left = facts.lock.is_some_and(|held| held.is_left_by(draft.change.pull));
     let without_terraform_lock = is_left || matches!(draft.change.state, State::Interrupted { .. });
     if let State::Planned(_) = draft.change.state {
-        draft.steps.push(Step::DropPlan);
+        draft.steps.push(ChangeStep::DropPlan);
     }
     draft.enter(State::Planning);
-    draft.steps.push(Step::Plan { without_terraform_lock });
+    draft.steps.push(ChangeStep::Plan { without_terraform_lock });
     Ok(())
 }
 
@@ -205,9 +205,9 @@ fn lock(draft: &mut Draft<'_>, reason: String, facts: &Facts<'_>) -> Result<(), 
     if let Some(held) = facts.lock {
         return Err(Denial::IsLocked(held.lock.clone()));
     }
-    draft.steps.push(Step::TakeLock { by: actor.login.clone(), reason: reason.clone() });
+    draft.steps.push(ChangeStep::TakeLock { by: actor.login.clone(), reason: reason.clone() });
     draft.say(Reply::Locked { by: actor.login.clone(), reason });
-    draft.steps.push(Step::ShowState);
+    draft.steps.push(ChangeStep::ShowState);
     Ok(())
 }
 
@@ -226,8 +226,8 @@ fn unlock(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
             Liveness::Alive | Liveness::Unknown => return Err(Denial::RunNotDead(lock.clone())),
         },
     }
-    draft.steps.push(Step::ReleaseLock { id: lock.id.clone() });
+    draft.steps.push(ChangeStep::ReleaseLock { id: lock.id.clone() });
     draft.say(Reply::Unlocked(lock.clone()));
-    draft.steps.push(Step::ShowState);
+    draft.steps.push(ChangeStep::ShowState);
     Ok(())
 }

@@ -4,26 +4,26 @@
 use runnersmith_types::Timestamp;
 
 use super::state::{Approval, Change, PlanRecord, State};
-use super::step::{GivenUp, Reply, Step, VoidWhy};
+use super::step::{ChangeStep, GivenUp, Reply, VoidWhy};
 use crate::policy::ApprovalRules;
 
 /// A record that is being changed, with the steps so far.
 pub(super) struct Draft<'a> {
     pub(super) change: Change,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<ChangeStep>,
     pub(super) rules: &'a ApprovalRules,
     pub(super) now: Timestamp,
 }
 
 impl Draft<'_> {
     pub(super) fn say(&mut self, reply: Reply) {
-        self.steps.push(Step::Say(Box::new(reply)));
+        self.steps.push(ChangeStep::Say(Box::new(reply)));
     }
 
     /// Moves on, and shows it.
     pub(super) fn enter(&mut self, state: State) {
         self.change.state = state;
-        self.steps.push(Step::ShowState);
+        self.steps.push(ChangeStep::ShowState);
     }
 }
 
@@ -60,7 +60,7 @@ pub(super) fn run_died(draft: &mut Draft<'_>) -> Option<String> {
 
 /// The plan cannot be approved any more. What can be planned without asking is planned again.
 pub(super) fn void(draft: &mut Draft<'_>, why: VoidWhy) {
-    draft.steps.push(Step::DropPlan);
+    draft.steps.push(ChangeStep::DropPlan);
     let (next, goes_on) = match why {
         VoidWhy::Expired => (State::Expired, false),
         VoidWhy::HandEdited => (State::HandEdited, false),
@@ -70,7 +70,7 @@ pub(super) fn void(draft: &mut Draft<'_>, why: VoidWhy) {
     draft.enter(next);
     draft.say(Reply::Void(why));
     if goes_on {
-        draft.steps.push(Step::Plan { without_terraform_lock: false });
+        draft.steps.push(ChangeStep::Plan { without_terraform_lock: false });
     }
 }
 
@@ -102,20 +102,20 @@ pub(super) fn undo_approval(draft: &mut Draft<'_>) {
 /// Gives up a change of which nothing is being carried out.
 pub(super) fn give_up(draft: &mut Draft<'_>, why: GivenUp) {
     undo_approval(draft);
-    draft.steps.push(Step::DropPlan);
+    draft.steps.push(ChangeStep::DropPlan);
     draft.enter(State::Cancelled);
     // The issue asks for something else now, which begins with it.
     let closes_issue = why != GivenUp::Superseded;
     draft.say(Reply::Cancelled(why));
-    draft.steps.push(Step::ClosePull);
-    draft.steps.extend(closes_issue.then_some(Step::CloseIssue));
+    draft.steps.push(ChangeStep::ClosePull);
+    draft.steps.extend(closes_issue.then_some(ChangeStep::CloseIssue));
 }
 
 /// Gives back what an approval took: the lock, and the service that was drained. The lock first: whatever keeps the control plane from
 /// answering must not keep the environment locked as well.
 pub(super) fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
-    draft.steps.push(Step::ReleaseOwnLock);
-    draft.steps.extend(has_drained.then_some(Step::EndDrain));
+    draft.steps.push(ChangeStep::ReleaseOwnLock);
+    draft.steps.extend(has_drained.then_some(ChangeStep::EndDrain));
 }
 
 /// Whether the plan was not approved in time.

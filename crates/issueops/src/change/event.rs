@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use runnersmith_types::Timestamp;
 
-use super::failure::Failure;
+use super::failure::ChangeFailure;
 use super::lock::{HeldLock, Liveness};
 use super::state::{Left, PlanRecord};
 use super::who::Actor;
-use crate::digest::Parts;
+use crate::digest::DigestInput;
 
 /// A comment on the pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Comment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reread {
     /// The parts now.
-    pub parts: Parts,
+    pub parts: DigestInput,
     /// Whether GitHub would merge this head; `Err` says why not. Foreign text.
     pub mergeable: Result<(), String>,
     /// Who holds the environment's lock, if it is not the run that looks.
@@ -48,7 +48,7 @@ pub struct Reread {
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum LifecycleEvent {
     /// A comment was made.
     Comment {
         /// The comment.
@@ -72,7 +72,7 @@ pub enum Event {
     /// A plan was made, stored and posted.
     PlanPosted(PlanRecord),
     /// Planning failed.
-    PlanFailed(Failure),
+    PlanFailed(ChangeFailure),
     /// Everything in the digest was read again.
     Reread(Box<Reread>),
     /// What is left of a draining environment.
@@ -80,9 +80,9 @@ pub enum Event {
     /// The plan was applied.
     Applied,
     /// Applying failed; the run says so itself.
-    ApplyFailed(Failure),
+    ApplyFailed(ChangeFailure),
     /// Applying failed before anything was applied.
-    NotApplied(Failure),
+    NotApplied(ChangeFailure),
     /// The run that checked or applied is proved dead.
     RunDied,
     /// The branch was merged.

@@ -4,58 +4,58 @@
 use std::collections::BTreeSet;
 
 use super::draft::{Draft, expire, give_back, give_up, is_expired, run_died, undo_approval, void};
-use super::event::{Event, Reread};
-use super::failure::Failure;
+use super::event::{LifecycleEvent, Reread};
+use super::failure::ChangeFailure;
 use super::state::{Approval, ChangeKind, Left, PlanRecord, State};
-use super::step::{GivenUp, Reply, Step, VoidWhy};
+use super::step::{ChangeStep, GivenUp, Reply, VoidWhy};
 use super::who::{Denial, is_locked_out};
 
-pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
+pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
     match event {
         // Commands are elsewhere.
-        Event::Comment { .. } => {}
-        Event::Rendered | Event::RenderedOnly => rendered(draft, event),
-        Event::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
-        Event::PlanPosted(plan) => {
+        LifecycleEvent::Comment { .. } => {}
+        LifecycleEvent::Rendered | LifecycleEvent::RenderedOnly => rendered(draft, event),
+        LifecycleEvent::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
+        LifecycleEvent::PlanPosted(plan) => {
             if draft.change.state == State::Planning {
                 draft.change.plans_posted = draft.change.plans_posted.saturating_add(1);
                 draft.enter(State::Planned(plan.clone()));
             }
         }
-        Event::PlanFailed(failure) => {
+        LifecycleEvent::PlanFailed(failure) => {
             if draft.change.state == State::Planning {
                 draft.enter(State::Failed(failure.clone()));
                 draft.say(Reply::Failed(failure.clone()));
             }
         }
-        Event::Reread(reread) => checked(draft, reread),
-        Event::Drained(left) => drained(draft, *left),
-        Event::Applied => applied(draft),
-        Event::ApplyFailed(failure) => apply_failed(draft, failure, false),
-        Event::NotApplied(failure) => apply_failed(draft, failure, true),
-        Event::RunDied => {
+        LifecycleEvent::Reread(reread) => checked(draft, reread),
+        LifecycleEvent::Drained(left) => drained(draft, *left),
+        LifecycleEvent::Applied => applied(draft),
+        LifecycleEvent::ApplyFailed(failure) => apply_failed(draft, failure, false),
+        LifecycleEvent::NotApplied(failure) => apply_failed(draft, failure, true),
+        LifecycleEvent::RunDied => {
             if let Some(run) = run_died(draft) {
                 draft.say(Reply::Interrupted { run });
             }
         }
-        Event::Merged => merged(draft),
-        Event::MergeRefused(why) => {
+        LifecycleEvent::Merged => merged(draft),
+        LifecycleEvent::MergeRefused(why) => {
             if let State::Applied { head } = &draft.change.state {
                 let (head, why) = (head.clone(), why.clone());
                 draft.enter(State::NotMerged { head: head.clone(), why: why.clone() });
                 draft.say(Reply::NotMerged { head, why });
-                draft.steps.push(Step::ReleaseOwnLock);
+                draft.steps.push(ChangeStep::ReleaseOwnLock);
             }
         }
-        Event::Closed => closed(draft, GivenUp::Closed),
-        Event::Superseded => closed(draft, GivenUp::Superseded),
-        Event::RequestInvalid => unfit(draft),
-        Event::Tick => tick(draft),
+        LifecycleEvent::Closed => closed(draft, GivenUp::Closed),
+        LifecycleEvent::Superseded => closed(draft, GivenUp::Superseded),
+        LifecycleEvent::RequestInvalid => unfit(draft),
+        LifecycleEvent::Tick => tick(draft),
     }
 }
 
 /// The branch is as the request says: it can be planned without asking anybody.
-fn rendered(draft: &mut Draft<'_>, event: &Event) {
+fn rendered(draft: &mut Draft<'_>, event: &LifecycleEvent) {
     draft.change.is_hand_edited = false;
     match draft.change.state {
         State::Checking(..)
@@ -73,14 +73,14 @@ fn rendered(draft: &mut Draft<'_>, event: &Event) {
         | State::Expired
         | State::Failed(_) => {
             if let State::Planned(_) = draft.change.state {
-                draft.steps.push(Step::DropPlan);
+                draft.steps.push(ChangeStep::DropPlan);
             }
-            if *event == Event::RenderedOnly {
+            if *event == LifecycleEvent::RenderedOnly {
                 draft.enter(State::Requested);
                 return;
             }
             draft.enter(State::Planning);
-            draft.steps.push(Step::Plan { without_terraform_lock: false });
+            draft.steps.push(ChangeStep::Plan { without_terraform_lock: false });
         }
     }
 }
@@ -123,7 +123,7 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
     let (plan, approval) = (plan.clone(), approval.clone());
     if let Some(held) = &reread.lock {
         if held.is_left_by(draft.change.pull) {
-            draft.steps.push(Step::TakeOver { lock: held.lock.id.clone() });
+            draft.steps.push(ChangeStep::TakeOver { lock: held.lock.id.clone() });
         } else if is_locked_out(&approval.by, &held.lock) {
             return refuse(draft, plan, approval, Denial::IsLocked(held.lock.clone()));
         }
@@ -137,7 +137,7 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
     if !changed.is_empty() || approval.digest != reread.parts.digest() {
         draft.enter(State::Requested);
         draft.say(Reply::Differs(changed));
-        draft.steps.push(Step::DropPlan);
+        draft.steps.push(ChangeStep::DropPlan);
         give_back(draft, approval.has_drained);
         return;
     }
@@ -157,7 +157,7 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
             let kill_jobs = approval.kills_jobs;
             draft.enter(State::Draining { plan, approval, until, left: None, is_overdue: false });
             draft.say(Reply::Draining { until });
-            draft.steps.push(Step::Drain { kill_jobs });
+            draft.steps.push(ChangeStep::Drain { kill_jobs });
         }
     }
 }
@@ -165,7 +165,7 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
 fn apply(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, run: &str) {
     let (digest, head) = (approval.digest, plan.parts.head.clone());
     draft.enter(State::Applying { plan, approval, run: run.to_owned() });
-    draft.steps.push(Step::Apply { digest, head });
+    draft.steps.push(ChangeStep::Apply { digest, head });
 }
 
 /// Nothing is left: everything is read again, and then destroyed. Something is left after the wait: people are told, once.
@@ -175,7 +175,7 @@ fn drained(draft: &mut Draft<'_>, now_left: Left) {
         let approval = Approval { has_drained: true, ..approval };
         let digest = approval.digest;
         draft.enter(State::Checking(plan, approval));
-        draft.steps.push(Step::Reread { digest });
+        draft.steps.push(ChangeStep::Reread { digest });
         return;
     }
     let ends_now = !is_overdue && draft.now >= until;
@@ -192,13 +192,13 @@ fn drained(draft: &mut Draft<'_>, now_left: Left) {
 
 /// An apply ended without its end. What was drained for one that did nothing is in service again; of one that did something
 /// only the next apply knows what is left.
-fn apply_failed(draft: &mut Draft<'_>, failure: &Failure, did_nothing: bool) {
+fn apply_failed(draft: &mut Draft<'_>, failure: &ChangeFailure, did_nothing: bool) {
     let State::Applying { approval, .. } = &draft.change.state else { return };
     let ends_drain = did_nothing && approval.has_drained;
     draft.change.is_half_done |= !did_nothing;
     draft.enter(State::Failed(failure.clone()));
     draft.say(Reply::Failed(failure.clone()));
-    draft.steps.push(Step::DropPlan);
+    draft.steps.push(ChangeStep::DropPlan);
     give_back(draft, ends_drain);
 }
 
@@ -207,9 +207,9 @@ fn applied(draft: &mut Draft<'_>) {
     let head = plan.parts.head.clone();
     draft.change.is_half_done = true;
     draft.enter(State::Applied { head: head.clone() });
-    draft.steps.push(Step::DropPlan);
+    draft.steps.push(ChangeStep::DropPlan);
     draft.say(Reply::Applied);
-    draft.steps.push(Step::Merge { expected_head: head });
+    draft.steps.push(ChangeStep::Merge { expected_head: head });
 }
 
 fn merged(draft: &mut Draft<'_>) {
@@ -217,7 +217,7 @@ fn merged(draft: &mut Draft<'_>) {
         State::Applied { .. } | State::NotMerged { .. } => {
             draft.change.is_half_done = false;
             draft.enter(State::Done);
-            draft.steps.extend([Step::ReleaseOwnLock, Step::CloseIssue]);
+            draft.steps.extend([ChangeStep::ReleaseOwnLock, ChangeStep::CloseIssue]);
         }
         _ => {}
     }
@@ -273,7 +273,7 @@ fn tick(draft: &mut Draft<'_>) {
         State::Planned(plan) if is_expired(plan, draft) => expire(draft),
         State::Draining { approval, .. } => {
             let kill_jobs = approval.kills_jobs;
-            draft.steps.push(Step::Drain { kill_jobs });
+            draft.steps.push(ChangeStep::Drain { kill_jobs });
         }
         _ => {}
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use runnersmith_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::failure::Failure;
-use crate::digest::{Digest, Parts};
+use super::failure::ChangeFailure;
+use crate::digest::{Digest, DigestInput};
 
 /// The most comment ids that a record remembers. Ids rise, so one below the oldest remembered counts as handled.
 pub const HANDLED_MAX: usize = 500;
@@ -25,7 +25,7 @@ pub enum ChangeKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanRecord {
     /// Everything that an approval is about.
-    pub parts: Parts,
+    pub parts: DigestInput,
     /// When the comment that shows it was posted.
     pub posted_at: Timestamp,
     /// Whether it would lose something that holds state.
@@ -113,7 +113,7 @@ pub enum State {
     /// Applied and merged.
     Done,
     /// A plan or an apply failed.
-    Failed(Failure),
+    Failed(ChangeFailure),
     /// An apply was cut off: what it did is not known.
     Interrupted {
         /// The run that is dead.

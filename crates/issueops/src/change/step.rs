@@ -6,8 +6,8 @@ use runnersmith_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
-use super::event::Event;
-use super::failure::Failure;
+use super::event::LifecycleEvent;
+use super::failure::ChangeFailure;
 use super::lock::{HeldLock, Liveness, Lock};
 use super::state::{Change, Left};
 use super::who::Denial;
@@ -88,7 +88,7 @@ pub enum Reply {
         digest: Digest,
     },
     /// Planning or applying failed.
-    Failed(Failure),
+    Failed(ChangeFailure),
     /// An apply was cut off.
     Interrupted {
         /// The dead run.
@@ -135,7 +135,7 @@ pub enum VoidWhy {
 /// What is to be done. In order; each can be done twice without harm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
+pub enum ChangeStep {
     /// Acknowledge a comment.
     React {
         /// Which.
@@ -147,7 +147,7 @@ pub enum Step {
     Say(Box<Reply>),
     /// Show the record in the one comment that is edited in place.
     ShowState,
-    /// Make, store and post a plan; told by [`Event::PlanPosted`] or [`Event::PlanFailed`].
+    /// Make, store and post a plan; told by [`LifecycleEvent::PlanPosted`] or [`LifecycleEvent::PlanFailed`].
     Plan {
         /// A dead run may have left Terraform's own lock: plan without taking it. It is never broken by a plan.
         without_terraform_lock: bool,
@@ -156,7 +156,7 @@ pub enum Step {
     /// a step that did nothing.
     #[serde(alias = "void_others")]
     DropPlan,
-    /// Take the lock for the run, and read everything in the digest again; told by [`Event::Reread`].
+    /// Take the lock for the run, and read everything in the digest again; told by [`LifecycleEvent::Reread`].
     Reread {
         /// The digest that was approved.
         digest: Digest,
@@ -167,22 +167,22 @@ pub enum Step {
         /// The lock's id.
         lock: String,
     },
-    /// Apply exactly the stored plan of this digest; told by [`Event::Applied`], [`Event::ApplyFailed`] or
-    /// [`Event::NotApplied`], or by [`Event::RunDied`] of the run that was to do it.
+    /// Apply exactly the stored plan of this digest; told by [`LifecycleEvent::Applied`], [`LifecycleEvent::ApplyFailed`] or
+    /// [`LifecycleEvent::NotApplied`], or by [`LifecycleEvent::RunDied`] of the run that was to do it.
     Apply {
         /// The digest.
         digest: Digest,
         /// The head commit that it is for.
         head: String,
     },
-    /// Set maximum and floor to 0 in the running control plane, and look at what is left; told by [`Event::Drained`].
+    /// Set maximum and floor to 0 in the running control plane, and look at what is left; told by [`LifecycleEvent::Drained`].
     Drain {
         /// Whether running jobs are ended.
         kill_jobs: bool,
     },
     /// Give the running control plane its maximum and floor back.
     EndDrain,
-    /// Merge, if the head is this; told by [`Event::Merged`] or [`Event::MergeRefused`].
+    /// Merge, if the head is this; told by [`LifecycleEvent::Merged`] or [`LifecycleEvent::MergeRefused`].
     Merge {
         /// The head that was applied.
         expected_head: String,
@@ -213,5 +213,5 @@ pub struct Decision {
     /// The record from now on; stored before any step is done.
     pub change: Change,
     /// What is to be done, in order. Empty: the event means nothing here.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ChangeStep>,
 }

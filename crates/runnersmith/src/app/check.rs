@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use runnersmith_config::{Config, Provisioning};
 use runnersmith_github::GitHubClient;
 use runnersmith_github::app_admin::{AppView, HookConfig, InstallationView};
-use runnersmith_github_app::{Missing, Needs, PLACEHOLDER_URL, Profile, Runners, judge, superfluous};
+use runnersmith_github_app::{AppProfile, AppRunners, Missing, Needs, PLACEHOLDER_URL, judge, superfluous};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::chain;
 use runnersmith_types::{HookAddress, Level, Owner, RunnerScope};
@@ -106,7 +106,7 @@ fn needs_of(config: &Config) -> Needs {
         app_webhook: hook.is_none(),
         organization_webhook: matches!(hook, Some(RunnerScope::Organization(_))),
         repository_webhook: matches!(hook, Some(RunnerScope::Repository(_))),
-        ..Needs::new(Profile::Minimal, Runners::Organization)
+        ..Needs::new(AppProfile::Minimal, AppRunners::Organization)
     }
 }
 

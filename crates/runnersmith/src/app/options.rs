@@ -80,14 +80,14 @@ impl Wanted {
     #[must_use]
     pub fn needs(&self, otherwise: Option<pure::Needs>) -> pure::Needs {
         let profile = match self.profile {
-            Some(Profile::Minimal) => pure::Profile::Minimal,
-            Some(Profile::Full) | None => pure::Profile::Full,
+            Some(Profile::Minimal) => pure::AppProfile::Minimal,
+            Some(Profile::Full) | None => pure::AppProfile::Full,
         };
         let runners = match self.runners {
-            Some(Runners::Organization) | None => pure::Runners::Organization,
-            Some(Runners::Repository) => pure::Runners::Repository,
-            Some(Runners::Both) => pure::Runners::Both,
-            Some(Runners::None) => pure::Runners::None,
+            Some(Runners::Organization) | None => pure::AppRunners::Organization,
+            Some(Runners::Repository) => pure::AppRunners::Repository,
+            Some(Runners::Both) => pure::AppRunners::Both,
+            Some(Runners::None) => pure::AppRunners::None,
         };
         let said = pure::Needs::new(profile, runners);
         let mut needs = otherwise.unwrap_or(said);
@@ -97,7 +97,7 @@ impl Wanted {
         if self.runners.is_some() {
             (needs.organization_runners, needs.repository_runners) =
                 (said.organization_runners, said.repository_runners);
-            if matches!(runners, pure::Runners::None) {
+            if matches!(runners, pure::AppRunners::None) {
                 (needs.tell, needs.rerun) = (false, false);
             }
         }
