@@ -7,7 +7,7 @@ use runnersmith_issueops::digest::Digest;
 use runnersmith_issueops::policy;
 use serde::{Deserialize, Serialize};
 
-use crate::{Files, VERSION, Wishes};
+use crate::{LaidOutFiles, VERSION, Wishes};
 
 /// Where the manifest lies.
 pub const MANIFEST_FILE: &str = ".runnersmith/manifest.json";
@@ -59,7 +59,7 @@ fn is_inside(path: &str) -> bool {
 impl Manifest {
     /// The manifest of files that were laid out.
     #[must_use]
-    pub fn of(wishes: &Wishes, files: &Files) -> Self {
+    pub fn of(wishes: &Wishes, files: &LaidOutFiles) -> Self {
         let files = files.iter().map(|(path, text)| (path.clone(), hash(text.as_bytes()))).collect();
         Self { format: FORMAT, version: VERSION.to_owned(), wishes: wishes.clone(), files }
     }
@@ -154,7 +154,7 @@ impl What {
 
 /// What becomes of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct LayoutStep {
     /// Its path.
     pub path: String,
     /// What becomes of it.
@@ -204,7 +204,12 @@ pub fn policy_in_force(existing: &Existing, last: Option<&Manifest>, replace: &B
 
 /// What becomes of every file that is wanted, or was. `replace` names files whose own content may be lost. Order: by path.
 #[must_use]
-pub fn compare(existing: &Existing, wanted: &Files, last: Option<&Manifest>, replace: &BTreeSet<String>) -> Vec<Step> {
+pub fn compare(
+    existing: &Existing,
+    wanted: &LaidOutFiles,
+    last: Option<&Manifest>,
+    replace: &BTreeSet<String>,
+) -> Vec<LayoutStep> {
     let none = BTreeMap::new();
     let last = last.map_or(&none, |last| &last.files);
     let paths: BTreeSet<&String> = wanted.keys().chain(last.keys()).collect();
@@ -238,7 +243,7 @@ pub fn compare(existing: &Existing, wanted: &Files, last: Option<&Manifest>, rep
             }
             _ => String::new(),
         };
-        Some(Step { path: path.clone(), what, diff })
+        Some(LayoutStep { path: path.clone(), what, diff })
     };
     paths.into_iter().filter_map(step).collect()
 }
@@ -247,7 +252,7 @@ pub fn compare(existing: &Existing, wanted: &Files, last: Option<&Manifest>, rep
 mod tests {
     use super::*;
 
-    fn files(list: &[(&str, &str)]) -> Files {
+    fn files(list: &[(&str, &str)]) -> LaidOutFiles {
         list.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
     }
 

@@ -1,11 +1,11 @@
 //! Every file of a control repository, from the wishes and the policy that is in force.
 
-use runnersmith_issueops::command::Command;
-use runnersmith_issueops::policy::{self, Policy, Shape, StateLock};
-use runnersmith_issueops::request::{Field, Kind};
+use runnersmith_issueops::command::CommentCommand;
+use runnersmith_issueops::policy::{self, EnvironmentShape, Policy, StateLock};
+use runnersmith_issueops::request::{Field, RequestKind};
 
 use crate::text::{fill, quoted};
-use crate::{Cannot, Files, VERSION, Wishes, forms, policy_file};
+use crate::{Cannot, LaidOutFiles, VERSION, Wishes, forms, policy_file};
 
 /// The workflow's path; the trust of the AWS roles names it.
 pub const WORKFLOW_FILE: &str = ".github/workflows/runnersmith.yml";
@@ -21,13 +21,13 @@ pub const PINS: [(&str, &str); 2] = [
 const TERRAFORM: &str = "1.11.4";
 
 /// What makes a label, by kind: the label's colour and meaning.
-const LABELS: [(Kind, &str, &str); 2] =
-    [(Kind::Set, "0e8a16", "Asks for runners"), (Kind::Delete, "b60205", "Asks for the end of runners")];
+const LABELS: [(RequestKind, &str, &str); 2] =
+    [(RequestKind::Set, "0e8a16", "Asks for runners"), (RequestKind::Delete, "b60205", "Asks for the end of runners")];
 
 /// Commands that make the two labels; no file can.
 #[must_use]
 pub fn label_commands(repository: &str) -> Vec<String> {
-    let command = |(kind, colour, about): &(Kind, &str, &str)| {
+    let command = |(kind, colour, about): &(RequestKind, &str, &str)| {
         let label = kind.label();
         format!("gh label create {label} --repo {repository} --color {colour} --description \"{about}\" --force")
     };
@@ -39,7 +39,7 @@ pub fn label_commands(repository: &str) -> Vec<String> {
 ///
 /// # Errors
 /// When something needed is not said, or a value cannot be used; all of them are told.
-pub fn lay_out(wishes: &Wishes, own_policy: Option<&str>) -> Result<Files, Cannot> {
+pub fn lay_out(wishes: &Wishes, own_policy: Option<&str>) -> Result<LaidOutFiles, Cannot> {
     let missing = wishes.missing();
     if !missing.is_empty() {
         return Err(Cannot::Missing(missing));
@@ -67,9 +67,9 @@ pub fn lay_out(wishes: &Wishes, own_policy: Option<&str>) -> Result<Files, Canno
         None => policy,
     };
     let page = Page { wishes, policy: &policy };
-    let mut files = Files::new();
+    let mut files = LaidOutFiles::new();
     let mut add = |path: &str, text: String| drop(files.insert(path.to_owned(), text));
-    for kind in Kind::ALL {
+    for kind in RequestKind::ALL {
         add(&forms::path(kind), forms::form(kind, &policy));
     }
     add(".github/ISSUE_TEMPLATE/config.yml", page.fill(include_str!("files/config.yml")));
@@ -143,7 +143,7 @@ impl Page<'_> {
         let field = |field: &Field| format!("   - **{}**: {}\n", field.title(), meaning(*field));
         let fields: String = Field::ALL.iter().map(field).collect();
         let command = |(form, what): &(&str, &str)| format!("| `{form}` | {what} |");
-        let commands: Vec<String> = Command::FORMS.iter().map(command).collect();
+        let commands: Vec<String> = CommentCommand::FORMS.iter().map(command).collect();
         let labels: Vec<String> =
             label_commands(self.repository()).into_iter().map(|command| format!("   {command}")).collect();
         let team = format!("@{}", self.wishes.platform_team.as_deref().unwrap_or_default());
@@ -162,8 +162,8 @@ impl Page<'_> {
                 ("VERSION", VERSION),
                 ("FOLDER", &self.policy.folder),
                 ("ARCHIVE", &self.policy.archive_folder),
-                ("LABEL_SET", Kind::Set.label()),
-                ("LABEL_DELETE", Kind::Delete.label()),
+                ("LABEL_SET", RequestKind::Set.label()),
+                ("LABEL_DELETE", RequestKind::Delete.label()),
                 ("FIELDS", fields.trim_end()),
                 ("COMMANDS", &commands.join("\n")),
                 ("LABELS", &labels.join("\n")),
@@ -206,8 +206,8 @@ impl Page<'_> {
                 ("BINARY_URL", &self.wishes.binary()),
                 ("BINARY_SHA256", &self.wishes.binary_sha256.as_deref().unwrap_or_default().to_ascii_lowercase()),
                 ("BRANCH", self.wishes.branch()),
-                ("LABEL_SET", Kind::Set.label()),
-                ("LABEL_DELETE", Kind::Delete.label()),
+                ("LABEL_SET", RequestKind::Set.label()),
+                ("LABEL_DELETE", RequestKind::Delete.label()),
                 ("RUNS_ON", self.runs_on()),
                 ("ID_TOKEN", id_token),
                 ("INSTALL", install.trim_end()),
@@ -226,8 +226,8 @@ impl Page<'_> {
             Some(server) => (format!("{server}/_services/token"), "null".to_owned()),
         };
         let control_plane = match &self.policy.shape {
-            Shape::OwnStack => "/runnersmith/*",
-            Shape::SharedPlane { plane_path } => plane_path.as_str(),
+            EnvironmentShape::OwnStack => "/runnersmith/*",
+            EnvironmentShape::SharedPlane { plane_path } => plane_path.as_str(),
         };
         fill(
             template,
@@ -242,7 +242,7 @@ impl Page<'_> {
                 ("ISSUER", &quoted(&issuer)),
                 ("WORKFLOW", &workflow),
                 ("KEY_PREFIX", &quoted(&self.policy.backend.key_prefix)),
-                ("OWN_STACKS", if matches!(self.policy.shape, Shape::OwnStack) { "true" } else { "false" }),
+                ("OWN_STACKS", if matches!(self.policy.shape, EnvironmentShape::OwnStack) { "true" } else { "false" }),
                 ("PLANE_PATH", &quoted(control_plane)),
             ],
         )

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use runnersmith_issueops::policy::Policy;
-use runnersmith_issueops::request::{AmiPattern, EnvironmentName, Field, Kind};
+use runnersmith_issueops::request::{AmiPattern, EnvironmentName, Field, RequestKind};
 
 use crate::text::quoted;
 
@@ -82,11 +82,11 @@ fn ask(field: Field, policy: &Policy) -> Ask {
 }
 
 /// What stands below a field's title.
-fn description(field: Field, kind: Kind, policy: &Policy) -> String {
+fn description(field: Field, kind: RequestKind, policy: &Policy) -> String {
     let rules = &policy.runners;
     match (field, kind) {
-        (Field::Environment, Kind::Delete) => "The environment's name, exactly as it is spelled.".to_owned(),
-        (Field::Environment, Kind::Set) => format!(
+        (Field::Environment, RequestKind::Delete) => "The environment's name, exactly as it is spelled.".to_owned(),
+        (Field::Environment, RequestKind::Set) => format!(
             "{}. It becomes a label of the runners. The name of an environment that is there edits that one: then every field \
              here is its new value.",
             EnvironmentName::RULE
@@ -117,7 +117,7 @@ fn description(field: Field, kind: Kind, policy: &Policy) -> String {
     }
 }
 
-fn element(field: Field, kind: Kind, policy: &Policy) -> String {
+fn element(field: Field, kind: RequestKind, policy: &Policy) -> String {
     let asked = ask(field, policy);
     let (word, mut attributes, is_needed) = match asked {
         Ask::Not => return String::new(),
@@ -152,21 +152,21 @@ fn element(field: Field, kind: Kind, policy: &Policy) -> String {
 }
 
 /// Where a form lies: its name is its label.
-pub(crate) fn path(kind: Kind) -> String {
+pub(crate) fn path(kind: RequestKind) -> String {
     format!(".github/ISSUE_TEMPLATE/{}.yml", kind.label())
 }
 
 /// An issue form.
-pub(crate) fn form(kind: Kind, policy: &Policy) -> String {
+pub(crate) fn form(kind: RequestKind, policy: &Policy) -> String {
     let (name, about, title, note) = match kind {
-        Kind::Set => (
+        RequestKind::Set => (
             "Runners: create or edit",
             "Ask for a set of self-hosted runners, or for another size of one that is there.",
             "Runners: ",
             "This becomes a pull request with a plan of what would be made and what it costs. Nothing is made before somebody \
              approves that plan. An edit of this issue is a new request; closing it gives the request up.",
         ),
-        Kind::Delete => (
+        RequestKind::Delete => (
             "Runners: delete",
             "Ask for the end of a set of self-hosted runners.",
             "Delete runners: ",

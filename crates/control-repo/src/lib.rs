@@ -18,7 +18,7 @@ mod wishes;
 
 use std::collections::BTreeMap;
 
-pub use compare::{Existing, MANIFEST_FILE, Manifest, NotAManifest, Step, What, compare, policy_in_force};
+pub use compare::{Existing, LayoutStep, MANIFEST_FILE, Manifest, NotAManifest, What, compare, policy_in_force};
 pub use files::{PINS, WORKFLOW_FILE, label_commands, lay_out};
 pub use policy_file::policy_file;
 pub use wishes::{Cannot, Wishes};
@@ -27,4 +27,4 @@ pub use wishes::{Cannot, Wishes};
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Files by their path in the control repository.
-pub type Files = BTreeMap<String, String>;
+pub type LaidOutFiles = BTreeMap<String, String>;

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_control_repo::{Cannot, Files, PINS, WORKFLOW_FILE, Wishes, lay_out, policy_file};
+use runnersmith_control_repo::{Cannot, LaidOutFiles, PINS, WORKFLOW_FILE, Wishes, lay_out, policy_file};
 use runnersmith_issueops::policy::{self, Policy};
-use runnersmith_issueops::request::{self, Field, Kind, Known, Request};
+use runnersmith_issueops::request::{self, Field, Known, Request, RequestKind};
 
 fn wishes() -> Wishes {
     let text = |text: &str| Some(text.to_owned());
@@ -101,11 +101,11 @@ fn rendered(elements: &[Element], answers: &BTreeMap<Field, &str>) -> String {
     elements.iter().map(section).collect()
 }
 
-fn form(files: &Files, kind: Kind) -> Vec<Element> {
+fn form(files: &LaidOutFiles, kind: RequestKind) -> Vec<Element> {
     elements(&files[&format!(".github/ISSUE_TEMPLATE/{}.yml", kind.label())])
 }
 
-fn request(body: &str, kind: Kind, policy: &Policy, known: &Known) -> Request {
+fn request(body: &str, kind: RequestKind, policy: &Policy, known: &Known) -> Request {
     let given = request::parse(body, kind).unwrap_or_else(|error| panic!("{error:?}\n{body}"));
     request::validate(&given, kind, policy, known).unwrap_or_else(|error| panic!("{error:?}\n{body}"))
 }
@@ -175,14 +175,16 @@ fn a_filled_form_is_a_request() {
     for wishes in others() {
         let files = lay_out(&wishes, None).unwrap();
         let policy = Policy::parse(&files[policy::FILE]).unwrap();
-        let body = rendered(&form(&files, Kind::Set), &[(Field::Environment, "linux_large")].into());
-        let Request::Set(set) = request(&body, Kind::Set, &policy, &Known::default()) else { panic!("another kind") };
+        let body = rendered(&form(&files, RequestKind::Set), &[(Field::Environment, "linux_large")].into());
+        let Request::Set(set) = request(&body, RequestKind::Set, &policy, &Known::default()) else {
+            panic!("another kind")
+        };
         assert_eq!((set.environment().as_str(), set.floor(), set.maximum()), ("linux_large", 0, 3));
         assert_eq!((set.group().as_str(), set.instance_type().as_str()), ("Default", "m5.large"));
         let known = Known { environments: [("linux_large".to_owned(), BTreeSet::new())].into(), ..Known::default() };
-        let body = rendered(&form(&files, Kind::Delete), &[(Field::Environment, "linux_large")].into());
+        let body = rendered(&form(&files, RequestKind::Delete), &[(Field::Environment, "linux_large")].into());
         assert!(
-            matches!(request(&body, Kind::Delete, &policy, &known), Request::Delete(name) if name.as_str() == "linux_large")
+            matches!(request(&body, RequestKind::Delete, &policy, &known), Request::Delete(name) if name.as_str() == "linux_large")
         );
     }
 }
@@ -191,10 +193,10 @@ fn a_filled_form_is_a_request() {
 fn every_choice_of_a_form_is_accepted_and_every_field_is_asked_for_in_order() {
     let files = lay_out(&wishes(), Some(OWN_POLICY)).unwrap();
     let policy = Policy::parse(OWN_POLICY).unwrap();
-    let elements = form(&files, Kind::Set);
+    let elements = form(&files, RequestKind::Set);
     let titles: Vec<&str> = elements.iter().map(|element| element.label.as_str()).collect();
     assert_eq!(titles, Field::ALL.map(Field::title));
-    assert_eq!(form(&files, Kind::Delete).len(), Kind::Delete.fields().len());
+    assert_eq!(form(&files, RequestKind::Delete).len(), RequestKind::Delete.fields().len());
     let mut choices = 0;
     for element in &elements {
         for option in &element.options {
@@ -202,7 +204,7 @@ fn every_choice_of_a_form_is_accepted_and_every_field_is_asked_for_in_order() {
             let mut answers: BTreeMap<Field, &str> =
                 [(Field::Environment, "a"), (Field::Organization, "acme"), (Field::Labels, "gpu, team-x")].into();
             answers.insert(field, option);
-            request(&rendered(&elements, &answers), Kind::Set, &policy, &Known::default());
+            request(&rendered(&elements, &answers), RequestKind::Set, &policy, &Known::default());
             choices += 1;
         }
     }
@@ -216,7 +218,7 @@ fn every_choice_of_a_form_is_accepted_and_every_field_is_asked_for_in_order() {
 fn a_form_asks_for_nothing_that_cannot_be_answered() {
     let titles = |policy: &str| -> Vec<(String, String)> {
         let files = lay_out(&wishes(), Some(policy)).unwrap();
-        form(&files, Kind::Set).into_iter().map(|element| (element.label, element.kind)).collect()
+        form(&files, RequestKind::Set).into_iter().map(|element| (element.label, element.kind)).collect()
     };
     let none =
         OWN_POLICY.replace("labels = [\"gpu\", \"large\"]", "labels = []").replace("label_prefixes = [\"team-\"]", "");

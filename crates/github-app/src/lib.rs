@@ -9,4 +9,4 @@ mod need;
 
 pub use judge::{Extra, FeatureState, Lack, Missing, judge, missing, superfluous};
 pub use manifest::{AppOwner, ManifestText, NAME_CHARS_MAX, PLACEHOLDER_URL, form_address, manifest};
-pub use need::{Access, Feature, Needs, Profile, Runners, label};
+pub use need::{Access, AppProfile, AppRunners, Feature, Needs, label};

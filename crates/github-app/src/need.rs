@@ -48,7 +48,7 @@ impl fmt::Display for Access {
 
 /// How much the App shall be able to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
+pub enum AppProfile {
     /// Runners come and go: the permissions that the seed asks for, without the two that nothing needs.
     Minimal,
     /// Authors are told why a job does not run, and interrupted jobs may be run again.
@@ -58,7 +58,7 @@ pub enum Profile {
 
 /// Where runners register.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Runners {
+pub enum AppRunners {
     /// At organisations.
     #[default]
     Organization,
@@ -218,12 +218,12 @@ pub struct Needs {
 impl Needs {
     /// What a profile means for these runners, with deliveries by the App's own webhook.
     #[must_use]
-    pub const fn new(profile: Profile, runners: Runners) -> Self {
-        let any = !matches!(runners, Runners::None);
-        let full = matches!(profile, Profile::Full) && any;
+    pub const fn new(profile: AppProfile, runners: AppRunners) -> Self {
+        let any = !matches!(runners, AppRunners::None);
+        let full = matches!(profile, AppProfile::Full) && any;
         Self {
-            organization_runners: matches!(runners, Runners::Organization | Runners::Both),
-            repository_runners: matches!(runners, Runners::Repository | Runners::Both),
+            organization_runners: matches!(runners, AppRunners::Organization | AppRunners::Both),
+            repository_runners: matches!(runners, AppRunners::Repository | AppRunners::Both),
             tell: full,
             rerun: full,
             old_servers: false,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use runnersmith_github_app::{
-    AppOwner, Feature, ManifestText, Needs, Profile, Runners, form_address, judge, label, manifest, missing,
+    AppOwner, AppProfile, AppRunners, Feature, ManifestText, Needs, form_address, judge, label, manifest, missing,
     superfluous,
 };
 use runnersmith_types::Owner;
@@ -39,19 +39,19 @@ fn compared(permissions: &[(&str, &str)], events: &[&str], needs: &Needs) -> Str
 
 #[test]
 fn the_minimal_profile_asks_for_what_runners_need_and_no_more() {
-    insta::assert_snapshot!(shown(&Needs::new(Profile::Minimal, Runners::Organization)), @"
+    insta::assert_snapshot!(shown(&Needs::new(AppProfile::Minimal, AppRunners::Organization)), @"
     actions: read
     metadata: read
     organization_self_hosted_runners: write
     events: workflow_job
     ");
-    insta::assert_snapshot!(shown(&Needs::new(Profile::Minimal, Runners::Repository)), @"
+    insta::assert_snapshot!(shown(&Needs::new(AppProfile::Minimal, AppRunners::Repository)), @"
     actions: read
     administration: write
     metadata: read
     events: workflow_job
     ");
-    let old = Needs { old_servers: true, ..Needs::new(Profile::Minimal, Runners::Organization) };
+    let old = Needs { old_servers: true, ..Needs::new(AppProfile::Minimal, AppRunners::Organization) };
     insta::assert_snapshot!(shown(&old), @"
     actions: read
     checks: read
@@ -63,7 +63,7 @@ fn the_minimal_profile_asks_for_what_runners_need_and_no_more() {
 
 #[test]
 fn the_full_profile_adds_telling_and_running_again() {
-    insta::assert_snapshot!(shown(&Needs::new(Profile::Full, Runners::Both)), @"
+    insta::assert_snapshot!(shown(&Needs::new(AppProfile::Full, AppRunners::Both)), @"
     actions: write
     administration: write
     checks: write
@@ -75,7 +75,7 @@ fn the_full_profile_adds_telling_and_running_again() {
 
 #[test]
 fn issueops_by_the_same_app_or_by_one_of_its_own() {
-    let needs = Needs { issueops: true, ..Needs::new(Profile::Minimal, Runners::Organization) };
+    let needs = Needs { issueops: true, ..Needs::new(AppProfile::Minimal, AppRunners::Organization) };
     insta::assert_snapshot!(shown(&needs), @"
     actions: read
     contents: write
@@ -86,7 +86,7 @@ fn issueops_by_the_same_app_or_by_one_of_its_own() {
     pull_requests: write
     events: issue_comment, issues, pull_request, workflow_job
     ");
-    let needs = Needs { issueops: true, app_webhook: false, ..Needs::new(Profile::Full, Runners::None) };
+    let needs = Needs { issueops: true, app_webhook: false, ..Needs::new(AppProfile::Full, AppRunners::None) };
     insta::assert_snapshot!(shown(&needs), @"
     contents: write
     issues: write
@@ -99,8 +99,11 @@ fn issueops_by_the_same_app_or_by_one_of_its_own() {
 
 #[test]
 fn an_app_without_a_webhook_of_its_own_needs_no_events() {
-    let own =
-        Needs { app_webhook: false, organization_webhook: true, ..Needs::new(Profile::Minimal, Runners::Organization) };
+    let own = Needs {
+        app_webhook: false,
+        organization_webhook: true,
+        ..Needs::new(AppProfile::Minimal, AppRunners::Organization)
+    };
     insta::assert_snapshot!(shown(&own), @"
     actions: read
     metadata: read
@@ -131,12 +134,12 @@ fn an_app_made_by_the_seeds_instructions_is_enough_for_the_minimal_profile() {
         ("organization_self_hosted_runners", "write"),
     ];
     let events = ["check_run", "workflow_job"];
-    insta::assert_snapshot!(compared(&seed, &events, &Needs::new(Profile::Minimal, Runners::Organization)), @"
+    insta::assert_snapshot!(compared(&seed, &events, &Needs::new(AppProfile::Minimal, AppRunners::Organization)), @"
     + Repository: Checks (read): the seed's instructions ask for it; nothing here needs it
     + Organization: Administration (read and write): the seed's instructions ask for it; nothing here needs it
     + event check_run: nothing here reads it
     ");
-    insta::assert_snapshot!(compared(&seed, &["check_run"], &Needs::new(Profile::Full, Runners::Both)), @"
+    insta::assert_snapshot!(compared(&seed, &["check_run"], &Needs::new(AppProfile::Full, AppRunners::Both)), @"
     - registering runners of a repository does not work without the permission Repository: Administration (read and write)
     - hearing of jobs, and finding those whose delivery was lost does not work without the event workflow_job
     - telling authors why their job does not run does not work without the permission Repository: Checks (read and write; it has read)
@@ -158,7 +161,7 @@ fn what_is_too_much_is_told_with_what_it_would_be_for() {
         ("something_new", "all"),
     ];
     let events = ["workflow_job", "push", "check_run"];
-    insta::assert_snapshot!(compared(&strong, &events, &Needs::new(Profile::Minimal, Runners::Organization)), @"
+    insta::assert_snapshot!(compared(&strong, &events, &Needs::new(AppProfile::Minimal, AppRunners::Organization)), @"
     + Repository: Actions (read and write): only running interrupted jobs again would need it
     + Repository: Checks (read and write): only telling authors why their job does not run would need it
     + Repository: Contents (read and write): only IssueOps by this App would need it
@@ -170,8 +173,8 @@ fn what_is_too_much_is_told_with_what_it_would_be_for() {
 
 #[test]
 fn every_profile_is_satisfied_by_itself_with_nothing_to_spare() {
-    for profile in [Profile::Minimal, Profile::Full] {
-        for runners in [Runners::Organization, Runners::Repository, Runners::Both, Runners::None] {
+    for profile in [AppProfile::Minimal, AppProfile::Full] {
+        for runners in [AppRunners::Organization, AppRunners::Repository, AppRunners::Both, AppRunners::None] {
             for bits in 0..32_u8 {
                 let needs = Needs {
                     issueops: bits & 1 > 0,
@@ -204,7 +207,7 @@ fn every_permission_has_the_name_of_githubs_settings_page() {
             assert!(label(name).contains(": "), "{name}");
         }
     }
-    assert_eq!(judge(&BTreeMap::new(), &[], &Needs::new(Profile::Full, Runners::Both)).len(), Feature::ALL.len());
+    assert_eq!(judge(&BTreeMap::new(), &[], &Needs::new(AppProfile::Full, AppRunners::Both)).len(), Feature::ALL.len());
 }
 
 #[test]
@@ -215,7 +218,7 @@ fn the_manifest_says_it_all_and_the_form_goes_to_the_owners_page() {
         redirect_url: "http://127.0.0.1:9/callback",
         webhook_url: None,
     };
-    let made = manifest(&Needs::new(Profile::Minimal, Runners::Organization), &text);
+    let made = manifest(&Needs::new(AppProfile::Minimal, AppRunners::Organization), &text);
     insta::assert_snapshot!(serde_json::to_string_pretty(&made).unwrap(), @r#"
     {
       "callback_urls": [],
@@ -251,8 +254,8 @@ fn the_manifest_says_it_all_and_the_form_goes_to_the_owners_page() {
 #[test]
 fn the_documentation_has_every_permission_of_both_profiles() {
     let text = include_str!("../../../docs/github-app.md");
-    let profile = |profile| Needs::new(profile, Runners::Both).permissions();
-    let (minimal, full) = (profile(Profile::Minimal), profile(Profile::Full));
+    let profile = |profile| Needs::new(profile, AppRunners::Both).permissions();
+    let (minimal, full) = (profile(AppProfile::Minimal), profile(AppProfile::Full));
     for (name, access) in &full {
         let least = minimal.get(name).map_or_else(|| "–".to_owned(), ToString::to_string);
         let row = format!("| {} | {least} | {access} |", label(name));

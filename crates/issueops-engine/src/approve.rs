@@ -1,24 +1,25 @@
 //! From an approval to an apply: everything that was approved is read again, and only what is equal is applied.
 
 use runnersmith_issueops::change::{
-    ChangeKind, Digest, Event, Failure, HeldLock, Holder, Liveness, Parts, Reread, Stage, State,
+    ChangeFailure, ChangeKind, ChangeStage, Digest, DigestInput, Holder, LifecycleEvent, Liveness, Reread, State,
 };
 use runnersmith_issueops::comment::{AppliedView, webhook_failed, webhook_left};
 use runnersmith_issueops::policy::LabelName;
 use runnersmith_issueops::render::VALUES_FILE;
-use runnersmith_issueops::summary::Fleet;
+use runnersmith_issueops::summary::EnvironmentFleet;
 use runnersmith_ports::chain;
 use runnersmith_ports::control::Pull;
 
 use crate::base::{Base, BaseError};
-use crate::change_store::{Applies, LockNote};
-use crate::intake::environment_of;
+use crate::change_store::{Applies, ChangeStoreError, LockNote};
+use crate::context::{ChangeReconciler, Work, environment_of};
+use crate::error::ReconcileError;
+use crate::locks::is_of_run;
 use crate::look::{hash_of, is_merged_into};
-use crate::plan::{failure, text_key};
-use crate::provisioner::{ProvisionError, Workspace};
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
+use crate::outcome::{Done, Note, failure};
+use crate::provisioner::{ProvisionError, StateId, Workspace};
 use crate::record::Record;
-use crate::steps::{Done, Note};
+use crate::stored_plan::text_key;
 
 /// How often GitHub is asked whether a branch can be merged; it finds out when it is asked.
 const MERGEABLE_TRIES: usize = 8;
@@ -71,23 +72,7 @@ impl ChangeReconciler {
         committers.extend(note.all_editors().filter(|login| **login != record.change.author).cloned());
         let mergeable = mergeable(&pull, &head, &fresh.base.branch);
         let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers };
-        Ok(Done::event(Event::Reread(Box::new(reread))))
-    }
-
-    /// Takes the lock for this run; answers who has it otherwise.
-    async fn lock_for(&self, work: &Work, record: &Record) -> Result<Option<HeldLock>, ReconcileError> {
-        let (environment, pull) = (&record.change.environment, record.change.pull);
-        let note = self.lock_note(work, Holder::Run { run: work.run.name().to_owned(), pull }, "apply")?;
-        match self.change_store.take_lock(environment, note, None).await? {
-            Ok(()) => Ok(None),
-            Err(held) => {
-                let liveness = match &held.lock.holder {
-                    Holder::Person(_) => Liveness::Unknown,
-                    Holder::Run { run, .. } => self.parts.runs.liveness(run).await,
-                };
-                Ok(Some(HeldLock { lock: held.lock, liveness }))
-            }
-        }
+        Ok(Done::event(LifecycleEvent::Reread(Box::new(reread))))
     }
 
     /// The pull request once GitHub knows whether it can be merged, or as it is after some tries. Between them it sleeps:
@@ -107,7 +92,7 @@ impl ChangeReconciler {
     }
 
     /// Everything that the digest covers, as it is now.
-    async fn parts_now(&self, work: &Work, record: &Record, was: &Parts) -> Result<Parts, ReconcileError> {
+    async fn parts_now(&self, work: &Work, record: &Record, was: &DigestInput) -> Result<DigestInput, ReconcileError> {
         let environment = environment_of(record)?;
         let folder = work.base.policy.environment_folder(&environment);
         let tree = match record.change.kind {
@@ -123,10 +108,10 @@ impl ChangeReconciler {
         let state = match self.workspace(work, record).await {
             Ok(workspace) => self.state_now(&workspace).await?,
             // Files that cannot be planned any more are another head; that is told first.
-            Err(ReconcileError::Base(BaseError::File { .. })) => crate::provisioner::StateId::default(),
+            Err(ReconcileError::Base(BaseError::File { .. })) => StateId::default(),
             Err(error) => return Err(error),
         };
-        Ok(Parts {
+        Ok(DigestInput {
             plan_file,
             head: record.head.clone(),
             base: work.base.digest(&environment),
@@ -140,7 +125,7 @@ impl ChangeReconciler {
     }
 
     /// The hashes of further comments and the text as they are now: one that says what we wrote has the hash of that.
-    async fn continuations_now(&self, record: &Record, was: &Parts) -> Result<Vec<Digest>, ReconcileError> {
+    async fn continuations_now(&self, record: &Record, was: &DigestInput) -> Result<Vec<Digest>, ReconcileError> {
         let mut now = Vec::new();
         for posted in &record.continuations {
             let found = self.parts.control.comment(posted.id).await?;
@@ -150,28 +135,10 @@ impl ChangeReconciler {
             && let Some(key) = &record.plan_key
         {
             let key = text_key(key);
-            let text = self
-                .change_store
-                .record_store()
-                .get(&key)
-                .await
-                .map_err(crate::change_store::ChangeStoreError::from)?;
+            let text = self.change_store.record_store().get(&key).await.map_err(ChangeStoreError::from)?;
             now.push(text.map_or_else(|| Digest::of(b""), |text| Digest::of(&text.bytes)));
         }
         Ok(now)
-    }
-
-    /// Takes the lock over from a dead run of this change, with the state's own lock that it left.
-    pub(crate) async fn take_over(&self, work: &Work, record: &Record, lock: &str) -> Result<(), ReconcileError> {
-        let (environment, pull) = (&record.change.environment, record.change.pull);
-        let Some(old) = self.change_store.lock(environment).await?.filter(|held| held.lock.id == lock) else {
-            return Ok(());
-        };
-        let note = self.lock_note(work, Holder::Run { run: work.run.name().to_owned(), pull }, "apply")?;
-        if self.change_store.take_lock(environment, note, Some(lock)).await?.is_ok() {
-            self.release_left_lock(work, record, &old).await;
-        }
-        Ok(())
     }
 
     /// Applies exactly the stored plan.
@@ -186,11 +153,11 @@ impl ChangeReconciler {
         if run != work.run.name() {
             // Whoever it was has not begun, or its claim would have told: the change must not wait for it forever.
             let is_dead = self.parts.runs.liveness(run).await == Liveness::Dead;
-            return Ok(if is_dead { Done::event(Event::RunDied) } else { Done::default() });
+            return Ok(if is_dead { Done::event(LifecycleEvent::RunDied) } else { Done::default() });
         }
         let stage = match record.change.kind {
-            ChangeKind::Set => Stage::Apply,
-            ChangeKind::Delete => Stage::Destroy,
+            ChangeKind::Set => ChangeStage::Apply,
+            ChangeKind::Delete => ChangeStage::Destroy,
         };
         if approval.digest != digest || plan.parts.digest() != digest {
             return Ok(not_applied(stage, "the plan is not the one that was approved"));
@@ -212,13 +179,15 @@ impl ChangeReconciler {
             Ok(applied) => {
                 self.applied_to_fleet(record).await;
                 let notes = vec![Note::Applied { head: head.to_owned(), outputs: applied.outputs }];
-                Ok(Done { event: Some(Event::Applied), notes })
+                Ok(Done { event: Some(LifecycleEvent::Applied), notes })
             }
             Err(error @ (ProvisionError::Stale | ProvisionError::Unable(_))) => {
                 Ok(not_applied(stage, &error.to_string()))
             }
-            Err(error @ ProvisionError::NotBegun) => Ok(Done::event(Event::NotApplied(failure(stage, &error)))),
-            Err(error) => Ok(Done::event(Event::ApplyFailed(failure(stage, &error)))),
+            Err(error @ ProvisionError::NotBegun) => {
+                Ok(Done::event(LifecycleEvent::NotApplied(failure(stage, &error))))
+            }
+            Err(error) => Ok(Done::event(LifecycleEvent::ApplyFailed(failure(stage, &error)))),
         }
     }
 
@@ -227,7 +196,7 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         record: &Record,
-        parts: &Parts,
+        parts: &DigestInput,
         head: &str,
     ) -> Result<Result<Ready, String>, ReconcileError> {
         let environment = environment_of(record)?;
@@ -294,7 +263,9 @@ impl ChangeReconciler {
             let environment = environment_of(record)?;
             let tree = self.parts.control.tree(head).await?;
             let path = format!("{}/{VALUES_FILE}", work.base.policy.environment_folder(&environment));
-            if let Some(fleet) = self.reader.text(&tree, &path).await?.and_then(|text| Fleet::of_values(&text).ok()) {
+            if let Some(fleet) =
+                self.reader.text(&tree, &path).await?.and_then(|text| EnvironmentFleet::of_values(&text).ok())
+            {
                 view.maximum = fleet.maximum;
                 let labels = fleet.labels.iter().filter(|label| label.as_str() != "self-hosted");
                 view.labels = labels.filter_map(|label| LabelName::parse(label).ok()).collect();
@@ -328,15 +299,10 @@ fn is_checked(record: &Record, digest: Digest) -> bool {
     matches!(&record.change.state, State::Checking(_, approval) if approval.digest == digest)
 }
 
-/// Whether this run holds the lock.
-fn is_of_run(held: &LockNote, name: &str) -> bool {
-    matches!(&held.lock.holder, Holder::Run { run, .. } if run == name)
-}
-
 /// Nothing was applied, and that is said.
-fn not_applied(stage: Stage, why: &str) -> Done {
+fn not_applied(stage: ChangeStage, why: &str) -> Done {
     let message = format!("{why}; nothing was applied");
-    Done::event(Event::NotApplied(Failure::new(stage, message)))
+    Done::event(LifecycleEvent::NotApplied(ChangeFailure::new(stage, message)))
 }
 
 /// Whether GitHub would merge into the default branch, before anything is applied.

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use runnersmith_issueops::change::Digest;
 use runnersmith_issueops::policy::{self, EnvironmentName, Policy, PolicyError};
-use runnersmith_issueops::render::{Files, VALUES_FILE};
-use runnersmith_issueops::summary::Fleet;
+use runnersmith_issueops::render::{RenderedFiles, VALUES_FILE};
+use runnersmith_issueops::summary::EnvironmentFleet;
 use runnersmith_ports::control::Blob;
 use runnersmith_ports::{ControlRepository, GitHubError};
 
@@ -17,8 +17,11 @@ use runnersmith_ports::{ControlRepository, GitHubError};
 pub const FILES_MAX: usize = 2_000;
 /// The most bytes of them.
 pub const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The most files whose content is kept between looks.
-const KEPT_MAX: usize = 2_000;
+/// The most bytes of contents that are kept between looks: what the largest workspace has, so that checking a plan again asks
+/// GitHub for nothing that planning it has read.
+const KEPT_BYTES_MAX: usize = BYTES_MAX;
+/// What a content takes beside its bytes: its hash, and its place in the map.
+const ENTRY_BYTES: usize = 256;
 
 /// Why the default branch cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +71,30 @@ pub type Tree = BTreeMap<String, Blob>;
 #[derive(Clone)]
 pub struct Reader {
     control: Arc<dyn ControlRepository>,
-    kept: Arc<Mutex<BTreeMap<String, Arc<Vec<u8>>>>>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// Contents by hash, at most so many bytes of them.
+#[derive(Default)]
+struct Kept {
+    contents: BTreeMap<String, Arc<Vec<u8>>>,
+    bytes: usize,
+}
+
+impl Kept {
+    /// Keeps a content. When it does not fit, everything else goes: what is needed is soon read again. One that is too large by
+    /// itself is not kept.
+    fn keep(&mut self, sha: &str, content: &Arc<Vec<u8>>) {
+        let size = content.len().saturating_add(ENTRY_BYTES);
+        if size > KEPT_BYTES_MAX || self.contents.contains_key(sha) {
+            return;
+        }
+        if self.bytes + size > KEPT_BYTES_MAX {
+            *self = Self::default();
+        }
+        self.bytes += size;
+        self.contents.insert(sha.to_owned(), content.clone());
+    }
 }
 
 impl Reader {
@@ -83,16 +109,12 @@ impl Reader {
     /// # Errors
     /// When GitHub does not give it.
     pub async fn blob(&self, sha: &str) -> Result<Arc<Vec<u8>>, GitHubError> {
-        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(sha).cloned();
+        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).contents.get(sha).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
         let content = Arc::new(self.control.blob(sha).await?);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT_MAX {
-            kept.clear();
-        }
-        kept.insert(sha.to_owned(), content.clone());
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(sha, &content);
         Ok(content)
     }
 
@@ -112,8 +134,8 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Self::text`].
-    pub async fn folder(&self, tree: &Tree, folder: &str) -> Result<Files, BaseError> {
-        let mut files = Files::new();
+    pub async fn folder(&self, tree: &Tree, folder: &str) -> Result<RenderedFiles, BaseError> {
+        let mut files = RenderedFiles::new();
         for path in below(tree, folder) {
             if let Some(text) = self.text(tree, path).await? {
                 files.insert(path.to_owned(), text);
@@ -207,11 +229,11 @@ impl Base {
     ///
     /// # Errors
     /// When GitHub does not give a values file.
-    pub async fn fleets(&self, reader: &Reader) -> Result<BTreeMap<String, Option<Fleet>>, BaseError> {
+    pub async fn fleets(&self, reader: &Reader) -> Result<BTreeMap<String, Option<EnvironmentFleet>>, BaseError> {
         let mut found = BTreeMap::new();
         for environment in self.environments() {
             let values = self.values(reader, &environment).await?;
-            found.insert(environment.to_string(), values.and_then(|text| Fleet::of_values(&text).ok()));
+            found.insert(environment.to_string(), values.and_then(|text| EnvironmentFleet::of_values(&text).ok()));
         }
         Ok(found)
     }
@@ -269,6 +291,28 @@ impl Base {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_are_kept_up_to_a_number_of_bytes_and_not_of_files() {
+        let mut kept = Kept::default();
+        let quarter = Arc::new(vec![0; KEPT_BYTES_MAX / 4 - ENTRY_BYTES]);
+        for n in 0..4 {
+            kept.keep(&n.to_string(), &quarter);
+            kept.keep(&n.to_string(), &quarter);
+        }
+        assert_eq!((kept.contents.len(), kept.bytes), (4, KEPT_BYTES_MAX), "one that is there counts once");
+        kept.keep("4", &quarter);
+        assert_eq!((kept.contents.len(), kept.bytes), (1, KEPT_BYTES_MAX / 4));
+        kept.keep("large", &Arc::new(vec![0; KEPT_BYTES_MAX]));
+        assert!(kept.contents.contains_key("4") && !kept.contents.contains_key("large"));
+        for n in 5..10_000 {
+            kept.keep(&n.to_string(), &Arc::new(Vec::new()));
+        }
+        assert_eq!(kept.contents.len(), 9_996);
+        assert!(kept.bytes <= KEPT_BYTES_MAX);
+    }
+
     #[test]
     fn a_content_has_the_hash_that_git_gives_it() {
         // `printf 'hello\n' | git hash-object --stdin`

@@ -5,10 +5,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_issueops::comment::Layout;
 use runnersmith_issueops::render::Difference;
-use runnersmith_issueops::summary::{Fleet, FleetChange, GroupAccess, Summary};
+use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary};
 use serde::{Deserialize, Serialize};
 
-use crate::reconciler::ReconcileError;
+use crate::error::ReconcileError;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,8 +31,14 @@ enum Differs {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Bundle {
     file: String,
+    /// What it would do; `None` when a version that stored [`Self::json`] wrote it.
+    #[serde(default)]
+    summary: Option<Summary>,
+    /// What `terraform show -json` wrote, in Base64. Versions up to 0.1.0 stored that instead of the summary; it is read and
+    /// not written.
+    #[serde(default, skip_serializing)]
     json: String,
-    /// What `terraform show` says.
+    /// The plan as people read it.
     pub text: String,
     /// The values file before; `None`: the environment is new.
     before: Option<String>,
@@ -47,7 +53,7 @@ pub(crate) struct Bundle {
 /// What a bundle is made from.
 pub(crate) struct Made<'a> {
     pub file: &'a [u8],
-    pub json: &'a [u8],
+    pub summary: &'a Summary,
     pub text: String,
     pub before: Option<String>,
     pub after: Option<String>,
@@ -70,7 +76,8 @@ impl Bundle {
         });
         Self {
             file: STANDARD.encode(made.file),
-            json: STANDARD.encode(made.json),
+            summary: Some(made.summary.clone()),
+            json: String::new(),
             text: made.text,
             before: made.before,
             after: made.after,
@@ -99,8 +106,11 @@ impl Bundle {
 
     /// What it would do.
     pub(crate) fn summary(&self) -> Result<Summary, ReconcileError> {
+        if let Some(summary) = &self.summary {
+            return Ok(summary.clone());
+        }
         let json = STANDARD.decode(&self.json).map_err(|_| Self::broken("its JSON"))?;
-        Summary::read(&json).map_err(|error| Self::broken(&error.to_string()))
+        Summary::of_show_json(&json).map_err(|error| Self::broken(&error.to_string()))
     }
 
     /// Where it is shown.
@@ -110,7 +120,7 @@ impl Bundle {
 
     /// What it means for the fleet. Values that somebody edited so that they cannot be read are shown as none.
     pub(crate) fn fleet(&self) -> FleetChange {
-        let read = |values: &Option<String>| values.as_deref().and_then(|text| Fleet::of_values(text).ok());
+        let read = |values: &Option<String>| values.as_deref().and_then(|text| EnvironmentFleet::of_values(text).ok());
         let access = match self.access.clone() {
             Access::All { public } => GroupAccess::All { public },
             Access::Selected { repositories, public } => GroupAccess::Selected { repositories, public },
@@ -128,5 +138,52 @@ impl Bundle {
             Differs::Extra(path) => Difference::Extra(path.clone()),
         };
         self.differences.iter().map(back).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runnersmith_types::Secret;
+
+    use super::*;
+    use crate::seal::Seal;
+
+    /// The plans that version e2c886d has stored, opened.
+    fn stored() -> Vec<Bundle> {
+        let path = format!("{}/../testing/fixtures/e2c886d/changes/shelf.jsonl", env!("CARGO_MANIFEST_DIR"));
+        let seal = Seal::new(&Secret::new("k".repeat(44))).unwrap();
+        let lines = std::fs::read_to_string(path).unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let plans = lines.filter(|line| line["key"].as_str().unwrap().ends_with(".plan"));
+        let open = |line: serde_json::Value| {
+            let sealed = STANDARD.decode(line["base64"].as_str().unwrap()).unwrap();
+            Bundle::read(&seal.open(line["key"].as_str().unwrap(), &sealed).unwrap()).unwrap()
+        };
+        plans.map(open).collect()
+    }
+
+    #[test]
+    fn a_plan_that_an_earlier_version_stored_as_terraforms_json_says_the_same_when_it_is_stored_as_its_summary() {
+        let plans = stored();
+        assert_eq!(plans.len(), 3);
+        for bundle in plans {
+            assert!(bundle.summary.is_none() && !bundle.json.is_empty());
+            let summary = bundle.summary().unwrap();
+            assert_eq!((summary.terraform_version.as_str(), summary.changes.len()), ("1.14.0", 1));
+            let made = Made {
+                file: &bundle.file().unwrap(),
+                summary: &summary,
+                text: bundle.text.clone(),
+                before: None,
+                after: None,
+                access: GroupAccess::Unknown,
+                differences: &[],
+            };
+            let written = Bundle::new(made).write().unwrap();
+            assert!(!String::from_utf8(written.clone()).unwrap().contains("\"json\""));
+            let again = Bundle::read(&written).unwrap();
+            assert_eq!(again.summary().unwrap(), summary);
+            assert_eq!(again.layout(&summary).unwrap().digests(), bundle.layout(&summary).unwrap().digests());
+        }
     }
 }

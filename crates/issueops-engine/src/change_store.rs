@@ -13,6 +13,11 @@ use crate::record::{FORMAT, IssueNote, PullNote, Record};
 /// How often a record is read again when others write it.
 const ROUNDS_MAX: usize = 20;
 
+/// The most changes that an environment's history keeps. A change that is over is read again only when an event of its pull
+/// request comes late, and the last few are enough for that; people read the rest in the pull requests themselves. Every look
+/// at all open changes lists these keys too: with 50, a hundred environments are five pages of a bucket's listing.
+const HISTORY_MAX: usize = 50;
+
 /// Why a record could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeStoreError {
@@ -70,6 +75,54 @@ struct LockRecord {
     held: Option<LockNote>,
 }
 
+/// As much of a change's record as tells whether its place is free.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    #[serde(default)]
+    is_archived: bool,
+}
+
+/// What is stored as JSON.
+trait Stored: Serialize + DeserializeOwned + Send {
+    /// Reads it; `None`: what is there counts as nothing.
+    fn decode(key: &str, bytes: &[u8]) -> Result<Option<Self>, ChangeStoreError> {
+        serde_json::from_slice(bytes)
+            .map(Some)
+            .map_err(|source| ChangeStoreError::Broken { key: key.to_owned(), source })
+    }
+}
+
+impl Stored for IssueNote {}
+impl Stored for PullNote {}
+impl Stored for LockRecord {}
+impl Stored for Place {}
+/// The number of an issue.
+impl Stored for u64 {}
+
+impl Stored for Record {
+    fn decode(key: &str, bytes: &[u8]) -> Result<Option<Self>, ChangeStoreError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let broken = |source| ChangeStoreError::Broken { key: key.to_owned(), source };
+        let Format { format } = serde_json::from_slice(bytes).map_err(broken)?;
+        if format > FORMAT {
+            return Err(ChangeStoreError::Newer { key: key.to_owned(), found: format });
+        }
+        let record: Self = serde_json::from_slice(bytes).map_err(broken)?;
+        Ok((!record.is_archived).then_some(record))
+    }
+}
+
+/// What is to become of a value.
+enum Swap<V, T> {
+    /// It stays as it is.
+    Keep(T),
+    /// This takes its place.
+    Write(V, T),
+}
+
 /// The records.
 #[derive(Clone)]
 pub struct ChangeStore {
@@ -90,7 +143,21 @@ pub fn open_key(environment: &str) -> String {
 /// The key of a change that is over.
 #[must_use]
 pub fn history_key(environment: &str, issue: u64, pull: u64) -> String {
-    format!("{}/history/{issue}-{pull}.json", place(environment))
+    format!("{}{issue}-{pull}.json", history_prefix(environment))
+}
+
+/// Where the history of an environment is.
+fn history_prefix(environment: &str) -> String {
+    format!("{}/history/", place(environment))
+}
+
+/// The pull request of a change in the history, by its key.
+fn pull_of(history_key: &str) -> Option<u64> {
+    history_key.strip_suffix(".json")?.rsplit_once('-')?.1.parse().ok()
+}
+
+fn pull_key(number: u64) -> String {
+    format!("pulls/{number}.json")
 }
 
 /// The key of a stored plan.
@@ -120,11 +187,34 @@ impl ChangeStore {
         &self.record_store
     }
 
-    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, Version)>, ChangeStoreError> {
+    async fn read<T: Stored>(&self, key: &str) -> Result<Option<(T, Version)>, ChangeStoreError> {
         let Some(found) = self.record_store.get(key).await? else { return Ok(None) };
-        let value = serde_json::from_slice(&found.bytes)
-            .map_err(|source| ChangeStoreError::Broken { key: key.to_owned(), source })?;
-        Ok(Some((value, found.version)))
+        Ok(T::decode(key, &found.bytes)?.map(|value| (value, found.version)))
+    }
+
+    /// Reads what is at a key, and writes it as `change` leaves it unless somebody else wrote meanwhile; then again with what
+    /// is there now. Returns what `change` said at last.
+    async fn swap<V: Stored, T>(
+        &self,
+        key: &str,
+        mut change: impl FnMut(Option<V>) -> Swap<V, T> + Send,
+    ) -> Result<T, ChangeStoreError> {
+        for _ in 0..ROUNDS_MAX {
+            let (there, expect) = match self.read::<V>(key).await? {
+                Some((value, version)) => (Some(value), Expect::Version(version)),
+                None => (None, Expect::Absent),
+            };
+            let (value, said) = match change(there) {
+                Swap::Keep(said) => return Ok(said),
+                Swap::Write(value, said) => (value, said),
+            };
+            match self.write(key, &value, &expect).await {
+                Ok(_) => return Ok(said),
+                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ChangeStoreError::Busy(key.to_owned()))
     }
 
     async fn write<T: Serialize>(&self, key: &str, value: &T, expect: &Expect) -> Result<Version, ChangeStoreError> {
@@ -138,18 +228,7 @@ impl ChangeStore {
     /// # Errors
     /// When it cannot be read.
     pub async fn record(&self, key: &str) -> Result<Option<(Record, Version)>, ChangeStoreError> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
-        let Some(found) = self.record_store.get(key).await? else { return Ok(None) };
-        let broken = |source| ChangeStoreError::Broken { key: key.to_owned(), source };
-        let Format { format } = serde_json::from_slice(&found.bytes).map_err(broken)?;
-        if format > FORMAT {
-            return Err(ChangeStoreError::Newer { key: key.to_owned(), found: format });
-        }
-        let record: Record = serde_json::from_slice(&found.bytes).map_err(broken)?;
-        Ok((!record.is_archived).then_some((record, found.version)))
+        self.read(key).await
     }
 
     /// Stores a new record. `false`: there is one already.
@@ -157,11 +236,6 @@ impl ChangeStore {
     /// # Errors
     /// When it cannot be written.
     pub async fn begin(&self, key: &str, record: &Record) -> Result<bool, ChangeStoreError> {
-        #[derive(Deserialize)]
-        struct Place {
-            #[serde(default)]
-            is_archived: bool,
-        }
         let expect = match self.read::<Place>(key).await? {
             Some((place, version)) if place.is_archived => Expect::Version(version),
             Some(_) => return Ok(false),
@@ -184,20 +258,16 @@ impl ChangeStore {
         key: &str,
         mut change: impl FnMut(&mut Record) -> Option<T> + Send,
     ) -> Result<Option<(Record, T)>, ChangeStoreError> {
-        for _ in 0..ROUNDS_MAX {
-            let Some((mut record, version)) = self.record(key).await? else { return Ok(None) };
+        self.swap(key, |record: Option<Record>| {
+            let Some(mut record) = record else { return Swap::Keep(None) };
             let before = record.clone();
-            let Some(said) = change(&mut record) else { return Ok(None) };
-            if record == before {
-                return Ok(Some((record, said)));
+            let Some(said) = change(&mut record) else { return Swap::Keep(None) };
+            match record == before {
+                true => Swap::Keep(Some((record, said))),
+                false => Swap::Write(record.clone(), Some((record, said))),
             }
-            match self.write(key, &record, &Expect::Version(version)).await {
-                Ok(_) => return Ok(Some((record, said))),
-                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(ChangeStoreError::Busy(key.to_owned()))
+        })
+        .await
     }
 
     /// Moves a change that is over from the open ones to the history. Its place stays, marked, until the next change takes it:
@@ -211,12 +281,31 @@ impl ChangeStore {
         // Written first: a crash in between leaves both, and archiving again does no harm.
         self.write(&to, record, &Expect::Any).await?;
         let note = PullNote { environment: change.environment.clone(), history: Some(to) };
-        self.write(&format!("pulls/{}.json", change.pull), &note, &Expect::Any).await?;
+        self.write(&pull_key(change.pull), &note, &Expect::Any).await?;
         self.update(key, |record| {
             record.is_archived = record.is_finished();
             Some(())
         })
         .await?;
+        if let Err(error) = self.shorten_history(&change.environment).await {
+            // The change is archived whatever comes of this, and the next one tries again.
+            tracing::warn!(environment = %change.environment, error = %runnersmith_ports::chain(&error), "old changes stay in the history");
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest changes out of an environment's history, so that the newest 50 are left. Pull requests are numbered in
+    /// the order in which they were made.
+    async fn shorten_history(&self, environment: &str) -> Result<(), ChangeStoreError> {
+        let keys = self.record_store.list(&history_prefix(environment)).await?;
+        let mut pulls: Vec<(u64, String)> = keys.into_iter().filter_map(|key| Some((pull_of(&key)?, key))).collect();
+        pulls.sort();
+        let too_many = pulls.len().saturating_sub(HISTORY_MAX);
+        for (pull, key) in pulls.into_iter().take(too_many) {
+            // What leads to the record goes first: when this ends in between, the record is still in the list.
+            self.record_store.delete(&pull_key(pull)).await?;
+            self.record_store.delete(&key).await?;
+        }
         Ok(())
     }
 
@@ -263,24 +352,16 @@ impl ChangeStore {
         number: u64,
         mut change: impl FnMut(&mut IssueNote) -> T + Send,
     ) -> Result<(IssueNote, T), ChangeStoreError> {
-        let key = issue_key(number);
-        for _ in 0..ROUNDS_MAX {
-            let (mut note, expect) = match self.read::<IssueNote>(&key).await? {
-                Some((note, version)) => (note, Expect::Version(version)),
-                None => (IssueNote::default(), Expect::Absent),
-            };
+        self.swap(&issue_key(number), |note: Option<IssueNote>| {
+            let mut note = note.unwrap_or_default();
             let before = note.clone();
             let said = change(&mut note);
-            if note == before {
-                return Ok((note, said));
+            match note == before {
+                true => Swap::Keep((note, said)),
+                false => Swap::Write(note.clone(), (note, said)),
             }
-            match self.write(&key, &note, &expect).await {
-                Ok(_) => return Ok((note, said)),
-                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(ChangeStoreError::Busy(key))
+        })
+        .await
     }
 
     /// Which change a pull request is.
@@ -288,7 +369,7 @@ impl ChangeStore {
     /// # Errors
     /// When it cannot be read.
     pub async fn pull(&self, number: u64) -> Result<Option<PullNote>, ChangeStoreError> {
-        Ok(self.read(&format!("pulls/{number}.json")).await?.map(|(note, _)| note))
+        Ok(self.read(&pull_key(number)).await?.map(|(note, _)| note))
     }
 
     /// Remembers it.
@@ -296,7 +377,7 @@ impl ChangeStore {
     /// # Errors
     /// When it cannot be written.
     pub async fn note_pull(&self, number: u64, note: &PullNote) -> Result<(), ChangeStoreError> {
-        self.write(&format!("pulls/{number}.json"), note, &Expect::Any).await.map(|_| ())
+        self.write(&pull_key(number), note, &Expect::Any).await.map(|_| ())
     }
 
     /// The issue that tells of an environment's drift, if one was opened.
@@ -337,24 +418,12 @@ impl ChangeStore {
         note: LockNote,
         instead_of: Option<&str>,
     ) -> Result<Result<(), LockNote>, ChangeStoreError> {
-        let key = lock_key(environment);
-        for _ in 0..ROUNDS_MAX {
-            let (record, expect) = match self.read::<LockRecord>(&key).await? {
-                Some((record, version)) => (record, Expect::Version(version)),
-                None => (LockRecord::default(), Expect::Absent),
-            };
-            match record.held {
-                Some(held) if held.lock.holder == note.lock.holder => return Ok(Ok(())),
-                Some(held) if instead_of != Some(held.lock.id.as_str()) => return Ok(Err(held)),
-                Some(_) | None => {}
-            }
-            match self.write(&key, &LockRecord { held: Some(note.clone()) }, &expect).await {
-                Ok(_) => return Ok(Ok(())),
-                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(ChangeStoreError::Busy(key))
+        self.swap(&lock_key(environment), |record: Option<LockRecord>| match record.and_then(|record| record.held) {
+            Some(held) if held.lock.holder == note.lock.holder => Swap::Keep(Ok(())),
+            Some(held) if instead_of != Some(held.lock.id.as_str()) => Swap::Keep(Err(held)),
+            Some(_) | None => Swap::Write(LockRecord { held: Some(note.clone()) }, Ok(())),
+        })
+        .await
     }
 
     /// Marks that an apply begins under the lock of this id, or has come to its end. `false`: it is not held any more.
@@ -367,20 +436,12 @@ impl ChangeStore {
         id: &str,
         applies: Option<&Applies>,
     ) -> Result<bool, ChangeStoreError> {
-        let key = lock_key(environment);
-        for _ in 0..ROUNDS_MAX {
-            let Some((LockRecord { held: Some(mut held) }, version)) = self.read(&key).await? else { return Ok(false) };
-            if held.lock.id != id {
-                return Ok(false);
-            }
-            held.applies = applies.cloned();
-            match self.write(&key, &LockRecord { held: Some(held) }, &Expect::Version(version)).await {
-                Ok(_) => return Ok(true),
-                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(ChangeStoreError::Busy(key))
+        self.swap(&lock_key(environment), |record: Option<LockRecord>| {
+            let held = record.and_then(|record| record.held).filter(|held| held.lock.id == id);
+            let Some(held) = held else { return Swap::Keep(false) };
+            Swap::Write(LockRecord { held: Some(LockNote { applies: applies.cloned(), ..held }) }, true)
+        })
+        .await
     }
 
     /// Releases the lock if it is the one meant; answers it if it was.
@@ -390,21 +451,15 @@ impl ChangeStore {
     pub async fn release_lock(
         &self,
         environment: &str,
-        is_meant: impl Fn(&LockNote) -> bool + Send,
+        mut is_meant: impl FnMut(&LockNote) -> bool + Send,
     ) -> Result<Option<LockNote>, ChangeStoreError> {
-        let key = lock_key(environment);
-        for _ in 0..ROUNDS_MAX {
-            let Some((LockRecord { held: Some(held) }, version)) = self.read(&key).await? else { return Ok(None) };
-            if !is_meant(&held) {
-                return Ok(None);
+        self.swap(&lock_key(environment), |record: Option<LockRecord>| {
+            match record.and_then(|record| record.held).filter(|held| is_meant(held)) {
+                Some(held) => Swap::Write(LockRecord::default(), Some(held)),
+                None => Swap::Keep(None),
             }
-            match self.write(&key, &LockRecord::default(), &Expect::Version(version)).await {
-                Ok(_) => return Ok(Some(held)),
-                Err(ChangeStoreError::RecordStore(RecordStoreError::Conflict { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(ChangeStoreError::Busy(key))
+        })
+        .await
     }
 }
 

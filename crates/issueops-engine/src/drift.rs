@@ -5,9 +5,10 @@ use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::summary::Summary;
 use runnersmith_ports::{GitHubError, chain};
 
-use crate::base::{Base, BaseError};
+use crate::base::Base;
 use crate::change_store::open_key;
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
+use crate::context::{ChangeReconciler, Work};
+use crate::error::ReconcileError;
 use crate::record::Record;
 
 /// What was found of an environment.
@@ -61,14 +62,12 @@ impl ChangeReconciler {
             return Ok(Drift::Busy);
         }
         let workspace = self.workspace_of(work, environment, &work.base.tree).await?;
-        let json = self
+        let summary = self
             .parts
             .provisioner
             .drift(&workspace)
             .await
             .map_err(|source| ReconcileError::Provision { environment: environment.to_string(), source })?;
-        let summary = Summary::read(&json)
-            .map_err(|error| BaseError::File { path: environment.to_string(), why: error.to_string() })?;
         // That took minutes: what somebody applied meanwhile is no drift. A change that is over has no record any more, but has
         // changed the default branch.
         let after = self.change_store.record(&key).await?.map(|(record, _)| record);

@@ -3,20 +3,19 @@
 //! Looking at an issue twice does nothing twice: what it renders is compared with what was rendered, and what is said with
 //! what was said.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use runnersmith_issueops::change::{Change, ChangeKind, Digest, Event, Liveness, State, plans_by_itself};
-use runnersmith_issueops::comment::{self, invalid, pull_text, taken, valid_again};
+use runnersmith_issueops::change::{Change, ChangeKind, Digest, LifecycleEvent, Liveness};
+use runnersmith_issueops::comment::{self, taken, valid_again};
 use runnersmith_issueops::policy::EnvironmentName;
-use runnersmith_issueops::render::{Files, LOCK_FILE, archive, render};
-use runnersmith_issueops::request::{Kind, Known, Problem, Request, parse, validate};
+use runnersmith_issueops::request::{Request, RequestKind};
 use runnersmith_ports::GitHubError;
-use runnersmith_ports::control::{FileChanges, Issue};
+use runnersmith_ports::control::Issue;
 
-use crate::base::{BaseError, Tree, below, git_blob};
 use crate::change_store::open_key;
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
-use crate::record::{IssueNote, Posted, PullNote, Record};
+use crate::context::{ChangeReconciler, Work};
+use crate::error::ReconcileError;
+use crate::record::{IssueNote, Record};
 
 /// How often a look tries to be the one that looks at an issue, when others come and go meanwhile.
 const CLAIMS_MAX: usize = 20;
@@ -30,25 +29,6 @@ struct Found {
     touched: Vec<String>,
     /// Where to look on.
     goes_on: BTreeSet<String>,
-}
-
-/// What a request makes of the control repository.
-struct Rendered {
-    /// Content by path; `None`: taken away.
-    files: BTreeMap<String, Option<String>>,
-}
-
-impl Rendered {
-    fn hashes(&self) -> BTreeMap<String, Option<String>> {
-        self.files.iter().map(|(path, text)| (path.clone(), text.as_ref().map(|t| git_blob(t.as_bytes())))).collect()
-    }
-
-    /// As a commit on top of a tree; what is not there is not taken away.
-    fn changes(&self, tree: &Tree) -> FileChanges {
-        let is_one = |(path, text): &(&String, &Option<String>)| text.is_some() || tree.contains_key(*path);
-        let bytes = |text: &Option<String>| text.as_ref().map(|text| text.clone().into_bytes());
-        self.files.iter().filter(is_one).map(|(path, text)| (path.clone(), bytes(text))).collect()
-    }
 }
 
 impl ChangeReconciler {
@@ -74,6 +54,20 @@ impl ChangeReconciler {
             self.advance(work, &key).await?;
         }
         looked.map(|_| found.touched)
+    }
+
+    /// Looks at whatever change a pull request is. Returns its key.
+    pub(crate) async fn on_pull(&self, work: &Work, number: u64) -> Result<Option<String>, ReconcileError> {
+        let Some(note) = self.change_store.pull(number).await? else { return Ok(None) };
+        let open = open_key(&note.environment);
+        let is_open = self.change_store.record(&open).await?.is_some_and(|(record, _)| record.change.pull == number);
+        let key = match note.history {
+            Some(history) if !is_open => history,
+            _ => open,
+        };
+        self.look(work, &key, Some(number)).await?;
+        self.advance(work, &key).await?;
+        Ok(Some(key))
     }
 
     /// One look. Returns whether something was told meanwhile.
@@ -150,12 +144,12 @@ impl ChangeReconciler {
             note.editors.extend(told.into_iter().filter(|editor| !editor.eq_ignore_ascii_case(&issue.author)));
         });
         let (note, ()) = told.await?;
-        let Some(kind) = Kind::of_labels(issue.labels.iter().map(String::as_str)) else {
+        let Some(kind) = RequestKind::of_labels(issue.labels.iter().map(String::as_str)) else {
             return Ok(Default::default());
         };
         if !issue.is_open {
             let Some(key) = own else { return Ok(Default::default()) };
-            self.event(work, &key, &Event::Closed).await?;
+            self.event(work, &key, &LifecycleEvent::Closed).await?;
             return Ok((vec![key.clone()], vec![key]));
         }
         let request = match self.judge_request(work, &issue, kind).await? {
@@ -163,7 +157,7 @@ impl ChangeReconciler {
             Err(problems) => {
                 self.refuse(&note, &issue, kind, &problems).await?;
                 if let Some(key) = &own {
-                    self.event(work, key, &Event::RequestInvalid).await?;
+                    self.event(work, key, &LifecycleEvent::RequestInvalid).await?;
                 }
                 let own: Vec<String> = own.into_iter().collect();
                 return Ok((own.clone(), own));
@@ -173,34 +167,67 @@ impl ChangeReconciler {
             let posted = self.post(number, note.invalid.as_ref(), &valid_again()).await?;
             self.change_store.update_issue(number, |note| note.invalid = Some(posted.clone())).await?;
         }
-        let environment = request.environment().clone();
-        let key = open_key(environment.as_str());
-        let mut touched = Vec::new();
-        // The issue asks for something else than before: what it asked for then is given up.
-        if let Some(old) = own
-            && let Some((record, _)) = self.change_store.record(&old).await?
-            && (old != key || record.change.kind != change_kind(kind))
-        {
-            self.event(work, &old, &Event::Superseded).await?;
-            self.advance(work, &old).await?;
-            touched.push(old);
+        let key = open_key(request.environment().as_str());
+        let mut touched: Vec<String> = self.supersede(work, own, &key, kind).await?.into_iter().collect();
+        if !self.begin_change(&key, &issue, request.environment(), kind).await? {
+            return Ok((touched, Vec::new()));
         }
-        if self.change_store.record(&key).await?.is_none() {
-            let branch = format!("runnersmith/{environment}-{number}");
-            let change = Change::new(change_kind(kind), environment.as_str(), number, &issue.author, 0, &branch);
+        self.bring_to_branch(work, &key, &issue, &request, &note).await?;
+        touched.push(key.clone());
+        Ok((touched, vec![key]))
+    }
+
+    /// Gives up what the issue asked for before, if it asks for something else now. Returns the key of that change.
+    async fn supersede(
+        &self,
+        work: &Work,
+        own: Option<String>,
+        key: &str,
+        kind: RequestKind,
+    ) -> Result<Option<String>, ReconcileError> {
+        let Some(old) = own else { return Ok(None) };
+        let Some((record, _)) = self.change_store.record(&old).await? else { return Ok(None) };
+        if old == key && record.change.kind == change_kind(kind) {
+            return Ok(None);
+        }
+        self.event(work, &old, &LifecycleEvent::Superseded).await?;
+        self.advance(work, &old).await?;
+        Ok(Some(old))
+    }
+
+    /// Begins the change of an issue if its environment has none. Returns whether the open change is this issue's.
+    async fn begin_change(
+        &self,
+        key: &str,
+        issue: &Issue,
+        environment: &EnvironmentName,
+        kind: RequestKind,
+    ) -> Result<bool, ReconcileError> {
+        if self.change_store.record(key).await?.is_none() {
+            let branch = format!("runnersmith/{environment}-{}", issue.number);
+            let change = Change::new(change_kind(kind), environment.as_str(), issue.number, &issue.author, 0, &branch);
             // Who loses this race finds the other's change at the next look, and says so.
-            self.change_store.begin(&key, &Record::new(change)).await?;
+            self.change_store.begin(key, &Record::new(change)).await?;
         }
-        match self.change_store.record(&key).await? {
-            Some((record, _)) if record.change.issue == number => {}
-            _ => return Ok((touched, Vec::new())),
-        }
+        Ok(self.change_store.record(key).await?.is_some_and(|(record, _)| record.change.issue == issue.number))
+    }
+
+    /// Makes the branch say what the issue asks for, and remembers and announces that.
+    async fn bring_to_branch(
+        &self,
+        work: &Work,
+        key: &str,
+        issue: &Issue,
+        request: &Request,
+        note: &IssueNote,
+    ) -> Result<(), ReconcileError> {
+        let (number, environment) = (issue.number, request.environment());
         let body = Digest::of(issue.body.as_bytes());
-        let is_in_time = self.make_branch(work, &key, &environment, &request, &note.editors).await?;
+        let is_in_time = self.make_branch(work, key, environment, request, &note.editors).await?;
         if !is_in_time && note.too_late != Some(body) {
-            // Told once, and read again when the change is over or has failed.
+            // Said once, and read again when the change is over or has failed.
             let word =
-                self.change_store.record(&key).await?.map_or("under way", |(record, _)| record.change.state.word());
+                self.change_store.record(key).await?.map_or("under way", |(record, _)| record.change.state.word());
             self.parts.control.add_comment(number, &comment::edited_too_late(word)).await?;
         }
         // Remembered only now: a look that dies before this is made again by the next tick.
@@ -213,9 +240,7 @@ impl ChangeReconciler {
             }
         });
         noted.await?;
-        self.announce(&key, &environment).await?;
-        touched.push(key.clone());
-        Ok((touched, vec![key]))
+        self.announce(key, environment).await
     }
 
     /// The open change of an issue.
@@ -235,177 +260,6 @@ impl ChangeReconciler {
         Ok(self.change_store.record(&key).await?.is_some_and(|(record, _)| record.change.pull != 0))
     }
 
-    async fn judge_request(
-        &self,
-        work: &Work,
-        issue: &Issue,
-        kind: Kind,
-    ) -> Result<Result<Request, Vec<Problem>>, ReconcileError> {
-        let given = match parse(&issue.body, kind) {
-            Ok(given) => given,
-            Err(refused) => return Ok(Err(refused.0)),
-        };
-        let (open, fleets) = (self.change_store.open().await?, work.base.fleets(&self.reader).await?);
-        let mut known = Known { issue: issue.number, ..Known::default() };
-        for (name, fleet) in fleets {
-            if let Some(fleet) = &fleet {
-                known.organizations.insert(name.clone(), fleet.organization.clone());
-            }
-            known.environments.insert(name, fleet.map(|fleet| fleet.labels).unwrap_or_default());
-        }
-        for (_, record) in open {
-            let change = &record.change;
-            known.open_changes.insert(change.environment.clone(), change.issue);
-            // Two open requests cannot take the same label either.
-            if change.issue != issue.number {
-                known.environments.entry(change.environment.clone()).or_default().extend(record.labels.clone());
-            }
-        }
-        Ok(validate(&given, kind, &work.base.policy, &known).map_err(|refused| refused.0))
-    }
-
-    /// Says what is wrong, once: the same problems are not told twice.
-    async fn refuse(
-        &self,
-        note: &IssueNote,
-        issue: &Issue,
-        kind: Kind,
-        wrong: &[Problem],
-    ) -> Result<(), ReconcileError> {
-        self.say(&format!("issue #{}: {} problem(s); nothing is created", issue.number, wrong.len()));
-        let posted = self.post(issue.number, note.invalid.as_ref(), &invalid(wrong, kind)).await?;
-        let body = Digest::of(issue.body.as_bytes());
-        let noted = self.change_store.update_issue(issue.number, |note| {
-            (note.body, note.invalid) = (Some(body), Some(posted.clone()));
-        });
-        noted.await?;
-        Ok(())
-    }
-
-    /// Posts a text, in place of an older one if there is one; one that says it already is left alone.
-    pub(crate) async fn post(&self, issue: u64, old: Option<&Posted>, text: &str) -> Result<Posted, ReconcileError> {
-        let hash = Digest::of(text.as_bytes());
-        if let Some(old) = old {
-            if old.text == hash {
-                return Ok(old.clone());
-            }
-            match self.parts.control.edit_comment(old.id, text).await {
-                Ok(()) => return Ok(Posted { id: old.id, text: hash }),
-                // Somebody deleted it.
-                Err(GitHubError::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(Posted { id: self.parts.control.add_comment(issue, text).await?, text: hash })
-    }
-
-    async fn rendered(
-        &self,
-        work: &Work,
-        environment: &EnvironmentName,
-        request: &Request,
-    ) -> Result<Rendered, ReconcileError> {
-        let policy = &work.base.policy;
-        let files = match request {
-            Request::Set(set) => {
-                let files =
-                    render(set, policy).map_err(|error| ReconcileError::Internal(format!("render: {error}")))?;
-                files.into_iter().map(|(path, text)| (path, Some(text))).collect()
-            }
-            Request::Delete(_) => {
-                let folder = policy.environment_folder(environment);
-                let there: Files = self.reader.folder(&work.base.tree, &folder).await?;
-                let gone = there.keys().map(|path| (path.clone(), None)).collect::<BTreeMap<_, _>>();
-                let moved = archive(&there, environment, policy);
-                moved.into_iter().map(|(path, text)| (path, Some(text))).chain(gone).collect()
-            }
-        };
-        Ok(Rendered { files })
-    }
-
-    /// Makes branch and pull request say what the request says, if they do not. `false`: it is too late for that.
-    async fn make_branch(
-        &self,
-        work: &Work,
-        key: &str,
-        environment: &EnvironmentName,
-        request: &Request,
-        editors: &BTreeSet<String>,
-    ) -> Result<bool, ReconcileError> {
-        let took_part = |record: &mut Record| record.change.committers.extend(editors.iter().cloned());
-        let taken = self.change_store.update(key, |record| {
-            took_part(record);
-            Some(())
-        });
-        let Some((record, ())) = taken.await? else { return Ok(true) };
-        let rendered = self.rendered(work, environment, request).await?;
-        let hashes = rendered.hashes();
-        let is_same = record.files.as_ref() == Some(&hashes);
-        // What was refused in between, and is asked for again, is planned again.
-        let is_dropped = record.change.state == State::Requested && record.change.plans_posted > 0;
-        if is_same && record.change.pull != 0 && !is_dropped {
-            return Ok(true);
-        }
-        // A branch that is moved now would be another one than what is being applied.
-        if record.change.state.is_under_way() {
-            return Ok(false);
-        }
-        let changes = rendered.changes(&work.base.tree);
-        let text = pull_text(record.change.kind, environment, record.change.issue);
-        let commit = self.put_on_branch(work, &record.change.branch, &text.title, &changes).await?;
-        let control = &self.parts.control;
-        let pull = match record.change.pull {
-            0 => control.open_pull(&text.title, &text.body, &record.change.branch, &work.base.branch).await?,
-            pull => pull,
-        };
-        self.change_store.note_pull(pull, &PullNote { environment: environment.to_string(), history: None }).await?;
-        let labels: BTreeSet<String> = match request {
-            Request::Set(set) => set.labels().iter().map(|label| label.as_str().to_lowercase()).collect(),
-            Request::Delete(_) => BTreeSet::new(),
-        };
-        let author = self.actor(work, &record.change.author, true).await?;
-        let is_person = !record.change.author.ends_with("[bot]");
-        let author = runnersmith_issueops::change::Actor { is_person, ..author };
-        let rules = &work.base.policy.approval;
-        self.change_store
-            .update(key, |record| {
-                record.change.pull = pull;
-                record.files = Some(hashes.clone());
-                record.labels.clone_from(&labels);
-                record.base_commit.clone_from(&work.base.commit);
-                record.head.clone_from(&commit);
-                record.own_commits = vec![commit.clone()];
-                let by_itself = plans_by_itself(&author, &record.change, rules);
-                let event = if by_itself { Event::Rendered } else { Event::RenderedOnly };
-                self.follow(work, record, &event);
-                Some(())
-            })
-            .await?;
-        self.say(&format!("{environment}: rendered to #{pull}"));
-        Ok(true)
-    }
-
-    /// One commit on top of the default branch, on the change's branch; what was there before is not kept.
-    pub(crate) async fn put_on_branch(
-        &self,
-        work: &Work,
-        branch: &str,
-        title: &str,
-        changes: &FileChanges,
-    ) -> Result<String, ReconcileError> {
-        let control = &self.parts.control;
-        let commit = control.commit(&work.base.commit, title, changes).await?;
-        match control.branch(branch).await? {
-            None => match control.create_branch(branch, &commit).await {
-                Ok(()) => {}
-                Err(GitHubError::Conflict { .. }) => control.move_branch(branch, &commit, true).await?,
-                Err(error) => return Err(error.into()),
-            },
-            Some(_) => control.move_branch(branch, &commit, true).await?,
-        }
-        Ok(commit)
-    }
-
     /// Tells who asked where the plan is.
     async fn announce(&self, key: &str, environment: &EnvironmentName) -> Result<(), ReconcileError> {
         let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
@@ -421,83 +275,12 @@ impl ChangeReconciler {
             .await?;
         Ok(())
     }
-
-    /// Renders the request again by the policy of now, on the default branch of now, when nobody edited its files by hand.
-    /// `Err`: what happened to the issue, so that it cannot be handled any more.
-    pub(crate) async fn render_again(
-        &self,
-        work: &Work,
-        key: &str,
-        record: &Record,
-    ) -> Result<Result<Record, Event>, ReconcileError> {
-        let issue = match self.parts.control.issue(record.change.issue).await {
-            Ok(issue) => issue,
-            // Somebody deleted it: nobody asks for the change any more.
-            Err(GitHubError::NotFound { .. }) => return Ok(Err(Event::Closed)),
-            Err(error) => return Err(error.into()),
-        };
-        let kind = match record.change.kind {
-            ChangeKind::Set => Kind::Set,
-            ChangeKind::Delete => Kind::Delete,
-        };
-        let request = match self.judge_request(work, &issue, kind).await? {
-            Ok(request) => request,
-            Err(problems) => {
-                let note = self.change_store.issue(issue.number).await?;
-                self.refuse(&note, &issue, kind, &problems).await?;
-                return Ok(Err(Event::RequestInvalid));
-            }
-        };
-        let environment = environment_of(record)?;
-        let rendered = self.rendered(work, &environment, &request).await?;
-        let hashes = rendered.hashes();
-        if record.files.as_ref() == Some(&hashes) && record.base_commit == work.base.commit {
-            return Ok(Ok(record.clone()));
-        }
-        let mut changes = rendered.changes(&work.base.tree);
-        // Terraform's lock file was committed by us, and is kept.
-        let lock_file = format!("{}/{LOCK_FILE}", work.base.policy.environment_folder(&environment));
-        let tree = self.parts.control.tree(&record.head).await?;
-        if let (ChangeKind::Set, Some(blob)) = (record.change.kind, tree.get(&lock_file)) {
-            changes.insert(lock_file, Some(self.reader.blob(&blob.sha).await?.as_ref().clone()));
-        }
-        let title = pull_text(record.change.kind, &environment, record.change.issue).title;
-        let commit = self.put_on_branch(work, &record.change.branch, &title, &changes).await?;
-        let updated = self.change_store.update(key, |record| {
-            record.files = Some(hashes.clone());
-            record.base_commit.clone_from(&work.base.commit);
-            record.head.clone_from(&commit);
-            record.own_commits = vec![commit.clone()];
-            Some(())
-        });
-        // A change that is gone meanwhile takes no event.
-        Ok(updated.await?.map(|(record, ())| record).ok_or(Event::RequestInvalid))
-    }
-
-    /// Files below an environment's folder as a commit has them, for a workspace.
-    pub(crate) async fn folder_at(
-        &self,
-        tree: &Tree,
-        folder: &str,
-    ) -> Result<BTreeMap<String, Vec<u8>>, ReconcileError> {
-        if below(tree, folder).next().is_none() {
-            let why = "has no files; hint: the branch was changed by hand".to_owned();
-            return Err(BaseError::File { path: folder.to_owned(), why }.into());
-        }
-        Ok(self.reader.contents(tree, folder).await?)
-    }
 }
 
 /// The kind of change that a request asks for.
-const fn change_kind(kind: Kind) -> ChangeKind {
+const fn change_kind(kind: RequestKind) -> ChangeKind {
     match kind {
-        Kind::Set => ChangeKind::Set,
-        Kind::Delete => ChangeKind::Delete,
+        RequestKind::Set => ChangeKind::Set,
+        RequestKind::Delete => ChangeKind::Delete,
     }
-}
-
-/// The environment of a record, as a name again.
-pub(crate) fn environment_of(record: &Record) -> Result<EnvironmentName, ReconcileError> {
-    EnvironmentName::parse(&record.change.environment)
-        .map_err(|error| ReconcileError::Internal(format!("the record of a change: {error}")))
 }

@@ -5,28 +5,38 @@
 
 mod approve;
 mod base;
+mod branch;
 mod bundle;
 mod change_store;
+mod context;
 mod drift;
+mod error;
 pub mod fleet;
 mod intake;
+mod locks;
 mod look;
+mod outcome;
 mod plan;
 pub mod provisioner;
 mod reconciler;
 mod record;
 mod runs;
 mod seal;
+mod show;
 mod steps;
+mod stored_plan;
+mod workspace;
 
 pub use base::{Base, BaseError, Reader};
 pub use change_store::{ChangeStore, ChangeStoreError, LockNote, open_key};
+pub use context::{ChangeReconciler, ReconcilerParts, Webhooks};
 pub use drift::Drift;
+pub use error::ReconcileError;
 pub use fleet::{Fleet, FleetError};
 pub use provisioner::{
     Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId, Workspace,
 };
-pub use reconciler::{ChangeReconciler, Handled, Parts, ReconcileError, Webhooks};
+pub use reconciler::Handled;
 pub use record::{Record, Rights, Todo};
 pub use runs::{Run, Runs};
 pub use seal::{Seal, SealError};

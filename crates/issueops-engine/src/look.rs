@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runnersmith_issueops::change::{Comment, Digest, Event, Step};
+use runnersmith_issueops::change::{ChangeStep, Comment, Digest, LifecycleEvent};
 use runnersmith_issueops::command;
 use runnersmith_issueops::render::{Difference, LOCK_FILE};
 use runnersmith_ports::control::{IssueComment, Pull};
 
 use crate::base::Tree;
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
+use crate::context::{ChangeReconciler, Work};
+use crate::error::ReconcileError;
 use crate::record::{OUTBOX_MAX, Record};
 
 /// Comments are asked for from so long before the last one that was read: clocks differ, and lists lag.
@@ -32,32 +33,6 @@ pub(crate) fn is_merged_into(pull: &Pull, default_branch: &str) -> bool {
 }
 
 impl ChangeReconciler {
-    /// Looks at whatever change a pull request is. Returns its key.
-    pub(crate) async fn on_pull(&self, work: &Work, number: u64) -> Result<Option<String>, ReconcileError> {
-        let Some(note) = self.change_store.pull(number).await? else { return Ok(None) };
-        let open = crate::change_store::open_key(&note.environment);
-        let is_open = self.change_store.record(&open).await?.is_some_and(|(record, _)| record.change.pull == number);
-        let key = match note.history {
-            Some(history) if !is_open => history,
-            _ => open,
-        };
-        self.look(work, &key, Some(number)).await?;
-        self.advance(work, &key).await?;
-        Ok(Some(key))
-    }
-
-    /// Whether the issue of a change is still open and still asks for it.
-    pub(crate) async fn look_at_issue(&self, work: &Work, key: &str, record: &Record) -> Result<(), ReconcileError> {
-        match self.parts.control.issue(record.change.issue).await {
-            Ok(issue) if !issue.is_open => {
-                self.event(work, key, &Event::Closed).await?;
-            }
-            Ok(_) | Err(runnersmith_ports::GitHubError::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
     /// Looks at a change: its pull request, its branch, its comments. Everything that is found is an event; the events' steps
     /// are stored and not yet done.
     pub(crate) async fn look(&self, work: &Work, key: &str, pull: Option<u64>) -> Result<(), ReconcileError> {
@@ -68,7 +43,7 @@ impl ChangeReconciler {
         let mut found = self.parts.control.pull(record.change.pull).await?;
         found.head = self.head_of(&record, &found).await?;
         if is_merged_into(&found, &work.base.branch) {
-            self.event(work, key, &Event::Merged).await?;
+            self.event(work, key, &LifecycleEvent::Merged).await?;
         } else if found.is_merged {
             self.say(&format!(
                 "{}: #{} was merged into {}, which is not the default branch",
@@ -77,7 +52,7 @@ impl ChangeReconciler {
                 found.base_branch.escape_debug()
             ));
         } else if !found.is_open {
-            self.event(work, key, &Event::Closed).await?;
+            self.event(work, key, &LifecycleEvent::Closed).await?;
         } else if found.head != record.head {
             self.pushed(work, key, &record, &found).await?;
         }
@@ -96,7 +71,8 @@ impl ChangeReconciler {
     /// The branch has a commit that is not ours.
     async fn pushed(&self, work: &Work, key: &str, record: &Record, pull: &Pull) -> Result<(), ReconcileError> {
         let judged = self.judge(work, record, &pull.head).await?;
-        let event = Event::Pushed { committers: judged.committers, is_hand_edited: !judged.differences.is_empty() };
+        let event =
+            LifecycleEvent::Pushed { committers: judged.committers, is_hand_edited: !judged.differences.is_empty() };
         self.change_store
             .update(key, |record| {
                 // Somebody else may have judged it meanwhile.
@@ -178,7 +154,7 @@ impl ChangeReconciler {
             actor,
         };
         self.say(&format!("#{}: a comment by {}", pull.number, comment.actor.login.escape_debug()));
-        self.event(work, key, &Event::Comment { comment, lock, run }).await?;
+        self.event(work, key, &LifecycleEvent::Comment { comment, lock, run }).await?;
         Ok(())
     }
 
@@ -186,7 +162,7 @@ impl ChangeReconciler {
     async fn check_state_comment(&self, work: &Work, key: &str) -> Result<(), ReconcileError> {
         let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
         let Some(posted) = &record.state_comment else { return Ok(()) };
-        let is_pending = record.outbox.iter().any(|todo| todo.step == Step::ShowState);
+        let is_pending = record.outbox.iter().any(|todo| todo.step == ChangeStep::ShowState);
         if is_pending || record.change.state.is_final() {
             return Ok(());
         }
@@ -198,7 +174,7 @@ impl ChangeReconciler {
         self.change_store
             .update(key, |record| {
                 record.state_comment.as_mut()?.text = Digest::of(b"altered");
-                record.push(vec![Step::ShowState], work.run.name(), rights);
+                record.push(vec![ChangeStep::ShowState], work.run.name(), rights);
                 Some(())
             })
             .await?;

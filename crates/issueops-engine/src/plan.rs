@@ -1,51 +1,25 @@
-//! Making a plan, storing it, and showing it.
+//! Making a plan, and storing it with all that it is shown by.
 
 use std::collections::BTreeMap;
 
-use runnersmith_issueops::change::{ChangeKind, Digest, Event, Failure, Parts, PlanRecord, Stage, State, Stopped};
-use runnersmith_issueops::comment::{Layout, PlanView, state_comment};
-use runnersmith_issueops::policy::EnvironmentName;
+use runnersmith_issueops::change::{
+    ChangeFailure, ChangeKind, ChangeStage, Digest, DigestInput, LifecycleEvent, PlanRecord, State,
+};
+use runnersmith_issueops::comment::Layout;
 use runnersmith_issueops::render::{LOCK_FILE, VALUES_FILE};
-use runnersmith_issueops::summary::{Fleet, GroupAccess, Summary, cost};
+use runnersmith_issueops::summary::{EnvironmentFleet, GroupAccess};
 use runnersmith_ports::control::FileChanges;
 use runnersmith_ports::{Expect, GitHubError, chain};
 
-use crate::base::{BaseError, Tree};
+use crate::base::BaseError;
 use crate::bundle::{Bundle, Made};
 use crate::change_store::{ChangeStoreError, plan_key};
-use crate::intake::environment_of;
-use crate::provisioner::{MadePlan, PlanOptions, ProvisionError, StateId, Workspace};
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
+use crate::context::{ChangeReconciler, Work, environment_of};
+use crate::error::ReconcileError;
+use crate::outcome::{Done, Note, failure};
+use crate::provisioner::{MadePlan, PlanOptions, ProvisionError, Workspace};
 use crate::record::{Posted, Record};
-use crate::steps::{Done, Note};
-
-/// How often the comment is written again when the change moved on meanwhile.
-const SHOWS_MAX: usize = 5;
-
-/// The key of the long text of a plan.
-pub(crate) fn text_key(plan_key: &str) -> String {
-    format!("{}.txt", plan_key.trim_end_matches(".plan"))
-}
-
-/// A failure of a plan or an apply, as a change has it.
-pub(crate) fn failure(stage: Stage, error: &ProvisionError) -> Failure {
-    match error {
-        ProvisionError::Failed { resource, message } => {
-            Failure { resource: resource.clone(), ..Failure::new(stage, message) }
-        }
-        ProvisionError::Locked { .. } => {
-            let hint = "if a run that is dead left this lock, `/unlock` proves it and releases it";
-            Failure::new(stage, format!("{error}; {hint}"))
-        }
-        ProvisionError::Cancelled => {
-            Failure { stopped: Some(Stopped::AtWork), ..Failure::new(stage, error.to_string()) }
-        }
-        ProvisionError::NotBegun => {
-            Failure { stopped: Some(Stopped::BeforeItBegan), ..Failure::new(stage, error.to_string()) }
-        }
-        ProvisionError::Stale | ProvisionError::Unable(_) => Failure::new(stage, error.to_string()),
-    }
-}
+use crate::stored_plan::text_key;
 
 impl ChangeReconciler {
     /// Makes a plan of the change's branch; what fails in it is an event, what fails around it an error.
@@ -80,8 +54,8 @@ impl ChangeReconciler {
             Ok(workspace) => workspace,
             // Files that cannot be planned; what GitHub does not give now is asked for again.
             Err(ReconcileError::Base(error @ BaseError::File { .. })) => {
-                let failure = Failure::new(Stage::Plan, chain(&error));
-                return Ok(Done::event(Event::PlanFailed(failure)));
+                let failure = ChangeFailure::new(ChangeStage::Plan, chain(&error));
+                return Ok(Done::event(LifecycleEvent::PlanFailed(failure)));
             }
             Err(error) => return Err(error),
         };
@@ -89,7 +63,7 @@ impl ChangeReconciler {
         let made = match self.parts.provisioner.plan(&workspace, options, self.parts.progress.as_ref()).await {
             Ok(made) => made,
             Err(source @ ProvisionError::Cancelled) => return Err(ReconcileError::Provision { environment, source }),
-            Err(error) => return Ok(Done::event(Event::PlanFailed(failure(Stage::Plan, &error)))),
+            Err(error) => return Ok(Done::event(LifecycleEvent::PlanFailed(failure(ChangeStage::Plan, &error)))),
         };
         let mut notes = Vec::new();
         match self.keep_lock_file(&record, &workspace, &made).await {
@@ -106,35 +80,6 @@ impl ChangeReconciler {
             Err(error) => return Err(error),
         }
         self.store_plan(work, &record, &workspace, &made, (todo, notes)).await
-    }
-
-    /// What plan and apply work on: the environment's folder as the branch has it, and the module as the default branch has it. A
-    /// deletion works on the folder as it is, since the branch has moved it away.
-    pub(crate) async fn workspace(&self, work: &Work, record: &Record) -> Result<Workspace, ReconcileError> {
-        let environment = environment_of(record)?;
-        match record.change.kind {
-            ChangeKind::Set => {
-                let tree = self.parts.control.tree(&record.head).await?;
-                self.workspace_of(work, &environment, &tree).await
-            }
-            ChangeKind::Delete => self.workspace_of(work, &environment, &work.base.tree).await,
-        }
-    }
-
-    /// An environment's folder as a tree has it, with the module of the default branch.
-    pub(crate) async fn workspace_of(
-        &self,
-        work: &Work,
-        environment: &EnvironmentName,
-        tree: &Tree,
-    ) -> Result<Workspace, ReconcileError> {
-        let folder = work.base.policy.environment_folder(environment);
-        let mut files = match work.base.module_folder(environment) {
-            Some(module) => self.reader.contents(&work.base.tree, &module).await?,
-            None => Default::default(),
-        };
-        files.extend(self.folder_at(tree, &folder).await?);
-        Ok(Workspace { environment: environment.to_string(), folder, files })
     }
 
     /// Commits Terraform's lock file of provider versions, so that the apply uses the same. Returns the new head.
@@ -157,6 +102,7 @@ impl ChangeReconciler {
         Ok(Some(commit))
     }
 
+    /// Stores a plan and posts what does not fit into the comment of its change.
     async fn store_plan(
         &self,
         work: &Work,
@@ -165,63 +111,19 @@ impl ChangeReconciler {
         made: &MadePlan,
         (todo, mut notes): (u64, Vec<Note>),
     ) -> Result<Done, ReconcileError> {
-        let failed = |message: String| Failure::new(Stage::Plan, message);
-        let summary = match Summary::read(&made.json) {
-            Ok(summary) => summary,
-            Err(error) => return Ok(Done { event: Some(Event::PlanFailed(failed(chain(&error)))), notes }),
-        };
-        let layout = match Layout::of(&summary, &made.text) {
+        let summary = &made.summary;
+        let layout = match Layout::of(summary, &made.text) {
             Ok(layout) => layout,
-            Err(error) => return Ok(Done { event: Some(Event::PlanFailed(failed(error.to_string()))), notes }),
+            Err(error) => {
+                let failure = ChangeFailure::new(ChangeStage::Plan, error.to_string());
+                return Ok(Done { event: Some(LifecycleEvent::PlanFailed(failure)), notes });
+            }
         };
         let environment = environment_of(record)?;
-        let differences = match record.change.is_hand_edited {
-            true => self.judge(work, record, &record.head).await?.differences,
-            false => Vec::new(),
-        };
-        let before = work.base.values(&self.reader, &environment).await?;
-        let after = match record.change.kind {
-            ChangeKind::Delete => None,
-            ChangeKind::Set => workspace
-                .files
-                .get(&format!("{}/{VALUES_FILE}", workspace.folder))
-                .map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
-        };
-        let access = self.access(after.as_ref().or(before.as_ref())).await;
-        let lock_file = made
-            .lock_file
-            .as_deref()
-            .or_else(|| workspace.files.get(&format!("{}/{LOCK_FILE}", workspace.folder)).map(Vec::as_slice));
-        let parts = Parts {
-            plan_file: Digest::of(&made.file),
-            head: record.head.clone(),
-            base: work.base.digest(&environment),
-            state_lineage: made.state.lineage.clone(),
-            state_serial: made.state.serial,
-            lock_file: Digest::of(lock_file.unwrap_or_default()),
-            terraform_version: self.provisioner_version(&record.change.environment).await?,
-            runnersmith_version: self.parts.version.clone(),
-            continuations: layout.digests(),
-        };
+        let parts = self.parts_of(work, record, workspace, made, &layout).await?;
         // Two runs may make the same plan at once; what one of them drops is not the other's.
         let key = plan_key(environment.as_str(), &format!("{}-{todo}", parts.digest().short()));
-        let mut bundle = Bundle::new(Made {
-            file: &made.file,
-            json: &made.json,
-            text: made.text.clone(),
-            before,
-            after,
-            access,
-            differences: &differences,
-        });
-        let record_store = self.change_store.record_store();
-        if let Some(file) = &layout.file {
-            let text = text_key(&key);
-            record_store.put(&text, file.as_bytes(), &Expect::Any).await.map_err(ChangeStoreError::from)?;
-            bundle.place = Some(format!("{}{text}", self.parts.record_store_name));
-        }
-        let sealed = self.parts.seal.seal(&key, &bundle.write()?)?;
-        record_store.put(&key, &sealed, &Expect::Any).await.map_err(ChangeStoreError::from)?;
+        self.write_bundle(work, record, workspace, made, (&key, &layout)).await?;
         let continuations = self.post_continuations(record, &layout).await?;
         // Once it is destroyed, and also when that is half done, nothing else tells what led there.
         let outputs = match record.change.kind {
@@ -236,19 +138,76 @@ impl ChangeReconciler {
             loses_state: summary.losses().next().is_some(),
             is_hand_edited: record.change.is_hand_edited,
         };
-        Ok(Done { event: Some(Event::PlanPosted(plan)), notes })
+        Ok(Done { event: Some(LifecycleEvent::PlanPosted(plan)), notes })
     }
 
-    /// The provisioner's version.
-    pub(crate) async fn provisioner_version(&self, environment: &str) -> Result<String, ReconcileError> {
-        let version = self.parts.provisioner.version().await;
-        version.map_err(|source| ReconcileError::Provision { environment: environment.to_owned(), source })
+    /// Everything that an approval of this plan is about.
+    async fn parts_of(
+        &self,
+        work: &Work,
+        record: &Record,
+        workspace: &Workspace,
+        made: &MadePlan,
+        layout: &Layout,
+    ) -> Result<DigestInput, ReconcileError> {
+        let lock_file = made
+            .lock_file
+            .as_deref()
+            .or_else(|| workspace.files.get(&format!("{}/{LOCK_FILE}", workspace.folder)).map(Vec::as_slice));
+        Ok(DigestInput {
+            plan_file: Digest::of(&made.file),
+            head: record.head.clone(),
+            base: work.base.digest(&environment_of(record)?),
+            state_lineage: made.state.lineage.clone(),
+            state_serial: made.state.serial,
+            lock_file: Digest::of(lock_file.unwrap_or_default()),
+            terraform_version: self.provisioner_version(&record.change.environment).await?,
+            runnersmith_version: self.parts.version.clone(),
+            continuations: layout.digests(),
+        })
     }
 
-    /// The state as it is now.
-    pub(crate) async fn state_now(&self, workspace: &Workspace) -> Result<StateId, ReconcileError> {
-        let state = self.parts.provisioner.state(workspace).await;
-        state.map_err(|source| ReconcileError::Provision { environment: workspace.environment.clone(), source })
+    /// Stores the plan under its key, sealed, with everything that its comment is made from; a text that is too long for
+    /// comments lies beside it.
+    async fn write_bundle(
+        &self,
+        work: &Work,
+        record: &Record,
+        workspace: &Workspace,
+        made: &MadePlan,
+        (key, layout): (&str, &Layout),
+    ) -> Result<(), ReconcileError> {
+        let differences = match record.change.is_hand_edited {
+            true => self.judge(work, record, &record.head).await?.differences,
+            false => Vec::new(),
+        };
+        let before = work.base.values(&self.reader, &environment_of(record)?).await?;
+        let after = match record.change.kind {
+            ChangeKind::Delete => None,
+            ChangeKind::Set => workspace
+                .files
+                .get(&format!("{}/{VALUES_FILE}", workspace.folder))
+                .map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        };
+        let access = self.access(after.as_ref().or(before.as_ref())).await;
+        let mut bundle = Bundle::new(Made {
+            file: &made.file,
+            summary: &made.summary,
+            text: made.text.clone(),
+            before,
+            after,
+            access,
+            differences: &differences,
+        });
+        let record_store = self.change_store.record_store();
+        if let Some(file) = &layout.file {
+            let text = text_key(key);
+            record_store.put(&text, file.as_bytes(), &Expect::Any).await.map_err(ChangeStoreError::from)?;
+            bundle.place = Some(format!("{}{text}", self.parts.record_store_name));
+        }
+        let sealed = self.parts.seal.seal(key, &bundle.write()?)?;
+        record_store.put(key, &sealed, &Expect::Any).await.map_err(ChangeStoreError::from)?;
+        Ok(())
     }
 
     /// Further comments, each at its place; those that are too many go.
@@ -265,7 +224,9 @@ impl ChangeReconciler {
 
     /// Who may use the runner group that an environment's values name.
     async fn access(&self, values: Option<&String>) -> GroupAccess {
-        let Some(fleet) = values.and_then(|text| Fleet::of_values(text).ok()) else { return GroupAccess::Unknown };
+        let Some(fleet) = values.and_then(|text| EnvironmentFleet::of_values(text).ok()) else {
+            return GroupAccess::Unknown;
+        };
         match self.parts.control.runner_group(&fleet.organization, &fleet.group).await {
             Ok(None) => GroupAccess::Missing,
             Ok(Some(group)) => match group.selected {
@@ -277,90 +238,5 @@ impl ChangeReconciler {
                 GroupAccess::Unknown
             }
         }
-    }
-
-    /// The stored plan, opened.
-    pub(crate) async fn bundle(&self, record: &Record) -> Result<Option<Bundle>, ReconcileError> {
-        let Some(key) = &record.plan_key else { return Ok(None) };
-        let Some(found) = self.change_store.record_store().get(key).await.map_err(ChangeStoreError::from)? else {
-            return Ok(None);
-        };
-        match self.parts.seal.open(key, &found.bytes) {
-            Ok(bytes) => match Bundle::read(&bytes).and_then(|bundle| bundle.summary().map(|_| bundle)) {
-                Ok(bundle) => Ok(Some(bundle)),
-                // An older program wrote it.
-                Err(error) => {
-                    tracing::error!(key = %key, error = %error, "a stored plan cannot be read");
-                    Ok(None)
-                }
-            },
-            // Somebody changed it, or the key is another one: it is no plan of ours, and reading again will say so.
-            Err(error) => {
-                tracing::error!(key = %key, error = %error, "a stored plan is not as it was written");
-                Ok(None)
-            }
-        }
-    }
-
-    /// Takes a plan away: its file, its text, its further comments.
-    pub(crate) async fn drop_plan(&self, record: &Record) -> Result<(), ReconcileError> {
-        let record_store = self.change_store.record_store();
-        if let Some(key) = &record.plan_key {
-            record_store.delete(key).await.map_err(ChangeStoreError::from)?;
-            record_store.delete(&text_key(key)).await.map_err(ChangeStoreError::from)?;
-        }
-        for posted in &record.continuations {
-            self.parts.control.delete_comment(posted.id).await?;
-        }
-        Ok(())
-    }
-
-    /// Shows a change in its comment. Written again while the change moves on, so that the last writer shows the last state.
-    pub(crate) async fn show_state(&self, work: &Work, key: &str) -> Result<Option<Posted>, ReconcileError> {
-        let (mut posted, mut shown) = (None::<Posted>, None::<runnersmith_issueops::change::Change>);
-        for _ in 0..SHOWS_MAX {
-            let Some((record, _)) = self.change_store.record(key).await? else { return Ok(posted) };
-            if record.change.pull == 0 || shown.as_ref() == Some(&record.change) {
-                return Ok(posted);
-            }
-            let lock = self.held_lock(&record.change.environment).await?;
-            let text = self.state_text(work, &record, lock.as_ref()).await?;
-            let old = posted.as_ref().or(record.state_comment.as_ref());
-            posted = Some(self.post(record.change.pull, old, &text).await?);
-            shown = Some(record.change);
-        }
-        Ok(posted)
-    }
-
-    async fn state_text(
-        &self,
-        work: &Work,
-        record: &Record,
-        lock: Option<&runnersmith_issueops::change::HeldLock>,
-    ) -> Result<String, ReconcileError> {
-        let policy = &work.base.policy;
-        let bundle = if record.change.state.plan().is_some() { self.bundle(record).await? } else { None };
-        let Some(bundle) = bundle else { return Ok(state_comment(&record.change, policy, None, lock)) };
-        let summary = bundle.summary()?;
-        let (layout, fleet, differences) = (bundle.layout(&summary)?, bundle.fleet(), bundle.differences());
-        let costs = cost(&summary, &fleet, policy);
-        let view = PlanView {
-            summary: &summary,
-            layout: &layout,
-            fleet: &fleet,
-            cost: &costs,
-            differences: &differences,
-            file_url: bundle.place.as_deref(),
-        };
-        Ok(state_comment(&record.change, policy, Some(&view), lock))
-    }
-
-    /// The lock file of provider versions as it is now.
-    pub(crate) async fn lock_file_now(&self, tree: &Tree, folder: &str) -> Result<Digest, ReconcileError> {
-        let bytes = match tree.get(&format!("{folder}/{LOCK_FILE}")) {
-            Some(blob) => self.reader.blob(&blob.sha).await?.as_ref().clone(),
-            None => Vec::new(),
-        };
-        Ok(Digest::of(&bytes))
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use runnersmith_issueops::summary::Summary;
 use runnersmith_types::Timestamp;
 
 /// The files that a plan is made from: those of the environment's folder and of modules in the same repository, at one commit
@@ -43,9 +44,9 @@ pub struct PlanOptions {
 pub struct MadePlan {
     /// The plan file. It can hold secrets.
     pub file: Vec<u8>,
-    /// What `terraform show -json` says of it. It can hold secrets.
-    pub json: Vec<u8>,
-    /// What `terraform show` says of it, without colours. Sensitive values are hidden.
+    /// What it would do. It holds no secrets.
+    pub summary: Summary,
+    /// The plan as people read it, without colours. Sensitive values are hidden.
     pub text: String,
     /// The lock file of provider versions afterwards, if the provisioner has one.
     pub lock_file: Option<Vec<u8>>,
@@ -94,11 +95,11 @@ pub enum ProvisionError {
     /// The plan is not for the state that is there now; nothing was done.
     #[error("the saved plan is stale: the state was changed after it was made")]
     Stale,
-    /// It was told to stop, and did so in order: what had ended is in the state, and no lock is held; a call that was under way
+    /// It was asked to stop, and did so in order: what had ended is in the state, and no lock is held; a call that was under way
     /// may have its effect without being in the state. One that had to be killed is `Failed`.
     #[error("cancelled")]
     Cancelled,
-    /// An apply was told to stop before it began: nothing was done.
+    /// An apply was asked to stop before it began: nothing was done.
     #[error("cancelled before anything was done")]
     NotBegun,
     /// It could not even begin (no program, no disk).
@@ -106,7 +107,7 @@ pub enum ProvisionError {
     Unable(String),
 }
 
-/// Told what happens, line by line; foreign text without secrets.
+/// Receives what happens, line by line; foreign text without secrets.
 pub trait Progress: Send + Sync {
     /// One line.
     fn line(&self, line: &str);
@@ -147,10 +148,10 @@ pub trait Provisioner: Send + Sync + 'static {
         plan_file: &[u8],
         progress: &dyn Progress,
     ) -> Result<Applied, ProvisionError>;
-    /// What differs from the state without anybody having asked for it: the JSON of a refresh-only plan, made without the state's
-    /// lock. It can hold secrets.
-    async fn drift(&self, workspace: &Workspace) -> Result<Vec<u8>, ProvisionError>;
-    /// Releases the state's own lock if it is one that the dead run left; answers its id. `Locked` when it is somebody else's.
+    /// What differs from the state without anybody having asked for it, found without the state's lock: in
+    /// [`Summary::drifted`].
+    async fn drift(&self, workspace: &Workspace) -> Result<Summary, ProvisionError>;
+    /// Releases the state's own lock if it is one that the dead run left; returns its id. `Locked` when it is somebody else's.
     async fn release_left_lock(
         &self,
         workspace: &Workspace,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runnersmith_issueops::change::{Change, Decision, Digest, Liveness, Step};
+use runnersmith_issueops::change::{Change, ChangeStep, Decision, Digest, Liveness};
 use runnersmith_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub struct Todo {
     /// Its number in this record.
     pub id: u64,
     /// What.
-    pub step: Step,
+    pub step: ChangeStep,
     /// The run that does it; `None`: nobody yet, since it needs other rights than who decided it had.
     pub by: Option<String>,
     /// `user@host` of a run that took it and died, and since when it had it: what it left can be told by that.
@@ -118,10 +118,10 @@ impl Record {
     }
 
     /// Adds steps; those that a run with these rights may do are its own.
-    pub fn push(&mut self, steps: Vec<Step>, run: &str, rights: Rights) {
+    pub fn push(&mut self, steps: Vec<ChangeStep>, run: &str, rights: Rights) {
         for step in steps {
             // What looks at the level once does not look twice.
-            let is_look = matches!(step, Step::Drain { .. } | Step::ShowState);
+            let is_look = matches!(step, ChangeStep::Drain { .. } | ChangeStep::ShowState);
             let waits = |todo: &Todo| todo.step == step && todo.by.as_ref().is_none_or(|by| by == run);
             if is_look && self.outbox.iter().any(waits) {
                 continue;
@@ -163,40 +163,44 @@ pub enum Rights {
 impl Rights {
     /// Whether a run with these rights may do a step.
     #[must_use]
-    pub fn may(self, step: &Step) -> bool {
+    pub fn may(self, step: &ChangeStep) -> bool {
         self == Self::Apply || !needs_apply(step)
     }
 }
 
 /// Whether a step changes what is in the cloud, or is the check right before that.
 #[must_use]
-pub fn needs_apply(step: &Step) -> bool {
+pub fn needs_apply(step: &ChangeStep) -> bool {
     match step {
-        Step::Reread { .. } | Step::TakeOver { .. } | Step::Apply { .. } | Step::Drain { .. } | Step::EndDrain => true,
-        Step::React { .. }
-        | Step::Say(_)
-        | Step::ShowState
-        | Step::Plan { .. }
-        | Step::DropPlan
-        | Step::Merge { .. }
-        | Step::TakeLock { .. }
-        | Step::ReleaseLock { .. }
-        | Step::ReleaseOwnLock
-        | Step::CloseIssue
-        | Step::ClosePull => false,
+        ChangeStep::Reread { .. }
+        | ChangeStep::TakeOver { .. }
+        | ChangeStep::Apply { .. }
+        | ChangeStep::Drain { .. }
+        | ChangeStep::EndDrain => true,
+        ChangeStep::React { .. }
+        | ChangeStep::Say(_)
+        | ChangeStep::ShowState
+        | ChangeStep::Plan { .. }
+        | ChangeStep::DropPlan
+        | ChangeStep::Merge { .. }
+        | ChangeStep::TakeLock { .. }
+        | ChangeStep::ReleaseLock { .. }
+        | ChangeStep::ReleaseOwnLock
+        | ChangeStep::CloseIssue
+        | ChangeStep::ClosePull => false,
     }
 }
 
 /// Whether a step only tells somebody something, so that it may be given up.
 #[must_use]
-pub fn only_tells(step: &Step) -> bool {
-    matches!(step, Step::React { .. } | Step::Say(_) | Step::CloseIssue | Step::ClosePull)
+pub fn only_tells(step: &ChangeStep) -> bool {
+    matches!(step, ChangeStep::React { .. } | ChangeStep::Say(_) | ChangeStep::CloseIssue | ChangeStep::ClosePull)
 }
 
 /// Whether a step must not be done again when the run that did it is dead: what it did is not known.
 #[must_use]
-pub fn is_once(step: &Step) -> bool {
-    matches!(step, Step::Apply { .. })
+pub fn is_once(step: &ChangeStep) -> bool {
+    matches!(step, ChangeStep::Apply { .. })
 }
 
 /// After so long whoever looks at an issue is taken for gone, if nobody can tell whether it goes on: a look is some calls of

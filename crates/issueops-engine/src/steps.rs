@@ -3,73 +3,25 @@
 //! A step whose run is proved dead is done again by who comes next, since each can be done twice; an apply is the exception: what
 //! a dead one did is not known, and the change says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use runnersmith_issueops::change::{Change, Denial, Event, Holder, Liveness, Lock, Reply, State, Step, decide};
-use runnersmith_issueops::comment::reply;
-use runnersmith_ports::{GitHubError, chain, control::MergeError};
+use runnersmith_issueops::change::{ChangeStep, Denial, LifecycleEvent, Liveness, Reply, State, decide};
+use runnersmith_issueops::comment::{pull_text, reply};
+use runnersmith_ports::control::MergeError;
+use runnersmith_ports::{GitHubError, chain};
 
 use crate::approve::OTHER_BASE;
-use crate::change_store::{LockNote, is_of_pull};
-use crate::intake::environment_of;
+use crate::change_store::{ChangeStoreError, LockNote, is_of_pull};
+use crate::context::{ChangeReconciler, Work, environment_of};
+use crate::error::ReconcileError;
 use crate::look::is_merged_into;
-use crate::plan::text_key;
+use crate::outcome::{Done, Note};
 use crate::provisioner::LeftBy;
-use crate::reconciler::{ChangeReconciler, ReconcileError, Work};
 use crate::record::{Posted, Record, TRIES_MAX, Todo, is_once, only_tells};
+use crate::stored_plan::text_key;
 
 /// The most steps of one look: a change that never comes to rest is a mistake of ours, and must end.
 const STEPS_MAX: usize = 60;
-
-/// What came of a step, beside its event: what the record must remember.
-#[derive(Clone, Debug)]
-pub(crate) enum Note {
-    /// The comment that shows the change.
-    StateComment(Posted),
-    /// A plan is stored and shown.
-    Plan {
-        /// Its key.
-        key: String,
-        /// Further comments.
-        continuations: Vec<Posted>,
-        /// What a deletion would destroy is known by these outputs; of other changes none.
-        outputs: BTreeMap<String, String>,
-    },
-    /// The branch has another commit of ours.
-    Head(String),
-    /// This plan is not stored any more.
-    NoPlan {
-        /// Its key.
-        key: String,
-    },
-    /// What was applied.
-    Applied {
-        /// Which commit.
-        head: String,
-        /// Terraform's outputs.
-        outputs: BTreeMap<String, serde_json::Value>,
-    },
-    /// The lock that was to be taken is another's: that is said instead.
-    LockedInstead(Lock),
-    /// A lock is gone that the comment may still show.
-    Unlocked,
-}
-
-/// What came of a step.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Done {
-    pub event: Option<Event>,
-    pub notes: Vec<Note>,
-}
-
-impl Done {
-    pub(crate) fn event(event: Event) -> Self {
-        Self { event: Some(event), notes: Vec::new() }
-    }
-    fn note(note: Note) -> Self {
-        Self { event: None, notes: vec![note] }
-    }
-}
 
 /// A claimed step, and the record that it is of.
 struct Claimed {
@@ -123,7 +75,7 @@ impl ChangeReconciler {
             .find(|todo| is_once(&todo.step) && todo.by.as_ref().is_some_and(|by| dead.contains(by)));
         if let Some(lost) = lost {
             let id = lost.id;
-            self.settle(work, key, id, Done::event(Event::RunDied)).await?;
+            self.settle(work, key, id, Done::event(LifecycleEvent::RunDied)).await?;
             return Box::pin(self.claim(work, key)).await;
         }
         let (rights, now) = (self.parts.rights, self.parts.clock.now());
@@ -140,7 +92,7 @@ impl ChangeReconciler {
             todo.by = Some(me.to_owned());
             todo.taken.get_or_insert_with(|| (work.run.host().to_owned(), now));
             // The dead run may have left Terraform's own lock behind.
-            if let (true, Step::Plan { without_terraform_lock }) = (was_dead, &mut todo.step) {
+            if let (true, ChangeStep::Plan { without_terraform_lock }) = (was_dead, &mut todo.step) {
                 *without_terraform_lock = true;
             }
             Some(todo.clone())
@@ -168,14 +120,14 @@ impl ChangeReconciler {
             let place = record.outbox.iter().position(|todo| todo.id == id)?;
             let todo = record.outbox.remove(place);
             // A plan that another one replaces meanwhile is none.
-            let is_replaced = matches!(todo.step, Step::Plan { .. })
-                && record.outbox.iter().any(|other| matches!(other.step, Step::Plan { .. }) && other.id > id);
+            let is_replaced = matches!(todo.step, ChangeStep::Plan { .. })
+                && record.outbox.iter().any(|other| matches!(other.step, ChangeStep::Plan { .. }) && other.id > id);
             let (mut dropped, mut orphans) = (Vec::new(), Vec::new());
             // Shown is only what the change now waits for; a plan that came too late for its change is none.
             let event = done.event.as_ref().filter(|_| !is_replaced);
             let decision = event.map(|event| decide(&record.change, event, rules, now));
             let is_shown = match (event, decision.as_ref().map(|decision| &decision.change.state)) {
-                (Some(Event::PlanPosted(made)), Some(State::Planned(plan))) => made == plan,
+                (Some(LifecycleEvent::PlanPosted(made)), Some(State::Planned(plan))) => made == plan,
                 _ => false,
             };
             for note in &done.notes {
@@ -191,8 +143,8 @@ impl ChangeReconciler {
                         take_note(record, place, note);
                     }
                     Note::Unlocked => {
-                        if !record.outbox.iter().any(|todo| todo.step == Step::ShowState) {
-                            record.push(vec![Step::ShowState], work.run.name(), rights);
+                        if !record.outbox.iter().any(|todo| todo.step == ChangeStep::ShowState) {
+                            record.push(vec![ChangeStep::ShowState], work.run.name(), rights);
                         }
                     }
                     note => take_note(record, place, note),
@@ -209,8 +161,7 @@ impl ChangeReconciler {
         for dropped in dropped {
             for key in [text_key(&dropped), dropped] {
                 let deleted = self.change_store.record_store().delete(&key).await;
-                failed =
-                    failed.or(deleted.err().map(|error| crate::change_store::ChangeStoreError::from(error).into()));
+                failed = failed.or(deleted.err().map(|error| ChangeStoreError::from(error).into()));
             }
         }
         for comment in orphans {
@@ -223,11 +174,11 @@ impl ChangeReconciler {
     async fn step(&self, work: &Work, key: &str, record: &Record, todo: &Todo) -> Result<Done, ReconcileError> {
         let (control, change) = (&self.parts.control, &record.change);
         match &todo.step {
-            Step::React { comment, reaction } => {
+            ChangeStep::React { comment, reaction } => {
                 control.react(*comment, reaction.word()).await?;
                 Ok(Done::default())
             }
-            Step::Say(said) => {
+            ChangeStep::Say(said) => {
                 let applied = match said.as_ref() {
                     Reply::Applied => Some(self.applied_view(work, record).await?),
                     _ => None,
@@ -241,44 +192,44 @@ impl ChangeReconciler {
                 control.add_comment(change.pull, &text).await?;
                 Ok(Done::default())
             }
-            Step::ShowState => self.show_state(work, key).await.map(|posted| match posted {
+            ChangeStep::ShowState => self.show_state(work, key).await.map(|posted| match posted {
                 Some(posted) => Done::note(Note::StateComment(posted)),
                 None => Done::default(),
             }),
-            Step::Plan { without_terraform_lock } => {
+            ChangeStep::Plan { without_terraform_lock } => {
                 if let Some((host, since)) = &todo.left_by {
                     // A planner that died may have left the state's own lock, which would stop the apply.
                     self.release_state_lock(work, record, LeftBy { who: host.clone(), since: *since }).await;
                 }
                 self.plan(work, key, record, (todo.id, *without_terraform_lock)).await
             }
-            Step::DropPlan => {
+            ChangeStep::DropPlan => {
                 // One that is waited for, or applied, is not the one that was meant.
                 let is_needed = change.state.plan().is_some();
                 let Some(key) = record.plan_key.clone().filter(|_| !is_needed) else { return Ok(Done::default()) };
                 self.drop_plan(record).await?;
                 Ok(Done::note(Note::NoPlan { key }))
             }
-            Step::Reread { digest } => self.reread(work, key, record, *digest).await,
-            Step::TakeOver { lock } => {
+            ChangeStep::Reread { digest } => self.reread(work, key, record, *digest).await,
+            ChangeStep::TakeOver { lock } => {
                 self.take_over(work, record, lock).await?;
                 Ok(Done::default())
             }
-            Step::Apply { digest, head } => self.apply(work, record, *digest, head).await,
-            Step::Drain { kill_jobs } => self.drain(record, *kill_jobs).await,
-            Step::EndDrain => {
+            ChangeStep::Apply { digest, head } => self.apply(work, record, *digest, head).await,
+            ChangeStep::Drain { kill_jobs } => self.drain(record, *kill_jobs).await,
+            ChangeStep::EndDrain => {
                 self.parts.fleet.end_drain(&change.environment).await?;
                 Ok(Done::default())
             }
-            Step::Merge { expected_head } => self.merge(work, record, expected_head).await,
-            Step::TakeLock { by, reason } => self.take_lock(work, change, by, reason).await,
-            Step::ReleaseLock { id } => {
+            ChangeStep::Merge { expected_head } => self.merge(work, record, expected_head).await,
+            ChangeStep::TakeLock { by, reason } => self.take_lock(work, change, by, reason).await,
+            ChangeStep::ReleaseLock { id } => {
                 let released = self.change_store.release_lock(&change.environment, |held| held.lock.id == *id).await?;
                 let Some(note) = released else { return Ok(Done::default()) };
                 self.release_left_lock(work, record, &note).await;
                 Ok(Done::note(Note::Unlocked))
             }
-            Step::ReleaseOwnLock => {
+            ChangeStep::ReleaseOwnLock => {
                 // A lock under which a run died while it applied is not given back by the way: its take-over releases the
                 // state's own lock too. This run's own apply is over; only its mark could not be taken away.
                 let me = work.run.name();
@@ -287,11 +238,11 @@ impl ChangeReconciler {
                 let released = self.change_store.release_lock(&change.environment, is_own).await?;
                 Ok(released.map_or_else(Done::default, |_| Done::note(Note::Unlocked)))
             }
-            Step::CloseIssue => {
+            ChangeStep::CloseIssue => {
                 control.close_issue(change.issue).await?;
                 Ok(Done::default())
             }
-            Step::ClosePull => {
+            ChangeStep::ClosePull => {
                 control.close_pull(change.pull).await?;
                 Ok(Done::default())
             }
@@ -304,86 +255,37 @@ impl ChangeReconciler {
         }
         let left = self.parts.fleet.drain(&record.change.environment, kill_jobs).await?;
         self.say(&format!("{}: drains; left: {left:?}", record.change.environment));
-        Ok(Done::event(Event::Drained(left)))
+        Ok(Done::event(LifecycleEvent::Drained(left)))
     }
 
     async fn merge(&self, work: &Work, record: &Record, head: &str) -> Result<Done, ReconcileError> {
         let (control, pull) = (&self.parts.control, record.change.pull);
-        let title =
-            runnersmith_issueops::comment::pull_text(record.change.kind, &environment_of(record)?, record.change.issue)
-                .title;
+        let title = pull_text(record.change.kind, &environment_of(record)?, record.change.issue).title;
         let found = control.pull(pull).await?;
         if is_merged_into(&found, &work.base.branch) {
-            return Ok(Done::event(Event::Merged));
+            return Ok(Done::event(LifecycleEvent::Merged));
         }
         if found.base_branch != work.base.branch {
-            return Ok(Done::event(Event::MergeRefused(OTHER_BASE.to_owned())));
+            return Ok(Done::event(LifecycleEvent::MergeRefused(OTHER_BASE.to_owned())));
         }
         match control.merge(pull, head, &format!("{title} (#{pull})")).await {
             Ok(commit) => {
                 // The head is pinned by the call, the branch that it goes to is not.
                 let merged = control.pull(pull).await?;
                 if merged.is_merged && !is_merged_into(&merged, &work.base.branch) {
-                    return Ok(Done::event(Event::MergeRefused(OTHER_BASE.to_owned())));
+                    return Ok(Done::event(LifecycleEvent::MergeRefused(OTHER_BASE.to_owned())));
                 }
                 self.say(&format!("#{pull}: merged to {} as {commit}", work.base.branch));
-                Ok(Done::event(Event::Merged))
+                Ok(Done::event(LifecycleEvent::Merged))
             }
             Err(MergeError::Refused(why)) => {
                 // Somebody was quicker.
                 if is_merged_into(&control.pull(pull).await?, &work.base.branch) {
-                    return Ok(Done::event(Event::Merged));
+                    return Ok(Done::event(LifecycleEvent::Merged));
                 }
-                Ok(Done::event(Event::MergeRefused(why)))
+                Ok(Done::event(LifecycleEvent::MergeRefused(why)))
             }
             Err(MergeError::GitHub(error)) => Err(error.into()),
-        }
-    }
-
-    async fn take_lock(&self, work: &Work, change: &Change, by: &str, reason: &str) -> Result<Done, ReconcileError> {
-        let note = self.lock_note(work, Holder::Person(by.to_owned()), reason)?;
-        match self.change_store.take_lock(&change.environment, note, None).await? {
-            Ok(()) => Ok(Done::default()),
-            Err(held) => Ok(Done::note(Note::LockedInstead(held.lock))),
-        }
-    }
-
-    /// A lock of somebody, as it is written.
-    pub(crate) fn lock_note(&self, work: &Work, holder: Holder, reason: &str) -> Result<LockNote, ReconcileError> {
-        use ring::rand::SecureRandom as _;
-        let mut id = [0_u8; 8];
-        ring::rand::SystemRandom::new()
-            .fill(&mut id)
-            .map_err(|_| ReconcileError::Internal("this machine has no random numbers".into()))?;
-        let lock = Lock { id: hex::encode(id), holder, reason: reason.to_owned(), since: self.parts.clock.now() };
-        Ok(LockNote { lock, host: work.run.host().to_owned(), applies: None })
-    }
-
-    /// Terraform's own lock of a dead run goes with ours. When it cannot be released, the next plan says who holds it.
-    pub(crate) async fn release_left_lock(&self, work: &Work, record: &Record, note: &LockNote) {
-        let left_by = match (&note.applies, &note.lock.holder) {
-            (Some(applies), _) => LeftBy { who: applies.host.clone(), since: applies.since },
-            (None, Holder::Run { .. }) => LeftBy { who: note.host.clone(), since: note.lock.since },
-            (None, Holder::Person(_)) => return,
-        };
-        self.release_state_lock(work, record, left_by).await;
-    }
-
-    /// Releases the state's own lock if that dead run left it.
-    pub(crate) async fn release_state_lock(&self, work: &Work, record: &Record, left_by: LeftBy) {
-        let released =
-            async {
-                let workspace = self.workspace(work, record).await?;
-                self.parts.provisioner.release_left_lock(&workspace, &left_by).await.map_err(|source| {
-                    ReconcileError::Provision { environment: record.change.environment.clone(), source }
-                })
-            };
-        match released.await {
-            Ok(Some(id)) => self.say(&format!("{}: the state's own lock {id} is released", record.change.environment)),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(environment = %record.change.environment, error = %chain(&error), "the state's own lock stays");
-            }
         }
     }
 
@@ -429,7 +331,7 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
         Note::LockedInstead(lock) => {
             // What would have been said next is not true.
             let said = record.outbox.get_mut(place).map(|todo| &mut todo.step);
-            if let Some(Step::Say(said)) = said
+            if let Some(ChangeStep::Say(said)) = said
                 && let Reply::Locked { by, .. } = said.as_ref()
             {
                 let why = Denial::IsLocked(lock.clone());

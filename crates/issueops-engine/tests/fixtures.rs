@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use runnersmith_issueops::change::{Change, ChangeKind, Holder, Left, State, Step};
+use runnersmith_issueops::change::{Change, ChangeKind, ChangeStep, Holder, Left, State};
 use runnersmith_issueops_engine::{ChangeStore, Record, Seal, open_key};
 use runnersmith_ports::{Expect, MemoryRecordStore, RecordStore};
 use runnersmith_types::ChangeTrigger;
@@ -106,15 +106,15 @@ async fn every_step_that_waits_is_read_as_it_was_stored() {
     // A step that did nothing, `void_others`, is read as `drop_plan`, which is there too.
     assert_eq!(kinds.len(), 16, "each kind of step");
     let replies = record.outbox.iter().filter_map(|todo| match &todo.step {
-        Step::Say(reply) => Some(discriminant(reply.as_ref())),
+        ChangeStep::Say(reply) => Some(discriminant(reply.as_ref())),
         _ => None,
     });
     assert_eq!(replies.collect::<std::collections::HashSet<_>>().len(), 14, "each kind of answer");
     let [first, second, third, ..] = record.outbox.as_slice() else { panic!("{:?}", record.outbox) };
-    assert_eq!((&first.step, first.by.as_deref()), (&Step::ShowState, Some("run-1")));
+    assert_eq!((&first.step, first.by.as_deref()), (&ChangeStep::ShowState, Some("run-1")));
     assert_eq!(first.left_by, Some(("tester@here".into(), Timestamp::from_secs(1_800_000_000))));
     assert_eq!(second.taken, Some(("tester@there".into(), Timestamp::from_secs(1_800_000_001))));
-    assert_eq!((third.tries, &third.step), (4, &Step::Plan { without_terraform_lock: false }));
+    assert_eq!((third.tries, &third.step), (4, &ChangeStep::Plan { without_terraform_lock: false }));
     let files = BTreeMap::from([("a.tf".to_owned(), Some("e69de29b".to_owned())), ("b.tf".to_owned(), None)]);
     assert_eq!((record.files, record.head.as_str(), record.base_commit.as_str()), (Some(files), "aaaa", "bbbb"));
     assert_eq!((record.labels.len(), record.own_commits.len(), record.continuations.len()), (2, 1, 1));
@@ -147,7 +147,7 @@ async fn the_book_of_an_earlier_version_is_open_at_the_same_place() {
     assert_eq!(open, ["busy", "going", "team"]);
     let busy = opened(&book, "busy").await;
     assert!(matches!(&busy.change.state, State::Applying { run, .. } if run == "run-19"), "{:?}", busy.change.state);
-    assert!(matches!(busy.outbox[0].step, Step::Apply { .. }));
+    assert!(matches!(busy.outbox[0].step, ChangeStep::Apply { .. }));
     let going = opened(&book, "going").await;
     assert!(matches!(&going.change.state, State::Draining { left: Some(left), .. } if left.jobs == 1));
     assert_eq!(going.outputs["webhook_endpoint"], json!("https://going.example/webhook"));

@@ -34,7 +34,7 @@ pub enum Consent {
 
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum CommentCommand {
     /// Apply the plan.
     Approve {
         /// Which; `None`: the only one.
@@ -59,7 +59,7 @@ pub enum Command {
     Help,
 }
 
-impl Command {
+impl CommentCommand {
     /// Every command's form and meaning, as the help shows them.
     pub const FORMS: [(&'static str, &'static str); 9] = [
         ("/approve <digest>", "apply exactly the plan with this digest; its first 12 digits are enough"),
@@ -79,9 +79,9 @@ impl Command {
 
 /// A line that was meant as a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum CommentLine {
     /// It is one.
-    Known(Command),
+    Known(CommentCommand),
     /// It is none of ours; the help is the answer.
     Unknown(Misread),
 }
@@ -103,14 +103,14 @@ impl fmt::Display for Misread {
 
 /// Reads the commands of a comment, in their order. At most [`COMMANDS_MAX`]; further ones are answered as unknown.
 #[must_use]
-pub fn parse(comment: &str) -> Vec<Line> {
+pub fn parse(comment: &str) -> Vec<CommentLine> {
     if comment.len() > COMMENT_BYTES_MAX {
         return Vec::new();
     }
-    let mut lines: Vec<Line> = own_lines(comment).into_iter().filter_map(read).take(COMMANDS_MAX + 1).collect();
+    let mut lines: Vec<CommentLine> = own_lines(comment).into_iter().filter_map(read).take(COMMANDS_MAX + 1).collect();
     if lines.len() > COMMANDS_MAX {
         lines.pop();
-        lines.push(Line::Unknown(Misread {
+        lines.push(CommentLine::Unknown(Misread {
             line: "…".to_owned(),
             why: "ten commands in one comment are enough".into(),
         }));
@@ -266,7 +266,7 @@ impl Html {
 }
 
 /// `None`: the line is not meant as a command at all.
-fn read(line: &str) -> Option<Line> {
+fn read(line: &str) -> Option<CommentLine> {
     let rest = line.strip_prefix('/')?;
     let mut words = rest.split(' ').filter(|word| !word.is_empty());
     let name = rest.split(' ').next().filter(|name| !name.is_empty())?;
@@ -276,31 +276,33 @@ fn read(line: &str) -> Option<Line> {
     }
     words.next();
     let words: Vec<&str> = words.collect();
-    let unknown = |why: &'static str| Some(Line::Unknown(Misread { line: shown(line), why: why.into() }));
+    let unknown = |why: &'static str| Some(CommentLine::Unknown(Misread { line: shown(line), why: why.into() }));
     let alone = |command| match words.as_slice() {
-        [] => Some(Line::Known(command)),
+        [] => Some(CommentLine::Known(command)),
         _ => unknown("nothing may stand behind this command"),
     };
     match name {
         "approve" => match approve(&words) {
-            Ok(command) => Some(Line::Known(command)),
+            Ok(command) => Some(CommentLine::Known(command)),
             Err(why) => unknown(why),
         },
-        "plan" => alone(Command::Plan),
-        "cancel" => alone(Command::Cancel),
-        "unlock" => alone(Command::Unlock),
-        "status" => alone(Command::Status),
-        "help" => alone(Command::Help),
+        "plan" => alone(CommentCommand::Plan),
+        "cancel" => alone(CommentCommand::Cancel),
+        "unlock" => alone(CommentCommand::Unlock),
+        "status" => alone(CommentCommand::Status),
+        "help" => alone(CommentCommand::Help),
         "lock" => {
             let reason: String = words.join(" ").chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
-            Some(Line::Known(Command::Lock { reason }))
+            Some(CommentLine::Known(CommentCommand::Lock { reason }))
         }
         _ => unknown("this is not a command"),
     }
 }
 
-fn approve(words: &[&str]) -> Result<Command, &'static str> {
-    let [first, further @ ..] = words else { return Ok(Command::Approve { digest: None, consent: Consent::Apply }) };
+fn approve(words: &[&str]) -> Result<CommentCommand, &'static str> {
+    let [first, further @ ..] = words else {
+        return Ok(CommentCommand::Approve { digest: None, consent: Consent::Apply });
+    };
     let digest = DigestPrefix::parse(first).ok_or("a digest has 12 to 64 hexadecimal digits")?;
     let consent = match further {
         [] => Consent::Apply,
@@ -308,7 +310,7 @@ fn approve(words: &[&str]) -> Result<Command, &'static str> {
         ["destroy", "kill-jobs"] => Consent::KillJobs,
         _ => return Err("behind the digest only `destroy`, or `destroy kill-jobs`, may stand"),
     };
-    Ok(Command::Approve { digest: Some(digest), consent })
+    Ok(CommentCommand::Approve { digest: Some(digest), consent })
 }
 
 #[cfg(test)]
@@ -320,12 +322,12 @@ mod tests {
     const DIGEST: &str = "0123456789ab";
 
     fn names(comment: &str) -> Vec<String> {
-        let name = |line: Line| match line {
-            Line::Known(Command::Approve { digest, consent }) => {
+        let name = |line: CommentLine| match line {
+            CommentLine::Known(CommentCommand::Approve { digest, consent }) => {
                 format!("approve {} {consent:?}", digest.map_or_else(|| "-".into(), |d| d.to_string()))
             }
-            Line::Known(command) => format!("{command:?}").to_lowercase(),
-            Line::Unknown(misread) => format!("? {misread}"),
+            CommentLine::Known(command) => format!("{command:?}").to_lowercase(),
+            CommentLine::Unknown(misread) => format!("? {misread}"),
         };
         parse(comment).into_iter().map(name).collect()
     }
@@ -360,7 +362,7 @@ mod tests {
             "/approve\u{a0}0123456789ab",
         ] {
             let read = parse(near);
-            assert!(matches!(read.as_slice(), [Line::Unknown(_)]), "{near}: {read:?}");
+            assert!(matches!(read.as_slice(), [CommentLine::Unknown(_)]), "{near}: {read:?}");
         }
     }
 
@@ -431,7 +433,7 @@ mod tests {
     fn commands_of_one_comment_are_bounded() {
         let read = parse(&"/plan\n".repeat(50));
         assert_eq!(read.len(), COMMANDS_MAX + 1);
-        assert!(matches!(read.last(), Some(Line::Unknown(_))));
+        assert!(matches!(read.last(), Some(CommentLine::Unknown(_))));
         assert!(parse(&"/plan\n".repeat(50_000)).is_empty());
     }
 
@@ -441,7 +443,7 @@ mod tests {
             let lines: Vec<&str> = comment.lines().map(str::trim_end).filter(|line| line.trim_start().starts_with('/')).collect();
             prop_assert!(parse(&comment).len() <= lines.len());
             for line in parse(&comment) {
-                let Line::Known(Command::Plan) = line else { continue };
+                let CommentLine::Known(CommentCommand::Plan) = line else { continue };
                 prop_assert!(lines.iter().any(|line| line.trim() == "/plan"), "{comment:?}");
             }
         }

@@ -101,7 +101,7 @@ impl fmt::Display for DigestPrefix {
 
 /// Everything that an approval is about, as read at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parts {
+pub struct DigestInput {
     /// SHA-256 of the plan file.
     pub plan_file: Digest,
     /// The branch's head commit.
@@ -123,7 +123,7 @@ pub struct Parts {
     pub continuations: Vec<Digest>,
 }
 
-/// A part of [`Parts`] that differs.
+/// A part of [`DigestInput`] that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// What it is, in words.
@@ -134,7 +134,7 @@ pub struct Changed {
     pub is: String,
 }
 
-impl Parts {
+impl DigestInput {
     /// Names and values, in the order in which they are hashed.
     fn list(&self) -> Vec<(&'static str, String)> {
         let Self {
@@ -193,8 +193,8 @@ mod tests {
 
     use super::*;
 
-    fn parts() -> Parts {
-        Parts {
+    fn parts() -> DigestInput {
+        DigestInput {
             plan_file: Digest::of(b"plan"),
             head: "a".repeat(40),
             base: Digest::of(b"base"),
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_part_changes_the_digest_and_is_named() {
-        type Change = fn(&mut Parts);
+        type Change = fn(&mut DigestInput);
         let changes: [(&str, Change); 9] = [
             ("plan file", |p| p.plan_file = Digest::of(b"x")),
             ("head commit", |p| p.head.push('b')),
@@ -254,7 +254,7 @@ mod tests {
         #[test]
         fn parts_do_not_run_into_each_other(text in "[a-z0-9]{2,20}", cut in 1_usize..20) {
             let cut = cut.min(text.len() - 1);
-            let split = |place: usize| Parts { terraform_version: text[..place].into(), runnersmith_version: text[place..].into(), ..parts() };
+            let split = |place: usize| DigestInput { terraform_version: text[..place].into(), runnersmith_version: text[place..].into(), ..parts() };
             prop_assert_ne!(split(cut).digest(), split(0).digest());
         }
     }

@@ -34,7 +34,7 @@ pub struct Network {
 
 /// How an environment is laid out on AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum EnvironmentShape {
     /// Webhook, queue, functions, ledger and one scale set together: the seed's shape.
     OwnStack,
     /// A scale set that registers with a control plane which is already there.
@@ -120,7 +120,7 @@ pub struct ApprovalRules {
 /// What is done with GitHub's side of the webhook after an apply of an environment with a stack of its own. The endpoint and
 /// the name of its secret are told in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Webhook {
+pub enum WebhookTarget {
     /// Nothing: somebody enters both by hand.
     #[default]
     None,
@@ -132,7 +132,7 @@ pub enum Webhook {
 
 /// Names of the secrets of the control repository that hold the GitHub App; never the secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AppSecrets {
+pub struct AppSecretNames {
     /// The App's id.
     pub id: String,
     /// Its private key, base64.
@@ -199,7 +199,7 @@ pub struct Policy {
     /// Where a deleted environment's folder goes.
     pub archive_folder: String,
     /// How an environment is laid out.
-    pub shape: Shape,
+    pub shape: EnvironmentShape,
     /// Where Terraform takes the module from; safe in an HCL string.
     pub module_source: String,
     /// GitHub Enterprise Server's address, if GitHub is one.
@@ -217,9 +217,9 @@ pub struct Policy {
     /// What an approval needs.
     pub approval: ApprovalRules,
     /// Names of secrets.
-    pub app: AppSecrets,
-    /// What is done with the webhook after an apply; always [`Webhook::None`] on a shared control plane, which has its own.
-    pub webhook: Webhook,
+    pub app: AppSecretNames,
+    /// What is done with the webhook after an apply; always [`WebhookTarget::None`] on a shared control plane, which has its own.
+    pub webhook: WebhookTarget,
     /// Lambda packages.
     pub zips: Zips,
     /// Dollars per hour of one machine, by type.
@@ -245,18 +245,6 @@ fn count(n: usize) -> String {
 }
 
 impl Policy {
-    /// Reads the policy file's text.
-    ///
-    /// # Errors
-    /// When it is not TOML of the known form, or has values that cannot be used; the error lists all of those.
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        if text.len() > BYTES_MAX {
-            return Err(PolicyError::TooLarge(text.len()));
-        }
-        let raw: raw::Policy = toml::from_str(text).map_err(|error| PolicyError::Toml(Box::new(error)))?;
-        raw.check().map_err(PolicyError::Values)
-    }
-
     /// The folder of one environment.
     #[must_use]
     pub fn environment_folder(&self, environment: &EnvironmentName) -> String {
@@ -285,7 +273,7 @@ mod tests {
         assert_eq!(policy.approval.delete_wait, Duration::from_secs(6 * 3600));
         assert!(!policy.approval.author_may_approve && policy.approval.plain_approve);
         assert_eq!(policy.app.key_base64, "APP_KEY_BASE64");
-        assert_eq!(policy.webhook, Webhook::None);
+        assert_eq!(policy.webhook, WebhookTarget::None);
         let common: Vec<&str> = policy.runners.common_labels.iter().map(LabelName::as_str).collect();
         assert_eq!(common, ["auto-scale", "aws"]);
     }
@@ -323,7 +311,9 @@ mod tests {
                 LEAST.replace("version = 1", &format!("version = 1\n{shape}"))
             ))
         };
-        for (word, set) in [("none", Webhook::None), ("app", Webhook::App), ("organization", Webhook::Organization)] {
+        for (word, set) in
+            [("none", WebhookTarget::None), ("app", WebhookTarget::App), ("organization", WebhookTarget::Organization)]
+        {
             assert_eq!(with("", word).unwrap().webhook, set);
         }
         let wrong = |policy: Result<Policy, PolicyError>| match policy {
@@ -332,7 +322,7 @@ mod tests {
         };
         assert_eq!(wrong(with("", "App")), "webhook.set: \"App\" is not none, app or organization");
         let shared = "shape = \"shared-plane\"\nplane_path = \"/plane\"";
-        assert_eq!(with(shared, "none").unwrap().webhook, Webhook::None);
+        assert_eq!(with(shared, "none").unwrap().webhook, WebhookTarget::None);
         assert_eq!(
             wrong(with(shared, "app")),
             "webhook.set: \"app\" is not of use for shape shared-plane, which has its own webhook; leave it out"

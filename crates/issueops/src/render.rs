@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::policy::{Backend, Policy, Shape, StateLock};
+use crate::policy::{Backend, EnvironmentShape, Policy, StateLock};
 use crate::request::SetRequest;
 use crate::words::{EnvironmentName, LabelName};
 
@@ -26,7 +26,7 @@ pub const VALUES_FILE: &str = "terraform.tfvars.json";
 pub const LOCK_FILE: &str = ".terraform.lock.hcl";
 
 /// Files by their path in the control repository.
-pub type Files = BTreeMap<String, String>;
+pub type RenderedFiles = BTreeMap<String, String>;
 
 /// One period in which idle runners are kept, as the seed's `idle_config` has it.
 #[derive(Serialize)]
@@ -74,21 +74,21 @@ struct ZipValues<'a> {
 ///
 /// # Errors
 /// Never in practice: when the values cannot be written as JSON.
-pub fn render(request: &SetRequest, policy: &Policy) -> Result<Files, serde_json::Error> {
+pub fn render(request: &SetRequest, policy: &Policy) -> Result<RenderedFiles, serde_json::Error> {
     let folder = policy.environment_folder(&request.environment);
-    let mut files = Files::new();
+    let mut files = RenderedFiles::new();
     let mut add = |name: &str, content: String| files.insert(format!("{folder}/{name}"), content);
     let (main, variables) = match policy.shape {
-        Shape::OwnStack => (text::MAIN_OWN_STACK, text::VARIABLES_OWN_STACK),
-        Shape::SharedPlane { .. } => (text::MAIN_SHARED_PLANE, text::VARIABLES_SHARED_PLANE),
+        EnvironmentShape::OwnStack => (text::MAIN_OWN_STACK, text::VARIABLES_OWN_STACK),
+        EnvironmentShape::SharedPlane { .. } => (text::MAIN_SHARED_PLANE, text::VARIABLES_SHARED_PLANE),
     };
     add("main.tf", main.replace(text::SOURCE, &source(policy)));
     add("variables.tf", variables.to_owned());
     add(
         "outputs.tf",
         match policy.shape {
-            Shape::OwnStack => text::OUTPUTS_OWN_STACK.to_owned(),
-            Shape::SharedPlane { .. } => text::OUTPUTS_SHARED_PLANE.to_owned(),
+            EnvironmentShape::OwnStack => text::OUTPUTS_OWN_STACK.to_owned(),
+            EnvironmentShape::SharedPlane { .. } => text::OUTPUTS_SHARED_PLANE.to_owned(),
         },
     );
     add("versions.tf", text::VERSIONS.to_owned());
@@ -108,8 +108,8 @@ fn pretty(value: &impl Serialize) -> Result<String, serde_json::Error> {
 fn values(request: &SetRequest, policy: &Policy) -> Result<String, serde_json::Error> {
     let labels: Vec<&str> = request.labels.iter().map(LabelName::as_str).collect();
     let (plane_path, zips) = match &policy.shape {
-        Shape::SharedPlane { plane_path } => (Some(plane_path.as_str()), None),
-        Shape::OwnStack => {
+        EnvironmentShape::SharedPlane { plane_path } => (Some(plane_path.as_str()), None),
+        EnvironmentShape::OwnStack => {
             let zips = &policy.zips;
             let zips = ZipValues {
                 runner_binaries_syncer_lambda_zip: zips.syncer.as_deref(),
@@ -182,8 +182,8 @@ fn source(policy: &Policy) -> String {
         None => (policy.module_source.as_str(), String::new()),
     };
     match policy.shape {
-        Shape::OwnStack => format!("{path}{version}"),
-        Shape::SharedPlane { .. } => {
+        EnvironmentShape::OwnStack => format!("{path}{version}"),
+        EnvironmentShape::SharedPlane { .. } => {
             // A package's folder is behind two slashes, unless the address has them already; a local path has none.
             let behind_scheme = path.split_once("://").map_or(path, |(_, rest)| rest);
             let is_package = !path.starts_with(['.', '/']) && !behind_scheme.contains("//");
@@ -212,7 +212,7 @@ fn backend(backend: &Backend, environment: &EnvironmentName) -> Result<String, s
 
 /// Moves a folder's files to the archive: a deletion's pull request. Content stays byte for byte.
 #[must_use]
-pub fn archive(files: &Files, environment: &EnvironmentName, policy: &Policy) -> Files {
+pub fn archive(files: &RenderedFiles, environment: &EnvironmentName, policy: &Policy) -> RenderedFiles {
     let (from, to) = (policy.environment_folder(environment), policy.archived_folder(environment));
     let moved = files.iter().filter_map(|(path, content)| {
         let rest = path.strip_prefix(&from)?.strip_prefix('/')?;

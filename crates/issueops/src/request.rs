@@ -21,14 +21,14 @@ pub use crate::words::{
 
 /// What an issue asks for; its label says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RequestKind {
     /// Create an environment, or edit one.
     Set,
     /// Delete one.
     Delete,
 }
 
-impl Kind {
+impl RequestKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Set, Self::Delete];
 
@@ -163,7 +163,7 @@ pub type Given = BTreeMap<Field, String>;
 
 /// One thing that is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct RequestProblem {
     /// The field's title, or "Issue" for the body as a whole.
     pub field: String,
     /// What was given, cut to 80 characters, with what cannot be seen made visible; empty: nothing.
@@ -174,7 +174,7 @@ pub struct Problem {
     pub example: String,
 }
 
-impl Problem {
+impl RequestProblem {
     pub(crate) fn of(field: Field, given: &str, allowed: impl Into<String>, example: impl Into<String>) -> Self {
         Self {
             field: field.title().to_owned(),
@@ -197,7 +197,7 @@ impl Problem {
 /// A request that cannot be handled: all that is wrong with it; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request has {} to be fixed", count(.0.len()))]
-pub struct Refused(pub Vec<Problem>);
+pub struct Refused(pub Vec<RequestProblem>);
 
 fn count(n: usize) -> String {
     if n == 1 { "a field".to_owned() } else { format!("{n} fields") }

@@ -7,8 +7,8 @@ mod support;
 
 use proptest::prelude::*;
 use runnersmith_issueops::change::{
-    ChangeKind, Denial, Event, Failure, GivenUp, Left, Liveness, Membership, Permission, Reaction, Reply, Stage, State,
-    Step, VoidWhy,
+    ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Denial, GivenUp, Left, LifecycleEvent, Liveness, Membership,
+    Permission, Reaction, Reply, State, VoidWhy,
 };
 use runnersmith_issueops::policy::PlanBy;
 use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
@@ -17,8 +17,8 @@ fn approve(world: &World) -> String {
     format!("/approve {}", world.digest())
 }
 
-fn failure() -> Failure {
-    Failure { resource: Some("aws_sqs_queue.q".into()), ..Failure::new(Stage::Apply, "denied") }
+fn failure() -> ChangeFailure {
+    ChangeFailure { resource: Some("aws_sqs_queue.q".into()), ..ChangeFailure::new(ChangeStage::Apply, "denied") }
 }
 
 #[test]
@@ -26,17 +26,17 @@ fn from_plan_to_merge() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
     let steps = world.says(&writer(), &line);
-    assert!(matches!(steps[0], Step::React { reaction: Reaction::Eyes, .. }), "acknowledged first");
+    assert!(matches!(steps[0], ChangeStep::React { reaction: Reaction::Eyes, .. }), "acknowledged first");
     assert!(rereads(&steps) && !applies(&steps));
     let steps = world.checks();
     let digest = world.parts.digest();
-    assert_eq!(steps, [Step::ShowState, Step::Apply { digest, head: "aaaa".into() }]);
-    let steps = world.event(&Event::Applied);
-    assert_eq!(steps.last(), Some(&Step::Merge { expected_head: "aaaa".into() }));
-    assert!(steps.contains(&Step::DropPlan));
-    let steps = world.event(&Event::Merged);
+    assert_eq!(steps, [ChangeStep::ShowState, ChangeStep::Apply { digest, head: "aaaa".into() }]);
+    let steps = world.event(&LifecycleEvent::Applied);
+    assert_eq!(steps.last(), Some(&ChangeStep::Merge { expected_head: "aaaa".into() }));
+    assert!(steps.contains(&ChangeStep::DropPlan));
+    let steps = world.event(&LifecycleEvent::Merged);
     assert_eq!(world.change.state, State::Done);
-    assert_eq!(steps, [Step::ShowState, Step::ReleaseOwnLock, Step::CloseIssue]);
+    assert_eq!(steps, [ChangeStep::ShowState, ChangeStep::ReleaseOwnLock, ChangeStep::CloseIssue]);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_comment_is_followed_once() {
     assert!(rereads(&world.heard(comment.clone())));
     assert_eq!(world.heard(comment.clone()), []);
     world.checks();
-    world.event(&Event::ApplyFailed(failure()));
+    world.event(&LifecycleEvent::ApplyFailed(failure()));
     assert_eq!(world.heard(comment), [], "nor after the change went on");
 }
 
@@ -126,7 +126,7 @@ fn who_may_approve() {
 #[test]
 fn who_may_plan() {
     let mut world = World::planned(ChangeKind::Set);
-    let plans = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Plan { .. }));
+    let plans = |steps: &[ChangeStep]| steps.iter().any(|step| matches!(step, ChangeStep::Plan { .. }));
     assert!(!plans(&world.says(&actor("eve", Permission::Read), "/plan")));
     assert!(plans(&world.says(&actor("Ann", Permission::Read), "/plan")), "for their own request");
     let mut world = World::planned(ChangeKind::Set);
@@ -138,7 +138,7 @@ fn who_may_plan() {
 fn an_expired_plan_is_void_and_another_can_be_made() {
     let mut world = World::planned(ChangeKind::Set);
     world.wait(24 * 3600 - 1);
-    assert_eq!(world.event(&Event::Tick), []);
+    assert_eq!(world.event(&LifecycleEvent::Tick), []);
     world.wait(1);
     let line = approve(&world);
     assert!(matches!(denial(&world.says(&writer(), &line)), Some(Denial::NoPlan)), "also before the tick");
@@ -165,14 +165,14 @@ fn two_approvals_at_once_apply_once() {
 fn locks_keep_others_out_and_end_by_their_holder_or_an_admin() {
     let mut world = World::planned(ChangeKind::Set);
     let steps = world.says(&writer(), "/lock moving the VPC");
-    assert!(steps.contains(&Step::TakeLock { by: "wanda".into(), reason: "moving the VPC".into() }));
+    assert!(steps.contains(&ChangeStep::TakeLock { by: "wanda".into(), reason: "moving the VPC".into() }));
     world.lock = Some(person_lock("wanda"));
     let line = approve(&world);
     let otto = actor("otto", Permission::Write);
     assert!(matches!(denial(&world.says(&otto, &line)), Some(Denial::IsLocked(_))));
     assert!(matches!(denial(&world.says(&otto, "/lock")), Some(Denial::IsLocked(_))));
     assert!(matches!(denial(&world.says(&otto, "/unlock")), Some(Denial::NotYourLock(_))));
-    let release = Step::ReleaseLock { id: "l2".into() };
+    let release = ChangeStep::ReleaseLock { id: "l2".into() };
     assert!(world.says(&writer(), "/unlock").contains(&release));
     assert!(world.says(&actor("root", Permission::Admin), "/unlock").contains(&release));
     assert!(rereads(&world.says(&writer(), &line)), "one's own lock keeps nobody out but others");
@@ -211,14 +211,14 @@ fn an_apply_that_was_killed_is_explained_planned_again_and_applied() {
         "half done is not undone"
     );
     let steps = world.says(&writer(), "/plan");
-    assert!(steps.contains(&Step::Plan { without_terraform_lock: true }));
-    assert!(!steps.iter().any(|step| matches!(step, Step::ReleaseLock { .. })), "a plan never unlocks");
+    assert!(steps.contains(&ChangeStep::Plan { without_terraform_lock: true }));
+    assert!(!steps.iter().any(|step| matches!(step, ChangeStep::ReleaseLock { .. })), "a plan never unlocks");
     world.parts.state_serial += 1;
     world.post_plan(false);
     let line = approve(&world);
     assert!(rereads(&world.says(&writer(), &line)));
     let steps = world.checks();
-    assert!(steps.contains(&Step::TakeOver { lock: "l1".into() }) && applies(&steps));
+    assert!(steps.contains(&ChangeStep::TakeOver { lock: "l1".into() }) && applies(&steps));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn the_lock_of_another_changes_dead_run_is_not_taken_over() {
     world.lock = Some(run_lock(99, Liveness::Dead));
     let line = approve(&world);
     assert!(matches!(denial(&world.says(&writer(), &line)), Some(Denial::IsLocked(_))));
-    assert!(world.says(&writer(), "/unlock").contains(&Step::ReleaseLock { id: "l1".into() }));
+    assert!(world.says(&writer(), "/unlock").contains(&ChangeStep::ReleaseLock { id: "l1".into() }));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn what_differs_is_said_and_nothing_is_applied() {
     let steps = world.checks();
     let [Reply::Differs(changed)] = replies(&steps)[..] else { panic!("{steps:?}") };
     assert_eq!((changed[0].part.as_str(), changed[0].was.as_str(), changed[0].is.as_str()), ("state serial", "3", "4"));
-    assert!(!applies(&steps) && steps.contains(&Step::ReleaseOwnLock) && steps.contains(&Step::DropPlan));
+    assert!(!applies(&steps) && steps.contains(&ChangeStep::ReleaseOwnLock) && steps.contains(&ChangeStep::DropPlan));
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn what_cannot_be_merged_is_not_applied() {
     world.says(&writer(), &line);
     let mut reread = world.reread();
     reread.mergeable = Err("a required check failed".into());
-    let steps = world.event(&Event::Reread(Box::new(reread)));
+    let steps = world.event(&LifecycleEvent::Reread(Box::new(reread)));
     assert!(matches!(denial(&steps), Some(Denial::NotMergeable(_))) && !applies(&steps));
 }
 
@@ -259,18 +259,18 @@ fn applied_and_not_merged_is_a_state_with_a_way_out() {
     let line = approve(&world);
     world.says(&writer(), &line);
     world.checks();
-    world.event(&Event::Applied);
-    let steps = world.event(&Event::MergeRefused("head moved".into()));
+    world.event(&LifecycleEvent::Applied);
+    let steps = world.event(&LifecycleEvent::MergeRefused("head moved".into()));
     assert!(matches!(replies(&steps)[..], [Reply::NotMerged { .. }]));
     world.says(&writer(), "/plan");
     world.parts = parts("bbbb");
     world.post_plan(false);
     let line = approve(&world);
     assert!(rereads(&world.says(&writer(), &line)) && applies(&world.checks()));
-    assert!(world.event(&Event::Applied).contains(&Step::Merge { expected_head: "bbbb".into() }));
+    assert!(world.event(&LifecycleEvent::Applied).contains(&ChangeStep::Merge { expected_head: "bbbb".into() }));
     // Somebody may also merge by hand.
-    world.event(&Event::MergeRefused("again".into()));
-    world.event(&Event::Merged);
+    world.event(&LifecycleEvent::MergeRefused("again".into()));
+    world.event(&LifecycleEvent::Merged);
     assert_eq!(world.change.state, State::Done);
 }
 
@@ -280,10 +280,13 @@ fn a_failed_apply_merges_nothing_and_can_be_planned_again() {
     let line = approve(&world);
     world.says(&writer(), &line);
     world.checks();
-    let steps = world.event(&Event::ApplyFailed(failure()));
-    assert!(steps.contains(&Step::ReleaseOwnLock) && !steps.iter().any(|step| matches!(step, Step::Merge { .. })));
-    assert_eq!(world.event(&Event::Merged), []);
-    assert!(world.says(&writer(), "/plan").contains(&Step::Plan { without_terraform_lock: false }));
+    let steps = world.event(&LifecycleEvent::ApplyFailed(failure()));
+    assert!(
+        steps.contains(&ChangeStep::ReleaseOwnLock)
+            && !steps.iter().any(|step| matches!(step, ChangeStep::Merge { .. }))
+    );
+    assert_eq!(world.event(&LifecycleEvent::Merged), []);
+    assert!(world.says(&writer(), "/plan").contains(&ChangeStep::Plan { without_terraform_lock: false }));
 }
 
 fn left(jobs: u32, machines: u32) -> Left {
@@ -297,12 +300,12 @@ fn a_deletion_drains_checks_again_and_destroys() {
     assert!(matches!(denial(&world.says(&writer(), &line)), Some(Denial::NeedsDestroy { .. })));
     world.says(&writer(), &format!("{line} destroy"));
     let steps = world.checks();
-    assert!(steps.contains(&Step::Drain { kill_jobs: false }) && !applies(&steps));
-    assert_eq!(world.event(&Event::Drained(left(1, 1))), [Step::ShowState], "the waiting is shown");
-    assert_eq!(world.event(&Event::Drained(left(1, 1))), [], "once");
-    assert!(world.event(&Event::Tick).contains(&Step::Drain { kill_jobs: false }));
-    assert!(!rereads(&world.event(&Event::Drained(Left { log_groups: 1, ..Left::default() }))));
-    assert!(rereads(&world.event(&Event::Drained(Left::default()))));
+    assert!(steps.contains(&ChangeStep::Drain { kill_jobs: false }) && !applies(&steps));
+    assert_eq!(world.event(&LifecycleEvent::Drained(left(1, 1))), [ChangeStep::ShowState], "the waiting is shown");
+    assert_eq!(world.event(&LifecycleEvent::Drained(left(1, 1))), [], "once");
+    assert!(world.event(&LifecycleEvent::Tick).contains(&ChangeStep::Drain { kill_jobs: false }));
+    assert!(!rereads(&world.event(&LifecycleEvent::Drained(Left { log_groups: 1, ..Left::default() }))));
+    assert!(rereads(&world.event(&LifecycleEvent::Drained(Left::default()))));
     assert!(applies(&world.checks()));
 }
 
@@ -313,14 +316,14 @@ fn a_deletion_whose_wait_has_ended_asks_and_kills_only_by_its_own_word() {
     world.says(&writer(), &format!("{line} destroy"));
     world.checks();
     world.wait(6 * 3600);
-    let steps = world.event(&Event::Drained(left(1, 1)));
+    let steps = world.event(&LifecycleEvent::Drained(left(1, 1)));
     assert!(matches!(replies(&steps)[..], [Reply::DrainOverdue { .. }]));
-    assert_eq!(world.event(&Event::Drained(left(1, 1))), [], "asked once");
+    assert_eq!(world.event(&LifecycleEvent::Drained(left(1, 1))), [], "asked once");
     assert_eq!(denial(&world.says(&writer(), &format!("{line} destroy"))), Some(&Denial::Busy("draining".into())));
     let steps = world.says(&writer(), &format!("{line} destroy kill-jobs"));
-    assert!(steps.contains(&Step::Drain { kill_jobs: true }));
+    assert!(steps.contains(&ChangeStep::Drain { kill_jobs: true }));
     let steps = world.says(&writer(), "/cancel");
-    assert!(steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock));
+    assert!(steps.contains(&ChangeStep::EndDrain) && steps.contains(&ChangeStep::ReleaseOwnLock));
     assert_eq!(world.change.state, State::Cancelled);
 }
 
@@ -330,10 +333,10 @@ fn a_deletion_that_changed_while_it_drained_destroys_nothing() {
     let line = approve(&world);
     world.says(&writer(), &format!("{line} destroy"));
     world.checks();
-    world.event(&Event::Drained(Left::default()));
+    world.event(&LifecycleEvent::Drained(Left::default()));
     world.parts.state_serial += 1;
     let steps = world.checks();
-    assert!(!applies(&steps) && steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock));
+    assert!(!applies(&steps) && steps.contains(&ChangeStep::EndDrain) && steps.contains(&ChangeStep::ReleaseOwnLock));
 }
 
 #[test]
@@ -342,7 +345,7 @@ fn ending_jobs_needs_what_an_approval_needs() {
     let line = approve(&world);
     world.says(&writer(), &format!("{line} destroy"));
     world.checks();
-    let kills = |steps: &[Step]| steps.contains(&Step::Drain { kill_jobs: true });
+    let kills = |steps: &[ChangeStep]| steps.contains(&ChangeStep::Drain { kill_jobs: true });
     let kill = format!("{line} destroy kill-jobs");
     for (who, why) in
         [(actor("ann", Permission::Admin), Denial::IsAuthor), (actor("passer", Permission::Read), Denial::NeedsWrite)]
@@ -353,7 +356,7 @@ fn ending_jobs_needs_what_an_approval_needs() {
     let steps = world.says(&writer(), "/approve 000000000000 destroy kill-jobs");
     assert!(matches!(denial(&steps), Some(Denial::OtherDigest { .. })) && !kills(&steps));
     assert!(kills(&world.says(&writer(), &kill)));
-    assert!(kills(&world.event(&Event::Tick)), "from then on");
+    assert!(kills(&world.event(&LifecycleEvent::Tick)), "from then on");
 }
 
 #[test]
@@ -373,27 +376,27 @@ fn drained_and_checking() -> World {
     let line = approve(&world);
     world.says(&writer(), &format!("{line} destroy"));
     world.checks();
-    world.event(&Event::Drained(Left::default()));
+    world.event(&LifecycleEvent::Drained(Left::default()));
     assert!(matches!(world.change.state, State::Checking(..)));
     world
 }
 
 #[test]
 fn whatever_ends_a_drained_deletion_gives_the_drain_back() {
-    type End = fn(&mut World) -> Vec<Step>;
+    type End = fn(&mut World) -> Vec<ChangeStep>;
     let ends: [(&str, End); 9] = [
         ("cancelled", |world| world.says(&writer(), "/cancel")),
-        ("closed", |world| world.event(&Event::Closed)),
-        ("superseded", |world| world.event(&Event::Superseded)),
-        ("invalid", |world| world.event(&Event::RequestInvalid)),
+        ("closed", |world| world.event(&LifecycleEvent::Closed)),
+        ("superseded", |world| world.event(&LifecycleEvent::Superseded)),
+        ("invalid", |world| world.event(&LifecycleEvent::RequestInvalid)),
         ("nothing was applied", |world| {
             world.checks();
-            world.event(&Event::NotApplied(failure()))
+            world.event(&LifecycleEvent::NotApplied(failure()))
         }),
         ("pushed", |world| {
-            world.event(&Event::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false })
+            world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false })
         }),
-        ("the run died", |world| world.event(&Event::RunDied)),
+        ("the run died", |world| world.event(&LifecycleEvent::RunDied)),
         ("the run died, and a comment says so", |world| {
             world.run = Liveness::Dead;
             world.says(&writer(), "/status")
@@ -406,7 +409,10 @@ fn whatever_ends_a_drained_deletion_gives_the_drain_back() {
     for (name, end) in ends {
         let mut world = drained_and_checking();
         let steps = end(&mut world);
-        assert!(steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock), "{name}: {steps:?}");
+        assert!(
+            steps.contains(&ChangeStep::EndDrain) && steps.contains(&ChangeStep::ReleaseOwnLock),
+            "{name}: {steps:?}"
+        );
         assert!(!applies(&steps), "{name}");
     }
 }
@@ -416,13 +422,13 @@ fn a_run_that_died_while_it_checked_leaves_the_plan_and_no_approval() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
     world.says(&writer(), &line);
-    let steps = world.event(&Event::RunDied);
-    assert_eq!(steps, [Step::ShowState, Step::ReleaseOwnLock]);
+    let steps = world.event(&LifecycleEvent::RunDied);
+    assert_eq!(steps, [ChangeStep::ShowState, ChangeStep::ReleaseOwnLock]);
     assert!(!applies(&world.checks()), "what it read comes late");
     assert!(rereads(&world.says(&writer(), &line)), "it can be approved again");
     // A plan that is waited for is no run that applies.
     let mut world = World::new(ChangeKind::Set);
-    assert_eq!(world.event(&Event::RunDied), []);
+    assert_eq!(world.event(&LifecycleEvent::RunDied), []);
 }
 
 #[test]
@@ -439,9 +445,9 @@ fn machines_that_do_not_go_are_told_of_as_jobs_are() {
             ..World::new(ChangeKind::Delete)
         };
         world.wait(6 * 3600);
-        let steps = world.event(&Event::Drained(now));
+        let steps = world.event(&LifecycleEvent::Drained(now));
         assert!(matches!(replies(&steps)[..], [Reply::DrainOverdue { .. }]), "{now:?}");
-        assert_eq!(world.event(&Event::Drained(now)), [], "once");
+        assert_eq!(world.event(&LifecycleEvent::Drained(now)), [], "once");
     }
 }
 
@@ -449,7 +455,7 @@ fn machines_that_do_not_go_are_told_of_as_jobs_are() {
 fn what_was_done_is_remembered_until_it_is_merged() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
-    let tries = |world: &mut World, event: &Event| {
+    let tries = |world: &mut World, event: &LifecycleEvent| {
         world.says(&writer(), &line);
         world.checks();
         world.event(event);
@@ -458,26 +464,26 @@ fn what_was_done_is_remembered_until_it_is_merged() {
         world.says(&writer(), "/plan");
         world.post_plan(false);
     };
-    tries(&mut world, &Event::NotApplied(failure()));
+    tries(&mut world, &LifecycleEvent::NotApplied(failure()));
     assert!(!world.change.is_half_done, "nothing was done");
     plans(&mut world);
-    tries(&mut world, &Event::ApplyFailed(failure()));
+    tries(&mut world, &LifecycleEvent::ApplyFailed(failure()));
     assert!(world.change.is_half_done);
     plans(&mut world);
-    tries(&mut world, &Event::NotApplied(failure()));
+    tries(&mut world, &LifecycleEvent::NotApplied(failure()));
     plans(&mut world);
     assert!(world.change.is_half_done, "what was done before is done, and a new plan undoes nothing");
     let given_up = world.says(&writer(), "/cancel");
     assert!(matches!(replies(&given_up)[..], [Reply::Cancelled { .. }]) && world.change.is_half_done);
     let mut world = World::planned(ChangeKind::Set);
-    tries(&mut world, &Event::RunDied);
+    tries(&mut world, &LifecycleEvent::RunDied);
     assert!(world.change.is_half_done, "nobody knows what a run did that died");
     let mut world = World::planned(ChangeKind::Set);
-    tries(&mut world, &Event::Applied);
-    world.event(&Event::MergeRefused("no".into()));
+    tries(&mut world, &LifecycleEvent::Applied);
+    world.event(&LifecycleEvent::MergeRefused("no".into()));
     assert_eq!(denial(&world.says(&writer(), "/cancel")), Some(&Denial::HalfDone("applied, not merged".into())));
     assert!(world.change.is_half_done);
-    world.event(&Event::Merged);
+    world.event(&LifecycleEvent::Merged);
     assert!(!world.change.is_half_done);
 }
 
@@ -488,7 +494,7 @@ fn a_plan_is_not_made_twice_at_once_nor_while_anything_goes_on() {
     assert_eq!(denial(&world.says(&writer(), "/plan")), Some(&Denial::Busy("planning".into())));
     world.run = Liveness::Dead;
     assert!(
-        world.says(&writer(), "/plan").contains(&Step::Plan { without_terraform_lock: false }),
+        world.says(&writer(), "/plan").contains(&ChangeStep::Plan { without_terraform_lock: false }),
         "a dead run's plan is not waited for"
     );
     let mut world = World::planned(ChangeKind::Delete);
@@ -506,10 +512,10 @@ fn closing_while_it_applies_is_followed_by_a_refused_merge_and_not_by_silence() 
     let line = approve(&world);
     world.says(&writer(), &line);
     world.checks();
-    assert_eq!(world.event(&Event::Closed), []);
-    assert!(world.event(&Event::Applied).contains(&Step::Merge { expected_head: "aaaa".into() }));
-    let steps = world.event(&Event::MergeRefused("pull request is closed".into()));
-    assert!(matches!(replies(&steps)[..], [Reply::NotMerged { .. }]) && steps.contains(&Step::ReleaseOwnLock));
+    assert_eq!(world.event(&LifecycleEvent::Closed), []);
+    assert!(world.event(&LifecycleEvent::Applied).contains(&ChangeStep::Merge { expected_head: "aaaa".into() }));
+    let steps = world.event(&LifecycleEvent::MergeRefused("pull request is closed".into()));
+    assert!(matches!(replies(&steps)[..], [Reply::NotMerged { .. }]) && steps.contains(&ChangeStep::ReleaseOwnLock));
 }
 
 #[test]
@@ -525,43 +531,47 @@ fn several_commands_are_followed_in_their_order() {
 #[test]
 fn closing_cancels_what_is_not_begun() {
     let mut world = World::planned(ChangeKind::Set);
-    let steps = world.event(&Event::Closed);
-    assert!(steps.contains(&Step::ClosePull));
-    assert_eq!(world.event(&Event::Rendered), [], "a cancelled change stays so");
+    let steps = world.event(&LifecycleEvent::Closed);
+    assert!(steps.contains(&ChangeStep::ClosePull));
+    assert_eq!(world.event(&LifecycleEvent::Rendered), [], "a cancelled change stays so");
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
     world.says(&writer(), &line);
     world.checks();
-    assert_eq!(world.event(&Event::Closed), [], "an apply goes on");
+    assert_eq!(world.event(&LifecycleEvent::Closed), [], "an apply goes on");
 }
 
 #[test]
 fn a_change_that_another_kind_of_request_supersedes_leaves_the_issue_open() {
     let mut world = World::planned(ChangeKind::Set);
-    let steps = world.event(&Event::Superseded);
+    let steps = world.event(&LifecycleEvent::Superseded);
     assert_eq!(world.change.state, State::Cancelled);
     assert!(matches!(replies(&steps)[..], [Reply::Cancelled(GivenUp::Superseded)]));
-    assert!(steps.contains(&Step::DropPlan) && steps.contains(&Step::ClosePull) && !steps.contains(&Step::CloseIssue));
+    assert!(
+        steps.contains(&ChangeStep::DropPlan)
+            && steps.contains(&ChangeStep::ClosePull)
+            && !steps.contains(&ChangeStep::CloseIssue)
+    );
 }
 
 #[test]
 fn an_issue_that_cannot_be_handled_any_more_voids_the_plan() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
-    let steps = world.event(&Event::RequestInvalid);
+    let steps = world.event(&LifecycleEvent::RequestInvalid);
     assert!(matches!(replies(&steps)[..], [Reply::Void(VoidWhy::RequestInvalid)]));
-    assert!(steps.contains(&Step::DropPlan) && !steps.iter().any(|step| matches!(step, Step::Plan { .. })));
+    assert!(steps.contains(&ChangeStep::DropPlan) && !steps.iter().any(|step| matches!(step, ChangeStep::Plan { .. })));
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
 }
 
 #[test]
 fn an_approved_deletion_that_has_not_drained_yet_takes_no_drain_back() {
-    type End = fn(&mut World) -> Vec<Step>;
+    type End = fn(&mut World) -> Vec<ChangeStep>;
     let ends: [End; 4] = [
         |world| world.says(&writer(), "/cancel"),
-        |world| world.event(&Event::Closed),
-        |world| world.event(&Event::Superseded),
-        |world| world.event(&Event::RequestInvalid),
+        |world| world.event(&LifecycleEvent::Closed),
+        |world| world.event(&LifecycleEvent::Superseded),
+        |world| world.event(&LifecycleEvent::RequestInvalid),
     ];
     for end in ends {
         let mut world = World::planned(ChangeKind::Delete);
@@ -570,20 +580,20 @@ fn an_approved_deletion_that_has_not_drained_yet_takes_no_drain_back() {
         assert!(matches!(world.change.state, State::Checking(..)));
         let steps = end(&mut world);
         // A deletion that failed half way may be out of service since: that is not undone by giving up the next.
-        assert!(!steps.contains(&Step::EndDrain) && steps.contains(&Step::ReleaseOwnLock), "{steps:?}");
+        assert!(!steps.contains(&ChangeStep::EndDrain) && steps.contains(&ChangeStep::ReleaseOwnLock), "{steps:?}");
     }
 }
 
 /// One of many things that can happen, by number.
-fn happens(world: &mut World, what: u8) -> Vec<Step> {
+fn happens(world: &mut World, what: u8) -> Vec<ChangeStep> {
     let line = approve(world);
     match what % 28 {
         0 => world.says(&writer(), &line),
         1 => world.says(&writer(), &format!("{line} destroy")),
         2 => world.says(&writer(), "/plan"),
         3 => world.says(&writer(), "/cancel"),
-        4 => world.event(&Event::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: true }),
-        5 => world.event(&Event::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false }),
+        4 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: true }),
+        5 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false }),
         6 => {
             world.parts.state_serial += 1;
             Vec::new()
@@ -593,24 +603,24 @@ fn happens(world: &mut World, what: u8) -> Vec<Step> {
             Vec::new()
         }
         8..=10 => world.checks(),
-        11 => world.event(&Event::Drained(Left::default())),
-        12 => world.event(&Event::Applied),
-        13 => world.event(&Event::ApplyFailed(failure())),
-        14 => world.event(&Event::Merged),
-        15 => world.event(&Event::MergeRefused("no".into())),
+        11 => world.event(&LifecycleEvent::Drained(Left::default())),
+        12 => world.event(&LifecycleEvent::Applied),
+        13 => world.event(&LifecycleEvent::ApplyFailed(failure())),
+        14 => world.event(&LifecycleEvent::Merged),
+        15 => world.event(&LifecycleEvent::MergeRefused("no".into())),
         16 => {
             world.wait(7 * 3600);
-            world.event(&Event::Tick)
+            world.event(&LifecycleEvent::Tick)
         }
-        17 => world.event(&Event::RunDied),
-        18 => world.event(&Event::Rendered),
-        19 => world.event(&Event::Closed),
-        20 => world.event(&Event::PlanFailed(failure())),
-        21 => world.event(&Event::Drained(left(1, 1))),
-        23 => world.event(&Event::Superseded),
-        24 => world.event(&Event::RequestInvalid),
-        25 => world.event(&Event::RenderedOnly),
-        26 => world.event(&Event::NotApplied(failure())),
+        17 => world.event(&LifecycleEvent::RunDied),
+        18 => world.event(&LifecycleEvent::Rendered),
+        19 => world.event(&LifecycleEvent::Closed),
+        20 => world.event(&LifecycleEvent::PlanFailed(failure())),
+        21 => world.event(&LifecycleEvent::Drained(left(1, 1))),
+        23 => world.event(&LifecycleEvent::Superseded),
+        24 => world.event(&LifecycleEvent::RequestInvalid),
+        25 => world.event(&LifecycleEvent::RenderedOnly),
+        26 => world.event(&LifecycleEvent::NotApplied(failure())),
         22 => {
             world.run = Liveness::Dead;
             let steps = world.says(&writer(), "/status");
@@ -636,28 +646,28 @@ proptest! {
             let steps = happens(&mut world, what);
             for step in &steps {
                 match step {
-                    Step::Reread { digest } => approved = Some(*digest),
-                    Step::EndDrain => drained = false,
-                    Step::Apply { digest, head } => {
+                    ChangeStep::Reread { digest } => approved = Some(*digest),
+                    ChangeStep::EndDrain => drained = false,
+                    ChangeStep::Apply { digest, head } => {
                         prop_assert_eq!(approved.take(), Some(*digest));
                         prop_assert_eq!(*digest, world.parts.digest());
                         prop_assert_eq!(head, &world.parts.head);
                         prop_assert!(kind == ChangeKind::Set || drained);
                     }
-                    Step::Merge { expected_head } => prop_assert_eq!(expected_head, "aaaa"),
+                    ChangeStep::Merge { expected_head } => prop_assert_eq!(expected_head, "aaaa"),
                     _ => {}
                 }
             }
             for step in &steps {
                 match step {
-                    Step::Drain { .. } => is_out_of_service = true,
-                    Step::EndDrain | Step::Apply { .. } => is_out_of_service = false,
-                    Step::Plan { .. } => prop_assert!(!world.change.is_hand_edited, "nobody who may has asked"),
+                    ChangeStep::Drain { .. } => is_out_of_service = true,
+                    ChangeStep::EndDrain | ChangeStep::Apply { .. } => is_out_of_service = false,
+                    ChangeStep::Plan { .. } => prop_assert!(!world.change.is_hand_edited, "nobody who may has asked"),
                     _ => {}
                 }
                 match step {
-                    Step::Reread { .. } => is_locked = true,
-                    Step::ReleaseOwnLock => is_locked = false,
+                    ChangeStep::Reread { .. } => is_locked = true,
+                    ChangeStep::ReleaseOwnLock => is_locked = false,
                     _ => {}
                 }
             }

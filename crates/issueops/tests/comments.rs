@@ -9,14 +9,15 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use pulldown_cmark::{Event as Md, Options, Parser, Tag};
 use runnersmith_issueops::change::{
-    Change, ChangeKind, Denial, Event, Failure, GivenUp, Left, Liveness, Reply, Stage, State, Stopped, VoidWhy,
+    Change, ChangeFailure, ChangeKind, ChangeStage, Denial, GivenUp, Left, LifecycleEvent, Liveness, Reply, State,
+    Stopped, VoidWhy,
 };
 use runnersmith_issueops::comment::{
     AppliedView, CHARS_MAX, Layout, Marker, PlanView, invalid, length, reply, state_comment,
 };
 use runnersmith_issueops::render::{Difference, VALUES_FILE, render};
-use runnersmith_issueops::request::{Kind, Known};
-use runnersmith_issueops::summary::{Fleet, FleetChange, GroupAccess, Summary, cost};
+use runnersmith_issueops::request::{Known, RequestKind};
+use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary, cost};
 use serde_json::{Value, json};
 use support::world::{World, person_lock, run_lock, writer};
 use support::{SEED_BLOCK, judge, policy, set};
@@ -29,12 +30,12 @@ fn resource(address: &str, kind: &str, actions: &[&str]) -> Value {
 
 fn summary(resources: &[Value]) -> Summary {
     let plan = json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": resources});
-    Summary::read(plan.to_string().as_bytes()).unwrap()
+    Summary::of_show_json(plan.to_string().as_bytes()).unwrap()
 }
 
-fn fleet(block: &str) -> Fleet {
+fn fleet(block: &str) -> EnvironmentFleet {
     let files = render(&set(block), &policy()).unwrap();
-    Fleet::of_values(files.iter().find(|(path, _)| path.ends_with(VALUES_FILE)).unwrap().1).unwrap()
+    EnvironmentFleet::of_values(files.iter().find(|(path, _)| path.ends_with(VALUES_FILE)).unwrap().1).unwrap()
 }
 
 fn fleet_change() -> FleetChange {
@@ -125,7 +126,7 @@ fn a_marker_counts_in_the_first_line_only() {
 #[test]
 fn the_answer_to_an_invalid_request() {
     let bad = r#"{"environment": "my-aws`env", "organization": "@evil/all", "maxRunners": "1000"}"#;
-    insta::assert_snapshot!(invalid(&judge(bad, Kind::Set, &Known::default()).unwrap_err(), Kind::Set));
+    insta::assert_snapshot!(invalid(&judge(bad, RequestKind::Set, &Known::default()).unwrap_err(), RequestKind::Set));
 }
 
 fn all_replies(world: &mut World) -> Vec<Reply> {
@@ -141,9 +142,18 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Reply::Draining { until: world.now },
         Reply::DrainOverdue { left: Left { jobs: 2, machines: 1, ..Left::default() }, digest: world.parts.digest() },
         Reply::DrainOverdue { left: Left { machines: 1, ..Left::default() }, digest: world.parts.digest() },
-        Reply::Failed(Failure { resource: Some("aws_x.y".into()), ..Failure::new(Stage::Apply, "Error: denied") }),
-        Reply::Failed(Failure { stopped: Some(Stopped::AtWork), ..Failure::new(Stage::Destroy, "cancelled") }),
-        Reply::Failed(Failure { stopped: Some(Stopped::BeforeItBegan), ..Failure::new(Stage::Apply, "cancelled") }),
+        Reply::Failed(ChangeFailure {
+            resource: Some("aws_x.y".into()),
+            ..ChangeFailure::new(ChangeStage::Apply, "Error: denied")
+        }),
+        Reply::Failed(ChangeFailure {
+            stopped: Some(Stopped::AtWork),
+            ..ChangeFailure::new(ChangeStage::Destroy, "cancelled")
+        }),
+        Reply::Failed(ChangeFailure {
+            stopped: Some(Stopped::BeforeItBegan),
+            ..ChangeFailure::new(ChangeStage::Apply, "cancelled")
+        }),
         Reply::Interrupted { run: "4711".into() },
         Reply::NotMerged { head: "aaaa".into(), why: "Required check is missing".into() },
         Reply::Applied,
@@ -174,7 +184,7 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
     let comment = world.comment(&writer(), "/approvexyz\n/help");
     let help = runnersmith_issueops::change::decide(
         &world.change,
-        &Event::Comment { comment, lock: None, run: Liveness::Unknown },
+        &LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown },
         &world.rules,
         world.now,
     );
@@ -207,7 +217,7 @@ fn every_state() {
     let line = format!("/approve {} destroy", world.digest());
     world.says(&writer(), &line);
     let State::Checking(_, approval) = world.change.state.clone() else { panic!() };
-    let failure = Failure::new(Stage::Apply, "x");
+    let failure = ChangeFailure::new(ChangeStage::Apply, "x");
     let left = Some(Left { jobs: 1, machines: 2, ..Left::default() });
     let states = [
         State::Requested,
@@ -222,7 +232,7 @@ fn every_state() {
         State::NotMerged { head: "aaaa".into(), why: "x".into() },
         State::Done,
         State::Failed(failure.clone()),
-        State::Failed(Failure { stopped: Some(Stopped::AtWork), ..failure }),
+        State::Failed(ChangeFailure { stopped: Some(Stopped::AtWork), ..failure }),
         State::Interrupted { run: "4711".into() },
         State::Cancelled,
     ];
@@ -332,7 +342,7 @@ proptest! {
     fn foreign_text_in_an_answer_does_nothing_and_fits(text in hostile()) {
         let mut world = World::planned(ChangeKind::Set);
         world.change.environment = text.clone();
-        let failure = Failure { resource: Some(text.clone()), ..Failure::new(Stage::Apply, text.repeat(20)) };
+        let failure = ChangeFailure { resource: Some(text.clone()), ..ChangeFailure::new(ChangeStage::Apply, text.repeat(20)) };
         let why = |why| Reply::Denied { command: "approve".into(), actor: text.clone(), why };
         let changed = world.parts.changed(&support::world::parts(&text));
         let replies = [
@@ -351,8 +361,8 @@ proptest! {
             prop_assert!(runnersmith_issueops::command::parse(&said).is_empty());
         }
         let body = json!({"environment": &text, "organization": &text, "amiFilter": &text}).to_string();
-        if let Err(problems) = judge(&body, Kind::Set, &Known::default()) {
-            let said = invalid(&problems, Kind::Set);
+        if let Err(problems) = judge(&body, RequestKind::Set, &Known::default()) {
+            let said = invalid(&problems, RequestKind::Set);
             prop_assert!(length(&said) < CHARS_MAX);
             prop_assert_eq!(does(&said), Vec::<String>::new());
         }

@@ -6,9 +6,9 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use runnersmith_issueops::change::{Failure, Stage, State};
-use runnersmith_issueops::command::Command;
-use runnersmith_issueops::digest::{Digest, Parts};
+use runnersmith_issueops::change::{ChangeFailure, ChangeStage, State};
+use runnersmith_issueops::command::CommentCommand;
+use runnersmith_issueops::digest::{Digest, DigestInput};
 use runnersmith_issueops::policy::{FILE, Policy};
 use runnersmith_issueops::request::Field;
 use support::world::{World, parts};
@@ -38,7 +38,7 @@ fn every_field_of_a_request_is_documented() {
 #[test]
 fn every_command_is_documented() {
     let rows: Vec<String> = table("## For who approves").iter().map(|row| row[0].clone()).collect();
-    assert_eq!(rows, Command::FORMS.map(|(form, _)| format!("`{form}`")));
+    assert_eq!(rows, CommentCommand::FORMS.map(|(form, _)| format!("`{form}`")));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn every_state_is_documented_with_its_way_out() {
         State::Applying { plan, approval, run: String::new() },
         State::Applied { head: String::new() },
         State::NotMerged { head: String::new(), why: String::new() },
-        State::Failed(Failure::new(Stage::Apply, "")),
+        State::Failed(ChangeFailure::new(ChangeStage::Apply, "")),
         State::Interrupted { run: String::new() },
         State::Done,
         State::Cancelled,
@@ -79,7 +79,7 @@ fn every_state_is_documented_with_its_way_out() {
 
 #[test]
 fn every_part_of_the_digest_is_documented() {
-    let other = Parts {
+    let other = DigestInput {
         plan_file: Digest::of(b"x"),
         head: "bbbb".into(),
         base: Digest::of(b"x"),
@@ -102,7 +102,7 @@ fn declared() -> BTreeSet<String> {
     let (mut fields, mut section) = (BTreeSet::new(), None::<String>);
     for line in RAW.lines() {
         let name = |prefix: &str| line.strip_prefix(prefix).and_then(|rest| rest.split([' ', '{']).next());
-        if line == "pub(super) struct Policy {" {
+        if line == "struct RawPolicy {" {
             section = Some(String::new());
         } else if let Some(name) = name("struct Raw") {
             let snake = if name == "AppSecrets" { "app_secrets".to_owned() } else { name.to_lowercase() };

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use runnersmith_issueops::comment::{CHARS_MAX, Layout, length};
 use runnersmith_issueops::digest::Digest;
-use runnersmith_issueops::request::{BODY_BYTES_MAX, Field, Kind, Refused, parse};
+use runnersmith_issueops::request::{BODY_BYTES_MAX, Field, Refused, RequestKind, parse};
 use runnersmith_issueops::summary::Summary;
 use serde_json::{Value, json};
 use support::{SEED_BLOCK, invariants};
@@ -187,7 +187,7 @@ fn each_field_alone_is_refused_by_its_own_name_or_harmless() {
             block[field.key()] = format!("a{bit}b").into();
             let body = block.to_string();
             invariants::request(body.as_bytes());
-            if let Err(problems) = support::judge(&body, Kind::Set, &Default::default()) {
+            if let Err(problems) = support::judge(&body, RequestKind::Set, &Default::default()) {
                 assert!(problems.iter().all(|problem| problem.field == field.title()), "{field} {bit:?}: {problems:?}");
             }
         }
@@ -200,7 +200,7 @@ fn a_large_body_is_refused_by_its_size_alone() {
     let fillers =
         [" ", "\n", "x", "[", "{\"a\":", "`", "> ", "- ", "### Environment\n\n", "<!--", "😀", "*a*", "\u{0}"];
     for filler in fillers {
-        for kind in Kind::ALL {
+        for kind in RequestKind::ALL {
             let body = format!("{block}{}", filler.repeat((1 << 20) / filler.len()));
             let Err(Refused(problems)) = parse(&body, kind) else { panic!("{filler:?} was read") };
             assert_eq!(problems.len(), 1, "{filler:?}: nothing else is said, since nothing else was looked at");
@@ -209,8 +209,8 @@ fn a_large_body_is_refused_by_its_size_alone() {
         }
     }
     let padded = |bytes: usize| format!("{block}{}", " ".repeat(bytes - block.len()));
-    assert!(parse(&padded(BODY_BYTES_MAX), Kind::Set).is_ok(), "the last that is read");
-    assert!(parse(&padded(BODY_BYTES_MAX + 1), Kind::Set).is_err());
+    assert!(parse(&padded(BODY_BYTES_MAX), RequestKind::Set).is_ok(), "the last that is read");
+    assert!(parse(&padded(BODY_BYTES_MAX + 1), RequestKind::Set).is_err());
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn five_thousand_destroys_with_names_made_to_be_long_are_all_named() {
     let resources: Vec<Value> = (0..count).map(resource).collect();
     let plan = json!({"format_version": "1.2", "resource_changes": resources}).to_string();
     assert_eq!(invariants::plan_json(plan.as_bytes()), count);
-    let layout = Layout::of(&Summary::read(plan.as_bytes()).unwrap(), &plan).unwrap();
+    let layout = Layout::of(&Summary::of_show_json(plan.as_bytes()).unwrap(), &plan).unwrap();
     assert!(layout.continuations.iter().all(|page| length(page) < CHARS_MAX));
     let all = layout.continuations.concat();
     let hash =

@@ -5,7 +5,7 @@
 
 mod support;
 
-use runnersmith_issueops::change::{ChangeKind, Denial, Event, Permission, Reply, State, Step, VoidWhy};
+use runnersmith_issueops::change::{ChangeKind, ChangeStep, Denial, LifecycleEvent, Permission, Reply, State, VoidWhy};
 use runnersmith_issueops::command::parse;
 use runnersmith_issueops::comment::{Layout, fence};
 use runnersmith_issueops::policy::Policy;
@@ -23,9 +23,9 @@ fn approve(world: &World) -> String {
 fn a_push_between_plan_and_approval_voids_the_plan() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
-    let steps = world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
     assert!(matches!(replies(&steps)[..], [Reply::Void(VoidWhy::Pushed)]));
-    assert!(steps.contains(&Step::DropPlan));
+    assert!(steps.contains(&ChangeStep::DropPlan));
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
     world.parts = parts("bbbb");
     world.post_plan(false);
@@ -40,8 +40,8 @@ fn a_push_between_approval_and_apply_stops_it() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
     world.says(&writer(), &line);
-    let steps = world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
-    assert!(steps.contains(&Step::ReleaseOwnLock));
+    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    assert!(steps.contains(&ChangeStep::ReleaseOwnLock));
     assert_eq!(world.checks(), []);
 }
 
@@ -94,14 +94,14 @@ fn bots_order_nothing() {
 #[test]
 fn a_hand_edited_folder_is_planned_and_approved_by_admins_only() {
     let mut world = World::planned(ChangeKind::Set);
-    let steps = world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
+    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
     assert_eq!(world.change.state, State::HandEdited);
-    assert!(!steps.iter().any(|step| matches!(step, Step::Plan { .. })), "a plan runs code");
+    assert!(!steps.iter().any(|step| matches!(step, ChangeStep::Plan { .. })), "a plan runs code");
     for who in [writer(), actor("ann", Permission::Maintain)] {
         assert_eq!(denial(&world.says(&who, "/plan")), Some(&Denial::NeedsAdmin));
     }
     let root = actor("root", Permission::Admin);
-    assert!(world.says(&root, "/plan").contains(&Step::Plan { without_terraform_lock: false }));
+    assert!(world.says(&root, "/plan").contains(&ChangeStep::Plan { without_terraform_lock: false }));
     world.parts = parts("bbbb");
     world.post_plan(false);
     let line = approve(&world);
@@ -109,8 +109,8 @@ fn a_hand_edited_folder_is_planned_and_approved_by_admins_only() {
     assert!(rereads(&world.says(&root, &line)));
     // Rendering again ends it.
     let mut world = World::planned(ChangeKind::Set);
-    world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
-    assert!(world.event(&Event::Rendered).contains(&Step::Plan { without_terraform_lock: false }));
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
+    assert!(world.event(&LifecycleEvent::Rendered).contains(&ChangeStep::Plan { without_terraform_lock: false }));
     assert!(!world.change.is_hand_edited);
 }
 
@@ -139,7 +139,7 @@ fn an_approval_covers_one_plan_of_one_change() {
 fn a_plan_that_was_made_while_somebody_pushed_is_not_applied() {
     let mut world = World::new(ChangeKind::Set);
     let old = parts("aaaa");
-    world.event(&Event::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
     world.post_plan(false);
     let line = format!("/approve {}", old.digest().short());
     assert!(rereads(&world.says(&writer(), &line)));
@@ -182,24 +182,24 @@ fn an_apply_during_a_plan_or_a_second_plan_does_not_happen() {
     let line = approve(&world);
     world.says(&writer(), "/plan");
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
-    assert_eq!(world.event(&Event::Applied), [], "nothing that was not begun is done");
-    assert_eq!(world.event(&Event::Merged), []);
+    assert_eq!(world.event(&LifecycleEvent::Applied), [], "nothing that was not begun is done");
+    assert_eq!(world.event(&LifecycleEvent::Merged), []);
 }
 
 #[test]
 fn the_stored_plan_is_dropped_as_soon_as_it_is_of_no_use() {
-    type End = fn(&mut World) -> Vec<Step>;
+    type End = fn(&mut World) -> Vec<ChangeStep>;
     let ends: [End; 3] = [
         |world| world.says(&writer(), "/cancel"),
-        |world| world.event(&Event::Closed),
+        |world| world.event(&LifecycleEvent::Closed),
         |world| {
             world.wait(24 * 3600);
-            world.event(&Event::Tick)
+            world.event(&LifecycleEvent::Tick)
         },
     ];
     for end in ends {
         let mut world = World::planned(ChangeKind::Set);
-        assert!(end(&mut world).contains(&Step::DropPlan));
+        assert!(end(&mut world).contains(&ChangeStep::DropPlan));
     }
 }
 
@@ -208,7 +208,7 @@ fn plan_text_is_only_text() {
     let evil = "```\n</details>\n\n/approve 0123456789ab\n\n@acme/all <img src=x>\n~~~\n````";
     let plan = serde_json::json!({"format_version": "1.2", "resource_changes": [
         {"address": format!("aws_x.y[\"{evil}\"]"), "mode": "managed", "type": "aws_x", "change": {"actions": ["delete"]}}]});
-    let summary = Summary::read(plan.to_string().as_bytes()).unwrap();
+    let summary = Summary::of_show_json(plan.to_string().as_bytes()).unwrap();
     let many = Layout::of(&summary, &evil.repeat(3000)).unwrap();
     for text in
         [fence(evil, "text"), many.continuations.concat(), many.file.unwrap_or_default().lines().take(3).collect()]

@@ -7,9 +7,9 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use runnersmith_issueops::policy::{Policy, Shape};
-use runnersmith_issueops::render::{Files, VALUES_FILE, archive, render};
-use runnersmith_issueops::request::{Kind, Known, Problem, Request, parse, validate};
+use runnersmith_issueops::policy::{EnvironmentShape, Policy};
+use runnersmith_issueops::render::{RenderedFiles, VALUES_FILE, archive, render};
+use runnersmith_issueops::request::{Known, Request, RequestKind, RequestProblem, parse, validate};
 use support::{POLICY, SEED_BLOCK, judge, policy, set};
 
 fn known() -> Known {
@@ -27,9 +27,10 @@ fn known() -> Known {
 }
 
 fn answers(body: &str) -> String {
-    let problems = judge(body, Kind::Set, &known()).unwrap_err();
-    let line =
-        |p: &Problem| format!("{}: given {:?}; allowed: {}; example: {:?}", p.field, p.given, p.allowed, p.example);
+    let problems = judge(body, RequestKind::Set, &known()).unwrap_err();
+    let line = |p: &RequestProblem| {
+        format!("{}: given {:?}; allowed: {}; example: {:?}", p.field, p.given, p.allowed, p.example)
+    };
     problems.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -64,10 +65,10 @@ fn names_are_unique_without_regard_to_case_and_have_one_open_change() {
     assert!(answers(&with("environment", "BUSY")).contains("#7 is changing this one"));
     let mut own = known();
     own.issue = 7;
-    assert!(judge(&with("environment", "busy"), Kind::Set, &own).is_ok());
-    let Request::Set(edit) = judge(SEED_BLOCK, Kind::Set, &known()).unwrap() else { panic!() };
+    assert!(judge(&with("environment", "busy"), RequestKind::Set, &own).is_ok());
+    let Request::Set(edit) = judge(SEED_BLOCK, RequestKind::Set, &known()).unwrap() else { panic!() };
     assert!(edit.is_edit());
-    let delete = |known: &Known| judge(r#"{"environment": "busy"}"#, Kind::Delete, known);
+    let delete = |known: &Known| judge(r#"{"environment": "busy"}"#, RequestKind::Delete, known);
     assert!(
         delete(&known()).unwrap_err()[0].allowed.contains("#7 is changing this one"),
         "nor is it deleted meanwhile"
@@ -79,22 +80,22 @@ fn an_issue_keeps_its_environment() {
     let mut own = known();
     own.issue = 7;
     for other in ["fresh", "Busy", "Builds"] {
-        let problems = judge(&with("environment", other), Kind::Set, &own).unwrap_err();
+        let problems = judge(&with("environment", other), RequestKind::Set, &own).unwrap_err();
         assert!(problems[0].allowed.contains("busy, which this issue is changing"), "{other}: {problems:?}");
         assert_eq!(problems[0].example, "busy");
     }
-    assert!(judge(r#"{"environment": "Builds"}"#, Kind::Delete, &own).is_err());
+    assert!(judge(r#"{"environment": "Builds"}"#, RequestKind::Delete, &own).is_err());
 }
 
 #[test]
 fn an_environment_keeps_its_organisation() {
     let mut known = known();
     known.organizations = [("linux_large".to_owned(), "acme".to_owned())].into();
-    let asks = |organization: &str| judge(&SEED_BLOCK.replace("acme", organization), Kind::Set, &known);
+    let asks = |organization: &str| judge(&SEED_BLOCK.replace("acme", organization), RequestKind::Set, &known);
     assert!(asks("ACME").is_ok());
     let problems = asks("Acme-Labs").unwrap_err();
     assert_eq!((problems.len(), problems[0].field.as_str(), problems[0].example.as_str()), (1, "Organization", "acme"));
-    assert!(judge(&with("organization", "Acme-Labs"), Kind::Set, &known).is_ok(), "another environment may");
+    assert!(judge(&with("organization", "Acme-Labs"), RequestKind::Set, &known).is_ok(), "another environment may");
 }
 
 #[test]
@@ -104,15 +105,15 @@ fn a_new_set_cannot_take_another_teams_jobs() {
     assert!(answers(&with("labels", "macos-14")).contains("macos-14 is none of them"));
     assert!(answers(&with("environment", "linux")).contains("not a label of other runners"));
     assert!(answers(&with("environment", "x64")).contains("not a label of other runners"));
-    assert!(judge(&with("labels", "team-blue, large"), Kind::Set, &known()).is_ok());
+    assert!(judge(&with("labels", "team-blue, large"), RequestKind::Set, &known()).is_ok());
     // An environment's name is a label of its runners, whatever its labels are said to be.
     let mut named = known();
     named.environments.insert("LARGE".to_owned(), BTreeSet::new());
-    let problems = judge(&with("labels", "large"), Kind::Set, &named).unwrap_err();
+    let problems = judge(&with("labels", "large"), RequestKind::Set, &named).unwrap_err();
     assert!(problems[0].allowed.contains("large is a label of LARGE"), "{problems:?}");
     let mut prefixed = known();
     prefixed.environments.insert("other".to_owned(), ["fresh".to_owned()].into());
-    assert!(judge(&with("maxRunners", "3"), Kind::Set, &prefixed).is_err(), "nor is its name another's label");
+    assert!(judge(&with("maxRunners", "3"), RequestKind::Set, &prefixed).is_err(), "nor is its name another's label");
 }
 
 #[test]
@@ -127,20 +128,20 @@ fn look_alikes_are_refused_by_name() {
 fn numbers_are_whole_and_bounded() {
     for bad in ["+3", "3.0", "0", "11", "3 ", "1e1", "99999999999999999999", "0x3"] {
         let body = with("maxRunners", bad);
-        assert_eq!(bad == "3 ", judge(&body, Kind::Set, &known()).is_ok(), "{bad}");
+        assert_eq!(bad == "3 ", judge(&body, RequestKind::Set, &known()).is_ok(), "{bad}");
     }
     assert!(answers(&with("minRunners", "4")).contains("a whole number from 0 to 3"));
 }
 
 #[test]
 fn a_deletion_names_an_environment_that_is_there_exactly() {
-    let delete = |name: &str| judge(&format!("### Environment\n\n{name}\n"), Kind::Delete, &known());
+    let delete = |name: &str| judge(&format!("### Environment\n\n{name}\n"), RequestKind::Delete, &known());
     assert_eq!(delete("Builds").unwrap().environment().as_str(), "Builds");
     assert_eq!(delete("builds").unwrap_err()[0].example, "Builds");
     assert!(delete("nothing").unwrap_err()[0].allowed.contains("Builds, linux_large"));
 }
 
-fn shown(files: &Files) -> String {
+fn shown(files: &RenderedFiles) -> String {
     files.iter().map(|(path, content)| format!("=== {path}\n{content}")).collect()
 }
 
@@ -155,7 +156,7 @@ fn the_folder_of_an_environment_on_a_shared_plane() {
         POLICY.replace("version = 1", "version = 1\nshape = \"shared-plane\"\nplane_path = \"/runnersmith/plane\"");
     let text = text.replace("region = \"eu-west-1\"\n\n", "region = \"eu-west-1\"\ndynamodb_table = \"locks\"\n\n");
     let policy = Policy::parse(&text).unwrap();
-    assert!(matches!(policy.shape, Shape::SharedPlane { .. }));
+    assert!(matches!(policy.shape, EnvironmentShape::SharedPlane { .. }));
     let files = render(&set(SEED_BLOCK), &policy).unwrap();
     let some = ["main.tf", "backend.tf.json", VALUES_FILE];
     let files = files.into_iter().filter(|(path, _)| some.iter().any(|end| path.ends_with(end))).collect();
@@ -271,7 +272,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn the_parser_and_the_judge_never_panic(body in any::<String>(), kind in prop::sample::select(Kind::ALL.to_vec())) {
+    fn the_parser_and_the_judge_never_panic(body in any::<String>(), kind in prop::sample::select(RequestKind::ALL.to_vec())) {
         let _ = judge(&body, kind, &known());
     }
 
@@ -279,7 +280,7 @@ proptest! {
     fn nor_on_text_that_is_nearly_right(values in prop::collection::vec(hostile(), 11)) {
         let form: String = runnersmith_issueops::request::Field::ALL
             .iter().zip(&values).map(|(field, value)| format!("### {field}\n\n{value}\n\n")).collect();
-        let _ = judge(&form, Kind::Set, &known());
+        let _ = judge(&form, RequestKind::Set, &known());
     }
 
     /// Any group is allowed here, so that hostile groups get through; everything that gets through is only in the values.
@@ -306,15 +307,15 @@ proptest! {
     }
 }
 
-fn render_block(block: &serde_json::Value, policy: &Policy) -> Option<Files> {
-    let given = parse(&block.to_string(), Kind::Set).ok()?;
-    match validate(&given, Kind::Set, policy, &Known::default()).ok()? {
+fn render_block(block: &serde_json::Value, policy: &Policy) -> Option<RenderedFiles> {
+    let given = parse(&block.to_string(), RequestKind::Set).ok()?;
+    match validate(&given, RequestKind::Set, policy, &Known::default()).ok()? {
         Request::Set(set) => Some(render(&set, policy).unwrap()),
         Request::Delete(_) => None,
     }
 }
 
-fn same_but_values(plain: &Files, files: &Files, value: &str) -> Result<(), TestCaseError> {
+fn same_but_values(plain: &RenderedFiles, files: &RenderedFiles, value: &str) -> Result<(), TestCaseError> {
     for (path, content) in files {
         if path.ends_with(VALUES_FILE) {
             let read: serde_json::Value = serde_json::from_str(content).unwrap();

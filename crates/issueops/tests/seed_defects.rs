@@ -6,12 +6,12 @@
 mod support;
 
 use runnersmith_issueops::change::{
-    ChangeKind, Denial, Event, Failure, Liveness, Permission, Reply, Stage, State, Step,
+    ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Denial, LifecycleEvent, Liveness, Permission, Reply, State,
 };
 use runnersmith_issueops::comment::drift_issue;
 use runnersmith_issueops::render::render;
-use runnersmith_issueops::request::{Field, Kind, Known};
-use runnersmith_issueops::summary::{Fleet, FleetChange, GroupAccess, Summary, cost};
+use runnersmith_issueops::request::{Field, Known, RequestKind};
+use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary, cost};
 use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
 use support::{SEED_BLOCK, judge, policy, set};
 
@@ -31,7 +31,7 @@ fn defect_02_a_push_after_the_approval_wins() {
     let mut world = World::planned(ChangeKind::Set);
     let line = format!("/approve {}", world.digest());
     assert!(rereads(&world.says(&writer(), &line)));
-    world.event(&Event::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
+    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
     assert!(!applies(&world.checks()), "the event came in time");
     let mut world = World::planned(ChangeKind::Set);
     world.says(&writer(), &line);
@@ -48,14 +48,17 @@ fn defect_03_fields_are_validated_by_another_fields_value() {
         for value in [evil, "${file(\"/etc/passwd\")}", "$(id)", "'; id; '", "a\nb: c", "%{ if true }x%{ endif }"] {
             let mut block: serde_json::Value = serde_json::from_str(SEED_BLOCK).unwrap();
             block[field.key()] = value.into();
-            let problems = judge(&block.to_string(), Kind::Set, &Known::default()).unwrap_err();
+            let problems = judge(&block.to_string(), RequestKind::Set, &Known::default()).unwrap_err();
             assert!(problems.iter().all(|problem| problem.field == field.title()), "{field}: {problems:?}");
         }
     }
     // The two that the demo left out, right by themselves and wrong by themselves.
-    assert!(judge(&SEED_BLOCK.replace("amzn2-ami-hvm-2.*-x86_64-ebs", "amazon"), Kind::Set, &Known::default()).is_ok());
+    assert!(
+        judge(&SEED_BLOCK.replace("amzn2-ami-hvm-2.*-x86_64-ebs", "amazon"), RequestKind::Set, &Known::default())
+            .is_ok()
+    );
     let problems =
-        judge(&SEED_BLOCK.replace("\"default\"", "\"undefined\""), Kind::Set, &Known::default()).unwrap_err();
+        judge(&SEED_BLOCK.replace("\"default\"", "\"undefined\""), RequestKind::Set, &Known::default()).unwrap_err();
     assert_eq!(problems[0].field, Field::RunnerGroup.title());
 }
 
@@ -71,7 +74,7 @@ fn defect_04_the_author_may_approve_their_own_change() {
     assert!(rereads(&world.says(&writer(), &line)));
     let mut reread = world.reread();
     reread.committers.insert("Wanda".into());
-    let steps = world.event(&Event::Reread(Box::new(reread)));
+    let steps = world.event(&LifecycleEvent::Reread(Box::new(reread)));
     assert_eq!(denial(&steps), Some(&Denial::IsAuthor));
     world.rules.author_may_approve = true;
     assert!(rereads(&world.says(&ann, &line)), "unless the policy says so");
@@ -93,13 +96,14 @@ fn defect_06_locks_are_broken_by_force_on_any_failure() {
     let line = format!("/approve {}", world.digest());
     world.says(&writer(), &line);
     world.checks();
-    let failure = Failure::new(Stage::Apply, "Error acquiring the state lock");
-    let steps = world.event(&Event::ApplyFailed(failure.clone()));
-    let breaks =
-        |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::ReleaseLock { .. } | Step::TakeOver { .. }));
-    assert!(!breaks(&steps) && steps.contains(&Step::ReleaseOwnLock));
+    let failure = ChangeFailure::new(ChangeStage::Apply, "Error acquiring the state lock");
+    let steps = world.event(&LifecycleEvent::ApplyFailed(failure.clone()));
+    let breaks = |steps: &[ChangeStep]| {
+        steps.iter().any(|step| matches!(step, ChangeStep::ReleaseLock { .. } | ChangeStep::TakeOver { .. }))
+    };
+    assert!(!breaks(&steps) && steps.contains(&ChangeStep::ReleaseOwnLock));
     world.change.state = State::Planning;
-    assert!(!breaks(&world.event(&Event::PlanFailed(failure))));
+    assert!(!breaks(&world.event(&LifecycleEvent::PlanFailed(failure))));
     for liveness in [Liveness::Alive, Liveness::Unknown] {
         for pull in [6, 7] {
             world.lock = Some(run_lock(pull, liveness));
@@ -141,12 +145,13 @@ fn defect_08_the_pull_request_is_known_by_its_title() {
 #[test]
 fn defect_09_no_drift_cost_policy_or_lock() {
     // A policy bounds what may be asked.
-    let problems = judge(&SEED_BLOCK.replace("\"3\"", "\"11\""), Kind::Set, &Known::default()).unwrap_err();
+    let problems = judge(&SEED_BLOCK.replace("\"3\"", "\"11\""), RequestKind::Set, &Known::default()).unwrap_err();
     assert_eq!(problems[0].field, Field::MaxRunners.title());
     // What the worst hour costs is known before it is approved.
     let files = render(&set(SEED_BLOCK), &policy()).unwrap();
     let values = &files["actions-runner-envs/linux_large/terraform.tfvars.json"];
-    let fleet = FleetChange { before: None, after: Fleet::of_values(values).ok(), access: GroupAccess::Unknown };
+    let fleet =
+        FleetChange { before: None, after: EnvironmentFleet::of_values(values).ok(), access: GroupAccess::Unknown };
     assert!(cost(&Summary::default(), &fleet, &policy()).after.unwrap().worst.is_some());
     // A lock keeps others out.
     let mut world = World::planned(ChangeKind::Set);
@@ -155,12 +160,12 @@ fn defect_09_no_drift_cost_policy_or_lock() {
     assert!(matches!(denial(&world.says(&writer(), &line)), Some(Denial::IsLocked(_))));
     // Drift opens one issue and closes it.
     let drifted = r#"{"format_version": "1.2", "resource_drift": [{"address": "aws_sqs_queue.a", "change": {"actions": ["update"]}}]}"#;
-    let summary = Summary::read(drifted.as_bytes()).unwrap();
+    let summary = Summary::of_show_json(drifted.as_bytes()).unwrap();
     let issue = drift_issue(set(SEED_BLOCK).environment(), &summary).unwrap();
     assert!(
         issue.body.starts_with("<!-- runnersmith:drift:linux_large -->\n") && issue.body.contains("aws_sqs_queue.a")
     );
-    let none = Summary::read(br#"{"format_version": "1.2"}"#).unwrap();
+    let none = Summary::of_show_json(br#"{"format_version": "1.2"}"#).unwrap();
     assert_eq!(drift_issue(set(SEED_BLOCK).environment(), &none), None);
 }
 
@@ -170,10 +175,13 @@ fn defect_10_merges_without_looking_whether_the_head_is_what_was_applied() {
     let line = format!("/approve {}", world.digest());
     world.says(&writer(), &line);
     world.checks();
-    world.event(&Event::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
-    let steps = world.event(&Event::Applied);
-    assert!(steps.contains(&Step::Merge { expected_head: "aaaa".into() }), "the head that was applied, not the newest");
-    world.event(&Event::MergeRefused("head moved".into()));
+    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
+    let steps = world.event(&LifecycleEvent::Applied);
+    assert!(
+        steps.contains(&ChangeStep::Merge { expected_head: "aaaa".into() }),
+        "the head that was applied, not the newest"
+    );
+    world.event(&LifecycleEvent::MergeRefused("head moved".into()));
     assert_eq!(world.change.state.word(), "applied, not merged");
     assert_eq!(
         denial(&world.says(&writer(), "/plan")),

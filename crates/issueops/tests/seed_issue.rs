@@ -7,7 +7,7 @@ mod support;
 
 use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::render::render;
-use runnersmith_issueops::request::{Kind, Known, Request, SetRequest, parse, validate};
+use runnersmith_issueops::request::{Known, Request, RequestKind, SetRequest, parse, validate};
 use support::{POLICY, judge, policy};
 
 /// What the seed's template for creating makes of an issue; `block` is what people fill in.
@@ -44,7 +44,7 @@ const OLDER: &str = r#"{
 }"#;
 
 fn made(body: &str) -> SetRequest {
-    match judge(body, Kind::Set, &Known::default()).unwrap() {
+    match judge(body, RequestKind::Set, &Known::default()).unwrap() {
         Request::Set(set) => *set,
         Request::Delete(_) => panic!("a deletion"),
     }
@@ -83,7 +83,7 @@ fn an_older_template_of_the_seed_works_too() {
 fn the_seeds_template_for_deleting_works_unchanged() {
     let known = Known { environments: [("zelda".to_owned(), ["zelda".to_owned()].into())].into(), ..Known::default() };
     for body in [delete("zelda"), delete("zelda").replace('\n', "\r\n"), create(FILLED_IN)] {
-        assert_eq!(judge(&body, Kind::Delete, &known).unwrap().environment().as_str(), "zelda");
+        assert_eq!(judge(&body, RequestKind::Delete, &known).unwrap().environment().as_str(), "zelda");
     }
 }
 
@@ -92,17 +92,17 @@ fn the_seeds_template_left_as_it_is_is_answered_field_by_field() {
     let block = FILLED_IN
         .replace("zelda", "<enter an environment name here>")
         .replace("acme", "<enter a GitHub organization name here>");
-    let problems = judge(&create(&block), Kind::Set, &Known::default()).unwrap_err();
+    let problems = judge(&create(&block), RequestKind::Set, &Known::default()).unwrap_err();
     let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
     assert_eq!(fields, ["Environment", "Organization"]);
-    assert!(judge(&delete("<enter the environment to delete here>"), Kind::Delete, &Known::default()).is_err());
+    assert!(judge(&delete("<enter the environment to delete here>"), RequestKind::Delete, &Known::default()).is_err());
 }
 
 #[test]
 fn the_seeds_advice_is_the_default_bound() {
     let more = create(&FILLED_IN.replace("\"3\"", "\"11\""));
-    assert!(judge(&more, Kind::Set, &Known::default()).unwrap_err()[0].allowed.contains("from 1 to 10"));
+    assert!(judge(&more, RequestKind::Set, &Known::default()).unwrap_err()[0].allowed.contains("from 1 to 10"));
     let raised = Policy::parse(&POLICY.replace("[runners]", "[runners]\nmaximum = 20")).unwrap();
-    let given = parse(&more, Kind::Set).unwrap();
-    assert!(validate(&given, Kind::Set, &raised, &Known::default()).is_ok(), "unless the policy says otherwise");
+    let given = parse(&more, RequestKind::Set).unwrap();
+    assert!(validate(&given, RequestKind::Set, &raised, &Known::default()).is_ok(), "unless the policy says otherwise");
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::mem::discriminant;
 
 use runnersmith_issueops::change::{
-    Approval, Change, ChangeKind, Changed, Denial, Failure, GivenUp, HeldLock, Left, Liveness, Misread, PlanRecord,
-    Reaction, Reply, Stage, State, Step, Stopped, VoidWhy,
+    Approval, Change, ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Changed, Denial, GivenUp, HeldLock, Left,
+    Liveness, Misread, PlanRecord, Reaction, Reply, State, Stopped, VoidWhy,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,13 +41,13 @@ fn approval() -> Approval {
     Approval { by: TEXT.into(), comment: u64::MAX, at: world.now, digest, kills_jobs: true, has_drained: true }
 }
 
-fn failures() -> Vec<Failure> {
-    [(Stage::Plan, None), (Stage::Apply, Some(TEXT.to_owned())), (Stage::Destroy, None)]
+fn failures() -> Vec<ChangeFailure> {
+    [(ChangeStage::Plan, None), (ChangeStage::Apply, Some(TEXT.to_owned())), (ChangeStage::Destroy, None)]
         .into_iter()
-        .map(|(stage, resource)| Failure {
+        .map(|(stage, resource)| ChangeFailure {
             resource,
-            stopped: (stage == Stage::Destroy).then_some(Stopped::AtWork),
-            ..Failure::new(stage, TEXT)
+            stopped: (stage == ChangeStage::Destroy).then_some(Stopped::AtWork),
+            ..ChangeFailure::new(stage, TEXT)
         })
         .collect()
 }
@@ -177,49 +177,49 @@ fn replies() -> Vec<Reply> {
 }
 
 /// As [`place_of_denial`].
-fn place_of_step(step: &Step) -> usize {
+fn place_of_step(step: &ChangeStep) -> usize {
     match step {
-        Step::React { .. } => 0,
-        Step::Say(_) => 1,
-        Step::ShowState => 2,
-        Step::Plan { .. } => 3,
-        Step::DropPlan => 4,
-        Step::Reread { .. } => 5,
-        Step::TakeOver { .. } => 6,
-        Step::Apply { .. } => 7,
-        Step::Drain { .. } => 8,
-        Step::EndDrain => 9,
-        Step::Merge { .. } => 10,
-        Step::TakeLock { .. } => 11,
-        Step::ReleaseLock { .. } => 12,
-        Step::ReleaseOwnLock => 13,
-        Step::CloseIssue => 14,
-        Step::ClosePull => 15,
+        ChangeStep::React { .. } => 0,
+        ChangeStep::Say(_) => 1,
+        ChangeStep::ShowState => 2,
+        ChangeStep::Plan { .. } => 3,
+        ChangeStep::DropPlan => 4,
+        ChangeStep::Reread { .. } => 5,
+        ChangeStep::TakeOver { .. } => 6,
+        ChangeStep::Apply { .. } => 7,
+        ChangeStep::Drain { .. } => 8,
+        ChangeStep::EndDrain => 9,
+        ChangeStep::Merge { .. } => 10,
+        ChangeStep::TakeLock { .. } => 11,
+        ChangeStep::ReleaseLock { .. } => 12,
+        ChangeStep::ReleaseOwnLock => 13,
+        ChangeStep::CloseIssue => 14,
+        ChangeStep::ClosePull => 15,
     }
 }
 
-fn steps() -> Vec<Step> {
+fn steps() -> Vec<ChangeStep> {
     let digest = plan().parts.digest();
     let mut steps = vec![
-        Step::ShowState,
-        Step::Plan { without_terraform_lock: true },
-        Step::Plan { without_terraform_lock: false },
-        Step::DropPlan,
-        Step::Reread { digest },
-        Step::TakeOver { lock: TEXT.into() },
-        Step::Apply { digest, head: "aaaa".into() },
-        Step::Drain { kill_jobs: true },
-        Step::EndDrain,
-        Step::Merge { expected_head: "aaaa".into() },
-        Step::TakeLock { by: TEXT.into(), reason: TEXT.into() },
-        Step::ReleaseLock { id: TEXT.into() },
-        Step::ReleaseOwnLock,
-        Step::CloseIssue,
-        Step::ClosePull,
+        ChangeStep::ShowState,
+        ChangeStep::Plan { without_terraform_lock: true },
+        ChangeStep::Plan { without_terraform_lock: false },
+        ChangeStep::DropPlan,
+        ChangeStep::Reread { digest },
+        ChangeStep::TakeOver { lock: TEXT.into() },
+        ChangeStep::Apply { digest, head: "aaaa".into() },
+        ChangeStep::Drain { kill_jobs: true },
+        ChangeStep::EndDrain,
+        ChangeStep::Merge { expected_head: "aaaa".into() },
+        ChangeStep::TakeLock { by: TEXT.into(), reason: TEXT.into() },
+        ChangeStep::ReleaseLock { id: TEXT.into() },
+        ChangeStep::ReleaseOwnLock,
+        ChangeStep::CloseIssue,
+        ChangeStep::ClosePull,
     ];
     let reactions = [Reaction::Eyes, Reaction::Confused, Reaction::No];
-    steps.extend(reactions.map(|reaction| Step::React { comment: u64::MAX, reaction }));
-    steps.extend(replies().into_iter().map(|reply| Step::Say(Box::new(reply))));
+    steps.extend(reactions.map(|reaction| ChangeStep::React { comment: u64::MAX, reaction }));
+    steps.extend(replies().into_iter().map(|reply| ChangeStep::Say(Box::new(reply))));
     steps
 }
 
@@ -241,8 +241,8 @@ fn every_step_and_every_answer_is_read_as_it_was_stored() {
 
 #[test]
 fn a_step_that_is_no_more_is_read_as_one_that_does_no_harm() {
-    let stored: Vec<Step> = serde_json::from_str("[\"drop_plan\",\"void_others\"]").unwrap();
-    assert_eq!(stored, [Step::DropPlan, Step::DropPlan]);
+    let stored: Vec<ChangeStep> = serde_json::from_str("[\"drop_plan\",\"void_others\"]").unwrap();
+    assert_eq!(stored, [ChangeStep::DropPlan, ChangeStep::DropPlan]);
 }
 
 #[test]
@@ -280,5 +280,5 @@ fn every_state_of_a_record_is_read_as_it_was_stored() {
 #[test]
 fn a_failure_that_was_stored_before_it_said_whether_it_was_stopped_is_read() {
     let old = r#"{ "stage": "apply", "resource": null, "message": "denied" }"#;
-    assert_eq!(serde_json::from_str::<Failure>(old).unwrap(), Failure::new(Stage::Apply, "denied"));
+    assert_eq!(serde_json::from_str::<ChangeFailure>(old).unwrap(), ChangeFailure::new(ChangeStage::Apply, "denied"));
 }

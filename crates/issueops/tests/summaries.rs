@@ -6,7 +6,9 @@ mod support;
 
 use runnersmith_issueops::policy::{MicroDollars, Policy};
 use runnersmith_issueops::render::{VALUES_FILE, render};
-use runnersmith_issueops::summary::{Area, Effect, Fleet, FleetChange, GroupAccess, PlanError, Summary, cost};
+use runnersmith_issueops::summary::{
+    Area, Effect, EnvironmentFleet, FleetChange, GroupAccess, PlanError, Summary, cost,
+};
 use serde_json::{Value, json};
 use support::{POLICY, SEED_BLOCK, policy, set};
 
@@ -21,7 +23,7 @@ fn plan(resources: &[Value]) -> Summary {
 }
 
 fn read(plan: &Value) -> Result<Summary, PlanError> {
-    Summary::read(plan.to_string().as_bytes())
+    Summary::of_show_json(plan.to_string().as_bytes())
 }
 
 #[test]
@@ -130,12 +132,12 @@ fn a_plan_that_cannot_be_judged_is_refused() {
         "they do what no resource shows"
     );
     assert!(with("action_invocations", json!([])).is_ok());
-    assert!(matches!(Summary::read(b"{"), Err(PlanError::Json(_))));
+    assert!(matches!(Summary::of_show_json(b"{"), Err(PlanError::Json(_))));
 }
 
-fn fleet(block: &str) -> Fleet {
+fn fleet(block: &str) -> EnvironmentFleet {
     let files = render(&set(block), &policy()).unwrap();
-    Fleet::of_values(files.iter().find(|(path, _)| path.ends_with(VALUES_FILE)).unwrap().1).unwrap()
+    EnvironmentFleet::of_values(files.iter().find(|(path, _)| path.ends_with(VALUES_FILE)).unwrap().1).unwrap()
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use runnersmith_aws::{DynamoLedger, Session};
 use runnersmith_aws_emulator::skip_unless_available;
 use runnersmith_issueops::change::Left;
-use runnersmith_issueops::policy::Shape;
+use runnersmith_issueops::policy::EnvironmentShape;
 use runnersmith_issueops_engine::Fleet as _;
 use runnersmith_lambda_host::Hypervisor;
 use runnersmith_ports::{HistoryLedger as _, SystemClock};
@@ -29,7 +29,7 @@ async fn session(bed: &Bed) -> Session {
     Session::with_key(bed.emulator().url(), "us-east-1", "fleet").await
 }
 
-async fn fleet(bed: &Bed, shape: Shape) -> AwsEnvironments {
+async fn fleet(bed: &Bed, shape: EnvironmentShape) -> AwsEnvironments {
     AwsEnvironments::new(vec![session(bed).await], shape, Arc::new(SystemClock))
 }
 
@@ -70,7 +70,7 @@ async fn a_drained_environment_ends_its_jobs_takes_no_new_ones_and_serves_again_
     let bed = Bed::new(Wishes { set: idle, ..Wishes::default() }).await;
     let machines = bed.quick_machines();
     bed.emulator().enforce_policies().unwrap();
-    let fleet = fleet(&bed, Shape::OwnStack).await;
+    let fleet = fleet(&bed, EnvironmentShape::OwnStack).await;
     bed.dispatch(1, 20_000);
     bed.until(&machines, "a job and two idle runners", 2 * MINUTE, async || {
         let runners = bed.github.runners();
@@ -108,7 +108,7 @@ async fn jobs_are_killed_when_the_approval_says_so_and_history_says_why() {
     }
     let bed = Bed::new(Wishes::default()).await;
     let machines = bed.quick_machines();
-    let fleet = fleet(&bed, Shape::OwnStack).await;
+    let fleet = fleet(&bed, EnvironmentShape::OwnStack).await;
     // GitHub ends the job of a runner that is lost after a quarter of an hour; the simulator a minute after its time.
     bed.dispatch(1, 45_000);
     bed.until(&machines, "a job", 2 * MINUTE, async || bed.github.runners().iter().any(|runner| runner.busy)).await;
@@ -139,7 +139,7 @@ async fn an_environment_of_a_shared_control_plane_is_drained_while_the_others_wo
     let gpu = json!({ "name": "gpu", "labels": ["self-hosted", "gpu"] }).to_string();
     let bed = Bed::new(Wishes { more_sets: vec![("gpu", gpu)], ..Wishes::default() }).await;
     let machines = bed.quick_machines();
-    let fleet = fleet(&bed, Shape::SharedPlane { plane_path: PATH.into() }).await;
+    let fleet = fleet(&bed, EnvironmentShape::SharedPlane { plane_path: PATH.into() }).await;
     bed.dispatch_for(&["self-hosted", "gpu"], 1, 5_000);
     bed.until(&machines, "a job", 2 * MINUTE, async || bed.github.runners().iter().any(|runner| runner.busy)).await;
     fleet.drain("gpu", false).await.unwrap();
@@ -152,7 +152,7 @@ async fn an_environment_of_a_shared_control_plane_is_drained_while_the_others_wo
     bed.completes(&machines, 4, 3 * MINUTE).await;
     // Nobody knows these; a name that is not valid is no path.
     assert_eq!(fleet.drain("unknown", true).await.unwrap(), Left::default());
-    let own = self::fleet(&bed, Shape::OwnStack).await;
+    let own = self::fleet(&bed, EnvironmentShape::OwnStack).await;
     assert_eq!(own.drain("unknown", true).await.unwrap(), Left::default());
     own.end_drain("unknown").await.unwrap();
     own.forget("unknown").await.unwrap();

@@ -19,7 +19,7 @@ pub const FILE_BYTES_MAX: usize = 4 << 20;
 /// What becomes of an argument, an output, or the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum InputChange {
     /// It must be given and is not.
     Missing,
     /// Nobody here knows it.
@@ -36,7 +36,7 @@ pub enum Verdict {
     Kept,
 }
 
-impl Verdict {
+impl InputChange {
     /// In the order in which they are shown.
     pub const ALL: [Self; 7] =
         [Self::Missing, Self::Unknown, Self::Renamed, Self::Output, Self::Differs, Self::NotNeeded, Self::Kept];
@@ -62,9 +62,9 @@ impl Verdict {
 
 /// One argument or output.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Finding {
+pub struct MigrationFinding {
     /// What becomes of it.
-    pub verdict: Verdict,
+    pub verdict: InputChange,
     /// Its name, or an output's address. Foreign text.
     pub what: String,
     /// What to do, or why; may be empty.
@@ -85,7 +85,7 @@ pub struct Block {
     /// A submodule of it, which has no counterpart by name.
     pub submodule: Option<String>,
     /// What becomes of everything in it, by verdict and name.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<MigrationFinding>,
 }
 
 impl Block {
@@ -160,52 +160,54 @@ fn peer(source: &str) -> Option<Option<String>> {
     Some(below.filter(|below| !below.is_empty()))
 }
 
-fn arguments(given: &[String]) -> Vec<Finding> {
-    let finding = |verdict, what: &str, note: &str| Finding { verdict, what: what.to_owned(), note: note.to_owned() };
-    let mut findings: Vec<Finding> = given.iter().map(|name| argument(name)).collect();
+fn arguments(given: &[String]) -> Vec<MigrationFinding> {
+    let finding =
+        |verdict, what: &str, note: &str| MigrationFinding { verdict, what: what.to_owned(), note: note.to_owned() };
+    let mut findings: Vec<MigrationFinding> = given.iter().map(|name| argument(name)).collect();
     let stands_for = |wanted: &str| {
         // An argument that has only another name is not missing as well.
         given.iter().any(|name| tables::RENAMED.iter().any(|(old, new)| old == name && new.starts_with(wanted)))
     };
     let missing =
         tables::INPUTS.iter().filter(|input| input.is_required && !given.iter().any(|name| name == input.name));
-    findings
-        .extend(missing.filter(|input| !stands_for(input.name)).map(|input| finding(Verdict::Missing, input.name, "")));
+    findings.extend(
+        missing.filter(|input| !stands_for(input.name)).map(|input| finding(InputChange::Missing, input.name, "")),
+    );
     if !given.iter().any(|name| name == "environment" || name == "prefix") {
-        findings.push(finding(Verdict::Missing, "environment", "a name of its own, not the old one's"));
+        findings.push(finding(InputChange::Missing, "environment", "a name of its own, not the old one's"));
     }
     if !given.iter().any(|name| name == "ephemeral" || name == "enable_ephemeral_runners") {
         let note = "not given: a runner serves one job here; ephemeral = false keeps runners until they are idle";
-        findings.push(finding(Verdict::Differs, "ephemeral", note));
+        findings.push(finding(InputChange::Differs, "ephemeral", note));
     }
     findings
 }
 
-fn argument(name: &str) -> Finding {
-    let finding = |verdict, note: &str| Finding { verdict, what: name.to_owned(), note: note.to_owned() };
+fn argument(name: &str) -> MigrationFinding {
+    let finding = |verdict, note: &str| MigrationFinding { verdict, what: name.to_owned(), note: note.to_owned() };
     if let Some(input) = tables::INPUTS.iter().find(|input| input.name == name) {
-        let verdict = if input.note.is_empty() { Verdict::Kept } else { Verdict::Differs };
+        let verdict = if input.note.is_empty() { InputChange::Kept } else { InputChange::Differs };
         return finding(verdict, input.note);
     }
     // Every module block of Terraform may have these.
     if ["count", "for_each", "providers", "depends_on"].contains(&name) {
-        return finding(Verdict::Kept, "");
+        return finding(InputChange::Kept, "");
     }
     if let Some((_, new)) = tables::RENAMED.iter().find(|(old, _)| *old == name) {
-        return finding(Verdict::Renamed, new);
+        return finding(InputChange::Renamed, new);
     }
     if let Some((_, why)) = tables::NOT_NEEDED.iter().find(|(old, _)| *old == name) {
-        return finding(Verdict::NotNeeded, why);
+        return finding(InputChange::NotNeeded, why);
     }
     let near = tables::INPUTS.iter().map(|input| (strsim::jaro_winkler(input.name, name), input.name));
     let near = near.filter(|(likeness, _)| *likeness > 0.88).max_by(|a, b| a.0.total_cmp(&b.0));
-    finding(Verdict::Unknown, &near.map_or_else(String::new, |(_, near)| format!("the nearest is {near}")))
+    finding(InputChange::Unknown, &near.map_or_else(String::new, |(_, near)| format!("the nearest is {near}")))
 }
 
-fn output(module: &str, path: &str) -> Finding {
+fn output(module: &str, path: &str) -> MigrationFinding {
     let ours = tables::OUTPUTS.iter().find(|(old, _)| path.starts_with(old));
     let note = ours.map_or("there is no such output".to_owned(), |(_, new)| format!("here it is {new}"));
-    Finding { verdict: Verdict::Output, what: format!("module.{module}.{path}"), note }
+    MigrationFinding { verdict: InputChange::Output, what: format!("module.{module}.{path}"), note }
 }
 
 /// Foreign text in one line: what cannot be seen is made visible.
@@ -241,7 +243,7 @@ impl fmt::Display for Report {
                 )?;
                 continue;
             }
-            for verdict in Verdict::ALL {
+            for verdict in InputChange::ALL {
                 let of = block.findings.iter().filter(|finding| finding.verdict == verdict);
                 let lines: Vec<String> = of
                     .map(|finding| match finding.note.as_str() {
@@ -249,7 +251,7 @@ impl fmt::Display for Report {
                         note => format!("{}: {}", shown(&finding.what), shown(note)),
                     })
                     .collect();
-                if verdict == Verdict::Kept && !lines.is_empty() {
+                if verdict == InputChange::Kept && !lines.is_empty() {
                     writeln!(f, "  {}: {}", verdict.title(), lines.join(", "))?;
                 } else if !lines.is_empty() {
                     writeln!(f, "  {}:\n    {}", verdict.title(), lines.join("\n    "))?;

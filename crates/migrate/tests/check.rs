@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use runnersmith_migrate::{Report, Verdict, check};
+use runnersmith_migrate::{InputChange, Report, check};
 
 fn files(all: &[(&str, &str)]) -> BTreeMap<String, String> {
     all.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -78,7 +78,7 @@ fn json_is_read_and_a_submodule_is_told_as_one() {
     let report = check(&files(&[("main.tf.json", json)]));
     let names: Vec<_> = report.blocks.iter().map(|block| (block.name.as_str(), block.submodule.as_deref())).collect();
     assert_eq!(names, [("a", Some("modules/runners")), ("b", None)]);
-    let missing = report.blocks[1].findings.iter().filter(|finding| finding.verdict == Verdict::Missing);
+    let missing = report.blocks[1].findings.iter().filter(|finding| finding.verdict == InputChange::Missing);
     let missing: Vec<_> = missing.map(|finding| finding.what.as_str()).collect();
     assert_eq!(
         missing,
@@ -122,14 +122,14 @@ fn every_input_of_the_module_is_in_the_table() {
         let report =
             one(&format!("module \"x\" {{\n  source = \"philips-labs/github-runner/aws\"\n  {name} = 1\n}}\n"));
         let found = report.blocks[0].findings.iter().find(|finding| finding.what == name).unwrap();
-        assert!([Verdict::Kept, Verdict::Differs].contains(&found.verdict), "{name}: {found:?}");
+        assert!([InputChange::Kept, InputChange::Differs].contains(&found.verdict), "{name}: {found:?}");
         if !block.body().attributes().any(|attribute| attribute.key() == "default") {
             required.push(name.to_owned());
         }
     }
     required.sort();
     let report = one("module \"x\" {\n  source = \"philips-labs/github-runner/aws\"\n}\n");
-    let missing = report.blocks[0].findings.iter().filter(|finding| finding.verdict == Verdict::Missing);
+    let missing = report.blocks[0].findings.iter().filter(|finding| finding.verdict == InputChange::Missing);
     assert_eq!(missing.map(|finding| finding.what.clone()).collect::<Vec<_>>(), required);
 }
 

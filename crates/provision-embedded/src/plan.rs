@@ -1,12 +1,12 @@
-//! A plan: what was, what will be, and the state that it was made from; and how it is shown, in the forms that
-//! `terraform show` has, so that everything after it is the same for both.
+//! A plan: what was, what will be, and the state that it was made from; and how it is shown. People read it in the form that
+//! `terraform show` has, so that both provisioners' plans look alike.
 
 use std::fmt::Write as _;
 
+use runnersmith_issueops::summary::{self, ResourceChange, Summary};
 use runnersmith_issueops_engine::StateId;
 use runnersmith_types::ScaleSet;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::wanted::{Wanted, attributes};
 
@@ -71,18 +71,19 @@ impl Plan {
         Ok((set(&self.before)?, set(&self.after)?))
     }
 
-    /// As `terraform show -json` writes it.
-    pub fn json(&self) -> Result<Vec<u8>, String> {
-        let (before, after) = self.sides()?;
-        let word = match self.effect() {
-            Effect::Create => "create",
-            Effect::Update => "update",
-            Effect::Delete => "delete",
-            Effect::Nothing => "no-op",
+    /// What it would do.
+    pub fn summary(&self) -> Result<Summary, String> {
+        let effect = match self.effect() {
+            Effect::Create => summary::Effect::Create,
+            Effect::Update => summary::Effect::Update,
+            Effect::Delete => summary::Effect::Destroy,
+            Effect::Nothing => return Ok(nothing()),
         };
-        let is_any = before.is_some() || after.is_some();
-        let resource = resource(&self.environment, word, before.as_ref(), after.as_ref());
-        document(if is_any { vec![resource] } else { Vec::new() }, Vec::new())
+        let (before, after) = self.sides()?;
+        let of = |set: Option<ScaleSet>| set.as_ref().map(attributes).unwrap_or_default();
+        let address = address(&self.environment);
+        let change = ResourceChange::of_attributes(address, KIND, effect, &of(before), &of(after));
+        Ok(Summary { changes: vec![change], ..nothing() })
     }
 
     /// As people read it.
@@ -95,9 +96,7 @@ impl Plan {
             Effect::Delete => ("-", "will be destroyed", (0, 0, 1)),
             Effect::Nothing => return Ok("No changes. The scale set is as the configuration says.\n".to_owned()),
         };
-        let of = |set: Option<&ScaleSet>| {
-            set.map(attributes).and_then(|value| value.as_object().cloned()).unwrap_or_default()
-        };
+        let of = |set: Option<&ScaleSet>| set.map(attributes).unwrap_or_default();
         let (before, after) = (of(before.as_ref()), of(after.as_ref()));
         let mut text = format!("  # {address} {what}\n  {sign} resource {KIND:?} {:?} {{\n", self.environment);
         let width = before.keys().chain(after.keys()).map(String::len).max().unwrap_or(0);
@@ -117,35 +116,7 @@ impl Plan {
     }
 }
 
-/// One resource as a plan shows it.
-pub(crate) fn resource(environment: &str, action: &str, before: Option<&ScaleSet>, after: Option<&ScaleSet>) -> Value {
-    json!({
-        "address": address(environment),
-        "mode": "managed",
-        "type": KIND,
-        "name": environment,
-        "provider_name": VERSION,
-        "change": {
-            "actions": [action],
-            "before": before.map(attributes),
-            "after": after.map(attributes),
-            "after_unknown": {},
-            "before_sensitive": false,
-            "after_sensitive": false,
-        },
-    })
-}
-
-/// A whole plan, as `terraform show -json` writes it.
-pub(crate) fn document(changes: Vec<Value>, drift: Vec<Value>) -> Result<Vec<u8>, String> {
-    let document = json!({
-        "format_version": "1.2",
-        "terraform_version": VERSION,
-        "resource_changes": changes,
-        "resource_drift": drift,
-        "output_changes": {},
-        "complete": true,
-        "errored": false,
-    });
-    serde_json::to_vec(&document).map_err(|error| format!("the plan cannot be shown: {error}"))
+/// The summary of a plan in which nothing happens.
+pub(crate) fn nothing() -> Summary {
+    Summary { terraform_version: VERSION.to_owned(), ..Summary::default() }
 }

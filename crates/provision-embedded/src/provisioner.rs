@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use runnersmith_issueops::render::VALUES_FILE;
+use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
     Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId, Workspace,
 };
@@ -13,7 +14,7 @@ use runnersmith_ports::{Expect, Version};
 use runnersmith_types::ScaleSetName;
 use serde_json::json;
 
-use crate::plan::{Effect, Plan, address, document, resource};
+use crate::plan::{Effect, Plan, address, nothing};
 use crate::record::{self, Record};
 use crate::wanted::Wanted;
 use crate::{Embedded, RecordError, VERSION};
@@ -134,7 +135,7 @@ impl Provisioner for Embedded {
         let text = plan.text().map_err(said)?;
         text.lines().last().into_iter().for_each(|line| progress.line(line));
         let file = serde_json::to_vec(&plan).map_err(|error| failed(environment, error.to_string()))?;
-        Ok(MadePlan { file, json: plan.json().map_err(said)?, text, lock_file: None, state })
+        Ok(MadePlan { file, summary: plan.summary().map_err(said)?, text, lock_file: None, state })
     }
 
     async fn state(&self, workspace: &Workspace) -> Result<StateId, ProvisionError> {
@@ -176,23 +177,20 @@ impl Provisioner for Embedded {
         Ok(Applied { log: format!("{begins}\n{done}\n"), ..applied })
     }
 
-    async fn drift(&self, workspace: &Workspace) -> Result<Vec<u8>, ProvisionError> {
+    async fn drift(&self, workspace: &Workspace) -> Result<Summary, ProvisionError> {
         let environment = workspace.environment.as_str();
         let name = self.name(environment)?;
-        let said = |why| failed(environment, why);
-        let mut drift = Vec::new();
+        let mut found = nothing();
         // One that is on its way out is not live, as it should be.
         if let Some((record, _)) = self.record(environment).await?
             && let Some(set) = record.set.filter(|_| !record.draining)
         {
-            let recorded = set.scale_set().map_err(said)?;
-            match self.world.set(&name) {
-                Some(live) if live == recorded => {}
-                Some(live) => drift.push(resource(environment, "update", Some(&recorded), Some(&live))),
-                None => drift.push(resource(environment, "delete", Some(&recorded), None)),
+            let recorded = set.scale_set().map_err(|why| failed(environment, why))?;
+            if self.world.set(&name) != Some(recorded) {
+                found.drifted.push(address(environment));
             }
         }
-        document(Vec::new(), drift).map_err(said)
+        Ok(found)
     }
 
     async fn release_left_lock(&self, _: &Workspace, _: &LeftBy) -> Result<Option<String>, ProvisionError> {

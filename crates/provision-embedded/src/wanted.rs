@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use runnersmith_plan::schedule;
 use runnersmith_types::{Label, MinIdleEntry, Owner, RunnerGroupName, RunnerScope, ScaleSet, ScaleSetName};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The label that every runner has, as with GitHub's own script.
 const SELF_HOSTED: &str = "self-hosted";
@@ -109,7 +109,7 @@ impl Wanted {
 }
 
 /// A set as attributes of a resource: flat, so that a change of one is shown as one.
-pub(crate) fn attributes(set: &ScaleSet) -> Value {
+pub(crate) fn attributes(set: &ScaleSet) -> Map<String, Value> {
     let labels: Vec<&str> = set.labels.iter().map(Label::as_str).collect();
     let min_idle = set.min_idle.iter().map(|entry| match entry {
         MinIdleEntry::Cron { cron, time_zone, count } => format!("{count} at {cron} {time_zone}"),
@@ -117,17 +117,19 @@ pub(crate) fn attributes(set: &ScaleSet) -> Value {
             format!("{count} from minute {from_minute} to {to_minute} {time_zone}")
         }
     });
-    json!({
-        "environment": set.name.as_str(),
-        "ephemeral": set.ephemeral,
-        "idle_config": min_idle.collect::<Vec<_>>().join("; "),
-        "labels": labels.join(","),
-        "machines": "processes of the host on which runnersmith runs",
-        "organization": set.scope.at.as_ref().map(|at| match at {
-            RunnerScope::Organization(owner) | RunnerScope::Enterprise(owner) => owner.to_string(),
-            RunnerScope::Repository(repository) => repository.to_string(),
-        }),
-        "runner_group_name": set.group.as_str(),
-        "runners_maximum_count": set.runners_max,
-    })
+    let organization = set.scope.at.as_ref().map(|at| match at {
+        RunnerScope::Organization(owner) | RunnerScope::Enterprise(owner) => owner.to_string(),
+        RunnerScope::Repository(repository) => repository.to_string(),
+    });
+    let attributes = [
+        ("environment", json!(set.name.as_str())),
+        ("ephemeral", json!(set.ephemeral)),
+        ("idle_config", json!(min_idle.collect::<Vec<_>>().join("; "))),
+        ("labels", json!(labels.join(","))),
+        ("machines", json!("processes of the host on which runnersmith runs")),
+        ("organization", json!(organization)),
+        ("runner_group_name", json!(set.group.as_str())),
+        ("runners_maximum_count", json!(set.runners_max)),
+    ];
+    attributes.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
 }

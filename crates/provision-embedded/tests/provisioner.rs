@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use runnersmith_issueops::summary::{Effect, Summary};
+use runnersmith_issueops::summary::Effect;
 use runnersmith_issueops_engine::{PlanOptions, ProvisionError, Provisioner as _, StateId, Workspace};
 use runnersmith_ports::{Expect, MemoryRecordStore, RecordStore};
 use runnersmith_provision_embedded::Embedded;
@@ -61,7 +61,7 @@ async fn a_plan_changes_nothing_and_exactly_it_is_applied() {
     let plan = embedded.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
     assert_eq!(plan.state, StateId::default());
     assert!(live(&bed, "ci").is_none() && record_store.list("").await.unwrap().is_empty(), "a plan changes nothing");
-    let summary = Summary::read(&plan.json).unwrap();
+    let summary = &plan.summary;
     assert_eq!(summary.to_string(), "1 added");
     assert_eq!(summary.terraform_version, "embedded");
     assert_eq!(summary.changes[0].address, "runnersmith_scale_set.ci");
@@ -81,7 +81,7 @@ async fn a_plan_changes_nothing_and_exactly_it_is_applied() {
     let again = embedded.apply(&workspace, &plan.file, &()).await;
     assert_eq!(again.unwrap_err(), ProvisionError::Stale, "the state is another one by now");
     let plan = embedded.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
-    assert!(Summary::read(&plan.json).unwrap().is_empty());
+    assert!(plan.summary.is_empty());
     embedded.apply(&workspace, &plan.file, &()).await.unwrap();
     assert_eq!(embedded.state(&workspace).await.unwrap().serial, 1, "nothing changed");
 }
@@ -94,7 +94,7 @@ async fn a_change_is_shown_by_attribute_and_of_two_plans_one_is_applied() {
     let (six, two) = (workspace(&values("ci", 6)), workspace(&values("ci", 2)));
     let plan = embedded.plan(&six, PlanOptions::default(), &()).await.unwrap();
     let stale = embedded.plan(&two, PlanOptions::default(), &()).await.unwrap();
-    let summary = Summary::read(&plan.json).unwrap();
+    let summary = &plan.summary;
     assert_eq!(summary.count(Effect::Update), 1);
     let details = &summary.changes[0].details;
     assert_eq!(details.len(), 1, "{details:?}");
@@ -117,14 +117,14 @@ async fn what_is_destroyed_is_gone_and_a_new_one_of_its_name_is_another() {
     let gone = Workspace { files: BTreeMap::new(), ..workspace(&values("ci", 4)) };
     let first = embedded.state(&gone).await.unwrap();
     let plan = embedded.plan(&gone, DESTROY, &()).await.unwrap();
-    let summary = Summary::read(&plan.json).unwrap();
+    let summary = &plan.summary;
     assert_eq!(summary.to_string(), "1 destroyed");
     assert_eq!(summary.losses().count(), 0, "a scale set holds nothing that cannot be made again");
     embedded.apply(&gone, &plan.file, &()).await.unwrap();
     assert!(live(&bed, "ci").is_none() && record_store.list("").await.unwrap().is_empty());
     assert_eq!(embedded.apply(&gone, &plan.file, &()).await.unwrap_err(), ProvisionError::Stale);
     let nothing = embedded.plan(&gone, DESTROY, &()).await.unwrap();
-    assert!(Summary::read(&nothing.json).unwrap().is_empty());
+    assert!(nothing.summary.is_empty());
     apply(&embedded, &values("ci", 4)).await;
     assert_ne!(embedded.state(&gone).await.unwrap().lineage, first.lineage);
 }
@@ -213,12 +213,12 @@ async fn drift_is_what_is_live_and_not_recorded() {
     let (bed, embedded) = bed(&record_store);
     apply(&embedded, &values("ci", 4)).await;
     let workspace = workspace(&values("ci", 4));
-    let drift = Summary::read(&embedded.drift(&workspace).await.unwrap()).unwrap();
+    let drift = embedded.drift(&workspace).await.unwrap();
     assert!(drift.drifted.is_empty() && drift.is_empty());
     bed.world.sets.update(|sets| sets.iter_mut().for_each(|set| set.runners_max = 9));
-    let drift = Summary::read(&embedded.drift(&workspace).await.unwrap()).unwrap();
+    let drift = embedded.drift(&workspace).await.unwrap();
     assert_eq!(drift.drifted, ["runnersmith_scale_set.ci"]);
     bed.world.sets.update(|sets| sets.retain(|set| set.name.as_str() != "ci"));
-    let drift = Summary::read(&embedded.drift(&workspace).await.unwrap()).unwrap();
+    let drift = embedded.drift(&workspace).await.unwrap();
     assert_eq!(drift.drifted, ["runnersmith_scale_set.ci"]);
 }

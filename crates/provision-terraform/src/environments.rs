@@ -14,7 +14,7 @@ use runnersmith_config::{Config, ConfigError};
 use runnersmith_controllers::closing::{ClosingError, DrainPorts, Remaining, Whose};
 use runnersmith_ec2::Ec2Machines;
 use runnersmith_issueops::change::Left;
-use runnersmith_issueops::policy::{EnvironmentName, Policy, Shape};
+use runnersmith_issueops::policy::{EnvironmentName, EnvironmentShape, Policy};
 use runnersmith_issueops_engine::{Fleet, FleetError};
 use runnersmith_ports::{Clock, LedgerError, MachinesError};
 use runnersmith_types::ScaleSetName;
@@ -35,7 +35,7 @@ const KILLED: &str = "the environment is deleted, and its approval says that run
 pub struct AwsEnvironments {
     /// One for each region where environments may be.
     sessions: Vec<Session>,
-    shape: Shape,
+    shape: EnvironmentShape,
     clock: Arc<dyn Clock>,
 }
 
@@ -76,7 +76,7 @@ struct Found {
 impl AwsEnvironments {
     /// Environments of this shape, in the regions of these sessions: an environment's control plane may be in any of them.
     #[must_use]
-    pub fn new(sessions: Vec<Session>, shape: Shape, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(sessions: Vec<Session>, shape: EnvironmentShape, clock: Arc<dyn Clock>) -> Self {
         Self { sessions, shape, clock }
     }
 
@@ -95,8 +95,8 @@ impl AwsEnvironments {
         // The name becomes part of a path.
         let name = EnvironmentName::parse(environment).map_err(|_| Trouble::Name(environment.to_owned()))?;
         let (path, whole) = match &self.shape {
-            Shape::OwnStack => (format!("/runnersmith/{name}"), true),
-            Shape::SharedPlane { plane_path } => (plane_path.trim_end_matches('/').to_owned(), false),
+            EnvironmentShape::OwnStack => (format!("/runnersmith/{name}"), true),
+            EnvironmentShape::SharedPlane { plane_path } => (plane_path.trim_end_matches('/').to_owned(), false),
         };
         let mut found = Vec::new();
         for session in &self.sessions {

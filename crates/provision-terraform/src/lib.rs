@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
     Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId, Workspace,
 };
@@ -252,7 +253,7 @@ impl Provisioner for Terraform {
         self.run(progress, move |run| run.apply(&workspace, &plan)).await
     }
 
-    async fn drift(&self, workspace: &Workspace) -> Result<Vec<u8>, ProvisionError> {
+    async fn drift(&self, workspace: &Workspace) -> Result<Summary, ProvisionError> {
         let workspace = workspace.clone();
         self.run(&(), move |run| run.drift(&workspace)).await
     }

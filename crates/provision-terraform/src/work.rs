@@ -6,7 +6,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{Applied, LeftBy, MadePlan, PlanOptions, ProvisionError, StateId, Workspace};
+use runnersmith_ports::chain;
 
 use crate::TerraformConfig;
 use crate::child::{Ended, Output, Runner, Stop};
@@ -95,19 +97,20 @@ impl Run<'_> {
             work.save_plan(options.destroy.then_some("-destroy"), options.without_lock)?;
             let file = std::fs::read(work.directory.plan())
                 .map_err(|error| ProvisionError::Unable(format!("cannot read the plan file: {error}")))?;
-            let json = work.read(&["show", "-json", &work.plan_path()])?;
+            let summary = work.summary()?;
             let text = work.read(&["show", "-no-color", &work.plan_path()])?;
             let state = plan_file::made_from(&file)?;
             let lock_file = std::fs::read(work.directory.lock_file()).ok();
-            Ok(MadePlan { file, json, text: work.hide.text(&String::from_utf8_lossy(&text)), lock_file, state })
+            let text = work.hide.text(&String::from_utf8_lossy(&text));
+            Ok(MadePlan { file, summary, text, lock_file, state })
         })
     }
 
-    pub(crate) fn drift(&self, workspace: &Workspace) -> Result<Vec<u8>, ProvisionError> {
+    pub(crate) fn drift(&self, workspace: &Workspace) -> Result<Summary, ProvisionError> {
         self.within(&workspace.folder, &workspace.files, |work| {
             work.init(false)?;
             work.save_plan(Some("-refresh-only"), true)?;
-            work.read(&["show", "-json", &work.plan_path()])
+            work.summary()
         })
     }
 
@@ -175,6 +178,12 @@ fn open_lock(path: &Path) -> std::io::Result<Option<File>> {
 impl Work<'_> {
     fn config(&self) -> &TerraformConfig {
         &self.run.setup.config
+    }
+
+    /// What the saved plan would do.
+    fn summary(&self) -> Result<Summary, ProvisionError> {
+        let shown = self.read(&["show", "-json", &self.plan_path()])?;
+        Summary::of_show_json(&shown).map_err(|error| ProvisionError::Failed { resource: None, message: chain(&error) })
     }
 
     fn plan_path(&self) -> String {

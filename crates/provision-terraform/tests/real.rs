@@ -38,8 +38,7 @@ async fn what_is_planned_is_applied_and_the_next_plan_is_made_from_what_that_lef
     assert_eq!(plan.state, StateId::default());
     assert!(plan.text.contains("terraform_data.this will be created"), "{}", plan.text);
     assert!(!plan.text.contains("never to be seen") && !plan.text.contains('\u{1b}'), "{}", plan.text);
-    let json: serde_json::Value = serde_json::from_slice(&plan.json).unwrap();
-    assert_eq!(json["resource_changes"][0]["address"], "terraform_data.this");
+    assert_eq!(plan.summary.changes[0].address, "terraform_data.this");
     assert!(heard.text().contains("Plan: 1 to add, 0 to change, 0 to destroy."), "{}", heard.text());
 
     let heard = Listener::default();
@@ -53,8 +52,8 @@ async fn what_is_planned_is_applied_and_the_next_plan_is_made_from_what_that_lef
     let again = terraform.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
     assert_eq!(again.state, state);
 
-    let drift: serde_json::Value = serde_json::from_slice(&terraform.drift(&workspace).await.unwrap()).unwrap();
-    assert!(drift["format_version"].is_string() && drift["resource_drift"].is_null(), "{drift}");
+    let drift = terraform.drift(&workspace).await.unwrap();
+    assert!(!drift.terraform_version.is_empty() && drift.drifted.is_empty(), "{drift:?}");
 
     let options = PlanOptions { destroy: true, ..PlanOptions::default() };
     let destroy = terraform.plan(&workspace, options, &()).await.unwrap();

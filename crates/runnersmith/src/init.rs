@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 use runnersmith_control_repo::{
-    Cannot, Existing, Files, MANIFEST_FILE, Manifest, Step, VERSION, What, Wishes, compare, label_commands, lay_out,
-    policy_in_force,
+    Cannot, Existing, LaidOutFiles, LayoutStep, MANIFEST_FILE, Manifest, VERSION, What, Wishes, compare,
+    label_commands, lay_out, policy_in_force,
 };
 use runnersmith_issueops::policy;
 use runnersmith_ports::chain;
@@ -28,7 +28,7 @@ struct Report {
     version: &'static str,
     /// Whether something was, or with `--check` would be, written or deleted.
     changes: bool,
-    files: Vec<Step>,
+    files: Vec<LayoutStep>,
     /// What is left to do, in sentences.
     next: Vec<String>,
 }
@@ -58,7 +58,7 @@ pub fn run(options: cli::Init) -> Result<ExitStatus, CommandFailure> {
     let manifest = Manifest::of(&wishes, &wanted);
     if last.as_ref() != Some(&manifest) {
         let what = if is_first { What::Create } else { What::Update };
-        steps.push(Step { path: MANIFEST_FILE.to_owned(), what, diff: String::new() });
+        steps.push(LayoutStep { path: MANIFEST_FILE.to_owned(), what, diff: String::new() });
     }
     let changes = steps.iter().any(|step| step.what.is_change());
     let by_hand = steps.iter().any(|step| step.what.is_by_hand());
@@ -116,7 +116,7 @@ fn cannot(error: &Cannot) -> CommandFailure {
 }
 
 /// What is left to do after a first run, and what the files that were laid out cannot do yet.
-fn next(wishes: &Wishes, steps: &[Step], is_first: bool) -> Vec<String> {
+fn next(wishes: &Wishes, steps: &[LayoutStep], is_first: bool) -> Vec<String> {
     let mut next = Vec::new();
     if steps.iter().any(|step| step.what.is_by_hand()) {
         next.push(
@@ -216,7 +216,7 @@ impl Home {
     }
 
     /// Writes what changes; the manifest last, so that an interrupted run is simply repeated.
-    fn write(&self, steps: &[Step], wanted: &Files, manifest: &Manifest) -> Result<(), CommandFailure> {
+    fn write(&self, steps: &[LayoutStep], wanted: &LaidOutFiles, manifest: &Manifest) -> Result<(), CommandFailure> {
         for step in steps.iter().filter(|step| step.what.is_change()) {
             match wanted.get(&step.path) {
                 Some(content) => self.put(&step.path, content)?,

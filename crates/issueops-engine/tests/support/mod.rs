@@ -13,10 +13,11 @@ use async_trait::async_trait;
 use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{Options, Simulator};
 use runnersmith_issueops::change::{Left, Liveness, State};
-use runnersmith_issueops::policy::{Policy, Webhook};
+use runnersmith_issueops::policy::{Policy, WebhookTarget};
+use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
-    Applied, ChangeReconciler, Fleet, FleetError, Handled, LeftBy, MadePlan, Parts, PlanOptions, Progress,
-    ProvisionError, Provisioner, Record, Rights, Run, Runs, Seal, StateId, Webhooks, Workspace, open_key,
+    Applied, ChangeReconciler, Fleet, FleetError, Handled, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError,
+    Provisioner, ReconcilerParts, Record, Rights, Run, Runs, Seal, StateId, Webhooks, Workspace, open_key,
 };
 use runnersmith_ports::{
     Clock, ControlRepository, Expect, MemoryRecordStore, RecordStore, RecordStoreError, StoredRecord, SystemClock,
@@ -127,6 +128,11 @@ pub struct MapProvisioner {
     pub drift_begun: Notify,
 }
 
+/// The summary of a plan that Terraform would show so.
+fn summary(shown: &Value) -> Summary {
+    Summary::of_show_json(shown.to_string().as_bytes()).unwrap()
+}
+
 fn endpoint_of(environment: &str) -> String {
     format!("https://{environment}.example/webhook")
 }
@@ -188,10 +194,10 @@ impl Provisioner for MapProvisioner {
         let lock_file = cloud.lock_file.clone().map(String::into_bytes);
         Ok(MadePlan {
             file: file.to_string().into_bytes(),
-            json: json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": changes,
-                "output_changes": outputs})
-            .to_string()
-            .into_bytes(),
+            summary: summary(
+                &json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": changes,
+                "output_changes": outputs}),
+            ),
             text: "Terraform will perform the following actions: …".into(),
             lock_file,
             state: StateId { lineage: if serial == 0 { String::new() } else { "lineage".into() }, serial },
@@ -241,7 +247,7 @@ impl Provisioner for MapProvisioner {
         Ok(Applied { outputs: outputs.map(|(name, value)| (name.to_owned(), json!(value))).into(), log: String::new() })
     }
 
-    async fn drift(&self, _workspace: &Workspace) -> Result<Vec<u8>, ProvisionError> {
+    async fn drift(&self, _workspace: &Workspace) -> Result<Summary, ProvisionError> {
         self.drift_begun.notify_one();
         let hold = self.hold_drift.lock().unwrap().clone();
         if let Some(hold) = hold {
@@ -258,8 +264,7 @@ impl Provisioner for MapProvisioner {
                     "change": {"actions": ["update"], "before": {}, "after": {}}})
             })
             .collect();
-        let json = json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_drift": drifted});
-        Ok(json.to_string().into_bytes())
+        Ok(summary(&json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_drift": drifted})))
     }
 
     async fn release_left_lock(&self, _: &Workspace, left_by: &LeftBy) -> Result<Option<String>, ProvisionError> {
@@ -343,7 +348,7 @@ pub struct TestWebhooks {
 #[async_trait]
 impl Webhooks for TestWebhooks {
     async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String> {
-        if policy.webhook == Webhook::None {
+        if policy.webhook == WebhookTarget::None {
             return Ok(String::new());
         }
         if let Some(why) = self.fails.lock().unwrap().take() {
@@ -457,7 +462,7 @@ impl World {
     }
 
     pub fn desk_on(&self, record_store: Arc<dyn RecordStore>, rights: Rights) -> Arc<ChangeReconciler> {
-        Arc::new(ChangeReconciler::new(Parts {
+        Arc::new(ChangeReconciler::new(ReconcilerParts {
             control: self.control(),
             record_store,
             record_store_name: "shelf:".into(),
@@ -593,7 +598,7 @@ fn desk_of_nothing() -> Arc<ChangeReconciler> {
     }
     let config = GitHubConfig::anonymous("http://127.0.0.1:9");
     let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
-    Arc::new(ChangeReconciler::new(Parts {
+    Arc::new(ChangeReconciler::new(ReconcilerParts {
         control: Arc::new(ControlClient::new(Arc::new(client), RepoFullName::parse(REPO).unwrap())),
         record_store: Arc::new(MemoryRecordStore::new()),
         record_store_name: String::new(),

@@ -1,14 +1,18 @@
-//! Commands: each is judged for itself, in the order written, on what the ones before it left.
+//! Commands: each is checked for itself, in the order written, on what the ones before it left.
 
-use super::decide::Draft;
-use super::progress::{expire, give_up, run_died};
-use super::who::{is_locked_out, may_approve, may_plan, may_write};
-use super::{
-    Approval, ChangeKind, Comment, Denial, GivenUp, HeldLock, Holder, Liveness, PLAIN_APPROVE_AFTER, Permission,
-    PlanRecord, Reaction, Reply, State, Step,
-};
-use crate::command::{Command, Consent, Line};
+use std::time::Duration;
+
+use super::draft::{Draft, expire, give_up, is_expired, run_died};
+use super::event::Comment;
+use super::lock::{HeldLock, Holder, Liveness};
+use super::state::{Approval, ChangeKind, PlanRecord, State};
+use super::step::{ChangeStep, GivenUp, Reaction, Reply};
+use super::who::{Denial, Permission, is_locked_out, may_approve, may_plan, may_write};
+use crate::command::{CommentCommand, CommentLine, Consent};
 use crate::digest::DigestPrefix;
+
+/// How long the only plan must have been posted before a plain `/approve` counts: long enough to have been read.
+pub const PLAIN_APPROVE_AFTER: Duration = Duration::from_secs(60);
 
 /// What is known when a comment is handled.
 pub(super) struct Facts<'a> {
@@ -17,7 +21,7 @@ pub(super) struct Facts<'a> {
     pub(super) run: Liveness,
 }
 
-pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<Line>, facts: &Facts<'_>) {
+pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<CommentLine>, facts: &Facts<'_>) {
     // A run that is proved dead leaves an interrupted change, whatever is ordered. The answer is the command's own.
     if facts.run == Liveness::Dead {
         let _ = run_died(draft);
@@ -25,28 +29,28 @@ pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<Line>, facts: &Facts<'_>)
     let (mut misread, mut asked) = (Vec::new(), false);
     for line in lines {
         let (name, done) = match line {
-            Line::Unknown(line) => {
+            CommentLine::Unknown(line) => {
                 misread.push(line);
                 continue;
             }
-            Line::Known(Command::Help) => {
+            CommentLine::Known(CommentCommand::Help) => {
                 asked = true;
                 continue;
             }
-            Line::Known(Command::Status) => {
+            CommentLine::Known(CommentCommand::Status) => {
                 draft.say(Reply::Status { lock: facts.lock.cloned(), run: facts.run });
                 continue;
             }
-            Line::Known(Command::Approve { digest, consent }) => {
+            CommentLine::Known(CommentCommand::Approve { digest, consent }) => {
                 ("approve", approve(draft, digest.as_ref(), consent, facts))
             }
-            Line::Known(Command::Plan) => ("plan", plan(draft, facts)),
-            Line::Known(Command::Cancel) => ("cancel", cancel(draft, facts)),
-            Line::Known(Command::Lock { reason }) => ("lock", lock(draft, reason, facts)),
-            Line::Known(Command::Unlock) => ("unlock", unlock(draft, facts)),
+            CommentLine::Known(CommentCommand::Plan) => ("plan", plan(draft, facts)),
+            CommentLine::Known(CommentCommand::Cancel) => ("cancel", cancel(draft, facts)),
+            CommentLine::Known(CommentCommand::Lock { reason }) => ("lock", lock(draft, reason, facts)),
+            CommentLine::Known(CommentCommand::Unlock) => ("unlock", unlock(draft, facts)),
         };
         if let Err(why) = done {
-            draft.steps.push(Step::React { comment: facts.comment.id, reaction: Reaction::No });
+            draft.steps.push(ChangeStep::React { comment: facts.comment.id, reaction: Reaction::No });
             draft.say(Reply::Denied { command: name.into(), actor: facts.comment.actor.login.clone(), why });
         }
     }
@@ -91,7 +95,7 @@ fn approve(
         the_same(digest, &plan, kind)?;
         approval.kills_jobs = true;
         draft.enter(State::Draining { plan, approval, until, left, is_overdue });
-        draft.steps.push(Step::Drain { kill_jobs: true });
+        draft.steps.push(ChangeStep::Drain { kill_jobs: true });
         return Ok(());
     }
     busy(&draft.change.state)?;
@@ -130,26 +134,17 @@ fn approve(
     };
     let digest = approval.digest;
     draft.enter(State::Checking(plan, approval));
-    draft.steps.push(Step::Reread { digest });
+    draft.steps.push(ChangeStep::Reread { digest });
     Ok(())
 }
 
 /// A lock of this same change whose run is proved dead is taken over later; every other one keeps out.
 fn locked_out(facts: &Facts<'_>, draft: &Draft<'_>) -> Result<(), Denial> {
     let Some(held) = facts.lock else { return Ok(()) };
-    if is_left_by_us(held, draft.change.pull) || !is_locked_out(&facts.comment.actor.login, &held.lock) {
+    if held.is_left_by(draft.change.pull) || !is_locked_out(&facts.comment.actor.login, &held.lock) {
         return Ok(());
     }
     Err(Denial::IsLocked(held.lock.clone()))
-}
-
-/// Whether a dead run of this pull request holds the lock.
-pub(super) fn is_left_by_us(held: &HeldLock, own_pull: u64) -> bool {
-    matches!(held.lock.holder, Holder::Run { pull, .. } if pull == own_pull) && held.liveness == Liveness::Dead
-}
-
-pub(super) fn is_expired(plan: &PlanRecord, draft: &Draft<'_>) -> bool {
-    draft.now.since(plan.posted_at) >= draft.rules.plan_expiry
 }
 
 fn the_same(digest: Option<&DigestPrefix>, plan: &PlanRecord, kind: ChangeKind) -> Result<(), Denial> {
@@ -169,13 +164,13 @@ fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
         return Err(Denial::Busy(State::Planning.word().into()));
     }
     // Terraform's own lock of a dead run would stop the plan; it is left where it is, and the plan reads beside it.
-    let is_left = facts.lock.is_some_and(|held| is_left_by_us(held, draft.change.pull));
+    let is_left = facts.lock.is_some_and(|held| held.is_left_by(draft.change.pull));
     let without_terraform_lock = is_left || matches!(draft.change.state, State::Interrupted { .. });
     if let State::Planned(_) = draft.change.state {
-        draft.steps.push(Step::DropPlan);
+        draft.steps.push(ChangeStep::DropPlan);
     }
     draft.enter(State::Planning);
-    draft.steps.push(Step::Plan { without_terraform_lock });
+    draft.steps.push(ChangeStep::Plan { without_terraform_lock });
     Ok(())
 }
 
@@ -210,9 +205,9 @@ fn lock(draft: &mut Draft<'_>, reason: String, facts: &Facts<'_>) -> Result<(), 
     if let Some(held) = facts.lock {
         return Err(Denial::IsLocked(held.lock.clone()));
     }
-    draft.steps.push(Step::TakeLock { by: actor.login.clone(), reason: reason.clone() });
+    draft.steps.push(ChangeStep::TakeLock { by: actor.login.clone(), reason: reason.clone() });
     draft.say(Reply::Locked { by: actor.login.clone(), reason });
-    draft.steps.push(Step::ShowState);
+    draft.steps.push(ChangeStep::ShowState);
     Ok(())
 }
 
@@ -231,8 +226,8 @@ fn unlock(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
             Liveness::Alive | Liveness::Unknown => return Err(Denial::RunNotDead(lock.clone())),
         },
     }
-    draft.steps.push(Step::ReleaseLock { id: lock.id.clone() });
+    draft.steps.push(ChangeStep::ReleaseLock { id: lock.id.clone() });
     draft.say(Reply::Unlocked(lock.clone()));
-    draft.steps.push(Step::ShowState);
+    draft.steps.push(ChangeStep::ShowState);
     Ok(())
 }

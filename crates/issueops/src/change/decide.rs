@@ -2,36 +2,20 @@
 
 use runnersmith_types::Timestamp;
 
-use super::{Change, Decision, Event, Reaction, Reply, State, Step, commands, progress};
+use super::draft::Draft;
+use super::event::LifecycleEvent;
+use super::state::Change;
+use super::step::{ChangeStep, Decision, Reaction};
+use super::{commands, progress};
 use crate::command;
 use crate::policy::ApprovalRules;
 
-/// A record that is being changed, with the steps so far.
-pub(super) struct Draft<'a> {
-    pub(super) change: Change,
-    pub(super) steps: Vec<Step>,
-    pub(super) rules: &'a ApprovalRules,
-    pub(super) now: Timestamp,
-}
-
-impl Draft<'_> {
-    pub(super) fn say(&mut self, reply: Reply) {
-        self.steps.push(Step::Say(Box::new(reply)));
-    }
-
-    /// Moves on, and shows it.
-    pub(super) fn enter(&mut self, state: State) {
-        self.change.state = state;
-        self.steps.push(Step::ShowState);
-    }
-}
-
 /// Decides what follows from an event. Total: an event that does not fit the state changes nothing.
 #[must_use]
-pub fn decide(change: &Change, event: &Event, rules: &ApprovalRules, now: Timestamp) -> Decision {
+pub fn decide(change: &Change, event: &LifecycleEvent, rules: &ApprovalRules, now: Timestamp) -> Decision {
     let mut draft = Draft { change: change.clone(), steps: Vec::new(), rules, now };
     match event {
-        Event::Comment { comment, lock, run } => {
+        LifecycleEvent::Comment { comment, lock, run } => {
             // Only what a person newly wrote on this very pull request counts; an edited comment could be an old one that
             // was armed again. What is never an order is not remembered either.
             let counts = comment.is_new && !comment.is_edited && comment.actor.is_person;
@@ -45,9 +29,9 @@ pub fn decide(change: &Change, event: &Event, rules: &ApprovalRules, now: Timest
             }
             draft.change.remember(comment.id);
             // The acknowledgement is first, before anything that takes long.
-            let is_known = lines.iter().any(|line| matches!(line, command::Line::Known(_)));
+            let is_known = lines.iter().any(|line| matches!(line, command::CommentLine::Known(_)));
             let reaction = if is_known { Reaction::Eyes } else { Reaction::Confused };
-            draft.steps.push(Step::React { comment: comment.id, reaction });
+            draft.steps.push(ChangeStep::React { comment: comment.id, reaction });
             commands::follow(&mut draft, lines, &commands::Facts { comment, lock: lock.as_ref(), run: *run });
         }
         other => progress::progress(&mut draft, other),

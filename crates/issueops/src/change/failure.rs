@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum ChangeStage {
     /// Making a plan.
     Plan,
     /// Applying it.
@@ -14,7 +14,7 @@ pub enum Stage {
     Destroy,
 }
 
-impl Stage {
+impl ChangeStage {
     /// As a noun.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -38,9 +38,9 @@ pub enum Stopped {
 
 /// What goes wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct ChangeFailure {
     /// What failed.
-    pub stage: Stage,
+    pub stage: ChangeStage,
     /// Which resource, if that is known. Foreign text.
     pub resource: Option<String>,
     /// What was said, short. Foreign text.
@@ -50,10 +50,10 @@ pub struct Failure {
     pub stopped: Option<Stopped>,
 }
 
-impl Failure {
+impl ChangeFailure {
     /// One of no resource.
     #[must_use]
-    pub fn new(stage: Stage, message: impl Into<String>) -> Self {
+    pub fn new(stage: ChangeStage, message: impl Into<String>) -> Self {
         Self { stage, resource: None, message: message.into(), stopped: None }
     }
 }

@@ -3,90 +3,59 @@
 
 use std::collections::BTreeSet;
 
-use super::commands::{is_expired, is_left_by_us};
-use super::decide::Draft;
-use super::who::is_locked_out;
-use super::{
-    Approval, ChangeKind, Denial, Event, Failure, GivenUp, Left, PlanRecord, Reply, Reread, State, Step, VoidWhy,
-};
+use super::draft::{Draft, expire, give_back, give_up, is_expired, run_died, undo_approval, void};
+use super::event::{LifecycleEvent, Reread};
+use super::failure::ChangeFailure;
+use super::state::{Approval, ChangeKind, Left, PlanRecord, State};
+use super::step::{ChangeStep, GivenUp, Reply, VoidWhy};
+use super::who::{Denial, is_locked_out};
 
-pub(super) fn progress(draft: &mut Draft<'_>, event: &Event) {
+pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
     match event {
         // Commands are elsewhere.
-        Event::Comment { .. } => {}
-        Event::Rendered | Event::RenderedOnly => rendered(draft, event),
-        Event::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
-        Event::PlanPosted(plan) => {
+        LifecycleEvent::Comment { .. } => {}
+        LifecycleEvent::Rendered | LifecycleEvent::RenderedOnly => rendered(draft, event),
+        LifecycleEvent::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
+        LifecycleEvent::PlanPosted(plan) => {
             if draft.change.state == State::Planning {
                 draft.change.plans_posted = draft.change.plans_posted.saturating_add(1);
                 draft.enter(State::Planned(plan.clone()));
             }
         }
-        Event::PlanFailed(failure) => {
+        LifecycleEvent::PlanFailed(failure) => {
             if draft.change.state == State::Planning {
                 draft.enter(State::Failed(failure.clone()));
                 draft.say(Reply::Failed(failure.clone()));
             }
         }
-        Event::Reread(reread) => checked(draft, reread),
-        Event::Drained(left) => drained(draft, *left),
-        Event::Applied => applied(draft),
-        Event::ApplyFailed(failure) => apply_failed(draft, failure, false),
-        Event::NotApplied(failure) => apply_failed(draft, failure, true),
-        Event::RunDied => {
+        LifecycleEvent::Reread(reread) => checked(draft, reread),
+        LifecycleEvent::Drained(left) => drained(draft, *left),
+        LifecycleEvent::Applied => applied(draft),
+        LifecycleEvent::ApplyFailed(failure) => apply_failed(draft, failure, false),
+        LifecycleEvent::NotApplied(failure) => apply_failed(draft, failure, true),
+        LifecycleEvent::RunDied => {
             if let Some(run) = run_died(draft) {
                 draft.say(Reply::Interrupted { run });
             }
         }
-        Event::Merged => merged(draft),
-        Event::MergeRefused(why) => {
+        LifecycleEvent::Merged => merged(draft),
+        LifecycleEvent::MergeRefused(why) => {
             if let State::Applied { head } = &draft.change.state {
                 let (head, why) = (head.clone(), why.clone());
                 draft.enter(State::NotMerged { head: head.clone(), why: why.clone() });
                 draft.say(Reply::NotMerged { head, why });
-                draft.steps.push(Step::ReleaseOwnLock);
+                draft.steps.push(ChangeStep::ReleaseOwnLock);
             }
         }
-        Event::Closed => closed(draft, GivenUp::Closed),
-        Event::Superseded => closed(draft, GivenUp::Superseded),
-        Event::RequestInvalid => unfit(draft),
-        Event::Tick => tick(draft),
-    }
-}
-
-/// The run of this change is proved dead. Returns its name if it died while it applied, so that what it did is not known. One
-/// that died while it checked has done nothing: its approval is used up, and what it had drained is given back.
-pub(super) fn run_died(draft: &mut Draft<'_>) -> Option<String> {
-    match &draft.change.state {
-        State::Applying { run, .. } => {
-            let run = run.clone();
-            draft.change.is_half_done = true;
-            draft.enter(State::Interrupted { run: run.clone() });
-            Some(run)
-        }
-        State::Checking(plan, Approval { has_drained, .. }) => {
-            let (plan, has_drained) = (plan.clone(), *has_drained);
-            draft.enter(State::Planned(plan));
-            give_back(draft, has_drained);
-            None
-        }
-        State::Requested
-        | State::HandEdited
-        | State::Planning
-        | State::Planned(_)
-        | State::Expired
-        | State::Draining { .. }
-        | State::Applied { .. }
-        | State::NotMerged { .. }
-        | State::Done
-        | State::Failed(_)
-        | State::Interrupted { .. }
-        | State::Cancelled => None,
+        LifecycleEvent::Closed => closed(draft, GivenUp::Closed),
+        LifecycleEvent::Superseded => closed(draft, GivenUp::Superseded),
+        LifecycleEvent::RequestInvalid => unfit(draft),
+        LifecycleEvent::Tick => tick(draft),
     }
 }
 
 /// The branch is as the request says: it can be planned without asking anybody.
-fn rendered(draft: &mut Draft<'_>, event: &Event) {
+fn rendered(draft: &mut Draft<'_>, event: &LifecycleEvent) {
     draft.change.is_hand_edited = false;
     match draft.change.state {
         State::Checking(..)
@@ -104,14 +73,14 @@ fn rendered(draft: &mut Draft<'_>, event: &Event) {
         | State::Expired
         | State::Failed(_) => {
             if let State::Planned(_) = draft.change.state {
-                draft.steps.push(Step::DropPlan);
+                draft.steps.push(ChangeStep::DropPlan);
             }
-            if *event == Event::RenderedOnly {
+            if *event == LifecycleEvent::RenderedOnly {
                 draft.enter(State::Requested);
                 return;
             }
             draft.enter(State::Planning);
-            draft.steps.push(Step::Plan { without_terraform_lock: false });
+            draft.steps.push(ChangeStep::Plan { without_terraform_lock: false });
         }
     }
 }
@@ -141,66 +110,6 @@ fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<String>, is_hand_edited: 
     }
 }
 
-/// The plan cannot be approved any more. What can be planned without asking is planned again.
-fn void(draft: &mut Draft<'_>, why: VoidWhy) {
-    draft.steps.push(Step::DropPlan);
-    let (next, goes_on) = match why {
-        VoidWhy::Expired => (State::Expired, false),
-        VoidWhy::HandEdited => (State::HandEdited, false),
-        VoidWhy::RequestInvalid => (State::Requested, false),
-        VoidWhy::Pushed => (State::Planning, true),
-    };
-    draft.enter(next);
-    draft.say(Reply::Void(why));
-    if goes_on {
-        draft.steps.push(Step::Plan { without_terraform_lock: false });
-    }
-}
-
-pub(super) fn expire(draft: &mut Draft<'_>) {
-    void(draft, VoidWhy::Expired);
-}
-
-/// Undoes what an approval of this change began and has not carried out, if there is one.
-fn undo_approval(draft: &mut Draft<'_>) {
-    let has_drained = match &draft.change.state {
-        State::Checking(_, approval) => approval.has_drained,
-        State::Draining { .. } => true,
-        State::Requested
-        | State::HandEdited
-        | State::Planning
-        | State::Planned(_)
-        | State::Expired
-        | State::Applying { .. }
-        | State::Applied { .. }
-        | State::NotMerged { .. }
-        | State::Done
-        | State::Failed(_)
-        | State::Interrupted { .. }
-        | State::Cancelled => return,
-    };
-    give_back(draft, has_drained);
-}
-
-/// Gives up a change of which nothing is being carried out.
-pub(super) fn give_up(draft: &mut Draft<'_>, why: GivenUp) {
-    undo_approval(draft);
-    draft.steps.push(Step::DropPlan);
-    draft.enter(State::Cancelled);
-    // The issue asks for something else now, which begins with it.
-    let closes_issue = why != GivenUp::Superseded;
-    draft.say(Reply::Cancelled(why));
-    draft.steps.push(Step::ClosePull);
-    draft.steps.extend(closes_issue.then_some(Step::CloseIssue));
-}
-
-/// Gives back what an approval took: the lock, and the service that was drained. The lock first: whatever keeps the control plane from
-/// answering must not keep the environment locked as well.
-fn give_back(draft: &mut Draft<'_>, has_drained: bool) {
-    draft.steps.push(Step::ReleaseOwnLock);
-    draft.steps.extend(has_drained.then_some(Step::EndDrain));
-}
-
 /// Back to the plan, with the reason; the approval is used up.
 fn refuse(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, why: Denial) {
     draft.enter(State::Planned(plan));
@@ -213,8 +122,8 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
     let State::Checking(plan, approval) = &draft.change.state else { return };
     let (plan, approval) = (plan.clone(), approval.clone());
     if let Some(held) = &reread.lock {
-        if is_left_by_us(held, draft.change.pull) {
-            draft.steps.push(Step::TakeOver { lock: held.lock.id.clone() });
+        if held.is_left_by(draft.change.pull) {
+            draft.steps.push(ChangeStep::TakeOver { lock: held.lock.id.clone() });
         } else if is_locked_out(&approval.by, &held.lock) {
             return refuse(draft, plan, approval, Denial::IsLocked(held.lock.clone()));
         }
@@ -228,7 +137,7 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
     if !changed.is_empty() || approval.digest != reread.parts.digest() {
         draft.enter(State::Requested);
         draft.say(Reply::Differs(changed));
-        draft.steps.push(Step::DropPlan);
+        draft.steps.push(ChangeStep::DropPlan);
         give_back(draft, approval.has_drained);
         return;
     }
@@ -248,7 +157,7 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
             let kill_jobs = approval.kills_jobs;
             draft.enter(State::Draining { plan, approval, until, left: None, is_overdue: false });
             draft.say(Reply::Draining { until });
-            draft.steps.push(Step::Drain { kill_jobs });
+            draft.steps.push(ChangeStep::Drain { kill_jobs });
         }
     }
 }
@@ -256,7 +165,7 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
 fn apply(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, run: &str) {
     let (digest, head) = (approval.digest, plan.parts.head.clone());
     draft.enter(State::Applying { plan, approval, run: run.to_owned() });
-    draft.steps.push(Step::Apply { digest, head });
+    draft.steps.push(ChangeStep::Apply { digest, head });
 }
 
 /// Nothing is left: everything is read again, and then destroyed. Something is left after the wait: people are told, once.
@@ -266,7 +175,7 @@ fn drained(draft: &mut Draft<'_>, now_left: Left) {
         let approval = Approval { has_drained: true, ..approval };
         let digest = approval.digest;
         draft.enter(State::Checking(plan, approval));
-        draft.steps.push(Step::Reread { digest });
+        draft.steps.push(ChangeStep::Reread { digest });
         return;
     }
     let ends_now = !is_overdue && draft.now >= until;
@@ -283,13 +192,13 @@ fn drained(draft: &mut Draft<'_>, now_left: Left) {
 
 /// An apply ended without its end. What was drained for one that did nothing is in service again; of one that did something
 /// only the next apply knows what is left.
-fn apply_failed(draft: &mut Draft<'_>, failure: &Failure, did_nothing: bool) {
+fn apply_failed(draft: &mut Draft<'_>, failure: &ChangeFailure, did_nothing: bool) {
     let State::Applying { approval, .. } = &draft.change.state else { return };
     let ends_drain = did_nothing && approval.has_drained;
     draft.change.is_half_done |= !did_nothing;
     draft.enter(State::Failed(failure.clone()));
     draft.say(Reply::Failed(failure.clone()));
-    draft.steps.push(Step::DropPlan);
+    draft.steps.push(ChangeStep::DropPlan);
     give_back(draft, ends_drain);
 }
 
@@ -298,9 +207,9 @@ fn applied(draft: &mut Draft<'_>) {
     let head = plan.parts.head.clone();
     draft.change.is_half_done = true;
     draft.enter(State::Applied { head: head.clone() });
-    draft.steps.push(Step::DropPlan);
+    draft.steps.push(ChangeStep::DropPlan);
     draft.say(Reply::Applied);
-    draft.steps.push(Step::Merge { expected_head: head });
+    draft.steps.push(ChangeStep::Merge { expected_head: head });
 }
 
 fn merged(draft: &mut Draft<'_>) {
@@ -308,7 +217,7 @@ fn merged(draft: &mut Draft<'_>) {
         State::Applied { .. } | State::NotMerged { .. } => {
             draft.change.is_half_done = false;
             draft.enter(State::Done);
-            draft.steps.extend([Step::ReleaseOwnLock, Step::CloseIssue]);
+            draft.steps.extend([ChangeStep::ReleaseOwnLock, ChangeStep::CloseIssue]);
         }
         _ => {}
     }
@@ -364,7 +273,7 @@ fn tick(draft: &mut Draft<'_>) {
         State::Planned(plan) if is_expired(plan, draft) => expire(draft),
         State::Draining { approval, .. } => {
             let kill_jobs = approval.kills_jobs;
-            draft.steps.push(Step::Drain { kill_jobs });
+            draft.steps.push(ChangeStep::Drain { kill_jobs });
         }
         _ => {}
     }

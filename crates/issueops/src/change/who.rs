@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, Holder, Lock};
+use super::lock::{Holder, Lock};
+use super::state::Change;
 use crate::policy::{ApprovalRules, PlanBy};
 
 /// What GitHub lets somebody do with the control repository, as its own roles are ordered.

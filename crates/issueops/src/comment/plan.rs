@@ -5,7 +5,9 @@ use super::{Layout, Marker, count, moment};
 use crate::change::{Change, ChangeKind, HeldLock, Holder, Left, PlanRecord, State};
 use crate::policy::{MicroDollars, Policy};
 use crate::render::Difference;
-use crate::summary::{Area, Cost, Effect, Fleet, FleetChange, GroupAccess, PerHour, ResourceChange, Summary};
+use crate::summary::{
+    Area, Cost, Effect, EnvironmentFleet, FleetChange, GroupAccess, PerHour, ResourceChange, Summary,
+};
 
 /// Files that differ from what the request renders.
 pub type Differs = Vec<Difference>;
@@ -164,7 +166,7 @@ fn shown(view: &PlanView<'_>, record: &PlanRecord) -> String {
         let (files, more) = some(files, NAMES_CHARS_MAX);
         let more = if more > 0 { format!("- and {}\n", count(more, "further file")) } else { String::new() };
         text.push_str(&format!(
-            "\n> [!WARNING]\n> Files were edited by hand; they are not what the request renders.\n\n{}{more}",
+            "\n> [!WARNING]\n> RenderedFiles were edited by hand; they are not what the request renders.\n\n{}{more}",
             files.concat()
         ));
     }
@@ -282,11 +284,12 @@ fn arrow(before: Option<String>, after: Option<String>) -> String {
 }
 
 fn fleet(change: &FleetChange, cost: &Cost) -> String {
-    let both =
-        |value: &dyn Fn(&Fleet) -> String| arrow(change.before.as_ref().map(value), change.after.as_ref().map(value));
+    let both = |value: &dyn Fn(&EnvironmentFleet) -> String| {
+        arrow(change.before.as_ref().map(value), change.after.as_ref().map(value))
+    };
     let named = |labels: Vec<&str>| names(labels.into_iter(), NAMES_CHARS_MAX);
     let short = |text: &str| code(&head(text, 100));
-    let mut text = String::from("\n#### Fleet\n\n");
+    let mut text = String::from("\n#### EnvironmentFleet\n\n");
     text.push_str(&format!("- Maximum: {}\n", both(&|fleet| fleet.maximum.to_string())));
     text.push_str(&format!("- Idle runners kept: {}\n", both(&|fleet| fleet.floor.to_string())));
     text.push_str(&format!(

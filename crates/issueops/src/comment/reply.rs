@@ -4,13 +4,13 @@ use super::markdown::{code, fence, head, tail};
 use super::plan::{left_words, lock_line, next};
 use super::{Marker, count, moment};
 use crate::change::{
-    Change, ChangeKind, Denial, Failure, GivenUp, HeldLock, Holder, Liveness, Lock, Misread, Reply, Stage, State,
-    Stopped, VoidWhy,
+    Change, ChangeFailure, ChangeKind, ChangeStage, Denial, GivenUp, HeldLock, Holder, Liveness, Lock, Misread, Reply,
+    State, Stopped, VoidWhy,
 };
-use crate::command::Command;
+use crate::command::CommentCommand;
 use crate::policy::Policy;
 use crate::render::example_workflow;
-use crate::request::{Kind, Problem};
+use crate::request::{RequestKind, RequestProblem};
 use crate::words::LabelName;
 
 /// The most characters of an error that is shown.
@@ -124,7 +124,7 @@ fn help(misread: &[Misread]) -> String {
         text.push('\n');
     }
     text.push_str("A command is a line of its own, in exactly these words:\n\n");
-    for (form, meaning) in Command::FORMS {
+    for (form, meaning) in CommentCommand::FORMS {
         text.push_str(&format!("- `{form}`: {meaning}\n"));
     }
     text
@@ -232,7 +232,7 @@ fn void(why: VoidWhy, policy: &Policy) -> String {
     }
 }
 
-fn failed(failure: &Failure) -> String {
+fn failed(failure: &ChangeFailure) -> String {
     if let Some(stopped) = failure.stopped {
         let (place, what) = match stopped {
             Stopped::BeforeItBegan => ("before it began", "Nothing was applied, and nothing merged."),
@@ -249,11 +249,14 @@ fn failed(failure: &Failure) -> String {
         );
     }
     let resource = failure.resource.as_ref().map(|name| format!(" at {}", code(&head(name, 600)))).unwrap_or_default();
-    let half =
-        if failure.stage == Stage::Plan { "" } else { " What was done before the failure stays, and is in the state." };
+    let half = if failure.stage == ChangeStage::Plan {
+        ""
+    } else {
+        " What was done before the failure stays, and is in the state."
+    };
     // A run that was lost may have made what it could not write down any more.
     let exists = ["AlreadyExists", "already exists"].iter().any(|word| failure.message.contains(word));
-    let hint = if failure.stage == Stage::Apply && exists {
+    let hint = if failure.stage == ChangeStage::Apply && exists {
         "What exists already and is not in the state was made by a run that was lost, or by somebody else. Delete it, or import it into the state. "
     } else {
         ""
@@ -271,7 +274,7 @@ fn applied_text(change: &Change, view: AppliedView) -> String {
     }
     let mut text = format!("{} is applied.\n\n", code(&change.environment));
     if let Some(endpoint) = &view.webhook_endpoint {
-        text.push_str(&format!("- Webhook endpoint: {}\n", code(&head(endpoint, 500))));
+        text.push_str(&format!("- WebhookTarget endpoint: {}\n", code(&head(endpoint, 500))));
     }
     if let Some(parameter) = &view.webhook_secret_parameter {
         text.push_str(&format!("- Its secret is in the SSM parameter {}\n", code(&head(parameter, 500))));
@@ -289,10 +292,10 @@ fn applied_text(change: &Change, view: AppliedView) -> String {
 
 /// What is wrong with an issue, field by field.
 #[must_use]
-pub fn invalid(problems: &[Problem], kind: Kind) -> String {
+pub fn invalid(problems: &[RequestProblem], kind: RequestKind) -> String {
     let what = match kind {
-        Kind::Set => "Nothing was created.",
-        Kind::Delete => "Nothing was deleted.",
+        RequestKind::Set => "Nothing was created.",
+        RequestKind::Delete => "Nothing was deleted.",
     };
     let mut text = format!("{}\nThis request cannot be handled as it is. {what}\n", Marker::Invalid.line());
     for problem in problems.iter().take(ENTRIES_MAX) {

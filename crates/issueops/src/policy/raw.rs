@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    AppSecrets, ApprovalRules, Backend, MicroDollars, Network, PlanBy, RunnerRules, Shape, StateLock, VERSION, Webhook,
-    Zips,
+    AppSecretNames, ApprovalRules, BYTES_MAX, Backend, EnvironmentShape, MicroDollars, Network, PlanBy, Policy,
+    PolicyError, RunnerRules, StateLock, VERSION, WebhookTarget, Zips,
 };
 use crate::words::{AmiOwner, GroupName, InstanceType, LabelName, NotAName, Organization, Region, is_word, shown};
 
@@ -16,7 +16,7 @@ const ENTRIES_MAX: usize = 200;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Policy {
+struct RawPolicy {
     version: u32,
     folder: Option<String>,
     archive_folder: Option<String>,
@@ -188,7 +188,21 @@ fn is_server(text: &str) -> bool {
 }
 
 impl Policy {
-    pub(super) fn check(self) -> Result<super::Policy, Vec<String>> {
+    /// Reads the policy file's text.
+    ///
+    /// # Errors
+    /// When it is not TOML of the known form, or has values that cannot be used; the error lists all of those.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > BYTES_MAX {
+            return Err(PolicyError::TooLarge(text.len()));
+        }
+        let raw: RawPolicy = toml::from_str(text).map_err(|error| PolicyError::Toml(Box::new(error)))?;
+        raw.check().map_err(PolicyError::Values)
+    }
+}
+
+impl RawPolicy {
+    fn check(self) -> Result<Policy, Vec<String>> {
         let mut wrong = Wrong(Vec::new());
         if self.version != VERSION {
             wrong.0.push(format!("version: {} is not {VERSION}, which is what this program knows", self.version));
@@ -243,7 +257,7 @@ impl Policy {
             }
         }
         match backend {
-            Some(backend) if wrong.0.is_empty() => Ok(super::Policy {
+            Some(backend) if wrong.0.is_empty() => Ok(Policy {
                 folder,
                 archive_folder,
                 shape,
@@ -265,25 +279,25 @@ impl Policy {
     }
 }
 
-fn shape(word: Option<&str>, plane_path: Option<String>, wrong: &mut Wrong) -> Shape {
+fn shape(word: Option<&str>, plane_path: Option<String>, wrong: &mut Wrong) -> EnvironmentShape {
     match (word.unwrap_or("own-stack"), plane_path) {
-        ("own-stack", None) => Shape::OwnStack,
+        ("own-stack", None) => EnvironmentShape::OwnStack,
         ("shared-plane", Some(plane_path)) => {
             let rule = "an SSM path such as /runnersmith/plane";
             let check = |t: &str| t.strip_prefix('/').is_some_and(is_path);
-            Shape::SharedPlane { plane_path: wrong.text("plane_path", plane_path, rule, check) }
+            EnvironmentShape::SharedPlane { plane_path: wrong.text("plane_path", plane_path, rule, check) }
         }
         ("own-stack", Some(path)) => {
             wrong.add("plane_path", &path, "of use for shape own-stack; leave it out");
-            Shape::OwnStack
+            EnvironmentShape::OwnStack
         }
         ("shared-plane", None) => {
             wrong.0.push("plane_path: shape shared-plane needs it".to_owned());
-            Shape::OwnStack
+            EnvironmentShape::OwnStack
         }
         (other, _) => {
             wrong.add("shape", other, "own-stack or shared-plane");
-            Shape::OwnStack
+            EnvironmentShape::OwnStack
         }
     }
 }
@@ -393,13 +407,13 @@ fn approval(raw: RawApproval, wrong: &mut Wrong) -> ApprovalRules {
     }
 }
 
-fn app(raw: RawAppSecrets, wrong: &mut Wrong) -> AppSecrets {
+fn app(raw: RawAppSecrets, wrong: &mut Wrong) -> AppSecretNames {
     let mut name = |field: &str, given: Option<String>, default: &str| {
         let field = format!("app_secrets.{field}");
         let given = given.unwrap_or_else(|| default.to_owned());
         wrong.text(&field, given, "a secret's name: letters, digits or underscores", is_secret_name)
     };
-    AppSecrets {
+    AppSecretNames {
         id: name("id", raw.id, "APP_ID"),
         key_base64: name("key_base64", raw.key_base64, "APP_KEY_BASE64"),
         client_id: name("client_id", raw.client_id, "APP_CLIENT_ID"),
@@ -407,18 +421,18 @@ fn app(raw: RawAppSecrets, wrong: &mut Wrong) -> AppSecrets {
     }
 }
 
-fn webhook(raw: RawWebhook, shape: &Shape, wrong: &mut Wrong) -> Webhook {
+fn webhook(raw: RawWebhook, shape: &EnvironmentShape, wrong: &mut Wrong) -> WebhookTarget {
     let word = raw.set.as_deref().unwrap_or("none");
     let set = match word {
-        "none" => Webhook::None,
-        "app" => Webhook::App,
-        "organization" => Webhook::Organization,
+        "none" => WebhookTarget::None,
+        "app" => WebhookTarget::App,
+        "organization" => WebhookTarget::Organization,
         other => {
             wrong.add("webhook.set", other, "none, app or organization");
-            Webhook::None
+            WebhookTarget::None
         }
     };
-    if set != Webhook::None && !matches!(shape, Shape::OwnStack) {
+    if set != WebhookTarget::None && !matches!(shape, EnvironmentShape::OwnStack) {
         wrong.add("webhook.set", word, "of use for shape shared-plane, which has its own webhook; leave it out");
     }
     set

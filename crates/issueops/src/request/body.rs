@@ -7,7 +7,7 @@ use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
-use super::{Field, Given, Kind, Problem, Refused};
+use super::{Field, Given, Refused, RequestKind, RequestProblem};
 use crate::words::shown;
 
 /// The most bytes of a body that are read. GitHub allows 65,536 characters of up to four bytes; no form needs them.
@@ -21,10 +21,10 @@ const NO_RESPONSE: &str = "_No response_";
 ///
 /// # Errors
 /// When the body is too large, has neither form, or says a thing twice; all problems are told.
-pub fn parse(body: &str, kind: Kind) -> Result<Given, Refused> {
+pub fn parse(body: &str, kind: RequestKind) -> Result<Given, Refused> {
     if body.len() > BODY_BYTES_MAX {
         let allowed = format!("the issue has {} bytes; {BODY_BYTES_MAX} are read", body.len());
-        return Err(Refused(vec![Problem::of_issue("", allowed)]));
+        return Err(Refused(vec![RequestProblem::of_issue("", allowed)]));
     }
     let sections = sections(body);
     let is_form = sections.iter().any(|section| Field::named(&section.heading).is_some());
@@ -49,22 +49,22 @@ pub fn parse(body: &str, kind: Kind) -> Result<Given, Refused> {
         // Emptiness is judged first: a form may show a field empty and a person may then write it below.
         if field != Field::Reason && value.chars().count() > VALUE_CHARS_MAX {
             let allowed = format!("at most {VALUE_CHARS_MAX} characters; {} were given", value.chars().count());
-            problems.push(Problem::of(field, &value, allowed, ""));
+            problems.push(RequestProblem::of(field, &value, allowed, ""));
         }
         if given.insert(field, value).is_some() {
-            problems.push(Problem::of(field, "", "one value; the field is there twice", ""));
+            problems.push(RequestProblem::of(field, "", "one value; the field is there twice", ""));
         }
     }
     given.retain(|_, value| !value.is_empty());
     if problems.is_empty() { Ok(given) } else { Err(Refused(problems)) }
 }
 
-fn unknown(name: &str, kind: Kind, is_form: bool) -> Problem {
+fn unknown(name: &str, kind: RequestKind, is_form: bool) -> RequestProblem {
     let word = |field: &Field| if is_form { field.title() } else { field.key() };
     let known: Vec<&str> = kind.fields().iter().map(word).collect();
     let near = known.iter().map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known));
     let near = near.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
-    Problem {
+    RequestProblem {
         field: "Issue".to_owned(),
         given: shown(name),
         allowed: format!("these fields and no others: {}", known.join(", ")),
@@ -137,14 +137,15 @@ fn code_blocks(text: &str) -> Vec<(String, std::ops::Range<usize>)> {
     blocks
 }
 
-fn json(body: &str) -> Result<Vec<(String, String)>, Problem> {
-    let neither = || Problem::of_issue("", "the fields of the issue form, or one JSON block with the same fields");
+fn json(body: &str) -> Result<Vec<(String, String)>, RequestProblem> {
+    let neither =
+        || RequestProblem::of_issue("", "the fields of the issue form, or one JSON block with the same fields");
     let mut fenced: Vec<String> = code_blocks(body).into_iter().map(|(code, _)| code).collect();
     fenced.retain(|code| code.trim_start().starts_with('{'));
     let text = match fenced.len() {
         0 => bare(body).ok_or_else(neither)?,
         1 => fenced.remove(0),
-        _ => return Err(Problem::of_issue("", "one JSON block; there is more than one")),
+        _ => return Err(RequestProblem::of_issue("", "one JSON block; there is more than one")),
     };
     match serde_json::from_str::<Flat>(text.trim()) {
         Ok(flat) => Ok(flat.0),
@@ -152,7 +153,7 @@ fn json(body: &str) -> Result<Vec<(String, String)>, Problem> {
             let curly = text.contains(['\u{201c}', '\u{201d}', '\u{201e}']);
             let hint = if curly { "; the quotes must be straight ones (\")" } else { "" };
             let message: String = error.to_string().chars().take(200).collect();
-            Err(Problem::of_issue(
+            Err(RequestProblem::of_issue(
                 "",
                 format!("a JSON object with plain values; reading it failed: {}{hint}", shown(&message)),
             ))
@@ -237,11 +238,11 @@ mod tests {
     use super::*;
 
     fn pairs(body: &str) -> Vec<(&'static str, String)> {
-        parse(body, Kind::Set).unwrap().into_iter().map(|(field, value)| (field.key(), value)).collect()
+        parse(body, RequestKind::Set).unwrap().into_iter().map(|(field, value)| (field.key(), value)).collect()
     }
 
     fn problems(body: &str) -> String {
-        let Refused(problems) = parse(body, Kind::Set).unwrap_err();
+        let Refused(problems) = parse(body, RequestKind::Set).unwrap_err();
         problems.iter().map(|p| format!("{}: {:?} / {} / {}\n", p.field, p.given, p.allowed, p.example)).collect()
     }
 
@@ -284,7 +285,7 @@ mod tests {
     fn what_is_unknown_is_answered_with_what_was_meant() {
         assert!(problems(r#"{"enviroment": "a"}"#).ends_with("/ environment\n"));
         assert!(problems("### Environment\n\na\n\n### Maximum runner\n\n3").ends_with("/ Maximum runners\n"));
-        assert_eq!(parse("### Environment\n\na\n\n### Maximum runners\n\n3", Kind::Delete).unwrap().len(), 1);
+        assert_eq!(parse("### Environment\n\na\n\n### Maximum runners\n\n3", RequestKind::Delete).unwrap().len(), 1);
         assert!(problems("give me runners").contains("fields of the issue form"));
     }
 
@@ -297,9 +298,9 @@ mod tests {
 
     #[test]
     fn the_label_says_the_kind_and_both_labels_say_nothing() {
-        assert_eq!(Kind::of_labels(["bug", "self-hosted-runner-scale-set"]), Some(Kind::Set));
-        assert_eq!(Kind::of_labels(["delete-self-hosted-runner-scale-set"]), Some(Kind::Delete));
-        assert_eq!(Kind::of_labels(Kind::ALL.map(Kind::label)), None);
-        assert_eq!(Kind::of_labels(["bug"]), None);
+        assert_eq!(RequestKind::of_labels(["bug", "self-hosted-runner-scale-set"]), Some(RequestKind::Set));
+        assert_eq!(RequestKind::of_labels(["delete-self-hosted-runner-scale-set"]), Some(RequestKind::Delete));
+        assert_eq!(RequestKind::of_labels(RequestKind::ALL.map(RequestKind::label)), None);
+        assert_eq!(RequestKind::of_labels(["bug"]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Ami, Field, Given, Kind, Problem, Refused, Request, SetRequest};
+use super::{Ami, Field, Given, Refused, Request, RequestKind, RequestProblem, SetRequest};
 use crate::policy::Policy;
 use crate::words::{
     AmiOwner, AmiPattern, EnvironmentName, GroupName, InstanceType, LabelName, NotAName, Organization, look_alike,
@@ -63,11 +63,11 @@ pub fn is_common_label(policy: &Policy, label: &str) -> bool {
 ///
 /// # Errors
 /// When a value is missing or not allowed; all problems are told, in the order of the form.
-pub fn validate(given: &Given, kind: Kind, policy: &Policy, known: &Known) -> Result<Request, Refused> {
+pub fn validate(given: &Given, kind: RequestKind, policy: &Policy, known: &Known) -> Result<Request, Refused> {
     let mut judge = Judge { given, policy, known, problems: Vec::new() };
     let request = match kind {
-        Kind::Set => judge.set().map(|set| Request::Set(Box::new(set))),
-        Kind::Delete => judge.delete().map(Request::Delete),
+        RequestKind::Set => judge.set().map(|set| Request::Set(Box::new(set))),
+        RequestKind::Delete => judge.delete().map(Request::Delete),
     };
     match request {
         Some(request) if judge.problems.is_empty() => Ok(request),
@@ -82,7 +82,7 @@ struct Judge<'a> {
     given: &'a Given,
     policy: &'a Policy,
     known: &'a Known,
-    problems: Vec<Problem>,
+    problems: Vec<RequestProblem>,
 }
 
 fn list<T: ToString>(items: &[T]) -> String {
@@ -98,7 +98,7 @@ impl Judge<'_> {
         if let Some(what) = look_alike(given) {
             allowed.push_str(&format!(" ({what})"));
         }
-        self.problems.push(Problem::of(field, given, allowed, example));
+        self.problems.push(RequestProblem::of(field, given, allowed, example));
         None
     }
 

@@ -4,7 +4,7 @@
 //! machine's price. Prices are the policy's; a small table stands in for what it leaves out, and says so.
 
 use crate::policy::{MicroDollars, Policy};
-use crate::summary::{Effect, Fleet, FleetChange, Summary};
+use crate::summary::{Effect, EnvironmentFleet, FleetChange, Summary};
 use crate::words::InstanceType;
 
 /// Dollars per hour, on demand, Linux, us-east-1, list price. Spot machines cost less; other regions more. A type that is not
@@ -82,7 +82,7 @@ pub fn cost(summary: &Summary, fleet: &FleetChange, policy: &Policy) -> Cost {
             Effect::Replace | Effect::Forget | Effect::Update | Effect::Import => {}
         }
     }
-    let per_hour = |fleet: &Fleet| {
+    let per_hour = |fleet: &EnvironmentFleet| {
         let known = InstanceType::parse(&fleet.instance_type).ok();
         let own = known.and_then(|name| policy.prices.get(&name).copied());
         let listed =

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// An environment's fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fleet {
+pub struct EnvironmentFleet {
     /// The most runners.
     pub maximum: u32,
     /// Idle runners that are kept at all times, or at most at some time.
@@ -27,7 +27,7 @@ pub struct Fleet {
 /// Why a values file cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("read the values of an environment")]
-pub struct FleetError(#[from] serde_json::Error);
+pub struct ValuesError(#[from] serde_json::Error);
 
 #[derive(Deserialize)]
 struct Values {
@@ -53,12 +53,12 @@ struct Idle {
     count: u32,
 }
 
-impl Fleet {
+impl EnvironmentFleet {
     /// Reads a `terraform.tfvars.json`, ours or one that was edited; what is not in it has the module's default.
     ///
     /// # Errors
     /// When it is not JSON of the needed form.
-    pub fn of_values(json: &str) -> Result<Self, FleetError> {
+    pub fn of_values(json: &str) -> Result<Self, ValuesError> {
         let values: Values = serde_json::from_str(json)?;
         let labels = values.runner_extra_labels.split(',').map(|label| label.trim().to_lowercase());
         Ok(Self {
@@ -98,9 +98,9 @@ pub enum GroupAccess {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetChange {
     /// What is there; `None`: nothing yet.
-    pub before: Option<Fleet>,
+    pub before: Option<EnvironmentFleet>,
     /// What will be; `None`: nothing any more.
-    pub after: Option<Fleet>,
+    pub after: Option<EnvironmentFleet>,
     /// Who may use the group afterwards.
     pub access: GroupAccess,
 }
@@ -118,7 +118,7 @@ impl FleetChange {
         Self::less(self.before.as_ref(), self.after.as_ref())
     }
 
-    fn less<'a>(all: Option<&'a Fleet>, without: Option<&Fleet>) -> Vec<&'a str> {
+    fn less<'a>(all: Option<&'a EnvironmentFleet>, without: Option<&EnvironmentFleet>) -> Vec<&'a str> {
         let Some(all) = all else { return Vec::new() };
         let is_left = |label: &&String| without.is_none_or(|without| !without.labels.contains(*label));
         all.labels.iter().filter(is_left).map(String::as_str).collect()

@@ -6,18 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use runnersmith_issueops::change::{Change, ChangeKind, Digest, Parts, PlanRecord, Reply, State};
-use runnersmith_issueops::command::{self, COMMANDS_MAX, COMMENT_BYTES_MAX, Command, Consent, Line};
+use runnersmith_issueops::change::{Change, ChangeKind, Digest, DigestInput, PlanRecord, Reply, State};
+use runnersmith_issueops::command::{self, COMMANDS_MAX, COMMENT_BYTES_MAX, CommentCommand, CommentLine, Consent};
 use runnersmith_issueops::comment::{
     CHARS_MAX, Layout, Marker, PlanView, code, drift_issue, fence, invalid, length, reply, state_comment,
 };
-use runnersmith_issueops::policy::{Policy, Shape};
-use runnersmith_issueops::render::{Files, VALUES_FILE, archive, render, state_key};
+use runnersmith_issueops::policy::{EnvironmentShape, Policy};
+use runnersmith_issueops::render::{RenderedFiles, VALUES_FILE, archive, render, state_key};
 use runnersmith_issueops::request::{
-    BODY_BYTES_MAX, EnvironmentName, Field, Kind, Known, Problem, Refused, Request, SetRequest, is_common_label, parse,
-    validate,
+    BODY_BYTES_MAX, EnvironmentName, Field, Known, Refused, Request, RequestKind, RequestProblem, SetRequest,
+    is_common_label, parse, validate,
 };
-use runnersmith_issueops::summary::{Effect, Fleet, FleetChange, GroupAccess, Summary, cost};
+use runnersmith_issueops::summary::{Effect, EnvironmentFleet, FleetChange, GroupAccess, Summary, cost};
 use serde_json::{Value, json};
 
 const POLICY: &str = include_str!("policy.toml");
@@ -50,7 +50,7 @@ fn is_word(text: &str) -> bool {
 pub fn request(data: &[u8]) -> usize {
     let body = String::from_utf8_lossy(data);
     let mut rendered = 0;
-    for kind in Kind::ALL {
+    for kind in RequestKind::ALL {
         let given = match parse(&body, kind) {
             Ok(given) => given,
             Err(Refused(problems)) => {
@@ -69,10 +69,10 @@ pub fn request(data: &[u8]) -> usize {
                 match validate(&given, kind, policy, &known) {
                     Err(Refused(problems)) => refused(&problems, kind),
                     Ok(Request::Delete(name)) => {
-                        assert!(kind == Kind::Delete && known.environments.contains_key(name.as_str()));
+                        assert!(kind == RequestKind::Delete && known.environments.contains_key(name.as_str()));
                     }
                     Ok(Request::Set(set)) => {
-                        assert_eq!(kind, Kind::Set);
+                        assert_eq!(kind, RequestKind::Set);
                         judged(&set, policy, &known);
                         folder(&set, shape);
                         rendered += 1;
@@ -84,7 +84,7 @@ pub fn request(data: &[u8]) -> usize {
     rendered
 }
 
-fn refused(problems: &[Problem], kind: Kind) {
+fn refused(problems: &[RequestProblem], kind: RequestKind) {
     assert!(!problems.is_empty());
     let said = invalid(problems, kind);
     posted(&said);
@@ -122,11 +122,13 @@ fn judged(set: &SetRequest, policy: &Policy, known: &Known) {
 }
 
 /// The harmless request's folder in each shape. Its HCL is read here, once: what is byte-equal to it is no other HCL.
-static PLAIN: LazyLock<[(SetRequest, Files); 2]> = LazyLock::new(|| {
+static PLAIN: LazyLock<[(SetRequest, RenderedFiles); 2]> = LazyLock::new(|| {
     [0, 1].map(|shape| {
         let policy = &POLICIES[shape];
-        let given = parse(HARMLESS, Kind::Set).unwrap();
-        let Ok(Request::Set(set)) = validate(&given, Kind::Set, policy, &Known::default()) else { panic!("refused") };
+        let given = parse(HARMLESS, RequestKind::Set).unwrap();
+        let Ok(Request::Set(set)) = validate(&given, RequestKind::Set, policy, &Known::default()) else {
+            panic!("refused")
+        };
         let files = render(&set, policy).unwrap();
         for content in files.iter().filter(|(path, _)| path.ends_with(".tf")).map(|(_, content)| content) {
             hcl::parse(content).unwrap();
@@ -136,7 +138,7 @@ static PLAIN: LazyLock<[(SetRequest, Files); 2]> = LazyLock::new(|| {
 });
 
 /// Files by their name in the folder.
-fn names<'a>(files: &'a Files, folder: &str) -> BTreeMap<&'a str, &'a str> {
+fn names<'a>(files: &'a RenderedFiles, folder: &str) -> BTreeMap<&'a str, &'a str> {
     let name = |path: &'a str| path.strip_prefix(folder).unwrap().strip_prefix('/').unwrap();
     files.iter().map(|(path, content)| (name(path), content.as_str())).collect()
 }
@@ -188,8 +190,8 @@ fn values(set: &SetRequest, policy: &Policy) -> Value {
         "vpc_id": set.network().vpc_id,
     });
     match &policy.shape {
-        Shape::SharedPlane { plane_path } => values["plane_path"] = json!(plane_path),
-        Shape::OwnStack => {
+        EnvironmentShape::SharedPlane { plane_path } => values["plane_path"] = json!(plane_path),
+        EnvironmentShape::OwnStack => {
             values["ghes_ca"] = json!(policy.ghes_ca);
             values["ghes_url"] = json!(policy.ghes_url);
             values["runner_binaries_syncer_lambda_zip"] = json!(policy.zips.syncer);
@@ -245,12 +247,12 @@ pub fn comment(data: &[u8]) -> usize {
     let mut misread = Vec::new();
     for (place, line) in lines.iter().enumerate() {
         if place == COMMANDS_MAX {
-            assert!(matches!(line, Line::Unknown(_)));
+            assert!(matches!(line, CommentLine::Unknown(_)));
             continue;
         }
         let wanted = match line {
-            Line::Known(command) => written(command),
-            Line::Unknown(line) => {
+            CommentLine::Known(command) => written(command),
+            CommentLine::Unknown(line) => {
                 misread.push(line.clone());
                 assert!(line.line.starts_with('/') && !line.line.chars().any(char::is_control));
                 continue;
@@ -279,9 +281,9 @@ fn quoted(text: &str) -> String {
     text.lines().map(|line| format!("> {line}\n")).collect()
 }
 
-fn written(command: &Command) -> String {
+fn written(command: &CommentCommand) -> String {
     match command {
-        Command::Approve { digest, consent } => {
+        CommentCommand::Approve { digest, consent } => {
             let words = match consent {
                 Consent::Apply => "",
                 Consent::Destroy => " destroy",
@@ -291,15 +293,15 @@ fn written(command: &Command) -> String {
             assert!(!digest.is_empty() || *consent == Consent::Apply);
             format!("/approve{digest}{words}")
         }
-        Command::Plan => "/plan".to_owned(),
-        Command::Cancel => "/cancel".to_owned(),
-        Command::Lock { reason } => {
+        CommentCommand::Plan => "/plan".to_owned(),
+        CommentCommand::Cancel => "/cancel".to_owned(),
+        CommentCommand::Lock { reason } => {
             assert!(reason.chars().count() <= command::REASON_CHARS_MAX && !reason.chars().any(char::is_control));
             "/lock".to_owned()
         }
-        Command::Unlock => "/unlock".to_owned(),
-        Command::Status => "/status".to_owned(),
-        Command::Help => "/help".to_owned(),
+        CommentCommand::Unlock => "/unlock".to_owned(),
+        CommentCommand::Status => "/status".to_owned(),
+        CommentCommand::Help => "/help".to_owned(),
     }
 }
 
@@ -307,8 +309,8 @@ fn written(command: &Command) -> String {
 /// Returns how many resources would be touched.
 pub fn plan_json(data: &[u8]) -> usize {
     let text = String::from_utf8_lossy(data);
-    let fleet = Fleet::of_values(&text).ok();
-    let Ok(summary) = Summary::read(data) else { return 0 };
+    let fleet = EnvironmentFleet::of_values(&text).ok();
+    let Ok(summary) = Summary::of_show_json(data) else { return 0 };
     let policy = &POLICIES[0];
     let environment = EnvironmentName::parse("harmless").unwrap();
     if let Some(issue) = drift_issue(&environment, &summary) {
@@ -321,7 +323,7 @@ pub fn plan_json(data: &[u8]) -> usize {
         return summary.changes.len();
     };
     let mut change = Change::new(ChangeKind::Set, "harmless", 5, "ann", 6, "runnersmith/harmless");
-    let parts = Parts {
+    let parts = DigestInput {
         plan_file: Digest::of(data),
         head: text.chars().take(200).collect(),
         base: Digest::of(b""),
@@ -369,12 +371,12 @@ pub fn policy(data: &[u8]) -> bool {
     }
     let body = json!({"environment": "harmless", "organization": policy.organizations[0].as_str(),
         "runnerGroup": policy.runners.groups.first().map_or("Default", |group| group.as_str())});
-    let given = parse(&body.to_string(), Kind::Set).unwrap();
+    let given = parse(&body.to_string(), RequestKind::Set).unwrap();
     // The name may be a label that this policy gives to all runners.
-    let Ok(Request::Set(set)) = validate(&given, Kind::Set, &policy, &Known::default()) else { return true };
+    let Ok(Request::Set(set)) = validate(&given, RequestKind::Set, &policy, &Known::default()) else { return true };
     let files = render(&set, &policy).unwrap();
     let own = names(&files, &policy.environment_folder(set.environment()));
-    let shape = usize::from(policy.shape != Shape::OwnStack);
+    let shape = usize::from(policy.shape != EnvironmentShape::OwnStack);
     let plain_policy = &POLICIES[shape];
     let plain = names(&PLAIN[shape].1, &plain_policy.environment_folder(set.environment()));
     assert_eq!(own.keys().collect::<Vec<_>>(), plain.keys().collect::<Vec<_>>());

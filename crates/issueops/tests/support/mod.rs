@@ -6,7 +6,9 @@ pub mod invariants;
 pub mod world;
 
 use runnersmith_issueops::policy::Policy;
-use runnersmith_issueops::request::{Kind, Known, Problem, Refused, Request, SetRequest, parse, validate};
+use runnersmith_issueops::request::{
+    Known, Refused, Request, RequestKind, RequestProblem, SetRequest, parse, validate,
+};
 
 /// The policy of the tests.
 pub const POLICY: &str = include_str!("policy.toml");
@@ -28,13 +30,13 @@ pub const SEED_BLOCK: &str = r#"{
 }"#;
 
 /// Parses and judges.
-pub fn judge(body: &str, kind: Kind, known: &Known) -> Result<Request, Vec<Problem>> {
+pub fn judge(body: &str, kind: RequestKind, known: &Known) -> Result<Request, Vec<RequestProblem>> {
     parse(body, kind).and_then(|given| validate(&given, kind, &policy(), known)).map_err(|Refused(problems)| problems)
 }
 
 /// A request to create, which must be valid.
 pub fn set(body: &str) -> SetRequest {
-    match judge(body, Kind::Set, &Known::default()).unwrap() {
+    match judge(body, RequestKind::Set, &Known::default()).unwrap() {
         Request::Set(set) => *set,
         Request::Delete(_) => panic!("a deletion"),
     }

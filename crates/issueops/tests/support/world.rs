@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use runnersmith_issueops::change::{
-    Actor, Change, ChangeKind, Comment, Decision, Denial, Digest, Event, HeldLock, Holder, Liveness, Lock, Membership,
-    Parts, Permission, PlanRecord, Reply, Reread, State, Step, decide,
+    Actor, Change, ChangeKind, ChangeStep, Comment, Decision, Denial, Digest, DigestInput, HeldLock, Holder,
+    LifecycleEvent, Liveness, Lock, Membership, Permission, PlanRecord, Reply, Reread, State, decide,
 };
 use runnersmith_issueops::policy::ApprovalRules;
 use runnersmith_types::Timestamp;
@@ -16,15 +16,15 @@ pub struct World {
     pub change: Change,
     pub rules: ApprovalRules,
     pub now: Timestamp,
-    pub parts: Parts,
+    pub parts: DigestInput,
     pub lock: Option<HeldLock>,
     pub run: Liveness,
     pub next_comment: u64,
 }
 
 /// Parts of a plan of this head.
-pub fn parts(head: &str) -> Parts {
-    Parts {
+pub fn parts(head: &str) -> DigestInput {
+    DigestInput {
         plan_file: Digest::of(head.as_bytes()),
         head: head.to_owned(),
         base: Digest::of(b"base"),
@@ -94,7 +94,7 @@ impl World {
             loses_state,
             is_hand_edited: self.change.is_hand_edited,
         };
-        self.event(&Event::PlanPosted(plan));
+        self.event(&LifecycleEvent::PlanPosted(plan));
     }
 
     /// The digest of the current parts, short.
@@ -108,7 +108,7 @@ impl World {
     }
 
     /// Something happens; the record moves on.
-    pub fn event(&mut self, event: &Event) -> Vec<Step> {
+    pub fn event(&mut self, event: &LifecycleEvent) -> Vec<ChangeStep> {
         let Decision { change, steps } = decide(&self.change, event, &self.rules, self.now);
         self.change = change;
         steps
@@ -130,15 +130,15 @@ impl World {
     }
 
     /// Somebody comments.
-    pub fn says(&mut self, actor: &Actor, body: &str) -> Vec<Step> {
+    pub fn says(&mut self, actor: &Actor, body: &str) -> Vec<ChangeStep> {
         let comment = self.comment(actor, body);
         self.heard(comment)
     }
 
     /// A comment comes.
-    pub fn heard(&mut self, comment: Comment) -> Vec<Step> {
+    pub fn heard(&mut self, comment: Comment) -> Vec<ChangeStep> {
         let (lock, run) = (self.lock.clone(), self.run);
-        self.event(&Event::Comment { comment, lock, run })
+        self.event(&LifecycleEvent::Comment { comment, lock, run })
     }
 
     /// What a look at everything gives now.
@@ -153,14 +153,14 @@ impl World {
     }
 
     /// The look is done, with nothing changed.
-    pub fn checks(&mut self) -> Vec<Step> {
+    pub fn checks(&mut self) -> Vec<ChangeStep> {
         let reread = self.reread();
-        self.event(&Event::Reread(Box::new(reread)))
+        self.event(&LifecycleEvent::Reread(Box::new(reread)))
     }
 }
 
 /// Why a command was denied, if it was.
-pub fn denial(steps: &[Step]) -> Option<&Denial> {
+pub fn denial(steps: &[ChangeStep]) -> Option<&Denial> {
     replies(steps).into_iter().find_map(|reply| match reply {
         Reply::Denied { why, .. } => Some(why),
         _ => None,
@@ -168,16 +168,19 @@ pub fn denial(steps: &[Step]) -> Option<&Denial> {
 }
 
 /// What is said.
-pub fn replies(steps: &[Step]) -> Vec<&Reply> {
-    steps.iter().filter_map(|step| if let Step::Say(reply) = step { Some(reply.as_ref()) } else { None }).collect()
+pub fn replies(steps: &[ChangeStep]) -> Vec<&Reply> {
+    steps
+        .iter()
+        .filter_map(|step| if let ChangeStep::Say(reply) = step { Some(reply.as_ref()) } else { None })
+        .collect()
 }
 
 /// Whether anything is applied.
-pub fn applies(steps: &[Step]) -> bool {
-    steps.iter().any(|step| matches!(step, Step::Apply { .. }))
+pub fn applies(steps: &[ChangeStep]) -> bool {
+    steps.iter().any(|step| matches!(step, ChangeStep::Apply { .. }))
 }
 
 /// Whether an approval was accepted so far that everything is read again.
-pub fn rereads(steps: &[Step]) -> bool {
-    steps.iter().any(|step| matches!(step, Step::Reread { .. }))
+pub fn rereads(steps: &[ChangeStep]) -> bool {
+    steps.iter().any(|step| matches!(step, ChangeStep::Reread { .. }))
 }

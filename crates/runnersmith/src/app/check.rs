@@ -6,7 +6,7 @@ use runnersmith_config::{Config, Provisioning};
 use runnersmith_github::GitHubClient;
 use runnersmith_github::app_admin::{AppView, InstallationView};
 use runnersmith_github::webhook_admin::HookConfig;
-use runnersmith_github_app::{Missing, Needs, PLACEHOLDER_URL, Profile, Runners, judge, superfluous};
+use runnersmith_github_app::{AppProfile, AppRunners, Missing, Needs, PLACEHOLDER_URL, judge, superfluous};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::chain;
 use runnersmith_types::{HookAddress, Level, Owner, RunnerScope};
@@ -107,7 +107,7 @@ fn needs_of(config: &Config) -> Needs {
         app_webhook: hook.is_none(),
         organization_webhook: matches!(hook, Some(RunnerScope::Organization(_))),
         repository_webhook: matches!(hook, Some(RunnerScope::Repository(_))),
-        ..Needs::new(Profile::Minimal, Runners::Organization)
+        ..Needs::new(AppProfile::Minimal, AppRunners::Organization)
     }
 }
 

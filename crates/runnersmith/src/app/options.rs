@@ -80,14 +80,14 @@ impl Wanted {
     #[must_use]
     pub fn needs(&self, otherwise: Option<pure::Needs>) -> pure::Needs {
         let profile = match self.profile {
-            Some(ProfileOption::Minimal) => pure::Profile::Minimal,
-            Some(ProfileOption::Full) | None => pure::Profile::Full,
+            Some(ProfileOption::Minimal) => pure::AppProfile::Minimal,
+            Some(ProfileOption::Full) | None => pure::AppProfile::Full,
         };
         let runners = match self.runners {
-            Some(RunnersOption::Organization) | None => pure::Runners::Organization,
-            Some(RunnersOption::Repository) => pure::Runners::Repository,
-            Some(RunnersOption::Both) => pure::Runners::Both,
-            Some(RunnersOption::None) => pure::Runners::None,
+            Some(RunnersOption::Organization) | None => pure::AppRunners::Organization,
+            Some(RunnersOption::Repository) => pure::AppRunners::Repository,
+            Some(RunnersOption::Both) => pure::AppRunners::Both,
+            Some(RunnersOption::None) => pure::AppRunners::None,
         };
         let said = pure::Needs::new(profile, runners);
         let mut needs = otherwise.unwrap_or(said);
@@ -97,7 +97,7 @@ impl Wanted {
         if self.runners.is_some() {
             (needs.organization_runners, needs.repository_runners) =
                 (said.organization_runners, said.repository_runners);
-            if matches!(runners, pure::Runners::None) {
+            if matches!(runners, pure::AppRunners::None) {
                 (needs.tell, needs.rerun) = (false, false);
             }
         }

@@ -1,7 +1,7 @@
 //! `runnersmith app webhook`: where deliveries go, and with which secret.
 
 use runnersmith_github::webhook_admin::{HookTarget, PointError, point_webhook};
-use runnersmith_github_app::{Needs, Profile, Runners};
+use runnersmith_github_app::{AppProfile, AppRunners, Needs};
 use runnersmith_ports::chain;
 use runnersmith_types::Secret;
 use serde_json::json;
@@ -26,7 +26,7 @@ pub async fn command(options: WebhookOptions) -> Result<ExitStatus, CommandFailu
         Some(org) => HookTarget::Organization(org.clone()),
         None => HookTarget::App,
     };
-    let needs = Needs { issueops, ..Needs::new(Profile::Full, Runners::Organization) };
+    let needs = Needs { issueops, ..Needs::new(AppProfile::Full, AppRunners::Organization) };
     let events: Vec<&str> = needs.events().into_iter().collect();
     let pointed = point_webhook(&client, &target, &options.url, &secret, &events).await;
     let pointed = pointed.map_err(|error| match error {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use runnersmith_github_sim::Simulator;
 use runnersmith_issueops::policy;
-use runnersmith_issueops::request::{Field, Kind};
+use runnersmith_issueops::request::{Field, RequestKind};
 
 use crate::exit::CommandFailure;
 use crate::report;
@@ -76,17 +76,17 @@ pub async fn create(simulator: &Simulator, maximum: u32) -> Result<DemoRequest, 
         (Field::AmiOwner, "amazon"),
         (Field::Reason, "The demo."),
     ]);
-    request(simulator, "Runners for the demo", &body, Kind::Set).await
+    request(simulator, "Runners for the demo", &body, RequestKind::Set).await
 }
 
 /// Asks for its end and has it approved.
 pub async fn delete(simulator: &Simulator) -> Result<DemoRequest, CommandFailure> {
     report::note(&format!("ann opens an issue: delete `{ENVIRONMENT}`"));
     let body = form(&[(Field::Environment, ENVIRONMENT), (Field::Reason, NO_ANSWER)]);
-    request(simulator, "The demo is over", &body, Kind::Delete).await
+    request(simulator, "The demo is over", &body, RequestKind::Delete).await
 }
 
-async fn request(simulator: &Simulator, title: &str, body: &str, kind: Kind) -> Result<DemoRequest, CommandFailure> {
+async fn request(simulator: &Simulator, title: &str, body: &str, kind: RequestKind) -> Result<DemoRequest, CommandFailure> {
     let begun = Instant::now();
     let issue = simulator
         .open_issue(REPOSITORY, "ann", title, body, &[kind.label()])

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runnersmith_aws::{ObjectRecordStore, Session};
 use runnersmith_github::GitHubClient;
-use runnersmith_issueops::policy::{Policy, Shape};
-use runnersmith_issueops_engine::{Base, ChangeReconciler, Parts, Reader, Rights, Seal};
+use runnersmith_issueops::policy::{EnvironmentShape, Policy};
+use runnersmith_issueops_engine::{Base, ChangeReconciler, Reader, ReconcilerParts, Rights, Seal};
 use runnersmith_ports::{ControlRepository, SystemClock};
 use runnersmith_provision_terraform::environments::AwsEnvironments;
 use runnersmith_provision_terraform::{Terraform, TerraformConfig};
@@ -45,7 +45,7 @@ fn app_of(get: impl Fn(&str) -> Option<String>) -> Option<serde_json::Value> {
 
 /// The secrets that a plan needs, as Terraform's variable; none on a shared control plane, which has them.
 fn github_app(policy: &Policy, given: Option<&StackApp>) -> Vec<(String, Secret)> {
-    if policy.shape != Shape::OwnStack {
+    if policy.shape != EnvironmentShape::OwnStack {
         return Vec::new();
     }
     let app = match given {
@@ -85,7 +85,7 @@ pub async fn parts(
     rights: Rights,
     identity: Identity,
     stop: watch::Receiver<bool>,
-) -> Result<(Parts, Terraform), CommandFailure> {
+) -> Result<(ReconcilerParts, Terraform), CommandFailure> {
     let control = identity.control;
     let base = Base::read(control.as_ref(), &Reader::new(control.clone()))
         .await
@@ -181,7 +181,7 @@ async fn made(
         Arc<dyn runnersmith_issueops_engine::Progress>,
         Seal,
     ),
-) -> Result<(Parts, Terraform), CommandFailure> {
+) -> Result<(ReconcilerParts, Terraform), CommandFailure> {
     let terraform = Terraform::new(config)
         .map_err(|error| CommandFailure::config(error.to_string(), "install Terraform 1.11 or newer, or OpenTofu"))?;
     let backend = &policy.backend;
@@ -190,7 +190,7 @@ async fn made(
         ObjectRecordStore::new(&session, &backend.bucket, &backend.key_prefix, backend.kms_key_id.as_deref());
     let clock = Arc::new(SystemClock);
     let fleet = AwsEnvironments::of_policy(policy, None, clock.clone()).await;
-    let parts = Parts {
+    let parts = ReconcilerParts {
         // The client reads teams and groups as the App where the token may not.
         control,
         record_store: Arc::new(record_store),

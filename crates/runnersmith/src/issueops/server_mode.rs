@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use runnersmith_config::Provisioning;
 use runnersmith_github::{ControlClient, GitHubClient};
 use runnersmith_issueops_engine::{
-    ChangeReconciler, Drift, Handled, Parts, Progress, ReconcileError, Rights, Runs, Seal,
+    ChangeReconciler, Drift, Handled, Progress, ReconcileError, ReconcilerParts, Rights, Runs, Seal,
 };
 use runnersmith_ports::chain;
 use runnersmith_ports::{Clock, ControlRepository};
@@ -153,7 +153,7 @@ impl ServerMode {
         let reconcilers: Arc<dyn Reconcilers> = match settings.provisioning {
             Provisioning::Embedded => {
                 let runs: Arc<dyn Runs> = Arc::new(ProcessRuns::new("runnersmith@here", &settings.data));
-                Arc::new(Here(Arc::new(ChangeReconciler::new(Parts {
+                Arc::new(Here(Arc::new(ChangeReconciler::new(ReconcilerParts {
                     control,
                     record_store: embedded.record_store(),
                     record_store_name: "this server's store, ".into(),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use runnersmith_aws::{Parameters, Session};
 use runnersmith_github::GitHubClient;
 use runnersmith_github::webhook_admin::{HookTarget, point_webhook, remove_webhook};
-use runnersmith_issueops::policy::{Policy, Webhook};
+use runnersmith_issueops::policy::{Policy, WebhookTarget};
 use runnersmith_issueops_engine::Webhooks;
 use runnersmith_ports::chain;
 use runnersmith_types::Owner;
@@ -37,9 +37,9 @@ fn owners(policy: &Policy) -> Result<Vec<Owner>, String> {
 impl Webhooks for CloudWebhooks {
     async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String> {
         let (targets, said) = match policy.webhook {
-            Webhook::None => return Ok(String::new()),
-            Webhook::App => (vec![HookTarget::App], "The App's webhook points there now."),
-            Webhook::Organization => {
+            WebhookTarget::None => return Ok(String::new()),
+            WebhookTarget::App => (vec![HookTarget::App], "The App's webhook points there now."),
+            WebhookTarget::Organization => {
                 let targets = owners(policy)?.into_iter().map(HookTarget::Organization).collect();
                 (targets, "The organisation's webhook points there now.")
             }
@@ -64,7 +64,7 @@ impl Webhooks for CloudWebhooks {
 
     async fn forget(&self, policy: &Policy, endpoint: &str) -> Result<String, String> {
         // The App's own webhook cannot be removed, nor switched off; the next environment sets it.
-        if policy.webhook != Webhook::Organization {
+        if policy.webhook != WebhookTarget::Organization {
             return Ok(String::new());
         }
         let (client, mut tried) = (self.client()?, Vec::new());

@@ -1,0 +1,243 @@
+//! The branch of a change: what its request renders, by the policy of now, as one commit with a pull request.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use runnersmith_issueops::change::{Actor, ChangeKind, Digest, LifecycleEvent, State, plans_by_itself};
+use runnersmith_issueops::comment::{invalid, pull_text};
+use runnersmith_issueops::policy::EnvironmentName;
+use runnersmith_issueops::render::{LOCK_FILE, RenderedFiles, archive, render};
+use runnersmith_issueops::request::{Known, Request, RequestKind, RequestProblem, parse, validate};
+use runnersmith_ports::GitHubError;
+use runnersmith_ports::control::{FileChanges, Issue};
+
+use crate::base::{Tree, git_blob};
+use crate::context::{ChangeReconciler, Work, environment_of};
+use crate::error::ReconcileError;
+use crate::record::{IssueNote, PullNote, Record};
+
+/// What a request makes of the control repository.
+struct Rendered {
+    /// Content by path; `None`: taken away.
+    files: BTreeMap<String, Option<String>>,
+}
+
+impl Rendered {
+    fn hashes(&self) -> BTreeMap<String, Option<String>> {
+        self.files.iter().map(|(path, text)| (path.clone(), text.as_ref().map(|t| git_blob(t.as_bytes())))).collect()
+    }
+
+    /// As a commit on top of a tree; what is not there is not taken away.
+    fn changes(&self, tree: &Tree) -> FileChanges {
+        let is_one = |(path, text): &(&String, &Option<String>)| text.is_some() || tree.contains_key(*path);
+        let bytes = |text: &Option<String>| text.as_ref().map(|text| text.clone().into_bytes());
+        self.files.iter().filter(is_one).map(|(path, text)| (path.clone(), bytes(text))).collect()
+    }
+}
+
+impl ChangeReconciler {
+    pub(crate) async fn judge_request(
+        &self,
+        work: &Work,
+        issue: &Issue,
+        kind: RequestKind,
+    ) -> Result<Result<Request, Vec<RequestProblem>>, ReconcileError> {
+        let given = match parse(&issue.body, kind) {
+            Ok(given) => given,
+            Err(refused) => return Ok(Err(refused.0)),
+        };
+        let (open, fleets) = (self.change_store.open().await?, work.base.fleets(&self.reader).await?);
+        let mut known = Known { issue: issue.number, ..Known::default() };
+        for (name, fleet) in fleets {
+            if let Some(fleet) = &fleet {
+                known.organizations.insert(name.clone(), fleet.organization.clone());
+            }
+            known.environments.insert(name, fleet.map(|fleet| fleet.labels).unwrap_or_default());
+        }
+        for (_, record) in open {
+            let change = &record.change;
+            known.open_changes.insert(change.environment.clone(), change.issue);
+            // Two open requests cannot take the same label either.
+            if change.issue != issue.number {
+                known.environments.entry(change.environment.clone()).or_default().extend(record.labels.clone());
+            }
+        }
+        Ok(validate(&given, kind, &work.base.policy, &known).map_err(|refused| refused.0))
+    }
+
+    /// Says what is wrong, once: the same problems are not told twice.
+    pub(crate) async fn refuse(
+        &self,
+        note: &IssueNote,
+        issue: &Issue,
+        kind: RequestKind,
+        wrong: &[RequestProblem],
+    ) -> Result<(), ReconcileError> {
+        self.say(&format!("issue #{}: {} problem(s); nothing is created", issue.number, wrong.len()));
+        let posted = self.post(issue.number, note.invalid.as_ref(), &invalid(wrong, kind)).await?;
+        let body = Digest::of(issue.body.as_bytes());
+        let noted = self.change_store.update_issue(issue.number, |note| {
+            (note.body, note.invalid) = (Some(body), Some(posted.clone()));
+        });
+        noted.await?;
+        Ok(())
+    }
+
+    async fn rendered(
+        &self,
+        work: &Work,
+        environment: &EnvironmentName,
+        request: &Request,
+    ) -> Result<Rendered, ReconcileError> {
+        let policy = &work.base.policy;
+        let files = match request {
+            Request::Set(set) => {
+                let files =
+                    render(set, policy).map_err(|error| ReconcileError::Internal(format!("render: {error}")))?;
+                files.into_iter().map(|(path, text)| (path, Some(text))).collect()
+            }
+            Request::Delete(_) => {
+                let folder = policy.environment_folder(environment);
+                let there: RenderedFiles = self.reader.folder(&work.base.tree, &folder).await?;
+                let gone = there.keys().map(|path| (path.clone(), None)).collect::<BTreeMap<_, _>>();
+                let moved = archive(&there, environment, policy);
+                moved.into_iter().map(|(path, text)| (path, Some(text))).chain(gone).collect()
+            }
+        };
+        Ok(Rendered { files })
+    }
+
+    /// Makes branch and pull request say what the request says, if they do not. `false`: it is too late for that.
+    pub(crate) async fn make_branch(
+        &self,
+        work: &Work,
+        key: &str,
+        environment: &EnvironmentName,
+        request: &Request,
+        editors: &BTreeSet<String>,
+    ) -> Result<bool, ReconcileError> {
+        let took_part = |record: &mut Record| record.change.committers.extend(editors.iter().cloned());
+        let taken = self.change_store.update(key, |record| {
+            took_part(record);
+            Some(())
+        });
+        let Some((record, ())) = taken.await? else { return Ok(true) };
+        let rendered = self.rendered(work, environment, request).await?;
+        let hashes = rendered.hashes();
+        let is_same = record.files.as_ref() == Some(&hashes);
+        // What was refused in between, and is asked for again, is planned again.
+        let is_dropped = record.change.state == State::Requested && record.change.plans_posted > 0;
+        if is_same && record.change.pull != 0 && !is_dropped {
+            return Ok(true);
+        }
+        // A branch that is moved now would be another one than what is being applied.
+        if record.change.state.is_under_way() {
+            return Ok(false);
+        }
+        let changes = rendered.changes(&work.base.tree);
+        let text = pull_text(record.change.kind, environment, record.change.issue);
+        let commit = self.put_on_branch(work, &record.change.branch, &text.title, &changes).await?;
+        let control = &self.parts.control;
+        let pull = match record.change.pull {
+            0 => control.open_pull(&text.title, &text.body, &record.change.branch, &work.base.branch).await?,
+            pull => pull,
+        };
+        self.change_store.note_pull(pull, &PullNote { environment: environment.to_string(), history: None }).await?;
+        let labels: BTreeSet<String> = match request {
+            Request::Set(set) => set.labels().iter().map(|label| label.as_str().to_lowercase()).collect(),
+            Request::Delete(_) => BTreeSet::new(),
+        };
+        let author = self.actor(work, &record.change.author, true).await?;
+        let is_person = !record.change.author.ends_with("[bot]");
+        let author = Actor { is_person, ..author };
+        let rules = &work.base.policy.approval;
+        self.change_store
+            .update(key, |record| {
+                record.change.pull = pull;
+                record.files = Some(hashes.clone());
+                record.labels.clone_from(&labels);
+                record.base_commit.clone_from(&work.base.commit);
+                record.head.clone_from(&commit);
+                record.own_commits = vec![commit.clone()];
+                let by_itself = plans_by_itself(&author, &record.change, rules);
+                let event = if by_itself { LifecycleEvent::Rendered } else { LifecycleEvent::RenderedOnly };
+                self.follow(work, record, &event);
+                Some(())
+            })
+            .await?;
+        self.say(&format!("{environment}: rendered to #{pull}"));
+        Ok(true)
+    }
+
+    /// One commit on top of the default branch, on the change's branch; what was there before is not kept.
+    pub(crate) async fn put_on_branch(
+        &self,
+        work: &Work,
+        branch: &str,
+        title: &str,
+        changes: &FileChanges,
+    ) -> Result<String, ReconcileError> {
+        let control = &self.parts.control;
+        let commit = control.commit(&work.base.commit, title, changes).await?;
+        match control.branch(branch).await? {
+            None => match control.create_branch(branch, &commit).await {
+                Ok(()) => {}
+                Err(GitHubError::Conflict { .. }) => control.move_branch(branch, &commit, true).await?,
+                Err(error) => return Err(error.into()),
+            },
+            Some(_) => control.move_branch(branch, &commit, true).await?,
+        }
+        Ok(commit)
+    }
+
+    /// Renders the request again by the policy of now, on the default branch of now, when nobody edited its files by hand.
+    /// `Err`: what happened to the issue, so that it cannot be handled any more.
+    pub(crate) async fn render_again(
+        &self,
+        work: &Work,
+        key: &str,
+        record: &Record,
+    ) -> Result<Result<Record, LifecycleEvent>, ReconcileError> {
+        let issue = match self.parts.control.issue(record.change.issue).await {
+            Ok(issue) => issue,
+            // Somebody deleted it: nobody asks for the change any more.
+            Err(GitHubError::NotFound { .. }) => return Ok(Err(LifecycleEvent::Closed)),
+            Err(error) => return Err(error.into()),
+        };
+        let kind = match record.change.kind {
+            ChangeKind::Set => RequestKind::Set,
+            ChangeKind::Delete => RequestKind::Delete,
+        };
+        let request = match self.judge_request(work, &issue, kind).await? {
+            Ok(request) => request,
+            Err(problems) => {
+                let note = self.change_store.issue(issue.number).await?;
+                self.refuse(&note, &issue, kind, &problems).await?;
+                return Ok(Err(LifecycleEvent::RequestInvalid));
+            }
+        };
+        let environment = environment_of(record)?;
+        let rendered = self.rendered(work, &environment, &request).await?;
+        let hashes = rendered.hashes();
+        if record.files.as_ref() == Some(&hashes) && record.base_commit == work.base.commit {
+            return Ok(Ok(record.clone()));
+        }
+        let mut changes = rendered.changes(&work.base.tree);
+        // Terraform's lock file was committed by us, and is kept.
+        let lock_file = format!("{}/{LOCK_FILE}", work.base.policy.environment_folder(&environment));
+        let tree = self.parts.control.tree(&record.head).await?;
+        if let (ChangeKind::Set, Some(blob)) = (record.change.kind, tree.get(&lock_file)) {
+            changes.insert(lock_file, Some(self.reader.blob(&blob.sha).await?.as_ref().clone()));
+        }
+        let title = pull_text(record.change.kind, &environment, record.change.issue).title;
+        let commit = self.put_on_branch(work, &record.change.branch, &title, &changes).await?;
+        let updated = self.change_store.update(key, |record| {
+            record.files = Some(hashes.clone());
+            record.base_commit.clone_from(&work.base.commit);
+            record.head.clone_from(&commit);
+            record.own_commits = vec![commit.clone()];
+            Some(())
+        });
+        // A change that is gone meanwhile takes no event.
+        Ok(updated.await?.map(|(record, ())| record).ok_or(LifecycleEvent::RequestInvalid))
+    }
+}

@@ -1,0 +1,100 @@
+//! What happens to a change: facts that the shell has found, each with everything that a decision needs to know of it.
+
+use std::collections::BTreeSet;
+
+use runnersmith_types::Timestamp;
+
+use super::failure::ChangeFailure;
+use super::lock::{HeldLock, Liveness};
+use super::state::{Left, PlanRecord};
+use super::who::Actor;
+use crate::digest::DigestInput;
+
+/// A comment on the pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// GitHub's id.
+    pub id: u64,
+    /// Its text.
+    pub body: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Whether the event says that it was just made; edits and deletions are none.
+    pub is_new: bool,
+    /// Whether it was changed since (`updated_at` differs from `created_at`).
+    pub is_edited: bool,
+    /// The pull request that it is on.
+    pub pull: u64,
+    /// Whether the pull request's branch is in another repository.
+    pub is_fork: bool,
+    /// Who wrote it.
+    pub actor: Actor,
+}
+
+/// What a look at everything in the digest gave, just before applying.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reread {
+    /// The parts now.
+    pub parts: DigestInput,
+    /// Whether GitHub would merge this head; `Err` says why not. Foreign text.
+    pub mergeable: Result<(), String>,
+    /// Who holds the environment's lock, if it is not the run that looks.
+    pub lock: Option<HeldLock>,
+    /// The run that looks, and would apply.
+    pub run: String,
+    /// Who committed to the branch, ourselves left out.
+    pub committers: BTreeSet<String>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LifecycleEvent {
+    /// A comment was made.
+    Comment {
+        /// The comment.
+        comment: Comment,
+        /// The environment's lock.
+        lock: Option<HeldLock>,
+        /// The run that plans, checks or applies this change.
+        run: Liveness,
+    },
+    /// The branch has what the request renders: plan it. Follows the making of the pull request and each edit of the issue.
+    Rendered,
+    /// The same, but who asked may not cause a plan: somebody who may must ask for it.
+    RenderedOnly,
+    /// The branch has another head, which is not our commit.
+    Pushed {
+        /// Who committed, ourselves left out.
+        committers: BTreeSet<String>,
+        /// Whether files differ from what the request renders.
+        is_hand_edited: bool,
+    },
+    /// A plan was made, stored and posted.
+    PlanPosted(PlanRecord),
+    /// Planning failed.
+    PlanFailed(ChangeFailure),
+    /// Everything in the digest was read again.
+    Reread(Box<Reread>),
+    /// What is left of a draining environment.
+    Drained(Left),
+    /// The plan was applied.
+    Applied,
+    /// Applying failed; the run says so itself.
+    ApplyFailed(ChangeFailure),
+    /// Applying failed before anything was applied.
+    NotApplied(ChangeFailure),
+    /// The run that checked or applied is proved dead.
+    RunDied,
+    /// The branch was merged.
+    Merged,
+    /// GitHub did not merge. Foreign text.
+    MergeRefused(String),
+    /// The issue or the pull request was closed.
+    Closed,
+    /// The issue asks for another kind of change now.
+    Superseded,
+    /// The issue was edited, and what it says now cannot be handled.
+    RequestInvalid,
+    /// Time went by.
+    Tick,
+}
