@@ -86,7 +86,12 @@ pub async fn delete(simulator: &Simulator) -> Result<DemoRequest, CommandFailure
     request(simulator, "The demo is over", &body, RequestKind::Delete).await
 }
 
-async fn request(simulator: &Simulator, title: &str, body: &str, kind: RequestKind) -> Result<DemoRequest, CommandFailure> {
+async fn request(
+    simulator: &Simulator,
+    title: &str,
+    body: &str,
+    kind: RequestKind,
+) -> Result<DemoRequest, CommandFailure> {
     let begun = Instant::now();
     let issue = simulator
         .open_issue(REPOSITORY, "ann", title, body, &[kind.label()])
