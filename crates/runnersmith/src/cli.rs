@@ -53,7 +53,7 @@ pub enum Command {
     /// Behave like a part of the actions/runner distribution (demo and tests).
     #[cfg(feature = "demo")]
     #[command(hide = true)]
-    StandIn {
+    FakeRunner {
         /// The part and its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,

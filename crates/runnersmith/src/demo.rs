@@ -184,7 +184,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, Failure> {
     })
 }
 
-/// The simulated GitHub and the stand-in runner agree within milliseconds on who has a job.
+/// The simulated GitHub and the fake runner agree within milliseconds on who has a job.
 fn retired() -> Timing {
     let short = Duration::from_secs(1);
     Timing { idle_confirm: short, settle: short, ghost_grace: 5 * short, ..housekeeping::retired_timing_here() }

@@ -55,6 +55,6 @@ fn run(cli: Cli) -> Result<ExitStatus, Failure> {
         Command::Init(options) => init::run(*options),
         Command::Machine { directory } => startup::machine(&directory),
         #[cfg(feature = "demo")]
-        Command::StandIn { arguments } => startup::runtime()?.block_on(startup::stand_in(arguments)),
+        Command::FakeRunner { arguments } => startup::runtime()?.block_on(startup::fake_runner(arguments)),
     }
 }

@@ -62,10 +62,10 @@ pub fn machine(directory: &Path) -> Result<ExitStatus, Failure> {
 
 /// Behaves like a part of the actions/runner distribution.
 #[cfg(feature = "demo")]
-pub async fn stand_in(arguments: Vec<OsString>) -> Result<ExitStatus, Failure> {
+pub async fn fake_runner(arguments: Vec<OsString>) -> Result<ExitStatus, Failure> {
     let arguments: Vec<String> = arguments.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     // Its exit codes are the runner's own, not ours.
     let code = runnersmith_fake_runner::run(&arguments).await;
-    #[expect(clippy::exit, reason = "the stand-in must end with the runner's own exit codes")]
+    #[expect(clippy::exit, reason = "the fake runner must end with the runner's own exit codes")]
     std::process::exit(code)
 }

@@ -10,7 +10,7 @@ fn files(exe: &Path, version: &str) -> Vec<(&'static str, u32, String)> {
     let exe = format!("'{}'", exe.to_string_lossy().replace('\'', r"'\''"));
     let program = |name: &str, role: &str| {
         format!(
-            "#!/bin/bash\n# The process carries the real program's name.\nexec -a {name} {exe} stand-in {role} \"$@\"\n"
+            "#!/bin/bash\n# The process carries the real program's name.\nexec -a {name} {exe} fake-runner {role} \"$@\"\n"
         )
     };
     let script =
@@ -26,7 +26,7 @@ fn files(exe: &Path, version: &str) -> Vec<(&'static str, u32, String)> {
     ]
 }
 
-/// Writes the distribution into a directory, which is made if it is missing. `exe` must call [`crate::run`] for `stand-in …`.
+/// Writes the distribution into a directory, which is made if it is missing. `exe` must call [`crate::run`] for `fake-runner …`.
 ///
 /// # Errors
 /// What the file system says.
@@ -43,7 +43,7 @@ pub fn write_distribution(dir: &Path, exe: &Path) -> io::Result<()> {
 }
 
 /// The content of `actions-runner-linux-x64-<version>.tar.gz`. The same arguments give the same bytes. `exe` must call [`crate::run`] for
-/// `stand-in …`.
+/// `fake-runner …`.
 #[must_use]
 pub fn tarball(exe: &Path, version: &str) -> Vec<u8> {
     // Writing to memory does not fail; paths are short and of our own making.

@@ -1,4 +1,4 @@
-//! The stand-in as a program of its own, for tests of this crate: `runnersmith-fake-runner stand-in <listener|configure|worker> …`.
+//! The fake runner as a program of its own, for tests of this crate: `runnersmith-fake-runner fake-runner <listener|configure|worker> …`.
 
 use std::process::ExitCode;
 
