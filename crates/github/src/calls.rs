@@ -344,7 +344,7 @@ struct DeliveryLog {
 }
 
 impl GitHubClient {
-    /// The log of the configured webhook; the App's own if there is none.
+    /// The log of the configured webhook; without one, the App's own.
     fn delivery_log(&self) -> DeliveryLog {
         let (list, again) = match self.hook.as_ref().map(|hook| &hook.at) {
             Some(RunnerScope::Organization(_)) => (op::ORG_DELIVERIES, op::ORG_REDELIVER),

@@ -16,6 +16,7 @@ mod client;
 mod config;
 mod control;
 mod control_files;
+mod control_port;
 mod control_wire;
 mod download;
 mod etags;

@@ -109,7 +109,7 @@ impl RunnerRelease {
     /// Its archive for a platform (`linux-x64`, `linux-arm64`).
     ///
     /// # Errors
-    /// When there is none, or none that could be verified.
+    /// When it is missing, or could not be verified.
     pub fn archive(&self, platform: &str) -> Result<Archive, ReleaseError> {
         let version = self.tag_name.trim_start_matches('v').to_owned();
         let name = format!("actions-runner-{platform}-{version}.tar.gz");

@@ -206,7 +206,7 @@ impl GitHubClient {
 /// What an organisation's webhook needs so that it sends what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// There is none with this address.
+    /// No webhook has this address.
     Create,
     /// It sends what is wanted: its address, form and secret are set. `moved`: they were others before.
     Configure { id: u64, moved: bool },
@@ -248,7 +248,7 @@ pub fn is_hook_address(url: &str) -> bool {
 
 /// Points a webhook to an address with a secret, and looks whether GitHub took it. Doing it twice is doing it once.
 ///
-/// An organisation's webhook is found by its address and made if there is none; it sends `events`. The App's own sends what
+/// An organisation's webhook is found by its address and made if it is missing; it sends `events`. The App's own sends what
 /// the App is subscribed to, and `events` is not used.
 ///
 /// # Errors

@@ -126,7 +126,7 @@ async fn a_lost_jit_answer_is_a_conflict_the_next_time_and_found_by_name() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_an_hour_wrong_is_mended_by_githubs() {
+async fn a_clock_that_is_an_hour_wrong_is_corrected_by_githubs() {
     for wrong in [-3_600_i64, 3_600] {
         let (simulator, app) = simulator().await;
         let now = SystemClock.now();
@@ -141,7 +141,7 @@ async fn a_clock_that_is_an_hour_wrong_is_mended_by_githubs() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_revoked_is_not_allowed_and_works_again_when_it_is_mended() {
+async fn a_key_that_was_revoked_is_not_allowed_and_works_again_when_it_is_replaced() {
     let (simulator, app) = simulator().await;
     let revoked = runnersmith_github_sim::app_key();
     let bad = client(

@@ -235,7 +235,7 @@ async fn roles_and_teams_are_githubs_and_unknown_people_have_none() {
         let wanted = Role { permission: permission.into(), role_name: role.into() };
         assert_eq!(bed.control.role("SomeBody").await.unwrap(), wanted, "compared without case");
     }
-    for login in ["stranger", "no/body", "../../orgs/acme"] {
+    for login in ["outsider", "no/body", "../../orgs/acme"] {
         assert_eq!(bed.control.role(login).await.unwrap().permission, "none", "{login}");
     }
     bed.simulator.add_user("outsider");
@@ -391,9 +391,9 @@ async fn a_branch_that_is_pushed_back_to_its_base_closes_its_pull_request() {
 #[tokio::test]
 async fn a_pull_request_from_a_fork_is_one_even_when_the_fork_is_gone() {
     let bed = Bed::new().await;
-    let number = bed.simulator.open_fork_pull(REPO, "stranger", &[("evil", Some("x"))], "t", "b");
+    let number = bed.simulator.open_fork_pull(REPO, "outsider", &[("evil", Some("x"))], "t", "b");
     assert!(bed.control.pull(number).await.unwrap().is_fork);
-    bed.simulator.delete_repository("stranger/control");
+    bed.simulator.delete_repository("outsider/control");
     assert!(bed.control.pull(number).await.unwrap().is_fork);
 }
 
@@ -436,8 +436,8 @@ async fn what_a_person_may_not_do_is_refused() {
     assert!(matches!(reader.merge(number, &head, "t").await, Err(MergeError::Refused(_))));
     let main = reader.branch("main").await.unwrap().unwrap();
     assert_eq!(reader.create_branch("theirs", &main).await.unwrap_err().kind(), "unauthorized");
-    let stranger = bed.by_token(bed.simulator.user_token("stranger"));
-    assert_eq!(stranger.issue(issue).await.unwrap_err().kind(), "not_found");
+    let outsider = bed.by_token(bed.simulator.user_token("outsider"));
+    assert_eq!(outsider.issue(issue).await.unwrap_err().kind(), "not_found");
     bed.simulator.forbid_pulls_by_actions(REPO);
     bed.simulator.push_as(REPO, "another", "author", &[("x", Some("y"))], "m");
     let workflow = bed.by_token(bed.simulator.actions_token(REPO));

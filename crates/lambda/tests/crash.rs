@@ -44,7 +44,7 @@ async fn two_hundred_kills_lose_nothing_and_double_nothing() {
             dispatched += 1;
         }
         // The moments are anywhere within a function's work: between two kills lie 0 to 300 ms.
-        tokio::time::sleep(Duration::from_millis(rand::Rng::gen_range(&mut random, 0..300))).await;
+        tokio::time::sleep(Duration::from_millis(rand::Rng::random_range(&mut random, 0..300))).await;
         killed += usize::from(bed.host().kill_one(&mut random));
     }
     while dispatched < JOBS {

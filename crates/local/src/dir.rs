@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 /// The most bytes that are read of any of our small files.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
+/// The file of the supervisor's status. Files on users' disks have this name, so it stays.
+pub(crate) const STATUS_FILE: &str = "voice";
+/// The file of the job hooks' status: it counts before the supervisor's until the machine has ended.
+pub(crate) const JOB_STATUS_FILE: &str = "voice.job";
 /// A claimed machine whose supervisor has not begun is pending for so long, then it counts as ended.
 pub(crate) const PENDING_FOR: Duration = Duration::from_secs(30);
 
@@ -40,7 +44,7 @@ pub(crate) enum Standing {
     Claimed,
     /// Its supervisor lives.
     Live,
-    /// Its supervisor has ended or died, or it was told to end before it began.
+    /// Its supervisor has ended or died, or it was asked to end before it began.
     Over,
 }
 
@@ -92,10 +96,10 @@ impl MachineDir {
 
     /// What the machine says now. The job hooks' word is a file of its own, so that it and the supervisor's cannot race.
     pub fn status(&self) -> Option<MachineStatus> {
-        let own = self.word("voice");
+        let own = self.word(STATUS_FILE);
         match own {
             Some(MachineStatus::Ended(_)) => own,
-            own => self.word("voice.job").or(own),
+            own => self.word(JOB_STATUS_FILE).or(own),
         }
     }
 
@@ -105,8 +109,8 @@ impl MachineDir {
     }
 
     /// Says a word and marks the root as changed.
-    pub fn say(&self, status: &MachineStatus) -> io::Result<()> {
-        write_atomically(&self.file("voice"), format!("{}\n", status_line(status)).as_bytes(), false)?;
+    pub fn report(&self, status: &MachineStatus) -> io::Result<()> {
+        write_atomically(&self.file(STATUS_FILE), format!("{}\n", status_line(status)).as_bytes(), false)?;
         self.changed();
         Ok(())
     }

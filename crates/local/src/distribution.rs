@@ -32,7 +32,7 @@ impl Distribution {
     /// The directory that holds `run.sh`.
     ///
     /// # Errors
-    /// When there is none, or the archive cannot be read or extracted.
+    /// When it is missing, or the archive cannot be read or extracted.
     pub fn directory(&self) -> io::Result<PathBuf> {
         let meta = fs::metadata(&self.source)?;
         let directory =
@@ -95,7 +95,7 @@ fn extract(archive: &Path, to: &Path) -> io::Result<()> {
 /// asked before each entry.
 ///
 /// # Errors
-/// `Interrupted` when told to stop; else what the file system says.
+/// `Interrupted` when asked to stop; else what the file system says.
 pub(crate) fn copy_tree(from: &Path, to: &Path, stop: &dyn Fn() -> bool) -> io::Result<()> {
     copy_level(from, to, stop, DEPTH_MAX)
 }
@@ -107,7 +107,7 @@ fn copy_level(from: &Path, to: &Path, stop: &dyn Fn() -> bool, depth: usize) -> 
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         if stop() {
-            return Err(io::Error::new(io::ErrorKind::Interrupted, "told to end"));
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "asked to end"));
         }
         let entry = entry?;
         let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));

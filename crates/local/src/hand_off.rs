@@ -44,7 +44,7 @@ impl Wire {
     }
 }
 
-/// Reads the hand-off once: the file is gone before this answers. `None` when there is none yet.
+/// Reads the hand-off once: the file is gone before this returns. `None` before there is one.
 pub(crate) fn take(dir: &MachineDir) -> io::Result<Option<RunnerConfig>> {
     // Moved before it is read, so that a newer one that is put meanwhile is not deleted unread.
     let taken = dir.hand_off_dir().join("taken");

@@ -82,13 +82,13 @@ impl Launch<'_> {
     }
 
     fn one(&self, request: &LaunchRequest, id: &MachineId) -> Result<Option<Child>, MachinesError> {
-        if sweep::is_tombstoned(self.root, id) {
+        if sweep::is_reclaimed(self.root, id) {
             return Ok(None);
         }
         let dir = MachineDir::new(self.root, id);
         let claimed = dir.claim().map_err(|error| trouble("a machine's directory", error))?;
         // Looked at again: it may have been swept between the look and the claim.
-        if claimed && sweep::is_tombstoned(self.root, id) {
+        if claimed && sweep::is_reclaimed(self.root, id) {
             let _ = remove_tree(dir.path());
             return Ok(None);
         }
@@ -180,7 +180,7 @@ impl Launch<'_> {
     }
 }
 
-/// Makes the root, and answers its absolute path without symbolic links.
+/// Makes the root, and returns its absolute path without symbolic links.
 pub(crate) fn prepare_root(root: &Path) -> io::Result<std::path::PathBuf> {
     fs::create_dir_all(root)?;
     root.canonicalize()

@@ -1,6 +1,6 @@
 //! Machines as local processes, and hand-off by owner-only file.
 //!
-//! This crate exists apart so that a single computer can stand in for a cloud: the same controllers launch, list and
+//! This crate exists apart so that a single computer can take the place of a cloud: the same controllers launch, list and
 //! terminate *machines*, each of which is here a directory with a supervisor process. Nothing is remembered in memory;
 //! the directory is the record, making it is the claim, and the supervisor's file lock (never a process id) is its
 //! life. So any number of programs may share a root, and any of them may be killed at any moment.
@@ -11,7 +11,7 @@
 //!     lock                   locked by the supervisor for as long as it lives
 //!     started                the one supervisor has begun; there will be no second
 //!     terminate              it is to end
-//!     voice, voice.job       what it says: the supervisor's word, and the job hooks' word
+//!     voice, voice.job       machine status: the supervisor's word, and the job hooks' word
 //!     handoff/config.json    the runner's configuration, read once and deleted
 //!     runner/, home/         its copy of the distribution and its HOME, removed at its end
 //!     runner.log, diag/      what the runner printed, and its diagnostic files

@@ -114,7 +114,7 @@ impl Inner {
             let entry = entry.map_err(failed)?;
             let Some(id) = entry.file_name().to_str().and_then(|name| MachineId::parse(name).ok()) else { continue };
             let dir = MachineDir::at(entry.path());
-            sweep::bury(&dir);
+            sweep::reclaim(&dir);
             let standing = dir.standing();
             if standing != Standing::Live && removed < REMOVED_MAX && is_old(&dir, now) {
                 removed += 1;
@@ -158,7 +158,7 @@ impl Inner {
         };
         let dir = MachineDir::new(&self.root, id);
         if !dir.path().is_dir() || dir.standing() == Standing::Over {
-            sweep::bury(&dir);
+            sweep::reclaim(&dir);
             return Ok(());
         }
         // Even when the disk is full a machine can be ended: the kill below is its second means.
@@ -169,14 +169,14 @@ impl Inner {
             asked.elapsed().is_ok_and(|age| age > self.config.kill_grace.saturating_mul(2) + PENDING_FOR)
         });
         if hung || marked.is_err() {
-            // Its supervisor does not do as it is told, or cannot be told.
+            // Its supervisor does not do as it is asked, or cannot be asked.
             processes::kill_all(dir.path());
         }
         match marked {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(_) if dir.is_locked() => marked.map_err(failed),
             Err(_) | Ok(()) => {
-                sweep::bury(&dir);
+                sweep::reclaim(&dir);
                 Ok(())
             }
         }

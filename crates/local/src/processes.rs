@@ -2,7 +2,7 @@
 //!
 //! A process id may belong to somebody else by the time it is used, and a job may start processes outside the runner's
 //! process group. Every process of a machine inherits one environment variable that holds the machine's directory;
-//! that is how they are found, whoever started them and however the supervisor ended.
+//! that is how they are found, no matter who started them and how the supervisor ended.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

@@ -13,7 +13,7 @@ use runnersmith_types::{MachineStatus, Secret, Timestamp};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use crate::dir::{CHANGED, MachineDir};
+use crate::dir::{CHANGED, JOB_STATUS_FILE, MachineDir};
 use crate::log::{RunnerLog, forward_lines};
 use crate::processes;
 use crate::watch::{LOOK_EVERY, Watch};
@@ -85,7 +85,7 @@ impl Runner {
         let mut command = Command::new(self.home.join(script));
         command.current_dir(&self.home).envs(self.hooks.iter().map(|(name, path)| (name, path)));
         if nix::unistd::Uid::effective().is_root() {
-            // Whoever runs us as root has decided that jobs run as root; without this the runner refuses to start.
+            // Somebody who runs us as root has decided that jobs run as root; without this the runner refuses to start.
             command.env("RUNNER_ALLOW_RUNASROOT", "1");
         }
         // Its own group, so that signals to it do not reach the supervisor.
@@ -111,7 +111,7 @@ impl Runner {
             tokio::select! {
                 status = child.wait() => break status,
                 Some(line) = lines.recv() => {
-                    listens |= self.heard(watch, &line);
+                    listens |= self.log_line(watch, &line);
                 }
                 _ = look.tick() => {
                     if let Some((_, kill_at)) = stopping {
@@ -131,7 +131,7 @@ impl Runner {
         processes::kill_all(watch.dir.path());
         let drain = async {
             while let Some(line) = lines.recv().await {
-                self.heard(watch, &line);
+                self.log_line(watch, &line);
             }
         };
         // A pipe that is still open is somebody else's.
@@ -144,10 +144,10 @@ impl Runner {
     }
 
     /// Logs a line. Whether it says that the runner listens.
-    fn heard(&mut self, watch: &Watch<'_>, line: &str) -> bool {
+    fn log_line(&mut self, watch: &Watch<'_>, line: &str) -> bool {
         self.log.line(line);
         let listens = line.contains(LISTENS);
-        if listens && let Err(error) = watch.dir.say(&MachineStatus::Listening) {
+        if listens && let Err(error) = watch.dir.report(&MachineStatus::Listening) {
             tracing::warn!(dir = %watch.dir.path().display(), %error, "cannot record that the runner listens");
         }
         listens
@@ -184,13 +184,13 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// A hook never fails: a job must not fail because its machine could not speak.
+/// A hook never fails: a job must not fail because its machine could not report.
 fn write_hook(dir: &MachineDir, name: &str, word: &str) -> io::Result<PathBuf> {
     let path = dir.file(name);
-    let status = quoted(&dir.file("voice.job"));
+    let status = quoted(&dir.file(JOB_STATUS_FILE));
     let changed = quoted(&dir.path().with_file_name(CHANGED));
     let text = format!(
-        "#!/bin/sh\nvoice={status}\nprintf '%s\\n' {word} > \"$voice.$$\" && mv -f \"$voice.$$\" \"$voice\"\n\
+        "#!/bin/sh\nstatus={status}\nprintf '%s\\n' {word} > \"$status.$$\" && mv -f \"$status.$$\" \"$status\"\n\
          printf '%s' $$ > {changed}\nexit 0\n"
     );
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o700).open(&path)?;

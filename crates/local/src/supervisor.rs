@@ -91,7 +91,7 @@ pub fn supervise_with(dir: &Path, clock: &dyn Clock) -> Result<Ending, Supervise
         }
     });
     end(&dir, &how, lock);
-    // A blocking copy that was told to end may still be in its last file.
+    // A blocking copy that was asked to end may still be in its last file.
     runtime.shutdown_timeout(Duration::from_secs(5));
     Ok(Ending::Ended(how))
 }
@@ -113,7 +113,7 @@ fn lock(dir: &MachineDir) -> io::Result<Option<File>> {
 fn end(dir: &MachineDir, how: &str, lock: File) {
     processes::kill_all(dir.path());
     sweep::clear(dir);
-    if let Err(error) = dir.say(&MachineStatus::Ended(how.to_owned())) {
+    if let Err(error) = dir.report(&MachineStatus::Ended(how.to_owned())) {
         tracing::warn!(dir = %dir.path().display(), %error, "cannot record the machine's end");
     }
     drop(lock);
@@ -128,10 +128,10 @@ async fn live(watch: &mut Watch<'_>) -> Result<String, String> {
     if let Some(reason) = watch.reason().await {
         return Ok(reason.into());
     }
-    said(dir.say(&MachineStatus::Booting), "cannot speak")?;
+    said(dir.report(&MachineStatus::Booting), "cannot write the machine status")?;
     copy(watch).await?;
     let config = wait_for_hand_off(watch, boot_until).await?;
-    said(dir.say(&MachineStatus::Configured), "cannot speak")?;
+    said(dir.report(&MachineStatus::Configured), "cannot write the machine status")?;
     let runner = Runner::prepare(dir, &config).map_err(|error| format!("cannot prepare the runner: {error}"))?;
     runner.run(watch, config).await
 }

@@ -1,4 +1,4 @@
-//! What is left of machines that have ended: kept for a while, then a tombstone, then nothing.
+//! What is left of machines that have ended: kept for a while, then only a reclaimed mark, then nothing.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,26 +7,26 @@ use std::time::Duration;
 
 use runnersmith_types::{MachineId, MachineStatus, Timestamp};
 
-use crate::dir::{MachineDir, Standing, make_private_dir, read_small, remove_tree, write_atomically};
+use crate::dir::{MachineDir, STATUS_FILE, Standing, make_private_dir, read_small, remove_tree, write_atomically};
 use crate::processes;
 
-/// Most tombstones that one call looks at.
-const TOMBSTONES_MAX: usize = 200;
+/// Most reclaimed marks that one call looks at.
+const RECLAIMED_MAX: usize = 200;
 /// A claim without a record says no hard end; its name is kept for so long.
 const UNKNOWN_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-fn tombstone(root: &Path, id: &str) -> std::path::PathBuf {
+fn reclaimed_mark(root: &Path, id: &str) -> std::path::PathBuf {
     root.join(".ended").join(id)
 }
 
 /// Whether the machine existed and is gone: it is never launched again.
-pub(crate) fn is_tombstoned(root: &Path, id: &MachineId) -> bool {
-    tombstone(root, id.as_str()).exists()
+pub(crate) fn is_reclaimed(root: &Path, id: &MachineId) -> bool {
+    reclaimed_mark(root, id.as_str()).exists()
 }
 
-/// Ends what a supervisor left that died, or that was told to end before it began: its processes, its hand-off, its files.
+/// Ends what a supervisor left that died, or that was asked to end before it began: its processes, its hand-off, its files.
 /// Does nothing while the machine is claimed or alive.
-pub(crate) fn bury(dir: &MachineDir) {
+pub(crate) fn reclaim(dir: &MachineDir) {
     if dir.standing() != Standing::Over || matches!(dir.status(), Some(MachineStatus::Ended(_))) {
         return;
     }
@@ -38,25 +38,32 @@ pub(crate) fn bury(dir: &MachineDir) {
         "terminated before it began"
     };
     clear(dir);
-    if let Err(error) = dir.say(&MachineStatus::Ended(how.into())) {
+    if let Err(error) = dir.report(&MachineStatus::Ended(how.into())) {
         tracing::warn!(dir = %dir.path().display(), %error, "cannot record a machine's end");
     }
 }
 
 /// Removes what an ended machine does not need: its hand-off first, and the runner but for its diagnostic files.
 pub(crate) fn clear(dir: &MachineDir) {
-    let _ = remove_tree(&dir.hand_off_dir());
+    remove_or_warn(&dir.hand_off_dir());
     let diagnostics = dir.file("runner").join("_diag");
     if diagnostics.is_dir() {
         let _ = fs::rename(diagnostics, dir.file("diag"));
     }
-    let _ = remove_tree(&dir.file("runner"));
-    let _ = remove_tree(&dir.file("home"));
+    remove_or_warn(&dir.file("runner"));
+    remove_or_warn(&dir.file("home"));
+}
+
+/// What cannot be removed now goes with the machine's directory; until then it may hold a secret.
+fn remove_or_warn(left: &Path) {
+    if let Err(error) = remove_tree(left) {
+        tracing::warn!(path = %left.display(), %error, "cannot remove what an ended machine left");
+    }
 }
 
 /// When the machine was last changed: its end, once it has ended.
 pub(crate) fn changed_at(dir: &MachineDir) -> Option<Timestamp> {
-    let meta = fs::metadata(dir.file("voice")).or_else(|_| fs::metadata(dir.path())).ok()?;
+    let meta = fs::metadata(dir.file(STATUS_FILE)).or_else(|_| fs::metadata(dir.path())).ok()?;
     let since = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?))
 }
@@ -76,10 +83,12 @@ pub(crate) fn remove(root: &Path, dir: &MachineDir, keep_logs: bool, now: Timest
             _ => {}
         }
     }
-    write_atomically(&tombstone(root, name), until.as_millis().to_string().as_bytes(), true)?;
+    write_atomically(&reclaimed_mark(root, name), until.as_millis().to_string().as_bytes(), true)?;
     if keep_logs {
         clear(dir);
-        let _ = fs::rename(dir.path(), root.join(".logs").join(name));
+        if let Err(error) = fs::rename(dir.path(), root.join(".logs").join(name)) {
+            tracing::warn!(dir = %dir.path().display(), %error, "cannot keep an ended machine's logs");
+        }
     }
     if dir.path().exists() {
         let trash = root.join(".trash").join(name);
@@ -92,13 +101,13 @@ pub(crate) fn remove(root: &Path, dir: &MachineDir, keep_logs: bool, now: Timest
 
 /// Forgets names whose time is over and empties what a killed sweep left. Bounded.
 pub(crate) fn tidy(root: &Path, now: Timestamp) {
-    for entry in entries(&root.join(".ended")).take(TOMBSTONES_MAX) {
+    for entry in entries(&root.join(".ended")).take(RECLAIMED_MAX) {
         let until = read_small(&entry).ok().flatten().and_then(|text| text.trim().parse().ok());
         if until.is_some_and(|until| Timestamp::from_millis(until) < now) {
             let _ = fs::remove_file(entry);
         }
     }
-    for entry in entries(&root.join(".trash")).take(TOMBSTONES_MAX) {
+    for entry in entries(&root.join(".trash")).take(RECLAIMED_MAX) {
         let _ = remove_tree(&entry);
     }
 }

@@ -14,7 +14,7 @@ use runnersmith_types::{DeliveryId, Event, EventKind, JobFact, ScaleSet};
 const SELF_HOSTED: &str = "self-hosted";
 
 /// Returns why a fact is not even stored: no set can match it and it does not ask for a self-hosted runner. A job that asks for
-/// one is kept although nothing serves it, so that its author can hear of it.
+/// one is kept although nothing serves it, so that its author can be notified.
 #[must_use]
 pub fn reject_at_intake(fact: &JobFact, policies: &[&ScaleSet]) -> Option<String> {
     if fact.labels.iter().any(|label| label.as_str() == SELF_HOSTED) {

@@ -2,7 +2,7 @@
 //!
 //! The order is the promise: the signature first, over the raw bytes ([`signature`]); then one reading of the payload
 //! ([`payload`]); then those who carry changes through ([`mod@change_trigger`]) or the queue ([`intake`]); then the answer. It is
-//! apart from the web server because a Lambda function takes deliveries too, and both must judge alike.
+//! apart from the web server because a Lambda function takes deliveries too, and both must decide alike.
 
 pub mod change_trigger;
 pub mod intake;
@@ -65,7 +65,7 @@ pub trait DeliveryHandler: Send + Sync {
 
 /// Somebody else who wants verified deliveries: what concerns no runner may concern a request for them.
 pub trait DeliveryListener: Send + Sync {
-    /// Hears of an event that may concern a change. Returns what is done with it, or `None` when it is none of theirs.
+    /// Takes an event that may concern a change. Returns what is done with it, or `None` when it does not concern this listener.
     fn on_change(&self, event: &ChangeEvent) -> Option<String>;
 }
 
@@ -79,7 +79,7 @@ pub struct WebhookReceiver {
     pub allow_sha1: bool,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Who else hears what is verified, if somebody does.
+    /// Who else gets what is verified, if somebody does.
     pub listener: Option<Arc<dyn DeliveryListener>>,
 }
 
@@ -102,8 +102,8 @@ impl DeliveryHandler for WebhookReceiver {
         match Payload::parse(event, delivery.clone(), &raw.body, self.clock.now()) {
             Ok(Payload::Messages(messages)) => self.admit_all(messages, event, delivery).await,
             Ok(Payload::Change(change)) => {
-                let said = self.listener.as_ref().and_then(|listener| listener.on_change(&change));
-                answer(202, said.unwrap_or_else(|| payload::UNUSED_EVENT.to_owned()))
+                let reply = self.listener.as_ref().and_then(|listener| listener.on_change(&change));
+                answer(202, reply.unwrap_or_else(|| payload::UNUSED_EVENT.to_owned()))
             }
             Ok(Payload::Unused { reason }) => answer(202, reason),
             Err(error) => answer(400, error.to_string()),

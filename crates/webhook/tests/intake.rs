@@ -64,7 +64,7 @@ async fn what_nothing_serves_is_dropped_and_recorded_unless_it_asks_for_a_self_h
 }
 
 #[tokio::test]
-async fn the_door_sees_a_set_that_comes_or_goes_at_once() {
+async fn the_intake_sees_a_set_that_comes_or_goes_at_once() {
     let home = tempfile::tempdir().unwrap();
     let clock = Arc::new(SystemClock);
     let store = SqliteStore::open(&home.path().join("ledger"), clock).unwrap();

@@ -18,9 +18,9 @@ const CONTROL: &str = "acme/control";
 
 /// Remembers where it was said to look.
 #[derive(Default)]
-struct Heard(Mutex<Vec<ChangeTrigger>>);
+struct Events(Mutex<Vec<ChangeTrigger>>);
 
-impl DeliveryListener for Heard {
+impl DeliveryListener for Events {
     fn on_change(&self, event: &ChangeEvent) -> Option<String> {
         self.0.lock().unwrap().push(event.trigger(CONTROL).ok()?);
         Some("it is looked at".into())
@@ -29,7 +29,7 @@ impl DeliveryListener for Heard {
 
 struct Bed {
     store: SqliteStore,
-    heard: Arc<Heard>,
+    events: Arc<Events>,
     receiver: WebhookReceiver,
     _home: tempfile::TempDir,
 }
@@ -39,15 +39,15 @@ impl Bed {
         let home = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock);
         let store = SqliteStore::open(&home.path().join("ledger"), clock.clone()).unwrap();
-        let heard = Arc::new(Heard::default());
+        let events = Arc::new(Events::default());
         let receiver = WebhookReceiver {
             intake: Intake::new(Arc::new(store.queue()), Arc::new(store.ledger()), clock.clone(), Arc::default),
             secrets: vec![Secret::new("secret")],
             allow_sha1: false,
             clock,
-            listener: Some(heard.clone()),
+            listener: Some(events.clone()),
         };
-        Self { store, heard, receiver, _home: home }
+        Self { store, events, receiver, _home: home }
     }
 
     async fn deliver(&self, event: &str, body: &str, secret: &str) -> Answer {
@@ -85,7 +85,7 @@ async fn a_job_and_a_change_come_in_by_one_entry_point_and_each_goes_its_own_way
     assert_eq!(bed.deliver("workflow_job", &job().to_string(), "secret").await, Answer::new(202, "accepted"));
     let opened = bed.deliver("issues", &issue(CONTROL).to_string(), "secret").await;
     assert_eq!(opened, Answer::new(202, "it is looked at"));
-    assert_eq!(*bed.heard.0.lock().unwrap(), [ChangeTrigger::Issue { number: 5, editor: None }]);
+    assert_eq!(*bed.events.0.lock().unwrap(), [ChangeTrigger::Issue { number: 5, editor: None }]);
     let queued = bed.queued().await;
     let [Message::Job(fact)] = queued.as_slice() else { panic!("{queued:?}") };
     assert_eq!(fact.id, JobId(1));
@@ -105,6 +105,6 @@ async fn what_is_of_another_repository_or_cannot_be_read_or_is_not_signed_goes_n
     assert!(broken.status == 400 && broken.reason.contains("at line 1 column 1"), "{broken:?}");
     let run = bed.deliver("workflow_run", "{", "secret").await;
     assert_eq!(run, Answer::new(202, "workflow runs are followed by their jobs"), "it is not even read");
-    assert!(bed.heard.0.lock().unwrap().is_empty());
+    assert!(bed.events.0.lock().unwrap().is_empty());
     assert!(bed.queued().await.is_empty());
 }

@@ -1,5 +1,5 @@
 # What the functions may do: the operations that the programs declare (`--operations`), each on the environment's own
-# resources. A test compares the lists, and judges the documents.
+# resources. A test compares the lists, and checks the documents.
 
 locals {
   ec2 = "arn:${local.partition}:ec2:${local.region}:${local.account}"

@@ -57,7 +57,7 @@ locals {
   )
 
   # Refreshing reads every parameter decrypted, also those whose value is write-only: version 5.100 of the provider was seen to.
-  # With AWS's own key whoever may read a parameter may decrypt it; a key of one's own asks for this.
+  # With AWS's own key everybody who may read a parameter may decrypt it; a key of one's own asks for this.
   refreshes = var.own_stacks ? [{
     Sid       = "RefreshSecrets"
     Effect    = "Allow"

@@ -130,7 +130,7 @@ resource "aws_launch_template" "this" {
 
 # Nothing comes in; GitHub, AWS and what jobs ask for go out.
 resource "aws_security_group" "this" {
-  #checkov:skip=CKV_AWS_382:jobs fetch from anywhere; whoever wants less gives groups of their own and a network that refuses the rest
+  #checkov:skip=CKV_AWS_382:jobs fetch from anywhere; those who want less give groups of their own and a network that refuses the rest
   name        = local.name
   description = "Runners of the scale set ${var.name}: nothing comes in"
   vpc_id      = var.network.vpc_id

@@ -43,7 +43,7 @@ pub struct World {
     pub hard_end: Duration,
 }
 
-/// What `run.sh` does in most tests: it listens until it is told to end.
+/// What `run.sh` does in most tests: it listens until it is asked to end.
 pub const LISTENS: &str = "echo 'x: Listening for Jobs'; exec sleep 300";
 
 impl World {
@@ -122,7 +122,7 @@ impl World {
         self.until(id, &format!("said {status:?}"), |machine| machine.status.as_ref() == Some(status)).await;
     }
 
-    /// Waits for the machine's end; answers how it ended, by its own word.
+    /// Waits for the machine's end; returns how it ended, by its own word.
     pub async fn until_ended(&self, id: &MachineId) -> String {
         let machine = self
             .until(id, "ended", |machine| {

@@ -23,7 +23,7 @@ import time
 import urllib.parse
 import warnings
 
-import mend
+import fixes
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 FAULTS, FAULTS_LOCK = [], threading.Lock()
@@ -159,7 +159,7 @@ class Emulator:
             body = urllib.parse.urlencode(parameters).encode()
         answer = self.answer(env, body, action, parameters)
         if fault and fault.get("late_ms"):
-            answer = mend.without_young(answer, fault["late_ms"] / 1000)
+            answer = fixes.without_young(answer, fault["late_ms"] / 1000)
         if fault and fault.get("code") and fault.get("after"):
             # The effect happened; the answer is lost.
             return error(start, protocol, fault.get("status", 500), fault["code"], fault.get("message", "injected"), service)
@@ -204,10 +204,10 @@ class Emulator:
 
     def call(self, env, body):
         env["wsgi.input"], env["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
-        heard = []
-        chunks = self.app(env, lambda status, headers, info=None: heard.append((status, headers)))
+        sent = []
+        chunks = self.app(env, lambda status, headers, info=None: sent.append((status, headers)))
         content = b"".join(chunks)
-        status, headers = heard[-1]
+        status, headers = sent[-1]
         return status, headers, content
 
     def own(self, env, start, what, body):
@@ -227,14 +227,14 @@ class Emulator:
                 if method == "DELETE":
                     CALLS.clear()
         elif name == "audit":
-            with mend.AUDIT_LOCK:
-                found = dict(mend.AUDIT)
+            with fixes.AUDIT_LOCK:
+                found = dict(fixes.AUDIT)
         elif name == "enforce":
             STATE["enforce"] = True
             found = True
         elif name == "clock":
-            mend.AHEAD[0] += json.loads(body)["ahead_ms"] / 1000
-            found = mend.AHEAD[0]
+            fixes.AHEAD[0] += json.loads(body)["ahead_ms"] / 1000
+            found = fixes.AHEAD[0]
         elif name == "copy":
             found = copy(self)
         elif name == "code":
@@ -256,7 +256,7 @@ class Emulator:
 def copy(app):
     """The whole account as it is now, in a child process on a port of its own."""
     reader, writer = os.pipe()
-    locks = [MOTO, FAULTS_LOCK, CALLS_LOCK, mend.AUDIT_LOCK]
+    locks = [MOTO, FAULTS_LOCK, CALLS_LOCK, fixes.AUDIT_LOCK]
     for lock in locks:
         lock.acquire()
     try:
@@ -303,7 +303,7 @@ def main():
     end_with_parent()
     # Only the thread that makes a copy goes on in it, and holds every lock.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
-    mend.all_of_it(lambda: STATE["base"], lambda: STATE["enforce"])
+    fixes.all_of_it(lambda: STATE["base"], lambda: STATE["enforce"])
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     app = Emulator(DomainDispatcherApplication(create_backend_app))

@@ -1,11 +1,11 @@
-//! Where a Python with moto is, and what a test does when there is none: it is counted as skipped, and fails in CI.
+//! Where a Python with moto is, and what a test does without one: it is counted as skipped, and fails in CI.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The version whose gaps are mended.
+/// The version whose gaps are fixed.
 pub const MOTO: &str = "5.2.1";
 
 /// Why there is no emulator.
@@ -19,7 +19,7 @@ pub struct NotAvailable {
 /// environment, or the machine's.
 ///
 /// # Errors
-/// When there is none.
+/// When no Python has it.
 pub fn python() -> Result<PathBuf, NotAvailable> {
     static FOUND: OnceLock<Result<PathBuf, NotAvailable>> = OnceLock::new();
     FOUND.get_or_init(look).clone()
@@ -53,7 +53,7 @@ fn has_moto(python: &Path) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// `true` when `test` cannot run: the skip is told on stderr and counted in the file named by `RUNNERSMITH_SKIPPED`.
+/// `true` when `test` cannot run: the skip is reported on stderr and counted in the file named by `RUNNERSMITH_SKIPPED`.
 ///
 /// # Panics
 /// When `CI=true`: there moto can be installed, so that a skip would hide a failure.
@@ -64,21 +64,21 @@ pub fn skip_unless_available(test: &str) -> bool {
     true
 }
 
-/// Tells and counts a skip because of a tool that no package index has: it may be missing in CI too.
+/// Reports and counts a skip because of a tool that no package index has: it may be missing in CI too.
 pub fn cannot_run(test: &str, why: &str) {
-    tell(test, why);
+    report(test, why);
 }
 
-/// Tells and counts a skip.
+/// Reports and counts a skip.
 ///
 /// # Panics
 /// When `CI=true`.
 pub fn skip(test: &str, why: &str) {
     assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "{test} may not be skipped in CI: {why}");
-    tell(test, why);
+    report(test, why);
 }
 
-fn tell(test: &str, why: &str) {
+fn report(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}");
     let _ = writeln!(std::io::stderr(), "{line}");
     if let Some(list) = std::env::var_os("RUNNERSMITH_SKIPPED")

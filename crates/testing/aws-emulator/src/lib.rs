@@ -1,8 +1,8 @@
 //! An AWS for tests.
 //!
-//! The moto server stands in for AWS. Stock moto gets things wrong that matter here (a client token is not honoured, a stale
-//! receipt deletes, there are no capacity errors), so it is started behind a door of ours that mends them: see
-//! `python/mend.py`, one mending after the other with what AWS does. The door also injects faults, counts calls by
+//! The moto server takes the place of AWS. Stock moto gets things wrong that matter here (a client token is not honoured, a stale
+//! receipt deletes, there are no capacity errors), so it is started behind a front of ours that fixes them: see
+//! `python/fixes.py`, one fix after the other with what AWS does. The front also injects faults, counts calls by
 //! caller, holds assumed roles to their policies, moves the queues' clock, and makes copies of a whole account in
 //! milliseconds by forking. Nothing here links an AWS SDK.
 
@@ -100,11 +100,11 @@ struct Program {
 
 impl Program {
     /// The file for its standard error, below its directory.
-    const SAID: &str = "stderr";
+    const STDERR: &str = "stderr";
 
-    /// What it said: nothing, unless it broke.
-    fn said(&self) -> String {
-        std::fs::read_to_string(self.files.path().join(Self::SAID)).unwrap_or_default()
+    /// What it printed: nothing, unless it broke.
+    fn printed(&self) -> String {
+        std::fs::read_to_string(self.files.path().join(Self::STDERR)).unwrap_or_default()
     }
 }
 
@@ -119,7 +119,7 @@ impl Drop for Program {
                 reason = "the test runner keeps what is printed and shows it with the failed test"
             )]
             {
-                eprint!("{}", self.said());
+                eprint!("{}", self.printed());
             }
         }
     }
@@ -134,11 +134,11 @@ impl Emulator {
         let python = find::python().map_err(|why| EmulatorError::new("start", why))?;
         let files = tempfile::tempdir().map_err(|error| EmulatorError::new("start", error))?;
         for (name, text) in
-            [("emulator.py", include_str!("../python/emulator.py")), ("mend.py", include_str!("../python/mend.py"))]
+            [("emulator.py", include_str!("../python/emulator.py")), ("fixes.py", include_str!("../python/fixes.py"))]
         {
             std::fs::write(files.path().join(name), text).map_err(|error| EmulatorError::new("start", error))?;
         }
-        let said = std::fs::File::create(files.path().join(Program::SAID));
+        let said = std::fs::File::create(files.path().join(Program::STDERR));
         let said = said.map_err(|error| EmulatorError::new("start", error))?;
         let mut child = Command::new(python)
             .arg(files.path().join("emulator.py"))
@@ -155,7 +155,7 @@ impl Emulator {
         let program = Program { child, files };
         let url = url.trim().to_owned();
         if url.is_empty() {
-            return Err(EmulatorError::new("start", format!("it ended before it listened: {}", program.said())));
+            return Err(EmulatorError::new("start", format!("it ended before it listened: {}", program.printed())));
         }
         Ok(Self { url, key: http::Key::default(), _program: Some(program) })
     }

@@ -10,7 +10,7 @@ const PROVIDER: &str = "registry.terraform.io/hashicorp/aws";
 /// The first minor version of Terraform 1 that has write-only arguments.
 const MINOR_MIN: u32 = 11;
 
-/// `true` when a test with Terraform cannot run here: told and counted. Where Terraform and a mirror of the provider are, it
+/// `true` when a test with Terraform cannot run here: reported and counted. Where Terraform and a mirror of the provider are, it
 /// runs. No package index has either, so that they may be missing in CI too.
 #[must_use]
 pub fn skip_unless_there(test: &str) -> bool {
@@ -35,10 +35,10 @@ pub fn skip_unless_there(test: &str) -> bool {
     false
 }
 
-/// Where providers lie: where we are told, or where Terraform itself looks, or in a directory of optional software.
+/// Where providers lie: where the environment says, or where Terraform itself looks, or in a directory of optional software.
 fn mirror() -> Option<PathBuf> {
-    if let Some(told) = std::env::var_os("RUNNERSMITH_TERRAFORM_MIRROR") {
-        return Some(told.into());
+    if let Some(mirror) = std::env::var_os("RUNNERSMITH_TERRAFORM_MIRROR") {
+        return Some(mirror.into());
     }
     let home = std::env::home_dir().unwrap_or_default();
     let mut places = vec![

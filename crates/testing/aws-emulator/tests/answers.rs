@@ -68,11 +68,11 @@ fn large_bodies_and_bodies_in_chunks_arrive_whole() {
     assert!(answer(&mut stream).starts_with("HTTP/1.1 200"));
     assert_eq!(emulator.rest("s3", "GET", "/large-bodies/two", b"").unwrap(), b"runnersmith!");
 
-    // A client that asks first is told to go on, once.
+    // A client that asks first is asked to go on, once.
     let mut stream = put(&emulator, "three", "Content-Length: 2\r\nExpect: 100-continue");
-    let mut told = [0; 25];
-    stream.read_exact(&mut told).unwrap();
-    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut first = [0; 25];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(b"it").unwrap();
     assert!(answer(&mut stream).starts_with("HTTP/1.1 200"));
 

@@ -1,4 +1,4 @@
-//! Which documents there are, and why one of them may not be able to judge.
+//! Which documents there are, and why one of them may not be able to check.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ impl Doc {
     }
 }
 
-/// Why a document cannot judge.
+/// Why a document cannot check.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The packages are not there.
@@ -67,7 +67,7 @@ pub enum LoadError {
     Shape {
         /// Which.
         document: &'static str,
-        /// What is missing, or which overlay found nothing to mend.
+        /// What is missing, or which overlay found nothing to fix.
         problem: String,
     },
 }

@@ -1,6 +1,6 @@
-//! A request with its answer, judged as one, and a count of what was exercised.
+//! A request with its answer, checked as one, and a count of what was exercised.
 //!
-//! The client's recorder and the simulator's log both come down to this form, so that neither has to know the judge.
+//! The client's recorder and the simulator's log both come down to this form, so that neither has to know the check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,13 +29,13 @@ pub struct Exchange {
 
 impl OpenApi {
     /// Judges an exchange: the operation exists, is the one that the client meant, and request and (closed) answer are right.
-    /// Requests that were answered with a 4xx are judged too: a client must not rely on a refusal.
+    /// Requests that were answered with a 4xx are checked too: a client must not rely on a refusal.
     #[must_use]
-    pub fn judge(&self, exchange: &Exchange) -> Vec<Violation> {
-        self.judge_with_verdict(exchange).0
+    pub fn check(&self, exchange: &Exchange) -> Vec<Violation> {
+        self.check_with_result(exchange).0
     }
 
-    fn judge_with_verdict(&self, exchange: &Exchange) -> (Vec<Violation>, Option<(String, CheckResult)>) {
+    fn check_with_result(&self, exchange: &Exchange) -> (Vec<Violation>, Option<(String, CheckResult)>) {
         let (path, query) = without_prefix(&exchange.path);
         let unmatched = |part: &str, message: String| Violation {
             operation: format!("{} {path}", exchange.method),
@@ -68,9 +68,9 @@ pub struct Coverage {
 impl Coverage {
     /// Judges an exchange and counts it.
     #[must_use]
-    pub fn judge(&mut self, document: &OpenApi, exchange: &Exchange) -> Vec<Violation> {
-        let (violations, judged) = document.judge_with_verdict(exchange);
-        match judged {
+    pub fn check(&mut self, document: &OpenApi, exchange: &Exchange) -> Vec<Violation> {
+        let (violations, checked) = document.check_with_result(exchange);
+        match checked {
             Some((id, CheckResult::NotCovered(argument))) => {
                 self.beyond.insert((id, exchange.status, argument));
             }

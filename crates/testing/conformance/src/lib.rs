@@ -1,11 +1,11 @@
-//! GitHub's own OpenAPI documents and payloads as judges of the client and of the simulator.
+//! GitHub's own OpenAPI documents and payloads as checks of the client and of the simulator.
 //!
 //! A client and a simulator written by the same people agree with each other and may both be wrong. This crate
 //! lets material that nobody here wrote decide: the documents of npm `@octokit/openapi` (requests, answers, webhook
 //! deliveries) and the payloads of `@octokit/webhooks-examples`. Both are read at test time from where npm put them;
 //! no copy lives in the repository. The crate is a dependency of tests only.
 //!
-//! What the documents cannot judge is stated where it is decided: [`overlay`] mends their known defects, one argued
+//! What the documents cannot check is stated where it is decided: [`overlay`] fixes their known defects, one argued
 //! entry each, and [`result`] lists the statuses that GitHub sends and does not document.
 
 pub mod doc;

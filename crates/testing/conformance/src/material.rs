@@ -55,7 +55,7 @@ impl Material {
 }
 
 fn candidates() -> Vec<PathBuf> {
-    // An explicit place is the only one looked at: whoever set it wants to know when it is wrong.
+    // An explicit place is the only one looked at: who set it wants to know when it is wrong.
     if let Some(explicit) = std::env::var_os("RUNNERSMITH_REFEREES") {
         return vec![PathBuf::from(explicit)];
     }
@@ -79,7 +79,7 @@ fn check(modules: &Path) -> Result<(), NotAvailable> {
     Ok(())
 }
 
-/// `true` when `test` can run. Otherwise the skip is told on stderr, appended to the file named by
+/// `true` when `test` can run. Otherwise the skip is reported on stderr, appended to the file named by
 /// `RUNNERSMITH_SKIPPED` if that is set, and the caller returns.
 /// # Panics
 /// When `CI=true`: there the packages can be installed, so that a skip would hide a failure.
@@ -88,7 +88,7 @@ pub fn can_run(test: &str) -> bool {
     let Err(why) = Material::find() else { return true };
     assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "{test} may not be skipped in CI: {why}");
     let line = format!("SKIPPED: {test}: {why}");
-    tell(&line);
+    report(&line);
     if let Some(list) = std::env::var_os("RUNNERSMITH_SKIPPED") {
         let appended = std::fs::OpenOptions::new()
             .create(true)
@@ -96,13 +96,13 @@ pub fn can_run(test: &str) -> bool {
             .open(&list)
             .and_then(|mut file| writeln!(file, "{line}"));
         if let Err(error) = appended {
-            tell(&format!("the skip could not be counted in {}: {error}", list.display()));
+            report(&format!("the skip could not be counted in {}: {error}", list.display()));
         }
     }
     false
 }
 
-#[expect(clippy::print_stderr, reason = "a skipped test has no other voice")]
-fn tell(line: &str) {
+#[expect(clippy::print_stderr, reason = "a skipped test has no other output")]
+fn report(line: &str) {
     eprintln!("{line}");
 }

@@ -1,4 +1,4 @@
-//! One OpenAPI document, ready to judge.
+//! One OpenAPI document, ready to check by.
 //!
 //! The plain documents are read, not the dereferenced ones: five times smaller, and a component is converted once.
 
@@ -24,7 +24,7 @@ struct Entry {
     statuses: Vec<u16>,
 }
 
-/// A document that judges requests, answers and deliveries.
+/// A document that checks requests, answers and deliveries.
 pub struct OpenApi {
     doc: Doc,
     document: Value,
@@ -43,7 +43,7 @@ impl std::fmt::Debug for OpenApi {
 }
 
 impl OpenApi {
-    /// Reads a document, mends it and registers its components.
+    /// Reads a document, fixes it and registers its components.
     /// # Errors
     /// When the package is not there, a file is unreadable, or the document has not the known shape.
     pub fn load(doc: Doc) -> Result<Self, LoadError> {
@@ -52,7 +52,7 @@ impl OpenApi {
         let shape = |problem: String| LoadError::Shape { document: doc.name(), problem };
         for overlay in &OVERLAYS {
             if !overlay.apply(&mut document) {
-                return Err(shape(format!("the overlay for {} found nothing to mend", overlay.name)));
+                return Err(shape(format!("the overlay for {} found nothing to fix", overlay.name)));
             }
         }
         let entries = entries(&document);
@@ -74,7 +74,7 @@ impl OpenApi {
         self.doc
     }
 
-    /// The document itself, mended.
+    /// The document itself, fixed.
     #[must_use]
     pub const fn document(&self) -> &Value {
         &self.document
@@ -104,7 +104,7 @@ impl OpenApi {
         Some(entry.operation(parameters))
     }
 
-    /// Judges a request: path and query parameters against their schemas, unknown query parameters and unknown body
+    /// Checks a request: path and query parameters against their schemas, unknown query parameters and unknown body
     /// properties refused, a page of at most 100.
     #[must_use]
     pub fn validate_request(&self, operation: &Operation, query: &str, body: Option<&Value>) -> Vec<Violation> {
@@ -122,14 +122,14 @@ impl OpenApi {
             (Some(_), None) => {}
             (Some(schema), Some(body)) => {
                 let key = format!("{} {} request", operation.method, operation.template);
-                violations.extend(self.check(operation, "request", &key, schema, Form::Closed, body));
+                violations.extend(self.against_schema(operation, "request", &key, schema, Form::Closed, body));
             }
         }
         violations
     }
 
-    /// Judges an answer. `closed`: objects with declared properties refuse others, and formats (dates, addresses) are checked;
-    /// meant for a simulator's answers. Open, the document judges as it is written.
+    /// Checks an answer. `closed`: objects with declared properties refuse others, and formats (dates, addresses) are checked;
+    /// meant for a simulator's answers. Open, the document checks as it is written.
     #[must_use]
     pub fn validate_response(
         &self,
@@ -155,19 +155,19 @@ impl OpenApi {
             (None, Some(_)) if declared.get("content").is_none() && matches!(status, 204 | 304) => {
                 refuse("this status has no body")
             }
-            // A redirect or an error without a schema, or content that is not JSON: nothing to judge by.
+            // A redirect or an error without a schema, or content that is not JSON: nothing to check by.
             (None, _) => CheckResult::Accepted,
             (Some(_), None) => refuse("this status has a body, none was given"),
             (Some(schema), Some(body)) => {
                 let form = if closed { Form::Closed } else { Form::Open };
                 let key = format!("{} {} {status} {closed}", operation.method, operation.template);
-                let violations = self.check(operation, &part, &key, schema, form, body);
+                let violations = self.against_schema(operation, &part, &key, schema, form, body);
                 if violations.is_empty() { CheckResult::Accepted } else { CheckResult::Refused(violations) }
             }
         }
     }
 
-    /// Judges a webhook delivery by `x-webhooks`. The event is the header's (`workflow_job`); the action is the payload's.
+    /// Checks a webhook delivery by `x-webhooks`. The event is the header's (`workflow_job`); the action is the payload's.
     #[must_use]
     pub fn validate_webhook(&self, event: &str, payload: &Value, closed: bool) -> Vec<Violation> {
         let action = payload.get("action").and_then(Value::as_str);
@@ -185,10 +185,10 @@ impl OpenApi {
             return vec![Violation { message, ..violation(&operation, "delivery".to_owned()) }];
         };
         let form = if closed { Form::Closed } else { Form::Open };
-        self.check(&operation, "delivery", &format!("x-webhooks {key} {closed}"), schema, form, payload)
+        self.against_schema(&operation, "delivery", &format!("x-webhooks {key} {closed}"), schema, form, payload)
     }
 
-    /// Builds the validator of every response schema; answers how many there are. Nothing is kept.
+    /// Builds the validator of every response schema; returns how many there are. Nothing is kept.
     /// # Errors
     /// The first schema that cannot be built.
     pub fn build_all(&self, closed: bool) -> Result<usize, LoadError> {
@@ -211,7 +211,7 @@ impl OpenApi {
         Ok(count)
     }
 
-    fn check(
+    fn against_schema(
         &self,
         operation: &Operation,
         part: &str,

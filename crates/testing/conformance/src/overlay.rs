@@ -1,11 +1,11 @@
-//! Known defects of the documents, mended one by one.
+//! Known defects of the documents, fixed one by one.
 //!
 //! Each overlay says why the document is wrong. An overlay that no longer finds its place fails the load: a newer
-//! document may have mended the defect, and an overlay that does nothing must not be kept.
+//! document may have fixed the defect, and an overlay that does nothing must not be kept.
 
 use serde_json::{Value, json};
 
-/// One mend.
+/// One fix.
 pub struct Overlay {
     /// A short name for errors.
     pub name: &'static str,
@@ -14,7 +14,7 @@ pub struct Overlay {
     apply: fn(&mut Value) -> Option<()>,
 }
 
-/// All mends; every document needs every one.
+/// All fixes; every document needs every one.
 pub const OVERLAYS: [Overlay; 7] = [
     Overlay {
         name: "the conflict of a file's content",

@@ -1,6 +1,6 @@
 //! Path and query parameters: texts that the documents give a type.
 //!
-//! Apart from bodies because a query is not JSON: a value is read as its schema's type first, and only then judged.
+//! Apart from bodies because a query is not JSON: a value is read as its schema's type first, and only then checked.
 
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
-//! What a judge says, and the argued list of statuses that GitHub sends without documenting them.
+//! What a check says, and the argued list of statuses that GitHub sends without documenting them.
 //!
 //! 62 of the 148 operations of interest document no 4xx at all; 401 stands on three and 429 on none. Without this
-//! list a correct simulator would be refused; with a lenient judge an invented status would pass. So the list is
+//! list a correct simulator would be refused; with a lenient check an invented status would pass. So the list is
 //! short, each entry has an argument, and everything else that is undocumented is a violation.
 
 use std::fmt;

@@ -19,7 +19,7 @@ pub(crate) enum Form {
 }
 
 /// The address under which converted components are registered. Never fetched: `.invalid` cannot be resolved.
-pub(crate) const BASE: &str = "https://referee.invalid/schemas";
+pub(crate) const BASE: &str = "https://conformance.invalid/schemas";
 
 /// References nest less deeply than this in all documents; more is a cycle.
 const REFERENCE_DEPTH_MAX: usize = 32;

@@ -1,7 +1,7 @@
 //! Webhook payloads as GitHub's packages show them.
 //!
 //! The schemas of `@octokit/webhooks-schemas` refuse real payloads (636 closed objects, no `enterprise`), so examples
-//! feed our parser and the `x-webhooks` of the OpenAPI documents judge what the simulator sends
+//! feed our parser and the `x-webhooks` of the OpenAPI documents check what the simulator sends
 //! ([`crate::OpenApi::validate_webhook`]).
 
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Making an App, looking at it and pointing its webhook: client and simulator, judged by GitHub's own documents.
+//! Making an App, looking at it and pointing its webhook: client and simulator, checked by GitHub's own documents.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -157,7 +157,7 @@ async fn every_operation_about_the_app_itself_passes_githubs_own_documents() {
         let (document, mut coverage) = (OpenApi::load(doc).unwrap(), Coverage::default());
         let bed = Bed::new(prefix).await;
         all(&bed).await;
-        let wrong = seen::judge(&bed.seen, &document, &mut coverage);
+        let wrong = seen::check(&bed.seen, &document, &mut coverage);
         assert!(wrong.is_empty(), "{}: {} violations\n{}", doc.name(), wrong.len(), wrong.join("\n"));
         let missing = coverage.missing(BY_APPS);
         assert!(missing.is_empty(), "{}: operations that were not driven: {missing:?}", doc.name());
@@ -225,7 +225,7 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_go_to_the_new_address_with_the_new_secret_and_only_what_is_subscribed() {
-    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel::<(String, String)>();
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel::<(String, String)>();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/webhook", listener.local_addr().unwrap());
     let router = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: String| {
@@ -235,7 +235,7 @@ async fn deliveries_go_to_the_new_address_with_the_new_secret_and_only_what_is_s
     });
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let bed = Bed::new("").await;
-    let made = bed.make("/organizations/acme/settings/apps/new", &manifest("hears")).await;
+    let made = bed.make("/organizations/acme/settings/apps/new", &manifest("listens")).await;
     let mut deaf = manifest("deaf");
     deaf["default_events"] = json!([]);
     let deaf = bed.make("/organizations/acme/settings/apps/new", &deaf).await;
@@ -246,7 +246,7 @@ async fn deliveries_go_to_the_new_address_with_the_new_secret_and_only_what_is_s
     }
     let workflow = WorkflowSpec { name: "ci".into(), jobs: vec![JobSpec::default()] };
     bed.simulator.dispatch("acme/shop", workflow).unwrap();
-    let wait = tokio::time::timeout(std::time::Duration::from_secs(10), heard.recv());
+    let wait = tokio::time::timeout(std::time::Duration::from_secs(10), received.recv());
     let (signature, body) = wait.await.unwrap().unwrap();
     let verified =
         runnersmith_webhook::verify(&[Secret::new("from now on")], Some(&signature), None, false, body.as_bytes());

@@ -1,4 +1,4 @@
-//! Our client's requests and our simulator's answers, both judged by GitHub's own documents. Every operation of the client
+//! Our client's requests and our simulator's answers, both checked by GitHub's own documents. Every operation of the client
 //! has to be driven: one that is added and not driven here fails the test.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
@@ -18,7 +18,7 @@ use runnersmith_types::{
     HookAddress, JobId, JobStatus, Label, Owner, RepoFullName, RunId, RunnerGroupName, RunnerScope, Secret, Timestamp,
 };
 
-/// A document, the client and the simulator that are judged by it, and what passed between them.
+/// A document, the client and the simulator that are checked by it, and what passed between them.
 struct Bed {
     simulator: Simulator,
     client: GitHubClient,
@@ -184,9 +184,9 @@ async fn every_operation_of_the_client_passes_githubs_own_documents() {
     jobs(&bed).await;
     hooks(&bed).await;
     control_repository::drive(&bed.simulator, &bed.config).await;
-    wrong.extend(seen::judge(&bed.seen, &github, &mut coverage));
+    wrong.extend(seen::check(&bed.seen, &github, &mut coverage));
     runners(&bed.client, &RunnerScope::Enterprise(Owner::parse("acme-inc").unwrap())).await;
-    wrong.extend(seen::judge(&bed.seen, &enterprise, &mut coverage));
+    wrong.extend(seen::check(&bed.seen, &enterprise, &mut coverage));
     assert!(wrong.is_empty(), "{} violations\n{}", wrong.len(), wrong.join("\n"));
     let here = OPERATIONS.iter().map(|operation| operation.id).filter(|id| !elsewhere::BY_APPS.contains(id));
     let missing = coverage.missing(here);
@@ -210,7 +210,7 @@ async fn every_server_version_accepts_the_same_calls() {
         jobs(&bed).await;
         hooks(&bed).await;
         control_repository::drive(&bed.simulator, &bed.config).await;
-        let wrong = seen::judge(&bed.seen, &document, &mut coverage);
+        let wrong = seen::check(&bed.seen, &document, &mut coverage);
         assert!(wrong.is_empty(), "{}: {} violations\n{}", doc.name(), wrong.len(), wrong.join("\n"));
     }
 }
@@ -233,7 +233,7 @@ async fn refusals_of_the_simulator_are_githubs() {
         assert_eq!(error.kind(), kind, "{status}: {error}");
         bed.simulator.set_faults(|faults| faults.fail.clear());
     }
-    let wrong = seen::judge(&bed.seen, &github, &mut coverage);
+    let wrong = seen::check(&bed.seen, &github, &mut coverage);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

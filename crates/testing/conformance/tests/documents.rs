@@ -59,7 +59,7 @@ fn check(known: (Doc, usize, usize, usize)) {
         assert!(document.operation_by_id(id).is_some(), "{name} has no {id}");
     }
     for id in ENTERPRISE {
-        // A GitHub.com enterprise is judged by the ghec document.
+        // A GitHub.com enterprise is checked by the ghec document.
         assert_eq!(document.operation_by_id(id).is_some(), doc != Doc::ApiGithubCom, "{name}: {id}");
     }
 }

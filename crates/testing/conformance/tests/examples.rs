@@ -1,4 +1,4 @@
-//! The documents' own examples through the judge: a conversion that refuses them is wrong, or they are known to be.
+//! The documents' own examples through the check: a conversion that refuses them is wrong, or they are known to be.
 
 use std::collections::BTreeSet;
 

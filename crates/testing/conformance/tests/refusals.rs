@@ -1,4 +1,4 @@
-//! A referee that accepts everything proves nothing: good and bad requests and answers, side by side.
+//! A check that accepts everything proves nothing: good and bad requests and answers, side by side.
 
 use std::sync::OnceLock;
 
@@ -249,12 +249,12 @@ fn an_exchange_with_an_unknown_path_or_another_operation_is_refused() {
         status: 200,
         response_body: Some(job()),
     };
-    assert_eq!(github().judge(&good), []);
+    assert_eq!(github().check(&good), []);
     let meant_another = Exchange { operation_id: Some("actions/get-workflow-run".to_owned()), ..good.clone() };
-    assert_eq!(github().judge(&meant_another).len(), 1);
+    assert_eq!(github().check(&meant_another).len(), 1);
     let invented = Exchange { path: "/repos/o/r/actions/job/21".to_owned(), operation_id: None, ..good.clone() };
-    assert_eq!(github().judge(&invented).len(), 1);
+    assert_eq!(github().check(&invented).len(), 1);
     // A GitHub.com enterprise has its own document.
     let enterprise = Exchange { path: "/enterprises/e/actions/runners".to_owned(), operation_id: None, ..good };
-    assert_eq!(github().judge(&enterprise).len(), 1);
+    assert_eq!(github().check(&enterprise).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! What of the simulator no client of ours asks for, called by hand and judged; and its deliveries.
+//! What of the simulator no client of ours asks for, called by hand and checked; and its deliveries.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -37,7 +37,7 @@ impl Hand {
         Self { simulator, app, http: reqwest::Client::new(), token, document, wrong: Mutex::default() }
     }
 
-    /// Calls, judges, answers.
+    /// Calls, checks, returns the answer.
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let path = format!("/repos/acme/shop{path}");
         let mut request = self
@@ -60,7 +60,7 @@ impl Hand {
             response_body: response_body.clone(),
         };
         let mut wrong = self.wrong.lock().unwrap();
-        let found = wrong.0.judge(&self.document, &exchange);
+        let found = wrong.0.check(&self.document, &exchange);
         wrong.1.extend(found.iter().map(ToString::to_string));
         (status, response_body.unwrap_or_default())
     }
@@ -149,10 +149,10 @@ type Deliveries = mpsc::UnboundedReceiver<(String, Value)>;
 impl Hand {
     /// What is delivered from now on.
     async fn deliveries(&self) -> Deliveries {
-        let (heard, deliveries) = mpsc::unbounded_channel();
+        let (received, deliveries) = mpsc::unbounded_channel();
         let take = axum::routing::post(async move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
             let event = headers["x-github-event"].to_str().unwrap().to_owned();
-            heard.send((event, serde_json::from_slice(&body).unwrap())).unwrap();
+            received.send((event, serde_json::from_slice(&body).unwrap())).unwrap();
             axum::http::StatusCode::ACCEPTED
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -161,8 +161,8 @@ impl Hand {
         deliveries
     }
 
-    /// Waits for so many deliveries and judges them. Returns which events with which actions they are, and their payloads.
-    async fn judge_deliveries(&self, from: &mut Deliveries, count: usize) -> (BTreeSet<String>, Vec<Value>) {
+    /// Waits for so many deliveries and checks them. Returns which events with which actions they are, and their payloads.
+    async fn check_deliveries(&self, from: &mut Deliveries, count: usize) -> (BTreeSet<String>, Vec<Value>) {
         let mut kept = Vec::new();
         while kept.len() < count {
             let delivery = tokio::time::timeout(Duration::from_secs(30), from.recv()).await;
@@ -191,7 +191,7 @@ async fn the_simulators_deliveries_are_githubs() {
     let job = JobSpec { name: "build".into(), labels: vec!["self-hosted".into()], ..JobSpec::default() };
     let run = hand.simulator.dispatch("acme/shop", WorkflowSpec { name: "ci".into(), jobs: vec![job] }).unwrap();
     hand.simulator.cancel_run(run);
-    let (events, _) = hand.judge_deliveries(&mut deliveries, 3).await;
+    let (events, _) = hand.check_deliveries(&mut deliveries, 3).await;
     let wanted = ["check_run created", "workflow_job completed", "workflow_job queued"];
     assert_eq!(events.into_iter().collect::<Vec<_>>(), wanted);
 }
@@ -230,12 +230,12 @@ async fn the_deliveries_of_a_control_repository_are_githubs() {
     simulator.merge_pull_as(REPO, pull, "octocat").unwrap();
     assert!(!simulator.issue(REPO, issue).open, "the words of the pull request close it");
     simulator.delete_branch_as(REPO, "change", "octocat");
-    let fork = simulator.open_fork_pull(REPO, "stranger", &[("evil", Some("text"))], "a fork", "");
-    simulator.comment_as(REPO, fork, "stranger", "/plan");
+    let fork = simulator.open_fork_pull(REPO, "outsider", &[("evil", Some("text"))], "a fork", "");
+    simulator.comment_as(REPO, fork, "outsider", "/plan");
     let happened = simulator.events().split_off(before);
     // What happens in the fork is the fork's.
     let ours = happened.iter().filter(|(_, _, payload)| payload["repository"]["full_name"] == REPO).count();
-    let (events, payloads) = hand.judge_deliveries(&mut deliveries, ours).await;
+    let (events, payloads) = hand.check_deliveries(&mut deliveries, ours).await;
     let wanted = [
         "issue_comment created",
         "issue_comment deleted",

@@ -1,4 +1,4 @@
-//! The protocol between the stand-in and the GitHub simulator: JSON by POST.
+//! The protocol between the fake runner and the GitHub simulator: JSON by POST.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The stand-in against a small server, by its scripts, as a machine would start it.
+//! The fake runner against a small server, by its scripts, as a machine would start it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

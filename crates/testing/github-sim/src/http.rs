@@ -29,7 +29,7 @@ use crate::forms::objects as form;
 use crate::http::answer::{Answer, Query};
 use crate::http::call::Call;
 use crate::http::encoding::{decode, pairs};
-use crate::rules::people as may;
+use crate::rules::people::{app as app_actor, may};
 use crate::state::actor::{Actor, Holder};
 use crate::state::{State, World};
 use crate::{keys, time};
@@ -241,7 +241,7 @@ fn as_installation(
             .map_or_else(Answer::not_found, |user| Answer::json(200, user)),
         ("GET", ["rate_limit"]) => rate_limit(),
         (verb, ["repos", owner, repo, rest @ ..]) => {
-            let actor = may::app(state, app);
+            let actor = app_actor(state, app);
             repository(state, verb, &format!("{owner}/{repo}"), rest, (query, body), &actor)
         }
         (verb, ["orgs", org, "hooks", rest @ ..]) => apps::org_hooks(state, verb, installation, org, rest, body)
@@ -303,7 +303,7 @@ fn repository(
     (query, body): (&Query, &Value),
     actor: &Actor,
 ) -> Answer {
-    if !state.repositories.contains_key(repository) || !may::may(state, repository, actor, "read") {
+    if !state.repositories.contains_key(repository) || !may(state, repository, actor, "read") {
         return Answer::not_found();
     }
     if let Some(answer) = on_board(state, &Call { verb, repo: repository, rest, query, body, actor }) {
@@ -330,7 +330,7 @@ fn repository(
 /// Everything below `/repos/{owner}/{repo}` that is about issues, pulls, branches, files and people; `None` when it is
 /// about something else.
 fn on_board(state: &mut State, call: &Call<'_>) -> Option<Answer> {
-    if !may::may(state, call.repo, call.actor, "read") {
+    if !may(state, call.repo, call.actor, "read") {
         return Some(Answer::not_found());
     }
     match call.rest {

@@ -214,12 +214,6 @@ impl Simulator {
         Ok(number)
     }
 
-    /// Writes files on a branch, which is made from the default branch if it is not there.
-    pub fn write_files(&self, repository: &str, branch: &str, files: &[(&str, &str)]) {
-        let files: Vec<(&str, Option<&str>)> = files.iter().map(|(path, content)| (*path, Some(*content))).collect();
-        self.push_as(repository, branch, "seed@example.org", &files, "the beginning");
-    }
-
     /// A token of the installation at an owner, as an App would mint it; for tests that call by hand.
     #[must_use]
     pub fn installation_token(&self, owner: &str) -> Option<String> {

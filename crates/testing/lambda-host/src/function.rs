@@ -194,7 +194,7 @@ impl Function {
         }
     }
 
-    /// Whether another process should be started; who is told so must start it.
+    /// Whether another process should be started; the caller that gets `true` must start it.
     fn wants_process(&self) -> bool {
         let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = self.idle.load(Ordering::SeqCst) == 0 && processes.len() < self.limit;
@@ -266,7 +266,7 @@ impl Function {
                 .map(|(id, _)| id.clone())
                 .collect();
             for id in lost {
-                // Dropping the sender tells the one who waits.
+                // Dropping the sender wakes the one who waits.
                 pending.remove(&id);
             }
         });

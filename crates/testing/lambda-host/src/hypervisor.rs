@@ -258,7 +258,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Which environment it is of, as its user data says; empty: there is none, or it is a test's that says nothing.
+    /// Which environment it is of, as its user data says; empty: it has none, or it is a test's that says nothing.
     async fn environment(&self, id: &str) -> Result<String, String> {
         let script = self.user_data(id).await?.unwrap_or_default();
         let path = String::from_utf8_lossy(&script);

@@ -129,7 +129,7 @@ impl Host {
         if all.is_empty() {
             return false;
         }
-        let chosen = all[random.gen_range(0..all.len())];
+        let chosen = all[random.random_range(0..all.len())];
         kill(chosen);
         true
     }

@@ -22,7 +22,7 @@ fn deploy(emulator: &Emulator, name: &str, script: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn crashes_and_timeouts_are_told_as_lambda_tells_them() {
+async fn crashes_and_timeouts_are_reported_as_lambda_reports_them() {
     if skip_unless_available("the Lambda host") {
         return;
     }

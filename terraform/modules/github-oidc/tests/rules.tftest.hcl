@@ -76,7 +76,7 @@ run "refuses_plane_paths_without_any" {
   expect_failures = [var.plane_paths]
 }
 
-run "refuses_plane_paths_that_are_none" {
+run "refuses_plane_paths_that_are_invalid" {
   command = plan
   variables {
     plane_paths = ["runnersmith"]

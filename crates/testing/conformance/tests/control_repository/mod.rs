@@ -1,4 +1,4 @@
-//! Everything that IssueOps asks of GitHub, driven once: it is a module of the test that judges every operation.
+//! Everything that IssueOps asks of GitHub, driven once: it is a module of the test that checks every operation.
 
 use std::sync::Arc;
 

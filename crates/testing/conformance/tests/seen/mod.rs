@@ -1,12 +1,12 @@
-//! What passed between our client and a server, judged by a document.
+//! What passed between our client and a server, checked by a document.
 
 use std::sync::Mutex;
 
 use runnersmith_conformance::{Coverage, Exchange, OpenApi};
 use runnersmith_github::RecordedExchange;
 
-/// Judges everything that passed so far; answers what was wrong, each once.
-pub fn judge(seen: &Mutex<Vec<RecordedExchange>>, document: &OpenApi, coverage: &mut Coverage) -> Vec<String> {
+/// Checks everything that passed so far; returns what was wrong, each once.
+pub fn check(seen: &Mutex<Vec<RecordedExchange>>, document: &OpenApi, coverage: &mut Coverage) -> Vec<String> {
     let seen = std::mem::take(&mut *seen.lock().unwrap());
     assert!(!seen.is_empty(), "nothing passed");
     let mut wrong = Vec::new();
@@ -19,7 +19,7 @@ pub fn judge(seen: &Mutex<Vec<RecordedExchange>>, document: &OpenApi, coverage: 
             status: exchange.status,
             response_body: exchange.response_body,
         };
-        wrong.extend(coverage.judge(document, &exchange).iter().map(ToString::to_string));
+        wrong.extend(coverage.check(document, &exchange).iter().map(ToString::to_string));
     }
     wrong.sort();
     wrong.dedup();

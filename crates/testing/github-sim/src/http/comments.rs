@@ -1,7 +1,6 @@
 //! Comments and reactions over HTTP.
 
-use crate::acts::comments;
-use crate::acts::comments::{add, delete, edit, find};
+use crate::acts::comments::{self, add, delete, edit, find};
 use crate::body::text;
 use crate::forms::board as forms;
 use crate::http::answer::{Answer, page};

@@ -95,6 +95,12 @@ impl Simulator {
         })
     }
 
+    /// Writes files on a branch, which is made from the default branch if it is not there.
+    pub fn write_files(&self, repository: &str, branch: &str, files: &[(&str, &str)]) {
+        let files: Vec<(&str, Option<&str>)> = files.iter().map(|(path, content)| (*path, Some(*content))).collect();
+        self.push_as(repository, branch, "seed@example.org", &files, "the beginning");
+    }
+
     /// Moves a branch to a new commit on the default branch, whatever it had. Returns the commit.
     pub fn force_push_as(
         &self,

@@ -1,6 +1,6 @@
 """What stock moto 5.2.1 gets wrong, fixed, so that a test which passes here has a chance on AWS.
 
-Each mending says what AWS does. They reach into moto's internals, which is why the version is pinned.
+Each fix says what AWS does. They reach into moto's internals, which is why the version is pinned.
 """
 
 import datetime
@@ -190,7 +190,7 @@ def iam(enforce):
 
     access_control.IAMPolicyStatement.is_action_permitted = permitted
 
-    # Only assumed roles are held to their policies, by action; resources and conditions are judged elsewhere.
+    # Only assumed roles are held to their policies, by action; resources and conditions are checked elsewhere.
     def authorize(self, iam_request_cls, resource="*"):
         header = self.headers.get("Authorization", "")
         if "Credential=" not in header:
