@@ -17,6 +17,22 @@ pub enum Which {
 pub fn bench(which: Option<Which>) -> Result<()> {
     match which {
         Some(Which::Lambda) => lambda_bench::bench(),
-        None => run(cargo(&["bench", "--workspace", "--locked", "--benches"])),
+        // Only what is measured is built, with the features that it has by default.
+        None => run(cargo(&[
+            "bench",
+            "--locked",
+            "--package",
+            "runnersmith-plan",
+            "--package",
+            "runnersmith-sqlite",
+            "--package",
+            "runnersmith",
+            "--bench",
+            "plan",
+            "--bench",
+            "store",
+            "--bench",
+            "serve",
+        ])),
     }
 }

@@ -1,5 +1,5 @@
 //! `cargo xtask bench lambda`: the zips as they are shipped, each program started again and again behind a Lambda Runtime
-//! API. The measuring itself is a benchmark of `lambda-runners`; this builds what it measures.
+//! API. The measuring itself is a benchmark of `runnersmith-lambda`; this builds what it measures.
 
 use anyhow::Result;
 
@@ -13,7 +13,8 @@ pub fn bench() -> Result<()> {
         println!("{}: {}", zip.name, crate::table::size(zip.size));
     }
     // In the tests' own profile: what is measured are other programs, and these crates are built already.
-    let mut command = cargo(&["bench", "--workspace", "--all-features", "--locked", "--profile", "dev"]);
+    let mut command =
+        cargo(&["bench", "--package", "runnersmith-lambda", "--all-features", "--locked", "--profile", "dev"]);
     command.args(["--bench", "functions"]).env("RUNNERSMITH_LAMBDA_ZIPS", &zips);
     run(command)
 }

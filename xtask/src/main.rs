@@ -6,6 +6,8 @@ mod checks;
 mod command;
 mod lambda;
 mod lambda_bench;
+mod libtest;
+mod programs;
 mod setup;
 mod table;
 

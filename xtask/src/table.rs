@@ -1,24 +1,14 @@
 //! Tables for a terminal.
 
-/// Prints rows below a heading: the first column to the left, the others too, each as wide as its longest cell.
-pub fn print<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
-    let mut widths = heading.map(|cell| cell.chars().count());
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    println!("{}", line(&heading, &widths));
-    println!("{}", widths.map(|width| "-".repeat(width)).join("  "));
-    for row in rows {
-        println!("{}", line(row, &widths));
-    }
-}
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
 
-fn line(cells: &[impl AsRef<str>], widths: &[usize]) -> String {
-    let cells: Vec<String> =
-        cells.iter().zip(widths).map(|(cell, width)| format!("{:<width$}", cell.as_ref())).collect();
-    cells.join("  ").trim_end().to_owned()
+/// Prints rows below a heading.
+pub fn print<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(heading).add_rows(rows.iter().cloned());
+    println!("{}", table.trim_fmt());
 }
 
 /// A size as people read it, in the units of AWS's documents (1 kB = 1000 bytes).
@@ -29,11 +19,10 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{line, size};
+    use super::size;
 
     #[test]
-    fn cells_stand_below_each_other_and_sizes_are_short() {
-        assert_eq!(line(&["a", "b"], &[3, 2]), "a    b");
+    fn sizes_are_short() {
         assert_eq!([size(1), size(414_000), size(6_912_345)], ["1 kB", "414 kB", "6.9 MB"]);
     }
 }

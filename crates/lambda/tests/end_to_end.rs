@@ -106,7 +106,11 @@ async fn every_fault_of_aws_only_costs_time() {
         ("machines cannot be listed", vec![Fault::error("DescribeInstances", "InternalError", 500).times(4)]),
         ("the queue fails", vec![Fault::error("SendMessage", "InternalError", 500).times(4)]),
         ("a doubled message", vec![Fault::lost_answer("SendMessage")]),
-        ("the ledger throttles", vec![Fault::error("PutItem", "ProvisionedThroughputExceededException", 400).times(8)]),
+        // More often than the SDK tries: whole messages fail, and come again soon (not after the queue's visibility timeout).
+        (
+            "the ledger throttles",
+            vec![Fault::error("PutItem", "ProvisionedThroughputExceededException", 400).times(24)],
+        ),
         ("a lost transaction", vec![Fault::lost_answer("TransactWriteItems").times(2)]),
         ("a lost lease", vec![Fault::lost_answer("UpdateItem").times(2)]),
         ("the hand-off throttles", vec![Fault::error("PutParameter", "ThrottlingException", 400).times(4)]),

@@ -33,6 +33,7 @@ resource "aws_sqs_queue" "jobs" {
 
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.dead.arn
-    maxReceiveCount     = 10
+    # The function brings a failed message's retry forward (a second, then up to a quarter of an hour): fifty tries outlast seven hours.
+    maxReceiveCount = 50
   })
 }

@@ -57,7 +57,7 @@ impl Default for Wishes {
             set: json!({}),
             control_plane: json!({}),
             function_timeout: 60,
-            receives_max: 10,
+            receives_max: 50,
             visibility: None,
             encrypt: None,
             ghes: false,

@@ -146,6 +146,7 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
         Ok(Err(error)) => tracing::error!(error = %chain(&error), "messages could not be consumed; they come again"),
         Err(_) => tracing::error!("messages could not be consumed in time; they come again"),
     }
+    queue.release(received.iter().map(|(_, message)| message)).await;
     let failures: Vec<Value> = received
         .iter()
         .filter(|(_, message)| !queue.is_completed(message))
