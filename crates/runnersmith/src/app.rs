@@ -48,7 +48,8 @@ impl Known {
                 if let Some(found) = credentials::from_environment()? {
                     return Ok(Self { github: found.github, webhook_secret: found.webhook_secret, config: None });
                 }
-                default.exists().then_some(default)
+                // One that cannot be looked for is read, which says why it cannot be.
+                default.try_exists().unwrap_or(true).then_some(default)
             }
         };
         let Some(file) = file else {
