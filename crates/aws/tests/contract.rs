@@ -12,9 +12,13 @@ use runnersmith_ports::contract::machines::{HandOffWorld, hand_off};
 use runnersmith_ports::contract::queue::{QueueWorld, queue};
 use runnersmith_ports::contract::record_store::{RecordStoreWorld, record_store};
 use runnersmith_ports::{
-    Expect, HandOff as _, ManualClock, RecordStore as _, RecordStoreError, RunnerConfig, TestClock,
+    BudgetLedger as _, Expect, HandOff as _, HistoryLedger as _, JobLedger as _, ManualClock, RecordStore as _,
+    RecordStoreError, RunnerConfig, TestClock,
 };
-use runnersmith_types::{HandOffEncryption, MachineId, Owner, RunnerName, RunnerScope, Secret, Timestamp};
+use runnersmith_types::{
+    BootFailure, Event, EventKind, FallbackOrder, HandOffEncryption, MachineId, Owner, PoolFailure, RepoFullName, RunId, RunnerName,
+    RunnerScope, ScaleSetName, Secret, Timestamp,
+};
 use serde_json::{Value, json};
 
 struct QueuesClock(Arc<Emulator>);
@@ -65,6 +69,32 @@ async fn the_ledger_keeps_its_contract() {
     let keep = Duration::from_secs(30 * 24 * 3600);
     let dynamo = DynamoLedger::new(&session(&emulator).await, "ledger", keep, clock.clone());
     ledger(&LedgerWorld { ledger: &dynamo, clock: &clock }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_for_a_while_has_a_time_to_live_in_the_table() {
+    if skip_unless_available("the time to live of history on DynamoDB") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    make_table(&emulator, "ledger");
+    let now = Timestamp::from_secs(1_800_000_000);
+    let keep = Duration::from_secs(30 * 24 * 3600);
+    let ledger = DynamoLedger::new(&session(&emulator).await, "ledger", keep, Arc::new(ManualClock::at(now)));
+    let (set, runner) = (ScaleSetName::parse("linux").unwrap(), RunnerName::parse("linux-1").unwrap());
+    let pool = FallbackOrder::local().pools.remove(0);
+    ledger.append(vec![Event::new(now, EventKind::Done, "launch", "launched")]).await.unwrap();
+    ledger.pool_failure(&set, PoolFailure::new(pool.clone(), now, "no capacity".into())).await.unwrap();
+    ledger.boot_failed(&set, BootFailure::new(runner, pool, now)).await.unwrap();
+    ledger.rerun(&RepoFullName::parse("acme/shop").unwrap(), RunId(7)).await.unwrap();
+    let scanned = emulator.json("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": "ledger" })).unwrap();
+    let mut found: Vec<(&str, &str)> = Vec::new();
+    for item in scanned["Items"].as_array().unwrap() {
+        found.push((item["kind"]["S"].as_str().unwrap(), item["expires"]["N"].as_str().unwrap_or("never")));
+    }
+    found.sort_unstable();
+    let end = (now.as_secs() + 31 * 24 * 3600).to_string();
+    assert_eq!(found, ["boot", "event", "rerun", "strike"].map(|kind| (kind, end.as_str())));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

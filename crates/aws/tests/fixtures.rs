@@ -16,9 +16,9 @@ use runnersmith_aws::{
 };
 use runnersmith_aws_emulator::{Emulator, skip_unless_available};
 use runnersmith_ports::{
-    Expect, HandOff as _, JobLedger as _, ManualClock, Queue as _, RecordStore as _, RunnerConfig,
+    Expect, HandOff as _, JobLedger as _, ManualClock, Queue as _, RecordStore as _, RunnerConfig, chain,
 };
-use runnersmith_types::{HandOffEncryption, MachineId, Secret};
+use runnersmith_types::{HandOffEncryption, JobFact, JobId, MachineId, Secret};
 use serde_json::{Value, json};
 use stored::{NOW, goes_on, is_as_it_was_stored, lines};
 
@@ -63,8 +63,31 @@ async fn a_ledger_of_an_earlier_version_is_carried_on() {
     let emulator = Emulator::start().unwrap();
     let ledger = filled(&emulator).await;
     goes_on(&ledger).await;
-    let stalled = ledger.job(runnersmith_types::JobId(103)).await.unwrap().unwrap();
+    let stalled = ledger.job(JobId(103)).await.unwrap().unwrap();
     assert_eq!(stalled.fact.status, runnersmith_types::JobStatus::InProgress);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_of_a_newer_version_is_refused_and_one_that_is_written_again_has_its_number() {
+    if skip_unless_available("a newer ledger on DynamoDB") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let ledger = filled(&emulator).await;
+    let fact = ledger.job(JobId(104)).await.unwrap().unwrap().fact;
+    ledger.record_facts(vec![JobFact { workflow: "renamed".into(), ..fact }], &[]).await.unwrap();
+    let place = json!({ "pk": { "S": "jobs#0" }, "sk": { "S": format!("open#{:020}", 104) } });
+    let get = json!({ "TableName": "ledger", "Key": place });
+    let mut found = emulator.json("dynamodb", "DynamoDB_20120810.GetItem", &get).unwrap();
+    let mut record: Value = serde_json::from_str(found["Item"]["record"]["S"].as_str().unwrap()).unwrap();
+    assert_eq!(record["record_version"], json!(1));
+    record["record_version"] = json!(2);
+    found["Item"]["record"]["S"] = json!(record.to_string());
+    let put = json!({ "TableName": "ledger", "Item": found["Item"] });
+    emulator.json("dynamodb", "DynamoDB_20120810.PutItem", &put).unwrap();
+    let refused = chain(&ledger.job(JobId(104)).await.unwrap_err());
+    let sentence = "written by a newer version of Runnersmith (record version 2, this program knows 1)";
+    assert!(refused.contains(sentence), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -231,7 +231,8 @@ pub trait HistoryLedger: Send + Sync + 'static {
     async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError>;
     /// Reads one small thing, and writes none. Returns `Ok` when the ledger answers, and the error of that read when it does not.
     async fn ping(&self) -> Result<(), LedgerError>;
-    /// Drops ended jobs, gone runners, settled batches and history older than `before`, at most `limit` rows of each; answers how many rows went.
+    /// Drops ended jobs, gone runners, settled batches, history, failures of pools and boots, and marks of re-runs older than `before`,
+    /// at most `limit` rows of each. Returns how many rows went.
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<u64, LedgerError>;
 }
 

@@ -272,101 +272,31 @@ impl Runner {
 
     /// Applies one change. Returns whether anything changed; a change that makes no sense in the present state is a no-op.
     pub fn update(&mut self, update: RunnerUpdate, at: Timestamp) -> bool {
-        use RunnerState as S;
         let before = self.clone();
         match update {
-            RunnerUpdate::Launching { batch, pool } => {
-                if self.state == S::Intended {
-                    (self.state, self.batch, self.pool, self.launching_at) =
-                        (S::Launching, Some(batch), Some(pool), Some(at));
-                }
-            }
-            RunnerUpdate::NotLaunched => {
-                if self.state == S::Launching && self.machine.is_none() {
-                    (self.state, self.batch, self.pool, self.launching_at) = (S::Intended, None, None, None);
-                }
-            }
-            RunnerUpdate::Machine(id) => {
-                if self.machine.is_none() && matches!(self.state, S::Intended | S::Launching) {
-                    (self.state, self.machine, self.machine_at) = (S::Booting, Some(id), Some(at));
-                }
-            }
-            RunnerUpdate::JitRequested => {
-                self.jit_requested_at.get_or_insert(at);
-            }
+            RunnerUpdate::Launching { batch, pool } => self.launching(batch, pool, at),
+            RunnerUpdate::NotLaunched => self.not_launched(),
+            RunnerUpdate::Machine(id) => self.bind(id, at),
+            RunnerUpdate::JitRequested => set_once(&mut self.jit_requested_at, at),
             RunnerUpdate::Registered(id) => self.registration = Some(id),
-            RunnerUpdate::NextAttempt => {
-                self.attempt += 1;
-                (self.registration, self.jit_requested_at, self.handed_at) = (None, None, None);
-                self.handoff_gone_at = None;
-            }
-            RunnerUpdate::HandedOff => {
-                self.handed_at.get_or_insert(at);
-            }
-            RunnerUpdate::Idle(registration) => {
-                self.registration = self.registration.or(registration);
-                if matches!(self.state, S::Booting | S::Idle | S::Busy) {
-                    self.online_at.get_or_insert(at);
-                    if self.state != S::Idle {
-                        self.idle_since = Some(at);
-                        if self.state == S::Busy {
-                            self.job = None;
-                        }
-                    }
-                    self.state = S::Idle;
-                    self.idle_since.get_or_insert(at);
-                    self.offline_since = None;
-                    self.missing_registration = 0;
-                }
-            }
-            RunnerUpdate::Busy(job) => {
-                // It may also have been taken for finished, because GitHub did not know its job.
-                if !matches!(self.state, S::Intended | S::Gone) {
-                    self.state = S::Busy;
-                    self.online_at.get_or_insert(at);
-                    self.busy_at.get_or_insert(at);
-                    self.idle_since = None;
-                    (self.draining_at, self.lost_at, self.finished_at, self.offline_since) = (None, None, None, None);
-                    self.job = job.or(self.job);
-                }
-            }
+            RunnerUpdate::NextAttempt => self.next_attempt(),
+            RunnerUpdate::HandedOff => set_once(&mut self.handed_at, at),
+            RunnerUpdate::HandOffGone => set_once(&mut self.handoff_gone_at, at),
+            RunnerUpdate::Idle(registration) => self.idle(registration, at),
+            RunnerUpdate::Busy(job) => self.busy(job, at),
             RunnerUpdate::Offline => {
-                if self.state == S::Idle {
-                    self.offline_since.get_or_insert(at);
+                if self.state == RunnerState::Idle {
+                    set_once(&mut self.offline_since, at);
                 }
             }
-            RunnerUpdate::Draining => {
-                if matches!(self.state, S::Booting | S::Idle | S::Lost | S::Busy | S::Launching) {
-                    self.state = S::Draining;
-                    self.draining_at.get_or_insert(at);
-                }
-            }
-            RunnerUpdate::RemovalRefused => {
-                if matches!(self.state, S::Draining | S::Idle | S::Booting) {
-                    self.state = S::Busy;
-                    self.draining_at = None;
-                    self.idle_since = None;
-                    self.busy_at.get_or_insert(at);
-                }
-            }
+            RunnerUpdate::Draining => self.draining(at),
+            RunnerUpdate::RemovalRefused => self.removal_refused(at),
             RunnerUpdate::Deregistered => {
-                self.deregistered_at.get_or_insert(at);
+                set_once(&mut self.deregistered_at, at);
                 self.registration = None;
             }
-            RunnerUpdate::Finished => {
-                if !matches!(self.state, S::Gone | S::Finished) {
-                    self.state = S::Finished;
-                    self.finished_at.get_or_insert(at);
-                    self.idle_since = None;
-                }
-            }
-            RunnerUpdate::Lost => {
-                if self.state != S::Gone && self.state != S::Lost {
-                    self.state = S::Lost;
-                    self.lost_at = Some(at);
-                    self.idle_since = None;
-                }
-            }
+            RunnerUpdate::Finished => self.finished(at),
+            RunnerUpdate::Lost => self.lost(at),
             RunnerUpdate::RegistrationMissing => {
                 self.missing_registration = self.missing_registration.saturating_add(1);
                 self.looked_up_at = Some(at);
@@ -375,22 +305,114 @@ impl Runner {
                 self.missing_registration = 0;
                 self.looked_up_at = Some(at);
             }
-            RunnerUpdate::MachineMissing => {
-                self.machine_missing_since.get_or_insert(at);
-            }
+            RunnerUpdate::MachineMissing => set_once(&mut self.machine_missing_since, at),
             RunnerUpdate::MachineSeen => self.machine_missing_since = None,
             RunnerUpdate::Terminated => self.terminated_at = Some(at),
-            RunnerUpdate::HandOffGone => {
-                self.handoff_gone_at.get_or_insert(at);
-            }
-            RunnerUpdate::Gone(reason) => {
-                self.state = S::Gone;
-                self.gone_at.get_or_insert(at);
-                self.end_reason.get_or_insert(reason);
-            }
+            RunnerUpdate::Gone(reason) => self.gone(reason, at),
         }
         *self != before
     }
+
+    fn launching(&mut self, batch: BatchId, pool: CapacityPool, at: Timestamp) {
+        if self.state == RunnerState::Intended {
+            self.state = RunnerState::Launching;
+            (self.batch, self.pool, self.launching_at) = (Some(batch), Some(pool), Some(at));
+        }
+    }
+
+    fn not_launched(&mut self) {
+        if self.state == RunnerState::Launching && self.machine.is_none() {
+            self.state = RunnerState::Intended;
+            (self.batch, self.pool, self.launching_at) = (None, None, None);
+        }
+    }
+
+    fn bind(&mut self, machine: MachineId, at: Timestamp) {
+        if self.machine.is_none() && matches!(self.state, RunnerState::Intended | RunnerState::Launching) {
+            (self.state, self.machine, self.machine_at) = (RunnerState::Booting, Some(machine), Some(at));
+        }
+    }
+
+    fn next_attempt(&mut self) {
+        self.attempt += 1;
+        (self.registration, self.jit_requested_at, self.handed_at) = (None, None, None);
+        self.handoff_gone_at = None;
+    }
+
+    fn idle(&mut self, registration: Option<RegistrationId>, at: Timestamp) {
+        self.registration = self.registration.or(registration);
+        if !matches!(self.state, RunnerState::Booting | RunnerState::Idle | RunnerState::Busy) {
+            return;
+        }
+        set_once(&mut self.online_at, at);
+        if self.state != RunnerState::Idle {
+            self.idle_since = Some(at);
+        }
+        if self.state == RunnerState::Busy {
+            self.job = None;
+        }
+        self.state = RunnerState::Idle;
+        set_once(&mut self.idle_since, at);
+        self.offline_since = None;
+        self.missing_registration = 0;
+    }
+
+    fn busy(&mut self, job: Option<JobId>, at: Timestamp) {
+        // It may also have been taken for finished, because GitHub did not know its job.
+        if matches!(self.state, RunnerState::Intended | RunnerState::Gone) {
+            return;
+        }
+        self.state = RunnerState::Busy;
+        set_once(&mut self.online_at, at);
+        set_once(&mut self.busy_at, at);
+        self.idle_since = None;
+        (self.draining_at, self.lost_at, self.finished_at, self.offline_since) = (None, None, None, None);
+        self.job = job.or(self.job);
+    }
+
+    fn draining(&mut self, at: Timestamp) {
+        use RunnerState::{Booting, Busy, Draining, Idle, Launching, Lost};
+        if matches!(self.state, Booting | Idle | Lost | Busy | Launching) {
+            self.state = Draining;
+            set_once(&mut self.draining_at, at);
+        }
+    }
+
+    fn removal_refused(&mut self, at: Timestamp) {
+        if matches!(self.state, RunnerState::Draining | RunnerState::Idle | RunnerState::Booting) {
+            self.state = RunnerState::Busy;
+            self.draining_at = None;
+            self.idle_since = None;
+            set_once(&mut self.busy_at, at);
+        }
+    }
+
+    fn finished(&mut self, at: Timestamp) {
+        if !matches!(self.state, RunnerState::Gone | RunnerState::Finished) {
+            self.state = RunnerState::Finished;
+            set_once(&mut self.finished_at, at);
+            self.idle_since = None;
+        }
+    }
+
+    fn lost(&mut self, at: Timestamp) {
+        if !matches!(self.state, RunnerState::Gone | RunnerState::Lost) {
+            self.state = RunnerState::Lost;
+            self.lost_at = Some(at);
+            self.idle_since = None;
+        }
+    }
+
+    fn gone(&mut self, reason: String, at: Timestamp) {
+        self.state = RunnerState::Gone;
+        set_once(&mut self.gone_at, at);
+        self.end_reason.get_or_insert(reason);
+    }
+}
+
+/// The first time counts.
+fn set_once(time: &mut Option<Timestamp>, at: Timestamp) {
+    time.get_or_insert(at);
 }
 
 /// One launch call, stored before it is made so that a crash can make it again with the same token.

@@ -83,11 +83,7 @@ impl DynamoLedger {
 
     pub(super) async fn write_pool_failure(&self, set: &ScaleSetName, pool_failure: &PoolFailure) -> Result<(), Fault> {
         let place = key(format!("set#{set}"), format!("strike#{}", self.moment(pool_failure.at)));
-        let mut item = with_record(place, pool_failure)?;
-        item.insert("kind".into(), text("strike"));
-        item.insert("at".into(), number(pool_failure.at.as_millis()));
-        item.insert("ended".into(), number(pool_failure.at.as_millis()));
-        item.insert("expires".into(), number(self.expires(pool_failure.at)));
+        let item = self.pruned_by_age(with_record(place, pool_failure)?, "strike", pool_failure.at);
         self.table.put(item, Terms::default()).await
     }
 
@@ -107,7 +103,8 @@ impl DynamoLedger {
 
     pub(super) async fn write_boot_failure(&self, set: &ScaleSetName, failure: &BootFailure) -> Result<(), Fault> {
         let place = key(format!("set#{set}"), format!("boot#{}", self.moment(failure.at)));
-        self.table.put(with_record(place, failure)?, Terms::default()).await
+        let item = self.pruned_by_age(with_record(place, failure)?, "boot", failure.at);
+        self.table.put(item, Terms::default()).await
     }
 
     pub(super) async fn read_boot_failures(&self, set: &ScaleSetName) -> Result<Vec<BootFailure>, Fault> {

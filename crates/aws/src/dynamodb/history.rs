@@ -49,6 +49,15 @@ impl DynamoLedger {
         at.plus(self.keep).plus(Duration::from_secs(24 * 3600)).as_millis() / 1000
     }
 
+    /// An item that is history from the beginning: the index finds it by its kind, and it is pruned by its age.
+    pub(super) fn pruned_by_age(&self, mut item: Item, kind: &str, at: Timestamp) -> Item {
+        item.insert("kind".into(), text(kind));
+        item.insert("at".into(), number(at.as_millis()));
+        item.insert("ended".into(), number(at.as_millis()));
+        item.insert("expires".into(), number(self.expires(at)));
+        item
+    }
+
     /// A sort key in the order of time, different for each call.
     pub(super) fn moment(&self, at: Timestamp) -> String {
         format!("{:016}#{}#{:010}", at.as_millis().max(0), self.nonce, self.next_number())
@@ -67,14 +76,9 @@ impl DynamoLedger {
                 places.push("events#other".into());
             }
             for (n, place) in places.into_iter().enumerate() {
-                let mut item = with_record(key(place, &moment), event)?;
-                item.insert("expires".into(), number(self.expires(event.at)));
                 // Every copy is pruned, the first is shown.
                 let kind = if n == 0 { "event" } else { "event copy" };
-                item.insert("kind".into(), text(kind));
-                item.insert("at".into(), number(event.at.as_millis()));
-                item.insert("ended".into(), number(event.at.as_millis()));
-                puts.push(item);
+                puts.push(self.pruned_by_age(with_record(key(place, &moment), event)?, kind, event.at));
             }
         }
         self.table.write_all(puts, Vec::new()).await
@@ -118,7 +122,7 @@ impl DynamoLedger {
     pub(super) async fn drop_old(&self, before: Timestamp, limit: usize) -> Result<u64, Fault> {
         self.archive_old().await?;
         let mut gone = 0;
-        for kind in ["job", "batch", "event", "event copy", "strike"] {
+        for kind in ["job", "batch", "event", "event copy", "strike", "boot", "rerun"] {
             let page = Page { limit: Some(limit), newest_first: false };
             let items = self.table.by_kind(kind, Some(before.as_millis()), page).await?;
             gone += self.drop_items(items.iter().filter(|item| is_over(item, before))).await?;

@@ -78,8 +78,7 @@ impl JobLedger for DynamoLedger {
     }
 
     async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError> {
-        let mut item = key("rerun", format!("{repo}#{run}"));
-        item.insert("expires".into(), number(self.expires(self.clock.now())));
+        let item = self.pruned_by_age(key("rerun", format!("{repo}#{run}")), "rerun", self.clock.now());
         match self.table.put(item, Terms::when("attribute_not_exists(pk)")).await {
             Ok(()) => Ok(true),
             Err(Fault::Condition(..)) => Ok(false),

@@ -75,6 +75,8 @@ impl HistoryLedger for SqliteLedger {
                 "DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE settled = 1 AND stored_at < ?1 LIMIT ?2)",
                 "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ?1 LIMIT ?2)",
                 "DELETE FROM strikes WHERE rowid IN (SELECT rowid FROM strikes WHERE at < ?1 LIMIT ?2)",
+                "DELETE FROM boot_failures WHERE rowid IN (SELECT rowid FROM boot_failures WHERE at < ?1 LIMIT ?2)",
+                "DELETE FROM reruns WHERE (repo, run) IN (SELECT repo, run FROM reruns WHERE at < ?1 LIMIT ?2)",
                 "DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE dead_at < ?1 LIMIT ?2)",
             ] {
                 gone += connection.prepare_cached(sql)?.execute(params![before.as_millis(), bound(limit)])?;

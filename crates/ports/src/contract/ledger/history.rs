@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use runnersmith_types::{Event, EventKind, FactSource, Job, JobId, JobStatus};
+use runnersmith_types::{
+    BootFailure, Event, EventKind, FactSource, Job, JobId, JobStatus, PoolFailure, RunId, RunnerName, Timestamp,
+};
 
-use super::{LedgerWorld, good};
+use super::{LedgerWorld, good, pool, repo, set};
 use crate::clock::Clock as _;
 
 pub(super) async fn history_is_told_oldest_first(world: &LedgerWorld<'_>) {
@@ -21,6 +23,28 @@ pub(super) async fn history_is_told_oldest_first(world: &LedgerWorld<'_>) {
     assert_eq!(notified, ["step 0", "step 1", "step 2"]);
     assert_eq!(texts(good(world.ledger.recent_history(1).await)), ["step 2"], "newest first");
     assert!(good(world.ledger.history_of_job(JobId(901), 10).await).is_empty());
+}
+
+pub(super) async fn what_is_remembered_for_later_is_pruned_by_its_age(world: &LedgerWorld<'_>) {
+    let linux = set("linux");
+    let failed = async |n: u64| {
+        let runner = good(RunnerName::parse(&format!("linux-{n}")));
+        good(world.ledger.boot_failed(&linux, BootFailure::new(runner, pool(), world.clock.now())).await);
+    };
+    let failures = async || good(world.ledger.boot_failures(&linux).await).into_iter().map(|failure| failure.at);
+    failed(1).await;
+    good(world.ledger.pool_failure(&linux, PoolFailure::new(pool(), world.clock.now(), "no capacity".into())).await);
+    assert!(good(world.ledger.rerun(&repo(), RunId(61)).await));
+    world.clock.advance(Duration::from_secs(3600));
+    let later = world.clock.now();
+    failed(2).await;
+    assert!(good(world.ledger.rerun(&repo(), RunId(62)).await));
+    good(world.ledger.prune(later, 1_000).await);
+    assert_eq!(failures().await.collect::<Vec<_>>(), [later], "the older one went");
+    assert_eq!(good(world.ledger.reruns().await), [(repo(), RunId(62))], "the older ones went");
+    assert!(good(world.ledger.pool_failures(&linux, Timestamp(0)).await).is_empty());
+    good(world.ledger.prune(later.plus(Duration::from_secs(1)), 1_000).await);
+    assert_eq!((failures().await.count(), good(world.ledger.reruns().await).len()), (0, 0));
 }
 
 pub(super) async fn only_what_is_over_is_pruned(world: &LedgerWorld<'_>) {

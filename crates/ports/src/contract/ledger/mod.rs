@@ -134,4 +134,5 @@ pub async fn ledger(world: &LedgerWorld<'_>) {
     budgets::pool_failures_boot_failures_and_reruns_are_kept(world).await;
     history::history_is_told_oldest_first(world).await;
     history::only_what_is_over_is_pruned(world).await;
+    history::what_is_remembered_for_later_is_pruned_by_its_age(world).await;
 }
