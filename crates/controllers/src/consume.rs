@@ -9,7 +9,7 @@ use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, Message, QueueErro
 use runnersmith_types::job::Merged;
 use runnersmith_types::{Event, EventKind, JobFact, JobStatus, ScaleSet, ScaleSetName};
 
-use crate::World;
+use crate::world::World;
 
 /// Why a batch of messages could not be consumed; what was not acknowledged comes again.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,8 @@ use runnersmith_ports::LedgerError;
 use runnersmith_types::{RunnerState, ScaleSet, ScaleSetName, Timing};
 
 use crate::closing::closed_policy;
-use crate::{Sets, World};
+use crate::sets::Sets;
+use crate::world::World;
 
 /// A hand-off that has waited so long is none that a machine will still read: its boot deadline is far shorter.
 const HAND_OFF_KEPT: Duration = Duration::from_secs(3600);

@@ -12,7 +12,10 @@ use tokio::task::{Id, JoinSet};
 
 use runnersmith_ports::chain;
 
-use crate::{Depth, World, consume, housekeeping, pass, timer};
+use crate::observe::Depth;
+use crate::pass::pass;
+use crate::world::World;
+use crate::{consume, housekeeping, timer};
 
 /// How often things are looked at without any signal.
 #[derive(Clone, Copy, Debug)]

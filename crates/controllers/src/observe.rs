@@ -8,7 +8,7 @@ use runnersmith_types::{
     Budget, ControlPlaneId, Level, Machine, Observed, Peer, Registration, RunnerScope, ScaleSet, Snapshot, Timestamp,
 };
 
-use crate::{Limits, Ports, World};
+use crate::world::{CallLimits, Ports, World};
 
 /// How much a pass looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub async fn observe_ledger(
     ledger: &dyn Ledger,
     sets: &[ScaleSet],
     policy: &ScaleSet,
-    limits: Limits,
+    limits: CallLimits,
     now: Timestamp,
 ) -> Result<Snapshot, LedgerError> {
     const WHY: &str = "not asked by this command";
@@ -86,7 +86,7 @@ async fn with_ledger(
     ledger: &dyn Ledger,
     sets: &[ScaleSet],
     policy: &ScaleSet,
-    limits: Limits,
+    limits: CallLimits,
     now: Timestamp,
     outside: Outside,
 ) -> Result<Snapshot, LedgerError> {
@@ -147,7 +147,7 @@ async fn registrations_at(ports: &Ports, calls_max: u32, at: &RunnerScope) -> Ob
     }
 }
 
-async fn budget(ledger: &dyn Ledger, limits: Limits, now: Timestamp) -> Result<Budget, LedgerError> {
+async fn budget(ledger: &dyn Ledger, limits: CallLimits, now: Timestamp) -> Result<Budget, LedgerError> {
     let jit = ledger.used_budget(BudgetKind::Jit).await?;
     let calls = ledger.used_budget(BudgetKind::Calls).await?;
     Ok(Budget {

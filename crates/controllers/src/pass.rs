@@ -7,11 +7,11 @@ use std::time::Duration;
 use runnersmith_ports::{LedgerError, Message, Release};
 use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
-use crate::World;
 use crate::closing;
 use crate::execute::execute;
-use crate::levels::Level;
+use crate::levels::SetLevel;
 use crate::observe::{Depth, observe};
+use crate::world::World;
 
 /// By default a lease is so short that a crashed holder does not stop a set for long; a pass renews it.
 pub const LEASE_TTL: Duration = Duration::from_secs(20);
@@ -67,7 +67,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         let now = world.ports.clock.now();
         let plan = runnersmith_plan::plan(policy, &snapshot, now);
         let findings = runnersmith_plan::lint(policy, &snapshot, &plan);
-        world.levels.put(Level::of(policy, &snapshot, &plan, now));
+        world.levels.put(SetLevel::of(policy, &snapshot, &plan, now));
         passed.next_wake = plan.next_wake;
         if !findings.is_empty() {
             // A plan that breaks a rule is never executed: nothing is the safe thing to do.

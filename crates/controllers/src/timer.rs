@@ -6,7 +6,8 @@ use std::time::Duration;
 use runnersmith_ports::{BudgetKind, LedgerError};
 use runnersmith_types::{RepoFullName, ScaleSetName, Timestamp};
 
-use crate::{World, consume};
+use crate::consume;
+use crate::world::World;
 
 /// Repositories swept in one round.
 const REPOSITORIES_MAX: usize = 50;

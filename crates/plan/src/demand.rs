@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_types::{Action, Job, RunnerScope, RunnerState as S, Timestamp, WaitingOn};
+use runnersmith_types::{Job, RecordAction, RunnerScope, RunnerState as S, Timestamp, WaitingOn};
 
 use crate::draft::{Draft, age, number};
 use crate::share::Shared;
@@ -87,7 +87,7 @@ fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
         };
         beyond = beyond.saturating_sub(1);
         draft.runners[index].state = S::Gone;
-        draft.step(Action::Withdraw { runner: draft.runners[index].name.clone() }, reason);
+        draft.step(RecordAction::Withdraw { runner: draft.runners[index].name.clone() }, reason);
     }
 }
 

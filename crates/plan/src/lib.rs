@@ -8,6 +8,7 @@
 //! ledger to where the copy is, and the next round decides from there.
 
 mod breaker;
+mod check_run;
 mod demand;
 mod draft;
 mod draining;
@@ -24,7 +25,8 @@ pub mod schedule;
 mod share;
 mod verify;
 
-pub use lint::{Finding, lint};
+pub use check_run::{CheckRunText, check_run_text};
+pub use lint::{PlanFault, lint};
 
 use runnersmith_types::{Plan, ScaleSet, Snapshot, Timestamp};
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use runnersmith_types::{Action, Job, JobId, JobStatus, RunnerState as S, ScaleSetName};
+use runnersmith_types::{EffectAction, Job, JobId, JobStatus, RunnerState as S, ScaleSetName};
 
 use crate::draft::{Draft, age};
 use crate::observe::took_unknown;
@@ -40,7 +40,7 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
         draft.wake_at(draft.snapshot.budget.refills_at);
     }
     for (_, job) in due.into_iter().take(calls) {
-        let action = Action::VerifyJob { job: job.id(), repo: job.fact.repo.clone() };
+        let action = EffectAction::VerifyJob { job: job.id(), repo: job.fact.repo.clone() };
         draft.step(action, "nothing was heard of it for a while");
     }
 }

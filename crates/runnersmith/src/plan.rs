@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use runnersmith_controllers::{Depth, World, observe::observe, why as timeline};
+use runnersmith_controllers::{Depth, World, observe::observe};
 use runnersmith_ports::{Clock, SystemClock};
 use runnersmith_types::{Plan, ScaleSetName};
 use serde::Serialize;
@@ -82,7 +82,7 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, Failure> {
                 .into_iter()
                 .map(|step| StepJson {
                     action: step.action.kind(),
-                    what: timeline::describe(&step.action),
+                    what: step.action.to_string(),
                     reason: step.reason.to_string(),
                 })
                 .collect(),

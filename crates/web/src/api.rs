@@ -45,7 +45,7 @@ pub(crate) async fn plan(State(app): State<App>) -> Json<Value> {
                 .steps
                 .iter()
                 .map(|step| {
-                    let what = why::describe(&step.action);
+                    let what = step.action.to_string();
                     json!({ "action": step.action.kind(), "what": what, "reason": step.reason.to_string() })
                 })
                 .collect();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_controllers::{Depth, Limits, Ports, Sets, World, levels::Levels, metrics::Metrics, pass};
+use runnersmith_controllers::{CallLimits, Depth, Ports, Sets, World, levels::Levels, metrics::Metrics, pass};
 use runnersmith_ports::contract::ledger::fact;
 use runnersmith_ports::*;
 use runnersmith_sqlite::SqliteStore;
@@ -197,7 +197,10 @@ impl GitHub for Doubles {
         let mut script = self.script();
         let fault = script.fault(format!("job {id}"));
         self.github("job", fault)?;
-        script.jobs.get(&id).cloned().ok_or(GitHubError::NotFound { operation: "job", subject: id.to_string() })
+        let found = script.jobs.get(&id).cloned();
+        // What GitHub says now is as old as now.
+        let found = found.map(|fact| JobFact { received_at: self.1.now(), ..fact });
+        found.ok_or(GitHubError::NotFound { operation: "job", subject: id.to_string() })
     }
     async fn registrations(&self, at: &RunnerScope) -> Result<Vec<Registration>, GitHubError> {
         let mut script = self.script();
@@ -368,7 +371,7 @@ fn world(home: &std::path::Path, policy: ScaleSet, doubles: &Doubles, clock: &Ar
         },
         sets: Sets::new(vec![policy]),
         retired: runnersmith_controllers::housekeeping::retired_timing(),
-        limits: Limits { jit_per_minute: 150, calls_per_minute: 900 },
+        limits: CallLimits { jit_per_minute: 150, calls_per_minute: 900 },
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),
         holder: holder.into(),

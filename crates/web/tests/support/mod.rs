@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_controllers::levels::{Level, Levels};
+use runnersmith_controllers::levels::{Levels, SetLevel};
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_ports::Clock;
 use runnersmith_ports::ledger::{BudgetKind, Lease, Ledger, LedgerError, Recorded, Release};
 use runnersmith_types::{
     Action, Batch, BatchId, BootFailure, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder,
-    Intent, Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, PoolFailure, Reason,
-    RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
-    ScaleSetName, Scope, Secret, Stalled, Step, Target, Timestamp, Waiting, WaitingOn,
+    Intent, Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, PlanStep, PoolFailure,
+    Reason, RecordAction, RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState,
+    RunnerUpdate, ScaleSet, ScaleSetName, Scope, Secret, Stalled, Target, Timestamp, Waiting, WaitingOn,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
@@ -389,7 +389,7 @@ pub fn fill(world: &World) {
     drop(shown);
     let count = |pairs: &[(&'static str, u32)]| pairs.iter().copied().collect::<BTreeMap<_, _>>();
     let waiting = |id, on| Waiting { job: Some(JobId(id)), runner: None, on };
-    world.state.levels.put(Level {
+    world.state.levels.put(SetLevel {
         policy: policy("large", &large, 2),
         plan: Plan {
             waiting: vec![
@@ -403,11 +403,11 @@ pub fn fill(world: &World) {
         at: at(3),
         faults: vec!["registrations at acme are not known: github registrations acme: rate limited".into()],
     });
-    world.state.levels.put(Level {
+    world.state.levels.put(SetLevel {
         policy: policy("small", &small, 10),
         plan: Plan {
-            steps: vec![Step {
-                action: Action::Withdraw { runner: RunnerName::parse("small-q7xk-45").unwrap() },
+            steps: vec![PlanStep {
+                action: Action::Record(RecordAction::Withdraw { runner: RunnerName::parse("small-q7xk-45").unwrap() }),
                 reason: Reason("one more than is wanted".into()),
             }],
             waiting: vec![waiting(4129, WaitingOn::Runner { supply: 2 })],
