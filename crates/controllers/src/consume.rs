@@ -25,7 +25,7 @@ pub enum ConsumeError {
 /// How long a message may take before it comes again.
 pub const VISIBILITY: Duration = Duration::from_secs(60);
 
-/// Records the facts in the messages and answers the sets that should look.
+/// Records the facts in the messages and returns the sets that should look.
 ///
 /// # Errors
 /// When queue or ledger fail; nothing is lost, what was not acknowledged comes again.
@@ -114,7 +114,7 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
 fn concerns(fact: &JobFact, policies: &[&ScaleSet]) -> Vec<ScaleSetName> {
     let mut sets: Vec<ScaleSetName> = match route::candidates(fact, policies) {
         Ok(candidates) => candidates.into_iter().map(|candidate| candidate.set).collect(),
-        // The first set by name owns what no set can serve, so that its author is told.
+        // The first set by name owns what no set can serve, so that its author is notified.
         Err(_) => policies.iter().map(|policy| policy.name.clone()).min().into_iter().collect(),
     };
     if let Some(set) = fact.runner().and_then(|runner| runner.set()) {
@@ -181,9 +181,16 @@ fn fetched(answer: Result<Vec<JobFact>, GitHubError>) -> Fetched {
     }
 }
 
+/// Takes one call of the budget. Returns `false` when there is none left, or when the ledger cannot say, which is logged.
 async fn take_call(world: &World) -> bool {
     let limit = world.limits.calls_per_minute;
-    matches!(world.ports.ledger.take_budget(BudgetKind::Calls, 1, limit).await, Ok(Some(_)))
+    match world.ports.ledger.take_budget(BudgetKind::Calls, 1, limit).await {
+        Ok(granted) => granted.is_some(),
+        Err(error) => {
+            tracing::warn!(error = %runnersmith_ports::chain(&error), "the call budget is not known; GitHub is asked later");
+            false
+        }
+    }
 }
 
 async fn later(world: &World, receipt: &Receipt) -> Result<(), QueueError> {

@@ -105,7 +105,7 @@ impl Default for Levels {
 }
 
 impl Levels {
-    /// Replaces the level of the policy's set and tells the subscribers.
+    /// Replaces the level of the policy's set and notifies the subscribers.
     pub fn put(&self, level: SetLevel) {
         let name = level.policy.name.clone();
         self.levels.write().unwrap_or_else(PoisonError::into_inner).insert(name, level);
@@ -118,7 +118,7 @@ impl Levels {
         self.touch();
     }
 
-    /// Tells the subscribers that something they show has changed.
+    /// Notifies the subscribers that something they show has changed.
     pub fn touch(&self) {
         self.version.send_modify(|version| *version = version.wrapping_add(1));
     }

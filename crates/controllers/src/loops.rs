@@ -178,7 +178,7 @@ async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Rec
 const DRAIN_LOOKS_EVERY: Duration = Duration::from_secs(1);
 
 /// One set's loop: woken by facts, by its own delayed messages, by machines, and by the timer. It ends when the set is gone and
-/// nothing is left of it, and answers which it was.
+/// nothing is left of it, and returns which it was.
 async fn look(
     world: World,
     set: ScaleSetName,
@@ -274,7 +274,7 @@ async fn leftovers(world: &World) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Whether new sets may serve jobs that the door has dropped before, because no set served them: then the repositories are
+/// Whether new sets may serve jobs that were rejected at intake before, because no set served them: then the repositories are
 /// looked through for such. It is enough that a set serves others than before; whether those are more is not asked.
 fn may_serve_more(old: &[ScaleSet], new: &[ScaleSet]) -> bool {
     let serves_as = |a: &ScaleSet, b: &ScaleSet| {

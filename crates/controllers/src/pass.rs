@@ -15,7 +15,7 @@ use crate::world::World;
 
 /// By default a lease is so short that a crashed holder does not stop a set for long; a pass renews it.
 pub const LEASE_TTL: Duration = Duration::from_secs(20);
-/// A quiet world settles in four rounds (invariant I9); a busy one may wake the pass again, so there is a wider bound.
+/// A quiet world comes to rest in four rounds (invariant I9); a busy one may wake the pass again, so there is a wider bound.
 const ROUNDS_MAX: usize = 24;
 
 /// What a pass did.
@@ -43,7 +43,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     let Some(mut lease) = ledger.acquire(set, &world.holder, world.lease_ttl).await? else {
         return Ok(Passed { held_elsewhere: true, ..Passed::default() });
     };
-    // Once for the whole pass, and after the lease: whoever takes a set out, or closes it, and then gets its lease knows that no
+    // Once for the whole pass, and after the lease: anyone who takes a set out, or closes it, and then gets its lease knows that no
     // pass goes on which still has its old policy.
     let named = world.sets.load();
     let sets = closing::with_closed(&named, &ledger.closed().await?);
@@ -94,7 +94,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         }
     }
     if passed.rounds >= ROUNDS_MAX {
-        tracing::warn!(set = %set, rounds = passed.rounds, "a pass did not settle");
+        tracing::warn!(set = %set, rounds = passed.rounds, "a pass did not come to rest");
         passed.next_wake = Some(world.ports.clock.now().plus(RETRY_AFTER));
     }
     let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;

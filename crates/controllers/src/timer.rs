@@ -16,7 +16,7 @@ const REDELIVERIES_MAX: usize = 50;
 /// How far back the delivery log is read the first time.
 const REDELIVERY_LOOK_BACK: Duration = Duration::from_secs(6 * 3600);
 
-/// Sweeps the active repositories for queued jobs that no delivery told us of. Returns the sets that should look.
+/// Sweeps the active repositories for queued jobs that no delivery reported. Returns the sets that should look.
 ///
 /// # Errors
 /// When the ledger fails; GitHub's failures are logged, and the next round tries again.

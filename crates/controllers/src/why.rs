@@ -1,7 +1,7 @@
 //! Why a job runs, waits or failed: one sentence, the stages of its way, and everything that was recorded about it.
 //!
 //! It is pure, apart from the small loader at its end, and apart from the pages that show it, so that the command
-//! line, the dashboard and the metrics tell the same story with the same numbers.
+//! line, the dashboard and the metrics give the same story with the same numbers.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,9 +19,9 @@ const HISTORY_MAX: usize = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageName {
-    /// GitHub created the job → we first heard of it.
+    /// GitHub created the job → our first news of it.
     Delivery,
-    /// We first heard of it → we heard that it is queued: GitHub itself held it back (an approval, a concurrency group).
+    /// Our first news of it → the news that it is queued: GitHub itself held it back (an approval, a concurrency group).
     GithubQueue,
     /// Queued → its runner was intended.
     Decision,
@@ -90,7 +90,7 @@ pub struct TimelineEntry {
     pub kind: EventKind,
     /// A stable word.
     pub what: String,
-    /// For people. May hold foreign text: whoever shows it escapes it.
+    /// For people. May hold foreign text: anyone who shows it escapes it.
     pub text: String,
 }
 
@@ -112,7 +112,7 @@ pub struct JobStory {
     /// The runner that has or had it.
     pub runner: Option<String>,
     /// One sentence.
-    pub verdict: String,
+    pub sentence: String,
     /// The stages that are over, in order.
     pub stages: Vec<JobStage>,
     /// Everything, oldest first.
@@ -132,13 +132,13 @@ impl JobStory {
             labels: fact.labels.iter().map(ToString::to_string).collect(),
             status: fact.status.word(),
             runner: fact.runner_name.clone().or_else(|| runner.map(|runner| runner.name.to_string())),
-            verdict: verdict(job, history, waiting),
+            sentence: sentence(job, history, waiting),
             stages: stages(job, runner),
             timeline: timeline(job, runner, history),
         }
     }
 
-    /// The story of a job that was dropped at the door: there is no record of it but the drop itself.
+    /// The story of a job that was rejected at intake: there is no record of it but the drop itself.
     #[must_use]
     pub fn dropped(id: JobId, history: &[Event]) -> Option<Self> {
         let last = history.iter().rev().find(|event| event.kind == EventKind::Dropped)?;
@@ -150,7 +150,7 @@ impl JobStory {
             labels: Vec::new(),
             status: "dropped",
             runner: None,
-            verdict: format!("dropped when it was delivered: {}", last.text),
+            sentence: format!("dropped when it was delivered: {}", last.text),
             stages: Vec::new(),
             timeline: lines(history.iter().map(line).collect()),
         })
@@ -167,7 +167,7 @@ impl JobStory {
             labels: self.labels.clone(),
             status: self.status,
             runner: self.runner.clone(),
-            verdict: self.verdict.clone(),
+            sentence: self.sentence.clone(),
             stages: self
                 .stages
                 .iter()
@@ -199,7 +199,8 @@ pub struct JobStoryJson {
     pub labels: Vec<String>,
     pub status: &'static str,
     pub runner: Option<String>,
-    pub verdict: String,
+    #[serde(rename = "verdict")]
+    pub sentence: String,
     pub stages: Vec<JobStageJson>,
     pub timeline: Vec<TimelineEntryJson>,
 }
@@ -260,7 +261,7 @@ pub fn stages(job: &Job, runner: Option<&Runner>) -> Vec<JobStage> {
     stages
 }
 
-fn verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
+fn sentence(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
     let on = job.fact.runner_name.as_deref().map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
     match job.fact.status {
         JobStatus::Completed => {
@@ -274,11 +275,11 @@ fn verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String 
             format!("running{on}{lost}")
         }
         JobStatus::Waiting => format!("waits: {}", WaitingOn::Gate.to_string().trim_start_matches("waits for ")),
-        JobStatus::Queued => queued_verdict(job, history, waiting),
+        JobStatus::Queued => queued_sentence(job, history, waiting),
     }
 }
 
-fn queued_verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
+fn queued_sentence(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
     let text = match (waiting, job.stalled) {
         (Some(on), _) => match until(on) {
             Some(until) => format!("waits: {on} (until {})", utc(until)),
@@ -350,7 +351,7 @@ fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<Timeli
         }
     };
     add(job.fact.created_at, "created", &[], "GitHub created the job".into());
-    add(job.queued_at, "queued", &[], "we heard that it is queued".into());
+    add(job.queued_at, "queued", &[], "GitHub reported that it is queued".into());
     if let Some(runner) = runner {
         let name = &runner.name;
         add(Some(runner.intended_at), "intend", &[], format!("runner {name} was intended"));
@@ -361,7 +362,7 @@ fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<Timeli
         add(runner.online_at, "online", &["idle", "busy"], format!("runner {name} was seen online"));
         add(runner.gone_at, "runner_gone", &["gone"], format!("nothing is left of runner {name}"));
     }
-    add(job.in_progress_at, "in progress", &[], "we heard that it runs".into());
+    add(job.in_progress_at, "in progress", &[], "GitHub reported that it runs".into());
     add(job.interrupted_at, "interrupted", &[], "its machine was interrupted".into());
     add(
         job.notified.as_ref().map(|notified| notified.at),
@@ -369,7 +370,7 @@ fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<Timeli
         &[],
         "its author was notified by a check run".into(),
     );
-    add(job.ended_at, "completed", &["gone"], "we heard that it is over".into());
+    add(job.ended_at, "completed", &["gone"], "GitHub reported that it is over".into());
     lines(all)
 }
 
@@ -380,7 +381,7 @@ impl fmt::Display for JobStory {
         if !self.repo.is_empty() {
             write!(f, "  {}  {} / {}", self.repo, self.workflow.escape_debug(), self.name.escape_debug())?;
         }
-        writeln!(f, "\n{}", self.verdict)?;
+        writeln!(f, "\n{}", self.sentence)?;
         if !self.stages.is_empty() {
             writeln!(f)?;
         }

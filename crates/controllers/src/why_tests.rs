@@ -1,4 +1,4 @@
-//! What `why` says, told apart from the code so that both stay short.
+//! What `why` says, apart from the code so that both stay short.
 
 use runnersmith_types::{
     FactSource, JobFact, Label, Owner, OwnerKind, RepoFullName, RunId, RunnerName, RunnerScope, RunnerUpdate,
@@ -73,19 +73,21 @@ fn a_runner_that_was_there_already_costs_its_job_only_the_assignment() {
 }
 
 #[test]
-fn the_verdict_is_one_sentence_for_every_state() {
+fn what_is_said_is_one_sentence_for_every_state() {
     let waiting = WaitingOn::Maximum { runners_max: 4, position: 2 };
     let why = JobStory::of(&job(JobStatus::Queued, 100), None, &[], Some(&waiting));
-    assert_eq!(why.verdict, "waits: the set is at its maximum of 4; place 2 in the line");
-    assert_eq!(JobStory::of(&job(JobStatus::InProgress, 100), None, &[], None).verdict, "running on small-p1aa-1");
+    assert_eq!(why.sentence, "waits: the set is at its maximum of 4; place 2 in the line");
+    assert_eq!(JobStory::of(&job(JobStatus::InProgress, 100), None, &[], None).sentence, "running on small-p1aa-1");
     assert!(
-        JobStory::of(&job(JobStatus::Completed, 100), None, &[], None).verdict.starts_with("completed on small-p1aa-1")
+        JobStory::of(&job(JobStatus::Completed, 100), None, &[], None)
+            .sentence
+            .starts_with("completed on small-p1aa-1")
     );
-    assert!(JobStory::of(&job(JobStatus::Gone, 100), None, &[], None).verdict.starts_with("gone"));
-    assert!(JobStory::of(&job(JobStatus::Waiting, 100), None, &[], None).verdict.starts_with("waits: an environment"));
+    assert!(JobStory::of(&job(JobStatus::Gone, 100), None, &[], None).sentence.starts_with("gone"));
+    assert!(JobStory::of(&job(JobStatus::Waiting, 100), None, &[], None).sentence.starts_with("waits: an environment"));
     let failed = Event::new(Timestamp(1), EventKind::Failed, "launch", "no capacity");
     let why = JobStory::of(&job(JobStatus::Queued, 100), None, &[failed], None);
-    assert!(why.verdict.ends_with("failed last: launch (no capacity)"), "{}", why.verdict);
+    assert!(why.sentence.ends_with("failed last: launch (no capacity)"), "{}", why.sentence);
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn what_history_says_is_not_said_again_from_the_records() {
 fn a_dropped_job_has_a_story_too() {
     let dropped = Event::new(Timestamp(5), EventKind::Dropped, "delivery", "no scale set serves it");
     let why = JobStory::dropped(JobId(9), &[dropped]).unwrap();
-    assert_eq!(why.verdict, "dropped when it was delivered: no scale set serves it");
+    assert_eq!(why.sentence, "dropped when it was delivered: no scale set serves it");
     assert_eq!(JobStory::dropped(JobId(9), &[]), None);
 }
 

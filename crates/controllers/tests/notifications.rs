@@ -105,7 +105,7 @@ async fn a_notification_that_cannot_be_posted_is_posted_by_a_later_pass() {
         github_says(&bed, 1, JobStatus::Queued);
         bed.clock.advance(Duration::from_secs(600));
         for fault in std::iter::repeat_n(fault, 10).flatten() {
-            bed.doubles.script().fail("tell", fault);
+            bed.doubles.script().fail("notify", fault);
         }
         if used_up {
             bed.world.ports.ledger.take_budget(BudgetKind::Jit, 150, 150).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The way out: deregister, settle, terminate, and nothing left behind (no hand-off, no registration, no machine).
+//! The way out: deregister, wait until it is quiet, terminate, and nothing left behind (no hand-off, no registration, no machine).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn expire(draft: &mut Draft<'_>, index: usize) {
     }
 }
 
-/// A draining or lost runner: its job's end, its registration, a settle time, its machine. Each is waited for before the next.
+/// A draining or lost runner: its job's end, its registration, a quiet time, its machine. Each is waited for before the next.
 fn drain_step(draft: &mut Draft<'_>, index: usize) {
     let runner = &draft.runners[index];
     let since = runner.lost_at.max(runner.draining_at).unwrap_or(draft.now);
@@ -155,7 +155,7 @@ fn waits_for_its_registration(draft: &mut Draft<'_>, index: usize, since: Timest
     false
 }
 
-/// Ends the machine of a runner, unless a source says that it has a job; asked again only after a settle time.
+/// Ends the machine of a runner, unless a source says that it has a job; asked again only after a quiet time.
 fn terminate(draft: &mut Draft<'_>, index: usize, why: &str) {
     let seen = draft.evidence(index);
     let runner = &draft.runners[index];

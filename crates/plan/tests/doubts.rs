@@ -53,7 +53,7 @@ fn a_finished_runner_whose_machine_says_that_its_job_is_done_stays_finished_what
 }
 
 #[test]
-fn a_finished_runners_machine_is_ended_only_when_every_source_speaks_or_its_end_is_told() {
+fn a_finished_runners_machine_is_ended_only_when_every_source_speaks_or_its_end_is_reported() {
     let mut world = snapshot();
     let finished = runner(1, S::Finished);
     world.jobs.push(on(job(1, JobStatus::Gone), &finished));
@@ -91,7 +91,7 @@ fn a_machine_that_ends_before_it_was_online_is_lost_with_or_without_its_configur
 }
 
 #[test]
-fn a_machine_that_cannot_be_given_its_configuration_has_a_deadline_and_strikes_no_place() {
+fn a_machine_that_cannot_be_given_its_configuration_has_a_deadline_and_fails_no_pool() {
     let mut world = snapshot();
     world.jobs.extend([queued(1), queued(2)]);
     with(
@@ -250,7 +250,7 @@ fn failures(world: &mut Snapshot, count: u64) {
 }
 
 #[test]
-fn nobody_is_told_that_a_runner_comes_while_nothing_is_launched() {
+fn nobody_is_notified_that_a_runner_comes_while_nothing_is_launched() {
     let mut set = policy();
     set.fallback_order.pools = vec![pool(1)];
     let mut world = snapshot();

@@ -1,4 +1,4 @@
-//! The design's rules beyond the states: lifetime, interruption, minimum of idle runners, maximum, breaker, ladder, notification.
+//! The design's rules beyond the states: lifetime, interruption, minimum of idle runners, maximum, breaker, fallback order, notification.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -224,7 +224,7 @@ fn an_organisation_set_refuses_a_persons_job_with_the_reason() {
 }
 
 #[test]
-fn a_job_is_told_within_the_bound_and_again_only_when_the_cause_changes() {
+fn an_author_is_notified_within_the_bound_and_again_only_when_the_cause_changes() {
     let mut set = policy();
     set.runners_max = 1;
     let mut world = snapshot();
@@ -240,8 +240,8 @@ fn a_job_is_told_within_the_bound_and_again_only_when_the_cause_changes() {
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(secs(599))));
     has_not(&plan(&set, &world, NOW), "notify");
     world.jobs[1] = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(10)));
-    let told_1 = plan(&set, &world, NOW);
-    has(&told_1, "notify ");
+    let notified_1 = plan(&set, &world, NOW);
+    has(&notified_1, "notify ");
     let text = "the scale set is at its maximum of 1 runners; the job keeps its place in the line";
     world.jobs[1].notified = Some(Notified { at: ago(mins(5)), check_run: 1, text: text.into() });
     has_not(&plan(&set, &world, NOW), "notify");

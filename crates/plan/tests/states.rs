@@ -57,7 +57,7 @@ fn a_job_that_runs_or_is_over_is_no_demand() {
 }
 
 #[test]
-fn a_job_that_an_idle_runner_does_not_get_is_held_and_told() {
+fn a_job_that_an_idle_runner_does_not_get_is_stalled_and_its_author_notified() {
     let mut world = snapshot();
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(3))));
     with(
@@ -68,12 +68,12 @@ fn a_job_that_an_idle_runner_does_not_get_is_held_and_told() {
     );
     let plan = planned(&world);
     has(&plan, "stall 1: a matching runner was idle and GitHub did not give it the job");
-    assert_eq!(plan.demand, 0, "held is no demand");
+    assert_eq!(plan.demand, 0, "a stalled job is no demand");
     has(&plan, "notify ");
 }
 
 #[test]
-fn a_job_is_not_held_before_two_minutes_of_idleness_and_waiting() {
+fn a_job_is_not_stalled_before_two_minutes_of_idleness_and_waiting() {
     for (queued_for, idle_for) in [(secs(119), mins(10)), (mins(10), secs(119))] {
         let mut world = snapshot();
         world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(queued_for)));
@@ -85,7 +85,7 @@ fn a_job_is_not_held_before_two_minutes_of_idleness_and_waiting() {
 }
 
 #[test]
-fn a_held_job_is_tested_again_after_its_time() {
+fn a_stalled_job_is_tested_again_after_its_time() {
     let mut world = snapshot();
     let mut stalled = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(20)));
     stalled.stalled = Some(Stalled { since: ago(mins(9)), until: NOW.plus(mins(1)) });
@@ -100,10 +100,10 @@ fn a_held_job_is_tested_again_after_its_time() {
 }
 
 #[test]
-fn a_queued_job_that_was_not_heard_of_for_long_is_asked_for() {
+fn a_queued_job_without_news_for_long_is_asked_for() {
     let mut world = snapshot();
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(10))));
-    has(&planned(&world), "verify 1: nothing was heard of it for a while");
+    has(&planned(&world), "verify 1: there was no news of it for a while");
     world.jobs[0].verified_at = Some(ago(mins(9)));
     has_not(&planned(&world), "verify");
 }
@@ -535,13 +535,13 @@ fn a_machine_with_our_tags_and_no_record_is_ended_past_grace() {
     world.machines = Observed::seen(vec![machine(9, None)], NOW);
     has(&planned(&world), "end m-9: it has our tags and no record");
     for young_busy_or_foreign in 0..3 {
-        let mut stranger = machine(9, None);
+        let mut untracked = machine(9, None);
         match young_busy_or_foreign {
-            0 => stranger.launched_at = ago(secs(119)),
-            1 => stranger.status = Some(MachineStatus::Busy),
-            _ => stranger.control_plane = runnersmith_types::ControlPlaneId::parse("other").unwrap(),
+            0 => untracked.launched_at = ago(secs(119)),
+            1 => untracked.status = Some(MachineStatus::Busy),
+            _ => untracked.control_plane = runnersmith_types::ControlPlaneId::parse("other").unwrap(),
         }
-        world.machines = Observed::seen(vec![stranger], NOW);
+        world.machines = Observed::seen(vec![untracked], NOW);
         has_not(&planned(&world), "end");
     }
 }

@@ -401,7 +401,7 @@ impl JobView {
                 _ => "waiting",
             },
             runner: why.runner.clone(),
-            verdict: why.verdict.clone(),
+            verdict: why.sentence.clone(),
             stages,
             timeline,
         }

@@ -1,4 +1,4 @@
-//! The loop over a real ledger and queue, a clock that stands still, and doubles of GitHub and the machines that can be told to
+//! The loop over a real ledger and queue, a clock that stands still, and doubles of GitHub and the machines that can be made to
 //! fail at any call.
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that fails panics")]
@@ -153,7 +153,7 @@ impl Machines for Doubles {
         Ok(())
     }
     async fn wait(&self, _timeout: Duration) {
-        // Nothing is ever told, and no time makes up for it: a wake that is lost shows.
+        // Nothing is ever reported, and no time makes up for it: a wake that is lost shows.
         std::future::pending().await
     }
 }
@@ -277,8 +277,8 @@ impl GitHub for Doubles {
     }
     async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {
         let mut script = self.script();
-        let fault = script.fault("tell".into());
-        self.github("tell", fault)?;
+        let fault = script.fault("notify".into());
+        self.github("notify", fault)?;
         script.notified.push(check.clone());
         Ok(check.id.unwrap_or(7))
     }

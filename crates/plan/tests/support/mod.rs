@@ -46,7 +46,7 @@ pub fn pool(n: u32) -> CapacityPool {
     CapacityPool { market: runnersmith_types::Market::Spot, machine_type: format!("m{n}.large"), zone: "a".into() }
 }
 
-/// A job of acme/shop that wants `self-hosted, linux`, heard of a while ago.
+/// A job of acme/shop that wants `self-hosted, linux`, reported a while ago.
 pub fn job(id: u64, status: JobStatus) -> Job {
     job_of("acme/shop", id, status, ago(secs(30)))
 }
