@@ -25,7 +25,7 @@ pub enum ConsumeError {
 /// How long a message may take before it comes again.
 pub const VISIBILITY: Duration = Duration::from_secs(60);
 
-/// Records the facts in the messages and returns the sets that should look.
+/// Records the facts in the messages and returns the sets that should be reconciled.
 ///
 /// # Errors
 /// When queue or ledger fail; nothing is lost, what was not acknowledged comes again.
@@ -96,7 +96,7 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
         event.runner = record.job.runner();
         events.push(event);
         if record.merged == Merged::Status {
-            say(record);
+            log_status(record);
         }
         if record.merged == Merged::Status && fact.status >= JobStatus::InProgress {
             measure(world, record).await;
@@ -110,7 +110,7 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
     Ok(())
 }
 
-/// The sets that should look at a fact: those that could serve the job, and the one whose runner it names.
+/// The sets that a fact concerns: those that could serve the job, and the one whose runner it names.
 fn concerns(fact: &JobFact, policies: &[&ScaleSet]) -> Vec<ScaleSetName> {
     let mut sets: Vec<ScaleSetName> = match route::candidates(fact, policies) {
         Ok(candidates) => candidates.into_iter().map(|candidate| candidate.set).collect(),
@@ -137,7 +137,7 @@ async fn measure(world: &World, record: &runnersmith_ports::Recorded) {
 }
 
 /// One line for each change of a job's status.
-fn say(record: &runnersmith_ports::Recorded) {
+fn log_status(record: &runnersmith_ports::Recorded) {
     let fact = &record.job.fact;
     tracing::info!(
         correlation_id = %fact.id.correlation_id(),
@@ -181,7 +181,7 @@ fn fetched(answer: Result<Vec<JobFact>, GitHubError>) -> Fetched {
     }
 }
 
-/// Takes one call of the budget. Returns `false` when there is none left, or when the ledger cannot say, which is logged.
+/// Takes one call of the budget. Returns `false` when nothing is left of it, or when the ledger cannot say, which is logged.
 async fn take_call(world: &World) -> bool {
     let limit = world.limits.calls_per_minute;
     match world.ports.ledger.take_budget(BudgetKind::Calls, 1, limit).await {

@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     Done(String),
     /// It was put off (a budget, a limit) and is no failure.
     PutOff(String),
-    /// It failed; the next pass looks again.
+    /// It failed; the next pass tries again.
     Failed(String),
 }
 
@@ -79,7 +79,7 @@ impl<'a> ExecutionContext<'a> {
     }
 
     /// Takes so many units of a budget at once, so that each call is not one to the ledger too. Returns whether they were
-    /// granted; when not, each action takes its own until there is none.
+    /// granted; when not, each action takes its own as long as there is any.
     pub(crate) async fn take_together(&self, kind: BudgetKind, count: u32) -> bool {
         match self.world.ports.ledger.take_budget(kind, count, self.limit(kind)).await {
             Ok(granted) => granted.is_some(),
@@ -98,7 +98,7 @@ impl<'a> ExecutionContext<'a> {
         }
     }
 
-    /// Takes one unit of the budget for content-creating writes. Returns `false` when there is none left.
+    /// Takes one unit of the budget for content-creating writes. Returns `false` when nothing is left of it.
     ///
     /// # Errors
     /// When the ledger cannot say.
@@ -110,7 +110,7 @@ impl<'a> ExecutionContext<'a> {
     /// Takes one call.
     ///
     /// # Errors
-    /// What comes of the action that needs it: put off when there is none left, failed when the ledger cannot say.
+    /// What comes of the action that needs it: put off when nothing is left of the budget, failed when the ledger cannot say.
     pub(crate) async fn take_call(&self) -> Result<(), ActionResult> {
         let from_prepaid = |left: u32| left.checked_sub(1);
         if self.prepaid_calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, from_prepaid).is_ok() {

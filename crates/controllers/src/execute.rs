@@ -15,8 +15,8 @@ use crate::{effects, hand_over, launch};
 
 /// Remote effects that run side by side. GitHub asks clients not to be wildly parallel; the hand-offs of a burst are paced by the budget anyway.
 const SIDE_BY_SIDE: usize = 16;
-/// Outcomes that are recorded in one transaction, if they are there at the same time. A crash before it makes them be
-/// looked at again, which every action bears.
+/// Outcomes that are recorded in one transaction, if they are there at the same time. A crash before it makes them come
+/// again, which every action bears.
 const RECORDED_TOGETHER: usize = 32;
 
 /// Executes a plan. Returns whether anything had its effect.

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use runnersmith_ports::LedgerError;
 use runnersmith_types::{ScaleSet, ScaleSetName};
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 
 use runnersmith_ports::chain;
 
@@ -17,7 +18,7 @@ use crate::pass::pass;
 use crate::world::World;
 use crate::{consume, housekeeping, timer};
 
-/// How often things are looked at without any signal.
+/// How often things are checked without any message.
 #[derive(Clone, Copy, Debug)]
 pub struct Rhythm {
     /// A full pass of every set.
@@ -166,7 +167,7 @@ async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Rec
         for set in wanted.into_iter().chain(named.iter().map(|set| set.name.clone())) {
             if running.insert(set.clone()) {
                 let waker = wakers.of(&set);
-                let task = loops.spawn(look(world.clone(), set.clone(), rhythm, waker, stop.clone()));
+                let task = loops.spawn(reconcile(world.clone(), set.clone(), rhythm, waker, stop.clone()));
                 sets_of.insert(task.id(), set);
             }
         }
@@ -175,11 +176,11 @@ async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, mut stop: watch::Rec
 }
 
 /// A set on its way out needs GitHub's own word for each removal, but a burst of signals need not ask for it each time.
-const DRAIN_LOOKS_EVERY: Duration = Duration::from_secs(1);
+const DRAIN_CHECKED_EVERY: Duration = Duration::from_secs(1);
 
 /// One set's loop: woken by facts, by its own delayed messages, by machines, and by the timer. It ends when the set is gone and
 /// nothing is left of it, and returns which it was.
-async fn look(
+async fn reconcile(
     world: World,
     set: ScaleSetName,
     rhythm: Rhythm,
@@ -188,7 +189,7 @@ async fn look(
 ) -> ScaleSetName {
     let mut full = tokio::time::interval(rhythm.full_pass);
     full.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut said, mut looked): (bool, Option<Instant>) = (false, None);
+    let (mut announced, mut checked): (bool, Option<Instant>) = (false, None);
     loop {
         let mut depth = tokio::select! {
             _ = full.tick() => Depth::Full,
@@ -196,29 +197,29 @@ async fn look(
             () = stopped(&mut stop) => return set,
         };
         if world.set(&set).is_some() {
-            (said, looked) = (false, None);
+            (announced, checked) = (false, None);
             if let Err(error) = pass(&world, &set, depth).await {
                 tracing::error!(error = %chain(&error), set = %set, "a pass failed; the next one goes on");
             }
             continue;
         }
-        match looked.map(|at| at.elapsed()).filter(|ago| *ago < DRAIN_LOOKS_EVERY) {
+        match checked.map(|at| at.elapsed()).filter(|ago| *ago < DRAIN_CHECKED_EVERY) {
             None => {
                 depth = Depth::Full;
-                looked = Some(Instant::now());
+                checked = Some(Instant::now());
             }
-            Some(ago) => full.reset_after(DRAIN_LOOKS_EVERY.saturating_sub(ago)),
+            Some(ago) => full.reset_after(DRAIN_CHECKED_EVERY.saturating_sub(ago)),
         }
-        if !said {
+        if !announced {
             tracing::info!(set = %set, "nothing names this scale set any more; its runners go");
-            said = true;
+            announced = true;
         }
         match drain(&world, &set, depth).await {
             Ok(Left::Something) => {}
             // Who counts what is left holds the lease for a moment.
             Ok(Left::HeldElsewhere) => {
-                looked = None;
-                full.reset_after(DRAIN_LOOKS_EVERY);
+                checked = None;
+                full.reset_after(DRAIN_CHECKED_EVERY);
             }
             Ok(Left::Nothing) => {
                 tracing::info!(set = %set, "nothing is left of this scale set");
@@ -255,7 +256,7 @@ async fn drain(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Left, 
     Ok(Left::Nothing)
 }
 
-/// The machines' status: when one may have changed, its sets look.
+/// The machines' status: when one may have changed, its sets are reconciled.
 async fn listen(world: World, wakers: Wakers, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -275,7 +276,7 @@ async fn leftovers(world: &World) -> Result<(), LedgerError> {
 }
 
 /// Whether new sets may serve jobs that were rejected at intake before, because no set served them: then the repositories are
-/// looked through for such. It is enough that a set serves others than before; whether those are more is not asked.
+/// swept for such. It is enough that a set serves others than before; whether those are more is not asked.
 fn may_serve_more(old: &[ScaleSet], new: &[ScaleSet]) -> bool {
     let serves_as = |a: &ScaleSet, b: &ScaleSet| {
         (&a.name, &a.labels, a.serves_unlabelled, &a.scope) == (&b.name, &b.labels, b.serves_unlabelled, &b.scope)

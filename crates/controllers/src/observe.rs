@@ -10,7 +10,7 @@ use runnersmith_types::{
 
 use crate::world::{CallLimits, Ports, World};
 
-/// How much a pass looks at.
+/// How much a pass reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// A pass after a message: the ledger and the machines; GitHub's lists are not read.

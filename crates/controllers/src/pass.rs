@@ -27,7 +27,7 @@ pub struct Passed {
     pub rounds: usize,
     /// Actions executed.
     pub actions: usize,
-    /// When to look again.
+    /// When to pass over it again.
     pub next_wake: Option<Timestamp>,
 }
 
@@ -113,7 +113,7 @@ fn over(snapshot: &Snapshot) -> impl Iterator<Item = &BatchId> {
 /// After a pass in which nothing succeeded.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// "When to look again" is a delayed message to oneself; one that is already under way and early enough serves.
+/// The next pass is a delayed message to oneself; one that is already under way and early enough serves.
 async fn schedule(world: &World, set: &ScaleSetName, at: Option<Timestamp>) -> Result<(), LedgerError> {
     let Some(at) = at else { return Ok(()) };
     let now = world.ports.clock.now();
@@ -124,8 +124,8 @@ async fn schedule(world: &World, set: &ScaleSetName, at: Option<Timestamp>) -> R
     }
     let delay = at.since(now).max(Duration::from_millis(100));
     if let Err(error) = world.ports.queue.send(&Message::Wake { set: set.clone() }.to_body(), delay).await {
-        // The timer's pass will look anyway.
-        tracing::warn!(error = %runnersmith_ports::chain(&error), set = %set, "the next look could not be scheduled");
+        // The timer's pass comes anyway.
+        tracing::warn!(error = %runnersmith_ports::chain(&error), set = %set, "the next pass could not be scheduled");
         return Ok(());
     }
     world.ports.ledger.set(&key, &now.plus(delay).as_millis().to_string()).await

@@ -157,7 +157,7 @@ async fn r09_a_registration_that_is_gone_already_is_no_failed_removal() {
     assert!(bed.runners().await[0].deregistered_at.is_some());
     bed.clock.advance(Duration::from_secs(61));
     bed.pass(Depth::Full).await;
-    assert_eq!(bed.doubles.script().count("terminate"), 1, "ended after the settle time, not cycles later");
+    assert_eq!(bed.doubles.script().count("terminate"), 1, "ended after the quiet time, not cycles later");
 }
 
 /// R10: a JIT runner that boots is offline at GitHub and counts all the same.

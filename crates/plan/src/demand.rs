@@ -72,7 +72,7 @@ fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
     }
     let mut beyond = draft.alive().saturating_sub(draft.policy.runners_max as usize);
     let mut intents = draft.in_state(S::Intended);
-    // A name that a source calls busy is none to take back, whatever the record says.
+    // A name that a source calls busy is not taken back, whatever the record says.
     intents.retain(|index| draft.evidence(*index).busy(draft.policy.ephemeral).is_none());
     intents.sort_by_key(|index| std::cmp::Reverse(draft.runners[*index].serial));
     for index in intents {

@@ -72,12 +72,12 @@ fn drain_step(draft: &mut Draft<'_>, index: usize) {
         }
         return;
     }
-    let settle = draft.policy.timing.settle;
+    let quiet = draft.policy.timing.settle;
     let since = draft.runners[index].deregistered_at.unwrap_or(since);
-    if draft.passed(since, settle) {
+    if draft.passed(since, quiet) {
         terminate(draft, index, "not registered any more, settled and still idle");
     } else {
-        draft.wait_runner(index, WaitingOn::Grace { what: "settling", until: since.plus(settle) });
+        draft.wait_runner(index, WaitingOn::Grace { what: "settling", until: since.plus(quiet) });
     }
 }
 

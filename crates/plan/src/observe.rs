@@ -203,9 +203,9 @@ fn idle_again(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
     let over = over && !(runner.ephemeral && is_dropped(&seen));
     let online = seen.registration.is_some_and(|registration| registration.online);
     // GitHub's refusal (422) is newer than a job's first sign on the machine: it is believed for a while.
-    let (refused_at, settle) = (runner.looked_up_at, draft.policy.timing.settle);
+    let (refused_at, quiet) = (runner.looked_up_at, draft.policy.timing.settle);
     let deregistered = runner.deregistered_at.is_some();
-    if !(over || listens(&seen) || online) || refused_at.is_some_and(|at| !draft.passed(at, settle)) {
+    if !(over || listens(&seen) || online) || refused_at.is_some_and(|at| !draft.passed(at, quiet)) {
         return;
     }
     if deregistered {

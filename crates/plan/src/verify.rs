@@ -65,10 +65,10 @@ fn lost_jobs(draft: &mut Draft<'_>) -> HashSet<JobId> {
 /// that is still busy gets some time first, in which the delivery usually comes.
 fn taken_jobs(draft: &mut Draft<'_>) -> HashSet<JobId> {
     let mut ended = draft.in_state(S::Finished);
-    let settle = draft.policy.timing.settle;
+    let quiet = draft.policy.timing.settle;
     for index in draft.in_state(S::Busy) {
         let since = draft.runners[index].busy_at;
-        if took_unknown(draft, index) && since.is_some_and(|since| draft.passed(since, settle)) {
+        if took_unknown(draft, index) && since.is_some_and(|since| draft.passed(since, quiet)) {
             ended.push(index);
         }
     }

@@ -310,7 +310,7 @@ fn a_runner_that_github_had_shown_online_is_no_failure_to_boot() {
 }
 
 #[test]
-fn a_lost_runner_is_not_kept_for_ever_by_what_github_does_not_say() {
+fn a_lost_runner_is_not_kept_forever_by_what_github_does_not_say() {
     let mut world = snapshot();
     let mut lost = runner(1, S::Lost);
     lost.lost_at = Some(ago(mins(61)));
@@ -348,7 +348,7 @@ fn what_a_put_without_an_answer_may_have_left_is_deleted_before_its_runner_is_fo
 // ---- ends ----------------------------------------------------------------------------------------------------------
 
 #[test]
-fn an_end_is_asked_for_again_only_after_a_settle_time_each_time() {
+fn an_end_is_asked_for_again_only_after_a_quiet_time_each_time() {
     let mut gone = runner(1, S::Draining);
     assert!(gone.update(RunnerUpdate::Deregistered, ago(mins(9))));
     assert!(gone.update(RunnerUpdate::Terminated, ago(mins(8))));
