@@ -1,7 +1,7 @@
 //! Taking sets out of service while their policies stay: what a deletion does before anything is destroyed.
 //!
-//! The mark is in the ledger and not in the policy, for three reasons. Every home of the loop reads it with each pass, so that no
-//! process goes on by settings that it read minutes ago. Whoever has taken the set's lease once after the mark was made
+//! The flag is in the ledger and not in the policy, for three reasons. Every process that runs the loop reads it with each pass, so that no
+//! process goes on by settings that it read minutes ago. Anyone who has taken the set's lease once after the flag was made
 //! knows that nothing is launched any more, without trusting a clock. And the policy stays Terraform's: nothing has to be put
 //! back that a half-done destruction may have removed for good.
 
@@ -37,7 +37,7 @@ pub enum ClosingError {
     InPass(ScaleSetName),
 }
 
-/// The doors that closing needs; GitHub is none of them.
+/// The ports that closing needs; GitHub is not one of them.
 #[derive(Clone)]
 pub struct DrainPorts {
     /// Records.
@@ -76,17 +76,17 @@ pub enum Whose {
 
 /// Holds the lease for a moment, to see that no pass is going on.
 const HOLDER: &str = "closing";
-/// Long enough for a look; nobody waits longer when this process dies.
+/// Long enough for a check; nobody waits longer when this process dies.
 const LEASE: Duration = Duration::from_secs(10);
-/// A pass takes seconds; after this somebody is told to come again.
+/// A pass takes seconds; after this the caller is asked to come again.
 const PASS_WITHIN: Duration = Duration::from_secs(10);
-/// How far apart two looks at a lease are: at first, for a pass that is about to end, and at most, for a ledger that is far away.
-const LOOKS_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// How far apart two checks of a lease are: at first, for a pass that is about to end, and at most, for a ledger that is far away.
+const LEASE_CHECKED_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// Waits until no pass goes on over a set that began before this call: such a pass may still launch by what it read then.
 /// Returns whether it is so.
 ///
-/// The lease is asked for again and again, because it is a row of SQLite or of DynamoDB, and neither tells of its release.
+/// The lease is asked for again and again, because it is a row of SQLite or of DynamoDB, and neither reports its release.
 ///
 /// # Errors
 /// When the ledger fails.
@@ -97,10 +97,10 @@ pub async fn no_pass_goes_on(
     holder: &str,
     within: Duration,
 ) -> Result<bool, LedgerError> {
-    let (mut waited, mut pause) = (Duration::ZERO, LOOKS_EVERY.0);
+    let (mut waited, mut pause) = (Duration::ZERO, LEASE_CHECKED_EVERY.0);
     loop {
         if let Some(mut lease) = ledger.acquire(set, holder, LEASE).await? {
-            // A set that was woken meanwhile keeps the lease once. Nothing is to be looked at here; whoever woke it wakes its
+            // A set that was woken meanwhile keeps the lease once. Nothing is to be reconciled here; what woke it wakes its
             // loop too.
             if ledger.release(&mut lease, Duration::from_millis(1)).await? == Release::WokenAgain {
                 let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
@@ -112,7 +112,7 @@ pub async fn no_pass_goes_on(
         }
         clock.sleep(pause).await;
         waited += pause;
-        pause = (pause * 2).min(LOOKS_EVERY.1);
+        pause = (pause * 2).min(LEASE_CHECKED_EVERY.1);
     }
 }
 
@@ -146,7 +146,7 @@ impl DrainPorts {
     /// lease was held after it was closed. With `kills_jobs` machines with a job are ended, for this reason.
     ///
     /// # Errors
-    /// When a door fails, or a pass does not end within seconds; it can be tried again.
+    /// When a port fails, or a pass does not end within seconds; it can be tried again.
     pub async fn close(
         &self,
         sets: &BTreeSet<ScaleSetName>,
@@ -157,18 +157,18 @@ impl DrainPorts {
         for set in sets.difference(&before) {
             self.ledger.close(set, true).await?;
         }
-        let mut remaining = self.look(sets, whose, kills_jobs).await?;
+        let mut remaining = self.remaining(sets, whose, kills_jobs).await?;
         if remaining == Remaining::default() {
             for set in sets {
                 if !no_pass_goes_on(self.ledger.as_ref(), self.clock.as_ref(), set, HOLDER, PASS_WITHIN).await? {
                     return Err(ClosingError::InPass(set.clone()));
                 }
             }
-            // What a pass has launched that was going on when we looked is recorded now.
-            remaining = self.look(sets, whose, kills_jobs).await?;
+            // What a pass has launched that was going on at that moment is recorded now.
+            remaining = self.remaining(sets, whose, kills_jobs).await?;
         }
         if remaining != Remaining::default() {
-            // Once: whoever asks again and again must not keep the loop from its own schedule.
+            // Once: a caller that asks again and again must not keep the loop from its own schedule.
             for set in sets.difference(&before) {
                 self.queue.send(&Message::Wake { set: set.clone() }.to_body(), Duration::ZERO).await?;
             }
@@ -179,11 +179,11 @@ impl DrainPorts {
     /// Puts sets back into service.
     ///
     /// # Errors
-    /// When a door fails.
+    /// When a port fails.
     pub async fn open(&self, sets: &BTreeSet<ScaleSetName>) -> Result<(), ClosingError> {
         for set in sets {
             self.ledger.close(set, false).await?;
-            // The next look may be minutes away, and jobs may wait.
+            // The next pass may be minutes away, and jobs may wait.
             self.queue.send(&Message::Wake { set: set.clone() }.to_body(), Duration::ZERO).await?;
         }
         Ok(())
@@ -200,7 +200,8 @@ impl DrainPorts {
         Ok(())
     }
 
-    async fn look(
+    /// What is left of the sets; with `kills_jobs` their machines with a job are ended.
+    async fn remaining(
         &self,
         sets: &BTreeSet<ScaleSetName>,
         whose: Whose,

@@ -9,7 +9,8 @@ use runnersmith_ports::{LedgerError, Message, Queue, QueueError, Receipt, Receiv
 use runnersmith_types::job::Merged;
 use runnersmith_types::{Event, EventKind, JobFact, JobStatus, ScaleSet, ScaleSetName};
 
-use crate::{World, lookups};
+use crate::lookups;
+use crate::world::World;
 
 /// Why a batch of messages could not be consumed; what was not acknowledged comes again.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +72,7 @@ impl Batch {
     }
 }
 
-/// Records the facts in the messages and answers the sets that should look. Facts come first: nothing that asks GitHub delays them.
+/// Records the facts in the messages and returns the sets that should be reconciled. Facts come first: nothing that asks GitHub delays them.
 /// What asks GitHub goes to the look-ups' own queue; without one it is done here, at the end.
 ///
 /// # Errors
@@ -172,7 +173,7 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
         event.runner = record.job.runner();
         events.push(event);
         if record.merged == Merged::Status {
-            say(record);
+            log_status(record);
         }
         if record.merged == Merged::Status && fact.status >= JobStatus::InProgress {
             measure(world, record).await;
@@ -186,11 +187,11 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
     Ok(())
 }
 
-/// The sets that should look at a fact: those that could serve the job, and the one whose runner it names.
+/// The sets that a fact concerns: those that could serve the job, and the one whose runner it names.
 fn concerns(fact: &JobFact, policies: &[&ScaleSet]) -> Vec<ScaleSetName> {
     let mut sets: Vec<ScaleSetName> = match route::candidates(fact, policies) {
         Ok(candidates) => candidates.into_iter().map(|candidate| candidate.set).collect(),
-        // The first set by name owns what no set can serve, so that its author is told.
+        // The first set by name owns what no set can serve, so that its author is notified.
         Err(_) => policies.iter().map(|policy| policy.name.clone()).min().into_iter().collect(),
     };
     if let Some(set) = fact.runner().and_then(|runner| runner.set()) {
@@ -213,7 +214,7 @@ async fn measure(world: &World, record: &runnersmith_ports::Recorded) {
 }
 
 /// One line for each change of a job's status.
-fn say(record: &runnersmith_ports::Recorded) {
+fn log_status(record: &runnersmith_ports::Recorded) {
     let fact = &record.job.fact;
     tracing::info!(
         correlation_id = %fact.id.correlation_id(),

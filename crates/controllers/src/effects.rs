@@ -1,62 +1,64 @@
 //! The remote effects: each action that changes the world outside the ledger, with what its outcome means.
 
-use runnersmith_ports::{BudgetKind, GitHubError};
+use runnersmith_ports::GitHubError;
 use runnersmith_types::{
-    Action, FactSource, Job, JobFact, JobId, JobStatus, MachineId, RegistrationId, RepoFullName, RunnerName,
+    EffectAction, FactSource, Job, JobFact, JobId, JobStatus, MachineId, RegistrationId, RepoFullName, RunnerName,
     RunnerScope, RunnerUpdate, Stalled,
 };
 
-use crate::execute::{Effect, ExecutionContext};
+use crate::context::{ActionResult, ExecutionContext};
 use crate::{hand_over, notify};
 
-pub(crate) async fn run(context: &ExecutionContext<'_>, action: Action) -> Effect {
+/// Has one effect. Returns what came of it; nothing is retried.
+pub(crate) async fn run(context: &ExecutionContext<'_>, action: EffectAction) -> ActionResult {
     match action {
-        Action::HandOff { runner, machine, means } => hand_over::hand_over(context, &runner, &machine, means).await,
-        Action::LookUp { runner, registration, at } => look_up(context, runner, registration, &at).await,
-        Action::Deregister { runner, registration, at } => deregister(context, runner, registration, &at).await,
-        Action::ExpireHandOff { runner, machine } => match context.world.ports.hand_off.expire(&machine).await {
+        EffectAction::HandOff { runner, machine, means } => {
+            hand_over::hand_over(context, &runner, &machine, means).await
+        }
+        EffectAction::LookUp { runner, registration, at } => look_up(context, runner, registration, &at).await,
+        EffectAction::Deregister { runner, registration, at } => deregister(context, runner, registration, &at).await,
+        EffectAction::ExpireHandOff { runner, machine } => match context.world.ports.hand_off.expire(&machine).await {
             Ok(()) | Err(runnersmith_ports::HandOffError::MachineGone { .. }) => {
-                Effect::done("the hand-off is gone", vec![(runner, RunnerUpdate::HandOffGone)])
+                ActionResult::done("the hand-off is gone", vec![(runner, RunnerUpdate::HandOffGone)])
             }
-            Err(error) => Effect::failed(&error),
+            Err(error) => ActionResult::failed(&error),
         },
-        Action::PoolFailure(pool_failure) => {
+        EffectAction::PoolFailure(pool_failure) => {
             let text = format!("{} is left alone for a while: {}", pool_failure.pool, pool_failure.why);
             match context.world.ports.ledger.pool_failure(&context.policy.name, pool_failure).await {
-                Ok(()) => Effect::done(text, Vec::new()),
-                Err(error) => Effect::failed(&error),
+                Ok(()) => ActionResult::done(text, Vec::new()),
+                Err(error) => ActionResult::failed(&error),
             }
         }
-        Action::VerifyJob { job, repo } => verify(context, job, &repo).await,
-        Action::Stall { job, until } => {
+        EffectAction::VerifyJob { job, repo } => verify(context, job, &repo).await,
+        EffectAction::Stall { job, until } => {
             let stalled = Stalled { since: context.world.ports.clock.now(), until };
             match context.world.ports.ledger.stall_job(job, stalled).await {
-                Ok(true) => Effect::done("stalled", Vec::new()),
-                Ok(false) => Effect::put_off("it is not queued any more"),
-                Err(error) => Effect::failed(&error),
+                Ok(true) => ActionResult::done("stalled", Vec::new()),
+                Ok(false) => ActionResult::put_off("it is not queued any more"),
+                Err(error) => ActionResult::failed(&error),
             }
         }
-        Action::Notify { repo, head_sha, jobs } => notify::notify(context, repo, head_sha, jobs).await,
-        Action::Interrupted { job } => {
+        EffectAction::Notify { repo, head_sha, jobs } => notify::notify(context, repo, head_sha, jobs).await,
+        EffectAction::Interrupted { job } => {
             let at = context.world.ports.clock.now();
             match context.world.ports.ledger.interrupted_job(job, at).await {
-                Ok(_) => Effect::done("recorded", Vec::new()),
-                Err(error) => Effect::failed(&error),
+                Ok(_) => ActionResult::done("recorded", Vec::new()),
+                Err(error) => ActionResult::failed(&error),
             }
         }
-        Action::Rerun { repo, run } => rerun(context, &repo, run).await,
-        Action::Update { .. }
-        | Action::Withdraw { .. }
-        | Action::Intend { .. }
-        | Action::Launch { .. }
-        | Action::Relaunch { .. }
-        | Action::Terminate { .. } => Effect::put_off("done apart"),
+        EffectAction::Rerun { repo, run } => rerun(context, &repo, run).await,
     }
 }
 
-async fn look_up(context: &ExecutionContext<'_>, runner: RunnerName, id: RegistrationId, at: &RunnerScope) -> Effect {
-    if context.take(BudgetKind::Calls).await.is_none() {
-        return Effect::put_off("this minute's call budget is used up");
+async fn look_up(
+    context: &ExecutionContext<'_>,
+    runner: RunnerName,
+    id: RegistrationId,
+    at: &RunnerScope,
+) -> ActionResult {
+    if let Err(result) = context.take_call().await {
+        return result;
     }
     match context.world.ports.github.registration(at, id).await {
         Ok(found) => {
@@ -64,13 +66,13 @@ async fn look_up(context: &ExecutionContext<'_>, runner: RunnerName, id: Registr
             if found.busy {
                 updates.push((runner, RunnerUpdate::Busy(None)));
             }
-            Effect::done(format!("GitHub knows registration {id}"), updates)
+            ActionResult::done(format!("GitHub knows registration {id}"), updates)
         }
-        Err(GitHubError::NotFound { .. }) => Effect::done(
+        Err(GitHubError::NotFound { .. }) => ActionResult::done(
             format!("GitHub does not know registration {id}"),
             vec![(runner, RunnerUpdate::RegistrationMissing)],
         ),
-        Err(error) => Effect::github(&error),
+        Err(error) => ActionResult::github(&error),
     }
 }
 
@@ -79,21 +81,23 @@ async fn deregister(
     runner: RunnerName,
     id: RegistrationId,
     at: &RunnerScope,
-) -> Effect {
-    if context.take(BudgetKind::Calls).await.is_none() {
-        return Effect::put_off("this minute's call budget is used up");
+) -> ActionResult {
+    if let Err(result) = context.take_call().await {
+        return result;
     }
     match context.world.ports.github.deregister(at, id).await {
-        Ok(()) => Effect::done(format!("registration {id} is removed"), vec![(runner, RunnerUpdate::Deregistered)]),
+        Ok(()) => {
+            ActionResult::done(format!("registration {id} is removed"), vec![(runner, RunnerUpdate::Deregistered)])
+        }
         // The App is not there any more: its registrations are the owner's now.
-        Err(error @ GitHubError::NotInstalled { .. }) => Effect::done(
+        Err(error @ GitHubError::NotInstalled { .. }) => ActionResult::done(
             format!("registration {id} is not ours any more: {error}"),
             vec![(runner, RunnerUpdate::Deregistered)],
         ),
         Err(GitHubError::Busy { .. }) => {
-            Effect::done("GitHub says that it has a job: kept", vec![(runner, RunnerUpdate::RemovalRefused)])
+            ActionResult::done("GitHub says that it has a job: kept", vec![(runner, RunnerUpdate::RemovalRefused)])
         }
-        Err(error) => Effect::github(&error),
+        Err(error) => ActionResult::github(&error),
     }
 }
 
@@ -102,7 +106,7 @@ async fn deregister(
 pub(crate) async fn terminate(
     context: &ExecutionContext<'_>,
     machines: Vec<(MachineId, Option<RunnerName>)>,
-) -> Vec<Effect> {
+) -> Vec<ActionResult> {
     let port = &context.world.ports.machines;
     let ids: Vec<MachineId> = machines.iter().map(|(machine, _)| machine.clone()).collect();
     let together = port.terminate(&ids).await;
@@ -112,25 +116,25 @@ pub(crate) async fn terminate(
             Ok(()) => Ok(()),
             Err(_) if ids.len() > 1 => port.terminate(std::slice::from_ref(&machine)).await,
             Err(error) => {
-                effects.push(Effect::failed(error));
+                effects.push(ActionResult::failed(error));
                 continue;
             }
         };
         effects.push(match ended {
-            Ok(()) => Effect::done(
+            Ok(()) => ActionResult::done(
                 format!("machine {machine} is ended"),
                 runner.into_iter().map(|name| (name, RunnerUpdate::Terminated)).collect(),
             ),
-            Err(error) => Effect::failed(&error),
+            Err(error) => ActionResult::failed(&error),
         });
     }
     effects
 }
 
-async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName) -> Effect {
-    let Some(job) = context.jobs.get(&id) else { return Effect::put_off("the job is not open any more") };
-    if context.take(BudgetKind::Calls).await.is_none() {
-        return Effect::put_off("this minute's call budget is used up");
+async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName) -> ActionResult {
+    let Some(job) = context.jobs.get(&id) else { return ActionResult::put_off("the job is not open any more") };
+    if let Err(result) = context.take_call().await {
+        return result;
     }
     let now = context.world.ports.clock.now();
     let fact = match context.world.ports.github.job(repo, id).await {
@@ -143,16 +147,16 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName) 
         Err(error @ (GitHubError::Unauthorized { .. } | GitHubError::NotInstalled { .. })) => {
             return refused(context, job, &error).await;
         }
-        Err(error) => return Effect::github(&error),
+        Err(error) => return ActionResult::github(&error),
     };
     let word = fact.status.word();
     match context.world.ports.ledger.record_facts(vec![fact], &[]).await {
-        Ok(_) => Effect::done(format!("GitHub says: {word}"), Vec::new()),
-        Err(error) => Effect::failed(&error),
+        Ok(_) => ActionResult::done(format!("GitHub says: {word}"), Vec::new()),
+        Err(error) => ActionResult::failed(&error),
     }
 }
 
-async fn refused(context: &ExecutionContext<'_>, job: &Job, error: &GitHubError) -> Effect {
+async fn refused(context: &ExecutionContext<'_>, job: &Job, error: &GitHubError) -> ActionResult {
     let ledger = &context.world.ports.ledger;
     let now = context.world.ports.clock.now();
     let asked = JobFact { source: FactSource::Get, received_at: now, ..job.fact.clone() };
@@ -162,26 +166,26 @@ async fn refused(context: &ExecutionContext<'_>, job: &Job, error: &GitHubError)
         recorded = ledger.stall_job(job.id(), stalled).await.map(|_| ());
     }
     match recorded {
-        Ok(()) => Effect::done(format!("GitHub does not let us look: {error}"), Vec::new()),
-        Err(error) => Effect::failed(&error),
+        Ok(()) => ActionResult::done(format!("GitHub does not let us look: {error}"), Vec::new()),
+        Err(error) => ActionResult::failed(&error),
     }
 }
 
-async fn rerun(context: &ExecutionContext<'_>, repo: &RepoFullName, run: runnersmith_types::RunId) -> Effect {
+async fn rerun(context: &ExecutionContext<'_>, repo: &RepoFullName, run: runnersmith_types::RunId) -> ActionResult {
     let ports = &context.world.ports;
     match ports.github.run(repo, run).await {
         Ok(summary) if summary.status == "completed" => {}
         // GitHub answers 403 until the whole run has ended.
-        Ok(_) => return Effect::put_off("the run has not ended yet"),
-        Err(error) => return Effect::github(&error),
+        Ok(_) => return ActionResult::put_off("the run has not ended yet"),
+        Err(error) => return ActionResult::github(&error),
     }
     match ports.ledger.rerun(repo, run).await {
         Ok(true) => {}
-        Ok(false) => return Effect::put_off("it was re-run before"),
-        Err(error) => return Effect::failed(&error),
+        Ok(false) => return ActionResult::put_off("it was re-run before"),
+        Err(error) => return ActionResult::failed(&error),
     }
     match ports.github.rerun_failed(repo, run).await {
-        Ok(()) => Effect::done(format!("the failed jobs of run {run} are re-run"), Vec::new()),
-        Err(error) => Effect::github(&error),
+        Ok(()) => ActionResult::done(format!("the failed jobs of run {run} are re-run"), Vec::new()),
+        Err(error) => ActionResult::github(&error),
     }
 }

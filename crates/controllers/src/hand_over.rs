@@ -3,10 +3,11 @@
 
 use runnersmith_ports::{BudgetKind, GitHubError, HandOffError, JitRequest, Lease, LedgerError, RunnerConfig};
 use runnersmith_types::{
-    Action, HandOffMeans, MachineId, MachineStatus, Runner, RunnerName, RunnerScope, RunnerUpdate, Step, saturating_u32,
+    EffectAction, HandOffMeans, MachineId, MachineStatus, Runner, RunnerName, RunnerScope, RunnerUpdate, saturating_u32,
 };
 
-use crate::execute::{Effect, ExecutionContext};
+use crate::context::{ActionResult, ExecutionContext};
+use crate::work::{About, Task};
 
 /// Registers the runner by the planned means and puts its config where only its machine reads it.
 pub(crate) async fn hand_over(
@@ -14,15 +15,17 @@ pub(crate) async fn hand_over(
     name: &RunnerName,
     machine: &MachineId,
     means: HandOffMeans,
-) -> Effect {
-    let Some(runner) = context.runners.get(name) else { return Effect::put_off("the runner is not recorded any more") };
+) -> ActionResult {
+    let Some(runner) = context.runners.get(name) else {
+        return ActionResult::put_off("the runner is not recorded any more");
+    };
     match means {
         HandOffMeans::Jit => jit(context, runner, machine).await,
         HandOffMeans::Token => token(context, runner, machine).await,
     }
 }
 
-async fn jit(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineId) -> Effect {
+async fn jit(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineId) -> ActionResult {
     let ports = &context.world.ports;
     let name = runner.name.clone();
     let at = &runner.target.at;
@@ -39,7 +42,7 @@ async fn jit(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineI
     let config = match ports.github.jit_config(&request).await {
         Ok(config) => config,
         // The next round finds the registration by its name and clears it away.
-        Err(error @ GitHubError::Conflict { .. }) => return Effect::put_off(error.to_string()),
+        Err(error @ GitHubError::Conflict { .. }) => return ActionResult::put_off(error.to_string()),
         // Nothing was registered for certain: the next attempt needs no look-up.
         Err(
             error @ (GitHubError::RateLimited { .. }
@@ -47,69 +50,80 @@ async fn jit(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineI
             | GitHubError::Unauthorized { .. }
             | GitHubError::NotInstalled { .. }
             | GitHubError::NotFound { .. }),
-        ) => return Effect { updates: vec![(name, RunnerUpdate::NextAttempt)], ..Effect::github(&error) },
-        Err(error) => return Effect::github(&error),
+        ) => return ActionResult { updates: vec![(name, RunnerUpdate::NextAttempt)], ..ActionResult::github(&error) },
+        Err(error) => return ActionResult::github(&error),
     };
     let registered = (name.clone(), RunnerUpdate::Registered(config.registration));
     let put = ports.hand_off.put(machine, &name, at, &RunnerConfig::Jit { encoded: config.encoded }).await;
     match put {
-        Ok(()) => Effect::done("JIT config handed over", vec![registered, (name, RunnerUpdate::HandedOff)]),
+        Ok(()) => ActionResult::done("JIT config handed over", vec![registered, (name, RunnerUpdate::HandedOff)]),
         // The registration is recorded even so: the machine's end will remove it.
         Err(error @ HandOffError::MachineGone { .. }) => {
-            Effect { updates: vec![registered, (name, RunnerUpdate::HandedOff)], ..Effect::failed(&error) }
+            ActionResult { updates: vec![registered, (name, RunnerUpdate::HandedOff)], ..ActionResult::failed(&error) }
         }
-        Err(error) => Effect { updates: vec![registered], ..Effect::failed(&error) },
+        Err(error) => ActionResult { updates: vec![registered], ..ActionResult::failed(&error) },
     }
 }
 
+/// What may go on, and what comes of the rest.
+type Reserved = (Vec<Task<EffectAction>>, Vec<(About, ActionResult)>);
+
 /// Before any JIT config is asked for: its budget is reserved and the request recorded, so that a crash finds it.
-/// Returns the steps that may go on; the others have no budget left.
+/// Returns the tasks that may go on; the others have no budget left, or the ledger could not say.
 ///
 /// # Errors
-/// When the ledger fails or the lease is lost.
+/// When the requests cannot be recorded, or the lease is lost.
 pub(crate) async fn reserve(
     context: &ExecutionContext<'_>,
     lease: &Lease,
-    steps: Vec<Step>,
-) -> Result<(Vec<Step>, Vec<Step>), LedgerError> {
-    let (mut go_on, mut put_off, mut updates) = (Vec::with_capacity(steps.len()), Vec::new(), Vec::new());
-    let mut reserved = reserved(context, &steps).await;
-    for step in steps {
-        if let Action::HandOff { runner, means: HandOffMeans::Jit, .. } = &step.action {
-            let asked_before = context.runners.get(runner).is_none_or(|record| record.jit_requested_at.is_some());
-            if !asked_before {
-                let granted = reserved > 0 || context.take(BudgetKind::Jit).await.is_some();
-                reserved = reserved.saturating_sub(1);
-                if !granted {
-                    put_off.push(step);
+    tasks: Vec<Task<EffectAction>>,
+) -> Result<Reserved, LedgerError> {
+    let (mut go_on, mut refused, mut updates) = (Vec::with_capacity(tasks.len()), Vec::new(), Vec::new());
+    let mut together = take_together(context, &tasks).await;
+    for Task { action, about } in tasks {
+        // A runner that is not recorded any more gets nothing, and one whose request was cut off has paid for it already.
+        let first = jit_runner(&action)
+            .filter(|name| context.runners.get(*name).is_some_and(|record| record.jit_requested_at.is_none()));
+        if let Some(runner) = first {
+            let granted = if together > 0 { Ok(true) } else { context.take_write().await };
+            together = together.saturating_sub(1);
+            match granted {
+                Ok(true) => updates.push((runner.clone(), RunnerUpdate::JitRequested)),
+                Ok(false) => {
+                    refused.push((about, ActionResult::put_off("this minute's JIT budget is used up")));
                     continue;
                 }
-                updates.push((runner.clone(), RunnerUpdate::JitRequested));
+                Err(error) => {
+                    refused.push((about, ActionResult::failed(&error)));
+                    continue;
+                }
             }
         }
-        go_on.push(step);
+        go_on.push(Task { action, about });
     }
     if !updates.is_empty() {
         context.world.ports.ledger.update(lease, updates).await?;
     }
-    Ok((go_on, put_off))
+    Ok((go_on, refused))
 }
 
-/// What all the steps need of the JIT budget, taken at once; 0 when there is not so much, and each takes its own.
-async fn reserved(context: &ExecutionContext<'_>, steps: &[Step]) -> u32 {
-    let asks = |step: &&Step| {
-        matches!(&step.action, Action::HandOff { runner, means: HandOffMeans::Jit, .. }
-            if context.runners.get(runner).is_some_and(|record| record.jit_requested_at.is_none()))
+/// The runner that an action asks a JIT config for.
+const fn jit_runner(action: &EffectAction) -> Option<&RunnerName> {
+    match action {
+        EffectAction::HandOff { runner, means: HandOffMeans::Jit, .. } => Some(runner),
+        _ => None,
+    }
+}
+
+/// What all the tasks need of the JIT budget, taken at once; 0 when there is not so much, and each takes its own.
+async fn take_together(context: &ExecutionContext<'_>, tasks: &[Task<EffectAction>]) -> u32 {
+    let asks = |task: &&Task<EffectAction>| {
+        jit_runner(&task.action)
+            .and_then(|name| context.runners.get(name))
+            .is_some_and(|record| record.jit_requested_at.is_none())
     };
-    let count = saturating_u32(steps.iter().filter(asks).count());
-    if count < 2 {
-        return 0;
-    }
-    let (ledger, limit) = (&context.world.ports.ledger, context.world.limits.jit_per_minute);
-    match ledger.take_budget(BudgetKind::Jit, count, limit).await {
-        Ok(Some(_)) => count,
-        Ok(None) | Err(_) => 0,
-    }
+    let count = saturating_u32(tasks.iter().filter(asks).count());
+    if count > 1 && context.take_together(BudgetKind::Jit, count).await { count } else { 0 }
 }
 
 async fn clear_lost_attempt(
@@ -117,7 +131,7 @@ async fn clear_lost_attempt(
     runner: &Runner,
     machine: &MachineId,
     at: &RunnerScope,
-) -> Effect {
+) -> ActionResult {
     let ports = &context.world.ports;
     let name = runner.name.clone();
     // The lost attempt's config is taken back before its registration is: a machine that read it later would start a runner
@@ -125,31 +139,35 @@ async fn clear_lost_attempt(
     let arrived = match ports.hand_off.pending(machine).await {
         Ok(true) => match ports.hand_off.expire(machine).await {
             Ok(()) | Err(HandOffError::MachineGone { .. }) => false,
-            Err(error) => return Effect::failed(&error),
+            Err(error) => return ActionResult::failed(&error),
         },
         Ok(false) => has_read(context, machine),
         Err(HandOffError::MachineGone { .. }) => false,
-        Err(error) => return Effect::failed(&error),
+        Err(error) => return ActionResult::failed(&error),
     };
-    if context.take(BudgetKind::Calls).await.is_none() {
-        return Effect::put_off("this minute's call budget is used up");
+    if let Err(result) = context.take_call().await {
+        return result;
     }
     match ports.github.registration_by_name(at, &runner.registration_name().to_string()).await {
         // Its one job is over already, and GitHub has removed its registration.
-        Ok(None) if arrived => Effect::done("the earlier hand-off did arrive", vec![(name, RunnerUpdate::HandedOff)]),
-        Ok(None) => Effect::done("the earlier request registered nothing", vec![(name, RunnerUpdate::NextAttempt)]),
+        Ok(None) if arrived => {
+            ActionResult::done("the earlier hand-off did arrive", vec![(name, RunnerUpdate::HandedOff)])
+        }
+        Ok(None) => {
+            ActionResult::done("the earlier request registered nothing", vec![(name, RunnerUpdate::NextAttempt)])
+        }
         Ok(Some(found)) if found.online || found.busy || arrived => {
             // Somebody runs under this name: the hand-off did arrive.
-            Effect::done(
+            ActionResult::done(
                 "the earlier hand-off did arrive",
                 vec![(name.clone(), RunnerUpdate::Registered(found.id)), (name, RunnerUpdate::HandedOff)],
             )
         }
         Ok(Some(found)) => match ports.github.deregister(at, found.id).await {
-            Ok(()) => Effect::done("the lost registration is removed", vec![(name, RunnerUpdate::NextAttempt)]),
-            Err(error) => Effect::github(&error),
+            Ok(()) => ActionResult::done("the lost registration is removed", vec![(name, RunnerUpdate::NextAttempt)]),
+            Err(error) => ActionResult::github(&error),
         },
-        Err(error) => Effect::github(&error),
+        Err(error) => ActionResult::github(&error),
     }
 }
 
@@ -169,12 +187,12 @@ fn has_read(context: &ExecutionContext<'_>, machine: &MachineId) -> bool {
     }
 }
 
-async fn token(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineId) -> Effect {
+async fn token(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineId) -> ActionResult {
     let ports = &context.world.ports;
     let at = &runner.target.at;
     let token = match ports.github.registration_token(at).await {
         Ok(token) => token,
-        Err(error) => return Effect::github(&error),
+        Err(error) => return ActionResult::github(&error),
     };
     let labels: Vec<&str> = context.policy.labels.iter().map(runnersmith_types::Label::as_str).collect();
     let group = match at {
@@ -190,7 +208,9 @@ async fn token(context: &ExecutionContext<'_>, runner: &Runner, machine: &Machin
         ephemeral: runner.ephemeral,
     };
     match ports.hand_off.put(machine, &runner.name, at, &config).await {
-        Ok(()) => Effect::done("registration token handed over", vec![(runner.name.clone(), RunnerUpdate::HandedOff)]),
-        Err(error) => Effect::failed(&error),
+        Ok(()) => {
+            ActionResult::done("registration token handed over", vec![(runner.name.clone(), RunnerUpdate::HandedOff)])
+        }
+        Err(error) => ActionResult::failed(&error),
     }
 }

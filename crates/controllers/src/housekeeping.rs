@@ -9,9 +9,10 @@ use runnersmith_ports::LedgerError;
 use runnersmith_types::{RunnerState, ScaleSet, ScaleSetName, Timing};
 
 use crate::closing::closed_policy;
-use crate::{Sets, World};
+use crate::sets::Sets;
+use crate::world::World;
 
-/// A hand-off that has waited so long is none that a machine will still read: its boot deadline is far shorter.
+/// No machine will still read a hand-off that has waited so long: its boot deadline is far shorter.
 const HAND_OFF_KEPT: Duration = Duration::from_secs(3600);
 
 /// Deletes hand-offs that nobody will read: old, and of no machine whose runner is booting. Returns how many went.

@@ -1,9 +1,9 @@
 //! Launching: the batch is stored before the call, so that a crash at any point makes the same call again with the same token.
 
 use runnersmith_ports::{LaunchRequest, Lease, LedgerError, MachinesError};
-use runnersmith_types::{Action, Batch, BootFailure, MachineId, PoolFailure, RecordVersion, RunnerName, RunnerUpdate};
+use runnersmith_types::{Batch, BootFailure, LaunchAction, MachineId, PoolFailure, RecordVersion, RunnerName, RunnerUpdate};
 
-use crate::execute::{Effect, ExecutionContext};
+use crate::context::{ActionResult, ExecutionContext};
 
 /// Makes a new launch call, or a stored one again.
 ///
@@ -12,11 +12,11 @@ use crate::execute::{Effect, ExecutionContext};
 pub(crate) async fn launch(
     context: &ExecutionContext<'_>,
     lease: &Lease,
-    action: Action,
-) -> Result<Effect, LedgerError> {
+    action: LaunchAction,
+) -> Result<ActionResult, LedgerError> {
     let ledger = &context.world.ports.ledger;
     let batch = match action {
-        Action::Launch { batch, pool, mut runners } => {
+        LaunchAction::First { batch, pool, mut runners } => {
             runners.sort();
             let now = context.world.ports.clock.now();
             let timing = &context.policy.timing;
@@ -32,34 +32,33 @@ pub(crate) async fn launch(
             };
             match ledger.store_batch(lease, batch.clone()).await {
                 Ok(()) => batch,
-                Err(error @ LedgerError::Conflict { .. }) => return Ok(Effect::failed(&error)),
+                Err(error @ LedgerError::Conflict { .. }) => return Ok(ActionResult::failed(&error)),
                 Err(error) => return Err(error),
             }
         }
-        Action::Relaunch { batch } => match ledger.batch(&batch).await? {
+        LaunchAction::Again { batch } => match ledger.batch(&batch).await? {
             Some(batch) => batch,
-            None => return Ok(Effect::put_off("the batch is not stored")),
+            None => return Ok(ActionResult::put_off("the batch is not stored")),
         },
-        _ => return Ok(Effect::put_off("not a launch")),
     };
     let request = LaunchRequest { batch: batch.clone(), control_plane: context.snapshot.control_plane.clone() };
     context.world.metrics.launch_called(&context.policy.name, batch.runners.len());
     match context.world.ports.machines.launch(&request).await {
         Ok(machines) => {
-            let effect = bind(&batch, machines);
+            let result = bind(&batch, machines);
             // The bindings first, then "settled": a crash between them makes the call again, which is harmless.
-            if !effect.updates.is_empty() {
-                ledger.update(lease, effect.updates.clone()).await?;
+            if !result.updates.is_empty() {
+                ledger.update(lease, result.updates.clone()).await?;
             }
             ledger.settle_batch(lease, &batch.id).await?;
-            Ok(Effect { updates: Vec::new(), ..effect })
+            Ok(ActionResult { updates: Vec::new(), ..result })
         }
         Err(error) => refused(context, lease, &batch, error).await,
     }
 }
 
 /// Sorted machines to sorted runners. Fewer machines than runners: the rest were not launched.
-fn bind(batch: &Batch, mut machines: Vec<MachineId>) -> Effect {
+fn bind(batch: &Batch, mut machines: Vec<MachineId>) -> ActionResult {
     machines.sort();
     machines.dedup();
     let mut updates: Vec<(RunnerName, RunnerUpdate)> = Vec::with_capacity(batch.runners.len());
@@ -69,7 +68,7 @@ fn bind(batch: &Batch, mut machines: Vec<MachineId>) -> Effect {
         let update = machines.next().map_or(RunnerUpdate::NotLaunched, RunnerUpdate::Machine);
         updates.push((runner.clone(), update));
     }
-    Effect::done(format!("{got} of {wanted} machines on {}", batch.pool), updates)
+    ActionResult::done(format!("{got} of {wanted} machines on {}", batch.pool), updates)
 }
 
 /// The call was refused: nothing was launched, so the runners are intents again. Where that is not certain, they stay launching.
@@ -78,12 +77,12 @@ async fn refused(
     lease: &Lease,
     batch: &Batch,
     error: MachinesError,
-) -> Result<Effect, LedgerError> {
+) -> Result<ActionResult, LedgerError> {
     let ledger = &context.world.ports.ledger;
     let now = context.world.ports.clock.now();
     match &error {
-        MachinesError::Throttled { .. } => return Ok(Effect::put_off(error.to_string())),
-        MachinesError::Failed { .. } => return Ok(Effect::failed(&error)),
+        MachinesError::Throttled { .. } => return Ok(ActionResult::put_off(error.to_string())),
+        MachinesError::Failed { .. } => return Ok(ActionResult::failed(&error)),
         MachinesError::NoCapacity { pool, .. } => {
             let pool_failure = PoolFailure::new(pool.clone(), now, "no capacity".into());
             ledger.pool_failure(&context.policy.name, pool_failure).await?;
@@ -100,5 +99,5 @@ async fn refused(
     let updates = batch.runners.iter().map(|runner| (runner.clone(), RunnerUpdate::NotLaunched)).collect();
     ledger.update(lease, updates).await?;
     ledger.settle_batch(lease, &batch.id).await?;
-    Ok(Effect::failed(&error))
+    Ok(ActionResult::failed(&error))
 }

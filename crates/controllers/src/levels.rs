@@ -14,7 +14,7 @@ const FAULTS_MAX: usize = 20;
 
 /// One scale set as its last pass saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Level {
+pub struct SetLevel {
     /// Its policy.
     pub policy: ScaleSet,
     /// What was decided.
@@ -27,7 +27,7 @@ pub struct Level {
     pub faults: Vec<String>,
 }
 
-impl Level {
+impl SetLevel {
     /// The level that a pass saw.
     #[must_use]
     pub fn of(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan, at: Timestamp) -> Self {
@@ -94,7 +94,7 @@ fn faults(policy: &ScaleSet, snapshot: &Snapshot) -> Vec<String> {
 /// The levels of all sets, shared between the loops that write them and the pages that show them.
 #[derive(Debug)]
 pub struct Levels {
-    levels: RwLock<BTreeMap<ScaleSetName, Level>>,
+    levels: RwLock<BTreeMap<ScaleSetName, SetLevel>>,
     version: watch::Sender<u64>,
 }
 
@@ -105,8 +105,8 @@ impl Default for Levels {
 }
 
 impl Levels {
-    /// Replaces the level of the policy's set and tells the subscribers.
-    pub fn put(&self, level: Level) {
+    /// Replaces the level of the policy's set and notifies the subscribers.
+    pub fn put(&self, level: SetLevel) {
         let name = level.policy.name.clone();
         self.levels.write().unwrap_or_else(PoisonError::into_inner).insert(name, level);
         self.touch();
@@ -118,20 +118,20 @@ impl Levels {
         self.touch();
     }
 
-    /// Tells the subscribers that something they show has changed.
+    /// Notifies the subscribers that something they show has changed.
     pub fn touch(&self) {
         self.version.send_modify(|version| *version = version.wrapping_add(1));
     }
 
     /// All levels, by name.
     #[must_use]
-    pub fn all(&self) -> BTreeMap<ScaleSetName, Level> {
+    pub fn all(&self) -> BTreeMap<ScaleSetName, SetLevel> {
         self.levels.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The level of one set.
     #[must_use]
-    pub fn get(&self, set: &ScaleSetName) -> Option<Level> {
+    pub fn get(&self, set: &ScaleSetName) -> Option<SetLevel> {
         self.levels.read().unwrap_or_else(PoisonError::into_inner).get(set).cloned()
     }
 

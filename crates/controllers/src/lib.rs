@@ -5,17 +5,18 @@
 
 pub mod closing;
 pub mod consume;
+mod context;
 pub mod driver;
 mod effects;
 pub mod execute;
-pub mod hand_over;
+mod hand_over;
 pub mod housekeeping;
-pub mod launch;
+mod launch;
 pub mod levels;
 pub mod lookups;
 pub mod loops;
 pub mod metrics;
-pub mod notify;
+mod notify;
 pub mod observe;
 pub mod pass;
 mod plan_json;
@@ -23,81 +24,11 @@ pub mod sets;
 pub mod tasks;
 pub mod timer;
 pub mod why;
-
-use std::sync::Arc;
-use std::time::Duration;
-
-use runnersmith_ports::{Clock, GitHub, HandOff, Ledger, Machines, Queue};
-use runnersmith_types::{Job, Runner, ScaleSet, ScaleSetName, Timing};
+mod work;
+mod world;
 
 pub use observe::Depth;
 pub use pass::{Passed, pass};
 pub use plan_json::{PlanJson, PlanStepJson, PlanWaitingJson};
 pub use sets::Sets;
-
-/// The world's doors.
-#[derive(Clone)]
-pub struct Ports {
-    /// Messages.
-    pub queue: Arc<dyn Queue>,
-    /// Messages that ask something of GitHub, apart from those that must not wait for it. None: they are handled after all others.
-    pub lookups: Option<Arc<dyn Queue>>,
-    /// Records.
-    pub ledger: Arc<dyn Ledger>,
-    /// Machines.
-    pub machines: Arc<dyn Machines>,
-    /// Hand-offs.
-    pub hand_off: Arc<dyn HandOff>,
-    /// GitHub.
-    pub github: Arc<dyn GitHub>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// Limits that bind all loops of one App together, per minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// JIT configs and other content-creating writes. GitHub grants about 180 a minute before its secondary limits.
-    pub jit_per_minute: u32,
-    /// Other calls.
-    pub calls_per_minute: u32,
-}
-
-/// Everything a controller needs.
-#[derive(Clone)]
-pub struct World {
-    /// The doors.
-    pub ports: Ports,
-    /// All scale sets of now.
-    pub sets: Sets,
-    /// The times that govern sets which were taken out: see [`housekeeping::retired`].
-    pub retired: Timing,
-    /// Limits.
-    pub limits: Limits,
-    /// What the last passes saw, for people.
-    pub levels: Arc<levels::Levels>,
-    /// Metrics.
-    pub metrics: Arc<metrics::Metrics>,
-    /// What the background tasks do, for people.
-    pub tasks: Arc<tasks::Tasks>,
-    /// Who we are, in leases.
-    pub holder: String,
-    /// How long a lease holds without being renewed: so long a crashed holder stops its set.
-    pub lease_ttl: Duration,
-    /// Told of each job of ours that ends, for traces.
-    pub observer: Option<Arc<dyn JobObserver>>,
-}
-
-/// Somebody who wants to know when a job of ours has ended. Must not block.
-pub trait JobObserver: Send + Sync + 'static {
-    /// The job has ended; its runner, if it is recorded.
-    fn ended(&self, job: &Job, runner: Option<&Runner>);
-}
-
-impl World {
-    /// The policy of a set as it is at this moment.
-    #[must_use]
-    pub fn set(&self, name: &ScaleSetName) -> Option<ScaleSet> {
-        self.sets.get(name)
-    }
-}
+pub use world::{CallLimits, JobObserver, Ports, World};

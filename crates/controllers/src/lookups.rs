@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use runnersmith_ports::{BudgetKind, GitHubError, Message, Queue, QueueError, ReceivedMessage, chain};
 use runnersmith_types::JobFact;
 
-use crate::World;
+use crate::world::World;
 use crate::consume::{ConsumeError, Consumed, record, retry_after};
 
 /// How long a look-up may take before its message comes again.

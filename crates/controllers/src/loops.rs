@@ -11,10 +11,13 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::driver::{Driver, stopped, supervise};
+use crate::observe::Depth;
+use crate::pass::pass;
 use crate::tasks::{self, Task};
-use crate::{Depth, World, consume, housekeeping, lookups, pass, timer};
+use crate::world::World;
+use crate::{consume, housekeeping, lookups, timer};
 
-/// How often things are looked at without any signal.
+/// How often things are checked without any message.
 #[derive(Clone, Copy, Debug)]
 pub struct Rhythm {
     /// A full pass of every set.
@@ -272,18 +275,18 @@ async fn supervised(
     let name = format!("scale set {set}");
     let task = world.tasks.register(&name, "compares what is with what should be, and acts", Some(rhythm.full_pass));
     let (clock, of) = (world.ports.clock.clone(), set.clone());
-    let body = move |task, stop| look(world.clone(), of.clone(), rhythm, waker.clone(), task, stop);
+    let body = move |task, stop| reconcile(world.clone(), of.clone(), rhythm, waker.clone(), task, stop);
     supervise(task.clone(), clock, stop, body).await;
     task.forget();
     set
 }
 
 /// A set on its way out needs GitHub's own word for each removal, but a burst of signals need not ask for it each time.
-const DRAIN_LOOKS_EVERY: Duration = Duration::from_secs(1);
+const DRAIN_CHECKED_EVERY: Duration = Duration::from_secs(1);
 
 /// One set's loop: woken by facts, by its own delayed messages, by machines, and by the timer. It ends when the set is gone and
 /// nothing is left of it.
-async fn look(
+async fn reconcile(
     world: World,
     set: ScaleSetName,
     rhythm: Rhythm,
@@ -293,7 +296,7 @@ async fn look(
 ) {
     let clock = world.ports.clock.clone();
     let mut full_at = clock.now();
-    let (mut said, mut full_drain): (bool, Option<Timestamp>) = (false, None);
+    let (mut announced, mut full_drain): (bool, Option<Timestamp>) = (false, None);
     loop {
         task.next(full_at);
         let mut depth = tokio::select! {
@@ -307,7 +310,7 @@ async fn look(
         }
         task.begin(clock.now());
         if world.set(&set).is_some() {
-            (said, full_drain) = (false, None);
+            (announced, full_drain) = (false, None);
             let passed = pass(&world, &set, depth).await;
             if let Err(error) = &passed {
                 tracing::error!(error = %chain(error), set = %set, "a pass failed; the next one goes on");
@@ -315,16 +318,16 @@ async fn look(
             task.end(clock.now(), passed.map(|_| ()).map_err(|error| chain(&error)));
             continue;
         }
-        match full_drain.map(|at| clock.now().since(at)).filter(|ago| *ago < DRAIN_LOOKS_EVERY) {
+        match full_drain.map(|at| clock.now().since(at)).filter(|ago| *ago < DRAIN_CHECKED_EVERY) {
             None => {
                 depth = Depth::Full;
                 full_drain = Some(clock.now());
             }
-            Some(ago) => full_at = clock.now().plus(DRAIN_LOOKS_EVERY.saturating_sub(ago)),
+            Some(ago) => full_at = clock.now().plus(DRAIN_CHECKED_EVERY.saturating_sub(ago)),
         }
-        if !said {
+        if !announced {
             tracing::info!(set = %set, "nothing names this scale set any more; its runners go");
-            said = true;
+            announced = true;
         }
         let drained = drain(&world, &set, depth).await;
         task.end(clock.now(), drained.as_ref().map(|_| ()).map_err(|error| chain(error)));
@@ -333,7 +336,7 @@ async fn look(
             // Who counts what is left holds the lease for a moment.
             Ok(Left::HeldElsewhere) => {
                 full_drain = None;
-                full_at = clock.now().plus(DRAIN_LOOKS_EVERY);
+                full_at = clock.now().plus(DRAIN_CHECKED_EVERY);
             }
             Ok(Left::Nothing) => {
                 tracing::info!(set = %set, "nothing is left of this scale set");
@@ -370,7 +373,7 @@ async fn drain(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Left, 
     Ok(Left::Nothing)
 }
 
-/// The machines' status: when one may have changed, its sets look.
+/// The machines' status: when one may have changed, its sets are reconciled.
 async fn listen(world: World, wakers: Wakers, task: Task, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -411,8 +414,8 @@ async fn sweep(world: World, wakers: Wakers) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether new sets may serve jobs that the door has dropped before, because no set served them: then the repositories are
-/// looked through for such. It is enough that a set serves others than before; whether those are more is not asked.
+/// Whether new sets may serve jobs that were rejected at intake before, because no set served them: then the repositories are
+/// swept for such. It is enough that a set serves others than before; whether those are more is not asked.
 fn may_serve_more(old: &[ScaleSet], new: &[ScaleSet]) -> bool {
     let serves_as = |a: &ScaleSet, b: &ScaleSet| {
         (&a.name, &a.labels, a.serves_unlabelled, &a.scope) == (&b.name, &b.labels, b.serves_unlabelled, &b.scope)

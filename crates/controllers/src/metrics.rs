@@ -14,7 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 use runnersmith_types::{Job, JobStatus, Runner, ScaleSetName, WaitingOn};
 
-use crate::levels::Level;
+use crate::levels::SetLevel;
 use crate::why::{self, StageName};
 
 type Labels = Vec<(&'static str, String)>;
@@ -201,7 +201,7 @@ impl Metrics {
     }
 
     /// Takes the gauges from what the last passes saw. Done when metrics are read, so that they never disagree with the pages.
-    pub fn levels<'a>(&self, levels: impl IntoIterator<Item = &'a Level>) {
+    pub fn levels<'a>(&self, levels: impl IntoIterator<Item = &'a SetLevel>) {
         self.runners.clear();
         self.waiting.clear();
         for level in levels {

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_ports::{BudgetKind, GitHubError, Ledger, LedgerError};
+use runnersmith_ports::{BudgetKind, GitHubError, Ledger, LedgerError, chain};
 use runnersmith_types::{
     Budget, ControlPlaneId, Level, Machine, Observed, Peer, Registration, RunnerScope, ScaleSet, Snapshot, Timestamp,
 };
 
-use crate::{Limits, Ports, World};
+use crate::world::{CallLimits, Ports, World};
 
-/// How much a pass looks at.
+/// How much a pass reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// A pass after a message: the ledger and the machines; GitHub's lists are not read.
@@ -19,7 +19,7 @@ pub enum Depth {
     Full,
 }
 
-/// How far back ended jobs still bear on a plan (finished runners, tellings to close).
+/// How far back ended jobs still bear on a plan (finished runners, notifications to close).
 const ENDED_LOOK_BACK: std::time::Duration = std::time::Duration::from_secs(20 * 60);
 
 /// What is seen of a set outside the ledger, and of which control plane.
@@ -53,7 +53,10 @@ pub async fn observe(
     let machines_at = ports.clock.now();
     let machines = match ports.machines.list(&policy.name, &control_plane).await {
         Ok(list) => Observed::seen(list, machines_at),
-        Err(error) => Observed::Unknown { why: format!("machines: {error}") },
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), set = %policy.name, "machines could not be listed");
+            Observed::Unknown { why: format!("machines: {error}") }
+        }
     };
     let outside = Outside { control_plane, machines, registrations };
     with_ledger(ledger, sets, policy, world.limits, ports.clock.now(), outside).await
@@ -68,7 +71,7 @@ pub async fn observe_ledger(
     ledger: &dyn Ledger,
     sets: &[ScaleSet],
     policy: &ScaleSet,
-    limits: Limits,
+    limits: CallLimits,
     now: Timestamp,
 ) -> Result<Snapshot, LedgerError> {
     const WHY: &str = "not asked by this command";
@@ -86,7 +89,7 @@ async fn with_ledger(
     ledger: &dyn Ledger,
     sets: &[ScaleSet],
     policy: &ScaleSet,
-    limits: Limits,
+    limits: CallLimits,
     now: Timestamp,
     outside: Outside,
 ) -> Result<Snapshot, LedgerError> {
@@ -133,21 +136,27 @@ async fn registrations_at(ports: &Ports, calls_max: u32, at: &RunnerScope) -> Ob
     match ports.ledger.take_budget(BudgetKind::Calls, 1, calls_max).await {
         Ok(Some(_)) => {}
         Ok(None) => return Observed::Unknown { why: "this minute's call budget is used up".into() },
-        Err(error) => return Observed::Unknown { why: format!("budget: {error}") },
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), at = %at, "the call budget is not known; registrations are not listed");
+            return Observed::Unknown { why: format!("budget: {error}") };
+        }
     }
     let asked_at = ports.clock.now();
     match ports.github.registrations(at).await {
         // Lists shift while their pages are read, so absence from one proves nothing: it is never called complete.
         Ok(value) => Observed::Seen { value, at: asked_at, complete: false },
-        Err(error @ GitHubError::RateLimited { .. }) => Observed::Unknown { why: error.to_string() },
+        Err(error @ GitHubError::RateLimited { .. }) => {
+            tracing::info!(error = %chain(&error), at = %at, "registrations are not listed while GitHub's limit holds");
+            Observed::Unknown { why: error.to_string() }
+        }
         Err(error) => {
-            tracing::warn!(error = %runnersmith_ports::chain(&error), at = %at, "registrations could not be listed");
+            tracing::warn!(error = %chain(&error), at = %at, "registrations could not be listed");
             Observed::Unknown { why: format!("registrations: {error}") }
         }
     }
 }
 
-async fn budget(ledger: &dyn Ledger, limits: Limits, now: Timestamp) -> Result<Budget, LedgerError> {
+async fn budget(ledger: &dyn Ledger, limits: CallLimits, now: Timestamp) -> Result<Budget, LedgerError> {
     let jit = ledger.used_budget(BudgetKind::Jit).await?;
     let calls = ledger.used_budget(BudgetKind::Calls).await?;
     Ok(Budget {

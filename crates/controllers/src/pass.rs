@@ -7,15 +7,15 @@ use std::time::Duration;
 use runnersmith_ports::{LedgerError, Message, Release};
 use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
-use crate::World;
 use crate::closing;
 use crate::execute::execute;
-use crate::levels::Level;
+use crate::levels::SetLevel;
 use crate::observe::{Depth, observe};
+use crate::world::World;
 
 /// By default a lease is so short that a crashed holder does not stop a set for long; a pass renews it.
 pub const LEASE_TTL: Duration = Duration::from_secs(20);
-/// A quiet world settles in four rounds (invariant I9); a busy one may wake the pass again, so there is a wider bound.
+/// A quiet world comes to rest in four rounds (invariant I9); a busy one may wake the pass again, so there is a wider bound.
 const ROUNDS_MAX: usize = 24;
 
 /// What a pass did.
@@ -27,7 +27,7 @@ pub struct Passed {
     pub rounds: usize,
     /// Actions executed.
     pub actions: usize,
-    /// When to look again.
+    /// When to pass over it again.
     pub next_wake: Option<Timestamp>,
 }
 
@@ -43,7 +43,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     let Some(mut lease) = ledger.acquire(set, &world.holder, world.lease_ttl).await? else {
         return Ok(Passed { held_elsewhere: true, ..Passed::default() });
     };
-    // Once for the whole pass, and after the lease: whoever takes a set out, or closes it, and then gets its lease knows that no
+    // Once for the whole pass, and after the lease: anyone who takes a set out, or closes it, and then gets its lease knows that no
     // pass goes on which still has its old policy.
     let named = world.sets.load();
     let sets = closing::with_closed(&named, &ledger.closed().await?);
@@ -67,7 +67,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         let now = world.ports.clock.now();
         let plan = runnersmith_plan::plan(policy, &snapshot, now);
         let findings = runnersmith_plan::lint(policy, &snapshot, &plan);
-        world.levels.put(Level::of(policy, &snapshot, &plan, now));
+        world.levels.put(SetLevel::of(policy, &snapshot, &plan, now));
         passed.next_wake = plan.next_wake;
         if !findings.is_empty() {
             // A plan that breaks a rule is never executed: nothing is the safe thing to do.
@@ -94,7 +94,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         }
     }
     if passed.rounds >= ROUNDS_MAX {
-        tracing::warn!(set = %set, rounds = passed.rounds, "a pass did not settle");
+        tracing::warn!(set = %set, rounds = passed.rounds, "a pass did not come to rest");
         passed.next_wake = Some(world.ports.clock.now().plus(RETRY_AFTER));
     }
     let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
@@ -113,7 +113,7 @@ fn over(snapshot: &Snapshot) -> impl Iterator<Item = &BatchId> {
 /// After a pass in which nothing succeeded.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// "When to look again" is a delayed message to oneself; one that is already under way and early enough serves.
+/// The next pass is a delayed message to oneself; one that is already under way and early enough serves.
 async fn schedule(world: &World, set: &ScaleSetName, at: Option<Timestamp>) -> Result<(), LedgerError> {
     let Some(at) = at else { return Ok(()) };
     let now = world.ports.clock.now();
@@ -124,8 +124,8 @@ async fn schedule(world: &World, set: &ScaleSetName, at: Option<Timestamp>) -> R
     }
     let delay = at.since(now).max(Duration::from_millis(100));
     if let Err(error) = world.ports.queue.send(&Message::Wake { set: set.clone() }.to_body(), delay).await {
-        // The timer's pass will look anyway.
-        tracing::warn!(error = %runnersmith_ports::chain(&error), set = %set, "the next look could not be scheduled");
+        // The timer's pass comes anyway.
+        tracing::warn!(error = %runnersmith_ports::chain(&error), set = %set, "the next pass could not be scheduled");
         return Ok(());
     }
     world.ports.ledger.set(&key, &now.plus(delay).as_millis().to_string()).await

@@ -3,8 +3,6 @@
 use runnersmith_types::{Plan, ScaleSetName, Timestamp};
 use serde::Serialize;
 
-use crate::why::describe;
-
 /// What was decided for one scale set. Times are milliseconds since the epoch.
 #[derive(Debug, Serialize)]
 pub struct PlanJson {
@@ -54,7 +52,7 @@ impl PlanJson {
     pub fn of(set: &ScaleSetName, plan: &Plan, at: Timestamp) -> Self {
         let steps = plan.steps.iter().map(|step| PlanStepJson {
             action: step.action.kind(),
-            what: describe(&step.action),
+            what: step.action.to_string(),
             reason: step.reason.to_string(),
         });
         let waiting = plan.waiting.iter().map(|waiting| PlanWaitingJson {

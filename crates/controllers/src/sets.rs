@@ -1,6 +1,6 @@
 //! The scale sets of now: they may come and go while everything runs.
 //!
-//! It is a type of its own because one rule must hold for all who read them: **whoever decides something takes the whole
+//! It is a type of its own because one rule must hold for all who read them: **anyone who decides something takes the whole
 //! list once** and decides from that. A list is replaced, never changed in place, so a reader never sees half of a change.
 
 use std::sync::Arc;
@@ -31,13 +31,13 @@ impl Sets {
         self.0.borrow().iter().find(|set| &set.name == name).cloned()
     }
 
-    /// Puts other sets in place of all. Subscribers are told unless they are the same.
+    /// Puts other sets in place of all. Subscribers are notified unless they are the same.
     pub fn replace(&self, sets: Vec<ScaleSet>) {
         self.update(|old| *old = sets);
     }
 
     /// Changes the sets in one step: nobody sees anything between, and of two updates at once none is lost. Subscribers are
-    /// told if anything changed.
+    /// notified if anything changed.
     pub fn update(&self, change: impl FnOnce(&mut Vec<ScaleSet>)) {
         self.0.send_if_modified(|sets| {
             let mut new = sets.as_ref().clone();
@@ -50,7 +50,7 @@ impl Sets {
         });
     }
 
-    /// Told of each change; one that lags sees only the newest.
+    /// Notified of each change; one that lags sees only the newest.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<Vec<ScaleSet>>> {
         self.0.subscribe()
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_is_told_of_changes_only() {
+    fn a_subscriber_is_notified_of_changes_only() {
         let sets = Sets::new(vec![set("a")]);
         let mut notified = sets.subscribe();
         sets.replace(vec![set("a")]);

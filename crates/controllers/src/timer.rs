@@ -6,7 +6,8 @@ use std::time::Duration;
 use runnersmith_ports::{BudgetKind, LedgerError};
 use runnersmith_types::{RepoFullName, ScaleSetName, Timestamp};
 
-use crate::{World, consume};
+use crate::consume;
+use crate::world::World;
 
 /// Repositories swept in one round.
 const REPOSITORIES_MAX: usize = 50;
@@ -15,7 +16,7 @@ const REDELIVERIES_MAX: usize = 50;
 /// How far back the delivery log is read the first time.
 const REDELIVERY_LOOK_BACK: Duration = Duration::from_secs(6 * 3600);
 
-/// Sweeps the active repositories for queued jobs that no delivery told us of. Returns the sets that should look.
+/// Sweeps the active repositories for queued jobs that no delivery reported. Returns the sets that should be reconciled.
 ///
 /// # Errors
 /// When the ledger fails; GitHub's failures are logged, and the next round tries again.
@@ -94,7 +95,7 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
     }
     let surplus = known.len().saturating_sub(ASKED_MAX);
     ledger.set(ASKED, &known.split_off(surplus).join(" ")).await?;
-    // Some overlap: a delivery that was under way when we looked shows up as failed a little later.
+    // Some overlap: a delivery that was under way at that moment shows up as failed a little later.
     ledger.set(CURSOR, &now.minus(Duration::from_secs(600)).as_millis().to_string()).await?;
     Ok(asked)
 }

@@ -1,13 +1,13 @@
 //! Why a job runs, waits or failed: one sentence, the stages of its way, and everything that was recorded about it.
 //!
 //! It is pure, apart from the small loader at its end, and apart from the pages that show it, so that the command
-//! line, the dashboard and the metrics tell the same story with the same numbers.
+//! line, the dashboard and the metrics give the same story with the same numbers.
 
 use std::fmt;
 use std::time::Duration;
 
 use runnersmith_ports::{LedgerError, WorkLedger};
-use runnersmith_types::{Action, Event, EventKind, HandOffMeans, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
+use runnersmith_types::{Event, EventKind, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
 use serde::Serialize;
 
 use crate::levels::Levels;
@@ -19,9 +19,9 @@ const HISTORY_MAX: usize = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageName {
-    /// GitHub created the job → we first heard of it.
+    /// GitHub created the job → our first news of it.
     Delivery,
-    /// We first heard of it → we heard that it is queued: GitHub itself held it back (an approval, a concurrency group).
+    /// Our first news of it → the news that it is queued: GitHub itself held it back (an approval, a concurrency group).
     GithubQueue,
     /// Queued → its runner was intended.
     Decision,
@@ -70,7 +70,7 @@ impl StageName {
 
 /// A part of a job's way and how long it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stage {
+pub struct JobStage {
     /// Which.
     pub name: StageName,
     /// Its begin.
@@ -81,7 +81,7 @@ pub struct Stage {
 
 /// One line of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct TimelineEntry {
     /// When.
     pub at: Timestamp,
     /// Since the line before; zero for the first.
@@ -90,13 +90,13 @@ pub struct Line {
     pub kind: EventKind,
     /// A stable word.
     pub what: String,
-    /// For people. May hold foreign text: whoever shows it escapes it.
+    /// For people. May hold foreign text: anyone who shows it escapes it.
     pub text: String,
 }
 
 /// The whole story of one job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
+pub struct JobStory {
     /// The job.
     pub id: JobId,
     /// `owner/name` of its repository; empty when only a dropped delivery named the job.
@@ -112,14 +112,14 @@ pub struct Why {
     /// The runner that has or had it.
     pub runner: Option<String>,
     /// One sentence.
-    pub verdict: String,
+    pub sentence: String,
     /// The stages that are over, in order.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<JobStage>,
     /// Everything, oldest first.
-    pub timeline: Vec<Line>,
+    pub timeline: Vec<TimelineEntry>,
 }
 
-impl Why {
+impl JobStory {
     /// The story of a job from its record, its runner's record, the history, and what the last plan said of it.
     #[must_use]
     pub fn of(job: &Job, runner: Option<&Runner>, history: &[Event], waiting: Option<&WaitingOn>) -> Self {
@@ -132,13 +132,13 @@ impl Why {
             labels: fact.labels.iter().map(ToString::to_string).collect(),
             status: fact.status.word(),
             runner: fact.runner_name.clone().or_else(|| runner.map(|runner| runner.name.to_string())),
-            verdict: verdict(job, history, waiting),
+            sentence: sentence(job, history, waiting),
             stages: stages(job, runner),
             timeline: timeline(job, runner, history),
         }
     }
 
-    /// The story of a job that was dropped at the door: there is no record of it but the drop itself.
+    /// The story of a job that was rejected at intake: there is no record of it but the drop itself.
     #[must_use]
     pub fn dropped(id: JobId, history: &[Event]) -> Option<Self> {
         let last = history.iter().rev().find(|event| event.kind == EventKind::Dropped)?;
@@ -150,7 +150,7 @@ impl Why {
             labels: Vec::new(),
             status: "dropped",
             runner: None,
-            verdict: format!("dropped when it was delivered: {}", last.text),
+            sentence: format!("dropped when it was delivered: {}", last.text),
             stages: Vec::new(),
             timeline: lines(history.iter().map(line).collect()),
         })
@@ -158,8 +158,8 @@ impl Why {
 
     /// The form for programs. Times are milliseconds since the epoch, durations seconds.
     #[must_use]
-    pub fn to_json(&self) -> WhyJson {
-        WhyJson {
+    pub fn to_json(&self) -> JobStoryJson {
+        JobStoryJson {
             job: self.id.0,
             repository: self.repo.clone(),
             name: self.name.clone(),
@@ -167,16 +167,16 @@ impl Why {
             labels: self.labels.clone(),
             status: self.status,
             runner: self.runner.clone(),
-            verdict: self.verdict.clone(),
+            sentence: self.sentence.clone(),
             stages: self
                 .stages
                 .iter()
-                .map(|stage| StageJson { stage: stage.name, seconds: stage.took.as_secs_f64() })
+                .map(|stage| JobStageJson { stage: stage.name, seconds: stage.took.as_secs_f64() })
                 .collect(),
             timeline: self
                 .timeline
                 .iter()
-                .map(|line| LineJson {
+                .map(|line| TimelineEntryJson {
                     at_ms: line.at.as_millis(),
                     since_seconds: line.since.as_secs_f64(),
                     kind: line.kind,
@@ -188,10 +188,10 @@ impl Why {
     }
 }
 
-/// [`Why`] for programs.
+/// [`JobStory`] for programs.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields of `Why`")]
-pub struct WhyJson {
+#[expect(missing_docs, reason = "the fields of `JobStory`")]
+pub struct JobStoryJson {
     pub job: u64,
     pub repository: String,
     pub name: String,
@@ -199,23 +199,24 @@ pub struct WhyJson {
     pub labels: Vec<String>,
     pub status: &'static str,
     pub runner: Option<String>,
-    pub verdict: String,
-    pub stages: Vec<StageJson>,
-    pub timeline: Vec<LineJson>,
+    #[serde(rename = "verdict")]
+    pub sentence: String,
+    pub stages: Vec<JobStageJson>,
+    pub timeline: Vec<TimelineEntryJson>,
 }
 
-/// [`Stage`] for programs.
+/// [`JobStage`] for programs.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields of `Stage`")]
-pub struct StageJson {
+#[expect(missing_docs, reason = "the fields of `JobStage`")]
+pub struct JobStageJson {
     pub stage: StageName,
     pub seconds: f64,
 }
 
-/// [`Line`] for programs.
+/// [`TimelineEntry`] for programs.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields of `Line`")]
-pub struct LineJson {
+#[expect(missing_docs, reason = "the fields of `TimelineEntry`")]
+pub struct TimelineEntryJson {
     pub at_ms: i64,
     pub since_seconds: f64,
     pub kind: EventKind,
@@ -226,13 +227,13 @@ pub struct LineJson {
 /// The stages of a job's way that are over. A stage that ended before the job was queued is not part of its way (its
 /// runner was there already), and one that began before counts from then.
 #[must_use]
-pub fn stages(job: &Job, runner: Option<&Runner>) -> Vec<Stage> {
+pub fn stages(job: &Job, runner: Option<&Runner>) -> Vec<JobStage> {
     let mut stages = Vec::new();
     let mut add = |name, from: Option<Timestamp>, to: Option<Timestamp>| {
         if let (Some(from), Some(to)) = (from, to)
             && to >= from
         {
-            stages.push(Stage { name, from, took: to.since(from) });
+            stages.push(JobStage { name, from, took: to.since(from) });
         }
     };
     add(StageName::Delivery, job.fact.created_at, Some(job.first_seen_at));
@@ -260,7 +261,7 @@ pub fn stages(job: &Job, runner: Option<&Runner>) -> Vec<Stage> {
     stages
 }
 
-fn verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
+fn sentence(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
     let on = job.fact.runner_name.as_deref().map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
     match job.fact.status {
         JobStatus::Completed => {
@@ -274,11 +275,11 @@ fn verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String 
             format!("running{on}{lost}")
         }
         JobStatus::Waiting => format!("waits: {}", WaitingOn::Gate.to_string().trim_start_matches("waits for ")),
-        JobStatus::Queued => queued_verdict(job, history, waiting),
+        JobStatus::Queued => queued_sentence(job, history, waiting),
     }
 }
 
-fn queued_verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
+fn queued_sentence(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
     let text = match (waiting, job.stalled) {
         (Some(on), _) => match until(on) {
             Some(until) => format!("waits: {on} (until {})", utc(until)),
@@ -318,11 +319,17 @@ pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
     }
 }
 
-fn line(event: &Event) -> Line {
-    Line { at: event.at, since: Duration::ZERO, kind: event.kind, what: event.what.clone(), text: event.text.clone() }
+fn line(event: &Event) -> TimelineEntry {
+    TimelineEntry {
+        at: event.at,
+        since: Duration::ZERO,
+        kind: event.kind,
+        what: event.what.clone(),
+        text: event.text.clone(),
+    }
 }
 
-fn lines(mut lines: Vec<Line>) -> Vec<Line> {
+fn lines(mut lines: Vec<TimelineEntry>) -> Vec<TimelineEntry> {
     lines.sort_by_key(|line| line.at);
     let mut before = None;
     for line in &mut lines {
@@ -333,18 +340,18 @@ fn lines(mut lines: Vec<Line>) -> Vec<Line> {
 }
 
 /// History, and from the records what history does not say (it may be pruned, or a delivery may have been lost).
-fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<Line> {
-    let mut all: Vec<Line> = history.iter().map(line).collect();
+fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<TimelineEntry> {
+    let mut all: Vec<TimelineEntry> = history.iter().map(line).collect();
     let mut add = |at: Option<Timestamp>, what: &str, known_as: &[&str], text: String| {
         let known = history.iter().any(|event| event.what == what || known_as.contains(&event.what.as_str()));
         if let Some(at) = at
             && !known
         {
-            all.push(Line { at, since: Duration::ZERO, kind: EventKind::Seen, what: what.to_owned(), text });
+            all.push(TimelineEntry { at, since: Duration::ZERO, kind: EventKind::Seen, what: what.to_owned(), text });
         }
     };
     add(job.fact.created_at, "created", &[], "GitHub created the job".into());
-    add(job.queued_at, "queued", &[], "we heard that it is queued".into());
+    add(job.queued_at, "queued", &[], "GitHub reported that it is queued".into());
     if let Some(runner) = runner {
         let name = &runner.name;
         add(Some(runner.intended_at), "intend", &[], format!("runner {name} was intended"));
@@ -355,7 +362,7 @@ fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<Line> 
         add(runner.online_at, "online", &["idle", "busy"], format!("runner {name} was seen online"));
         add(runner.gone_at, "runner_gone", &["gone"], format!("nothing is left of runner {name}"));
     }
-    add(job.in_progress_at, "in progress", &[], "we heard that it runs".into());
+    add(job.in_progress_at, "in progress", &[], "GitHub reported that it runs".into());
     add(job.interrupted_at, "interrupted", &[], "its machine was interrupted".into());
     add(
         job.notified.as_ref().map(|notified| notified.at),
@@ -363,18 +370,18 @@ fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<Line> 
         &[],
         "its author was notified by a check run".into(),
     );
-    add(job.ended_at, "completed", &["gone"], "we heard that it is over".into());
+    add(job.ended_at, "completed", &["gone"], "GitHub reported that it is over".into());
     lines(all)
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for JobStory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Foreign text is escaped: a terminal obeys control characters.
         write!(f, "job {}", self.id)?;
         if !self.repo.is_empty() {
             write!(f, "  {}  {} / {}", self.repo, self.workflow.escape_debug(), self.name.escape_debug())?;
         }
-        writeln!(f, "\n{}", self.verdict)?;
+        writeln!(f, "\n{}", self.sentence)?;
         if !self.stages.is_empty() {
             writeln!(f)?;
         }
@@ -413,35 +420,6 @@ pub fn duration(took: Duration) -> String {
 pub fn utc(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis())
         .map_or_else(|_| format!("{at}"), |moment| moment.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
-}
-
-/// An action in words.
-#[must_use]
-pub fn describe(action: &Action) -> String {
-    match action {
-        Action::Intend { runners } => format!("intend {} runner(s)", runners.len()),
-        Action::Withdraw { runner } => format!("withdraw {runner}"),
-        Action::Launch { pool, runners, .. } => format!("launch {} machine(s), {pool}", runners.len()),
-        Action::Relaunch { batch } => format!("make launch call {batch} again"),
-        Action::HandOff { runner, machine, means } => {
-            let means = match means {
-                HandOffMeans::Jit => "a just-in-time config",
-                HandOffMeans::Token => "a registration token",
-            };
-            format!("hand {runner} on {machine} {means}")
-        }
-        Action::Update { runner, .. } => format!("record what was seen of {runner}"),
-        Action::LookUp { runner, registration, .. } => format!("look up registration {registration} of {runner}"),
-        Action::Deregister { runner, registration, .. } => format!("remove registration {registration} of {runner}"),
-        Action::Terminate { machine, .. } => format!("end machine {machine}"),
-        Action::ExpireHandOff { runner, .. } => format!("delete the hand-off of {runner}"),
-        Action::PoolFailure(pool_failure) => format!("leave {} alone for a while", pool_failure.pool),
-        Action::VerifyJob { job, .. } => format!("ask GitHub for job {job}"),
-        Action::Stall { job, .. } => format!("stall job {job}"),
-        Action::Notify { repo, jobs, .. } => format!("notify the authors of {} job(s) in {repo}", jobs.len()),
-        Action::Interrupted { job } => format!("record that job {job} lost its machine"),
-        Action::Rerun { repo, run } => format!("re-run the failed jobs of run {run} in {repo}"),
-    }
 }
 
 /// Why a text names no job.
@@ -490,9 +468,9 @@ pub fn parse_job(text: &str) -> Result<JobId, JobTextError> {
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub async fn why(ledger: &dyn WorkLedger, levels: Option<&Levels>, id: JobId) -> Result<Option<Why>, LedgerError> {
+pub async fn why(ledger: &dyn WorkLedger, levels: Option<&Levels>, id: JobId) -> Result<Option<JobStory>, LedgerError> {
     let history = ledger.history_of_job(id, HISTORY_MAX).await?;
-    let Some(job) = ledger.job(id).await? else { return Ok(Why::dropped(id, &history)) };
+    let Some(job) = ledger.job(id).await? else { return Ok(JobStory::dropped(id, &history)) };
     let runner = match job.runner() {
         Some(name) => ledger.runner(&name).await?,
         None => None,
@@ -501,7 +479,7 @@ pub async fn why(ledger: &dyn WorkLedger, levels: Option<&Levels>, id: JobId) ->
         let mut all = levels.all().into_values().flat_map(|level| level.plan.waiting);
         all.find(|waiting| waiting.job == Some(id)).map(|waiting| waiting.on)
     });
-    Ok(Some(Why::of(&job, runner.as_ref(), &history, waiting.as_ref())))
+    Ok(Some(JobStory::of(&job, runner.as_ref(), &history, waiting.as_ref())))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What `why` says, told apart from the code so that both stay short.
+//! What `why` says, apart from the code so that both stay short.
 
 use runnersmith_types::{
     FactSource, JobFact, Label, Owner, OwnerKind, RepoFullName, RunId, RunnerName, RunnerScope, RunnerUpdate,
@@ -49,7 +49,7 @@ fn runner(intended: i64) -> Runner {
     runner
 }
 
-fn took(stages: &[Stage]) -> Vec<(&'static str, u64)> {
+fn took(stages: &[JobStage]) -> Vec<(&'static str, u64)> {
     stages.iter().map(|stage| (stage.name.word(), stage.took.as_secs())).collect()
 }
 
@@ -73,24 +73,28 @@ fn a_runner_that_was_there_already_costs_its_job_only_the_assignment() {
 }
 
 #[test]
-fn the_verdict_is_one_sentence_for_every_state() {
+fn what_is_said_is_one_sentence_for_every_state() {
     let waiting = WaitingOn::Maximum { runners_max: 4, position: 2 };
-    let why = Why::of(&job(JobStatus::Queued, 100), None, &[], Some(&waiting));
-    assert_eq!(why.verdict, "waits: the set is at its maximum of 4; place 2 in the line");
-    assert_eq!(Why::of(&job(JobStatus::InProgress, 100), None, &[], None).verdict, "running on small-p1aa-1");
-    assert!(Why::of(&job(JobStatus::Completed, 100), None, &[], None).verdict.starts_with("completed on small-p1aa-1"));
-    assert!(Why::of(&job(JobStatus::Gone, 100), None, &[], None).verdict.starts_with("gone"));
-    assert!(Why::of(&job(JobStatus::Waiting, 100), None, &[], None).verdict.starts_with("waits: an environment"));
+    let why = JobStory::of(&job(JobStatus::Queued, 100), None, &[], Some(&waiting));
+    assert_eq!(why.sentence, "waits: the set is at its maximum of 4; place 2 in the line");
+    assert_eq!(JobStory::of(&job(JobStatus::InProgress, 100), None, &[], None).sentence, "running on small-p1aa-1");
+    assert!(
+        JobStory::of(&job(JobStatus::Completed, 100), None, &[], None)
+            .sentence
+            .starts_with("completed on small-p1aa-1")
+    );
+    assert!(JobStory::of(&job(JobStatus::Gone, 100), None, &[], None).sentence.starts_with("gone"));
+    assert!(JobStory::of(&job(JobStatus::Waiting, 100), None, &[], None).sentence.starts_with("waits: an environment"));
     let failed = Event::new(Timestamp(1), EventKind::Failed, "launch", "no capacity");
-    let why = Why::of(&job(JobStatus::Queued, 100), None, &[failed], None);
-    assert!(why.verdict.ends_with("failed last: launch (no capacity)"), "{}", why.verdict);
+    let why = JobStory::of(&job(JobStatus::Queued, 100), None, &[failed], None);
+    assert!(why.sentence.ends_with("failed last: launch (no capacity)"), "{}", why.sentence);
 }
 
 #[test]
 fn the_text_is_aligned_and_no_foreign_control_character_reaches_a_terminal() {
     let mut job = job(JobStatus::Queued, 100);
     job.merge(fact(JobStatus::InProgress, 113));
-    let text = Why::of(&job, Some(&runner(101)), &[], None).to_string();
+    let text = JobStory::of(&job, Some(&runner(101)), &[], None).to_string();
     assert!(text.contains("  1970-01-01 00:01:38.000Z        +0 s  created"), "{text}");
     assert!(text.contains("  register          6.0 s  the runner came online"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
@@ -101,7 +105,7 @@ fn what_history_says_is_not_said_again_from_the_records() {
     let mut runner = runner(101);
     runner.update(RunnerUpdate::Gone("done".into()), Timestamp::from_secs(130));
     let seen = Event::new(Timestamp::from_secs(100), EventKind::Seen, "queued", "GitHub says queued");
-    let why = Why::of(&job(JobStatus::Queued, 100), Some(&runner), &[seen], None);
+    let why = JobStory::of(&job(JobStatus::Queued, 100), Some(&runner), &[seen], None);
     assert_eq!(why.timeline.iter().filter(|line| line.what == "queued").count(), 1);
     assert!(why.timeline.is_sorted_by_key(|line| line.at));
 }
@@ -109,9 +113,9 @@ fn what_history_says_is_not_said_again_from_the_records() {
 #[test]
 fn a_dropped_job_has_a_story_too() {
     let dropped = Event::new(Timestamp(5), EventKind::Dropped, "delivery", "no scale set serves it");
-    let why = Why::dropped(JobId(9), &[dropped]).unwrap();
-    assert_eq!(why.verdict, "dropped when it was delivered: no scale set serves it");
-    assert_eq!(Why::dropped(JobId(9), &[]), None);
+    let why = JobStory::dropped(JobId(9), &[dropped]).unwrap();
+    assert_eq!(why.sentence, "dropped when it was delivered: no scale set serves it");
+    assert_eq!(JobStory::dropped(JobId(9), &[]), None);
 }
 
 #[test]

@@ -118,12 +118,12 @@ async fn nothing_left_is_not_said_while_a_pass_may_still_launch() {
 #[tokio::test]
 async fn hand_offs_of_nobody_go_where_all_are_ours_and_stay_where_others_are() {
     let bed = Bed::new(policy(5));
-    let stranger = MachineId::parse("m-9999").unwrap();
+    let untracked = MachineId::parse("m-9999").unwrap();
     let now = bed.world.ports.clock.now();
-    bed.doubles.script().handed.insert(stranger.clone(), "jit".into());
-    bed.doubles.script().put_at.insert(stranger.clone(), now);
+    bed.doubles.script().handed.insert(untracked.clone(), "jit".into());
+    bed.doubles.script().put_at.insert(untracked.clone(), now);
     assert_eq!(ports(&bed).close(&linux(), Whose::TheSets, None).await.unwrap(), Remaining::default());
-    assert!(bed.doubles.script().handed.contains_key(&stranger), "it may be another set's");
+    assert!(bed.doubles.script().handed.contains_key(&untracked), "it may be another set's");
     assert_eq!(ports(&bed).close(&linux(), Whose::Everybody, None).await.unwrap(), Remaining::default());
     assert!(bed.doubles.script().handed.is_empty());
 }

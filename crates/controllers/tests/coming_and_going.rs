@@ -42,7 +42,7 @@ impl Running {
         Self { bed, stop, loops }
     }
 
-    /// A delivery, as the door hands it on.
+    /// A delivery, as the intake hands it on.
     async fn says(&self, id: u64, status: JobStatus, runner: Option<&Runner>) {
         let mut fact = fact(id, id, status, FactSource::Delivery, self.bed.world.ports.clock.now());
         fact.labels.push(Label::of_job("self-hosted"));
@@ -86,7 +86,7 @@ impl Running {
     }
 }
 
-/// Waits for a condition while the clock goes on, a hundred times as fast as ours. It sleeps, because nothing tells when a pass
+/// Waits for a condition while the clock goes on, a hundred times as fast as ours. It sleeps, because nothing reports when a pass
 /// is over, and SQLite's threads do not stand still when tokio's time does.
 async fn until(running: &Running, what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let begun = tokio::time::Instant::now();
@@ -194,7 +194,7 @@ async fn a_loop_that_ended_by_a_mistake_of_ours_is_begun_again_by_the_next_round
 }
 
 #[tokio::test]
-async fn a_set_that_comes_has_its_floor() {
+async fn a_set_that_comes_has_its_minimum_of_idle_runners() {
     let running = Running::over(Vec::new());
     let mut floored = policy(5);
     floored.scope.at = Some(RunnerScope::Organization(Owner::parse("acme").unwrap()));

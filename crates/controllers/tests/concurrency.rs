@@ -69,7 +69,7 @@ async fn a_message_that_is_no_signal_is_a_dead_letter() {
     assert_eq!(queue.depth().await.unwrap(), (0, 0, 1));
 }
 
-/// Whoever finds the lease held goes home; the holder releases only if nobody woke the set meanwhile: no wake-up is lost.
+/// A pass that finds the lease held goes home; the holder releases only if nobody woke the set meanwhile: no wake-up is lost.
 #[tokio::test]
 async fn a_wake_up_that_comes_while_the_lease_is_held_is_seen_by_its_holder() {
     let bed = Bed::new(policy(5));
@@ -294,7 +294,7 @@ async fn a_whole_life_leaves_nothing_behind() {
 }
 
 /// Five hundred surplus runners are looked at and ended with calls that grow with pages: one list, one end. Only GitHub has to
-/// be told of each.
+/// be notified of each.
 #[tokio::test]
 async fn five_hundred_surplus_machines_are_ended_in_one_call() {
     let mut bed = Bed::new(policy(500));

@@ -19,10 +19,10 @@ async fn hand_offs_that_nobody_will_read_go_and_the_others_stay() {
     bed.queued(1..=1).await;
     bed.pass(Depth::Full).await;
     let booting = bed.runners().await[0].machine.clone().unwrap();
-    let stranger = MachineId::parse("m-9999").unwrap();
+    let untracked = MachineId::parse("m-9999").unwrap();
     let put_at = bed.world.ports.clock.now();
-    bed.doubles.script().handed.insert(stranger.clone(), "jit".into());
-    bed.doubles.script().put_at.insert(stranger.clone(), put_at);
+    bed.doubles.script().handed.insert(untracked.clone(), "jit".into());
+    bed.doubles.script().put_at.insert(untracked.clone(), put_at);
     assert_eq!(housekeeping::expire_hand_offs(&bed.world).await.unwrap(), 0, "young ones stay");
     bed.clock.advance(HOUR + Duration::from_secs(1));
     assert_eq!(housekeeping::expire_hand_offs(&bed.world).await.unwrap(), 1);

@@ -14,7 +14,7 @@ use runnersmith_types::{FactSource, JobId, JobStatus, Label, RunnerUpdate};
 use support::{Bed, policy, set};
 
 #[tokio::test]
-async fn the_job_of_a_later_attempt_is_recorded_measured_and_told_under_its_runner() {
+async fn the_job_of_a_later_attempt_is_recorded_measured_and_shown_under_its_runner() {
     let bed = Bed::new(policy(2));
     let ledger = &bed.world.ports.ledger;
     bed.queued(1..=1).await;

@@ -61,7 +61,7 @@ async fn r04_without_capacity_every_queued_job_stays_demand() {
     assert_eq!(open.len(), 2, "both are still there");
     bed.clock.advance(Duration::from_secs(61));
     bed.pass(Depth::Partial).await;
-    assert_eq!(bed.machines_made(), 2, "and get their machines when the rung is warm again");
+    assert_eq!(bed.machines_made(), 2, "and get their machines when the capacity pool is warm again");
 }
 
 /// R5: a failure in one place does not make another place's launches happen again.
@@ -127,7 +127,7 @@ async fn r07_one_failed_removal_does_not_stop_the_others() {
 
 /// R8: the minimum of idle runners is not used up by busy runners.
 #[tokio::test]
-async fn r08_busy_runners_do_not_use_up_the_idle_floor() {
+async fn r08_busy_runners_do_not_use_up_the_minimum_of_idle_runners() {
     let mut min_idle = policy(5);
     min_idle.scope.at = Some(RunnerScope::Organization(Owner::parse("acme").unwrap()));
     min_idle.min_idle =
@@ -157,7 +157,7 @@ async fn r09_a_registration_that_is_gone_already_is_no_failed_removal() {
     assert!(bed.runners().await[0].deregistered_at.is_some());
     bed.clock.advance(Duration::from_secs(61));
     bed.pass(Depth::Full).await;
-    assert_eq!(bed.doubles.script().count("terminate"), 1, "ended after the settle time, not cycles later");
+    assert_eq!(bed.doubles.script().count("terminate"), 1, "ended after the quiet time, not cycles later");
 }
 
 /// R10: a JIT runner that boots is offline at GitHub and counts all the same.

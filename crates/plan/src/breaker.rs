@@ -14,7 +14,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(3600);
 pub(crate) enum Breaker<'a> {
     /// Machines boot.
     Closed,
-    /// Too many failures, all on the same capacity pool: another capacity pool, that can be tried now, tells whether it is the capacity pool or the
+    /// Too many failures, all on the same capacity pool: another capacity pool, that can be tried now, shows whether it is the capacity pool or the
     /// image.
     Doubted { failed: BTreeSet<&'a CapacityPool> },
     /// Machines do not boot on two capacity pools (or on the only one).

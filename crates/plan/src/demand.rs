@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_types::{Action, Job, RunnerScope, RunnerState as S, Timestamp, WaitingOn, saturating_u32};
+use runnersmith_types::{Job, RecordAction, RunnerScope, RunnerState as S, Timestamp, WaitingOn, saturating_u32};
 
 use crate::draft::{Draft, age};
 use crate::share::Shared;
@@ -72,7 +72,7 @@ fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
     }
     let mut beyond = draft.alive().saturating_sub(draft.policy.runners_max as usize);
     let mut intents = draft.in_state(S::Intended);
-    // A name that a source calls busy is none to take back, whatever the record says.
+    // A name that a source calls busy is not taken back, whatever the record says.
     intents.retain(|index| draft.evidence(*index).busy(draft.policy.ephemeral).is_none());
     intents.sort_by_key(|index| std::cmp::Reverse(draft.runners[*index].serial));
     for index in intents {
@@ -87,7 +87,7 @@ fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
         };
         beyond = beyond.saturating_sub(1);
         draft.runners[index].state = S::Gone;
-        draft.step(Action::Withdraw { runner: draft.runners[index].name.clone() }, reason);
+        draft.step(RecordAction::Withdraw { runner: draft.runners[index].name.clone() }, reason);
     }
 }
 

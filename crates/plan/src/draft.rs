@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use runnersmith_types::{
-    Action, Job, JobId, JobStatus, Machine, MachineId, MachineState, MachineStatus, Observed, Plan, Reason,
-    Registration, Runner, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, Snapshot, Step, Timestamp,
-    Waiting, WaitingOn, saturating_u32,
+    Action, EffectAction, Job, JobId, JobStatus, LaunchAction, Machine, MachineId, MachineState, MachineStatus,
+    Observed, Plan, PlanStep, Reason, RecordAction, Registration, Runner, RunnerName, RunnerScope, RunnerState,
+    RunnerUpdate, ScaleSet, Snapshot, Timestamp, Waiting, WaitingOn, saturating_u32,
 };
 
 pub(crate) struct Draft<'a> {
@@ -22,7 +22,7 @@ pub(crate) struct Draft<'a> {
     job_of: HashMap<RunnerName, &'a Job>,
     pub machines: BTreeMap<&'a MachineId, &'a Machine>,
     registrations: HashMap<(&'a RunnerScope, &'a str), &'a Registration>,
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     pub waiting: Vec<Waiting>,
     wake: Option<Timestamp>,
     pub demand: u32,
@@ -154,16 +154,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub fn step(&mut self, action: Action, reason: impl Into<String>) {
-        self.steps.push(Step { action, reason: Reason(reason.into()) });
+    pub fn step(&mut self, action: impl Into<Action>, reason: impl Into<String>) {
+        self.steps.push(PlanStep { action: action.into(), reason: Reason(reason.into()) });
     }
 
-    /// Applies a mark to the working copy and records it, if it changes anything.
+    /// Applies an update to the working copy and records it, if it changes anything.
     pub fn update(&mut self, index: usize, update: RunnerUpdate, reason: impl Into<String>) {
         let runner = &mut self.runners[index];
         if runner.update(update.clone(), self.now) {
             let runner = runner.name.clone();
-            self.step(Action::Update { runner, update }, reason);
+            self.step(RecordAction::Update { runner, update }, reason);
         }
     }
 
@@ -245,21 +245,21 @@ fn life(machine: &Machine) -> (u8, bool, Timestamp) {
 /// Records first, then what makes runners, then what removes them, then what concerns jobs.
 const fn order(action: &Action) -> u8 {
     match action {
-        Action::Update { .. } => 0,
-        Action::Interrupted { .. } => 1,
-        Action::Withdraw { .. } => 2,
+        Action::Record(RecordAction::Update { .. }) => 0,
+        Action::Effect(EffectAction::Interrupted { .. }) => 1,
+        Action::Record(RecordAction::Withdraw { .. }) => 2,
         Action::Intend { .. } => 3,
-        Action::Launch { .. } => 4,
-        Action::Relaunch { .. } => 5,
-        Action::HandOff { .. } => 6,
-        Action::LookUp { .. } => 7,
-        Action::Deregister { .. } => 8,
+        Action::Launch(LaunchAction::First { .. }) => 4,
+        Action::Launch(LaunchAction::Again { .. }) => 5,
+        Action::Effect(EffectAction::HandOff { .. }) => 6,
+        Action::Effect(EffectAction::LookUp { .. }) => 7,
+        Action::Effect(EffectAction::Deregister { .. }) => 8,
         Action::Terminate { .. } => 9,
-        Action::ExpireHandOff { .. } => 10,
-        Action::PoolFailure(_) => 11,
-        Action::VerifyJob { .. } => 12,
-        Action::Stall { .. } => 13,
-        Action::Notify { .. } => 14,
-        Action::Rerun { .. } => 15,
+        Action::Effect(EffectAction::ExpireHandOff { .. }) => 10,
+        Action::Effect(EffectAction::PoolFailure(_)) => 11,
+        Action::Effect(EffectAction::VerifyJob { .. }) => 12,
+        Action::Effect(EffectAction::Stall { .. }) => 13,
+        Action::Effect(EffectAction::Notify { .. }) => 14,
+        Action::Effect(EffectAction::Rerun { .. }) => 15,
     }
 }

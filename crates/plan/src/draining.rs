@@ -1,11 +1,11 @@
-//! The way out: deregister, settle, terminate, and nothing left behind (no hand-off, no registration, no machine).
+//! The way out: deregister, wait until it is quiet, terminate, and nothing left behind (no hand-off, no registration, no machine).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_types::{
-    Action, BatchId, MachineId, MachineState, MachineStatus, RunnerName, RunnerState as S, RunnerUpdate, Timestamp,
-    WaitingOn,
+    Action, BatchId, EffectAction, MachineId, MachineState, MachineStatus, RunnerName, RunnerState as S, RunnerUpdate,
+    Timestamp, WaitingOn,
 };
 
 use crate::draft::Draft;
@@ -41,31 +41,16 @@ fn expire(draft: &mut Draft<'_>, index: usize) {
         && runner.may_have_hand_off()
         && let Some(machine) = runner.machine.clone()
     {
-        let action = Action::ExpireHandOff { runner: runner.name.clone(), machine };
+        let action = EffectAction::ExpireHandOff { runner: runner.name.clone(), machine };
         draft.step(action, "no hand-off outlives its use");
     }
 }
 
-/// A draining or lost runner: its job's end, its registration, a settle time, its machine.
+/// A draining or lost runner: its job's end, its registration, a quiet time, its machine. Each is waited for before the next.
 fn drain_step(draft: &mut Draft<'_>, index: usize) {
-    let seen = draft.evidence(index);
-    let timing = &draft.policy.timing;
     let runner = &draft.runners[index];
-    let (name, since) = (runner.name.clone(), runner.lost_at.max(runner.draining_at).unwrap_or(draft.now));
-    // GitHub ends a job by itself a quarter of an hour after its runner was lost; one that it still shows after an hour is one
-    // that we cannot ask about any more.
-    let forgotten = draft.is_gone(index) && draft.passed(since, FORGOTTEN_AFTER);
-    if let Some(job) = seen.running().filter(|_| !forgotten) {
-        // Only a machine that is gone comes here with a running job. The delivery of a good end may be late; after a
-        // grace it counts as lost, and GitHub refuses to deregister until it has noticed too.
-        // GitHub is asked first (`verify`): what it says after the machine was lost counts.
-        let still = job.verified_at.is_some_and(|at| at >= since);
-        if draft.passed(since, timing.ghost_grace) && still && job.interrupted_at.is_none() {
-            let reason = format!("the machine of {name} is gone while GitHub says that the job runs on it");
-            draft.step(Action::Interrupted { job: job.id() }, reason);
-        }
-        let what = "its machine is gone; GitHub has not ended its job yet";
-        draft.wait_runner(index, WaitingOn::Grace { what, until: job.changed_at.plus(timing.verify_after) });
+    let since = runner.lost_at.max(runner.draining_at).unwrap_or(draft.now);
+    if waits_for_its_job(draft, index, since) {
         return;
     }
     if draft.is_gone(index) && draft.passed(since, GIVEN_UP_AFTER) {
@@ -73,49 +58,8 @@ fn drain_step(draft: &mut Draft<'_>, index: usize) {
         draft.update(index, RunnerUpdate::Gone(why.into()), why);
         return;
     }
-    if let Some(what) = seen.busy(draft.policy.ephemeral)
-        && !draft.is_gone(index)
-    {
-        let until = since.plus(timing.lifetime_max).plus(timing.hard_end_after);
-        draft.wait_runner(index, WaitingOn::Grace { what, until });
+    if waits_while_busy(draft, index, since) || waits_for_its_registration(draft, index, since) {
         return;
-    }
-    let runner = &draft.runners[index];
-    if let Some(registration) = seen.registration
-        && runner.registration.is_none()
-        && runner.deregistered_at.is_none()
-    {
-        draft.update(index, RunnerUpdate::Registered(registration.id), "GitHub shows its registration");
-    }
-    let runner = &draft.runners[index];
-    let missing = runner.missing_registration >= 2 || runner.deregistered_at.is_some();
-    if let Some(registration) = runner.registration.filter(|_| !missing) {
-        let asked_at = runner.looked_up_at.filter(|asked_at| *asked_at >= since);
-        if asked_at.is_none_or(|asked_at| draft.passed(asked_at, timing.ghost_grace)) {
-            let runner = &draft.runners[index];
-            let (name, at) = (runner.name.clone(), runner.target.at.clone());
-            let reason = format!("it is {}", runner.state.word());
-            draft.step(Action::Deregister { runner: name, registration, at }, reason);
-        } else {
-            let until = asked_at.unwrap_or(draft.now).plus(timing.ghost_grace);
-            draft.wait_runner(index, WaitingOn::Grace { what: "GitHub still says that it has a job", until });
-        }
-        return;
-    }
-    // It may have registered by a token or by a request whose answer was lost: GitHub's list would show it.
-    let asked = runner.handed_at.or(runner.jit_requested_at).is_some() && !missing;
-    if asked {
-        let at = runner.target.at.clone();
-        if !draft.passed(since, timing.ghost_grace) {
-            let until = since.plus(timing.ghost_grace);
-            draft.wait_runner(index, WaitingOn::Grace { what: "its registration may still be shown", until });
-            return;
-        }
-        if !draft.listed(&at) {
-            let why = format!("registrations at {at}: not known in this pass");
-            draft.wait_runner(index, WaitingOn::UnknownSource { why });
-            return;
-        }
     }
     if draft.is_gone(index) {
         let runner = &draft.runners[index];
@@ -128,15 +72,90 @@ fn drain_step(draft: &mut Draft<'_>, index: usize) {
         }
         return;
     }
+    let quiet = draft.policy.timing.settle;
     let since = draft.runners[index].deregistered_at.unwrap_or(since);
-    if draft.passed(since, timing.settle) {
+    if draft.passed(since, quiet) {
         terminate(draft, index, "not registered any more, settled and still idle");
     } else {
-        draft.wait_runner(index, WaitingOn::Grace { what: "settling", until: since.plus(timing.settle) });
+        draft.wait_runner(index, WaitingOn::Grace { what: "settling", until: since.plus(quiet) });
     }
 }
 
-/// Ends the machine of a runner, unless a source says that it has a job; asked again only after a settle time.
+/// Whether GitHub still says that a job runs on it; only a machine that is gone comes here with one.
+fn waits_for_its_job(draft: &mut Draft<'_>, index: usize, since: Timestamp) -> bool {
+    let timing = &draft.policy.timing;
+    // GitHub ends a job by itself a quarter of an hour after its runner was lost; one that it still shows after an hour is one
+    // that we cannot ask about any more.
+    let forgotten = draft.is_gone(index) && draft.passed(since, FORGOTTEN_AFTER);
+    let Some(job) = draft.evidence(index).running().filter(|_| !forgotten) else { return false };
+    // The delivery of a good end may be late; after a grace it counts as lost, and GitHub refuses to deregister until it has
+    // noticed too. GitHub is asked first (`verify`): what it says after the machine was lost counts.
+    let still = job.verified_at.is_some_and(|at| at >= since);
+    if draft.passed(since, timing.ghost_grace) && still && job.interrupted_at.is_none() {
+        let name = &draft.runners[index].name;
+        let reason = format!("the machine of {name} is gone while GitHub says that the job runs on it");
+        draft.step(EffectAction::Interrupted { job: job.id() }, reason);
+    }
+    let what = "its machine is gone; GitHub has not ended its job yet";
+    draft.wait_runner(index, WaitingOn::Grace { what, until: job.changed_at.plus(timing.verify_after) });
+    true
+}
+
+/// Whether any source says that it has a job, and its machine is there.
+fn waits_while_busy(draft: &mut Draft<'_>, index: usize, since: Timestamp) -> bool {
+    let Some(what) = draft.evidence(index).busy(draft.policy.ephemeral) else { return false };
+    if draft.is_gone(index) {
+        return false;
+    }
+    let until = since.plus(draft.policy.timing.lifetime_max).plus(draft.policy.timing.hard_end_after);
+    draft.wait_runner(index, WaitingOn::Grace { what, until });
+    true
+}
+
+/// Whether a registration of it is there, which is removed, or may be.
+fn waits_for_its_registration(draft: &mut Draft<'_>, index: usize, since: Timestamp) -> bool {
+    let grace = draft.policy.timing.ghost_grace;
+    let runner = &draft.runners[index];
+    if let Some(registration) = draft.evidence(index).registration
+        && runner.registration.is_none()
+        && runner.deregistered_at.is_none()
+    {
+        draft.update(index, RunnerUpdate::Registered(registration.id), "GitHub shows its registration");
+    }
+    let runner = &draft.runners[index];
+    let at = runner.target.at.clone();
+    let missing = runner.missing_registration >= 2 || runner.deregistered_at.is_some();
+    if let Some(registration) = runner.registration.filter(|_| !missing) {
+        let asked_at = runner.looked_up_at.filter(|asked_at| *asked_at >= since);
+        if asked_at.is_none_or(|asked_at| draft.passed(asked_at, grace)) {
+            let runner = &draft.runners[index];
+            let (name, reason) = (runner.name.clone(), format!("it is {}", runner.state.word()));
+            draft.step(EffectAction::Deregister { runner: name, registration, at }, reason);
+        } else {
+            let until = asked_at.unwrap_or(draft.now).plus(grace);
+            draft.wait_runner(index, WaitingOn::Grace { what: "GitHub still says that it has a job", until });
+        }
+        return true;
+    }
+    // It may have registered by a token or by a request whose answer was lost: GitHub's list would show it.
+    let asked = runner.handed_at.or(runner.jit_requested_at).is_some() && !missing;
+    if !asked {
+        return false;
+    }
+    if !draft.passed(since, grace) {
+        let until = since.plus(grace);
+        draft.wait_runner(index, WaitingOn::Grace { what: "its registration may still be shown", until });
+        return true;
+    }
+    if !draft.listed(&at) {
+        let why = format!("registrations at {at}: not known in this pass");
+        draft.wait_runner(index, WaitingOn::UnknownSource { why });
+        return true;
+    }
+    false
+}
+
+/// Ends the machine of a runner, unless a source says that it has a job; asked again only after a quiet time.
 fn terminate(draft: &mut Draft<'_>, index: usize, why: &str) {
     let seen = draft.evidence(index);
     let runner = &draft.runners[index];

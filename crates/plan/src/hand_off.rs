@@ -1,7 +1,7 @@
 //! Which machine gets its runner's config now, and by which means. It is a decision of its own because GitHub's budget
 //! for JIT configs, not the machines, bounds a burst.
 
-use runnersmith_types::{Action, HandOffMeans, RunnerState as S, WaitingOn};
+use runnersmith_types::{EffectAction, HandOffMeans, RunnerState as S, WaitingOn};
 
 use crate::draft::Draft;
 
@@ -31,6 +31,6 @@ pub(crate) fn hand_off(draft: &mut Draft<'_>) {
             draft.wait_runner(index, WaitingOn::Budget { until });
             continue;
         };
-        draft.step(Action::HandOff { runner: name, machine, means }, reason);
+        draft.step(EffectAction::HandOff { runner: name, machine, means }, reason);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use runnersmith_types::{Action, JobStatus, MachineState, RunnerState as S, RunnerUpdate};
+use runnersmith_types::{EffectAction, JobStatus, MachineState, RunnerState as S, RunnerUpdate};
 
 use crate::draft::Draft;
 use crate::verify::is_mine;
@@ -21,7 +21,7 @@ pub(crate) fn warned(draft: &mut Draft<'_>) {
             S::Busy => {
                 if let Some(job) = seen.running().filter(|job| job.interrupted_at.is_none()) {
                     let reason = format!("the machine of {} will be taken back while the job runs", runner.name);
-                    draft.step(Action::Interrupted { job: job.id() }, reason);
+                    draft.step(EffectAction::Interrupted { job: job.id() }, reason);
                 }
             }
             S::Intended | S::Launching | S::Draining | S::Finished | S::Lost | S::Gone => {}
@@ -49,7 +49,7 @@ pub(crate) fn rerun(draft: &mut Draft<'_>) {
     for (repo, run) in runs.difference(&open) {
         let before = draft.snapshot.reruns.iter().any(|(at, again)| at == *repo && again == run);
         if !before {
-            let action = Action::Rerun { repo: (*repo).clone(), run: *run };
+            let action = EffectAction::Rerun { repo: (*repo).clone(), run: *run };
             draft.step(action, "an interruption took a machine of this run");
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use runnersmith_types::{
-    Action, BatchId, Intent, Runner, RunnerName, RunnerScope, RunnerState as S, Target, WaitingOn,
+    Action, BatchId, Intent, LaunchAction, Runner, RunnerName, RunnerScope, RunnerState as S, Target, WaitingOn,
     policy::{INTENTS_MAX, LAUNCH_BATCH_MAX},
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn launch(draft: &mut Draft<'_>, granted: &BTreeMap<RunnerScope, usiz
         let Some(batch) = batch_id(draft, &runners) else { continue };
         let runners: Vec<RunnerName> = runners.into_iter().map(|(name, _)| name).collect();
         let reason = format!("{} runner(s) are intended", runners.len());
-        draft.step(Action::Launch { batch, pool: pool.clone(), runners }, reason);
+        draft.step(LaunchAction::First { batch, pool: pool.clone(), runners }, reason);
     }
 }
 
@@ -40,7 +40,7 @@ fn again(draft: &mut Draft<'_>) {
     let batches: BTreeSet<BatchId> =
         launching.into_iter().filter_map(|index| draft.runners[index].batch.clone()).collect();
     for batch in batches {
-        draft.step(Action::Relaunch { batch }, "its answer is not known; the same token launches nothing twice");
+        draft.step(LaunchAction::Again { batch }, "its answer is not known; the same token launches nothing twice");
     }
 }
 

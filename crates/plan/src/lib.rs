@@ -4,10 +4,11 @@
 //! reach them. It is total (every input gives a plan), deterministic, and the order of its input is irrelevant.
 //!
 //! How it converges: observations are applied to a working copy of the runners first, and everything else is decided on
-//! the copy. One round therefore both sees and decides; the marks are steps too, so that executing the plan brings the
+//! the copy. One round therefore both sees and decides; the updates are steps too, so that executing the plan brings the
 //! ledger to where the copy is, and the next round decides from there.
 
 mod breaker;
+mod check_run;
 mod demand;
 mod draft;
 mod draining;
@@ -24,13 +25,14 @@ pub mod schedule;
 mod share;
 mod verify;
 
-pub use lint::{Finding, lint};
+pub use check_run::{CheckRunText, check_run_text};
+pub use lint::{PlanFault, lint};
 
 use runnersmith_types::{Plan, ScaleSet, Snapshot, Timestamp};
 
 /// Makes the plan of one scale set.
 ///
-/// Its steps are in the order in which they are to be executed: marks, then what takes intents back, makes and launches
+/// Its steps are in the order in which they are to be executed: updates, then what takes intents back, makes and launches
 /// them, then what removes, then what concerns jobs.
 pub fn plan(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Plan {
     let mut draft = draft::Draft::new(policy, snapshot, now);

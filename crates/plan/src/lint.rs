@@ -2,101 +2,132 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_types::{Action, Job, JobStatus, MachineStatus, Plan, RunnerName, ScaleSet, Snapshot};
+use runnersmith_types::{
+    Action, EffectAction, Intent, Job, JobStatus, LaunchAction, Machine, MachineId, MachineState, MachineStatus, Plan,
+    RecordAction, Runner, RunnerName, RunnerUpdate, ScaleSet, Snapshot,
+};
 
 /// A rule that a plan breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding(pub String);
+pub struct PlanFault(pub String);
 
-/// Checks a plan against the rules that must hold whatever the planner thinks.
+/// Checks a plan against the rules that must hold whatever the planner thinks. Returns what it breaks; nothing for a good plan.
 #[must_use]
-pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut find = |text: String| findings.push(Finding(text));
-    let busy: BTreeSet<RunnerName> =
-        snapshot.jobs.iter().filter(|job| job.fact.status == JobStatus::InProgress).filter_map(Job::runner).collect();
-    let machines: BTreeMap<_, _> =
-        snapshot.machines.value().into_iter().flatten().map(|machine| (&machine.id, machine)).collect();
-    let mut intended: BTreeSet<&RunnerName> = BTreeSet::new();
-    let mut withdrawn: BTreeSet<&RunnerName> = BTreeSet::new();
-    let mut launched: BTreeSet<&RunnerName> = BTreeSet::new();
-    let known: BTreeSet<&RunnerName> = snapshot.runners.iter().map(|runner| &runner.name).collect();
+pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<PlanFault> {
+    let mut linter = Linter::new(snapshot);
     for step in &plan.steps {
-        match &step.action {
-            Action::Intend { runners } => {
-                for intent in runners {
-                    if known.contains(&intent.name) || !intended.insert(&intent.name) {
-                        find(format!("{} is intended twice", intent.name));
-                    }
-                }
-            }
-            Action::Withdraw { runner } => {
-                withdrawn.insert(runner);
-            }
-            Action::Launch { runners, .. } => {
-                for runner in runners {
-                    if !launched.insert(runner) {
-                        find(format!("{runner} is launched twice"));
-                    }
-                    if !known.contains(runner) && !intended.contains(runner) {
-                        find(format!("{runner} is launched without an intent"));
-                    }
-                }
-            }
-            Action::Terminate { machine, runner } => {
-                let Some(seen) = machines.get(machine) else {
-                    find(format!("{machine} is to be ended and is not in the list"));
-                    continue;
-                };
-                if seen.status == Some(MachineStatus::Busy)
-                    || runner.as_ref().is_some_and(|runner| busy.contains(runner))
-                {
-                    find(format!("{machine} is to be ended and has a job"));
-                }
-            }
-            Action::Deregister { runner, .. } => {
-                let machine = snapshot
-                    .runners
-                    .iter()
-                    .find(|known| &known.name == runner)
-                    .and_then(|known| known.machine.as_ref());
-                let alive = machine
-                    .and_then(|id| machines.get(id))
-                    .is_some_and(|m| m.state != runnersmith_types::MachineState::Ended);
-                if alive && busy.contains(runner) {
-                    find(format!("{runner} is to be deregistered and has a job"));
-                }
-            }
-            Action::Relaunch { .. }
-            | Action::HandOff { .. }
-            | Action::Update { .. }
-            | Action::LookUp { .. }
-            | Action::ExpireHandOff { .. }
-            | Action::PoolFailure(_)
-            | Action::VerifyJob { .. }
-            | Action::Stall { .. }
-            | Action::Notify { .. }
-            | Action::Interrupted { .. }
-            | Action::Rerun { .. } => {}
-        }
+        linter.action(&step.action);
     }
-    for runner in withdrawn.intersection(&launched) {
-        find(format!("{runner} is both launched and withdrawn"));
-    }
-    let alive = snapshot.runners.iter().filter(|runner| runner.state.is_alive()).count();
-    if !intended.is_empty() && alive + intended.len() > policy.runners_max as usize + withdrawn.len() + gone(plan) {
-        find(format!(
-            "{alive} alive and {} intended are more than the maximum of {}",
-            intended.len(),
-            policy.runners_max
-        ));
-    }
-    findings
+    linter.total(policy, snapshot)
 }
 
-fn gone(plan: &Plan) -> usize {
-    plan.steps
-        .iter()
-        .filter(|step| matches!(&step.action, Action::Update { update: runnersmith_types::RunnerUpdate::Gone(_), .. }))
-        .count()
+/// What the snapshot says, and what the plan has done so far.
+struct Linter<'a> {
+    faults: Vec<PlanFault>,
+    runners: BTreeMap<&'a RunnerName, &'a Runner>,
+    /// Runners with a job, by GitHub's word.
+    busy: BTreeSet<RunnerName>,
+    machines: BTreeMap<&'a MachineId, &'a Machine>,
+    intended: BTreeSet<&'a RunnerName>,
+    withdrawn: BTreeSet<&'a RunnerName>,
+    launched: BTreeSet<&'a RunnerName>,
+    /// How many records the plan ends.
+    gone: usize,
+}
+
+impl<'a> Linter<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        let running = snapshot.jobs.iter().filter(|job| job.fact.status == JobStatus::InProgress);
+        let machines = snapshot.machines.value().into_iter().flatten();
+        Self {
+            faults: Vec::new(),
+            runners: snapshot.runners.iter().rev().map(|runner| (&runner.name, runner)).collect(),
+            busy: running.filter_map(Job::runner).collect(),
+            machines: machines.map(|machine| (&machine.id, machine)).collect(),
+            intended: BTreeSet::new(),
+            withdrawn: BTreeSet::new(),
+            launched: BTreeSet::new(),
+            gone: 0,
+        }
+    }
+
+    fn fault(&mut self, text: String) {
+        self.faults.push(PlanFault(text));
+    }
+
+    fn action(&mut self, action: &'a Action) {
+        match action {
+            Action::Record(RecordAction::Withdraw { runner }) => {
+                self.withdrawn.insert(runner);
+            }
+            Action::Record(RecordAction::Update { update: RunnerUpdate::Gone(_), .. }) => self.gone += 1,
+            Action::Record(RecordAction::Update { .. }) | Action::Launch(LaunchAction::Again { .. }) => {}
+            Action::Intend { runners } => self.intend(runners),
+            Action::Launch(LaunchAction::First { runners, .. }) => self.launch(runners),
+            Action::Effect(EffectAction::Deregister { runner, .. }) => self.deregister(runner),
+            Action::Effect(
+                EffectAction::HandOff { .. }
+                | EffectAction::LookUp { .. }
+                | EffectAction::ExpireHandOff { .. }
+                | EffectAction::PoolFailure(_)
+                | EffectAction::VerifyJob { .. }
+                | EffectAction::Stall { .. }
+                | EffectAction::Notify { .. }
+                | EffectAction::Interrupted { .. }
+                | EffectAction::Rerun { .. },
+            ) => {}
+            Action::Terminate { machine, runner } => self.terminate(machine, runner.as_ref()),
+        }
+    }
+
+    fn intend(&mut self, runners: &'a [Intent]) {
+        for intent in runners {
+            if self.runners.contains_key(&intent.name) || !self.intended.insert(&intent.name) {
+                self.fault(format!("{} is intended twice", intent.name));
+            }
+        }
+    }
+
+    fn launch(&mut self, runners: &'a [RunnerName]) {
+        for runner in runners {
+            if !self.launched.insert(runner) {
+                self.fault(format!("{runner} is launched twice"));
+            }
+            if !self.runners.contains_key(runner) && !self.intended.contains(runner) {
+                self.fault(format!("{runner} is launched without an intent"));
+            }
+        }
+    }
+
+    fn deregister(&mut self, runner: &RunnerName) {
+        let machine = self.runners.get(runner).and_then(|known| known.machine.as_ref());
+        let alive =
+            machine.and_then(|id| self.machines.get(id)).is_some_and(|machine| machine.state != MachineState::Ended);
+        if alive && self.busy.contains(runner) {
+            self.fault(format!("{runner} is to be deregistered and has a job"));
+        }
+    }
+
+    fn terminate(&mut self, machine: &MachineId, runner: Option<&RunnerName>) {
+        let Some(seen) = self.machines.get(machine) else {
+            return self.fault(format!("{machine} is to be ended and is not in the list"));
+        };
+        if seen.status == Some(MachineStatus::Busy) || runner.is_some_and(|runner| self.busy.contains(runner)) {
+            self.fault(format!("{machine} is to be ended and has a job"));
+        }
+    }
+
+    /// What only the whole plan can break. Returns all that was found.
+    fn total(mut self, policy: &ScaleSet, snapshot: &Snapshot) -> Vec<PlanFault> {
+        let both: Vec<&RunnerName> = self.withdrawn.intersection(&self.launched).copied().collect();
+        for runner in both {
+            self.fault(format!("{runner} is both launched and withdrawn"));
+        }
+        let alive = snapshot.runners.iter().filter(|runner| runner.state.is_alive()).count();
+        let (intended, runners_max) = (self.intended.len(), policy.runners_max);
+        if intended > 0 && alive + intended > runners_max as usize + self.withdrawn.len() + self.gone {
+            self.fault(format!("{alive} alive and {intended} intended are more than the maximum of {runners_max}"));
+        }
+        self.faults
+    }
 }

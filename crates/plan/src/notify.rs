@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use runnersmith_types::{Action, Job, JobId, JobStatus, Notification, RepoFullName, WaitingOn};
+use runnersmith_types::{EffectAction, Job, JobId, JobStatus, Notification, RepoFullName, WaitingOn};
 
 use crate::draft::{Draft, age};
 use crate::share::Shared;
 use crate::verify::is_mine;
 
-/// Tells authors why their jobs do not run, and closes notification that are over: one notification per repository and commit.
+/// Notifies authors why their jobs do not run, and closes notifications that are over: one check run per repository and commit.
 pub(crate) fn notify(draft: &mut Draft<'_>, shared: &Shared<'_>) {
     if !draft.policy.notify {
         return;
@@ -23,7 +23,7 @@ pub(crate) fn notify(draft: &mut Draft<'_>, shared: &Shared<'_>) {
             continue;
         }
         let Some(notification) = notification(draft, job, &waits, &impossible) else { continue };
-        if job.notified.as_ref().is_some_and(|notified| notified.text == text(&notification)) {
+        if job.notified.as_ref().is_some_and(|notified| notified.text == notification.text()) {
             continue;
         }
         notifications
@@ -33,13 +33,7 @@ pub(crate) fn notify(draft: &mut Draft<'_>, shared: &Shared<'_>) {
     }
     for ((repo, head_sha), jobs) in notifications {
         let reason = format!("{} job(s) of one commit have a notification to post or to update", jobs.len());
-        draft.step(Action::Notify { repo, head_sha, jobs }, reason);
-    }
-}
-
-fn text(notification: &Notification) -> &str {
-    match notification {
-        Notification::Waiting(text) | Notification::Impossible(text) | Notification::Settled(text) => text,
+        draft.step(EffectAction::Notify { repo, head_sha, jobs }, reason);
     }
 }
 
@@ -60,18 +54,18 @@ fn notification(
             if !at_once && !draft.passed(since, draft.policy.timing.notify_after) {
                 return None;
             }
-            Some(Notification::Waiting(said(on)))
+            Some(Notification::Waiting(waiting_text(on)))
         }
-        // A notification is closed by whoever notified: only jobs that were notified have something to close.
+        // Only jobs that were notified have something to close, and the set that follows the job closes it.
         JobStatus::InProgress | JobStatus::Completed | JobStatus::Gone => {
             let notified_by_us = job.notified.is_some() && is_mine(draft, job);
-            notified_by_us.then(|| Notification::Settled(format!("it is {}", settled(job.fact.status))))
+            notified_by_us.then(|| Notification::Settled(format!("it is {}", status_text(job.fact.status))))
         }
         JobStatus::Waiting => None,
     }
 }
 
-const fn settled(status: JobStatus) -> &'static str {
+const fn status_text(status: JobStatus) -> &'static str {
     match status {
         JobStatus::Gone => "not known to GitHub any more",
         JobStatus::Waiting | JobStatus::Queued | JobStatus::InProgress | JobStatus::Completed => "running or over",
@@ -79,7 +73,7 @@ const fn settled(status: JobStatus) -> &'static str {
 }
 
 /// What is notified changes only when the cause changes: a place in the line does not make a new notification.
-fn said(on: &WaitingOn) -> String {
+fn waiting_text(on: &WaitingOn) -> String {
     match on {
         WaitingOn::Maximum { runners_max, .. } => {
             format!("the scale set is at its maximum of {runners_max} runners; the job keeps its place in the line")

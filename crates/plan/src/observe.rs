@@ -7,7 +7,7 @@ use runnersmith_types::{BatchId, JobStatus, MachineId, MachineStatus, RunnerStat
 
 use crate::draft::{Draft, Evidence};
 
-/// Turns what was seen into marks.
+/// Turns what was seen into updates.
 pub(crate) fn observe(draft: &mut Draft<'_>) {
     bind(draft);
     for index in 0..draft.runners.len() {
@@ -127,45 +127,17 @@ const fn was_read(seen: &Evidence<'_>) -> bool {
 fn observe_idle(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
     let runner = &draft.runners[index];
     let (state, ephemeral) = (runner.state, runner.ephemeral);
-    if !matches!(state, S::Booting | S::Idle | S::Busy) {
+    if !matches!(state, S::Booting | S::Idle | S::Busy) || ended_by_its_own_word(draft, index, seen) {
         return;
     }
-    let worked = runner.busy_at.is_some() || seen.job.is_some();
-    let dropped = seen.job.is_some_and(|job| job.fact.status == JobStatus::Gone);
-    match seen.status() {
-        Some(MachineStatus::JobDone) if ephemeral => {
-            draft.update(index, RunnerUpdate::Busy(None), "the machine says that a job ran on it");
-            draft.update(index, RunnerUpdate::Finished, "the machine says that its job is done");
-            return;
-        }
-        Some(MachineStatus::Ended(_)) if ephemeral && worked => {
-            draft.update(index, RunnerUpdate::Finished, "its runner ended after its job");
-            return;
-        }
-        Some(MachineStatus::Ended(_)) if ended_as_after_a_job(draft, index, &seen) => {
-            draft.update(index, RunnerUpdate::Busy(None), "the machine says that its runner ended after a job");
-            draft.update(index, RunnerUpdate::Finished, "its runner ended after its job");
-            return;
-        }
-        Some(MachineStatus::Ended(_)) => {
-            draft.update(index, RunnerUpdate::Lost, "its runner ended without a job");
-            return;
-        }
-        Some(
-            MachineStatus::Booting
-            | MachineStatus::Configured
-            | MachineStatus::Listening
-            | MachineStatus::Busy
-            | MachineStatus::JobDone,
-        )
-        | None => {}
-    }
+    let dropped = is_dropped(&seen);
     // A job that GitHub does not show any more may run all the same (the App's rights may have gone): only when every
     // other source says that nothing runs is it over.
     if ephemeral && dropped && draft.unknown(&draft.runners[index].target.at).is_none() {
         draft.update(index, RunnerUpdate::Finished, "GitHub does not know its job any more, and no source says busy");
         return;
     }
+    let runner = &draft.runners[index];
     if runner.missing_registration >= 2 && seen.registration.is_none() {
         draft.update(
             index,
@@ -174,11 +146,10 @@ fn observe_idle(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
         );
         return;
     }
-    let listens = matches!(seen.status(), Some(MachineStatus::Listening | MachineStatus::JobDone));
+    let listens = listens(&seen);
     let online = seen.registration.is_some_and(|registration| registration.online);
     let offline = seen.registration.is_some() && !online;
     let registration = seen.registration.map(|registration| registration.id);
-    let runner = &draft.runners[index];
     match state {
         S::Booting if online || (listens && !offline) => {
             draft.update(index, RunnerUpdate::Idle(registration), "it is online")
@@ -187,24 +158,72 @@ fn observe_idle(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
         S::Idle if online && runner.offline_since.is_some() => {
             draft.update(index, RunnerUpdate::Idle(registration), "it is online again");
         }
-        S::Busy => {
-            let over = runner.job.is_some() && seen.job.is_some_and(|job| Some(job.id()) == runner.job);
-            // That GitHub does not show the job ends it only with every other source's word, above.
-            let over = over && !(ephemeral && dropped);
-            // GitHub's refusal (422) is newer than a job's first sign on the machine: it is believed for a while.
-            let (refused_at, settle) = (runner.looked_up_at, draft.policy.timing.settle);
-            let deregistered = runner.deregistered_at.is_some();
-            if !(over || listens || online) || refused_at.is_some_and(|at| !draft.passed(at, settle)) {
-                return;
-            }
-            if deregistered {
-                draft.update(index, RunnerUpdate::Draining, "its job is over, and it is not registered any more");
-            } else {
-                draft.update(index, RunnerUpdate::Idle(registration), "its job is over, and no source says busy");
-            }
-        }
+        S::Busy => idle_again(draft, index, seen),
         S::Booting | S::Idle | S::Intended | S::Launching | S::Draining | S::Finished | S::Lost | S::Gone => {}
     }
+}
+
+/// Whether the machine itself says that the runner, or an ephemeral runner's job, has ended; then that is recorded.
+fn ended_by_its_own_word(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) -> bool {
+    let runner = &draft.runners[index];
+    let ephemeral = runner.ephemeral;
+    let worked = runner.busy_at.is_some() || seen.job.is_some();
+    match seen.status() {
+        Some(MachineStatus::JobDone) if ephemeral => {
+            draft.update(index, RunnerUpdate::Busy(None), "the machine says that a job ran on it");
+            draft.update(index, RunnerUpdate::Finished, "the machine says that its job is done");
+        }
+        Some(MachineStatus::Ended(_)) if ephemeral && worked => {
+            draft.update(index, RunnerUpdate::Finished, "its runner ended after its job");
+        }
+        Some(MachineStatus::Ended(_)) if ended_as_after_a_job(draft, index, &seen) => {
+            draft.update(index, RunnerUpdate::Busy(None), "the machine says that its runner ended after a job");
+            draft.update(index, RunnerUpdate::Finished, "its runner ended after its job");
+        }
+        Some(MachineStatus::Ended(_)) => {
+            draft.update(index, RunnerUpdate::Lost, "its runner ended without a job");
+        }
+        Some(
+            MachineStatus::Booting
+            | MachineStatus::Configured
+            | MachineStatus::Listening
+            | MachineStatus::Busy
+            | MachineStatus::JobDone,
+        )
+        | None => return false,
+    }
+    true
+}
+
+/// A busy runner of which no source says busy any more: idle again, when one says so by more than its silence.
+fn idle_again(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
+    let runner = &draft.runners[index];
+    let over = runner.job.is_some() && seen.job.is_some_and(|job| Some(job.id()) == runner.job);
+    // That GitHub does not show the job ends it only with every other source's word: see `observe_idle`.
+    let over = over && !(runner.ephemeral && is_dropped(&seen));
+    let online = seen.registration.is_some_and(|registration| registration.online);
+    // GitHub's refusal (422) is newer than a job's first sign on the machine: it is believed for a while.
+    let (refused_at, quiet) = (runner.looked_up_at, draft.policy.timing.settle);
+    let deregistered = runner.deregistered_at.is_some();
+    if !(over || listens(&seen) || online) || refused_at.is_some_and(|at| !draft.passed(at, quiet)) {
+        return;
+    }
+    if deregistered {
+        draft.update(index, RunnerUpdate::Draining, "its job is over, and it is not registered any more");
+    } else {
+        let registration = seen.registration.map(|registration| registration.id);
+        draft.update(index, RunnerUpdate::Idle(registration), "its job is over, and no source says busy");
+    }
+}
+
+/// Whether GitHub does not know its job any more.
+fn is_dropped(seen: &Evidence<'_>) -> bool {
+    seen.job.is_some_and(|job| job.fact.status == JobStatus::Gone)
+}
+
+/// Whether the machine says that its runner waits for a job.
+fn listens(seen: &Evidence<'_>) -> bool {
+    matches!(seen.status(), Some(MachineStatus::Listening | MachineStatus::JobDone))
 }
 
 fn ended_well(seen: &Evidence<'_>) -> bool {

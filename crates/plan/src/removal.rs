@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use runnersmith_types::{Action, MachineStatus, PoolFailure, RunnerScope, RunnerState as S, RunnerUpdate, WaitingOn};
+use runnersmith_types::{
+    EffectAction, MachineStatus, PoolFailure, RunnerScope, RunnerState as S, RunnerUpdate, WaitingOn,
+};
 
 use crate::draft::Draft;
 
@@ -79,7 +81,7 @@ fn look_up(draft: &mut Draft<'_>, index: usize) {
     }
     let grace = draft.policy.timing.ghost_grace;
     if draft.passed(online_at, grace) && asked_at.is_none_or(|asked_at| draft.passed(asked_at, grace)) {
-        let action = Action::LookUp { runner: draft.runners[index].name.clone(), registration, at };
+        let action = EffectAction::LookUp { runner: draft.runners[index].name.clone(), registration, at };
         draft.step(action, "GitHub's list does not show it; lists shift, so it is asked for by id");
     }
 }
@@ -90,7 +92,7 @@ fn pool_failure(draft: &mut Draft<'_>, index: usize) {
     let others_boot = draft.runners.iter().any(|other| other.online_at.is_some_and(|at| at > runner.intended_at));
     if let (true, Some(pool)) = (others_boot, runner.pool.clone()) {
         let why = format!("{} never came online while others did", runner.name);
-        draft.step(Action::PoolFailure(PoolFailure::new(pool, draft.now, why)), "boot failure");
+        draft.step(EffectAction::PoolFailure(PoolFailure::new(pool, draft.now, why)), "boot failure");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which scale set a job goes to. It is apart because the door, the planner and the notification must all give the same answer.
+//! Which scale set a job goes to. It is apart because the webhook, the planner and the notification must all give the same answer.
 
 use std::fmt;
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use runnersmith_types::{
-    Action, Job, JobStatus, RunnerScope, RunnerState as S, ScaleSet, ScaleSetName, Snapshot, Target, Timestamp,
+    EffectAction, Job, JobStatus, RunnerScope, RunnerState as S, ScaleSet, ScaleSetName, Snapshot, Target, Timestamp,
     WaitingOn,
 };
 
@@ -178,7 +178,10 @@ fn stall(draft: &mut Draft<'_>, job: &Job, idle_since: Option<Timestamp>) -> boo
         return false;
     }
     let until = draft.now.plus(draft.policy.timing.stall_for);
-    draft.step(Action::Stall { job: job.id(), until }, "a matching runner was idle and GitHub did not give it the job");
+    draft.step(
+        EffectAction::Stall { job: job.id(), until },
+        "a matching runner was idle and GitHub did not give it the job",
+    );
     draft.wait_job(job.id(), WaitingOn::Stalled { until });
     draft.wake_at(until);
     true

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use runnersmith_types::{Action, Job, JobId, JobStatus, RunnerState as S, ScaleSetName};
+use runnersmith_types::{EffectAction, Job, JobId, JobStatus, RunnerState as S, ScaleSetName};
 
 use crate::draft::{Draft, age};
 use crate::observe::took_unknown;
@@ -13,7 +13,7 @@ const CALLS_RESERVED: u32 = 20;
 /// GitHub gives the oldest job first, mostly: so many of them are asked for each runner whose job is not known.
 const ASKED_PER_RUNNER: usize = 2;
 
-/// Open jobs of this set that were not heard of for long are asked for by id, the longest silent first.
+/// Open jobs of this set that had no news for long are asked for by id, the longest silent first.
 pub(crate) fn verify(draft: &mut Draft<'_>) {
     let after = draft.policy.timing.verify_after;
     let mut asked = lost_jobs(draft);
@@ -29,19 +29,19 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
         if !ours {
             continue;
         }
-        let heard = job.verified_at.map_or(job.changed_at, |at| at.max(job.changed_at));
-        if asked.contains(&job.id()) || draft.passed(heard, after) {
-            due.push((heard, job));
+        let news_at = job.verified_at.map_or(job.changed_at, |at| at.max(job.changed_at));
+        if asked.contains(&job.id()) || draft.passed(news_at, after) {
+            due.push((news_at, job));
         }
     }
-    due.sort_by_key(|(heard, job)| (*heard, job.id()));
+    due.sort_by_key(|(news_at, job)| (*news_at, job.id()));
     let calls = draft.snapshot.budget.calls_left.saturating_sub(CALLS_RESERVED) as usize;
     if due.len() > calls {
         draft.wake_at(draft.snapshot.budget.refills_at);
     }
     for (_, job) in due.into_iter().take(calls) {
-        let action = Action::VerifyJob { job: job.id(), repo: job.fact.repo.clone() };
-        draft.step(action, "nothing was heard of it for a while");
+        let action = EffectAction::VerifyJob { job: job.id(), repo: job.fact.repo.clone() };
+        draft.step(action, "there was no news of it for a while");
     }
 }
 
@@ -62,13 +62,13 @@ fn lost_jobs(draft: &mut Draft<'_>) -> HashSet<JobId> {
 }
 
 /// The oldest queued jobs, a few for each runner that took one before any delivery said which: one of them it was. A runner
-/// that is still busy gets a settle time first, in which the delivery usually comes.
+/// that is still busy gets some time first, in which the delivery usually comes.
 fn taken_jobs(draft: &mut Draft<'_>) -> HashSet<JobId> {
     let mut ended = draft.in_state(S::Finished);
-    let settle = draft.policy.timing.settle;
+    let quiet = draft.policy.timing.settle;
     for index in draft.in_state(S::Busy) {
         let since = draft.runners[index].busy_at;
-        if took_unknown(draft, index) && since.is_some_and(|since| draft.passed(since, settle)) {
+        if took_unknown(draft, index) && since.is_some_and(|since| draft.passed(since, quiet)) {
             ended.push(index);
         }
     }

@@ -25,9 +25,9 @@ fn a_job_that_github_does_not_show_ends_nothing_while_github_is_not_asked_for_th
     world.jobs.push(on(job(1, JobStatus::Gone), &busy));
     with(&mut world, busy, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, true)));
     not_asked(&mut world);
-    has_not(&planned(&world), "mark linux-abcdef-1 Finished");
+    has_not(&planned(&world), "update linux-abcdef-1 finished");
     world.registrations.insert(acme(), Observed::seen(vec![registration(1, true, false)], NOW));
-    has(&planned(&world), "mark linux-abcdef-1 Finished: GitHub does not know its job any more");
+    has(&planned(&world), "update linux-abcdef-1 finished: GitHub does not know its job any more");
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn a_runner_taken_for_finished_is_busy_again_when_a_source_says_so() {
     world.jobs.push(on(job(1, JobStatus::Gone), &finished));
     with(&mut world, finished, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, true)));
     let plan = planned(&world);
-    has(&plan, "mark linux-abcdef-1 Busy: GitHub shows it busy");
-    has_not(&plan, "terminate");
+    has(&plan, "update linux-abcdef-1 busy: GitHub shows it busy");
+    has_not(&plan, "end");
 }
 
 #[test]
@@ -48,23 +48,23 @@ fn a_finished_runner_whose_machine_says_that_its_job_is_done_stays_finished_what
         with(&mut world, runner(1, S::Finished), Some(machine(1, Some(status))), Some(registration(1, true, true)));
         let finished = runner(1, S::Finished);
         world.jobs.push(on(job(1, JobStatus::InProgress), &finished));
-        has_not(&planned(&world), "mark linux-abcdef-1 Busy");
+        has_not(&planned(&world), "update linux-abcdef-1 busy");
     }
 }
 
 #[test]
-fn a_finished_runners_machine_is_ended_only_when_every_source_speaks_or_its_end_is_told() {
+fn a_finished_runners_machine_is_ended_only_when_every_source_speaks_or_its_end_is_reported() {
     let mut world = snapshot();
     let finished = runner(1, S::Finished);
     world.jobs.push(on(job(1, JobStatus::Gone), &finished));
     with(&mut world, finished, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, false)));
-    has(&planned(&world), "terminate m-1");
+    has(&planned(&world), "end m-1");
     not_asked(&mut world);
     let plan = planned(&world);
-    has_not(&plan, "terminate");
+    has_not(&plan, "end");
     assert!(matches!(keeps(&plan, 1), Some(WaitingOn::Grace { .. } | WaitingOn::UnknownSource { .. })));
     world.jobs[0] = on(job(1, JobStatus::Completed), &world.runners[0]);
-    has(&planned(&world), "terminate m-1");
+    has(&planned(&world), "end m-1");
 }
 
 // ---- what counts as a boot failure ---------------------------------------------------------------------------------
@@ -86,12 +86,12 @@ fn a_machine_that_ends_before_it_was_online_is_lost_with_or_without_its_configur
         let mut ended = machine(1, status);
         ended.state = MachineState::Ended;
         with(&mut world, booting, Some(ended), None);
-        has(&planned(&world), "mark linux-abcdef-1 Lost: its machine has ended and was never online");
+        has(&planned(&world), "update linux-abcdef-1 lost: its machine has ended and was never online");
     }
 }
 
 #[test]
-fn a_machine_that_cannot_be_given_its_configuration_has_a_deadline_and_strikes_no_place() {
+fn a_machine_that_cannot_be_given_its_configuration_has_a_deadline_and_fails_no_pool() {
     let mut world = snapshot();
     world.jobs.extend([queued(1), queued(2)]);
     with(
@@ -106,11 +106,11 @@ fn a_machine_that_cannot_be_given_its_configuration_has_a_deadline_and_strikes_n
         Some(machine(2, Some(MachineStatus::Listening))),
         Some(registration(2, true, false)),
     );
-    has_not(&planned(&world), "mark linux-abcdef-1 Draining");
+    has_not(&planned(&world), "update linux-abcdef-1 draining");
     world.runners[0] = runner_at(1, S::Booting, ago(mins(7)), &acme());
     let plan = planned(&world);
-    has(&plan, "mark linux-abcdef-1 Draining: it could not be given its configuration within the boot deadline");
-    has_not(&plan, "strike");
+    has(&plan, "update linux-abcdef-1 draining: it could not be given its configuration within the boot deadline");
+    has_not(&plan, "fail pool");
 }
 
 // ---- idle, but of no use -------------------------------------------------------------------------------------------
@@ -126,14 +126,14 @@ fn an_idle_runner_that_github_shows_offline_holds_no_job_and_goes_after_the_boot
         Some(registration(1, false, false)),
     );
     let first = planned(&world);
-    has_not(&first, "hold");
-    has(&first, "mark linux-abcdef-1 Offline: GitHub shows it offline");
+    has_not(&first, "stall");
+    has(&first, "update linux-abcdef-1 offline: GitHub shows it offline");
     world.runners[0].offline_since = Some(ago(mins(5)));
     let then = planned(&world);
-    has(&then, "mark linux-abcdef-1 Draining: GitHub shows it offline: it can take no job");
+    has(&then, "update linux-abcdef-1 draining: GitHub shows it offline: it can take no job");
     has(&then, "intend 1:");
     world.registrations.insert(acme(), Observed::seen(vec![registration(1, true, false)], NOW));
-    has(&planned(&world), "mark linux-abcdef-1 Idle: it is online again");
+    has(&planned(&world), "update linux-abcdef-1 idle: it is online again");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_listening_machine_that_github_shows_offline_is_not_online() {
         assert!(booting.update(update, ago(mins(6))));
     }
     with(&mut world, booting, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, false, false)));
-    has(&planned(&world), "mark linux-abcdef-1 Draining: it was never seen online within the boot deadline");
+    has(&planned(&world), "update linux-abcdef-1 draining: it was never seen online within the boot deadline");
 }
 
 // ---- several sets --------------------------------------------------------------------------------------------------
@@ -234,12 +234,12 @@ fn a_job_that_was_still_queued_after_a_runner_became_busy_is_not_hidden_by_it() 
     );
     let asked = planned(&world);
     assert_eq!(asked.demand, 0, "it may be the one");
-    has(&asked, "verify_job 1");
+    has(&asked, "verify 1");
     world.jobs[0].verified_at = Some(ago(secs(5)));
     let known = planned(&world);
     assert_eq!(known.demand, 1);
     has(&known, "intend 1:");
-    has_not(&known, "verify_job");
+    has_not(&known, "verify");
 }
 
 // ---- what is said --------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ fn failures(world: &mut Snapshot, count: u64) {
 }
 
 #[test]
-fn nobody_is_told_that_a_runner_comes_while_nothing_is_launched() {
+fn nobody_is_notified_that_a_runner_comes_while_nothing_is_launched() {
     let mut set = policy();
     set.fallback_order.pools = vec![pool(1)];
     let mut world = snapshot();
@@ -258,7 +258,7 @@ fn nobody_is_told_that_a_runner_comes_while_nothing_is_launched() {
     failures(&mut world, 3);
     let plan = plan(&set, &world, NOW);
     assert!(matches!(waits(&plan, 1), Some(WaitingOn::Breaker { .. })), "{:?}", plan.waiting);
-    has(&plan, "tell [(JobId(1), Waiting(\"machines of this scale set do not boot");
+    has(&plan, "notify job 1 waits, machines of this scale set do not boot");
 }
 
 // ---- the breaker ---------------------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ fn a_runner_that_github_had_shown_online_is_no_failure_to_boot() {
 }
 
 #[test]
-fn a_lost_runner_is_not_kept_for_ever_by_what_github_does_not_say() {
+fn a_lost_runner_is_not_kept_forever_by_what_github_does_not_say() {
     let mut world = snapshot();
     let mut lost = runner(1, S::Lost);
     lost.lost_at = Some(ago(mins(61)));
@@ -319,7 +319,7 @@ fn a_lost_runner_is_not_kept_for_ever_by_what_github_does_not_say() {
     with(&mut world, lost, Some(ended), None);
     has(&planned(&world), "deregister linux-abcdef-1");
     world.runners[0].lost_at = Some(ago(mins(24 * 60)));
-    has(&planned(&world), "mark linux-abcdef-1 Gone: its machine ended a day ago");
+    has(&planned(&world), "update linux-abcdef-1 gone: its machine ended a day ago");
 }
 
 #[test]
@@ -338,25 +338,25 @@ fn what_a_put_without_an_answer_may_have_left_is_deleted_before_its_runner_is_fo
     ended.state = MachineState::Ended;
     with(&mut world, busy, Some(ended), None);
     let first = planned(&world);
-    has(&first, "expire_hand_off linux-abcdef-1");
-    has_not(&first, "mark linux-abcdef-1 Gone");
+    has(&first, "expire linux-abcdef-1");
+    has_not(&first, "update linux-abcdef-1 gone");
     assert!(world.runners[0].update(RunnerUpdate::HandOffGone, NOW));
-    has(&planned(&world), "mark linux-abcdef-1 Gone");
+    has(&planned(&world), "update linux-abcdef-1 gone");
 }
 
 // ---- ends ----------------------------------------------------------------------------------------------------------
 
 #[test]
-fn an_end_is_asked_for_again_only_after_a_settle_time_each_time() {
+fn an_end_is_asked_for_again_only_after_a_quiet_time_each_time() {
     let mut gone = runner(1, S::Draining);
     assert!(gone.update(RunnerUpdate::Deregistered, ago(mins(9))));
     assert!(gone.update(RunnerUpdate::Terminated, ago(mins(8))));
     assert!(gone.update(RunnerUpdate::Terminated, ago(secs(10))));
     let mut world = snapshot();
     with(&mut world, gone, Some(machine(1, Some(MachineStatus::Listening))), None);
-    has_not(&planned(&world), "terminate");
+    has_not(&planned(&world), "end");
     world.runners[0].terminated_at = Some(ago(mins(1)));
-    has(&planned(&world), "terminate m-1");
+    has(&planned(&world), "end m-1");
 }
 
 #[test]
@@ -377,6 +377,6 @@ fn a_machine_that_said_that_its_job_was_done_and_ended_has_lost_nothing() {
     ended.state = MachineState::Ended;
     with(&mut world, busy, Some(ended), None);
     let plan = planned(&world);
-    has_not(&plan, "mark linux-abcdef-1 Lost");
-    has(&plan, "mark linux-abcdef-1 Gone");
+    has_not(&plan, "update linux-abcdef-1 lost");
+    has(&plan, "update linux-abcdef-1 gone");
 }

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use runnersmith_plan::{lint, plan};
 use runnersmith_types::{
-    Action, Batch, JobStatus, MachineState, MachineStatus, MinIdleEntry, Observed, Plan, RecordVersion, RunnerState,
-    RunnerUpdate, ScaleSet, Snapshot, Timestamp, WaitingOn,
+    Action, Batch, EffectAction, JobStatus, LaunchAction, MachineState, MachineStatus, MinIdleEntry, Observed, Plan,
+    RecordAction, RecordVersion, RunnerState, RunnerUpdate, ScaleSet, Snapshot, Timestamp, WaitingOn,
 };
 use support::{NOW, acme, execute, job_of, machine, name, on, org, policy, registration, runner_at, secs, snapshot};
 
@@ -197,8 +197,8 @@ proptest! {
     fn the_maximum_holds((set, world) in worlds()) {
         let made = plan(&set, &world, NOW);
         // Records are executed first: what a plan marks as gone or takes back is not alive any more when it intends.
-        let ends = |step: &&runnersmith_types::Step| {
-            matches!(&step.action, Action::Withdraw { .. } | Action::Update { update: RunnerUpdate::Gone(_), .. })
+        let ends = |step: &&runnersmith_types::PlanStep| {
+            matches!(&step.action, Action::Record(RecordAction::Withdraw { .. } | RecordAction::Update { update: RunnerUpdate::Gone(_), .. }))
         };
         let left = alive(&world) - made.steps.iter().filter(ends).count();
         let room = (set.runners_max as usize).saturating_sub(left);
@@ -214,7 +214,7 @@ proptest! {
             }
             for step in &made.steps {
                 let removed = match &step.action {
-                    Action::Deregister { runner: found, .. } | Action::Withdraw { runner: found } => found == &runner.name,
+                    Action::Effect(EffectAction::Deregister { runner: found, .. }) | Action::Record(RecordAction::Withdraw { runner: found }) => found == &runner.name,
                     Action::Terminate { machine, .. } => Some(machine) == runner.machine.as_ref(),
                     _ => false,
                 };
@@ -233,7 +233,7 @@ proptest! {
         world.runners.retain(|runner| !matches!(runner.state, RunnerState::Draining | RunnerState::Lost | RunnerState::Finished));
         let made = plan(&set, &world, NOW);
         for step in &made.steps {
-            let removal = matches!(step.action, Action::Terminate { .. } | Action::Deregister { .. });
+            let removal = matches!(step.action, Action::Terminate { .. } | Action::Effect(EffectAction::Deregister { .. }));
             prop_assert!(!removal, "{:?}", step);
         }
     }
@@ -263,7 +263,7 @@ proptest! {
             }
             for step in &last.steps {
                 match &step.action {
-                    Action::Launch { runners, .. } => {
+                    Action::Launch(LaunchAction::First { runners, .. }) => {
                         for runner in runners {
                             prop_assert!(launched.insert(runner.clone()), "round {}: {} is launched twice", round, runner);
                         }
@@ -271,7 +271,7 @@ proptest! {
                     Action::Terminate { machine, .. } => {
                         prop_assert!(removed.insert(machine.to_string()), "round {}: {} is ended twice", round, machine);
                     }
-                    Action::Deregister { registration, .. } => {
+                    Action::Effect(EffectAction::Deregister { registration, .. }) => {
                         prop_assert!(removed.insert(format!("r{registration}")), "round {}: {} is removed twice", round, registration);
                     }
                     _ => {}
@@ -279,7 +279,7 @@ proptest! {
             }
             execute(&set, &mut world, &last, NOW);
         }
-        prop_assert!(false, "still busy after four rounds:\n{}", support::notified(&last).join("\n"));
+        prop_assert!(false, "still busy after four rounds:\n{}", support::shown(&last).join("\n"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The design's rules beyond the states: lifetime, interruption, minimum of idle runners, maximum, breaker, ladder, notification.
+//! The design's rules beyond the states: lifetime, interruption, minimum of idle runners, maximum, breaker, fallback order, notification.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -22,7 +22,7 @@ fn past_its_lifetime_an_idle_runner_goes_and_a_busy_one_is_reported() {
         Some(machine(1, Some(MachineStatus::Listening))),
         Some(registration(1, true, false)),
     );
-    has(&planned(&idle), "mark linux-abcdef-1 Draining: it is past its lifetime and not busy");
+    has(&planned(&idle), "update linux-abcdef-1 draining: it is past its lifetime and not busy");
     let mut busy = snapshot();
     with(
         &mut busy,
@@ -31,7 +31,7 @@ fn past_its_lifetime_an_idle_runner_goes_and_a_busy_one_is_reported() {
         Some(registration(1, true, true)),
     );
     let plan = planned(&busy);
-    has_not(&plan, "mark linux-abcdef-1 Draining");
+    has_not(&plan, "update linux-abcdef-1 draining");
     assert!(keeps(&plan, 1).is_some_and(|on| on.to_string().contains("past its lifetime")), "{:?}", plan.waiting);
 }
 
@@ -45,13 +45,13 @@ fn a_warned_machine_takes_no_job_and_its_job_is_recorded_and_run_again_once() {
     let mut idle = snapshot();
     idle.jobs.push(queued(1));
     with(&mut idle, runner(1, S::Idle), warned(MachineStatus::Listening), Some(registration(1, true, false)));
-    has(&planned(&idle), "mark linux-abcdef-1 Draining: its machine will be taken back");
+    has(&planned(&idle), "update linux-abcdef-1 draining: its machine will be taken back");
     let mut busy = snapshot();
     let runner_1 = runner(1, S::Busy);
     busy.jobs.push(on(job(1, JobStatus::InProgress), &runner_1));
     with(&mut busy, runner_1, warned(MachineStatus::Busy), Some(registration(1, true, true)));
     let plan_1 = planned(&busy);
-    has(&plan_1, "interrupted 1: the machine of linux-abcdef-1 will be taken back while the job runs");
+    has(&plan_1, "interrupt 1: the machine of linux-abcdef-1 will be taken back while the job runs");
     has_not(&plan_1, "deregister");
     let mut set = policy();
     set.rerun_interrupted = true;
@@ -93,8 +93,8 @@ fn min_idle_launches_and_spares_and_busy_runners_never_use_it_up() {
         );
     }
     let plan_1 = plan(&with_min_idle(2), &world, NOW);
-    has(&plan_1, "mark linux-abcdef-1 Draining");
-    has_not(&plan_1, "mark linux-abcdef-2 Draining");
+    has(&plan_1, "update linux-abcdef-1 draining");
+    has_not(&plan_1, "update linux-abcdef-2 draining");
     assert_eq!(keeps(&plan_1, 2), Some(&WaitingOn::MinIdle));
     let mut busy = snapshot();
     with(&mut busy, runner(1, S::Busy), Some(machine(1, Some(MachineStatus::Busy))), Some(registration(1, true, true)));
@@ -113,7 +113,7 @@ fn min_idle_without_a_place_only_spares() {
         Some(machine(1, Some(MachineStatus::Listening))),
         Some(registration(1, true, false)),
     );
-    has_not(&plan(&set, &world, NOW), "mark linux-abcdef-1 Draining");
+    has_not(&plan(&set, &world, NOW), "update linux-abcdef-1 draining");
 }
 
 #[test]
@@ -220,11 +220,11 @@ fn an_organisation_set_refuses_a_persons_job_with_the_reason() {
     let plan = planned(&world);
     has_not(&plan, "intend");
     assert!(waits(&plan, 1).unwrap().to_string().contains("octocat is a person"), "{:?}", waits(&plan, 1));
-    has(&plan, "tell ");
+    has(&plan, "notify ");
 }
 
 #[test]
-fn a_job_is_told_within_the_bound_and_again_only_when_the_cause_changes() {
+fn an_author_is_notified_within_the_bound_and_again_only_when_the_cause_changes() {
     let mut set = policy();
     set.runners_max = 1;
     let mut world = snapshot();
@@ -238,15 +238,15 @@ fn a_job_is_told_within_the_bound_and_again_only_when_the_cause_changes() {
     let busy = on(job(9, JobStatus::InProgress), &world.runners[0]);
     world.jobs.push(busy);
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(secs(599))));
-    has_not(&plan(&set, &world, NOW), "tell");
+    has_not(&plan(&set, &world, NOW), "notify");
     world.jobs[1] = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(10)));
-    let told_1 = plan(&set, &world, NOW);
-    has(&told_1, "tell ");
+    let notified_1 = plan(&set, &world, NOW);
+    has(&notified_1, "notify ");
     let text = "the scale set is at its maximum of 1 runners; the job keeps its place in the line";
     world.jobs[1].notified = Some(Notified { at: ago(mins(5)), check_run: 1, text: text.into() });
-    has_not(&plan(&set, &world, NOW), "tell");
+    has_not(&plan(&set, &world, NOW), "notify");
     world.jobs[1].fact.status = JobStatus::Completed;
-    has(&plan(&set, &world, NOW), "tell [(JobId(1), Settled");
+    has(&plan(&set, &world, NOW), "notify job 1 is over");
     set.notify = false;
-    has_not(&plan(&set, &world, NOW), "tell");
+    has_not(&plan(&set, &world, NOW), "notify");
 }

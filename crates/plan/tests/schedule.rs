@@ -1,4 +1,4 @@
-//! The minimum of idle runners by schedule: the seed's cron entries and clear windows, in every time zone and across daylight saving.
+//! The minimum of idle runners by schedule: the philips-labs module's cron entries and clear windows, in every time zone and across daylight saving.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 

@@ -6,7 +6,7 @@ mod support;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    Action, FallbackOrder, JobStatus, MachineState, MachineStatus, Observed, RecordVersion, RunnerState as S,
+    Action, FallbackOrder, JobStatus, MachineState, MachineStatus, Observed, RecordAction, RecordVersion, RunnerState as S,
     RunnerUpdate, Stalled, WaitingOn,
 };
 use support::*;
@@ -57,7 +57,7 @@ fn a_job_that_runs_or_is_over_is_no_demand() {
 }
 
 #[test]
-fn a_job_that_an_idle_runner_does_not_get_is_held_and_told() {
+fn a_job_that_an_idle_runner_does_not_get_is_stalled_and_its_author_notified() {
     let mut world = snapshot();
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(3))));
     with(
@@ -67,25 +67,25 @@ fn a_job_that_an_idle_runner_does_not_get_is_held_and_told() {
         Some(registration(1, true, false)),
     );
     let plan = planned(&world);
-    has(&plan, "hold 1: a matching runner was idle and GitHub did not give it the job");
-    assert_eq!(plan.demand, 0, "held is no demand");
-    has(&plan, "tell ");
+    has(&plan, "stall 1: a matching runner was idle and GitHub did not give it the job");
+    assert_eq!(plan.demand, 0, "a stalled job is no demand");
+    has(&plan, "notify ");
 }
 
 #[test]
-fn a_job_is_not_held_before_two_minutes_of_idleness_and_waiting() {
+fn a_job_is_not_stalled_before_two_minutes_of_idleness_and_waiting() {
     for (queued_for, idle_for) in [(secs(119), mins(10)), (mins(10), secs(119))] {
         let mut world = snapshot();
         world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(queued_for)));
         let mut idle = runner(1, S::Idle);
         idle.idle_since = Some(ago(idle_for));
         with(&mut world, idle, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, false)));
-        has_not(&planned(&world), "hold");
+        has_not(&planned(&world), "stall");
     }
 }
 
 #[test]
-fn a_held_job_is_tested_again_after_its_time() {
+fn a_stalled_job_is_tested_again_after_its_time() {
     let mut world = snapshot();
     let mut stalled = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(20)));
     stalled.stalled = Some(Stalled { since: ago(mins(9)), until: NOW.plus(mins(1)) });
@@ -100,12 +100,12 @@ fn a_held_job_is_tested_again_after_its_time() {
 }
 
 #[test]
-fn a_queued_job_that_was_not_heard_of_for_long_is_asked_for() {
+fn a_queued_job_without_news_for_long_is_asked_for() {
     let mut world = snapshot();
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(10))));
-    has(&planned(&world), "verify_job 1: nothing was heard of it for a while");
+    has(&planned(&world), "verify 1: there was no news of it for a while");
     world.jobs[0].verified_at = Some(ago(mins(9)));
-    has_not(&planned(&world), "verify_job");
+    has_not(&planned(&world), "verify");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_launching_runner_is_bound_when_all_machines_of_its_batch_are_seen() {
     with(&mut world, second, None, None);
     let Observed::Seen { value, .. } = &mut world.machines else { panic!() };
     value[0].batch = world.runners[0].batch.clone().unwrap();
-    has_not(&planned(&world), "mark");
+    has_not(&planned(&world), "update");
     let Observed::Seen { value, .. } = &mut world.machines else { panic!() };
     let mut other = value[0].clone();
     other.id = machine_id(3);
@@ -191,7 +191,9 @@ fn a_launching_runner_is_bound_when_all_machines_of_its_batch_are_seen() {
         .steps
         .iter()
         .filter_map(|step| match &step.action {
-            Action::Update { runner, update: RunnerUpdate::Machine(id) } => Some((runner.to_string(), id.to_string())),
+            Action::Record(RecordAction::Update { runner, update: RunnerUpdate::Machine(id) }) => {
+                Some((runner.to_string(), id.to_string()))
+            }
             _ => None,
         })
         .collect();
@@ -208,7 +210,7 @@ fn a_booting_machine_gets_its_config() {
         Some(machine(1, Some(MachineStatus::Booting))),
         None,
     );
-    has(&planned(&world), "hand_off linux-abcdef-1 Jit: its machine is there");
+    has(&planned(&world), "hand off linux-abcdef-1 jit: its machine is there");
 }
 
 #[test]
@@ -220,12 +222,12 @@ fn beyond_the_jit_budget_a_token_is_shared_or_the_budget_waited_for() {
         with(&mut world, booting, Some(machine(serial, Some(MachineStatus::Booting))), None);
     }
     let shared = planned(&world);
-    has(&shared, "hand_off linux-abcdef-1 Jit");
-    has(&shared, "hand_off linux-abcdef-2 Token: its machine is there, and this minute's JIT budget is used up");
+    has(&shared, "hand off linux-abcdef-1 jit");
+    has(&shared, "hand off linux-abcdef-2 token: its machine is there, and this minute's JIT budget is used up");
     let mut strict = policy();
     strict.token_when_jit_exhausted = false;
     let waiting = plan(&strict, &world, NOW);
-    has_not(&waiting, "hand_off linux-abcdef-2");
+    has_not(&waiting, "hand off linux-abcdef-2");
     assert_eq!(keeps(&waiting, 2), Some(&WaitingOn::Budget { until: world.budget.refills_at }));
 }
 
@@ -238,7 +240,7 @@ fn a_booting_runner_that_is_online_is_idle() {
         let mut world = snapshot();
         let shown = online.map(|online| registration(1, online, false));
         with(&mut world, handed(1, secs(20)), Some(machine(1, Some(status))), shown);
-        has(&planned(&world), "mark linux-abcdef-1 Idle: it is online");
+        has(&planned(&world), "update linux-abcdef-1 idle: it is online");
     }
 }
 
@@ -260,12 +262,15 @@ fn an_orphan_is_drained_after_the_boot_deadline_which_runs_from_the_hand_off() {
     let mut late = handed(1, mins(4));
     late.machine_at = Some(ago(mins(30)));
     with(&mut world, late, Some(machine(1, Some(MachineStatus::Booting))), Some(registration(1, false, false)));
-    has_not(&planned(&world), "mark linux-abcdef-1 Draining");
+    has_not(&planned(&world), "update linux-abcdef-1 draining");
     world.runners[0] = handed(1, mins(5));
     let plan = planned(&world);
-    has(&plan, "mark linux-abcdef-1 Draining: it was never seen online within the boot deadline, and no job names it");
+    has(
+        &plan,
+        "update linux-abcdef-1 draining: it was never seen online within the boot deadline, and no job names it",
+    );
     has(&plan, "deregister linux-abcdef-1");
-    has_not(&plan, "strike");
+    has_not(&plan, "fail pool");
 }
 
 #[test]
@@ -279,7 +284,7 @@ fn an_orphans_pool_cools_down_only_while_others_boot() {
     );
     let other = runner_at(2, S::Idle, ago(mins(2)), &acme());
     with(&mut world, other, Some(machine(2, Some(MachineStatus::Listening))), Some(registration(2, true, false)));
-    has(&planned(&world), "strike local process: boot failure");
+    has(&planned(&world), "fail pool local process: boot failure");
 }
 
 #[test]
@@ -289,8 +294,8 @@ fn an_orphan_that_a_job_names_is_busy() {
     world.jobs.push(on(job(1, JobStatus::InProgress), &orphan));
     with(&mut world, orphan, Some(machine(1, Some(MachineStatus::Booting))), Some(registration(1, false, false)));
     let plan = planned(&world);
-    has(&plan, "mark linux-abcdef-1 Busy: job 1 runs on it");
-    has_not(&plan, "mark linux-abcdef-1 Draining");
+    has(&plan, "update linux-abcdef-1 busy: job 1 runs on it");
+    has_not(&plan, "update linux-abcdef-1 draining");
 }
 
 #[test]
@@ -306,8 +311,8 @@ fn any_source_makes_a_runner_busy() {
         world.jobs.extend(job_status.map(|status| on(job(1, status), &idle)));
         with(&mut world, idle, Some(machine(1, Some(status.clone()))), Some(registration(1, true, flag)));
         let plan = planned(&world);
-        has(&plan, "mark linux-abcdef-1 Busy");
-        has_not(&plan, "mark linux-abcdef-1 Draining");
+        has(&plan, "update linux-abcdef-1 busy");
+        has_not(&plan, "update linux-abcdef-1 draining");
     }
 }
 
@@ -321,9 +326,9 @@ fn a_surplus_idle_runner_goes_when_it_is_old_enough_and_confirmed() {
         Some(registration(1, true, false)),
     );
     let plan = planned(&world);
-    has(&plan, "mark linux-abcdef-1 Draining: surplus: idle by every source, and nothing wants it");
+    has(&plan, "update linux-abcdef-1 draining: surplus: idle by every source, and nothing wants it");
     has(&plan, "deregister linux-abcdef-1: it is draining");
-    has_not(&plan, "terminate");
+    has_not(&plan, "end");
 }
 
 #[test]
@@ -331,13 +336,13 @@ fn a_surplus_idle_runner_stays_while_young_unconfirmed_or_unknown() {
     let listening = || Some(machine(1, Some(MachineStatus::Listening)));
     let mut young = snapshot();
     with(&mut young, runner_at(1, S::Idle, ago(mins(4)), &acme()), listening(), Some(registration(1, true, false)));
-    has_not(&planned(&young), "mark linux-abcdef-1 Draining");
+    has_not(&planned(&young), "update linux-abcdef-1 draining");
     assert!(matches!(keeps(&planned(&young), 1), Some(WaitingOn::Grace { .. })));
     let mut fresh = snapshot();
     let mut runner_1 = runner(1, S::Idle);
     runner_1.idle_since = Some(ago(secs(59)));
     with(&mut fresh, runner_1, listening(), Some(registration(1, true, false)));
-    has_not(&planned(&fresh), "mark linux-abcdef-1 Draining");
+    has_not(&planned(&fresh), "update linux-abcdef-1 draining");
     for unknown_machines in [true, false] {
         let mut unknown = snapshot();
         with(&mut unknown, runner(1, S::Idle), listening(), Some(registration(1, true, false)));
@@ -347,7 +352,7 @@ fn a_surplus_idle_runner_stays_while_young_unconfirmed_or_unknown() {
             unknown.registrations.insert(acme(), Observed::Unknown { why: "503".into() });
         }
         let plan = planned(&unknown);
-        has_not(&plan, "mark linux-abcdef-1 Draining");
+        has_not(&plan, "update linux-abcdef-1 draining");
         assert!(matches!(keeps(&plan, 1), Some(WaitingOn::UnknownSource { .. })), "{:?}", plan.waiting);
     }
 }
@@ -371,7 +376,7 @@ fn a_reusable_runner_whose_job_is_over_is_idle_again() {
     (busy.ephemeral, busy.job) = (false, Some(runnersmith_types::JobId(1)));
     world.jobs.push(on(job(1, JobStatus::Completed), &busy));
     with(&mut world, busy, Some(machine(1, Some(MachineStatus::JobDone))), Some(registration(1, true, false)));
-    has(&plan(&set, &world, NOW), "mark linux-abcdef-1 Idle: its job is over, and no source says busy");
+    has(&plan(&set, &world, NOW), "update linux-abcdef-1 idle: its job is over, and no source says busy");
 }
 
 #[test]
@@ -380,7 +385,7 @@ fn an_ephemeral_runner_whose_job_is_over_is_finished_although_githubs_flag_is_st
     let busy = runner(1, S::Busy);
     world.jobs.push(on(job(1, JobStatus::Completed), &busy));
     with(&mut world, busy, Some(machine(1, Some(MachineStatus::JobDone))), Some(registration(1, true, true)));
-    has(&planned(&world), "mark linux-abcdef-1 Finished: its one job is over");
+    has(&planned(&world), "update linux-abcdef-1 finished: its one job is over");
 }
 
 #[test]
@@ -392,7 +397,7 @@ fn a_machine_that_says_its_job_is_done_is_believed_without_a_delivery() {
         Some(machine(1, Some(MachineStatus::JobDone))),
         Some(registration(1, true, false)),
     );
-    has(&planned(&world), "mark linux-abcdef-1 Finished: the machine says that its job is done");
+    has(&planned(&world), "update linux-abcdef-1 finished: the machine says that its job is done");
 }
 
 #[test]
@@ -401,12 +406,12 @@ fn a_finished_runner_ends_by_itself_and_is_ended_after_its_grace() {
     let mut finished = runner(1, S::Finished);
     finished.finished_at = Some(ago(secs(299)));
     with(&mut world, finished, Some(machine(1, Some(MachineStatus::JobDone))), None);
-    has_not(&planned(&world), "terminate");
+    has_not(&planned(&world), "end");
     world.runners[0].finished_at = Some(ago(mins(5)));
-    has(&planned(&world), "terminate m-1: its job is over and its machine does not end by itself");
+    has(&planned(&world), "end m-1: its job is over and its machine does not end by itself");
     let Observed::Seen { value, .. } = &mut world.machines else { panic!() };
     value[0].state = MachineState::Ended;
-    has(&planned(&world), "mark linux-abcdef-1 Gone");
+    has(&planned(&world), "update linux-abcdef-1 gone");
 }
 
 #[test]
@@ -424,11 +429,11 @@ fn a_draining_runner_is_deregistered_settles_and_is_ended() {
     world.runners[0] = left.clone();
     world.registrations.insert(acme(), Observed::seen(Vec::new(), NOW));
     let settling = planned(&world);
-    has_not(&settling, "terminate");
+    has_not(&settling, "end");
     assert!(matches!(keeps(&settling, 1), Some(WaitingOn::Grace { what: "settling", .. })));
     left.deregistered_at = Some(ago(mins(1)));
     world.runners[0] = left;
-    has(&planned(&world), "terminate m-1: not registered any more, settled and still idle");
+    has(&planned(&world), "end m-1: not registered any more, settled and still idle");
 }
 
 #[test]
@@ -438,8 +443,8 @@ fn a_draining_runner_that_turns_out_busy_is_kept() {
     assert!(draining.update(RunnerUpdate::Deregistered, ago(mins(3))));
     with(&mut world, draining, Some(machine(1, Some(MachineStatus::Busy))), None);
     let plan = planned(&world);
-    has(&plan, "mark linux-abcdef-1 Busy: the machine says that a job runs on it");
-    has_not(&plan, "terminate");
+    has(&plan, "update linux-abcdef-1 busy: the machine says that a job runs on it");
+    has_not(&plan, "end");
 }
 
 #[test]
@@ -452,8 +457,8 @@ fn a_removal_that_github_refused_means_keep() {
     with(&mut world, refused, Some(machine(1, Some(MachineStatus::Listening))), Some(registration(1, true, false)));
     let plan = planned(&world);
     has_not(&plan, "deregister");
-    has_not(&plan, "terminate");
-    has_not(&plan, "mark linux-abcdef-1 Idle");
+    has_not(&plan, "end");
+    has_not(&plan, "update linux-abcdef-1 idle");
 }
 
 #[test]
@@ -462,17 +467,20 @@ fn a_registration_that_a_list_does_not_show_is_asked_for_by_id_and_lost_after_tw
     world.jobs.push(queued(1));
     with(&mut world, runner(1, S::Idle), Some(machine(1, None)), None);
     let first = planned(&world);
-    has(&first, "look_up linux-abcdef-1: GitHub's list does not show it; lists shift, so it is asked for by id");
-    has_not(&first, "mark linux-abcdef-1 Lost");
+    has(&first, "look up linux-abcdef-1: GitHub's list does not show it; lists shift, so it is asked for by id");
+    has_not(&first, "update linux-abcdef-1 lost");
     for missed in [1, 2] {
         world.runners[0].missing_registration = missed;
         world.runners[0].looked_up_at = Some(ago(mins(3)));
         if missed == 1 {
-            has(&planned(&world), "look_up linux-abcdef-1");
+            has(&planned(&world), "look up linux-abcdef-1");
         }
     }
     let plan = planned(&world);
-    has(&plan, "mark linux-abcdef-1 Lost: GitHub does not know its registration, asked twice by id, and it has no job");
+    has(
+        &plan,
+        "update linux-abcdef-1 lost: GitHub does not know its registration, asked twice by id, and it has no job",
+    );
 }
 
 #[test]
@@ -483,17 +491,17 @@ fn a_machine_that_is_gone_with_its_job_is_lost_and_the_job_is_recorded_as_interr
     let mut ended = machine(1, Some(MachineStatus::Busy));
     ended.state = MachineState::Ended;
     with(&mut world, busy, Some(ended), Some(registration(1, false, true)));
-    has(&planned(&world), "mark linux-abcdef-1 Lost: its machine has ended; its registration may be left");
+    has(&planned(&world), "update linux-abcdef-1 lost: its machine has ended; its registration may be left");
     let mut lost = runner(1, S::Lost);
     lost.lost_at = Some(ago(mins(3)));
     world.runners[0] = lost;
     let asked = planned(&world);
-    has(&asked, "verify_job 1");
-    has_not(&asked, "interrupted");
+    has(&asked, "verify 1");
+    has_not(&asked, "interrupt");
     world.jobs[0].verified_at = Some(ago(mins(2)));
     has(
         &planned(&world),
-        "interrupted 1: the machine of linux-abcdef-1 is gone while GitHub says that the job runs on it",
+        "interrupt 1: the machine of linux-abcdef-1 is gone while GitHub says that the job runs on it",
     );
 }
 
@@ -506,7 +514,7 @@ fn a_lost_runner_is_cleaned_up() {
     has(&planned(&world), "deregister linux-abcdef-1: it is lost");
     assert!(world.runners[0].update(RunnerUpdate::Deregistered, ago(mins(1))));
     world.registrations.insert(acme(), Observed::seen(Vec::new(), NOW));
-    has(&planned(&world), "mark linux-abcdef-1 Gone");
+    has(&planned(&world), "update linux-abcdef-1 gone");
 }
 
 #[test]
@@ -514,28 +522,28 @@ fn a_machine_missing_from_one_list_is_not_gone() {
     let mut world = snapshot();
     with(&mut world, runner(1, S::Busy), None, Some(registration(1, true, false)));
     let plan = planned(&world);
-    has(&plan, "mark linux-abcdef-1 MachineMissing");
-    has_not(&plan, "mark linux-abcdef-1 Lost");
+    has(&plan, "update linux-abcdef-1 machine_missing");
+    has_not(&plan, "update linux-abcdef-1 lost");
     world.runners[0].machine_missing_since = Some(ago(mins(2)));
-    has(&planned(&world), "mark linux-abcdef-1 Lost");
+    has(&planned(&world), "update linux-abcdef-1 lost");
     world.machines = Observed::Seen { value: Vec::new(), at: NOW, complete: false };
-    has_not(&planned(&world), "mark linux-abcdef-1 Lost");
+    has_not(&planned(&world), "update linux-abcdef-1 lost");
 }
 
 #[test]
 fn a_machine_with_our_tags_and_no_record_is_ended_past_grace() {
     let mut world = snapshot();
     world.machines = Observed::seen(vec![machine(9, None)], NOW);
-    has(&planned(&world), "terminate m-9: it has our tags and no record");
+    has(&planned(&world), "end m-9: it has our tags and no record");
     for young_busy_or_foreign in 0..3 {
-        let mut stranger = machine(9, None);
+        let mut untracked = machine(9, None);
         match young_busy_or_foreign {
-            0 => stranger.launched_at = ago(secs(119)),
-            1 => stranger.status = Some(MachineStatus::Busy),
-            _ => stranger.control_plane = runnersmith_types::ControlPlaneId::parse("other").unwrap(),
+            0 => untracked.launched_at = ago(secs(119)),
+            1 => untracked.status = Some(MachineStatus::Busy),
+            _ => untracked.control_plane = runnersmith_types::ControlPlaneId::parse("other").unwrap(),
         }
-        world.machines = Observed::seen(vec![stranger], NOW);
-        has_not(&planned(&world), "terminate");
+        world.machines = Observed::seen(vec![untracked], NOW);
+        has_not(&planned(&world), "end");
     }
 }
 
@@ -545,7 +553,7 @@ fn registrations_that_are_not_in_the_ledger_are_never_touched() {
     let mut by_hand = registration(77, false, false);
     by_hand.name = "made-by-hand".into();
     world.registrations.insert(acme(), Observed::seen(vec![by_hand, registration(78, false, false)], NOW));
-    assert!(planned(&world).steps.is_empty(), "{:?}", notified(&planned(&world)));
+    assert!(planned(&world).steps.is_empty(), "{:?}", shown(&planned(&world)));
 }
 
 #[test]
@@ -556,11 +564,11 @@ fn a_runner_that_ended_before_any_delivery_named_its_job_still_stands_for_one_an
     ended.state = MachineState::Ended;
     with(&mut world, runner(1, S::Busy), Some(ended), None);
     let first = planned(&world);
-    has(&first, "mark linux-abcdef-1 Finished: its machine has ended; which job it had is not known yet");
-    has_not(&first, "mark linux-abcdef-1 Gone");
-    has(&first, "verify_job 1");
-    has(&first, "verify_job 2");
-    has_not(&first, "verify_job 3");
+    has(&first, "update linux-abcdef-1 finished: its machine has ended; which job it had is not known yet");
+    has_not(&first, "update linux-abcdef-1 gone");
+    has(&first, "verify 1");
+    has(&first, "verify 2");
+    has_not(&first, "verify 3");
     assert_eq!(first.demand, 2, "one of the three was its");
     has(&first, "intend 2:");
     // The delivery comes: the job is over, and so is the runner.
@@ -568,7 +576,7 @@ fn a_runner_that_ended_before_any_delivery_named_its_job_still_stands_for_one_an
     world.jobs[0].fact.status = JobStatus::Completed;
     world.jobs[0].fact.runner_name = Some(name(1).to_string());
     let then = planned(&world);
-    has(&then, "mark linux-abcdef-1 Gone");
+    has(&then, "update linux-abcdef-1 gone");
     assert_eq!(then.demand, 2);
     has_not(&then, "intend");
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use runnersmith_config::{Distribution, Provisioning};
 use runnersmith_controllers::loops::Rhythm;
-use runnersmith_controllers::{Limits, housekeeping};
+use runnersmith_controllers::{CallLimits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_github_sim::{self as sim, Simulator};
 use runnersmith_types::{Job, JobStatus, RepoFullName, Runner, Secret, Timestamp, Timing, WebhookPath};
@@ -161,7 +161,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, CommandFailure
         // None is there until somebody asks for one.
         sets: Vec::new(),
         retired: retired(),
-        limits: Limits { jit_per_minute: 1_000, calls_per_minute: 5_000 },
+        limits: CallLimits { jit_per_minute: 1_000, calls_per_minute: 5_000 },
         github: config,
         webhook_secrets: vec![github.webhook_secret.clone()],
         allow_sha1: false,

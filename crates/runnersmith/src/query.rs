@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use runnersmith_config::Config;
-use runnersmith_controllers::Limits;
+use runnersmith_controllers::CallLimits;
 use runnersmith_controllers::observe::observe_ledger;
 use runnersmith_ports::{Clock, Ledger, LedgerError, SystemClock, chain};
 use runnersmith_sqlite::{OpenError, SqliteReader, SqliteStore};
@@ -39,7 +39,7 @@ pub struct LedgerAndPolicy {
     pub ledger: Arc<dyn Ledger>,
     /// The scale sets: the configuration's, and those of applied environments.
     pub sets: Vec<ScaleSet>,
-    limits: Limits,
+    limits: CallLimits,
     clock: Arc<dyn Clock>,
 }
 
@@ -66,8 +66,10 @@ impl LedgerAndPolicy {
                 .map_err(crate::serve::unreadable)?,
             None => config.scale_sets.clone(),
         };
-        let limits =
-            Limits { jit_per_minute: config.limits.jit_per_minute, calls_per_minute: config.limits.calls_per_minute };
+        let limits = CallLimits {
+            jit_per_minute: config.limits.jit_per_minute,
+            calls_per_minute: config.limits.calls_per_minute,
+        };
         Ok(Self { ledger, sets, limits, clock })
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use runnersmith_config::{Config, Distribution, Provisioning, Source};
 use runnersmith_controllers::loops::Rhythm;
-use runnersmith_controllers::{Limits, housekeeping};
+use runnersmith_controllers::{CallLimits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig, private_key_pem};
 use runnersmith_types::{ScaleSet, Secret, Timing, WebhookPath};
 
@@ -34,7 +34,7 @@ pub struct Settings {
     /// The times of sets that are taken out.
     pub retired: Timing,
     /// Budgets.
-    pub limits: Limits,
+    pub limits: CallLimits,
     /// GitHub.
     pub github: GitHubConfig,
     /// One secret, or two during a rotation.
@@ -92,7 +92,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, CommandFailure> {
             true => housekeeping::retired_timing_here(),
             false => housekeeping::retired_timing(),
         },
-        limits: Limits {
+        limits: CallLimits {
             jit_per_minute: config.limits.jit_per_minute,
             calls_per_minute: config.limits.calls_per_minute,
         },

@@ -1,6 +1,6 @@
 //! `runnersmith why`: the story of one job, from ledger and policy alone.
 
-use runnersmith_controllers::levels::{Level, Levels};
+use runnersmith_controllers::levels::{Levels, SetLevel};
 use runnersmith_controllers::why as timeline;
 
 use crate::cli;
@@ -18,7 +18,7 @@ pub async fn command(options: cli::WhyOptions) -> Result<ExitStatus, CommandFail
     let known = LedgerAndPolicy::open(&options.query).await?;
     let levels = Levels::default();
     for (policy, plan, at) in known.plans().await? {
-        levels.put(Level::of_plan(policy, &plan, at));
+        levels.put(SetLevel::of_plan(policy, &plan, at));
     }
     match timeline::why(known.ledger.as_ref(), Some(&levels), id).await.map_err(ledger_failed)? {
         Some(why) if options.query.json => report::json(&why.to_json())?,

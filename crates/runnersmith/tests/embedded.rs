@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runnersmith_controllers::loops::{self, Rhythm};
-use runnersmith_controllers::{Limits, Ports, Sets, World, housekeeping};
+use runnersmith_controllers::{CallLimits, Ports, Sets, World, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{JobSpec, WorkflowSpec};
 use runnersmith_issueops::change::Left;
@@ -67,7 +67,7 @@ impl ControlPlane {
                 ghost_grace: 5 * second,
                 ..housekeeping::retired_timing_here()
             },
-            limits: Limits { jit_per_minute: 5_000, calls_per_minute: 20_000 },
+            limits: CallLimits { jit_per_minute: 5_000, calls_per_minute: 20_000 },
             levels: Arc::default(),
             metrics: Arc::new(runnersmith_controllers::metrics::Metrics::new()),
             holder: "test".into(),

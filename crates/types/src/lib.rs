@@ -35,7 +35,10 @@ pub use ids::{
 pub use job::{Conclusion, FactSource, Job, JobFact, JobStatus, Notified, OwnerKind, Stalled};
 pub use names::{RegistrationName, RunnerNameParts};
 pub use number::saturating_u32;
-pub use plan::{Action, HandOffMeans, Intent, Notification, Plan, Reason, Step, Waiting, WaitingOn};
+pub use plan::{
+    Action, EffectAction, HandOffMeans, Intent, LaunchAction, Notification, Plan, PlanStep, Reason, RecordAction,
+    Waiting, WaitingOn,
+};
 pub use policy::{
     CapacityPool, Day, FallbackOrder, INTENTS_MAX, Level, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet,
     Scope, Target, Timing,

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// What is to be done, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     /// What nothing is done about, and why.
     pub waiting: Vec<Waiting>,
     /// When to look again even if no signal comes.
@@ -28,7 +28,7 @@ pub struct Plan {
 
 /// One action and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct PlanStep {
     /// What.
     pub action: Action,
     /// Why.
@@ -65,32 +65,82 @@ pub enum HandOffMeans {
     Token,
 }
 
-/// What the author of a job is told.
+impl fmt::Display for HandOffMeans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jit => "a just-in-time config",
+            Self::Token => "a registration token",
+        })
+    }
+}
+
+/// What the author of a job is notified of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
     /// Not yet, and why; the job is still demand.
     Waiting(String),
     /// Never: no set can serve it.
     Impossible(String),
-    /// It runs, ended, or is gone: the telling is closed.
+    /// It runs, ended, or is gone: the notification is closed.
     Settled(String),
 }
 
-/// One idempotent remote effect with one outcome.
+impl Notification {
+    /// Returns what it says, in one sentence.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Waiting(text) | Self::Impossible(text) | Self::Settled(text) => text,
+        }
+    }
+}
+
+/// One idempotent thing to do, with one outcome. There is a variant for each way in which actions are executed, so that what
+/// executes one kind cannot be given another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Change a runner's record: all of a plan's go into one transaction, before anything else is done.
+    Record(RecordAction),
     /// Record intents: one transaction with lease generation and alive count.
     Intend {
         /// The runners to be; never more than the maximum allows.
         runners: Vec<Intent>,
+    },
+    /// Launch machines: one call after the other, each stored first.
+    Launch(LaunchAction),
+    /// Anything else: these run side by side, and none waits for another.
+    Effect(EffectAction),
+    /// End a machine: all of a plan's are ended together, after everything else.
+    Terminate {
+        /// The machine.
+        machine: MachineId,
+        /// Its runner, if any is recorded.
+        runner: Option<RunnerName>,
+    },
+}
+
+/// A change of one runner's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordAction {
+    /// Record what was observed.
+    Update {
+        /// The runner.
+        runner: RunnerName,
+        /// The change.
+        update: RunnerUpdate,
     },
     /// Take back an intent that was never launched.
     Withdraw {
         /// The runner.
         runner: RunnerName,
     },
+}
+
+/// A launch call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaunchAction {
     /// Store the batch, then make the call.
-    Launch {
+    First {
         /// Its id and token.
         batch: BatchId,
         /// Where.
@@ -99,10 +149,15 @@ pub enum Action {
         runners: Vec<RunnerName>,
     },
     /// Make a stored call again, with the same token.
-    Relaunch {
+    Again {
         /// The batch.
         batch: BatchId,
     },
+}
+
+/// An action that depends on no other of its plan, and on which none depends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EffectAction {
     /// Give a machine its runner's config.
     HandOff {
         /// The runner.
@@ -111,13 +166,6 @@ pub enum Action {
         machine: MachineId,
         /// How it registers.
         means: HandOffMeans,
-    },
-    /// Record what was observed.
-    Update {
-        /// The runner.
-        runner: RunnerName,
-        /// The change.
-        update: RunnerUpdate,
     },
     /// Look a registration up by id; the outcome marks it seen or missing.
     LookUp {
@@ -136,13 +184,6 @@ pub enum Action {
         registration: RegistrationId,
         /// Where.
         at: RunnerScope,
-    },
-    /// End a machine.
-    Terminate {
-        /// The machine.
-        machine: MachineId,
-        /// Its runner, if any is recorded.
-        runner: Option<RunnerName>,
     },
     /// Delete a hand-off that is not needed any more.
     ExpireHandOff {
@@ -167,13 +208,13 @@ pub enum Action {
         /// Until when.
         until: Timestamp,
     },
-    /// Tell authors, by one check run for the repository and commit.
+    /// Notify authors, by one check run for the repository and commit.
     Notify {
         /// The repository.
         repo: RepoFullName,
         /// The commit.
         head_sha: String,
-        /// The jobs, each with what is told.
+        /// The jobs, each with its notification.
         jobs: Vec<(JobId, Notification)>,
     },
     /// Record that a job lost its machine.
@@ -188,6 +229,24 @@ pub enum Action {
         /// The run.
         run: RunId,
     },
+}
+
+impl From<RecordAction> for Action {
+    fn from(action: RecordAction) -> Self {
+        Self::Record(action)
+    }
+}
+
+impl From<LaunchAction> for Action {
+    fn from(action: LaunchAction) -> Self {
+        Self::Launch(action)
+    }
+}
+
+impl From<EffectAction> for Action {
+    fn from(action: EffectAction) -> Self {
+        Self::Effect(action)
+    }
 }
 
 /// What nothing is done about, and why.
@@ -296,19 +355,39 @@ impl fmt::Display for WaitingOn {
 }
 
 impl Action {
-    /// A stable word for metrics and the ledger.
+    /// Returns a stable word for metrics and the ledger.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Record(RecordAction::Update { .. }) => "mark",
+            Self::Record(RecordAction::Withdraw { .. }) => "withdraw",
             Self::Intend { .. } => "intend",
-            Self::Withdraw { .. } => "withdraw",
-            Self::Launch { .. } => "launch",
-            Self::Relaunch { .. } => "relaunch",
+            Self::Launch(action) => action.kind(),
+            Self::Effect(action) => action.kind(),
+            Self::Terminate { .. } => "terminate",
+        }
+    }
+}
+
+impl LaunchAction {
+    /// Returns a stable word for metrics and the ledger.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::First { .. } => "launch",
+            Self::Again { .. } => "relaunch",
+        }
+    }
+}
+
+impl EffectAction {
+    /// Returns a stable word for metrics and the ledger.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
             Self::HandOff { .. } => "hand_off",
-            Self::Update { .. } => "mark",
             Self::LookUp { .. } => "look_up",
             Self::Deregister { .. } => "deregister",
-            Self::Terminate { .. } => "terminate",
             Self::ExpireHandOff { .. } => "expire_hand_off",
             Self::PoolFailure(_) => "strike",
             Self::VerifyJob { .. } => "verify_job",
@@ -316,6 +395,56 @@ impl Action {
             Self::Notify { .. } => "tell",
             Self::Interrupted { .. } => "interrupted",
             Self::Rerun { .. } => "rerun",
+        }
+    }
+}
+
+/// For people, as an order: "launch 2 machine(s), …".
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(action) => action.fmt(f),
+            Self::Intend { runners } => write!(f, "intend {} runner(s)", runners.len()),
+            Self::Launch(action) => action.fmt(f),
+            Self::Effect(action) => action.fmt(f),
+            Self::Terminate { machine, .. } => write!(f, "end machine {machine}"),
+        }
+    }
+}
+
+impl fmt::Display for RecordAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Update { runner, .. } => write!(f, "record what was seen of {runner}"),
+            Self::Withdraw { runner } => write!(f, "withdraw {runner}"),
+        }
+    }
+}
+
+impl fmt::Display for LaunchAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::First { pool, runners, .. } => write!(f, "launch {} machine(s), {pool}", runners.len()),
+            Self::Again { batch } => write!(f, "make launch call {batch} again"),
+        }
+    }
+}
+
+impl fmt::Display for EffectAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HandOff { runner, machine, means } => write!(f, "hand {runner} on {machine} {means}"),
+            Self::LookUp { runner, registration, .. } => write!(f, "look up registration {registration} of {runner}"),
+            Self::Deregister { runner, registration, .. } => {
+                write!(f, "remove registration {registration} of {runner}")
+            }
+            Self::ExpireHandOff { runner, .. } => write!(f, "delete the hand-off of {runner}"),
+            Self::PoolFailure(pool_failure) => write!(f, "leave {} alone for a while", pool_failure.pool),
+            Self::VerifyJob { job, .. } => write!(f, "ask GitHub for job {job}"),
+            Self::Stall { job, .. } => write!(f, "stall job {job}"),
+            Self::Notify { repo, jobs, .. } => write!(f, "notify the authors of {} job(s) in {repo}", jobs.len()),
+            Self::Interrupted { job } => write!(f, "record that job {job} lost its machine"),
+            Self::Rerun { repo, run } => write!(f, "re-run the failed jobs of run {run} in {repo}"),
         }
     }
 }

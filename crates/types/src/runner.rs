@@ -203,6 +203,37 @@ pub enum RunnerUpdate {
     Gone(String),
 }
 
+impl RunnerUpdate {
+    /// Returns a stable word, as in the ledger's history.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Launching { .. } => "launching",
+            Self::NotLaunched => "not_launched",
+            Self::Machine(_) => "machine",
+            Self::JitRequested => "jit_requested",
+            Self::Registered(_) => "registered",
+            Self::NextAttempt => "next_attempt",
+            Self::HandedOff => "handed_off",
+            Self::Idle(_) => "idle",
+            Self::Busy(_) => "busy",
+            Self::Offline => "offline",
+            Self::Draining => "draining",
+            Self::RemovalRefused => "removal_refused",
+            Self::Deregistered => "deregistered",
+            Self::Finished => "finished",
+            Self::Lost => "lost",
+            Self::RegistrationMissing => "registration_missing",
+            Self::RegistrationSeen => "registration_seen",
+            Self::MachineMissing => "machine_missing",
+            Self::MachineSeen => "machine_seen",
+            Self::Terminated => "terminated",
+            Self::HandOffGone => "hand_off_gone",
+            Self::Gone(_) => "gone",
+        }
+    }
+}
+
 impl Runner {
     /// A new intent.
     #[must_use]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use runnersmith_controllers::levels::Level;
-use runnersmith_controllers::why::{Why, describe, duration, until, utc};
+use runnersmith_controllers::levels::SetLevel;
+use runnersmith_controllers::why::{JobStory, duration, until, utc};
 use runnersmith_ports::LedgerError;
 use runnersmith_types::{Event, EventKind, Job, JobStatus, Runner, RunnerName, RunnerState, Timestamp, WaitingOn};
 use serde::Serialize;
@@ -216,7 +216,7 @@ fn ago(now: Timestamp, at: Timestamp) -> String {
     duration(std::time::Duration::from_secs(now.since(at).as_secs())).replace(".0 s", " s")
 }
 
-fn set_row(level: &Level, now: Timestamp) -> SetRow {
+fn set_row(level: &SetLevel, now: Timestamp) -> SetRow {
     use RunnerState as S;
     let booting = level.count(&[S::Intended, S::Launching, S::Booting]);
     let (idle, busy) = (level.count(&[S::Idle]), level.count(&[S::Busy]));
@@ -364,7 +364,7 @@ pub(crate) struct JobView {
 }
 
 impl JobView {
-    pub(crate) fn of(why: &Why) -> Self {
+    pub(crate) fn of(why: &JobStory) -> Self {
         let begin = why.stages.iter().map(|stage| stage.from).min().unwrap_or_default();
         let end = why.stages.iter().map(|stage| stage.from.plus(stage.took)).max().unwrap_or_default();
         let whole = end.since(begin).as_secs_f64().max(0.001);
@@ -401,7 +401,7 @@ impl JobView {
                 _ => "waiting",
             },
             runner: why.runner.clone(),
-            result: why.verdict.clone(),
+            result: why.sentence.clone(),
             stages,
             timeline,
         }
@@ -427,7 +427,7 @@ pub(crate) struct SetView {
 }
 
 impl SetView {
-    pub(crate) async fn load(web: &WebState, level: &Level) -> Result<Self, ViewError> {
+    pub(crate) async fn load(web: &WebState, level: &SetLevel) -> Result<Self, ViewError> {
         let now = web.clock.now();
         let runners = web.ledger.live_runners(&level.policy.name).await?;
         let plan = &level.plan;
@@ -444,7 +444,7 @@ impl SetView {
             ephemeral: level.policy.ephemeral,
             fallback_order: level.policy.fallback_order.pools.iter().map(ToString::to_string).collect(),
             faults: level.faults.clone(),
-            steps: steps.map(|s| PlanRow { what: describe(&s.action), why: s.reason.to_string() }).collect(),
+            steps: steps.map(|s| PlanRow { what: s.action.to_string(), why: s.reason.to_string() }).collect(),
             waiting: waiting.map(|w| PlanRow { what: who(w), why: on_text(&w.on, now) }).collect(),
             runners: runners.iter().take(ROWS_MAX).map(|runner| runner_row(runner, now)).collect(),
         })

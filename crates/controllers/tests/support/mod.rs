@@ -1,4 +1,4 @@
-//! The loop over a real ledger and queue, a clock that stands still, and doubles of GitHub and the machines that can be told to
+//! The loop over a real ledger and queue, a clock that stands still, and doubles of GitHub and the machines that can be made to
 //! fail at any call.
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that fails panics")]
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_controllers::{Depth, Limits, Ports, Sets, World, levels::Levels, metrics::Metrics, pass};
+use runnersmith_controllers::{CallLimits, Depth, Ports, Sets, World, levels::Levels, metrics::Metrics, pass};
 use runnersmith_ports::contract::ledger::fact;
 use runnersmith_ports::*;
 use runnersmith_sqlite::SqliteStore;
@@ -155,7 +155,7 @@ impl Machines for Doubles {
         Ok(())
     }
     async fn wait(&self, _timeout: Duration) {
-        // Nothing is ever told, and no time makes up for it: a wake that is lost shows.
+        // Nothing is ever reported, and no time makes up for it: a wake that is lost shows.
         std::future::pending().await
     }
 }
@@ -199,7 +199,10 @@ impl GitHub for Doubles {
         let mut script = self.script();
         let fault = script.fault(format!("job {id}"));
         self.github("job", fault)?;
-        script.jobs.get(&id).cloned().ok_or(GitHubError::NotFound { operation: "job", subject: id.to_string() })
+        let found = script.jobs.get(&id).cloned();
+        // What GitHub says now is as old as now.
+        let found = found.map(|fact| JobFact { received_at: self.1.now(), ..fact });
+        found.ok_or(GitHubError::NotFound { operation: "job", subject: id.to_string() })
     }
     async fn registrations(&self, at: &RunnerScope) -> Result<Vec<Registration>, GitHubError> {
         let mut script = self.script();
@@ -281,8 +284,8 @@ impl GitHub for Doubles {
     }
     async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {
         let mut script = self.script();
-        let fault = script.fault("tell".into());
-        self.github("tell", fault)?;
+        let fault = script.fault("notify".into());
+        self.github("notify", fault)?;
         script.notified.push(check.clone());
         Ok(check.id.unwrap_or(7))
     }
@@ -386,7 +389,7 @@ fn world(home: &std::path::Path, policy: ScaleSet, doubles: &Doubles, clock: &Ar
         },
         sets: Sets::new(vec![policy]),
         retired: runnersmith_controllers::housekeeping::retired_timing(),
-        limits: Limits { jit_per_minute: 150, calls_per_minute: 900 },
+        limits: CallLimits { jit_per_minute: 150, calls_per_minute: 900 },
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),
         holder: holder.into(),

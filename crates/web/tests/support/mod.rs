@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use runnersmith_controllers::levels::{Level, Levels};
+use runnersmith_controllers::levels::{Levels, SetLevel};
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_ports::Clock;
 use runnersmith_ports::ledger::{HistoryLedger, JobLedger, Lease, LedgerError, Recorded, RunnerLedger};
 use runnersmith_types::{
     Action, Batch, BatchId, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder, Intent, Job,
-    JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, Reason, RepoFullName, RunId, Runner,
-    RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Scope, Secret,
-    Stalled, Step, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
+    JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, PlanStep, Reason, RecordAction,
+    RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
+    ScaleSetName, Scope, Secret, Stalled, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
@@ -351,7 +351,7 @@ pub fn fill(world: &World) {
     drop(shown);
     let count = |pairs: &[(&'static str, u32)]| pairs.iter().copied().collect::<BTreeMap<_, _>>();
     let waiting = |id, on| Waiting { job: Some(JobId(id)), runner: None, on };
-    world.state.levels.put(Level {
+    world.state.levels.put(SetLevel {
         policy: policy("large", &large, 2),
         plan: Plan {
             waiting: vec![
@@ -365,11 +365,11 @@ pub fn fill(world: &World) {
         at: at(3),
         faults: vec!["registrations at acme are not known: github registrations acme: rate limited".into()],
     });
-    world.state.levels.put(Level {
+    world.state.levels.put(SetLevel {
         policy: policy("small", &small, 10),
         plan: Plan {
-            steps: vec![Step {
-                action: Action::Withdraw { runner: RunnerName::parse("small-q7xk-45").unwrap() },
+            steps: vec![PlanStep {
+                action: Action::Record(RecordAction::Withdraw { runner: RunnerName::parse("small-q7xk-45").unwrap() }),
                 reason: Reason("one more than is wanted".into()),
             }],
             waiting: vec![waiting(4129, WaitingOn::Runner { supply: 2 })],

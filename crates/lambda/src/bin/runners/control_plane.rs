@@ -8,7 +8,7 @@ use lambda_runtime::Error;
 use runnersmith_aws::wiring::{AwsServices, SplitMachines};
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
-use runnersmith_controllers::{Limits, Ports, Sets, World, housekeeping};
+use runnersmith_controllers::{CallLimits, Ports, Sets, World, housekeeping};
 use runnersmith_ec2::Ec2Machines;
 use runnersmith_github::GitHubClient;
 use runnersmith_lambda::settings::FRESH_FOR;
@@ -87,7 +87,7 @@ async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
         },
         sets: Sets::new(config.scale_sets),
         retired: housekeeping::retired_timing(),
-        limits: Limits {
+        limits: CallLimits {
             jit_per_minute: config.limits.jit_per_minute,
             calls_per_minute: config.limits.calls_per_minute,
         },
