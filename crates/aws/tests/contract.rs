@@ -16,8 +16,8 @@ use runnersmith_ports::{
     RecordStoreError, RunnerConfig, TestClock,
 };
 use runnersmith_types::{
-    BootFailure, Event, EventKind, FallbackOrder, HandOffEncryption, MachineId, Owner, PoolFailure, RepoFullName, RunId, RunnerName,
-    RunnerScope, ScaleSetName, Secret, Timestamp,
+    BootFailure, Event, EventKind, FallbackOrder, HandOffEncryption, MachineId, Owner, PoolFailure, RepoFullName,
+    RunId, RunnerName, RunnerScope, ScaleSetName, Secret, Timestamp,
 };
 use serde_json::{Value, json};
 

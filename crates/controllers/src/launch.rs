@@ -1,7 +1,9 @@
 //! Launching: the batch is stored before the call, so that a crash at any point makes the same call again with the same token.
 
 use runnersmith_ports::{LaunchRequest, Lease, LedgerError, MachinesError};
-use runnersmith_types::{Batch, BootFailure, LaunchAction, MachineId, PoolFailure, RecordVersion, RunnerName, RunnerUpdate};
+use runnersmith_types::{
+    Batch, BootFailure, LaunchAction, MachineId, PoolFailure, RecordVersion, RunnerName, RunnerUpdate,
+};
 
 use crate::context::{ActionResult, ExecutionContext};
 

@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 use runnersmith_ports::{BudgetKind, GitHubError, Message, Queue, QueueError, ReceivedMessage, chain};
 use runnersmith_types::JobFact;
 
-use crate::world::World;
 use crate::consume::{ConsumeError, Consumed, record, retry_after};
+use crate::world::World;
 
 /// How long a look-up may take before its message comes again.
 pub const VISIBILITY: Duration = Duration::from_secs(300);

@@ -6,8 +6,8 @@ mod support;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    Action, FallbackOrder, JobStatus, MachineState, MachineStatus, Observed, RecordAction, RecordVersion, RunnerState as S,
-    RunnerUpdate, Stalled, WaitingOn,
+    Action, FallbackOrder, JobStatus, MachineState, MachineStatus, Observed, RecordAction, RecordVersion,
+    RunnerState as S, RunnerUpdate, Stalled, WaitingOn,
 };
 use support::*;
 

@@ -9,9 +9,9 @@ use runnersmith_plan::plan;
 use runnersmith_types::{
     Action, Batch, BatchId, Budget, CapacityPool, Conclusion, ControlPlaneId, EffectAction, FactSource, FallbackOrder,
     HandOffMeans, Job, JobFact, JobId, JobStatus, Label, LaunchAction, Machine, MachineId, MachineState, MachineStatus,
-    Notification, Notified, Observed, Owner, OwnerKind, Plan, PlanStep, RecordAction, RecordVersion, Registration, RegistrationId,
-    RepoFullName, RunId, Runner, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Snapshot,
-    Stalled, Target, Timestamp, WaitingOn,
+    Notification, Notified, Observed, Owner, OwnerKind, Plan, PlanStep, RecordAction, RecordVersion, Registration,
+    RegistrationId, RepoFullName, RunId, Runner, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
+    ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitingOn,
 };
 
 /// Any moment will do; this one is a Thursday at noon, UTC.
