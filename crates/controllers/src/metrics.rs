@@ -12,10 +12,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
+use runnersmith_plan::story::{self, StageName};
 use runnersmith_types::{Job, JobStatus, Runner, ScaleSetName, WaitingOn};
 
 use crate::levels::SetLevel;
-use crate::why::{self, StageName};
 
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
@@ -184,7 +184,7 @@ impl Metrics {
         if job.fact.status != JobStatus::InProgress {
             return;
         }
-        for stage in why::stages(job, runner) {
+        for stage in story::stages(job, runner) {
             if stage.name != StageName::Run {
                 self.stage_took(stage.name.word(), stage.took);
             }

@@ -1,192 +1,18 @@
-//! Why a job runs, waits or failed: one sentence, the stages of its way, and everything that was recorded about it.
-//!
-//! It is pure, apart from the small loader at its end, and apart from the pages that show it, so that the command
-//! line, the dashboard and the metrics give the same story with the same numbers.
-
-use std::fmt;
-use std::time::Duration;
+//! Why a job runs, waits or failed: the story that [`runnersmith_plan::story`] makes, loaded from the ledger, and its form for
+//! programs.
 
 use runnersmith_ports::{LedgerError, WorkLedger};
-use runnersmith_types::{Event, EventKind, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
+use runnersmith_types::{EventKind, JobId};
 use serde::Serialize;
 
 use crate::levels::Levels;
 
+pub use runnersmith_plan::story::{
+    JobStage, JobStory, JobTextError, StageName, TimelineEntry, duration, parse_job, stages, until, utc,
+};
+
 /// The most lines of history that are read for one job.
 const HISTORY_MAX: usize = 500;
-
-/// A part of a job's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StageName {
-    /// GitHub created the job → our first news of it.
-    Delivery,
-    /// Our first news of it → the news that it is queued: GitHub itself held it back (an approval, a concurrency group).
-    GithubQueue,
-    /// Queued → its runner was intended.
-    Decision,
-    /// Intended → its machine was known.
-    Launch,
-    /// Machine known → its runner's configuration was handed over.
-    Boot,
-    /// Handed over → seen online.
-    Register,
-    /// Online → the job runs on it.
-    Assign,
-    /// The job runs.
-    Run,
-}
-
-impl StageName {
-    /// A stable word, as in metrics.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Delivery => "delivery",
-            Self::GithubQueue => "github_queue",
-            Self::Decision => "decision",
-            Self::Launch => "launch",
-            Self::Boot => "boot",
-            Self::Register => "register",
-            Self::Assign => "assign",
-            Self::Run => "run",
-        }
-    }
-    /// What happens in it, for people.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Delivery => "GitHub reported it",
-            Self::GithubQueue => "waiting at GitHub",
-            Self::Decision => "a runner was decided on",
-            Self::Launch => "its machine was launched",
-            Self::Boot => "the machine got its configuration",
-            Self::Register => "the runner came online",
-            Self::Assign => "GitHub assigned the job",
-            Self::Run => "the job ran",
-        }
-    }
-}
-
-/// A part of a job's way and how long it took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JobStage {
-    /// Which.
-    pub name: StageName,
-    /// Its begin.
-    pub from: Timestamp,
-    /// How long.
-    pub took: Duration,
-}
-
-/// One line of the timeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimelineEntry {
-    /// When.
-    pub at: Timestamp,
-    /// Since the line before; zero for the first.
-    pub since: Duration,
-    /// What kind of thing.
-    pub kind: EventKind,
-    /// A stable word.
-    pub what: String,
-    /// For people. May hold foreign text: anyone who shows it escapes it.
-    pub text: String,
-}
-
-/// The whole story of one job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobStory {
-    /// The job.
-    pub id: JobId,
-    /// `owner/name` of its repository; empty when only a dropped delivery named the job.
-    pub repo: String,
-    /// Its name.
-    pub name: String,
-    /// Its workflow's name.
-    pub workflow: String,
-    /// Its labels.
-    pub labels: Vec<String>,
-    /// Where it stands, in a word.
-    pub status: &'static str,
-    /// The runner that has or had it.
-    pub runner: Option<String>,
-    /// One sentence.
-    pub sentence: String,
-    /// The stages that are over, in order.
-    pub stages: Vec<JobStage>,
-    /// Everything, oldest first.
-    pub timeline: Vec<TimelineEntry>,
-}
-
-impl JobStory {
-    /// The story of a job from its record, its runner's record, the history, and what the last plan said of it.
-    #[must_use]
-    pub fn of(job: &Job, runner: Option<&Runner>, history: &[Event], waiting: Option<&WaitingOn>) -> Self {
-        let fact = &job.fact;
-        Self {
-            id: job.id(),
-            repo: fact.repo.to_string(),
-            name: fact.name.clone(),
-            workflow: fact.workflow.clone(),
-            labels: fact.labels.iter().map(ToString::to_string).collect(),
-            status: fact.status.word(),
-            runner: fact.runner_name.clone().or_else(|| runner.map(|runner| runner.name.to_string())),
-            sentence: sentence(job, history, waiting),
-            stages: stages(job, runner),
-            timeline: timeline(job, runner, history),
-        }
-    }
-
-    /// The story of a job that was rejected at intake: there is no record of it but the drop itself.
-    #[must_use]
-    pub fn dropped(id: JobId, history: &[Event]) -> Option<Self> {
-        let last = history.iter().rev().find(|event| event.kind == EventKind::Dropped)?;
-        Some(Self {
-            id,
-            repo: String::new(),
-            name: String::new(),
-            workflow: String::new(),
-            labels: Vec::new(),
-            status: "dropped",
-            runner: None,
-            sentence: format!("dropped when it was delivered: {}", last.text),
-            stages: Vec::new(),
-            timeline: lines(history.iter().map(line).collect()),
-        })
-    }
-
-    /// The form for programs. Times are milliseconds since the epoch, durations seconds.
-    #[must_use]
-    pub fn to_json(&self) -> JobStoryJson {
-        JobStoryJson {
-            job: self.id.0,
-            repository: self.repo.clone(),
-            name: self.name.clone(),
-            workflow: self.workflow.clone(),
-            labels: self.labels.clone(),
-            status: self.status,
-            runner: self.runner.clone(),
-            sentence: self.sentence.clone(),
-            stages: self
-                .stages
-                .iter()
-                .map(|stage| JobStageJson { stage: stage.name, seconds: stage.took.as_secs_f64() })
-                .collect(),
-            timeline: self
-                .timeline
-                .iter()
-                .map(|line| TimelineEntryJson {
-                    at_ms: line.at.as_millis(),
-                    since_seconds: line.since.as_secs_f64(),
-                    kind: line.kind,
-                    what: line.what.clone(),
-                    text: line.text.clone(),
-                })
-                .collect(),
-        }
-    }
-}
 
 /// [`JobStory`] for programs.
 #[derive(Clone, Debug, Serialize)]
@@ -209,7 +35,7 @@ pub struct JobStoryJson {
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the fields of `JobStage`")]
 pub struct JobStageJson {
-    pub stage: StageName,
+    pub stage: &'static str,
     pub seconds: f64,
 }
 
@@ -224,244 +50,36 @@ pub struct TimelineEntryJson {
     pub text: String,
 }
 
-/// The stages of a job's way that are over. A stage that ended before the job was queued is not part of its way (its
-/// runner was there already), and one that began before counts from then.
-#[must_use]
-pub fn stages(job: &Job, runner: Option<&Runner>) -> Vec<JobStage> {
-    let mut stages = Vec::new();
-    let mut add = |name, from: Option<Timestamp>, to: Option<Timestamp>| {
-        if let (Some(from), Some(to)) = (from, to)
-            && to >= from
-        {
-            stages.push(JobStage { name, from, took: to.since(from) });
-        }
-    };
-    add(StageName::Delivery, job.fact.created_at, Some(job.first_seen_at));
-    if job.queued_at > Some(job.first_seen_at) {
-        add(StageName::GithubQueue, Some(job.first_seen_at), job.queued_at);
-    }
-    // Where the delivery that said "queued" was lost, the way begins with the first one that came.
-    let begun = job.queued_at.unwrap_or(job.first_seen_at);
-    let clip = |at: Option<Timestamp>| at.map(|at| at.max(begun));
-    // The delivery of the start is often quicker than our own look at the runner: then it was online at the latest by then.
-    let online = runner.and_then(|runner| runner.online_at).or(job.in_progress_at);
-    if let Some(runner) = runner {
-        add(StageName::Decision, Some(begun), Some(runner.intended_at));
-        for (name, from, to) in [
-            (StageName::Launch, Some(runner.intended_at), runner.machine_at),
-            (StageName::Boot, runner.machine_at, runner.handed_at.or(online)),
-            (StageName::Register, runner.handed_at, online),
-        ] {
-            add(name, clip(from), to);
-        }
-    }
-    let ready = if runner.is_some() { clip(online) } else { job.queued_at };
-    add(StageName::Assign, ready.min(job.in_progress_at), job.in_progress_at);
-    add(StageName::Run, job.in_progress_at, job.ended_at);
-    stages
-}
-
-fn sentence(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
-    let on = job.fact.runner_name.as_deref().map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
-    match job.fact.status {
-        JobStatus::Completed => {
-            let how = job.fact.conclusion.as_ref().map_or("unknown", |conclusion| conclusion.0.as_str()).escape_debug();
-            let lost = if job.interrupted_at.is_some() { "; its machine was interrupted while it ran" } else { "" };
-            format!("completed{on}: {how}{lost}")
-        }
-        JobStatus::Gone => "gone: GitHub does not know the job any more".to_owned(),
-        JobStatus::InProgress => {
-            let lost = if job.interrupted_at.is_some() { ", but its machine was interrupted" } else { "" };
-            format!("running{on}{lost}")
-        }
-        JobStatus::Waiting => format!("waits: {}", WaitingOn::Gate.to_string().trim_start_matches("waits for ")),
-        JobStatus::Queued => queued_sentence(job, history, waiting),
-    }
-}
-
-fn queued_sentence(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
-    let text = match (waiting, job.stalled) {
-        (Some(on), _) => match until(on) {
-            Some(until) => format!("waits: {on} (until {})", utc(until)),
-            None => format!("waits: {on}"),
-        },
-        (None, Some(stalled)) => format!(
-            "waits: stalled until {}: a matching runner was idle and GitHub did not assign the job",
-            utc(stalled.until)
-        ),
-        (None, None) => match &job.notified {
-            Some(notified) => format!("waits: {}", notified.text),
-            None => "queued: the next pass over its scale set decides".to_owned(),
-        },
-    };
-    match history.last() {
-        Some(last) if last.kind == EventKind::Failed => format!("{text}; failed last: {} ({})", last.what, last.text),
-        Some(_) | None => text,
-    }
-}
-
-/// When a wait ends at the earliest, if that is known.
-#[must_use]
-pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
-    match on {
-        WaitingOn::Delay { until }
-        | WaitingOn::Stalled { until }
-        | WaitingOn::Capacity { until }
-        | WaitingOn::Budget { until }
-        | WaitingOn::Grace { until, .. } => Some(*until),
-        WaitingOn::Breaker { probe_at, .. } => Some(*probe_at),
-        WaitingOn::Runner { .. }
-        | WaitingOn::Maximum { .. }
-        | WaitingOn::Gate
-        | WaitingOn::NoSet { .. }
-        | WaitingOn::UnknownSource { .. }
-        | WaitingOn::MinIdle => None,
-    }
-}
-
-fn line(event: &Event) -> TimelineEntry {
-    TimelineEntry {
-        at: event.at,
-        since: Duration::ZERO,
-        kind: event.kind,
-        what: event.what.clone(),
-        text: event.text.clone(),
-    }
-}
-
-fn lines(mut lines: Vec<TimelineEntry>) -> Vec<TimelineEntry> {
-    lines.sort_by_key(|line| line.at);
-    let mut before = None;
-    for line in &mut lines {
-        line.since = before.map_or(Duration::ZERO, |before| line.at.since(before));
-        before = Some(line.at);
-    }
-    lines
-}
-
-/// History, and from the records what history does not say (it may be pruned, or a delivery may have been lost).
-fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<TimelineEntry> {
-    let mut all: Vec<TimelineEntry> = history.iter().map(line).collect();
-    let mut add = |at: Option<Timestamp>, what: &str, known_as: &[&str], text: String| {
-        let known = history.iter().any(|event| event.what == what || known_as.contains(&event.what.as_str()));
-        if let Some(at) = at
-            && !known
-        {
-            all.push(TimelineEntry { at, since: Duration::ZERO, kind: EventKind::Seen, what: what.to_owned(), text });
-        }
-    };
-    add(job.fact.created_at, "created", &[], "GitHub created the job".into());
-    add(job.queued_at, "queued", &[], "GitHub reported that it is queued".into());
-    if let Some(runner) = runner {
-        let name = &runner.name;
-        add(Some(runner.intended_at), "intend", &[], format!("runner {name} was intended"));
-        let machine = runner.machine.as_ref().map(|machine| format!(" {machine}")).unwrap_or_default();
-        let pool = runner.pool.as_ref().map(|pool| format!(", {pool}")).unwrap_or_default();
-        add(runner.machine_at, "machine", &[], format!("its machine{machine} is known{pool}"));
-        add(runner.handed_at, "hand_off", &["handed_off"], "the runner's configuration was handed over".into());
-        add(runner.online_at, "online", &["idle", "busy"], format!("runner {name} was seen online"));
-        add(runner.gone_at, "runner_gone", &["gone"], format!("nothing is left of runner {name}"));
-    }
-    add(job.in_progress_at, "in progress", &[], "GitHub reported that it runs".into());
-    add(job.interrupted_at, "interrupted", &[], "its machine was interrupted".into());
-    add(
-        job.notified.as_ref().map(|notified| notified.at),
-        "tell",
-        &[],
-        "its author was notified by a check run".into(),
-    );
-    add(job.ended_at, "completed", &["gone"], "GitHub reported that it is over".into());
-    lines(all)
-}
-
-impl fmt::Display for JobStory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Foreign text is escaped: a terminal obeys control characters.
-        write!(f, "job {}", self.id)?;
-        if !self.repo.is_empty() {
-            write!(f, "  {}  {} / {}", self.repo, self.workflow.escape_debug(), self.name.escape_debug())?;
-        }
-        writeln!(f, "\n{}", self.sentence)?;
-        if !self.stages.is_empty() {
-            writeln!(f)?;
-        }
-        for stage in &self.stages {
-            writeln!(f, "  {:<13}{:>10}  {}", stage.name.word(), duration(stage.took), stage.name.text())?;
-        }
-        if !self.timeline.is_empty() {
-            writeln!(f)?;
-        }
-        let width = self.timeline.iter().map(|line| line.what.chars().count()).max().unwrap_or(0).min(24);
-        for line in &self.timeline {
-            let since = format!("+{}", duration(line.since));
-            let (what, text) = (line.what.escape_debug().to_string(), line.text.escape_debug());
-            writeln!(f, "  {}  {since:>10}  {what:<width$}  {text}", utc(line.at))?;
-        }
-        Ok(())
-    }
-}
-
-/// A duration for people: two significant parts.
-#[must_use]
-pub fn duration(took: Duration) -> String {
-    let seconds = took.as_secs();
-    match seconds {
-        0 if took.is_zero() => "0 s".to_owned(),
-        0 => format!("{} ms", took.subsec_millis()),
-        1..60 => format!("{}.{} s", seconds, took.subsec_millis() / 100),
-        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{} h {:02} min", seconds / 3_600, seconds % 3_600 / 60),
-        _ => format!("{} d {:02} h", seconds / 86_400, seconds % 86_400 / 3_600),
-    }
-}
-
-/// A moment for people, in UTC to the millisecond.
-#[must_use]
-pub fn utc(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.as_millis())
-        .map_or_else(|_| format!("{at}"), |moment| moment.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
-}
-
-/// Why a text names no job.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("parse job {given:?}: {rule}")]
-pub struct JobTextError {
-    /// What was given, at most 120 characters.
-    pub given: String,
-    /// What it should have been.
-    pub rule: &'static str,
-}
-
-/// Reads a job's number, or its address on a page or in the API of GitHub.
-///
-/// # Errors
-/// When the text is neither; a run's address says that a run has many jobs.
-pub fn parse_job(text: &str) -> Result<JobId, JobTextError> {
-    let refuse = |rule| JobTextError { given: text.chars().take(120).collect(), rule };
-    let number = |text: &str| text.parse::<u64>().ok().filter(|id| *id > 0).map(JobId);
-    let trimmed = text.trim();
-    if let Some(id) = number(trimmed) {
-        return Ok(id);
-    }
-    let plain = "a job's number or its address in GitHub is needed";
-    let Some((_, rest)) = trimmed.split_once("://") else { return Err(refuse(plain)) };
-    let path = rest.split(['?', '#']).next().unwrap_or_default();
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).take(20).collect();
-    let mut runs = false;
-    for (index, pair) in parts.windows(2).enumerate() {
-        let of_actions = index > 0 && parts.get(index - 1) == Some(&"actions");
-        match pair {
-            ["job" | "jobs" | "check-runs", id] => return number(id).ok_or_else(|| refuse(plain)),
-            ["runs", id] if !of_actions => return number(id).ok_or_else(|| refuse(plain)),
-            ["runs", _] => runs = true,
-            _ => {}
+impl From<&JobStory> for JobStoryJson {
+    /// Times are milliseconds since the epoch, durations seconds.
+    fn from(story: &JobStory) -> Self {
+        Self {
+            job: story.id.0,
+            repository: story.repo.clone(),
+            name: story.name.clone(),
+            workflow: story.workflow.clone(),
+            labels: story.labels.clone(),
+            status: story.status,
+            runner: story.runner.clone(),
+            sentence: story.sentence.clone(),
+            stages: story
+                .stages
+                .iter()
+                .map(|stage| JobStageJson { stage: stage.name.word(), seconds: stage.took.as_secs_f64() })
+                .collect(),
+            timeline: story
+                .timeline
+                .iter()
+                .map(|line| TimelineEntryJson {
+                    at_ms: line.at.as_millis(),
+                    since_seconds: line.since.as_secs_f64(),
+                    kind: line.kind,
+                    what: line.what.clone(),
+                    text: line.text.clone(),
+                })
+                .collect(),
         }
     }
-    Err(refuse(if runs {
-        "this is a run, which may have many jobs; open one of them and take its address"
-    } else {
-        plain
-    }))
 }
 
 /// Loads the story of a job. `None` when nothing was ever recorded of it.
@@ -481,7 +99,3 @@ pub async fn why(ledger: &dyn WorkLedger, levels: Option<&Levels>, id: JobId) ->
     });
     Ok(Some(JobStory::of(&job, runner.as_ref(), &history, waiting.as_ref())))
 }
-
-#[cfg(test)]
-#[path = "why_tests.rs"]
-mod tests;

@@ -3,6 +3,9 @@
 //! It is a crate of its own so that no decision can read a clock, a file, the network or the environment: it cannot
 //! reach them. It is total (every input gives a plan), deterministic, and the order of its input is irrelevant.
 //!
+//! Beside the plan it holds what is said of it, which is pure as well: the story of a job (`story`), a set's level (`level`) and
+//! the text of a commit's check run.
+//!
 //! How it converges: observations are applied to a working copy of the runners first, and everything else is decided on
 //! the copy. One round therefore both sees and decides; the updates are steps too, so that executing the plan brings the
 //! ledger to where the copy is, and the next round decides from there.
@@ -16,6 +19,7 @@ mod fallback_order;
 mod hand_off;
 mod interruption;
 mod launch;
+pub mod level;
 mod lint;
 mod notify;
 mod observe;
@@ -23,6 +27,7 @@ mod removal;
 pub mod route;
 pub mod schedule;
 mod share;
+pub mod story;
 mod verify;
 
 pub use check_run::{CheckRunText, check_run_text};

@@ -21,7 +21,7 @@ pub async fn command(options: cli::WhyOptions) -> Result<ExitStatus, CommandFail
         levels.put(SetLevel::of_plan(policy, &plan, at));
     }
     match timeline::why(known.ledger.as_ref(), Some(&levels), id).await.map_err(ledger_failed)? {
-        Some(why) if options.query.json => report::json(&why.to_json())?,
+        Some(why) if options.query.json => report::json(&timeline::JobStoryJson::from(&why))?,
         Some(why) => report::line(&why.to_string()),
         None => {
             report::note(&format!("job {id} is not in the ledger"));
