@@ -12,9 +12,9 @@ use runnersmith_ports::Clock;
 use runnersmith_ports::ledger::{BudgetKind, Lease, Ledger, LedgerError, Recorded, Release};
 use runnersmith_types::{
     Action, Batch, BatchId, BootFailure, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder,
-    Intent, Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, PoolFailure, Reason,
-    RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
-    ScaleSetName, Scope, Secret, Stalled, Step, Target, Timestamp, Waiting, WaitingOn,
+    Intent, Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, Plan, PoolFailure, Reason, RepoFullName,
+    RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Scope,
+    Secret, Stalled, Step, Target, Timestamp, Waiting, WaitingOn,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
@@ -259,26 +259,15 @@ pub fn policy(name: &str, labels: &[&str], runners_max: u32) -> ScaleSet {
 
 pub fn job(id: u64, name: &str, status: JobStatus, begun: i64, labels: &[&str], runner: Option<&str>) -> Job {
     let fact = |status, seconds_ago: i64| JobFact {
-        source: FactSource::Delivery,
-        received_at: at(seconds_ago),
-        delivery: None,
-        id: JobId(id),
-        run: RunId(id / 10),
-        run_attempt: 1,
         repo: RepoFullName::parse("acme/storefront").unwrap(),
-        owner_kind: OwnerKind::Organization,
         head_sha: "abc".into(),
         name: name.into(),
         workflow: "CI".into(),
         labels: labels.iter().map(|label| Label::of_job(label)).collect(),
-        labels_cut: false,
-        status,
         conclusion: (status == JobStatus::Completed).then(|| Conclusion("success".into())),
         runner_name: runner.filter(|_| status >= JobStatus::InProgress).map(str::to_owned),
-        runner_id: None,
         created_at: Some(at(begun + 1)),
-        started_at: None,
-        completed_at: None,
+        ..runnersmith_ports::contract::ledger::fact(id, id / 10, status, FactSource::Delivery, at(seconds_ago))
     };
     let begin = if status == JobStatus::Waiting { status } else { JobStatus::Queued };
     let mut job = Job::first(fact(begin, begun));
