@@ -1,8 +1,7 @@
 //! What `why` says, apart from the code so that both stay short.
 
 use runnersmith_types::{
-    FactSource, JobFact, Label, Owner, OwnerKind, RepoFullName, RunId, RunnerName, RunnerScope, RunnerUpdate,
-    ScaleSetName, Target,
+    FactSource, JobFact, Owner, RepoFullName, RunnerName, RunnerScope, RunnerUpdate, ScaleSetName, Target,
 };
 
 use super::*;
@@ -13,26 +12,12 @@ fn job(status: JobStatus, at: i64) -> Job {
 
 fn fact(status: JobStatus, at: i64) -> JobFact {
     JobFact {
-        source: FactSource::Delivery,
-        received_at: Timestamp::from_secs(at),
-        delivery: None,
-        id: JobId(7),
-        run: RunId(1),
-        run_attempt: 1,
         repo: RepoFullName::parse("acme/app").unwrap(),
-        owner_kind: OwnerKind::Organization,
         head_sha: String::new(),
         name: "build \u{1b}[2J".into(),
-        workflow: "ci".into(),
-        labels: vec![Label::of_job("linux")],
-        labels_cut: false,
-        status,
-        conclusion: None,
         runner_name: (status >= JobStatus::InProgress).then(|| "small-p1aa-1".into()),
-        runner_id: None,
         created_at: Some(Timestamp::from_secs(98)),
-        started_at: None,
-        completed_at: None,
+        ..runnersmith_ports::contract::ledger::fact(7, 1, status, FactSource::Delivery, Timestamp::from_secs(at))
     }
 }
 

@@ -11,9 +11,9 @@ use runnersmith_ports::Clock;
 use runnersmith_ports::ledger::{HistoryLedger, JobLedger, Lease, LedgerError, Recorded, RunnerLedger};
 use runnersmith_types::{
     Action, Batch, BatchId, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder, Intent, Job,
-    JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, OwnerKind, Plan, PlanStep, Reason, RecordAction,
-    RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
-    ScaleSetName, Scope, Secret, Stalled, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
+    JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, Plan, PlanStep, Reason, RecordAction, RepoFullName,
+    RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Scope,
+    Secret, Stalled, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
@@ -221,26 +221,15 @@ pub fn policy(name: &str, labels: &[&str], runners_max: u32) -> ScaleSet {
 
 pub fn job(id: u64, name: &str, status: JobStatus, begun: i64, labels: &[&str], runner: Option<&str>) -> Job {
     let fact = |status, seconds_ago: i64| JobFact {
-        source: FactSource::Delivery,
-        received_at: at(seconds_ago),
-        delivery: None,
-        id: JobId(id),
-        run: RunId(id / 10),
-        run_attempt: 1,
         repo: RepoFullName::parse("acme/storefront").unwrap(),
-        owner_kind: OwnerKind::Organization,
         head_sha: "abc".into(),
         name: name.into(),
         workflow: "CI".into(),
         labels: labels.iter().map(|label| Label::of_job(label)).collect(),
-        labels_cut: false,
-        status,
         conclusion: (status == JobStatus::Completed).then(|| Conclusion("success".into())),
         runner_name: runner.filter(|_| status >= JobStatus::InProgress).map(str::to_owned),
-        runner_id: None,
         created_at: Some(at(begun + 1)),
-        started_at: None,
-        completed_at: None,
+        ..runnersmith_ports::contract::ledger::fact(id, id / 10, status, FactSource::Delivery, at(seconds_ago))
     };
     let begin = if status == JobStatus::Waiting { status } else { JobStatus::Queued };
     let mut job = Job::first(fact(begin, begun));
