@@ -1,4 +1,4 @@
-//! By what a call is authorised: the App's JWT, the token of the installation that covers a place, or a plain token. Tokens are
+//! By what a call is authorised: the App's JWT, the token of the installation that covers a scope, or a plain token. Tokens are
 //! made once, remembered, and made again when GitHub refuses one.
 
 use std::collections::HashMap;
@@ -24,21 +24,21 @@ pub(crate) const TOKEN_MARGIN: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub(crate) enum As {
     App,
-    /// The token, if there is one; else the installation that covers this place.
-    Place(RunnerScope),
+    /// The token, if there is one; else the installation that covers this scope.
+    Scope(RunnerScope),
     /// No authorisation: public material.
     Nobody,
 }
 
 impl As {
-    /// Whoever may make a repository's own calls.
+    /// Those who may make a repository's own calls.
     pub fn repository(repo: &RepoFullName) -> Self {
-        Self::Place(RunnerScope::Repository(repo.clone()))
+        Self::Scope(RunnerScope::Repository(repo.clone()))
     }
 
-    /// Whoever may make an organisation's own calls.
+    /// Those who may make an organisation's own calls.
     pub fn organization(org: &Owner) -> Self {
-        Self::Place(RunnerScope::Organization(org.clone()))
+        Self::Scope(RunnerScope::Organization(org.clone()))
     }
 }
 
@@ -48,13 +48,13 @@ pub(crate) struct Access {
     token: Option<Secret>,
     clock: Arc<dyn Clock>,
     memory: Mutex<Memory>,
-    /// By owner: all places of an installation are its owner's, and one owner's slow answer stops no other.
+    /// By owner: all scopes of an installation are its owner's, and one owner's slow answer stops no other.
     minting: NamedLocks,
 }
 
 #[derive(Default)]
 struct Memory {
-    /// Installation by place.
+    /// Installation by scope.
     installations: HashMap<String, u64>,
     /// Token by installation.
     tokens: HashMap<u64, (Secret, Timestamp)>,
@@ -83,7 +83,7 @@ impl Access {
 
     /// Keeps an installation that a list has shown.
     pub fn remember_installation(&self, at: &RunnerScope, id: u64) {
-        self.memory().installations.insert(place_key(at), id);
+        self.memory().installations.insert(scope_key(at), id);
     }
 
     /// What a call on this behalf is authorised by.
@@ -94,8 +94,8 @@ impl Access {
         match who {
             As::Nobody => Ok(None),
             As::App => self.jwt().map(Some),
-            As::Place(_) if self.token.is_some() => Ok(self.token.clone()),
-            As::Place(at) => self.installation_token(transport, at).await.map(Some),
+            As::Scope(_) if self.token.is_some() => Ok(self.token.clone()),
+            As::Scope(at) => self.installation_token(transport, at).await.map(Some),
         }
     }
 
@@ -103,15 +103,15 @@ impl Access {
     /// revoked, an App installed again, a clock be wrong.
     pub fn renew(&self, who: &As, headers: &HeaderMap) -> bool {
         match who {
-            As::Place(at) if self.token.is_none() => {
+            As::Scope(at) if self.token.is_none() => {
                 let mut memory = self.memory();
-                if let Some(installation) = memory.installations.remove(&place_key(at)) {
+                if let Some(installation) = memory.installations.remove(&scope_key(at)) {
                     memory.tokens.remove(&installation);
                 }
                 true
             }
             As::App => self.correct_skew(headers),
-            As::Place(_) | As::Nobody => false,
+            As::Scope(_) | As::Nobody => false,
         }
     }
 
@@ -141,7 +141,7 @@ impl Access {
         signer.jwt(Timestamp::from_secs(now)).map_err(|_| unauthorized("the private key cannot sign"))
     }
 
-    /// A token of the installation that covers a place. One mint at a time for each owner; a failed one is never kept.
+    /// A token of the installation that covers a scope. One mint at a time for each owner; a failed one is never kept.
     async fn installation_token(&self, transport: &Transport, at: &RunnerScope) -> Result<Secret, GitHubError> {
         if let Some(token) = self.kept(at) {
             return Ok(token);
@@ -151,7 +151,7 @@ impl Access {
             return Ok(token);
         }
         let installation = self.installation(transport, at).await?;
-        // Another place of the same installation may have a token already.
+        // Another scope of the same installation may have a token already.
         if let Some(token) = self.kept(at) {
             return Ok(token);
         }
@@ -159,7 +159,7 @@ impl Access {
         let subject = at.to_string();
         let raw = self.as_app(transport, op::ACCESS_TOKEN, &path, &subject).await?;
         if raw.status != 201 {
-            self.memory().installations.remove(&place_key(at));
+            self.memory().installations.remove(&scope_key(at));
             return Err(raw.error(op::ACCESS_TOKEN, &subject, self.clock.now()));
         }
         let found: wire::Token = raw.read(op::ACCESS_TOKEN, &subject)?;
@@ -174,7 +174,7 @@ impl Access {
 
     fn kept(&self, at: &RunnerScope) -> Option<Secret> {
         let memory = self.memory();
-        let installation = memory.installations.get(&place_key(at))?;
+        let installation = memory.installations.get(&scope_key(at))?;
         let (token, end) = memory.tokens.get(installation)?;
         (end.minus(TOKEN_MARGIN) > self.clock.now()).then(|| token.clone())
     }
@@ -196,7 +196,7 @@ impl Access {
 
     /// The App's own installation there; a payload's word for it is never taken.
     async fn installation(&self, transport: &Transport, at: &RunnerScope) -> Result<u64, GitHubError> {
-        if let Some(id) = self.memory().installations.get(&place_key(at)) {
+        if let Some(id) = self.memory().installations.get(&scope_key(at)) {
             return Ok(*id);
         }
         let (operation, path) = match at {
@@ -213,20 +213,20 @@ impl Access {
             return Err(raw.error(operation, &subject, self.clock.now()));
         }
         let found: wire::Id = raw.read(operation, &subject)?;
-        self.memory().installations.insert(place_key(at), found.id);
+        self.memory().installations.insert(scope_key(at), found.id);
         Ok(found.id)
     }
 }
 
 /// Repositories of one owner share its installation, but an App may be installed for some only: each is looked up once.
-fn place_key(at: &RunnerScope) -> String {
+fn scope_key(at: &RunnerScope) -> String {
     at.to_string().to_lowercase()
 }
 
-/// Whose installation it is, whichever place is asked for.
+/// Whose installation it is, whichever scope is asked for.
 fn owner_key(at: &RunnerScope) -> String {
     match at {
-        RunnerScope::Repository(repo) => place_key(&RunnerScope::Organization(repo.owner())),
-        RunnerScope::Organization(_) | RunnerScope::Enterprise(_) => place_key(at),
+        RunnerScope::Repository(repo) => scope_key(&RunnerScope::Organization(repo.owner())),
+        RunnerScope::Organization(_) | RunnerScope::Enterprise(_) => scope_key(at),
     }
 }

@@ -25,8 +25,8 @@ const GROUP_PAGES_MAX: usize = 50;
 /// A sweep looks at so many runs of each status.
 const RUNS_MAX: usize = 50;
 
-/// One of three operations, by the place.
-const fn by_place(at: &RunnerScope, repo: Operation, org: Operation, enterprise: Operation) -> Operation {
+/// One of three operations, by the scope.
+const fn by_scope(at: &RunnerScope, repo: Operation, org: Operation, enterprise: Operation) -> Operation {
     match at {
         RunnerScope::Repository(_) => repo,
         RunnerScope::Organization(_) => org,
@@ -54,11 +54,11 @@ fn registration(found: wire::Runner) -> Registration {
 
 impl GitHubClient {
     async fn runner_pages(&self, at: &RunnerScope, name: Option<&str>) -> Result<Vec<Registration>, GitHubError> {
-        let operation = by_place(at, op::REPO_RUNNERS, op::ORG_RUNNERS, op::ENTERPRISE_RUNNERS);
+        let operation = by_scope(at, op::REPO_RUNNERS, op::ORG_RUNNERS, op::ENTERPRISE_RUNNERS);
         let subject = at.to_string();
         let filter = name.map(|name| format!("?name={name}")).unwrap_or_default();
         let path = actions_path(at, &format!("runners{filter}"));
-        let who = As::Place(at.clone());
+        let who = As::Scope(at.clone());
         let listed = self.pages::<wire::Runners>(operation, &who, &path, &subject, PAGES_MAX).await?;
         // Pages shift while they are read: a registration may come twice, and absence proves nothing.
         let found: BTreeMap<RegistrationId, Registration> =
@@ -73,8 +73,8 @@ impl GitHubClient {
         rest: &str,
     ) -> Result<RegistrationToken, GitHubError> {
         let (path, subject) = (actions_path(at, rest), at.to_string());
-        let found: wire::Token = self.call(operation, As::Place(at.clone()), &path, &subject, None).await?;
-        let place = match at {
+        let found: wire::Token = self.call(operation, As::Scope(at.clone()), &path, &subject, None).await?;
+        let path = match at {
             RunnerScope::Repository(repo) => repo.to_string(),
             RunnerScope::Organization(owner) => owner.to_string(),
             RunnerScope::Enterprise(slug) => format!("enterprises/{slug}"),
@@ -82,7 +82,7 @@ impl GitHubClient {
         Ok(RegistrationToken {
             token: Secret::new(found.token),
             expires_at: wire::timestamp(Some(&found.expires_at)).unwrap_or(self.clock.now()),
-            url: format!("{}/{place}", self.server_url),
+            url: format!("{}/{path}", self.server_url),
         })
     }
 
@@ -93,7 +93,7 @@ impl GitHubClient {
         at: &RunnerScope,
         subject: &str,
     ) -> Result<Vec<wire::Group>, GitHubError> {
-        let (who, path) = (As::Place(at.clone()), actions_path(at, "runner-groups"));
+        let (who, path) = (As::Scope(at.clone()), actions_path(at, "runner-groups"));
         self.pages::<wire::Groups>(operation, &who, &path, subject, GROUP_PAGES_MAX).await?.whole(operation, subject)
     }
 
@@ -147,10 +147,10 @@ impl GitHub for GitHubClient {
     }
 
     async fn registration(&self, at: &RunnerScope, id: RegistrationId) -> Result<Registration, GitHubError> {
-        let operation = by_place(at, op::REPO_RUNNER, op::ORG_RUNNER, op::ENTERPRISE_RUNNER);
+        let operation = by_scope(at, op::REPO_RUNNER, op::ORG_RUNNER, op::ENTERPRISE_RUNNER);
         let subject = format!("registration {id} at {at}");
         let found: wire::Runner = self
-            .call(operation, As::Place(at.clone()), &actions_path(at, &format!("runners/{id}")), &subject, None)
+            .call(operation, As::Scope(at.clone()), &actions_path(at, &format!("runners/{id}")), &subject, None)
             .await?;
         Ok(registration(found))
     }
@@ -162,12 +162,12 @@ impl GitHub for GitHubClient {
     async fn jit_config(&self, request: &JitRequest) -> Result<JitConfig, GitHubError> {
         let at = &request.at;
         let group = self.group_id(at, request.group.as_str()).await?;
-        let operation = by_place(at, op::REPO_JIT, op::ORG_JIT, op::ENTERPRISE_JIT);
+        let operation = by_scope(at, op::REPO_JIT, op::ORG_JIT, op::ENTERPRISE_JIT);
         let labels: Vec<&str> = request.labels.iter().map(Label::as_str).collect();
         let body = json!({"name": request.name, "runner_group_id": group, "labels": labels, "work_folder": "_work"});
         let subject = format!("{} at {at}", request.name);
         let path = actions_path(at, "runners/generate-jitconfig");
-        let asked = self.call(operation, As::Place(at.clone()), &path, &subject, Some(body)).await;
+        let asked = self.call(operation, As::Scope(at.clone()), &path, &subject, Some(body)).await;
         if matches!(asked, Err(GitHubError::NotFound { .. } | GitHubError::Refused { .. })) {
             self.forget_group(at, request.group.as_str());
         }
@@ -179,16 +179,16 @@ impl GitHub for GitHubClient {
         if let Some(token) = self.cached_registration_token(at) {
             return Ok(token);
         }
-        let operation = by_place(at, op::REPO_TOKEN, op::ORG_TOKEN, op::ENTERPRISE_TOKEN);
+        let operation = by_scope(at, op::REPO_TOKEN, op::ORG_TOKEN, op::ENTERPRISE_TOKEN);
         let token = self.runner_token(operation, at, "runners/registration-token").await?;
         self.remember_registration_token(at, &token);
         Ok(token)
     }
 
     async fn deregister(&self, at: &RunnerScope, id: RegistrationId) -> Result<(), GitHubError> {
-        let operation = by_place(at, op::REPO_RUNNER_DELETE, op::ORG_RUNNER_DELETE, op::ENTERPRISE_RUNNER_DELETE);
+        let operation = by_scope(at, op::REPO_RUNNER_DELETE, op::ORG_RUNNER_DELETE, op::ENTERPRISE_RUNNER_DELETE);
         let subject = format!("registration {id} at {at}");
-        let (who, path) = (As::Place(at.clone()), actions_path(at, &format!("runners/{id}")));
+        let (who, path) = (As::Scope(at.clone()), actions_path(at, &format!("runners/{id}")));
         match gone_is_fine(self.send(operation, &who, &path, &subject, None).await) {
             Err(GitHubError::Refused { status: 422, operation, subject, .. }) => {
                 Err(GitHubError::Busy { operation, subject })
@@ -204,9 +204,9 @@ impl GitHub for GitHubClient {
         for (id, account) in installations.into_iter().filter_map(|found| Some((found.id, found.account?))) {
             let Ok(owner) = Owner::parse(&account.login) else { continue };
             // A person's installation has no address of its own, but its number is known now.
-            let place = RunnerScope::Organization(owner);
-            self.access.remember_installation(&place, id);
-            let who = As::Place(place);
+            let scope = RunnerScope::Organization(owner);
+            self.access.remember_installation(&scope, id);
+            let who = As::Scope(scope);
             let answer: wire::Repositories = self
                 .call(op::REPOSITORIES, who, "/installation/repositories?per_page=100", &account.login, None)
                 .await?;
@@ -356,7 +356,7 @@ impl GitHubClient {
             Some(hook) => DeliveryLog {
                 list,
                 again,
-                who: As::Place(hook.at.clone()),
+                who: As::Scope(hook.at.clone()),
                 path: format!("/{hook}/deliveries"),
                 subject: format!("the webhook {hook}"),
             },

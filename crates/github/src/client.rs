@@ -26,7 +26,7 @@ pub struct GitHubClient {
     pub(crate) hook: Option<HookAddress>,
     pub(crate) clock: Arc<dyn Clock>,
     memory: Mutex<Memory>,
-    /// By place: a burst asks for one place's groups once.
+    /// By scope: a burst asks for one scope's groups once.
     pub(crate) finding_groups: NamedLocks,
 }
 

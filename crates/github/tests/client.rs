@@ -184,7 +184,7 @@ async fn a_busy_runner_is_not_removed_and_an_unknown_one_counts_as_removed() {
 }
 
 #[test]
-fn a_key_that_is_none_is_refused_without_being_shown() {
+fn a_key_that_is_invalid_is_refused_without_being_shown() {
     for bad in ["", "not a key", "-----BEGIN RSA PRIVATE KEY-----\nc2VjcmV0\n-----END RSA PRIVATE KEY-----", "c2VjcmV0"]
     {
         let app = AppCredentials { app_id: "1".into(), private_key_pem: Secret::new(bad) };

@@ -21,7 +21,7 @@ use crate::runner::Runner;
 use crate::sweep;
 use crate::watch::{LOOK_EVERY, Watch};
 
-/// Whoever looks whether the lock is free holds it for a moment; so many looks later it is truly taken.
+/// Who looks whether the lock is free holds it for a moment; so many looks later it is truly taken.
 const LOCK_TRIES: usize = 40;
 
 /// How a supervisor's life went.

@@ -63,7 +63,7 @@ async fn a_token_configures_the_runner_before_it_starts() {
     let config = RunnerConfig::Token {
         url: "https://github.com/acme".into(),
         token: Secret::new("hunter2"),
-        name: "linux-plane1-0".into(),
+        name: "linux-alpha1-0".into(),
         labels: "self-hosted,linux".into(),
         group: Some("Default".into()),
         ephemeral: true,
@@ -71,7 +71,7 @@ async fn a_token_configures_the_runner_before_it_starts() {
     world.give(&id, &config).await;
     assert_eq!(world.until_ended(&id).await, "7", "the runner's exit code is the machine's last word");
     let log = world.text(&id, "runner.log");
-    let wanted = "--unattended --url https://github.com/acme --name linux-plane1-0 --labels self-hosted,linux \
+    let wanted = "--unattended --url https://github.com/acme --name linux-alpha1-0 --labels self-hosted,linux \
                   --runnergroup Default --ephemeral --replace --disableupdate --work _work";
     assert!(log.contains(wanted), "{log}");
     assert!(log.starts_with("***\n"), "config.sh got the token by its environment: {log}");
@@ -91,7 +91,7 @@ async fn a_hand_off_to_an_ended_machine_is_refused_and_leaves_nothing() {
     let id = world.launch_given().await;
     world.until_ended(&id).await;
     let at = runnersmith_types::RunnerScope::Organization(runnersmith_types::Owner::parse("acme").unwrap());
-    let name = runnersmith_types::RunnerName::parse("linux-plane1-0").unwrap();
+    let name = runnersmith_types::RunnerName::parse("linux-alpha1-0").unwrap();
     let result = world.hand_off.put(&id, &name, &at, &RunnerConfig::Jit { encoded: Secret::new("x") }).await;
     assert!(matches!(result, Err(HandOffError::MachineGone { .. })), "{result:?}");
     assert!(!world.path(&id).join("handoff").exists() && !world.path(&id).join("runner").exists());

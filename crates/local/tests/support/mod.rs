@@ -74,13 +74,13 @@ impl World {
                 id: BatchId::parse(batch).unwrap(),
                 set: ScaleSetName::parse("linux").unwrap(),
                 pool: FallbackOrder::local().pools[0].clone(),
-                runners: (0..count).map(|n| RunnerName::parse(&format!("linux-plane1-{n}")).unwrap()).collect(),
+                runners: (0..count).map(|n| RunnerName::parse(&format!("linux-alpha1-{n}")).unwrap()).collect(),
                 stored_at: now,
                 hard_end_at: now.plus(self.hard_end),
                 settled: false,
                 record_version: RecordVersion::CURRENT,
             },
-            control_plane: ControlPlaneId::parse("plane1").unwrap(),
+            control_plane: ControlPlaneId::parse("alpha1").unwrap(),
         }
     }
 
@@ -89,13 +89,13 @@ impl World {
     }
 
     pub async fn list(&self) -> Vec<Machine> {
-        let (set, control_plane) = (ScaleSetName::parse("linux").unwrap(), ControlPlaneId::parse("plane1").unwrap());
+        let (set, control_plane) = (ScaleSetName::parse("linux").unwrap(), ControlPlaneId::parse("alpha1").unwrap());
         self.machines.list(&set, &control_plane).await.unwrap()
     }
 
     pub async fn give(&self, machine: &MachineId, config: &RunnerConfig) {
         let at = RunnerScope::Organization(Owner::parse("acme").unwrap());
-        self.hand_off.put(machine, &RunnerName::parse("linux-plane1-0").unwrap(), &at, config).await.unwrap();
+        self.hand_off.put(machine, &RunnerName::parse("linux-alpha1-0").unwrap(), &at, config).await.unwrap();
     }
 
     /// Launches one machine and gives it a JIT config.

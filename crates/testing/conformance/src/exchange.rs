@@ -28,7 +28,7 @@ pub struct Exchange {
 }
 
 impl OpenApi {
-    /// Judges an exchange: the operation exists, is the one that the client meant, and request and (closed) answer are right.
+    /// Checks an exchange: the operation exists, is the one that the client meant, and request and (closed) answer are right.
     /// Requests that were answered with a 4xx are checked too: a client must not rely on a refusal.
     #[must_use]
     pub fn check(&self, exchange: &Exchange) -> Vec<Violation> {
@@ -66,7 +66,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Judges an exchange and counts it.
+    /// Checks an exchange and counts it.
     #[must_use]
     pub fn check(&mut self, document: &OpenApi, exchange: &Exchange) -> Vec<Violation> {
         let (violations, checked) = document.check_with_result(exchange);

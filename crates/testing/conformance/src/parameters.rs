@@ -12,7 +12,7 @@ use crate::route::pairs;
 use crate::schema::Form;
 
 impl OpenApi {
-    /// Judges the path's and the query's parameters; unknown query parameters are refused.
+    /// Checks the path's and the query's parameters; unknown query parameters are refused.
     pub(crate) fn validate_parameters(&self, operation: &Operation, query: &str) -> Vec<Violation> {
         let declared: Vec<&Value> = self.declared(operation)["parameters"]
             .as_array()

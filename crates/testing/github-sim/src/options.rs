@@ -17,7 +17,7 @@ pub enum SimError {
 /// How the simulator starts.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The seed of everything random.
+    /// From which everything random follows.
     pub seed: u64,
     /// A runner that has been silent for so long goes offline, and its job fails. Default 60 s.
     pub runner_timeout: std::time::Duration,
