@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use runnersmith_aws::ssm::{Encryption, MACHINE_TAG, value};
+use runnersmith_aws::ssm::{MACHINE_TAG, value};
 use runnersmith_aws::{
     DynamoLedger, ObjectRecordStore, ParameterHandOff, Parameters, Session, SqsQueue, TABLE_DEFINITION,
 };
@@ -18,7 +18,7 @@ use runnersmith_aws_emulator::{Emulator, skip_unless_available};
 use runnersmith_ports::{
     Expect, HandOff as _, JobLedger as _, ManualClock, Queue as _, RecordStore as _, RunnerConfig, chain,
 };
-use runnersmith_types::{JobFact, JobId, MachineId, Secret};
+use runnersmith_types::{Encryption, JobFact, JobId, MachineId, Secret};
 use serde_json::{Value, json};
 use stored::{NOW, goes_on, is_as_it_was_stored, lines};
 

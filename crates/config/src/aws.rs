@@ -1,18 +1,8 @@
 //! `[aws]`: what of the control plane is on AWS. What is not named there is embedded, in any mix.
 
-use crate::reader::Reader;
+use runnersmith_types::Encryption;
 
-/// How hand-offs are encrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Encryption {
-    /// Plain parameters.
-    Plain,
-    /// AWS's key for Parameter Store.
-    #[default]
-    Managed,
-    /// This KMS key.
-    Key(String),
-}
+use crate::reader::Reader;
 
 /// `[aws]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

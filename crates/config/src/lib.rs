@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use runnersmith_types::{Ec2Set, ScaleSet, ScaleSetName};
 use toml::de::DeTable;
 
-pub use aws::{Aws, Encryption};
+pub use aws::Aws;
 pub use issueops::{IssueOps, Provisioning};
 pub use problem::{ConfigError, Problem};
 pub use sections::{Distribution, GitHub, Limits, Local, Log, Otel, Server, Source, Store, Timer};

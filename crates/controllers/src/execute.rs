@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures_util::StreamExt;
 use runnersmith_ports::{BudgetKind, GitHubError, Lease, LedgerError};
 use runnersmith_types::{
-    Action, Event, EventKind, Job, JobId, MachineId, Plan, Reason, Runner, RunnerName, RunnerUpdate, ScaleSet,
+    Action, EventKind, HistoryEvent, Job, JobId, MachineId, Plan, Reason, Runner, RunnerName, RunnerUpdate, ScaleSet,
     Snapshot, Step,
 };
 
@@ -209,7 +209,7 @@ type Came = (&'static str, Subject, Reason, Effect);
 async fn finish_all(
     context: &ExecutionContext<'_>,
     lease: &Lease,
-    events: &mut Vec<Event>,
+    events: &mut Vec<HistoryEvent>,
     mut came: Vec<Came>,
 ) -> Result<bool, LedgerError> {
     let updates: Vec<(RunnerName, RunnerUpdate)> =
@@ -228,7 +228,7 @@ async fn finish_all(
 async fn end(
     context: &ExecutionContext<'_>,
     lease: &Lease,
-    events: &mut Vec<Event>,
+    events: &mut Vec<HistoryEvent>,
     ends: Vec<Step>,
 ) -> Result<bool, LedgerError> {
     let (mut machines, mut about) = (Vec::with_capacity(ends.len()), Vec::with_capacity(ends.len()));
@@ -330,7 +330,7 @@ async fn after_updates(
 async fn finish(
     context: &ExecutionContext<'_>,
     lease: &Lease,
-    events: &mut Vec<Event>,
+    events: &mut Vec<HistoryEvent>,
     kind: &'static str,
     reason: Reason,
     subject: Subject,
@@ -403,8 +403,14 @@ impl Subject {
     }
 }
 
-fn event(context: &ExecutionContext<'_>, kind: EventKind, what: &str, reason: &Reason, subject: Subject) -> Event {
-    let mut event = Event::new(context.world.ports.clock.now(), kind, what, reason.to_string());
+fn event(
+    context: &ExecutionContext<'_>,
+    kind: EventKind,
+    what: &str,
+    reason: &Reason,
+    subject: Subject,
+) -> HistoryEvent {
+    let mut event = HistoryEvent::new(context.world.ports.clock.now(), kind, what, reason.to_string());
     event.set = Some(context.policy.name.clone());
     (event.job, event.runner, event.machine) = (subject.job, subject.runner, subject.machine);
     event

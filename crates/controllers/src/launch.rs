@@ -51,7 +51,7 @@ pub(crate) async fn launch(
             if !effect.updates.is_empty() {
                 ledger.update(lease, effect.updates.clone()).await?;
             }
-            ledger.settle_batch(lease, &batch.id).await?;
+            ledger.complete_batch(lease, &batch.id).await?;
             Ok(Effect { updates: Vec::new(), ..effect })
         }
         Err(error) => refused(context, lease, &batch, error).await,
@@ -99,6 +99,6 @@ async fn refused(
     }
     let updates = batch.runners.iter().map(|runner| (runner.clone(), RunnerUpdate::NotLaunched)).collect();
     ledger.update(lease, updates).await?;
-    ledger.settle_batch(lease, &batch.id).await?;
+    ledger.complete_batch(lease, &batch.id).await?;
     Ok(Effect::failed(&error))
 }

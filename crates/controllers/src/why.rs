@@ -7,7 +7,9 @@ use std::fmt;
 use std::time::Duration;
 
 use runnersmith_ports::{LedgerError, WorkLedger};
-use runnersmith_types::{Action, Event, EventKind, HandOffMeans, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
+use runnersmith_types::{
+    Action, EventKind, HandOffMeans, HistoryEvent, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn,
+};
 use serde::Serialize;
 
 use crate::levels::Levels;
@@ -122,7 +124,7 @@ pub struct Why {
 impl Why {
     /// The story of a job from its record, its runner's record, the history, and what the last plan said of it.
     #[must_use]
-    pub fn of(job: &Job, runner: Option<&Runner>, history: &[Event], waiting: Option<&WaitingOn>) -> Self {
+    pub fn of(job: &Job, runner: Option<&Runner>, history: &[HistoryEvent], waiting: Option<&WaitingOn>) -> Self {
         let fact = &job.fact;
         Self {
             id: job.id(),
@@ -140,7 +142,7 @@ impl Why {
 
     /// The story of a job that was dropped at the door: there is no record of it but the drop itself.
     #[must_use]
-    pub fn dropped(id: JobId, history: &[Event]) -> Option<Self> {
+    pub fn dropped(id: JobId, history: &[HistoryEvent]) -> Option<Self> {
         let last = history.iter().rev().find(|event| event.kind == EventKind::Dropped)?;
         Some(Self {
             id,
@@ -260,7 +262,7 @@ pub fn stages(job: &Job, runner: Option<&Runner>) -> Vec<Stage> {
     stages
 }
 
-fn verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
+fn verdict(job: &Job, history: &[HistoryEvent], waiting: Option<&WaitingOn>) -> String {
     let on = job.fact.runner_name.as_deref().map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
     match job.fact.status {
         JobStatus::Completed => {
@@ -278,7 +280,7 @@ fn verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String 
     }
 }
 
-fn queued_verdict(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
+fn queued_verdict(job: &Job, history: &[HistoryEvent], waiting: Option<&WaitingOn>) -> String {
     let text = match (waiting, job.stalled) {
         (Some(on), _) => match until(on) {
             Some(until) => format!("waits: {on} (until {})", utc(until)),
@@ -318,7 +320,7 @@ pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
     }
 }
 
-fn line(event: &Event) -> Line {
+fn line(event: &HistoryEvent) -> Line {
     Line { at: event.at, since: Duration::ZERO, kind: event.kind, what: event.what.clone(), text: event.text.clone() }
 }
 
@@ -333,7 +335,7 @@ fn lines(mut lines: Vec<Line>) -> Vec<Line> {
 }
 
 /// History, and from the records what history does not say (it may be pruned, or a delivery may have been lost).
-fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<Line> {
+fn timeline(job: &Job, runner: Option<&Runner>, history: &[HistoryEvent]) -> Vec<Line> {
     let mut all: Vec<Line> = history.iter().map(line).collect();
     let mut add = |at: Option<Timestamp>, what: &str, known_as: &[&str], text: String| {
         let known = history.iter().any(|event| event.what == what || known_as.contains(&event.what.as_str()));

@@ -81,7 +81,7 @@ fn the_verdict_is_one_sentence_for_every_state() {
     assert!(Why::of(&job(JobStatus::Completed, 100), None, &[], None).verdict.starts_with("completed on small-p1aa-1"));
     assert!(Why::of(&job(JobStatus::Gone, 100), None, &[], None).verdict.starts_with("gone"));
     assert!(Why::of(&job(JobStatus::Waiting, 100), None, &[], None).verdict.starts_with("waits: an environment"));
-    let failed = Event::new(Timestamp(1), EventKind::Failed, "launch", "no capacity");
+    let failed = HistoryEvent::new(Timestamp(1), EventKind::Failed, "launch", "no capacity");
     let why = Why::of(&job(JobStatus::Queued, 100), None, &[failed], None);
     assert!(why.verdict.ends_with("failed last: launch (no capacity)"), "{}", why.verdict);
 }
@@ -100,7 +100,7 @@ fn the_text_is_aligned_and_no_foreign_control_character_reaches_a_terminal() {
 fn what_history_says_is_not_said_again_from_the_records() {
     let mut runner = runner(101);
     runner.update(RunnerUpdate::Gone("done".into()), Timestamp::from_secs(130));
-    let seen = Event::new(Timestamp::from_secs(100), EventKind::Seen, "queued", "GitHub says queued");
+    let seen = HistoryEvent::new(Timestamp::from_secs(100), EventKind::Seen, "queued", "GitHub says queued");
     let why = Why::of(&job(JobStatus::Queued, 100), Some(&runner), &[seen], None);
     assert_eq!(why.timeline.iter().filter(|line| line.what == "queued").count(), 1);
     assert!(why.timeline.is_sorted_by_key(|line| line.at));
@@ -108,7 +108,7 @@ fn what_history_says_is_not_said_again_from_the_records() {
 
 #[test]
 fn a_dropped_job_has_a_story_too() {
-    let dropped = Event::new(Timestamp(5), EventKind::Dropped, "delivery", "no scale set serves it");
+    let dropped = HistoryEvent::new(Timestamp(5), EventKind::Dropped, "delivery", "no scale set serves it");
     let why = Why::dropped(JobId(9), &[dropped]).unwrap();
     assert_eq!(why.verdict, "dropped when it was delivered: no scale set serves it");
     assert_eq!(Why::dropped(JobId(9), &[]), None);

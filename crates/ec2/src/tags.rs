@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rung_comes_back_from_its_tag() {
+    fn a_capacity_pool_comes_back_from_its_tag() {
         for market in [Market::Spot, Market::OnDemand] {
             let pool = CapacityPool {
                 market,

@@ -2,7 +2,7 @@
 
 use runnersmith_types::Timestamp;
 
-/// Tells the time.
+/// Gives the time.
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
@@ -20,7 +20,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told otherwise; for contract suites and simulations.
+/// A clock that stands still until a test advances it; for contract suites and simulations.
 #[cfg(feature = "contract")]
 #[derive(Debug, Default)]
 pub struct ManualClock(std::sync::atomic::AtomicI64);

@@ -7,6 +7,7 @@
 
 mod change_trigger;
 pub mod ec2;
+mod encryption;
 pub mod event;
 mod hook;
 pub mod ids;
@@ -22,7 +23,8 @@ mod version;
 
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
-pub use event::{Event, EventKind};
+pub use encryption::Encryption;
+pub use event::{EventKind, HistoryEvent};
 pub use hook::HookAddress;
 pub use ids::{
     BatchId, ControlPlaneId, DeliveryId, JobId, Label, MachineId, Owner, ParseError, RegistrationId, RepoFullName,
@@ -32,8 +34,8 @@ pub use job::{Conclusion, FactSource, Job, JobFact, JobStatus, Notified, OwnerKi
 pub use names::{RegistrationName, RunnerNameParts};
 pub use plan::{Action, HandOffMeans, Intent, Notification, Plan, Reason, Step, Waiting, WaitingOn};
 pub use policy::{
-    CapacityPool, Day, FallbackOrder, INTENTS_MAX, Level, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet,
-    Scope, Target, Timing,
+    CapacityPool, Day, FallbackOrder, INTENTS_MAX, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet, Scope,
+    ScopeLevel, Target, Timing,
 };
 pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
 pub use secret::Secret;

@@ -65,14 +65,14 @@ pub enum HandOffMeans {
     Token,
 }
 
-/// What the author of a job is told.
+/// What the author of a job is notified of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
     /// Not yet, and why; the job is still demand.
     Waiting(String),
     /// Never: no set can serve it.
     Impossible(String),
-    /// It runs, ended, or is gone: the telling is closed.
+    /// It runs, ended, or is gone: the notification is closed.
     Settled(String),
 }
 
@@ -167,13 +167,13 @@ pub enum Action {
         /// Until when.
         until: Timestamp,
     },
-    /// Tell authors, by one check run for the repository and commit.
+    /// Notify authors, by one check run for the repository and commit.
     Notify {
         /// The repository.
         repo: RepoFullName,
         /// The commit.
         head_sha: String,
-        /// The jobs, each with what is told.
+        /// The jobs, each with its notification.
         jobs: Vec<(JobId, Notification)>,
     },
     /// Record that a job lost its machine.
@@ -221,7 +221,7 @@ pub enum WaitingOn {
         /// Its place in the line, from 1; for display.
         position: u32,
     },
-    /// It is held: a matching runner was idle and GitHub did not give it the job.
+    /// It is stalled: a matching runner was idle and GitHub did not give it the job.
     Stalled {
         /// Tested again then.
         until: Timestamp,

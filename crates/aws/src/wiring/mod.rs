@@ -16,8 +16,7 @@ use runnersmith_controllers::{Ports, consume};
 use runnersmith_ports::{Clock, HandOff, Ledger, Machines, Queue};
 use runnersmith_types::{ScaleSetName, Secret};
 
-use crate::ssm::Encryption;
-use crate::{DynamoLedger, Failure, ParameterHandOff, Parameters, Session, SqsQueue};
+use crate::{AwsFailure, DynamoLedger, ParameterHandOff, Parameters, Session, SqsQueue};
 
 pub use secret_parameters::SecretParameters;
 pub use split::{SplitHandOff, SplitMachines};
@@ -50,7 +49,7 @@ impl AwsServices {
     ///
     /// # Errors
     /// When Parameter Store refuses.
-    pub async fn secrets(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, Secret>, Failure> {
+    pub async fn secrets(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, Secret>, AwsFailure> {
         let (parameters, names) = (Parameters::new(&self.session), names.iter().cloned().collect::<Vec<_>>());
         let mut found = BTreeMap::new();
         for chunk in names.chunks(NAMES_AT_ONCE) {
@@ -87,12 +86,7 @@ impl AwsServices {
     #[must_use]
     pub fn hand_off(&self) -> Option<Arc<dyn HandOff>> {
         let path = self.aws.hand_off_path.as_deref()?;
-        let encryption = match &self.aws.encryption {
-            runnersmith_config::Encryption::Plain => Encryption::Plain,
-            runnersmith_config::Encryption::Managed => Encryption::Managed,
-            runnersmith_config::Encryption::Key(id) => Encryption::Key(id.clone()),
-        };
-        Some(Arc::new(ParameterHandOff::new(&self.session, path, encryption)))
+        Some(Arc::new(ParameterHandOff::new(&self.session, path, self.aws.encryption.clone())))
     }
 
     /// The session with AWS.
