@@ -115,14 +115,14 @@ pub fn encode(body: &str) -> String {
     format!("{ENCODED}{}", STANDARD.encode(body))
 }
 
-/// A body as it was sent. What does not decode is given as it is: its reader will bury it.
+/// A body as it was sent. What does not decode is given as it is: its reader moves it to the dead-letter queue.
 #[must_use]
 pub fn decode(body: &str) -> String {
     let decoded = body.strip_prefix(ENCODED).and_then(|rest| STANDARD.decode(rest).ok());
     decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| body.to_owned())
 }
 
-/// A receipt carries the body too: burying a message means sending it to another queue.
+/// A receipt carries the body too: moving a message to the dead letters means sending it to another queue.
 #[must_use]
 pub fn receipt(handle: &str, body: &str) -> Receipt {
     Receipt(format!("{handle}\n{body}"))

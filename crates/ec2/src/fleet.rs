@@ -128,14 +128,14 @@ pub(crate) async fn launch(
         return Ok(ids);
     }
     // Nothing was launched. The most severe of the reasons is reported: a person's work before patience before another capacity pool.
-    let gravest = errors
+    let most_severe = errors
         .iter()
         .map(|error| {
             let code = error.error_code.as_deref().unwrap_or("UnfulfillableCapacity");
             (rank(asks(code)), code, error.error_message.as_deref().unwrap_or(""))
         })
         .max();
-    let (_, code, message) = gravest.unwrap_or((0, "UnfulfillableCapacity", "the fleet is empty"));
+    let (_, code, message) = most_severe.unwrap_or((0, "UnfulfillableCapacity", "the fleet is empty"));
     let what = format!("{code}: {message}");
     Err(match asks(code) {
         Asks::Capacity | Asks::Other => MachinesError::NoCapacity { operation: OPERATION, pool: pool.clone() },
@@ -235,7 +235,7 @@ fn labels(request: &LaunchRequest) -> TagSpecification {
     TagSpecification::builder()
         .resource_type(ResourceType::Instance)
         .tags(tags::tag("Name", &format!("runnersmith-{}", batch.set)))
-        .tags(tags::tag(tags::PLANE, request.control_plane.as_str()))
+        .tags(tags::tag(tags::CONTROL_PLANE, request.control_plane.as_str()))
         .tags(tags::tag(tags::SET, batch.set.as_str()))
         .tags(tags::tag(tags::BATCH, batch.id.as_str()))
         .tags(tags::tag(tags::POOL, &tags::write_pool(&batch.pool)))

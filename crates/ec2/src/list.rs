@@ -18,7 +18,7 @@ pub(crate) async fn list(
     set: &ScaleSetName,
     control_plane: &ControlPlaneId,
 ) -> Result<Vec<Machine>, AwsFailure> {
-    tagged(client, &[(tags::SET, set.as_str()), (tags::PLANE, control_plane.as_str())]).await
+    tagged(client, &[(tags::SET, set.as_str()), (tags::CONTROL_PLANE, control_plane.as_str())]).await
 }
 
 /// The sets that have machines which have not ended.
@@ -26,7 +26,7 @@ pub(crate) async fn sets(
     client: &Client,
     control_plane: &ControlPlaneId,
 ) -> Result<BTreeSet<ScaleSetName>, AwsFailure> {
-    let machines = tagged(client, &[(tags::PLANE, control_plane.as_str())]).await?.into_iter();
+    let machines = tagged(client, &[(tags::CONTROL_PLANE, control_plane.as_str())]).await?.into_iter();
     Ok(machines.filter(|machine| machine.state != MachineState::Ended).map(|machine| machine.set).collect())
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn machine(instance: &Instance) -> Option<Machine> {
     Some(Machine {
         id: MachineId::parse(instance.instance_id.as_deref()?).ok()?,
         set: ScaleSetName::parse(tag(tags::SET)?).ok()?,
-        control_plane: ControlPlaneId::parse(tag(tags::PLANE)?).ok()?,
+        control_plane: ControlPlaneId::parse(tag(tags::CONTROL_PLANE)?).ok()?,
         batch: BatchId::parse(tag(tags::BATCH)?).ok()?,
         state,
         status: tag(tags::STATUS).and_then(tags::read_status),

@@ -4,7 +4,7 @@ use aws_sdk_ec2::types::Tag;
 use runnersmith_types::{CapacityPool, MachineStatus, Market};
 
 /// The ledger's identity.
-pub const PLANE: &str = "runnersmith:plane";
+pub const CONTROL_PLANE: &str = "runnersmith:plane";
 /// The scale set.
 pub const SET: &str = "runnersmith:set";
 /// The launch call.

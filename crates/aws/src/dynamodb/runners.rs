@@ -34,7 +34,7 @@ fn alive(runner: &Runner) -> i64 {
 impl RunnerLedger for DynamoLedger {
     async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
         let known = self.control_plane.get_or_try_init(|| self.read_control_plane()).await;
-        known.cloned().map_err(as_ledger("plane"))
+        known.cloned().map_err(as_ledger("control plane"))
     }
 
     async fn next_serial(&self) -> Result<u64, LedgerError> {

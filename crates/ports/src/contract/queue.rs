@@ -121,7 +121,7 @@ async fn a_stale_receipt_does_nothing(world: &QueueWorld<'_>) {
     if world.reports_stale {
         assert_eq!(acknowledged, 0, "a stale receipt is not current");
         assert!(matches!(world.queue.extend(&slow.receipt, VISIBILITY).await, Ok(false)), "nor can it extend");
-        assert!(matches!(world.queue.dead_letter(&slow.receipt, "x").await, Ok(false)), "nor bury");
+        assert!(matches!(world.queue.dead_letter(&slow.receipt, "x").await, Ok(false)), "nor move to the dead letters");
     }
     let in_flight = world.depth().await;
     assert_eq!((in_flight.0, in_flight.1), (0, 1), "the message was not lost by it");

@@ -18,7 +18,7 @@ const RUNNER: &str = "SELECT record FROM runners WHERE name = ?1";
 #[async_trait]
 impl RunnerLedger for SqliteLedger {
     async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
-        self.read("plane", |connection| {
+        self.read("control plane", |connection| {
             let text = value(connection, "plane")?.unwrap_or_default();
             ControlPlaneId::parse(&text).map_err(|error| Fault::Commit(error.to_string()))
         })
