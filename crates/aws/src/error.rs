@@ -6,7 +6,7 @@ use runnersmith_ports::chain;
 
 /// What somebody does differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum AwsFailureKind {
     /// Too many calls.
     Throttled,
     /// The thing is not there.
@@ -20,7 +20,7 @@ pub enum Kind {
 /// A failed call: its code and AWS's message, or the chain of causes. It never holds a request's content.
 #[derive(Debug, thiserror::Error)]
 #[error("{service} {operation}: {code}: {text}")]
-pub struct Failure {
+pub struct AwsFailure {
     /// `sqs`, `dynamodb`, …
     pub service: &'static str,
     /// The operation (`SendMessage`).
@@ -44,7 +44,7 @@ const THROTTLED: [&str; 10] = [
     "EC2ThrottledException",
 ];
 
-impl Failure {
+impl AwsFailure {
     /// From an SDK's error.
     pub fn new<E, R>(service: &'static str, operation: &'static str, error: &SdkError<E, R>) -> Self
     where
@@ -61,16 +61,16 @@ impl Failure {
 
     /// What it asks of us.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> AwsFailureKind {
         let code = self.code.as_str();
         if THROTTLED.contains(&code) {
-            Kind::Throttled
+            AwsFailureKind::Throttled
         } else if code.contains("NotFound") || code == "NoSuchKey" || code.contains("NonExistent") {
-            Kind::NotFound
+            AwsFailureKind::NotFound
         } else if code.contains("AccessDenied") || code.contains("Unauthorized") || code == "403" {
-            Kind::Denied
+            AwsFailureKind::Denied
         } else {
-            Kind::Other
+            AwsFailureKind::Other
         }
     }
 }

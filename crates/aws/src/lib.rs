@@ -23,7 +23,7 @@ pub mod wiring;
 
 #[cfg(feature = "ledger")]
 pub use dynamodb::{DynamoLedger, TABLE_DEFINITION};
-pub use error::{Failure, Kind};
+pub use error::{AwsFailure, AwsFailureKind};
 #[cfg(feature = "objects")]
 pub use record_store::ObjectRecordStore;
 pub use session::Session;

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::Client;
 
-use crate::{Failure, Kind, Session};
+use crate::{AwsFailure, AwsFailureKind, Session};
 
 /// What this module may call.
 pub const OPERATIONS: [&str; 2] = ["s3:GetObject", "s3:PutObject"];
@@ -32,12 +32,12 @@ impl Bucket {
     ///
     /// # Errors
     /// When S3 refuses.
-    pub async fn metadata(&self, key: &str, name: &str) -> Result<Option<String>, Failure> {
+    pub async fn metadata(&self, key: &str, name: &str) -> Result<Option<String>, AwsFailure> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
             Ok(found) => Ok(found.metadata.and_then(|metadata| metadata.get(name).cloned())),
             Err(error) => {
-                let failure = Failure::new("s3", "HeadObject", &error);
-                if failure.kind() == Kind::NotFound { Ok(None) } else { Err(failure) }
+                let failure = AwsFailure::new("s3", "HeadObject", &error);
+                if failure.kind() == AwsFailureKind::NotFound { Ok(None) } else { Err(failure) }
             }
         }
     }
@@ -61,7 +61,7 @@ impl Bucket {
         if let Some(key) = kms_key {
             call = call.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms).ssekms_key_id(key);
         }
-        call.send().await.map(|_| ()).map_err(|error| PutError::Refused(Failure::new("s3", "PutObject", &error)))
+        call.send().await.map(|_| ()).map_err(|error| PutError::Refused(AwsFailure::new("s3", "PutObject", &error)))
     }
 }
 
@@ -73,5 +73,5 @@ pub enum PutError {
     File(#[source] aws_sdk_s3::primitives::ByteStreamError),
     /// S3 refused.
     #[error(transparent)]
-    Refused(Failure),
+    Refused(AwsFailure),
 }

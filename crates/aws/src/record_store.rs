@@ -19,7 +19,7 @@ use runnersmith_ports::record_store::{KEY_BYTES_MAX, RECORD_BYTES_MAX, Unfit, ch
 use runnersmith_ports::{Expect, RecordStore, RecordStoreError, StoredRecord, Version};
 
 use crate::objects::s3_config;
-use crate::{Failure, Kind, Session};
+use crate::{AwsFailure, AwsFailureKind, Session};
 
 /// What this module may call. Conditional writes need no more than these. With a KMS key S3 itself asks for `kms:Decrypt` and
 /// `kms:GenerateDataKey` on that key, in the caller's name.
@@ -79,7 +79,7 @@ impl ObjectRecordStore {
         let found = match self.client.get_object().bucket(&self.bucket).key(self.path(key)).send().await {
             Ok(found) => found,
             Err(error) => {
-                let failure = Failure::new("s3", "GetObject", &error);
+                let failure = AwsFailure::new("s3", "GetObject", &error);
                 // A missing bucket is no missing record: a record that seems absent would be written again elsewhere.
                 return if failure.code == "NoSuchKey" { Ok(None) } else { Err(folded(operation, key, failure)) };
             }
@@ -89,8 +89,8 @@ impl ObjectRecordStore {
             key: key.to_owned(),
             source,
         };
-        let version = found.e_tag.ok_or_else(|| other("S3 told no ETag".into()))?;
-        let length = found.content_length.ok_or_else(|| other("S3 told no length".into()))?;
+        let version = found.e_tag.ok_or_else(|| other("S3 gave no ETag".into()))?;
+        let length = found.content_length.ok_or_else(|| other("S3 gave no length".into()))?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > RECORD_BYTES_MAX + HEADER_BYTES {
             return Err(Unfit::Size { bytes: length }.error(operation, key));
@@ -99,7 +99,7 @@ impl ObjectRecordStore {
         Ok(Some((bytes, Version(version))))
     }
 
-    async fn write(&self, key: &str, bytes: Vec<u8>, expect: &Expect) -> Result<Version, Failure> {
+    async fn write(&self, key: &str, bytes: Vec<u8>, expect: &Expect) -> Result<Version, AwsFailure> {
         let mut call = self.client.put_object().bucket(&self.bucket).key(self.path(key)).body(ByteStream::from(bytes));
         call = match expect {
             Expect::Absent => call.if_none_match("*"),
@@ -109,7 +109,7 @@ impl ObjectRecordStore {
         if let Some(id) = &self.kms_key {
             call = call.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(id);
         }
-        let put = call.send().await.map_err(|error| Failure::new("s3", "PutObject", &error))?;
+        let put = call.send().await.map_err(|error| AwsFailure::new("s3", "PutObject", &error))?;
         Ok(Version(put.e_tag.unwrap_or_default()))
     }
 
@@ -144,7 +144,7 @@ fn content(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// Whether S3 says that a condition does not hold: it did not (412), another conditional write was faster (409), or the
 /// record that `If-Match` names is gone (404).
-fn is_conflict(failure: &Failure, expect: &Expect) -> bool {
+fn is_conflict(failure: &AwsFailure, expect: &Expect) -> bool {
     match failure.code.as_str() {
         "PreconditionFailed" | "ConditionalRequestConflict" | "412" | "409" => true,
         "NoSuchKey" => matches!(expect, Expect::Version(_)),
@@ -152,11 +152,11 @@ fn is_conflict(failure: &Failure, expect: &Expect) -> bool {
     }
 }
 
-fn folded(operation: &'static str, key: &str, failure: Failure) -> RecordStoreError {
+fn folded(operation: &'static str, key: &str, failure: AwsFailure) -> RecordStoreError {
     let key = key.to_owned();
     match failure.kind() {
-        Kind::Denied => RecordStoreError::Denied { operation, key, source: failure.into() },
-        Kind::Throttled | Kind::NotFound | Kind::Other => {
+        AwsFailureKind::Denied => RecordStoreError::Denied { operation, key, source: failure.into() },
+        AwsFailureKind::Throttled | AwsFailureKind::NotFound | AwsFailureKind::Other => {
             RecordStoreError::Failed { operation, key, source: failure.into() }
         }
     }
@@ -197,7 +197,7 @@ impl RecordStore for ObjectRecordStore {
         match self.client.delete_object().bucket(&self.bucket).key(self.path(key)).send().await {
             Ok(_) => Ok(()),
             Err(error) => {
-                let failure = Failure::new("s3", "DeleteObject", &error);
+                let failure = AwsFailure::new("s3", "DeleteObject", &error);
                 if failure.code == "NoSuchKey" { Ok(()) } else { Err(folded("delete", key, failure)) }
             }
         }
@@ -219,7 +219,7 @@ impl RecordStore for ObjectRecordStore {
                 keys.sort_unstable();
                 return Ok(keys);
             };
-            let page = page.map_err(|error| folded("list", prefix, Failure::new("s3", "ListObjectsV2", &error)))?;
+            let page = page.map_err(|error| folded("list", prefix, AwsFailure::new("s3", "ListObjectsV2", &error)))?;
             let found = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
             keys.extend(found.filter_map(|key| key.strip_prefix(&self.prefix).map(str::to_owned)));
         }

@@ -2,7 +2,7 @@
 //!
 //! What SQS does differently from the embedded queue, and what is done about it: a body may hold only XML's characters
 //! (others are sent in Base64); a message can be delayed for 15 minutes at most (a later wake-up comes early, which is
-//! harmless, because whoever wakes looks at the level); a stale receipt is accepted silently (so an answer `true` means
+//! harmless, because a pass that wakes looks at the level); a stale receipt is accepted silently (so an answer `true` means
 //! "accepted", not "current"); reasons of dead letters travel as an attribute to the dead-letter queue.
 
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ use runnersmith_ports::queue::BODY_BYTES_MAX;
 use runnersmith_ports::{Queue, QueueError, Receipt, ReceivedMessage};
 use runnersmith_types::Timestamp;
 
-use crate::{Failure, Session};
+use crate::{AwsFailure, Session};
 
 /// What this module may call.
 pub const OPERATIONS: [&str; 5] = [
@@ -74,7 +74,7 @@ impl SqsQueue {
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .send()
             .await
-            .map_err(|error| failed("receive", &Failure::new("sqs", "ReceiveMessage", &error)))?;
+            .map_err(|error| failed("receive", &AwsFailure::new("sqs", "ReceiveMessage", &error)))?;
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
     }
 
@@ -86,13 +86,13 @@ impl SqsQueue {
             .set_attribute_names(Some(names.to_vec()))
             .send()
             .await
-            .map_err(|error| failed("depth", &Failure::new("sqs", "GetQueueAttributes", &error)))?;
+            .map_err(|error| failed("depth", &AwsFailure::new("sqs", "GetQueueAttributes", &error)))?;
         let found = answer.attributes.unwrap_or_default();
         Ok(names.iter().filter_map(|name| found.get(name)?.parse::<u64>().ok()).sum())
     }
 }
 
-fn failed(operation: &'static str, failure: &Failure) -> QueueError {
+fn failed(operation: &'static str, failure: &AwsFailure) -> QueueError {
     QueueError::Failed { operation, source: failure.to_string().into() }
 }
 
@@ -115,14 +115,14 @@ pub fn encode(body: &str) -> String {
     format!("{ENCODED}{}", STANDARD.encode(body))
 }
 
-/// A body as it was sent. What does not decode is given as it is: its reader will bury it.
+/// A body as it was sent. What does not decode is given as it is: its reader moves it to the dead-letter queue.
 #[must_use]
 pub fn decode(body: &str) -> String {
     let decoded = body.strip_prefix(ENCODED).and_then(|rest| STANDARD.decode(rest).ok());
     decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| body.to_owned())
 }
 
-/// A receipt carries the body too: burying a message means sending it to another queue.
+/// A receipt carries the body too: moving a message to the dead letters means sending it to another queue.
 #[must_use]
 pub fn receipt(handle: &str, body: &str) -> Receipt {
     Receipt(format!("{handle}\n{body}"))
@@ -160,7 +160,7 @@ impl Queue for SqsQueue {
             .send()
             .await
             .map(|_| ())
-            .map_err(|error| failed("send", &Failure::new("sqs", "SendMessage", &error)))
+            .map_err(|error| failed("send", &AwsFailure::new("sqs", "SendMessage", &error)))
     }
 
     async fn receive(&self, max: usize, visibility: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
@@ -187,7 +187,7 @@ impl Queue for SqsQueue {
             Ok(messages) => self.early.lock().unwrap_or_else(PoisonError::into_inner).extend(messages),
             Err(error) => {
                 tracing::warn!(error = %error, "the queue could not be waited for");
-                // Whoever waits would otherwise ask a failing queue as fast as it can.
+                // A caller that waits would otherwise ask a failing queue as fast as it can.
                 tokio::time::sleep(timeout.min(Duration::from_secs(1))).await;
             }
         }
@@ -205,7 +205,7 @@ impl Queue for SqsQueue {
         match answer {
             Ok(_) => Ok(true),
             Err(error) => {
-                let failure = Failure::new("sqs", "ChangeMessageVisibility", &error);
+                let failure = AwsFailure::new("sqs", "ChangeMessageVisibility", &error);
                 if is_stale(&failure) { Ok(false) } else { Err(failed("extend", &failure)) }
             }
         }
@@ -226,7 +226,7 @@ impl Queue for SqsQueue {
             let answer = call
                 .send()
                 .await
-                .map_err(|error| failed("acknowledge", &Failure::new("sqs", "DeleteMessageBatch", &error)))?;
+                .map_err(|error| failed("acknowledge", &AwsFailure::new("sqs", "DeleteMessageBatch", &error)))?;
             count += answer.successful.len();
             if let Some(refused) = answer.failed.iter().find(|entry| !entry.sender_fault) {
                 let text = format!("sqs DeleteMessageBatch: {}", refused.code);
@@ -256,7 +256,7 @@ impl Queue for SqsQueue {
             .message_attributes("why", attribute)
             .send()
             .await
-            .map_err(|error| failed("dead-letter", &Failure::new("sqs", "SendMessage", &error)))?;
+            .map_err(|error| failed("dead-letter", &AwsFailure::new("sqs", "SendMessage", &error)))?;
         Ok(self.acknowledge(std::slice::from_ref(receipt)).await? > 0)
     }
 
@@ -275,7 +275,7 @@ impl Queue for SqsQueue {
     }
 }
 
-fn is_stale(failure: &Failure) -> bool {
+fn is_stale(failure: &AwsFailure) -> bool {
     ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"]
         .iter()
         .any(|code| failure.code.contains(code))

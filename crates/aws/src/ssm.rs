@@ -11,7 +11,7 @@ use aws_sdk_ssm::types::{ParameterTier, ParameterType, Tag};
 use runnersmith_ports::{HandOff, HandOffError, RunnerConfig};
 use runnersmith_types::{HandOffEncryption, MachineId, RunnerName, RunnerScope, Secret, Timestamp};
 
-use crate::{Failure, Kind, Session};
+use crate::{AwsFailure, AwsFailureKind, Session};
 
 /// What the hand-off may call.
 pub const HAND_OFF_OPERATIONS: [&str; 4] =
@@ -54,10 +54,10 @@ impl ParameterHandOff {
     }
 }
 
-fn failed(operation: &'static str, machine: &MachineId, failure: Failure) -> HandOffError {
+fn failed(operation: &'static str, machine: &MachineId, failure: AwsFailure) -> HandOffError {
     match failure.kind() {
-        Kind::Throttled => HandOffError::Throttled { operation, machine: machine.clone() },
-        Kind::NotFound | Kind::Denied | Kind::Other => {
+        AwsFailureKind::Throttled => HandOffError::Throttled { operation, machine: machine.clone() },
+        AwsFailureKind::NotFound | AwsFailureKind::Denied | AwsFailureKind::Other => {
             HandOffError::Failed { operation, machine: machine.clone(), source: failure.into() }
         }
     }
@@ -114,7 +114,7 @@ impl HandOff for ParameterHandOff {
             .tags(tag)
             .overwrite(false);
         let Err(error) = put.clone().send().await else { return Ok(()) };
-        let failure = Failure::new("ssm", "PutParameter", &error);
+        let failure = AwsFailure::new("ssm", "PutParameter", &error);
         if failure.code != "ParameterAlreadyExists" {
             return Err(failed("put", machine, failure));
         }
@@ -123,7 +123,7 @@ impl HandOff for ParameterHandOff {
         put.send()
             .await
             .map(|_| ())
-            .map_err(|error| failed("put", machine, Failure::new("ssm", "PutParameter", &error)))
+            .map_err(|error| failed("put", machine, AwsFailure::new("ssm", "PutParameter", &error)))
     }
 
     async fn pending(&self, machine: &MachineId) -> Result<bool, HandOffError> {
@@ -133,7 +133,7 @@ impl HandOff for ParameterHandOff {
             .names(self.name(machine))
             .send()
             .await
-            .map_err(|error| failed("look", machine, Failure::new("ssm", "GetParameters", &error)))?;
+            .map_err(|error| failed("look", machine, AwsFailure::new("ssm", "GetParameters", &error)))?;
         Ok(!answer.parameters.unwrap_or_default().is_empty())
     }
 
@@ -142,7 +142,7 @@ impl HandOff for ParameterHandOff {
         let mut waiting = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| HandOffError::NotListed {
-                source: Failure::new("ssm", "GetParametersByPath", &error).into(),
+                source: AwsFailure::new("ssm", "GetParametersByPath", &error).into(),
             })?;
             for parameter in page.parameters.unwrap_or_default() {
                 let machine = parameter.name.as_deref().and_then(|name| name.rsplit('/').next()).map(MachineId::parse);
@@ -159,8 +159,12 @@ impl HandOff for ParameterHandOff {
         match answer {
             Ok(_) => Ok(()),
             Err(error) => {
-                let failure = Failure::new("ssm", "DeleteParameter", &error);
-                if failure.kind() == Kind::NotFound { Ok(()) } else { Err(failed("expire", machine, failure)) }
+                let failure = AwsFailure::new("ssm", "DeleteParameter", &error);
+                if failure.kind() == AwsFailureKind::NotFound {
+                    Ok(())
+                } else {
+                    Err(failed("expire", machine, failure))
+                }
             }
         }
     }
@@ -183,7 +187,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When Parameter Store refuses.
-    pub async fn below(&self, path: &str) -> Result<BTreeMap<String, Secret>, Failure> {
+    pub async fn below(&self, path: &str) -> Result<BTreeMap<String, Secret>, AwsFailure> {
         let path = path.trim_end_matches('/');
         let mut pages = self
             .client
@@ -195,7 +199,7 @@ impl Parameters {
             .send();
         let mut found = BTreeMap::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Failure::new("ssm", "GetParametersByPath", &error))?;
+            let page = page.map_err(|error| AwsFailure::new("ssm", "GetParametersByPath", &error))?;
             for parameter in page.parameters.unwrap_or_default() {
                 if let (Some(name), Some(value)) = (parameter.name, parameter.value) {
                     let rest = name.strip_prefix(path).unwrap_or(&name).trim_start_matches('/').to_owned();
@@ -210,18 +214,18 @@ impl Parameters {
     ///
     /// # Errors
     /// When it is longer than a parameter holds, the name is taken, or Parameter Store refuses.
-    pub async fn put_secret(&self, name: &str, value: &Secret) -> Result<(), Failure> {
+    pub async fn put_secret(&self, name: &str, value: &Secret) -> Result<(), AwsFailure> {
         // One that is too long is refused by Parameter Store itself.
         let put = self.client.put_parameter().name(name).value(value.expose()).r#type(ParameterType::SecureString);
         let put = put.tier(tier(value.expose().len())).overwrite(false);
-        put.send().await.map(|_| ()).map_err(|error| Failure::new("ssm", "PutParameter", &error))
+        put.send().await.map(|_| ()).map_err(|error| AwsFailure::new("ssm", "PutParameter", &error))
     }
 
     /// These parameters, decrypted; the ones that are not there are left out. At most 10.
     ///
     /// # Errors
     /// When Parameter Store refuses.
-    pub async fn named(&self, names: &[String]) -> Result<BTreeMap<String, Secret>, Failure> {
+    pub async fn named(&self, names: &[String]) -> Result<BTreeMap<String, Secret>, AwsFailure> {
         let answer = self
             .client
             .get_parameters()
@@ -229,7 +233,7 @@ impl Parameters {
             .with_decryption(true)
             .send()
             .await
-            .map_err(|error| Failure::new("ssm", "GetParameters", &error))?;
+            .map_err(|error| AwsFailure::new("ssm", "GetParameters", &error))?;
         let found = answer.parameters.unwrap_or_default().into_iter();
         Ok(found.filter_map(|one| Some((one.name?, Secret::new(one.value?)))).collect())
     }

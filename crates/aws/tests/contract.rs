@@ -16,7 +16,7 @@ use runnersmith_ports::{
     RecordStoreError, RunnerConfig, TestClock,
 };
 use runnersmith_types::{
-    BootFailure, Event, EventKind, FallbackOrder, HandOffEncryption, MachineId, Owner, PoolFailure, RepoFullName,
+    BootFailure, HistoryEvent, EventKind, FallbackOrder, HandOffEncryption, MachineId, Owner, PoolFailure, RepoFullName,
     RunId, RunnerName, RunnerScope, ScaleSetName, Secret, Timestamp,
 };
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ async fn the_queue_keeps_its_contract() {
     let url = make_queue(&emulator, "jobs", &json!({ "RedrivePolicy": redrive.to_string() }));
     let sqs = SqsQueue::new(&session(&emulator).await, &url, Some(&dead), Duration::from_secs(30));
     let clock = QueuesClock(emulator.clone());
-    queue(&QueueWorld { queue: &sqs, clock: &clock, receives_max: 10, tells_stale: false }).await;
+    queue(&QueueWorld { queue: &sqs, clock: &clock, receives_max: 10, reports_stale: false }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,7 +83,7 @@ async fn what_is_kept_for_a_while_has_a_time_to_live_in_the_table() {
     let ledger = DynamoLedger::new(&session(&emulator).await, "ledger", keep, Arc::new(ManualClock::at(now)));
     let (set, runner) = (ScaleSetName::parse("linux").unwrap(), RunnerName::parse("linux-1").unwrap());
     let pool = FallbackOrder::local().pools.remove(0);
-    ledger.append(vec![Event::new(now, EventKind::Done, "launch", "launched")]).await.unwrap();
+    ledger.append(vec![HistoryEvent::new(now, EventKind::Done, "launch", "launched")]).await.unwrap();
     ledger.pool_failure(&set, PoolFailure::new(pool.clone(), now, "no capacity".into())).await.unwrap();
     ledger.boot_failed(&set, BootFailure::new(runner, pool, now)).await.unwrap();
     ledger.rerun(&RepoFullName::parse("acme/shop").unwrap(), RunId(7)).await.unwrap();
@@ -162,7 +162,7 @@ async fn the_record_store_keeps_its_contract_with_every_encryption() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_store_tells_apart_what_is_missing_what_is_refused_and_what_was_its_own() {
+async fn a_record_store_distinguishes_what_is_missing_what_is_refused_and_what_was_its_own() {
     if skip_unless_available("the record store's errors on S3") {
         return;
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use runnersmith_plan::schedule;
 use runnersmith_types::{
-    Day, Ec2Set, Label, Level, MinIdleEntry, Owner, RepoFullName, RepoPattern, RunnerGroupName, RunnerScope, ScaleSet,
-    ScaleSetName, Scope, Timing,
+    Day, Ec2Set, Label, MinIdleEntry, Owner, RepoFullName, RepoPattern, RunnerGroupName, RunnerScope, ScaleSet,
+    ScaleSetName, Scope, ScopeLevel, Timing,
 };
 
 use crate::reader::{Reader, Unit};
@@ -67,23 +67,23 @@ fn labels(reader: &Reader<'_>) -> BTreeSet<Label> {
 
 fn scope(reader: &Reader<'_>) -> Scope {
     let level = match reader.string("level") {
-        None | Some("organization") => Level::Organization,
-        Some("repository") => Level::Repository,
-        Some("enterprise") => Level::Enterprise,
+        None | Some("organization") => ScopeLevel::Organization,
+        Some("repository") => ScopeLevel::Repository,
+        Some("enterprise") => ScopeLevel::Enterprise,
         Some(_) => {
             reader.refuse("level", "\"organization\", \"repository\" or \"enterprise\" is allowed");
-            Level::Organization
+            ScopeLevel::Organization
         }
     };
     let at = reader.string("at").and_then(|text| {
         let at = match level {
-            Level::Repository => RepoFullName::parse(text).map(RunnerScope::Repository),
-            Level::Organization => Owner::parse(text).map(RunnerScope::Organization),
-            Level::Enterprise => Owner::parse(text).map(RunnerScope::Enterprise),
+            ScopeLevel::Repository => RepoFullName::parse(text).map(RunnerScope::Repository),
+            ScopeLevel::Organization => Owner::parse(text).map(RunnerScope::Organization),
+            ScopeLevel::Enterprise => Owner::parse(text).map(RunnerScope::Enterprise),
         };
         at.map_err(|error| reader.refuse("at", error.to_string())).ok()
     });
-    if level == Level::Enterprise && at.is_none() {
+    if level == ScopeLevel::Enterprise && at.is_none() {
         reader.refuse("at", "is needed at enterprise level: the enterprise's slug");
     }
     let mut allowed = Vec::new();

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 use runnersmith_config::{Config, ConfigError, Distribution, Source};
-use runnersmith_types::{Level, Timing};
+use runnersmith_types::{ScopeLevel, Timing};
 
 const EXAMPLE: &str = include_str!("../../../runnersmith.example.toml");
 
@@ -127,7 +127,7 @@ fn the_least_file_has_the_designs_defaults() {
     let set = &config.scale_sets[0];
     assert_eq!(set.timing, Timing::default());
     assert!(set.ephemeral && set.notify && set.token_when_jit_exhausted && !set.rerun_interrupted);
-    assert_eq!((set.runners_max, set.scope.level), (3, Level::Organization));
+    assert_eq!((set.runners_max, set.scope.level), (3, ScopeLevel::Organization));
     assert_eq!(config.local.distribution, Distribution::Latest { prerelease: false });
     assert!(config.server.listen.ip().is_loopback());
     let reusable = Config::parse(&least("ephemeral = false")).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runnersmith_config::Config;
 use runnersmith_types::ec2::{Allocation, Capacity};
-use runnersmith_types::{Level, MinIdleEntry};
+use runnersmith_types::{MinIdleEntry, ScopeLevel};
 
 const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testing/fixtures/e2c886d/settings.jsonl");
 
@@ -36,7 +36,10 @@ fn the_control_plane_and_its_sets_are_read_from_the_parameters_of_an_earlier_ver
     assert_eq!((linux.name.as_str(), linux.runners_max, linux.ephemeral), ("linux", 20, true));
     let labels: Vec<&str> = linux.labels.iter().map(|label| label.as_str()).collect();
     assert_eq!(labels, ["linux", "self-hosted", "x64"]);
-    assert_eq!((linux.scope.level, linux.scope.at.as_ref().unwrap().to_string()), (Level::Organization, "acme".into()));
+    assert_eq!(
+        (linux.scope.level, linux.scope.at.as_ref().unwrap().to_string()),
+        (ScopeLevel::Organization, "acme".into())
+    );
     let allowed: Vec<&str> = linux.scope.allowed.iter().map(|pattern| pattern.0.as_str()).collect();
     assert_eq!(allowed, ["acme/shop", "acme/*"]);
     assert_eq!(linux.timing.boot_deadline, Duration::from_secs(7 * 60));

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{
-    Clock, HandOff, HandOffError, Ledger, LedgerError, Machines, MachinesError, Message, Queue, QueueError, Release,
+    Clock, HandOff, HandOffError, Ledger, LedgerError, Machines, MachinesError, Message, Queue, QueueError,
+    ReleaseOutcome,
 };
 use runnersmith_types::{
-    Event, EventKind, Machine, MachineId, MachineState, Runner, RunnerState, ScaleSet, ScaleSetName, Timing,
+    HistoryEvent, EventKind, Machine, MachineId, MachineState, Runner, RunnerState, ScaleSet, ScaleSetName, Timing,
     saturating_u32,
 };
 
@@ -102,7 +103,7 @@ pub async fn no_pass_goes_on(
         if let Some(mut lease) = ledger.acquire(set, holder, LEASE).await? {
             // A set that was woken meanwhile keeps the lease once. Nothing is to be reconciled here; what woke it wakes its
             // loop too.
-            if ledger.release(&mut lease, Duration::from_millis(1)).await? == Release::WokenAgain {
+            if ledger.release(&mut lease, Duration::from_millis(1)).await? == ReleaseOutcome::WokenAgain {
                 let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
             }
             return Ok(true);
@@ -242,7 +243,7 @@ impl DrainPorts {
         let (mut ids, mut events) = (Vec::new(), Vec::new());
         for runner in busy {
             let Some(machine) = runner.machine.as_ref().filter(|machine| running.contains(machine)) else { continue };
-            let mut event = Event::new(now, EventKind::Decided, "terminate", reason);
+            let mut event = HistoryEvent::new(now, EventKind::Decided, "terminate", reason);
             (event.set, event.runner) = (Some(runner.target.set.clone()), Some(runner.name.clone()));
             (event.machine, event.job) = (Some(machine.clone()), runner.job);
             events.push(event);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use runnersmith_plan::route;
 use runnersmith_ports::{LedgerError, Message, Queue, QueueError, Receipt, ReceivedMessage, chain};
 use runnersmith_types::job::Merged;
-use runnersmith_types::{Event, EventKind, JobFact, JobStatus, ScaleSet, ScaleSetName};
+use runnersmith_types::{EventKind, HistoryEvent, JobFact, JobStatus, ScaleSet, ScaleSetName};
 
 use crate::lookups;
 use crate::world::World;
@@ -167,7 +167,7 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
             || format!("GitHub says {}", fact.status.word()),
             |runner| format!("GitHub says {} on {}", fact.status.word(), runner.escape_debug()),
         );
-        let mut event = Event::new(fact.received_at, EventKind::Seen, fact.status.word(), text);
+        let mut event = HistoryEvent::new(fact.received_at, EventKind::Seen, fact.status.word(), text);
         event.job = Some(fact.id);
         event.delivery.clone_from(&fact.delivery);
         event.runner = record.job.runner();

@@ -4,7 +4,7 @@
 use futures_util::StreamExt;
 use runnersmith_ports::{Lease, LedgerError};
 use runnersmith_types::{
-    EffectAction, Event, EventKind, Intent, LaunchAction, MachineId, Plan, Reason, RecordAction, RunnerName,
+    EffectAction, HistoryEvent, EventKind, Intent, LaunchAction, MachineId, Plan, Reason, RecordAction, RunnerName,
     RunnerUpdate, ScaleSet, Snapshot,
 };
 
@@ -47,7 +47,7 @@ struct Execution<'a> {
     context: &'a ExecutionContext<'a>,
     lease: &'a mut Lease,
     /// What the ledger's history will say of it.
-    events: Vec<Event>,
+    events: Vec<HistoryEvent>,
     /// Whether anything had its effect.
     progressed: bool,
 }
@@ -191,7 +191,7 @@ impl Execution<'_> {
     }
 
     fn event(&mut self, kind: EventKind, what: &str, reason: &Reason, subject: Subject) {
-        let mut event = Event::new(self.context.world.ports.clock.now(), kind, what, reason.to_string());
+        let mut event = HistoryEvent::new(self.context.world.ports.clock.now(), kind, what, reason.to_string());
         event.set = Some(self.context.policy.name.clone());
         (event.job, event.runner, event.machine) = (subject.job, subject.runner, subject.machine);
         self.events.push(event);

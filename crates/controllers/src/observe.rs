@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use runnersmith_ports::{BudgetKind, GitHubError, Ledger, LedgerError, chain};
 use runnersmith_types::{
-    Budget, ControlPlaneId, Level, Machine, Observed, Peer, Registration, RunnerScope, ScaleSet, Snapshot, Timestamp,
+    Budget, ControlPlaneId, Machine, Observed, Peer, Registration, RunnerScope, ScaleSet, ScopeLevel, Snapshot,
+    Timestamp,
 };
 
 use crate::world::{CallLimits, Ports, World};
@@ -126,7 +127,7 @@ async fn places(ledger: &dyn Ledger, policy: &ScaleSet) -> Result<BTreeSet<Runne
     let mut places: BTreeSet<RunnerScope> = runners.into_iter().map(|runner| runner.target.at).collect();
     places.extend(policy.scope.at.clone());
     debug_assert!(
-        policy.scope.level != Level::Enterprise || policy.scope.at.is_some(),
+        policy.scope.level != ScopeLevel::Enterprise || policy.scope.at.is_some(),
         "an enterprise set has a place"
     );
     Ok(places)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_ports::{LedgerError, Message, Release};
+use runnersmith_ports::{LedgerError, Message, ReleaseOutcome};
 use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
 use crate::closing;
@@ -62,7 +62,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         passed.rounds += 1;
         let snapshot = observe(world, &sets, policy, depth).await?;
         for batch in over(&snapshot) {
-            ledger.settle_batch(&lease, batch).await?;
+            ledger.complete_batch(&lease, batch).await?;
         }
         let now = world.ports.clock.now();
         let plan = runnersmith_plan::plan(policy, &snapshot, now);
@@ -76,11 +76,11 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         }
         if plan.steps.is_empty() {
             match ledger.release(&mut lease, world.lease_ttl).await? {
-                Release::Released | Release::Lost => {
+                ReleaseOutcome::Released | ReleaseOutcome::Lost => {
                     schedule(world, set, passed.next_wake).await?;
                     return Ok(passed);
                 }
-                Release::WokenAgain => continue,
+                ReleaseOutcome::WokenAgain => continue,
             }
         }
         passed.actions += plan.steps.len();

@@ -81,10 +81,10 @@ async fn a_wake_up_that_comes_while_the_lease_is_held_is_seen_by_its_holder() {
     assert!(passed.held_elsewhere);
     assert_eq!(bed.machines_made(), 0, "it went home");
     let release = ledger.release(&mut lease, Duration::from_secs(20)).await.unwrap();
-    assert_eq!(release, runnersmith_ports::Release::WokenAgain, "so the holder looks again");
+    assert_eq!(release, runnersmith_ports::ReleaseOutcome::WokenAgain, "so the holder looks again");
     assert_eq!(
         ledger.release(&mut lease, Duration::from_secs(20)).await.unwrap(),
-        runnersmith_ports::Release::Released
+        runnersmith_ports::ReleaseOutcome::Released
     );
     bed.pass(Depth::Partial).await;
     assert_eq!(bed.machines_made(), 1);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use runnersmith_controllers::consume::consume;
 use runnersmith_ports::Message;
 use runnersmith_types::{
-    Batch, BootFailure, Conclusion, DeliveryId, Event, EventKind, Job, JobId, JobStatus, Market, PoolFailure,
+    Batch, BootFailure, Conclusion, DeliveryId, EventKind, HistoryEvent, Job, JobId, JobStatus, Market, PoolFailure,
     RegistrationId, Runner,
 };
 use serde::de::DeserializeOwned;
@@ -88,7 +88,7 @@ fn every_record_of_the_ledger_is_read_as_it_was_stored() {
     );
     assert_eq!((&batches[0].pool, batches[0].runners.len(), batches[0].stored_at), (&spot(), 8, at(10)));
     assert_eq!(batches[0].hard_end_at, at(10 + 5 * 24 * 3600));
-    let events: Vec<Event> = read("events.jsonl");
+    let events: Vec<HistoryEvent> = read("events.jsonl");
     let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
     assert_eq!(kinds, [EventKind::Seen, EventKind::Decided, EventKind::Done, EventKind::Failed, EventKind::Dropped]);
     assert_eq!(
@@ -119,7 +119,7 @@ fn a_record_is_written_so_that_nothing_that_was_stored_is_lost() {
     again::<Job>("jobs.jsonl");
     again::<Runner>("runners.jsonl");
     again::<Batch>("batches.jsonl");
-    again::<Event>("events.jsonl");
+    again::<HistoryEvent>("events.jsonl");
     again::<PoolFailure>("strikes.jsonl");
     again::<BootFailure>("boot_failures.jsonl");
 }

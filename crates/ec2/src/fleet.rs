@@ -10,9 +10,9 @@ use aws_sdk_ec2::types::{
     MemoryMiBRequest, OnDemandOptionsRequest, ResourceType, SpotAllocationStrategy, SpotOptionsRequest,
     TagSpecification, TargetCapacitySpecificationRequest, VCpuCountRangeRequest,
 };
-use runnersmith_aws::Failure;
+use runnersmith_aws::AwsFailure;
 use runnersmith_ports::{LaunchRequest, MachinesError};
-use runnersmith_types::ec2::{Allocation, BY_ATTRIBUTES, RUNG_SEPARATOR};
+use runnersmith_types::ec2::{Allocation, BY_ATTRIBUTES, POOL_SEPARATOR};
 use runnersmith_types::{Ec2Set, MachineId, Market};
 
 use crate::{folded, tags};
@@ -28,7 +28,7 @@ pub(crate) enum Asks {
     Throttled,
     /// A person who raises a limit.
     Quota,
-    /// A person who mends the configuration.
+    /// A person who fixes the configuration.
     Request,
     /// The same call again.
     Other,
@@ -111,7 +111,7 @@ pub(crate) async fn launch(
         .tag_specifications(labels(request))
         .send()
         .await
-        .map_err(|error| folded(OPERATION, Failure::new("ec2", "CreateFleet", &error), Some(pool)))?;
+        .map_err(|error| folded(OPERATION, AwsFailure::new("ec2", "CreateFleet", &error), Some(pool)))?;
     let instances = answer.instances.unwrap_or_default().into_iter();
     let mut ids: Vec<MachineId> = instances
         .flat_map(|one| one.instance_ids.unwrap_or_default())
@@ -127,15 +127,15 @@ pub(crate) async fn launch(
     if !ids.is_empty() {
         return Ok(ids);
     }
-    // Nothing was launched. The gravest of the reasons is told: a person's work before patience before another capacity pool.
-    let gravest = errors
+    // Nothing was launched. The most severe of the reasons is reported: a person's work before patience before another capacity pool.
+    let most_severe = errors
         .iter()
         .map(|error| {
             let code = error.error_code.as_deref().unwrap_or("UnfulfillableCapacity");
             (rank(asks(code)), code, error.error_message.as_deref().unwrap_or(""))
         })
         .max();
-    let (_, code, message) = gravest.unwrap_or((0, "UnfulfillableCapacity", "the fleet is empty"));
+    let (_, code, message) = most_severe.unwrap_or((0, "UnfulfillableCapacity", "the fleet is empty"));
     let what = format!("{code}: {message}");
     Err(match asks(code) {
         Asks::Capacity | Asks::Other => MachinesError::NoCapacity { operation: OPERATION, pool: pool.clone() },
@@ -189,10 +189,10 @@ fn template(set: &Ec2Set, request: &LaunchRequest) -> Result<FleetLaunchTemplate
     };
     let pool = &request.batch.pool;
     let mut overrides = Vec::new();
-    for zone in pool.zone.split(RUNG_SEPARATOR) {
+    for zone in pool.zone.split(POOL_SEPARATOR) {
         // A batch that was stored before a zone was taken out of the configuration is still launched elsewhere.
         for subnet in set.subnets.iter().filter(|subnet| subnet.zone == zone) {
-            for machine_type in pool.machine_type.split(RUNG_SEPARATOR) {
+            for machine_type in pool.machine_type.split(POOL_SEPARATOR) {
                 let place = FleetLaunchTemplateOverridesRequest::builder().subnet_id(&subnet.id);
                 let place = if machine_type == BY_ATTRIBUTES {
                     place.instance_requirements(requirements(set)?)
@@ -235,7 +235,7 @@ fn labels(request: &LaunchRequest) -> TagSpecification {
     TagSpecification::builder()
         .resource_type(ResourceType::Instance)
         .tags(tags::tag("Name", &format!("runnersmith-{}", batch.set)))
-        .tags(tags::tag(tags::PLANE, request.control_plane.as_str()))
+        .tags(tags::tag(tags::CONTROL_PLANE, request.control_plane.as_str()))
         .tags(tags::tag(tags::SET, batch.set.as_str()))
         .tags(tags::tag(tags::BATCH, batch.id.as_str()))
         .tags(tags::tag(tags::POOL, &tags::write_pool(&batch.pool)))

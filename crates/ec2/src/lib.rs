@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
-use runnersmith_aws::{Failure, Kind, Session};
+use runnersmith_aws::{AwsFailure, AwsFailureKind, Session};
 use runnersmith_ports::{LaunchRequest, Machines, MachinesError};
 use runnersmith_types::{ControlPlaneId, Ec2Set, Machine, MachineId, ScaleSetName, Timestamp};
 
@@ -39,13 +39,13 @@ impl Ec2Machines {
     ///
     /// # Errors
     /// When EC2 refuses.
-    pub async fn warn(&self, machine: &MachineId, at: Timestamp) -> Result<bool, Failure> {
+    pub async fn warn(&self, machine: &MachineId, at: Timestamp) -> Result<bool, AwsFailure> {
         let tag = tags::tag(tags::INTERRUPTED_AT, &at.as_millis().to_string());
         match self.client.create_tags().resources(machine.as_str()).tags(tag).send().await {
             Ok(_) => Ok(true),
             Err(error) => {
-                let failure = Failure::new("ec2", "CreateTags", &error);
-                if failure.kind() == Kind::NotFound { Ok(false) } else { Err(failure) }
+                let failure = AwsFailure::new("ec2", "CreateTags", &error);
+                if failure.kind() == AwsFailureKind::NotFound { Ok(false) } else { Err(failure) }
             }
         }
     }
@@ -54,7 +54,7 @@ impl Ec2Machines {
     ///
     /// # Errors
     /// When EC2 refuses.
-    pub async fn find(&self, machine: &MachineId) -> Result<Option<Machine>, Failure> {
+    pub async fn find(&self, machine: &MachineId) -> Result<Option<Machine>, AwsFailure> {
         let answer = self.client.describe_instances().instance_ids(machine.as_str()).send().await;
         match answer {
             Ok(found) => {
@@ -62,8 +62,8 @@ impl Ec2Machines {
                 Ok(instances.flat_map(|one| one.instances.unwrap_or_default()).find_map(|one| list::machine(&one)))
             }
             Err(error) => {
-                let failure = Failure::new("ec2", "DescribeInstances", &error);
-                if failure.kind() == Kind::NotFound { Ok(None) } else { Err(failure) }
+                let failure = AwsFailure::new("ec2", "DescribeInstances", &error);
+                if failure.kind() == AwsFailureKind::NotFound { Ok(None) } else { Err(failure) }
             }
         }
     }
@@ -73,9 +73,9 @@ impl Ec2Machines {
         while !ids.is_empty() {
             let call = self.client.terminate_instances().set_instance_ids(Some(ids.clone()));
             let Err(error) = call.send().await else { return Ok(()) };
-            let failure = Failure::new("ec2", "TerminateInstances", &error);
+            let failure = AwsFailure::new("ec2", "TerminateInstances", &error);
             let before = ids.len();
-            if failure.kind() == Kind::NotFound || failure.code.contains("Malformed") {
+            if failure.kind() == AwsFailureKind::NotFound || failure.code.contains("Malformed") {
                 let text = failure.to_string();
                 ids.retain(|id| !text.contains(id.as_str()));
             }
@@ -88,7 +88,11 @@ impl Ec2Machines {
 }
 
 /// An error as a question.
-fn folded(operation: &'static str, failure: Failure, pool: Option<&runnersmith_types::CapacityPool>) -> MachinesError {
+fn folded(
+    operation: &'static str,
+    failure: AwsFailure,
+    pool: Option<&runnersmith_types::CapacityPool>,
+) -> MachinesError {
     match (fleet::asks(&failure.code), pool) {
         (fleet::Asks::Throttled, _) => MachinesError::Throttled { operation },
         (fleet::Asks::Capacity, Some(pool)) => MachinesError::NoCapacity { operation, pool: pool.clone() },
@@ -126,7 +130,7 @@ impl Machines for Ec2Machines {
     }
 
     async fn wait(&self, timeout: Duration) {
-        // EC2 tells of changes by EventBridge only; here the next look is at the timeout.
+        // EC2 reports changes by EventBridge only; here the next look is at the timeout.
         tokio::time::sleep(timeout).await;
     }
 }

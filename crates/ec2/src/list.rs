@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
-use runnersmith_aws::Failure;
+use runnersmith_aws::AwsFailure;
 use runnersmith_types::{BatchId, ControlPlaneId, Machine, MachineId, MachineState, ScaleSetName, Timestamp};
 
 use crate::tags;
@@ -17,24 +17,27 @@ pub(crate) async fn list(
     client: &Client,
     set: &ScaleSetName,
     control_plane: &ControlPlaneId,
-) -> Result<Vec<Machine>, Failure> {
-    tagged(client, &[(tags::SET, set.as_str()), (tags::PLANE, control_plane.as_str())]).await
+) -> Result<Vec<Machine>, AwsFailure> {
+    tagged(client, &[(tags::SET, set.as_str()), (tags::CONTROL_PLANE, control_plane.as_str())]).await
 }
 
 /// The sets that have machines which have not ended.
-pub(crate) async fn sets(client: &Client, control_plane: &ControlPlaneId) -> Result<BTreeSet<ScaleSetName>, Failure> {
-    let machines = tagged(client, &[(tags::PLANE, control_plane.as_str())]).await?.into_iter();
+pub(crate) async fn sets(
+    client: &Client,
+    control_plane: &ControlPlaneId,
+) -> Result<BTreeSet<ScaleSetName>, AwsFailure> {
+    let machines = tagged(client, &[(tags::CONTROL_PLANE, control_plane.as_str())]).await?.into_iter();
     Ok(machines.filter(|machine| machine.state != MachineState::Ended).map(|machine| machine.set).collect())
 }
 
-async fn tagged(client: &Client, wanted: &[(&str, &str)]) -> Result<Vec<Machine>, Failure> {
+async fn tagged(client: &Client, wanted: &[(&str, &str)]) -> Result<Vec<Machine>, AwsFailure> {
     let filters =
         wanted.iter().map(|(name, value)| Filter::builder().name(format!("tag:{name}")).values(*value).build());
     let mut pages =
         client.describe_instances().set_filters(Some(filters.collect())).max_results(PAGE).into_paginator().send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| Failure::new("ec2", "DescribeInstances", &error))?;
+        let page = page.map_err(|error| AwsFailure::new("ec2", "DescribeInstances", &error))?;
         let instances = page.reservations.unwrap_or_default().into_iter();
         found.extend(instances.flat_map(|one| one.instances.unwrap_or_default()).filter_map(|one| machine(&one)));
     }
@@ -58,7 +61,7 @@ pub(crate) fn machine(instance: &Instance) -> Option<Machine> {
     Some(Machine {
         id: MachineId::parse(instance.instance_id.as_deref()?).ok()?,
         set: ScaleSetName::parse(tag(tags::SET)?).ok()?,
-        control_plane: ControlPlaneId::parse(tag(tags::PLANE)?).ok()?,
+        control_plane: ControlPlaneId::parse(tag(tags::CONTROL_PLANE)?).ok()?,
         batch: BatchId::parse(tag(tags::BATCH)?).ok()?,
         state,
         status: tag(tags::STATUS).and_then(tags::read_status),

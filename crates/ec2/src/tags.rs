@@ -4,7 +4,7 @@ use aws_sdk_ec2::types::Tag;
 use runnersmith_types::{CapacityPool, MachineStatus, Market};
 
 /// The ledger's identity.
-pub const PLANE: &str = "runnersmith:plane";
+pub const CONTROL_PLANE: &str = "runnersmith:plane";
 /// The scale set.
 pub const SET: &str = "runnersmith:set";
 /// The launch call.
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rung_comes_back_from_its_tag() {
+    fn a_capacity_pool_comes_back_from_its_tag() {
         for market in [Market::Spot, Market::OnDemand] {
             let pool = CapacityPool {
                 market,

@@ -180,7 +180,7 @@ fn the_user_data_is_small_and_clean() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), script).unwrap();
     match std::process::Command::new(program).args(["--shell", "bash"]).arg(file.path()).output() {
-        Ok(judged) => assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout)),
+        Ok(checked) => assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout)),
         Err(error) => runnersmith_aws_emulator::find::skip("the user data by shellcheck", &error.to_string()),
     }
 }

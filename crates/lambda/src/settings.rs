@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runnersmith_aws::{Failure, Parameters, Session};
+use runnersmith_aws::{AwsFailure, Parameters, Session};
 use runnersmith_config::{Config, ConfigError, Source};
 use runnersmith_github::{AppCredentials, GitHubConfig, private_key_pem};
 use runnersmith_types::{ScaleSetName, Secret};
@@ -35,7 +35,7 @@ pub enum SettingsError {
         path: String,
         /// Why.
         #[source]
-        source: Failure,
+        source: AwsFailure,
     },
     /// There are none.
     #[error("there is no parameter {0}; hint: was the control plane's stack applied?")]

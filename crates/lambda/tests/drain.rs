@@ -19,7 +19,7 @@ use runnersmith_ports::{HistoryLedger as _, SystemClock};
 use runnersmith_provision_terraform::environments::{
     AwsEnvironments, LEDGER_OPERATIONS, MACHINE_OPERATIONS, PARAMETER_OPERATIONS, QUEUE_OPERATIONS,
 };
-use runnersmith_types::Event;
+use runnersmith_types::HistoryEvent;
 use serde_json::json;
 use support::{Bed, PATH, Wishes};
 
@@ -126,7 +126,7 @@ async fn jobs_are_killed_when_the_approval_says_so_and_history_says_why() {
     let clock = Arc::new(SystemClock);
     let ledger = DynamoLedger::new(&session(&bed).await, "ledger", Duration::from_secs(3600), clock);
     let history = ledger.recent_history(200).await.unwrap();
-    let of_the_deletion = |event: &&Event| event.what == "terminate" && event.text.contains("is deleted");
+    let of_the_deletion = |event: &&HistoryEvent| event.what == "terminate" && event.text.contains("is deleted");
     assert_eq!(history.iter().filter(of_the_deletion).count(), 1, "{history:#?}");
     it_did_only_what_it_declares(&bed);
 }

@@ -71,7 +71,7 @@ async fn a_machine_boots_by_its_user_data_runs_its_job_and_shuts_itself_down() {
     assert!(log.contains("the user was here first"), "{log}");
     assert!(machines.read(&machine, "last").contains("the user was here last"), "{log}");
     for status in ["booting", "configured", "busy", "job-done", "ended:0"] {
-        let said = format!("voice: {status}");
+        let said = format!("status: {status}");
         assert!(log.contains(&said) || ["busy", "job-done"].contains(&status), "it said {status}\n{log}");
     }
     assert!(machines.read(&machine, "changes").contains("docker"), "Docker was asked for");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use runnersmith_types::{JobFact, Label, Level, OwnerKind, RunnerScope, ScaleSet, ScaleSetName, Target};
+use runnersmith_types::{JobFact, Label, OwnerKind, RunnerScope, ScaleSet, ScaleSetName, ScopeLevel, Target};
 
 /// A set that can serve a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,21 +70,21 @@ fn serves(fact: &JobFact, policy: &ScaleSet) -> Result<Target, (usize, String)> 
         return Err((0, format!("{name} has the labels but does not serve {}", fact.repo)));
     }
     let at = match policy.scope.level {
-        Level::Repository => RunnerScope::Repository(fact.repo.clone()),
-        Level::Organization if fact.owner_kind == OwnerKind::User => {
+        ScopeLevel::Repository => RunnerScope::Repository(fact.repo.clone()),
+        ScopeLevel::Organization if fact.owner_kind == OwnerKind::User => {
             return Err((
                 0,
                 format!("{name} registers its runners with an organisation, and {} is a person", fact.repo.owner()),
             ));
         }
-        Level::Organization => RunnerScope::Organization(fact.repo.owner()),
-        Level::Enterprise => match &policy.scope.at {
+        ScopeLevel::Organization => RunnerScope::Organization(fact.repo.owner()),
+        ScopeLevel::Enterprise => match &policy.scope.at {
             Some(at) => at.clone(),
             None => return Err((0, format!("{name} is an enterprise set without an enterprise"))),
         },
     };
     match (&policy.scope.at, policy.scope.level) {
-        (Some(configured), Level::Repository | Level::Organization) if !same_place(configured, &at) => {
+        (Some(configured), ScopeLevel::Repository | ScopeLevel::Organization) if !same_place(configured, &at) => {
             Err((0, format!("{name} has the labels but serves {configured} only")))
         }
         // The configured spelling is used, so that one place is one target.

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use runnersmith_types::{Event, EventKind, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
+use runnersmith_types::{HistoryEvent, EventKind, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
 
 /// A part of a job's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +114,7 @@ pub struct JobStory {
 impl JobStory {
     /// The story of a job from its record, its runner's record, the history, and what the last plan said of it.
     #[must_use]
-    pub fn of(job: &Job, runner: Option<&Runner>, history: &[Event], waiting: Option<&WaitingOn>) -> Self {
+    pub fn of(job: &Job, runner: Option<&Runner>, history: &[HistoryEvent], waiting: Option<&WaitingOn>) -> Self {
         let fact = &job.fact;
         Self {
             id: job.id(),
@@ -132,7 +132,7 @@ impl JobStory {
 
     /// The story of a job that was rejected at intake: there is no record of it but the drop itself.
     #[must_use]
-    pub fn dropped(id: JobId, history: &[Event]) -> Option<Self> {
+    pub fn dropped(id: JobId, history: &[HistoryEvent]) -> Option<Self> {
         let last = history.iter().rev().find(|event| event.kind == EventKind::Dropped)?;
         Some(Self {
             id,
@@ -186,7 +186,7 @@ pub fn stages(job: &Job, runner: Option<&Runner>) -> Vec<JobStage> {
     stages
 }
 
-fn sentence(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
+fn sentence(job: &Job, history: &[HistoryEvent], waiting: Option<&WaitingOn>) -> String {
     let on = job.fact.runner_name.as_deref().map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
     match job.fact.status {
         JobStatus::Completed => {
@@ -204,7 +204,7 @@ fn sentence(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String
     }
 }
 
-fn queued_sentence(job: &Job, history: &[Event], waiting: Option<&WaitingOn>) -> String {
+fn queued_sentence(job: &Job, history: &[HistoryEvent], waiting: Option<&WaitingOn>) -> String {
     let text = match (waiting, job.stalled) {
         (Some(on), _) => match until(on) {
             Some(until) => format!("waits: {on} (until {})", utc(until)),
@@ -244,7 +244,7 @@ pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
     }
 }
 
-fn line(event: &Event) -> TimelineEntry {
+fn line(event: &HistoryEvent) -> TimelineEntry {
     TimelineEntry {
         at: event.at,
         since: Duration::ZERO,
@@ -265,7 +265,7 @@ fn lines(mut lines: Vec<TimelineEntry>) -> Vec<TimelineEntry> {
 }
 
 /// History, and from the records what history does not say (it may be pruned, or a delivery may have been lost).
-fn timeline(job: &Job, runner: Option<&Runner>, history: &[Event]) -> Vec<TimelineEntry> {
+fn timeline(job: &Job, runner: Option<&Runner>, history: &[HistoryEvent]) -> Vec<TimelineEntry> {
     let mut all: Vec<TimelineEntry> = history.iter().map(line).collect();
     let mut add = |at: Option<Timestamp>, what: &str, known_as: &[&str], text: String| {
         let known = history.iter().any(|event| event.what == what || known_as.contains(&event.what.as_str()));

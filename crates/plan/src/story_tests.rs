@@ -1,7 +1,8 @@
 //! What `why` says, apart from the code so that both stay short.
 
 use runnersmith_types::{
-    FactSource, JobFact, Owner, RepoFullName, RunnerName, RunnerScope, RunnerUpdate, ScaleSetName, Target,
+    FactSource, JobFact, Label, Owner, OwnerKind, RepoFullName, RunId, RunnerName, RunnerScope, RunnerUpdate,
+    ScaleSetName, Target,
 };
 
 use super::*;
@@ -12,12 +13,26 @@ fn job(status: JobStatus, at: i64) -> Job {
 
 fn fact(status: JobStatus, at: i64) -> JobFact {
     JobFact {
+        source: FactSource::Delivery,
+        received_at: Timestamp::from_secs(at),
+        delivery: None,
+        id: JobId(7),
+        run: RunId(1),
+        run_attempt: 1,
         repo: RepoFullName::parse("acme/app").unwrap(),
+        owner_kind: OwnerKind::Organization,
         head_sha: String::new(),
         name: "build \u{1b}[2J".into(),
+        workflow: "ci".into(),
+        labels: vec![Label::of_job("linux")],
+        labels_cut: false,
+        status,
+        conclusion: None,
         runner_name: (status >= JobStatus::InProgress).then(|| "small-p1aa-1".into()),
+        runner_id: None,
         created_at: Some(Timestamp::from_secs(98)),
-        ..runnersmith_ports::contract::ledger::fact(7, 1, status, FactSource::Delivery, Timestamp::from_secs(at))
+        started_at: None,
+        completed_at: None,
     }
 }
 
@@ -70,7 +85,7 @@ fn what_is_said_is_one_sentence_for_every_state() {
     );
     assert!(JobStory::of(&job(JobStatus::Gone, 100), None, &[], None).sentence.starts_with("gone"));
     assert!(JobStory::of(&job(JobStatus::Waiting, 100), None, &[], None).sentence.starts_with("waits: an environment"));
-    let failed = Event::new(Timestamp(1), EventKind::Failed, "launch", "no capacity");
+    let failed = HistoryEvent::new(Timestamp(1), EventKind::Failed, "launch", "no capacity");
     let why = JobStory::of(&job(JobStatus::Queued, 100), None, &[failed], None);
     assert!(why.sentence.ends_with("failed last: launch (no capacity)"), "{}", why.sentence);
 }
@@ -89,7 +104,7 @@ fn the_text_is_aligned_and_no_foreign_control_character_reaches_a_terminal() {
 fn what_history_says_is_not_said_again_from_the_records() {
     let mut runner = runner(101);
     runner.update(RunnerUpdate::Gone("done".into()), Timestamp::from_secs(130));
-    let seen = Event::new(Timestamp::from_secs(100), EventKind::Seen, "queued", "GitHub says queued");
+    let seen = HistoryEvent::new(Timestamp::from_secs(100), EventKind::Seen, "queued", "GitHub says queued");
     let why = JobStory::of(&job(JobStatus::Queued, 100), Some(&runner), &[seen], None);
     assert_eq!(why.timeline.iter().filter(|line| line.what == "queued").count(), 1);
     assert!(why.timeline.is_sorted_by_key(|line| line.at));
@@ -97,7 +112,7 @@ fn what_history_says_is_not_said_again_from_the_records() {
 
 #[test]
 fn a_dropped_job_has_a_story_too() {
-    let dropped = Event::new(Timestamp(5), EventKind::Dropped, "delivery", "no scale set serves it");
+    let dropped = HistoryEvent::new(Timestamp(5), EventKind::Dropped, "delivery", "no scale set serves it");
     let why = JobStory::dropped(JobId(9), &[dropped]).unwrap();
     assert_eq!(why.sentence, "dropped when it was delivered: no scale set serves it");
     assert_eq!(JobStory::dropped(JobId(9), &[]), None);

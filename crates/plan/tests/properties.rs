@@ -75,7 +75,7 @@ prop_compose! {
         set.ephemeral = ephemeral;
         set.runners_max = maximum;
         set.scope.at = Some(acme());
-        set.scope.level = runnersmith_types::Level::Organization;
+        set.scope.level = runnersmith_types::ScopeLevel::Organization;
         set.min_idle = vec![MinIdleEntry::Window { days: vec![], from_minute: 0, to_minute: 0, time_zone: "UTC".into(), count: min_idle }];
         let mut world = snapshot();
         world.budget.jit_left = jit_left;

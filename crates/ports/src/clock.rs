@@ -29,7 +29,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told otherwise; for contract suites and simulations.
+/// A clock that stands still until a test advances it; for contract suites and simulations.
 #[cfg(feature = "contract")]
 #[derive(Debug, Default)]
 pub struct ManualClock(std::sync::atomic::AtomicI64);

@@ -35,7 +35,7 @@ pub enum GitHubError {
         /// About what.
         subject: String,
     },
-    /// Any other 4xx that repeating cannot mend.
+    /// Any other 4xx that repeating cannot fix.
     #[error("github {operation} {subject}: refused with status {status}: {message}")]
     Refused {
         /// The call.
@@ -160,7 +160,7 @@ pub struct FailedDelivery {
     pub event: String,
 }
 
-/// One check run that tells authors why their jobs wait.
+/// One check run that notifies authors why their jobs wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckRun {
     /// The repository.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    Batch, BatchId, BootFailure, ControlPlaneId, Event, Intent, Job, JobFact, JobId, Notified, PoolFailure,
+    Batch, BatchId, BootFailure, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, Notified, PoolFailure,
     RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
 };
 
@@ -82,7 +82,7 @@ pub struct Lease {
 
 /// What a release found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
+pub enum ReleaseOutcome {
     /// Released: nothing happened meanwhile.
     Released,
     /// The set was woken meanwhile; the lease is still held (extended by its ttl): look again.
@@ -121,13 +121,13 @@ pub trait JobLedger: Send + Sync + 'static {
     /// One job.
     async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError>;
     /// All open jobs; and of those that ended at or after `ended_since` the ones that still matter: their runner is alive, their
-    /// author was told, or their machine was interrupted. By id.
+    /// author was notified, or their machine was interrupted. By id.
     async fn open_jobs(&self, ended_since: Timestamp) -> Result<Vec<Job>, LedgerError>;
     /// The newest jobs by first sight, at most `limit`.
     async fn recent_jobs(&self, limit: usize) -> Result<Vec<Job>, LedgerError>;
-    /// Holds a queued job. `false` when it is not queued any more.
+    /// Marks a queued job stalled. `false` when it is not queued any more.
     async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError>;
-    /// Records what its author was told.
+    /// Records what its author was notified of.
     async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError>;
     /// Records that its machine was interrupted.
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError>;
@@ -145,7 +145,7 @@ pub trait LeaseLedger: Send + Sync + 'static {
     /// Takes the lease if it is free or ended. `None` when somebody else holds it.
     async fn acquire(&self, set: &ScaleSetName, holder: &str, ttl: Duration) -> Result<Option<Lease>, LedgerError>;
     /// Releases only if the set was not woken since `lease.wake_seq`; else re-reads it into the lease, extends and says so.
-    async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<Release, LedgerError>;
+    async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<ReleaseOutcome, LedgerError>;
     /// Extends the lease.
     async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), LedgerError>;
     /// Takes a set out of service or puts it back; twice is once. Whether any policy names the set makes no difference, and
@@ -176,10 +176,10 @@ pub trait RunnerLedger: Send + Sync + 'static {
     async fn store_batch(&self, lease: &Lease, batch: Batch) -> Result<(), LedgerError>;
     /// One batch.
     async fn batch(&self, id: &BatchId) -> Result<Option<Batch>, LedgerError>;
-    /// The set's batches that are not settled.
+    /// The set's batches that are not complete.
     async fn open_batches(&self, set: &ScaleSetName) -> Result<Vec<Batch>, LedgerError>;
-    /// Marks a batch settled.
-    async fn settle_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError>;
+    /// Marks a batch complete: each machine that its call gave is bound.
+    async fn complete_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError>;
     /// Applies updates (by [`Runner::update`]) under the lease, in order; the updates of one runner in one transaction, as many runners
     /// together as the store can. Unknown runners are skipped. Returns the changed records.
     async fn update(&self, lease: &Lease, updates: Vec<(RunnerName, RunnerUpdate)>)
@@ -198,7 +198,7 @@ pub trait RunnerLedger: Send + Sync + 'static {
 /// values (cursors, `ETag`s, schedule marks) that spare calls.
 #[async_trait]
 pub trait BudgetLedger: Send + Sync + 'static {
-    /// Takes `cost` from this minute's bucket; answers how many units are left, or `None` when it would exceed `limit` (then nothing is taken).
+    /// Takes `cost` from this minute's bucket. Returns how many units are left, or `None` when it would exceed `limit` (then nothing is taken).
     async fn take_budget(&self, kind: BudgetKind, cost: u32, limit: u32) -> Result<Option<u32>, LedgerError>;
     /// What is used of this minute's bucket.
     async fn used_budget(&self, kind: BudgetKind) -> Result<u32, LedgerError>;
@@ -222,16 +222,16 @@ pub trait BudgetLedger: Send + Sync + 'static {
 #[async_trait]
 pub trait HistoryLedger: Send + Sync + 'static {
     /// Appends history.
-    async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError>;
+    async fn append(&self, events: Vec<HistoryEvent>) -> Result<(), LedgerError>;
     /// A job's history, oldest first: events that name it, and (for `runner`) its runner's.
-    async fn history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<Event>, LedgerError>;
+    async fn history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError>;
     /// A runner's history, oldest first.
-    async fn history_of_runner(&self, runner: &RunnerName, limit: usize) -> Result<Vec<Event>, LedgerError>;
+    async fn history_of_runner(&self, runner: &RunnerName, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError>;
     /// The newest history, newest first.
-    async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError>;
+    async fn recent_history(&self, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError>;
     /// Reads one small thing, and writes none. Returns `Ok` when the ledger answers, and the error of that read when it does not.
     async fn ping(&self) -> Result<(), LedgerError>;
-    /// Drops ended jobs, gone runners, settled batches, history, failures of pools and boots, and marks of re-runs older than `before`,
+    /// Drops ended jobs, gone runners, complete batches, history, failures of pools and boots, and marks of re-runs older than `before`,
     /// at most `limit` rows of each. Returns how many rows went.
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<u64, LedgerError>;
 }

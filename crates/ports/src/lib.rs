@@ -27,8 +27,8 @@ pub use control::ControlRepository;
 pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary};
 pub use hand_off::{HandOff, HandOffError, RunnerConfig};
 pub use ledger::{
-    BudgetKind, BudgetLedger, HistoryLedger, JobLedger, Lease, LeaseLedger, Ledger, LedgerError, Recorded, Release,
-    RunnerLedger, WorkLedger,
+    BudgetKind, BudgetLedger, HistoryLedger, JobLedger, Lease, LeaseLedger, Ledger, LedgerError, Recorded,
+    ReleaseOutcome, RunnerLedger, WorkLedger,
 };
 pub use machines::{LaunchRequest, Machines, MachinesError};
 #[cfg(feature = "contract")]

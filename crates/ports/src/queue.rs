@@ -56,7 +56,7 @@ pub const BODY_BYTES_MAX: usize = 8 * 1024;
 /// A durable queue. Contract: `send` returns only after the message is durable; a received message is invisible
 /// for `visibility`, then comes again unless acknowledged; a message received more than `receives_max` times is
 /// moved to the dead letters instead of being received again; acknowledge and extend with a stale receipt are no-ops,
-/// and answer so where the service can tell (SQS cannot); order is not promised.
+/// and answer so where the service knows (SQS does not); order is not promised.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Sends one message, invisible for `delay`.
@@ -67,7 +67,7 @@ pub trait Queue: Send + Sync + 'static {
     async fn wait(&self, timeout: Duration);
     /// Keeps a message invisible for `visibility` from now.
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<bool, QueueError>;
-    /// Removes messages for good; answers how many receipts were current.
+    /// Removes messages for good. Returns how many receipts were current.
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<usize, QueueError>;
     /// Moves a message to the dead letters with a reason.
     async fn dead_letter(&self, receipt: &Receipt, why: &str) -> Result<bool, QueueError>;

@@ -91,7 +91,7 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// As a record store tells it.
+    /// Returns a record store's error for it.
     #[must_use]
     pub fn error(self, operation: &'static str, key: &str) -> RecordStoreError {
         // The key is not one, so what is shown of it is bounded and escaped.
@@ -127,13 +127,13 @@ pub fn check_size(operation: &'static str, key: &str, bytes: &[u8]) -> Result<()
 /// A record store of records. Contract: a call is durable when it returns; reads see all writes that returned before; a conditional
 /// write is atomic, so that of two writers with the same expectation exactly one succeeds. A version is never used again for
 /// its key, even if the same bytes are written: who saw a record before it was changed to and fro must not win. Keys are
-/// words of letters, digits, `-`, `_` and `.`, with slashes between, at most [`KEY_BYTES_MAX`]; [`check_key`] tells. A record
+/// words of letters, digits, `-`, `_` and `.`, with slashes between, at most [`KEY_BYTES_MAX`]; [`check_key`] checks it. A record
 /// has at most [`RECORD_BYTES_MAX`].
 #[async_trait]
 pub trait RecordStore: Send + Sync + 'static {
     /// One record.
     async fn get(&self, key: &str) -> Result<Option<StoredRecord>, RecordStoreError>;
-    /// Writes a record if what is there is as expected; answers its new version.
+    /// Writes a record if what is there is as expected. Returns its new version.
     async fn put(&self, key: &str, bytes: &[u8], expect: &Expect) -> Result<Version, RecordStoreError>;
     /// Deletes a record, whatever it is; one that is not there is fine.
     async fn delete(&self, key: &str) -> Result<(), RecordStoreError>;

@@ -10,7 +10,7 @@ use runnersmith_issueops::change::Left;
 use runnersmith_issueops_engine::{Fleet, FleetError};
 use runnersmith_ports::{Expect, chain};
 use runnersmith_types::{
-    Event, EventKind, Job, JobStatus, Machine, MachineId, MachineState, MachineStatus, Runner, RunnerName, RunnerState,
+    HistoryEvent, EventKind, Job, JobStatus, Machine, MachineId, MachineState, MachineStatus, Runner, RunnerName, RunnerState,
     ScaleSetName, saturating_u32,
 };
 
@@ -137,10 +137,10 @@ impl Embedded {
             return Ok(false);
         }
         let (ports, now) = (&self.world.ports, self.world.ports.clock.now());
-        let notified = |kind: EventKind, text: &str| -> Vec<Event> {
+        let notified = |kind: EventKind, text: &str| -> Vec<HistoryEvent> {
             let event = |machine: &&Machine| {
                 let runner = seen.runner_of(&machine.id);
-                let mut event = Event::new(now, kind, "terminate", text);
+                let mut event = HistoryEvent::new(now, kind, "terminate", text);
                 event.set = Some(set.clone());
                 event.machine = Some(machine.id.clone());
                 event.runner = runner.map(|runner| runner.name.clone());
@@ -182,7 +182,7 @@ impl Embedded {
             self.show(&set, record.as_ref());
             if was_live {
                 let why = format!("the environment {environment} is taken out of service");
-                let mut event = Event::new(self.world.ports.clock.now(), EventKind::Decided, "drain", why);
+                let mut event = HistoryEvent::new(self.world.ports.clock.now(), EventKind::Decided, "drain", why);
                 event.set = Some(set.clone());
                 self.world.ports.ledger.append(vec![event]).await?;
             }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use runnersmith_aws::wiring::AwsServices;
-use runnersmith_aws::{Failure, Parameters, Session};
+use runnersmith_aws::{AwsFailure, Parameters, Session};
 use runnersmith_config::{Config, ConfigError};
 use runnersmith_controllers::closing::{ClosingError, DrainPorts, Remaining, Whose};
 use runnersmith_ec2::Ec2Machines;
@@ -48,7 +48,7 @@ enum Trouble {
     Settings {
         path: String,
         #[source]
-        source: Failure,
+        source: AwsFailure,
     },
     #[error("the control plane's settings below {path}")]
     Invalid {

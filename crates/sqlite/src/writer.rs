@@ -11,7 +11,7 @@ use crate::error::Fault;
 /// So many commands share a commit at most.
 const TOGETHER_MAX: usize = 256;
 
-/// A change, run if the transaction could be begun; what it gives answers whoever asked, when the commit's outcome is known.
+/// A change, run if the transaction could be begun; what it gives answers the caller, when the commit's outcome is known.
 type Command = Box<dyn FnOnce(Option<&Connection>) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Option<&str>) + Send>;
 
@@ -61,7 +61,7 @@ impl Writer {
                     Some(text) => Err(Fault::Commit(text.to_owned())),
                     None => outcome,
                 };
-                // Whoever asked may have gone; the change stands.
+                // The caller may have gone; the change stands.
                 let _ = answer.send(outcome);
             })
         });

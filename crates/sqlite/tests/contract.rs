@@ -19,7 +19,7 @@ fn clock() -> Arc<ManualClock> {
 async fn the_queue_keeps_its_contract() {
     let (home, clock) = (tempfile::tempdir().unwrap(), clock());
     let store = SqliteStore::open(&home.path().join("ledger"), clock.clone()).unwrap();
-    queue(&QueueWorld { queue: &store.queue(), clock: clock.as_ref(), receives_max: 50, tells_stale: true }).await;
+    queue(&QueueWorld { queue: &store.queue(), clock: clock.as_ref(), receives_max: 50, reports_stale: true }).await;
 }
 
 #[tokio::test]

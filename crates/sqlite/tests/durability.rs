@@ -75,12 +75,12 @@ async fn what_was_acknowledged_survives_kill_9_at_any_moment() {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // The moment of death varies with what it has said.
         let enough = 1 + usize::try_from(round).unwrap() * 7;
-        let mut heard = 0;
+        let mut received = 0;
         for line in lines {
             let Some(number) = line.unwrap().strip_prefix("durable ").and_then(|n| n.parse().ok()) else { continue };
             said.insert(number);
-            heard += 1;
-            if heard == enough {
+            received += 1;
+            if received == enough {
                 child.kill().unwrap();
             }
         }

@@ -11,7 +11,7 @@ use runnersmith_ports::{
     Expect, JobLedger as _, ManualClock, Queue as _, RecordStore as _, RecordStoreError, Version, chain,
 };
 use runnersmith_sqlite::SqliteStore;
-use runnersmith_types::{Batch, BootFailure, Event, Job, JobFact, JobId, PoolFailure, Runner};
+use runnersmith_types::{Batch, BootFailure, HistoryEvent, Job, JobFact, JobId, PoolFailure, Runner};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ fn each_record_has_a_version_and_a_newer_one_is_refused() {
     has_a_version::<Job>("jobs.jsonl");
     has_a_version::<Runner>("runners.jsonl");
     has_a_version::<Batch>("batches.jsonl");
-    has_a_version::<Event>("events.jsonl");
+    has_a_version::<HistoryEvent>("events.jsonl");
     has_a_version::<PoolFailure>("strikes.jsonl");
     has_a_version::<BootFailure>("boot_failures.jsonl");
 }
@@ -100,7 +100,7 @@ async fn messages_that_wait_are_received_each_in_its_time() {
     assert_eq!(bodies().await, visible);
     let windows = r#"{"wake":{"set":"windows"}}"#.to_owned();
     clock.advance(Duration::from_secs(700));
-    assert_eq!(bodies().await, [(windows.clone(), 2)], "whoever worked on it is gone");
+    assert_eq!(bodies().await, [(windows.clone(), 2)], "its worker is gone");
     clock.advance(Duration::from_secs(3600));
     assert_eq!(bodies().await, [(windows, 1)], "the delayed one");
     assert_eq!(queue.depth().await.unwrap(), (0, 0, 2), "dead letters stay");

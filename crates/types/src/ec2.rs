@@ -1,6 +1,6 @@
 //! How a set's machines are bought on EC2: what a launch call is made from.
 //!
-//! It is plain data, so that the configuration can be read and judged without an AWS SDK.
+//! It is plain data, so that the configuration can be read and checked without an AWS SDK.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::policy::{CapacityPool, FallbackOrder, Market};
 
 /// Between the types, or the zones, of a capacity pool that stands for several.
-pub const RUNG_SEPARATOR: char = '+';
+pub const POOL_SEPARATOR: char = '+';
 /// A capacity pool is a tag of each machine, and a tag's value has at most 256 characters (EC2).
-pub const RUNG_BYTES_MAX: usize = 240;
+pub const POOL_BYTES_MAX: usize = 240;
 /// The word for "by attributes" in a capacity pool.
 pub const BY_ATTRIBUTES: &str = "by-attributes";
 
@@ -126,7 +126,7 @@ pub struct Ec2Set {
 /// A capacity pool that cannot be a tag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "types and zones have {bytes} characters together, a tag of EC2 holds {RUNG_BYTES_MAX}; hint: name fewer types, or choose by attributes"
+    "types and zones have {bytes} characters together, a tag of EC2 holds {POOL_BYTES_MAX}; hint: name fewer types, or choose by attributes"
 )]
 pub struct PoolTooLong {
     bytes: usize,
@@ -138,7 +138,7 @@ impl Ec2Set {
     /// # Errors
     /// When a capacity pool would not fit in a tag.
     pub fn fallback_order(&self, cool_down: Duration) -> Result<FallbackOrder, PoolTooLong> {
-        let separator = RUNG_SEPARATOR.to_string();
+        let separator = POOL_SEPARATOR.to_string();
         let types = if self.attributes.is_some() { vec![BY_ATTRIBUTES.to_owned()] } else { self.types.clone() };
         let zones: Vec<String> = self.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
         let mut pools = Vec::new();
@@ -161,7 +161,7 @@ impl Ec2Set {
             }
         }
         let longest = pools.iter().map(|pool| pool.to_string().len()).max().unwrap_or(0);
-        if longest > RUNG_BYTES_MAX {
+        if longest > POOL_BYTES_MAX {
             return Err(PoolTooLong { bytes: longest });
         }
         Ok(FallbackOrder { pools, cool_down })
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn ec2_chooses_within_a_rung_unless_the_order_is_ours() {
+    fn ec2_chooses_within_a_capacity_pool_unless_the_order_is_ours() {
         let types = ["m7i.large", "m6i.large"];
         assert_eq!(
             pools(&set(Allocation::LowestPrice, Capacity::SpotThenOnDemand, &types)),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rung_that_does_not_fit_in_a_tag_is_refused() {
+    fn a_capacity_pool_that_does_not_fit_in_a_tag_is_refused() {
         let many: Vec<String> = (0..40).map(|n| format!("m{n}i.large")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(set(Allocation::LowestPrice, Capacity::Spot, &many).fallback_order(Duration::ZERO).is_err());

@@ -24,7 +24,7 @@ pub enum EventKind {
 
 /// One line of history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
+pub struct HistoryEvent {
     /// When.
     pub at: Timestamp,
     /// What kind.
@@ -48,7 +48,7 @@ pub struct Event {
     pub record_version: RecordVersion<1>,
 }
 
-impl Event {
+impl HistoryEvent {
     /// An event about nothing in particular yet.
     #[must_use]
     pub fn new(at: Timestamp, kind: EventKind, what: impl Into<String>, text: impl Into<String>) -> Self {

@@ -104,7 +104,7 @@ fn word(text: &str, max: usize, extra: &str) -> bool {
 }
 
 text_id!(
-    /// The name of a scale set (the seed's *environment*).
+    /// The name of a scale set (an *environment* of the philips-labs module).
     ScaleSetName, "scale set name", "1 to 32 letters, digits, hyphens or underscores, beginning with a letter or digit",
     |t| word(t, 32, "-_") && t.starts_with(|c: char| c.is_ascii_alphanumeric())
 );

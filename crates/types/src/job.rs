@@ -145,7 +145,7 @@ impl JobFact {
     }
 }
 
-/// Still queued although a matching runner was idle: not demand for a while, and told.
+/// Still queued although a matching runner was idle: not demand for a while, and its author is notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stalled {
     /// Since when.
@@ -157,11 +157,11 @@ pub struct Stalled {
 /// Its author can read in GitHub why it does not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notified {
-    /// When last told.
+    /// When last notified.
     pub at: Timestamp,
     /// The check run that says it.
     pub check_run: u64,
-    /// What was said; a change is told again.
+    /// What was said; a change is reported again.
     pub text: String,
 }
 
@@ -170,22 +170,22 @@ pub struct Notified {
 pub struct Job {
     /// The newest fact, merged.
     pub fact: JobFact,
-    /// When we first heard of it at all.
+    /// When a fact about it was first received.
     pub first_seen_at: Timestamp,
-    /// When we first heard that it is queued: its age counts from here.
+    /// When it was first received that it is queued: its age counts from here.
     pub queued_at: Option<Timestamp>,
-    /// When we heard that it runs.
+    /// When it was received that it runs.
     pub in_progress_at: Option<Timestamp>,
-    /// When we heard that it is over or gone.
+    /// When it was received that it is over or gone.
     pub ended_at: Option<Timestamp>,
     /// The last change of its status.
     pub changed_at: Timestamp,
     /// The last time GitHub itself was asked, by id or by sweep.
     pub verified_at: Option<Timestamp>,
-    /// Held, if it is.
+    /// Stalled, if it is.
     #[serde(rename = "held")]
     pub stalled: Option<Stalled>,
-    /// Told, if it was.
+    /// What its author was notified of, if anything.
     #[serde(rename = "told")]
     pub notified: Option<Notified>,
     /// Its machine was interrupted while it ran.

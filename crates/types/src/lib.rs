@@ -25,7 +25,7 @@ mod webhook_path;
 
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
-pub use event::{Event, EventKind};
+pub use event::{HistoryEvent, EventKind};
 pub use hand_off::HandOffEncryption;
 pub use hook::HookAddress;
 pub use ids::{
@@ -40,8 +40,8 @@ pub use plan::{
     Waiting, WaitingOn,
 };
 pub use policy::{
-    CapacityPool, Day, FallbackOrder, INTENTS_MAX, Level, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet,
-    Scope, Target, Timing,
+    CapacityPool, Day, FallbackOrder, INTENTS_MAX, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet, Scope,
+    ScopeLevel, Target, Timing,
 };
 pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
 pub use secret::Secret;

@@ -1,6 +1,6 @@
 //! The names of a runner, read in one place: its own, which is unique, and the one under which an attempt of it registers.
 //!
-//! GitHub gives a job the registration's name; everything of ours is kept under the runner's. Whoever compares the two as texts
+//! GitHub gives a job the registration's name; everything of ours is kept under the runner's. Code that compares the two as texts
 //! loses the runners whose first attempt was lost.
 
 use std::fmt;

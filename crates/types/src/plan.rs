@@ -280,7 +280,7 @@ pub enum WaitingOn {
         /// Its place in the line, from 1; for display.
         position: u32,
     },
-    /// It is held: a matching runner was idle and GitHub did not give it the job.
+    /// It is stalled: a matching runner was idle and GitHub did not give it the job.
     Stalled {
         /// Tested again then.
         until: Timestamp,

@@ -11,7 +11,7 @@ use crate::ids::{Label, Owner, RepoFullName, RunnerGroupName, ScaleSetName};
 /// Where runners register, as a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum ScopeLevel {
     /// With the job's repository.
     Repository,
     /// With the job's organisation.
@@ -78,7 +78,7 @@ impl RepoPattern {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// The kind of place.
-    pub level: Level,
+    pub level: ScopeLevel,
     /// The configured place. Needed for idle runners and at enterprise level; otherwise it follows each job.
     pub at: Option<RunnerScope>,
     /// Repositories served; empty means every repository in which the App is installed.
@@ -103,7 +103,7 @@ pub enum Day {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MinIdleEntry {
-    /// The seed's form: a six-field cron (seconds first). Active if it fires in (now − 60 s, now + 5 s].
+    /// The philips-labs module's form: a six-field cron (seconds first). Active if it fires in (now − 60 s, now + 5 s].
     Cron {
         /// Six fields, seconds first.
         cron: String,
@@ -203,13 +203,13 @@ pub struct Timing {
     pub finished_grace: Duration,
     /// How long a record or registration may lack its machine, or a machine its record. Default 2 min.
     pub ghost_grace: Duration,
-    /// How long a matching idle runner may leave a job queued before the job is held. Default 2 min.
+    /// How long a matching idle runner may leave a job queued before the job is stalled. Default 2 min.
     pub stall_after: Duration,
-    /// After this a held job is tested again. Default 10 min.
+    /// After this a stalled job is tested again. Default 10 min.
     pub stall_for: Duration,
-    /// Within this a job runs or its author is told why not. Default 10 min.
+    /// Within this a job runs or its author is notified why not. Default 10 min.
     pub notify_after: Duration,
-    /// A queued or running job not heard of for so long is asked for by id. Default 10 min.
+    /// A queued or running job of which nothing was received for so long is asked for by id. Default 10 min.
     pub verify_after: Duration,
     /// After so many boot failures the breaker opens. Default 3.
     pub boot_failures_max: u32,
@@ -269,12 +269,12 @@ pub struct ScaleSet {
     pub token_when_jit_exhausted: bool,
     /// Re-run the failed jobs of a run once when an interruption took one of its machines.
     pub rerun_interrupted: bool,
-    /// Tell authors by a check run why their job does not run. Needs the App's Checks write permission.
+    /// Notify authors by a check run why their job does not run. Needs the App's Checks write permission.
     pub notify: bool,
 }
 
 impl ScaleSet {
-    /// A set with the design's defaults: ephemeral, for organisations, at most 3 runners, local machines, told.
+    /// A set with the design's defaults: ephemeral, for organisations, at most 3 runners, local machines, authors notified.
     ///
     /// # Panics
     /// Never: the default group's name is valid.
@@ -286,7 +286,7 @@ impl ScaleSet {
             name,
             labels,
             serves_unlabelled: false,
-            scope: Scope { level: Level::Organization, at: None, allowed: Vec::new() },
+            scope: Scope { level: ScopeLevel::Organization, at: None, allowed: Vec::new() },
             group,
             ephemeral: true,
             runners_max: 3,

@@ -22,7 +22,7 @@ pub enum RunnerState {
     Idle,
     /// Some source says that it has a job.
     Busy,
-    /// Deregistered, or told to end.
+    /// Deregistered, or asked to end.
     Draining,
     /// Ephemeral, its job completed.
     Finished,
@@ -171,7 +171,7 @@ pub enum RunnerUpdate {
     NextAttempt,
     /// The hand-off is put.
     HandedOff,
-    /// Seen online and not busy by a source. `Some` registration when GitHub told it.
+    /// Seen online and not busy by a source. `Some` registration when GitHub gave it.
     Idle(Option<RegistrationId>),
     /// Some source says busy.
     Busy(Option<JobId>),

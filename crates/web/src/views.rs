@@ -6,7 +6,9 @@ use askama::Template;
 use runnersmith_controllers::levels::SetLevel;
 use runnersmith_controllers::why::{JobStory, duration, until, utc};
 use runnersmith_ports::LedgerError;
-use runnersmith_types::{Event, EventKind, Job, JobStatus, Runner, RunnerName, RunnerState, Timestamp, WaitingOn};
+use runnersmith_types::{
+    EventKind, HistoryEvent, Job, JobStatus, Runner, RunnerName, RunnerState, Timestamp, WaitingOn,
+};
 use serde::Serialize;
 
 use crate::WebState;
@@ -313,7 +315,7 @@ fn kind(kind: EventKind) -> (&'static str, &'static str) {
     }
 }
 
-fn event_row(event: &Event, since: String) -> EventRow {
+fn event_row(event: &HistoryEvent, since: String) -> EventRow {
     let (kind, class) = kind(event.kind);
     EventRow {
         at: utc(event.at),
@@ -328,7 +330,7 @@ fn event_row(event: &Event, since: String) -> EventRow {
     }
 }
 
-fn with_since(history: &[Event]) -> Vec<EventRow> {
+fn with_since(history: &[HistoryEvent]) -> Vec<EventRow> {
     let mut before: Option<Timestamp> = None;
     history
         .iter()
@@ -383,7 +385,7 @@ impl JobView {
             .timeline
             .iter()
             .map(|line| {
-                let event = Event::new(line.at, line.kind, line.what.clone(), line.text.clone());
+                let event = HistoryEvent::new(line.at, line.kind, line.what.clone(), line.text.clone());
                 event_row(&event, duration(line.since))
             })
             .collect();

@@ -29,7 +29,7 @@ async fn a_delivery_reaches_the_intake_with_its_raw_bytes_and_is_answered_with_a
     let request = |signature: &str| {
         let builder = Request::post("/webhook").header("X-Hub-Signature-256", signature);
         builder
-            .header("X-GitHub-Event", "workflow_job")
+            .header("X-GitHub-HistoryEvent", "workflow_job")
             .header("X-GitHub-Delivery", "d-1")
             .body(Body::from(" {}\n"))
             .unwrap()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use runnersmith_plan::route;
 use runnersmith_ports::{Clock, HistoryLedger, Message, Queue, QueueError};
-use runnersmith_types::{DeliveryId, Event, EventKind, JobFact, ScaleSet};
+use runnersmith_types::{DeliveryId, EventKind, HistoryEvent, JobFact, ScaleSet};
 
 /// The label that says "not one of GitHub's own runners".
 const SELF_HOSTED: &str = "self-hosted";
@@ -81,7 +81,7 @@ impl Intake {
     }
 
     async fn record_dropped(&self, fact: &JobFact, delivery: Option<DeliveryId>, why: &str) {
-        let mut event = Event::new(self.clock.now(), EventKind::Dropped, "delivery", why);
+        let mut event = HistoryEvent::new(self.clock.now(), EventKind::Dropped, "delivery", why);
         event.job = Some(fact.id);
         event.delivery = delivery;
         if let Err(error) = self.ledger.append(vec![event]).await {

@@ -25,11 +25,11 @@ impl BudgetLedger for DynamoLedger {
     }
 
     async fn pool_failure(&self, set: &ScaleSetName, pool_failure: PoolFailure) -> Result<(), LedgerError> {
-        self.write_pool_failure(set, &pool_failure).await.map_err(as_ledger("strike"))
+        self.write_pool_failure(set, &pool_failure).await.map_err(as_ledger("pool failure"))
     }
 
     async fn pool_failures(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<PoolFailure>, LedgerError> {
-        self.read_pool_failures(set, since).await.map_err(as_ledger("strikes"))
+        self.read_pool_failures(set, since).await.map_err(as_ledger("pool failures"))
     }
 
     async fn boot_failed(&self, set: &ScaleSetName, failure: BootFailure) -> Result<(), LedgerError> {

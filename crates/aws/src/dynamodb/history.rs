@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_ports::{HistoryLedger, LedgerError};
-use runnersmith_types::{Event, JobId, RunnerName, Timestamp};
+use runnersmith_types::{HistoryEvent, JobId, RunnerName, Timestamp};
 
 use super::DynamoLedger;
 use super::table::{
@@ -14,19 +14,19 @@ use super::table::{
 
 #[async_trait]
 impl HistoryLedger for DynamoLedger {
-    async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError> {
+    async fn append(&self, events: Vec<HistoryEvent>) -> Result<(), LedgerError> {
         self.write_events(&events).await.map_err(as_ledger("append history"))
     }
 
-    async fn history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<Event>, LedgerError> {
+    async fn history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
         self.read_history_of_job(job, limit).await.map_err(as_ledger("history of a job"))
     }
 
-    async fn history_of_runner(&self, runner: &RunnerName, limit: usize) -> Result<Vec<Event>, LedgerError> {
+    async fn history_of_runner(&self, runner: &RunnerName, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
         self.read_history_of_runner(runner, limit).await.map_err(as_ledger("history of a runner"))
     }
 
-    async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError> {
+    async fn recent_history(&self, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
         self.read_recent_history(limit).await.map_err(as_ledger("recent history"))
     }
 
@@ -63,7 +63,7 @@ impl DynamoLedger {
         format!("{:016}#{}#{:010}", at.as_millis().max(0), self.nonce, self.next_number())
     }
 
-    pub(super) async fn write_events(&self, events: &[Event]) -> Result<(), Fault> {
+    pub(super) async fn write_events(&self, events: &[HistoryEvent]) -> Result<(), Fault> {
         let mut puts = Vec::with_capacity(events.len());
         for event in events {
             let moment = self.moment(event.at);
@@ -84,13 +84,13 @@ impl DynamoLedger {
         self.table.write_all(puts, Vec::new()).await
     }
 
-    async fn events_at(&self, place: &str, limit: usize) -> Result<Vec<(String, Event)>, Fault> {
+    async fn events_at(&self, place: &str, limit: usize) -> Result<Vec<(String, HistoryEvent)>, Fault> {
         let items = self.table.query(place, "", Page { limit: Some(limit), newest_first: false }).await?;
         let read = |item: &Item| Ok((read_text(item, "sk").unwrap_or_default().to_owned(), record(item)?));
         items.iter().map(read).collect()
     }
 
-    pub(super) async fn read_history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<Event>, Fault> {
+    pub(super) async fn read_history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<HistoryEvent>, Fault> {
         let mut found = self.events_at(&format!("events#job#{job}"), limit).await?;
         let mut runners: Vec<RunnerName> = found.iter().filter_map(|(_, event)| event.runner.clone()).collect();
         runners.extend(self.read_job(job).await?.and_then(|job| job.runner()));
@@ -108,12 +108,16 @@ impl DynamoLedger {
         Ok(found.into_iter().map(|(_, event)| event).collect())
     }
 
-    pub(super) async fn read_history_of_runner(&self, name: &RunnerName, limit: usize) -> Result<Vec<Event>, Fault> {
+    pub(super) async fn read_history_of_runner(
+        &self,
+        name: &RunnerName,
+        limit: usize,
+    ) -> Result<Vec<HistoryEvent>, Fault> {
         let found = self.events_at(&format!("events#runner#{name}"), limit).await?;
         Ok(found.into_iter().map(|(_, event)| event).collect())
     }
 
-    pub(super) async fn read_recent_history(&self, limit: usize) -> Result<Vec<Event>, Fault> {
+    pub(super) async fn read_recent_history(&self, limit: usize) -> Result<Vec<HistoryEvent>, Fault> {
         let page = Page { limit: Some(limit), newest_first: true };
         self.table.by_kind("event", None, page).await?.iter().map(record).collect()
     }

@@ -33,7 +33,7 @@ fn done_key(id: JobId) -> String {
     format!("done#{:020}", id.0)
 }
 
-/// Told or interrupted: somebody has to close that.
+/// Its author was notified, or it was interrupted: that has to be closed.
 fn is_followed(job: &Job) -> bool {
     job.notified.is_some() || job.interrupted_at.is_some()
 }
@@ -57,7 +57,7 @@ impl JobLedger for DynamoLedger {
     }
 
     async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError> {
-        self.stall(id, stalled).await.map_err(as_ledger("hold a job"))
+        self.stall(id, stalled).await.map_err(as_ledger("mark a job stalled"))
     }
 
     async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError> {
@@ -65,7 +65,7 @@ impl JobLedger for DynamoLedger {
             job.notified = Some(notified.clone());
             true
         };
-        self.change_job(id, notify).await.map_err(as_ledger("record a telling"))
+        self.change_job(id, notify).await.map_err(as_ledger("record a notification"))
     }
 
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {
@@ -110,7 +110,7 @@ impl DynamoLedger {
         Ok(item)
     }
 
-    /// Nothing is done about a job any more that ended so long ago, whoever follows it.
+    /// Nothing is done about a job any more that ended so long ago, even if it is followed.
     fn is_long_over(&self, job: &Job) -> bool {
         job.ended_at.is_some_and(|at| self.clock.now().since(at) >= LONG_OVER)
     }
@@ -217,7 +217,7 @@ impl DynamoLedger {
         Err(Fault::other(format!("job {} is changed by others all the time", fact.id)))
     }
 
-    /// A run that changes may have freed its held jobs.
+    /// A run that changes may have freed its stalled jobs.
     async fn free_run(&self, changed: &Job) -> Result<(), Fault> {
         let partition = held_partition(changed);
         for item in self.table.query(&partition, "", Page::default()).await? {
@@ -251,7 +251,7 @@ impl DynamoLedger {
 
     pub(super) async fn stall(&self, id: JobId, stalled: Stalled) -> Result<bool, Fault> {
         let Some(job) = self.read_job(id).await? else { return Ok(false) };
-        // The pointer first: one without a held job is harmless, a held job without one would not be freed by its run.
+        // The pointer first: one without a stalled job is harmless, a stalled job without one would not be freed by its run.
         self.table.put(key(held_partition(&job), id.to_string()), Terms::default()).await?;
         self.change_job(id, move |job| {
             let queued = job.fact.status == JobStatus::Queued;
@@ -294,7 +294,7 @@ impl DynamoLedger {
         for fact in facts {
             recorded.push(self.merge_fact(fact).await?);
         }
-        // After the facts: whoever is woken sees them.
+        // After the facts: a pass that is woken sees them.
         try_join_all(wake.iter().map(|set| self.wake_set(set))).await?;
         Ok(recorded)
     }

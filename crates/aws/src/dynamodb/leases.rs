@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_ports::{Lease, LeaseLedger, LedgerError, Release};
+use runnersmith_ports::{Lease, LeaseLedger, LedgerError, ReleaseOutcome};
 use runnersmith_types::ScaleSetName;
 
 use super::DynamoLedger;
@@ -31,7 +31,7 @@ impl LeaseLedger for DynamoLedger {
         self.take_lease(set, holder, ttl).await.map_err(as_ledger("acquire a lease"))
     }
 
-    async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<Release, LedgerError> {
+    async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<ReleaseOutcome, LedgerError> {
         self.let_go(lease, ttl).await.map_err(as_ledger("release a lease"))
     }
 
@@ -120,7 +120,7 @@ impl DynamoLedger {
         Ok(Some(Lease { set: set.clone(), generation, until, wake_seq }))
     }
 
-    pub(super) async fn let_go(&self, lease: &mut Lease, ttl: Duration) -> Result<Release, Fault> {
+    pub(super) async fn let_go(&self, lease: &mut Lease, ttl: Duration) -> Result<ReleaseOutcome, Fault> {
         let unchanged = if lease.wake_seq == 0 {
             Terms::when("attribute_not_exists(wake_seq) OR wake_seq = :seen")
         } else {
@@ -133,18 +133,18 @@ impl DynamoLedger {
             self.table.checking(wake_row(&lease.set), unchanged)?,
         ];
         match self.table.transact(items).await {
-            Ok(()) => return Ok(Release::Released),
-            Err(Fault::Condition(failed, _)) if failed.first() == Some(&true) => return Ok(Release::Lost),
+            Ok(()) => return Ok(ReleaseOutcome::Released),
+            Err(Fault::Condition(failed, _)) if failed.first() == Some(&true) => return Ok(ReleaseOutcome::Lost),
             Err(Fault::Condition(..)) => {}
             Err(fault) => return Err(fault),
         }
         let seen = self.wake_seq(&lease.set).await?;
         let extended = self.extend_lease(lease, ttl).await?;
         if !extended {
-            return Ok(Release::Lost);
+            return Ok(ReleaseOutcome::Lost);
         }
         lease.wake_seq = seen;
-        Ok(Release::WokenAgain)
+        Ok(ReleaseOutcome::WokenAgain)
     }
 
     pub(super) async fn extend_lease(&self, lease: &mut Lease, ttl: Duration) -> Result<bool, Fault> {

@@ -3,7 +3,7 @@
 //! | partition key | sort key | what |
 //! | --- | --- | --- |
 //! | `jobs#<n>` | `open#<job>`, `done#<job>` | a job; spread over partitions by its number. `open` is what a pass reads |
-//! | `held#<repository>#<run>` | `<job>` | a held job, so that a change of its run finds it |
+//! | `held#<repository>#<run>` | `<job>` | a stalled job, so that a change of its run finds it |
 //! | `sets` | `<set>` | lease, counts of alive runners and of supply |
 //! | `closed` | `<set>` | a set that is out of service |
 //! | `wake#<set>` | `wake` | the wake counter, apart from the lease so that waking never disturbs a transaction |
@@ -72,7 +72,7 @@ pub struct DynamoLedger {
     /// Nothing is written by a read: a table that no control plane has used is an error.
     is_for_reading: bool,
     events: Arc<AtomicU64>,
-    /// Tells this process's writes from everybody else's.
+    /// Distinguishes this process's writes from everybody else's.
     nonce: Arc<str>,
 }
 

@@ -16,7 +16,7 @@ use super::table::{
 };
 
 /// A transaction has at most 100 items; a changed runner that is gone needs two, and the lease's row one.
-const MARKED_AT_ONCE: usize = 45;
+const UPDATED_AT_ONCE: usize = 45;
 
 fn partition(set: &ScaleSetName) -> String {
     format!("set#{set}")
@@ -34,7 +34,7 @@ fn alive(runner: &Runner) -> i64 {
 impl RunnerLedger for DynamoLedger {
     async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
         let known = self.control_plane.get_or_try_init(|| self.read_control_plane()).await;
-        known.cloned().map_err(as_ledger("plane"))
+        known.cloned().map_err(as_ledger("control plane"))
     }
 
     async fn next_serial(&self) -> Result<u64, LedgerError> {
@@ -63,7 +63,7 @@ impl RunnerLedger for DynamoLedger {
         self.read_open_batches(set).await.map_err(as_ledger("open batches"))
     }
 
-    async fn settle_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
+    async fn complete_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
         self.close_batch(lease, id).await
     }
 
@@ -93,7 +93,7 @@ impl RunnerLedger for DynamoLedger {
 }
 
 impl DynamoLedger {
-    /// The ledger's identity; whoever asks first makes it.
+    /// The ledger's identity; the first that asks makes it.
     async fn read_control_plane(&self) -> Result<ControlPlaneId, Fault> {
         for _ in 0..2 {
             if let Some(found) = self.table.get("plane", "plane").await? {
@@ -256,7 +256,7 @@ impl DynamoLedger {
     }
 
     pub(super) async fn close_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
-        const OPERATION: &str = "settle a batch";
+        const OPERATION: &str = "complete a batch";
         let fault = |fault: Fault| fault.ledger(OPERATION);
         let check = self.table.checking(row(&lease.set), self.fence(lease, "")).map_err(fault)?;
         let mut items = vec![check];
@@ -273,7 +273,7 @@ impl DynamoLedger {
         lease: &Lease,
         updates: Vec<(RunnerName, RunnerUpdate)>,
     ) -> Result<Vec<Runner>, LedgerError> {
-        const OPERATION: &str = "mark runners";
+        const OPERATION: &str = "update runners";
         let fault = |fault: Fault| fault.ledger(OPERATION);
         let now = self.clock.now();
         if self.holds(lease).await.map_err(fault)?.is_none() {
@@ -304,8 +304,8 @@ impl DynamoLedger {
             .iter()
             .filter_map(|name| Some((found.get(name)?.clone(), now_records.get(name)?.clone())))
             .collect();
-        for chunk in changed.chunks(MARKED_AT_ONCE) {
-            self.write_marked(OPERATION, lease, chunk).await?;
+        for chunk in changed.chunks(UPDATED_AT_ONCE) {
+            self.write_updated(OPERATION, lease, chunk).await?;
         }
         for (before, after) in &changed {
             if before.state.is_alive()
@@ -318,7 +318,7 @@ impl DynamoLedger {
         Ok(changed.into_iter().map(|(_, after)| after).collect())
     }
 
-    async fn write_marked(
+    async fn write_updated(
         &self,
         operation: &'static str,
         lease: &Lease,

@@ -12,7 +12,7 @@ use runnersmith_ports::LedgerError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Failure, Session};
+use crate::{AwsFailure, Session};
 
 /// An item.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -106,7 +106,7 @@ pub(super) fn with_record(mut item: Item, record: &impl Serialize) -> Result<Ite
     Ok(item)
 }
 
-/// A random word, to tell one writer from another.
+/// A random word, which distinguishes one writer from another.
 pub(super) fn nonce() -> String {
     use ring::rand::SecureRandom as _;
     let mut bytes = [0_u8; 8];
@@ -216,7 +216,7 @@ impl Table {
         call.send().await.map(|_| ()).map_err(|error| fault("PutItem", &error))
     }
 
-    /// Changes an item and answers it as it is then. When the condition does not hold, the fault has it as it was.
+    /// Changes an item and returns it as it is then. When the condition does not hold, the fault has it as it was.
     pub(super) async fn update(&self, key: Item, change: &str, terms: Terms) -> Result<Item, Fault> {
         let call = self
             .client
@@ -365,7 +365,7 @@ where
     E: std::error::Error + aws_smithy_types::error::metadata::ProvideErrorMetadata + 'static,
     R: std::fmt::Debug,
 {
-    let failure = Failure::new("dynamodb", operation, error);
+    let failure = AwsFailure::new("dynamodb", operation, error);
     if failure.code == "ConditionalCheckFailedException" {
         return Fault::Condition(vec![true], None);
     }

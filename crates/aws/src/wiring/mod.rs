@@ -16,7 +16,7 @@ use runnersmith_controllers::{Ports, consume, lookups};
 use runnersmith_ports::{Clock, HandOff, Ledger, Machines, Queue};
 use runnersmith_types::{ScaleSetName, Secret};
 
-use crate::{DynamoLedger, Failure, ParameterHandOff, Parameters, Session, SqsQueue};
+use crate::{AwsFailure, DynamoLedger, ParameterHandOff, Parameters, Session, SqsQueue};
 
 pub use secret_parameters::SecretParameters;
 pub use split::{SplitHandOff, SplitMachines};
@@ -49,7 +49,7 @@ impl AwsServices {
     ///
     /// # Errors
     /// When Parameter Store refuses.
-    pub async fn secrets(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, Secret>, Failure> {
+    pub async fn secrets(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, Secret>, AwsFailure> {
         let (parameters, names) = (Parameters::new(&self.session), names.iter().cloned().collect::<Vec<_>>());
         let mut found = BTreeMap::new();
         for chunk in names.chunks(NAMES_AT_ONCE) {

@@ -2,7 +2,7 @@
 
 use runnersmith_types::Secret;
 
-use crate::{Failure, Parameters, Session};
+use crate::{AwsFailure, Parameters, Session};
 
 /// Parameter Store, for storing secrets.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ impl SecretParameters {
     ///
     /// # Errors
     /// When Parameter Store refuses.
-    pub async fn present(&self, names: &[String]) -> Result<Vec<String>, Failure> {
+    pub async fn present(&self, names: &[String]) -> Result<Vec<String>, AwsFailure> {
         Ok(self.parameters.named(names).await?.into_keys().collect())
     }
 
@@ -28,7 +28,7 @@ impl SecretParameters {
     ///
     /// # Errors
     /// When Parameter Store refuses, or the name is taken.
-    pub async fn put(&self, name: &str, value: &Secret) -> Result<(), Failure> {
+    pub async fn put(&self, name: &str, value: &Secret) -> Result<(), AwsFailure> {
         self.parameters.put_secret(name, value).await
     }
 }

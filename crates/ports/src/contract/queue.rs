@@ -17,7 +17,7 @@ pub struct QueueWorld<'a> {
     /// After so many receives a message is dead.
     pub receives_max: u32,
     /// Whether it can say that a receipt is stale. SQS accepts such a one silently and does nothing.
-    pub tells_stale: bool,
+    pub reports_stale: bool,
 }
 
 impl QueueWorld<'_> {
@@ -118,17 +118,17 @@ async fn a_stale_receipt_does_nothing(world: &QueueWorld<'_>) {
     world.clock.advance(VISIBILITY);
     let quick = world.one().await;
     let acknowledged = world.acknowledge(std::slice::from_ref(&slow.receipt)).await;
-    if world.tells_stale {
+    if world.reports_stale {
         assert_eq!(acknowledged, 0, "a stale receipt is not current");
         assert!(matches!(world.queue.extend(&slow.receipt, VISIBILITY).await, Ok(false)), "nor can it extend");
-        assert!(matches!(world.queue.dead_letter(&slow.receipt, "x").await, Ok(false)), "nor bury");
+        assert!(matches!(world.queue.dead_letter(&slow.receipt, "x").await, Ok(false)), "nor move to the dead letters");
     }
     let in_flight = world.depth().await;
     assert_eq!((in_flight.0, in_flight.1), (0, 1), "the message was not lost by it");
     assert_eq!(world.acknowledge(std::slice::from_ref(&quick.receipt)).await, 1, "the current one ends it");
     assert_eq!((world.depth().await.0, world.depth().await.1), (0, 0), "now it is gone");
     let again = world.acknowledge(&[quick.receipt]).await;
-    assert!(again == 0 || !world.tells_stale, "twice is once");
+    assert!(again == 0 || !world.reports_stale, "twice is once");
     assert_eq!(world.acknowledge(&[Receipt("no such thing".into())]).await, 0, "an unknown receipt is stale");
 }
 

@@ -73,7 +73,7 @@ pub async fn record_store(world: &RecordStoreWorld) {
     of_racing_writers_exactly_one_wins(world).await;
     every_update_of_racing_writers_is_kept(world).await;
     contents_are_untouched(world).await;
-    keys_are_told_apart_and_listed_in_order(world).await;
+    keys_are_distinct_and_listed_in_order(world).await;
     what_is_not_a_key_or_too_large_is_refused(world).await;
     neighbours_do_not_see_each_other(world).await;
     world.clear().await;
@@ -100,11 +100,11 @@ async fn what_is_put_is_read_and_what_is_deleted_is_gone(world: &RecordStoreWorl
 }
 
 async fn a_write_that_expects_something_else_is_refused(world: &RecordStoreWorld) {
-    let stranger = Version("no such version".into());
-    world.conflicts("lock.json", &Expect::Version(stranger.clone()), "there is no record").await;
+    let unknown = Version("no such version".into());
+    world.conflicts("lock.json", &Expect::Version(unknown.clone()), "there is no record").await;
     let first = world.put("lock.json", b"1", &Expect::Absent).await;
     world.conflicts("lock.json", &Expect::Absent, "there is a record").await;
-    world.conflicts("lock.json", &Expect::Version(stranger), "it was never of that version").await;
+    world.conflicts("lock.json", &Expect::Version(unknown), "it was never of that version").await;
     let second = world.put("lock.json", b"2", &Expect::Version(first.clone())).await;
     world.conflicts("lock.json", &Expect::Version(first.clone()), "it was written since").await;
     let other = world.put("other.json", b"2", &Expect::Absent).await;
@@ -141,7 +141,7 @@ async fn race(world: &RecordStoreWorld, key: &'static str, expect: &Expect) -> V
         match ended {
             Ok((writer, Ok(version))) => winners.push((writer, version)),
             Ok((_, Err(RecordStoreError::Conflict { .. }))) => {}
-            other => panic!("a writer that loses is told of a conflict, not {other:?}"),
+            other => panic!("a writer that loses gets a conflict, not {other:?}"),
         }
     }
     winners
@@ -216,7 +216,7 @@ async fn contents_are_untouched(world: &RecordStoreWorld) {
     world.clear().await;
 }
 
-async fn keys_are_told_apart_and_listed_in_order(world: &RecordStoreWorld) {
+async fn keys_are_distinct_and_listed_in_order(world: &RecordStoreWorld) {
     let all = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
     let longest = format!("z/{}", "k".repeat(KEY_BYTES_MAX - 2));
     // In the order of their bytes: '-' < '.' < '/' < digits < capitals < '_' < small letters.

@@ -9,7 +9,7 @@ use runnersmith_github::webhook_admin::HookConfig;
 use runnersmith_github_app::{AppProfile, AppRunners, Missing, Needs, PLACEHOLDER_URL, judge, superfluous};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::chain;
-use runnersmith_types::{HookAddress, Level, Owner, RunnerScope};
+use runnersmith_types::{HookAddress, Owner, RunnerScope, ScopeLevel};
 use serde::Serialize;
 
 use crate::app::options::Check;
@@ -99,8 +99,8 @@ fn needs_of(config: &Config) -> Needs {
     // What is asked for here later becomes a set of an organisation, also if no set is there yet.
     let makes_sets = requests.is_some_and(|requests| requests.provisioning == Provisioning::Embedded);
     Needs {
-        organization_runners: makes_sets || any(|set| set.scope.level == Level::Organization),
-        repository_runners: any(|set| set.scope.level == Level::Repository),
+        organization_runners: makes_sets || any(|set| set.scope.level == ScopeLevel::Organization),
+        repository_runners: any(|set| set.scope.level == ScopeLevel::Repository),
         tell: any(|set| set.notify),
         rerun: any(|set| set.rerun_interrupted),
         issueops: requests.is_some(),

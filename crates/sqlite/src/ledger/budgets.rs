@@ -38,12 +38,12 @@ impl BudgetLedger for SqliteLedger {
     }
 
     async fn pool_failure(&self, set: &ScaleSetName, pool_failure: PoolFailure) -> Result<(), LedgerError> {
-        self.add("strike", "strikes", set, pool_failure.at, serde_json::to_string(&pool_failure)).await
+        self.add("pool failure", "strikes", set, pool_failure.at, serde_json::to_string(&pool_failure)).await
     }
 
     async fn pool_failures(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<PoolFailure>, LedgerError> {
         let set = set.clone();
-        self.read("strikes", move |connection| {
+        self.read("pool failures", move |connection| {
             records(
                 connection,
                 "SELECT record FROM strikes WHERE set_name = ?1 AND at >= ?2 ORDER BY at LIMIT 1000",

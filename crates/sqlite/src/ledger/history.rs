@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use runnersmith_ports::{HistoryLedger, LedgerError};
-use runnersmith_types::{Event, JobId, RunnerName, Timestamp};
+use runnersmith_types::{HistoryEvent, JobId, RunnerName, Timestamp};
 use rusqlite::params;
 
 use super::{SqliteLedger, bound};
@@ -10,7 +10,7 @@ use crate::rows::records;
 
 #[async_trait]
 impl HistoryLedger for SqliteLedger {
-    async fn append(&self, events: Vec<Event>) -> Result<(), LedgerError> {
+    async fn append(&self, events: Vec<HistoryEvent>) -> Result<(), LedgerError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -31,7 +31,7 @@ impl HistoryLedger for SqliteLedger {
         .await
     }
 
-    async fn history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<Event>, LedgerError> {
+    async fn history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
         self.read("history of a job", move |connection| {
             let sql = "SELECT record FROM events WHERE job = ?1 OR runner IN (SELECT name FROM runners WHERE job = ?1) ORDER BY at, id LIMIT ?2";
             records(connection, sql, params![job.0.cast_signed(), bound(limit)])
@@ -39,7 +39,7 @@ impl HistoryLedger for SqliteLedger {
         .await
     }
 
-    async fn history_of_runner(&self, runner: &RunnerName, limit: usize) -> Result<Vec<Event>, LedgerError> {
+    async fn history_of_runner(&self, runner: &RunnerName, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
         let runner = runner.clone();
         self.read("history of a runner", move |connection| {
             records(
@@ -51,7 +51,7 @@ impl HistoryLedger for SqliteLedger {
         .await
     }
 
-    async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError> {
+    async fn recent_history(&self, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
         self.read("recent history", move |connection| {
             records(connection, "SELECT record FROM events ORDER BY id DESC LIMIT ?1", [bound(limit)])
         })

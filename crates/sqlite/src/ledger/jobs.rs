@@ -54,7 +54,7 @@ impl JobLedger for SqliteLedger {
             }
             queued
         };
-        self.change_job("hold a job", id, stall).await
+        self.change_job("mark a job stalled", id, stall).await
     }
 
     async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError> {
@@ -62,7 +62,7 @@ impl JobLedger for SqliteLedger {
             job.notified = Some(notified);
             true
         };
-        self.change_job("record a telling", id, notify).await
+        self.change_job("record a notification", id, notify).await
     }
 
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {
@@ -143,7 +143,7 @@ fn merge(connection: &Connection, fact: JobFact) -> Result<Recorded, Fault> {
     Ok(Recorded { merged, new: false, job })
 }
 
-/// A run that changes may have freed its held jobs.
+/// A run that changes may have freed its stalled jobs.
 fn release_run(connection: &Connection, changed: &Job) -> Result<(), Fault> {
     let sql = "SELECT record FROM jobs WHERE repo = ?1 AND run = ?2 AND open = 1";
     for mut job in

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_ports::{Lease, LeaseLedger, LedgerError, Release};
+use runnersmith_ports::{Lease, LeaseLedger, LedgerError, ReleaseOutcome};
 use runnersmith_types::ScaleSetName;
 use rusqlite::{OptionalExtension, params};
 
@@ -37,27 +37,30 @@ impl LeaseLedger for SqliteLedger {
         .await
     }
 
-    async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<Release, LedgerError> {
+    async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<ReleaseOutcome, LedgerError> {
         let (fence, seen, until) = (self.fence(lease), lease.wake_seq.cast_signed(), self.clock.now().plus(ttl));
         let outcome = self
             .write("release a lease", move |connection| {
                 match fence.holds(connection) {
                     Ok(()) => {}
-                    Err(Fault::LeaseLost(_)) => return Ok((Release::Lost, seen)),
+                    Err(Fault::LeaseLost(_)) => return Ok((ReleaseOutcome::Lost, seen)),
                     Err(fault) => return Err(fault),
                 }
                 let now: i64 = connection
                     .prepare_cached("SELECT wake_seq FROM sets WHERE name = ?1")?
                     .query_row([fence.set.as_str()], |row| row.get(0))?;
-                let (release, end) =
-                    if now == seen { (Release::Released, 0) } else { (Release::WokenAgain, until.as_millis()) };
+                let (release, end) = if now == seen {
+                    (ReleaseOutcome::Released, 0)
+                } else {
+                    (ReleaseOutcome::WokenAgain, until.as_millis())
+                };
                 connection
                     .prepare_cached("UPDATE sets SET until = ?2 WHERE name = ?1")?
                     .execute(params![fence.set.as_str(), end])?;
                 Ok((release, now))
             })
             .await?;
-        if outcome.0 == Release::WokenAgain {
+        if outcome.0 == ReleaseOutcome::WokenAgain {
             (lease.wake_seq, lease.until) = (outcome.1.cast_unsigned(), until);
         }
         Ok(outcome.0)

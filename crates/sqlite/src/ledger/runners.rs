@@ -18,7 +18,7 @@ const RUNNER: &str = "SELECT record FROM runners WHERE name = ?1";
 #[async_trait]
 impl RunnerLedger for SqliteLedger {
     async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
-        self.read("plane", |connection| {
+        self.read("control plane", |connection| {
             let text = value(connection, "plane")?.unwrap_or_default();
             ControlPlaneId::parse(&text).map_err(|error| Fault::Commit(error.to_string()))
         })
@@ -115,9 +115,9 @@ impl RunnerLedger for SqliteLedger {
         .await
     }
 
-    async fn settle_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
+    async fn complete_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
         let (fence, id) = (self.fence(lease), id.clone());
-        self.write("settle a batch", move |connection| {
+        self.write("complete a batch", move |connection| {
             fence.holds(connection)?;
             connection
                 .prepare_cached("UPDATE batches SET settled = 1, record = json_set(record, '$.settled', json('true')) WHERE id = ?1")?
@@ -133,7 +133,7 @@ impl RunnerLedger for SqliteLedger {
         updates: Vec<(RunnerName, RunnerUpdate)>,
     ) -> Result<Vec<Runner>, LedgerError> {
         let (fence, now) = (self.fence(lease), self.clock.now());
-        self.write("mark runners", move |connection| {
+        self.write("update runners", move |connection| {
             fence.holds(connection)?;
             let mut changed: BTreeMap<RunnerName, Runner> = BTreeMap::new();
             for (name, update) in updates {

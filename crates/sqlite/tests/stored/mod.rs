@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runnersmith_ports::{BudgetKind, Ledger, Release};
+use runnersmith_ports::{BudgetKind, Ledger, ReleaseOutcome};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
     BatchId, CapacityPool, Conclusion, EventKind, FactSource, Intent, Job, JobFact, JobId, JobStatus, Market, Notified,
@@ -147,7 +147,7 @@ pub async fn is_as_it_was_stored(ledger: &dyn Ledger) {
     let jobs = ledger.recent_jobs(100).await.unwrap();
     jobs_are_right(&jobs.into_iter().map(|job| (job.id().0, job)).collect());
     let open: Vec<u64> = ledger.open_jobs(Timestamp(0)).await.unwrap().iter().map(|job| job.id().0).collect();
-    assert_eq!(open, [101, 102, 103, 104, 107, 108, 109, 110], "the open ones, and the one whose author was told");
+    assert_eq!(open, [101, 102, 103, 104, 107, 108, 109, 110], "the open ones, and the one whose author was notified");
     let runners = ledger.recent_runners(100).await.unwrap();
     runners_are_right(&runners.into_iter().map(|runner| (runner.serial, runner)).collect());
     let live: Vec<u64> = ledger.live_runners(&set("linux")).await.unwrap().iter().map(|runner| runner.serial).collect();
@@ -259,6 +259,6 @@ pub async fn goes_on(ledger: &dyn Ledger) {
     assert!(ledger.boot_failures(&set("linux")).await.unwrap().is_empty());
     ledger.close(&set("gpu"), false).await.unwrap();
     assert_eq!(ledger.closed().await.unwrap().len(), 1);
-    assert_eq!(ledger.release(&mut lease, TTL).await.unwrap(), Release::WokenAgain, "the fact woke it");
-    assert_eq!(ledger.release(&mut lease, TTL).await.unwrap(), Release::Released);
+    assert_eq!(ledger.release(&mut lease, TTL).await.unwrap(), ReleaseOutcome::WokenAgain, "the fact woke it");
+    assert_eq!(ledger.release(&mut lease, TTL).await.unwrap(), ReleaseOutcome::Released);
 }

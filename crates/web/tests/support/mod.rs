@@ -10,7 +10,7 @@ use runnersmith_controllers::metrics::Metrics;
 use runnersmith_ports::Clock;
 use runnersmith_ports::ledger::{HistoryLedger, JobLedger, Lease, LedgerError, Recorded, RunnerLedger};
 use runnersmith_types::{
-    Action, Batch, BatchId, Conclusion, ControlPlaneId, Event, EventKind, FactSource, FallbackOrder, Intent, Job,
+    Action, Batch, BatchId, Conclusion, ControlPlaneId, HistoryEvent, EventKind, FactSource, FallbackOrder, Intent, Job,
     JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, Plan, PlanStep, Reason, RecordAction, RepoFullName,
     RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Scope,
     Secret, Stalled, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
@@ -24,7 +24,7 @@ pub const NOW: i64 = 1_790_000_000;
 pub struct Shown {
     pub jobs: Vec<Job>,
     pub runners: Vec<Runner>,
-    pub history: Vec<Event>,
+    pub history: Vec<HistoryEvent>,
     pub broken: bool,
 }
 
@@ -96,8 +96,8 @@ impl RunnerLedger for FakeLedger {
     async fn open_batches(&self, _: &ScaleSetName) -> Result<Vec<Batch>, LedgerError> {
         not_here("open_batches")
     }
-    async fn settle_batch(&self, _: &Lease, _: &BatchId) -> Result<(), LedgerError> {
-        not_here("settle_batch")
+    async fn complete_batch(&self, _: &Lease, _: &BatchId) -> Result<(), LedgerError> {
+        not_here("complete_batch")
     }
     async fn update(&self, _: &Lease, _: Vec<(RunnerName, RunnerUpdate)>) -> Result<Vec<Runner>, LedgerError> {
         not_here("mark")
@@ -118,16 +118,16 @@ impl RunnerLedger for FakeLedger {
 
 #[async_trait]
 impl HistoryLedger for FakeLedger {
-    async fn append(&self, _: Vec<Event>) -> Result<(), LedgerError> {
+    async fn append(&self, _: Vec<HistoryEvent>) -> Result<(), LedgerError> {
         not_here("append")
     }
-    async fn history_of_job(&self, job: JobId, _: usize) -> Result<Vec<Event>, LedgerError> {
+    async fn history_of_job(&self, job: JobId, _: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
         self.read(|shown| shown.history.iter().filter(|event| event.job == Some(job)).cloned().collect())
     }
-    async fn history_of_runner(&self, runner: &RunnerName, _: usize) -> Result<Vec<Event>, LedgerError> {
+    async fn history_of_runner(&self, runner: &RunnerName, _: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
         self.read(|shown| shown.history.iter().filter(|event| event.runner.as_ref() == Some(runner)).cloned().collect())
     }
-    async fn recent_history(&self, limit: usize) -> Result<Vec<Event>, LedgerError> {
+    async fn recent_history(&self, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
         self.read(|shown| shown.history.iter().rev().take(limit).cloned().collect())
     }
     async fn ping(&self) -> Result<(), LedgerError> {
@@ -205,7 +205,7 @@ pub fn policy(name: &str, labels: &[&str], runners_max: u32) -> ScaleSet {
         name: set_name(name),
         labels: labels.iter().map(|label| Label::of_job(label)).collect::<BTreeSet<_>>(),
         serves_unlabelled: false,
-        scope: Scope { level: runnersmith_types::Level::Organization, at: None, allowed: Vec::new() },
+        scope: Scope { level: runnersmith_types::ScopeLevel::Organization, at: None, allowed: Vec::new() },
         group: RunnerGroupName::parse("Default").unwrap(),
         ephemeral: true,
         runners_max,
@@ -258,8 +258,15 @@ pub fn runner(set: &str, serial: u64, state: RunnerState, seconds_ago: i64, job:
     runner
 }
 
-fn event(seconds_ago: i64, kind: EventKind, what: &str, text: &str, job: Option<u64>, runner: Option<&str>) -> Event {
-    let mut event = Event::new(at(seconds_ago), kind, what, text);
+fn event(
+    seconds_ago: i64,
+    kind: EventKind,
+    what: &str,
+    text: &str,
+    job: Option<u64>,
+    runner: Option<&str>,
+) -> HistoryEvent {
+    let mut event = HistoryEvent::new(at(seconds_ago), kind, what, text);
     event.job = job.map(JobId);
     event.runner = runner.map(|name| RunnerName::parse(name).unwrap());
     event

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use runnersmith_types::{
-    BootFailure, Event, EventKind, FactSource, Job, JobId, JobStatus, PoolFailure, RunId, RunnerName, Timestamp,
+    BootFailure, EventKind, FactSource, HistoryEvent, Job, JobId, JobStatus, PoolFailure, RunId, RunnerName, Timestamp,
 };
 
 use super::{LedgerWorld, good, pool, repo, set};
 use crate::clock::Clock as _;
 
-pub(super) async fn history_is_told_oldest_first(world: &LedgerWorld<'_>) {
+pub(super) async fn history_is_read_oldest_first(world: &LedgerWorld<'_>) {
     let mut events = Vec::new();
     for n in 0..3 {
         world.clock.advance(Duration::from_secs(1));
-        let mut event = Event::new(world.clock.now(), EventKind::Done, "launch", format!("step {n}"));
+        let mut event = HistoryEvent::new(world.clock.now(), EventKind::Done, "launch", format!("step {n}"));
         event.job = Some(JobId(900));
         events.push(event);
     }
     good(world.ledger.append(events).await);
-    let texts = |events: Vec<Event>| events.into_iter().map(|event| event.text).collect::<Vec<_>>();
+    let texts = |events: Vec<HistoryEvent>| events.into_iter().map(|event| event.text).collect::<Vec<_>>();
     let notified = texts(good(world.ledger.history_of_job(JobId(900), 10).await));
     assert_eq!(notified, ["step 0", "step 1", "step 2"]);
     assert_eq!(texts(good(world.ledger.recent_history(1).await)), ["step 2"], "newest first");

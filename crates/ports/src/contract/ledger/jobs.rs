@@ -40,7 +40,7 @@ pub(super) async fn a_run_that_changes_frees_its_held_jobs(world: &LedgerWorld<'
     assert!(good(world.ledger.stall_job(JobId(21), stalled).await));
     let (_, changed) = world.record(11, 10, JobStatus::InProgress, FactSource::Delivery).await;
     assert!(changed.stalled.is_none());
-    assert!(!good(world.ledger.stall_job(JobId(11), stalled).await), "only a queued job is held");
+    assert!(!good(world.ledger.stall_job(JobId(11), stalled).await), "only a queued job is stalled");
     let held_now = async |id| good(world.ledger.job(JobId(id)).await).is_some_and(|job| job.stalled.is_some());
     assert!(!held_now(12).await, "its run has changed");
     assert!(held_now(21).await, "another run has not");
@@ -56,13 +56,16 @@ pub(super) async fn details_of_a_job_are_kept(world: &LedgerWorld<'_>) {
     let at = world.clock.now();
     assert!(good(world.ledger.interrupted_job(JobId(31), at).await), "the first time it is news");
     assert!(!good(world.ledger.interrupted_job(JobId(31), at).await), "the second time it is not");
-    assert!(!good(world.ledger.record_notification(JobId(404), notified.clone()).await), "an unknown job is not told");
+    assert!(
+        !good(world.ledger.record_notification(JobId(404), notified.clone()).await),
+        "nobody is notified of an unknown job"
+    );
     world.record(31, 30, JobStatus::Completed, FactSource::Delivery).await;
     let job = good(world.ledger.job(JobId(31)).await);
     assert!(
         job.is_some_and(|job| job.notified == Some(notified) && job.interrupted_at == Some(at)),
         "facts leave them alone"
     );
-    assert_eq!(good(world.ledger.open_jobs(at).await).len(), 1, "its author was told: that has to be closed");
+    assert_eq!(good(world.ledger.open_jobs(at).await).len(), 1, "its author was notified: that has to be closed");
     assert!(good(world.ledger.open_jobs(at.plus(TTL)).await).is_empty(), "older than asked for");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use runnersmith_types::{FactSource, JobStatus};
 
 use super::{LedgerWorld, TTL, good, set};
-use crate::ledger::{LedgerError, Release};
+use crate::ledger::{LedgerError, ReleaseOutcome};
 
 pub(super) async fn a_lease_has_one_holder_and_ends(world: &LedgerWorld<'_>) {
     let first = world.lease("linux").await;
@@ -16,7 +16,7 @@ pub(super) async fn a_lease_has_one_holder_and_ends(world: &LedgerWorld<'_>) {
     let mut second = world.lease("linux").await;
     assert!(second.generation > first.generation, "each acquisition is a new generation");
     let mut first = first;
-    assert_eq!(good(world.ledger.release(&mut first, TTL).await), Release::Lost);
+    assert_eq!(good(world.ledger.release(&mut first, TTL).await), ReleaseOutcome::Lost);
     assert!(matches!(world.ledger.renew(&mut first, TTL).await, Err(LedgerError::LeaseLost { .. })));
     world.clock.advance(TTL - Duration::from_secs(1));
     good(world.ledger.renew(&mut second, TTL).await);
@@ -30,11 +30,15 @@ pub(super) async fn a_lease_has_one_holder_and_ends(world: &LedgerWorld<'_>) {
 pub(super) async fn a_wake_up_during_a_pass_is_not_lost(world: &LedgerWorld<'_>) {
     let mut lease = world.lease("linux").await;
     good(world.ledger.wake(&set("linux")).await);
-    assert_eq!(good(world.ledger.release(&mut lease, TTL).await), Release::WokenAgain, "somebody called meanwhile");
+    assert_eq!(
+        good(world.ledger.release(&mut lease, TTL).await),
+        ReleaseOutcome::WokenAgain,
+        "somebody called meanwhile"
+    );
     assert!(good(world.ledger.acquire(&set("linux"), "other", TTL).await).is_none(), "so it is still held");
     world.record(41, 40, JobStatus::Completed, FactSource::Delivery).await;
-    assert_eq!(good(world.ledger.release(&mut lease, TTL).await), Release::WokenAgain, "a fact wakes too");
-    assert_eq!(good(world.ledger.release(&mut lease, TTL).await), Release::Released);
+    assert_eq!(good(world.ledger.release(&mut lease, TTL).await), ReleaseOutcome::WokenAgain, "a fact wakes too");
+    assert_eq!(good(world.ledger.release(&mut lease, TTL).await), ReleaseOutcome::Released);
 }
 
 pub(super) async fn a_set_that_is_closed_stays_so_until_it_is_opened(world: &LedgerWorld<'_>) {

@@ -17,7 +17,7 @@ use runnersmith_types::{
 };
 
 use crate::clock::{Clock as _, ManualClock};
-use crate::ledger::{Lease, Ledger, Release};
+use crate::ledger::{Lease, Ledger, ReleaseOutcome};
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -111,7 +111,7 @@ impl LedgerWorld<'_> {
     }
 
     async fn let_go(&self, mut lease: Lease) {
-        while good(self.ledger.release(&mut lease, TTL).await) == Release::WokenAgain {}
+        while good(self.ledger.release(&mut lease, TTL).await) == ReleaseOutcome::WokenAgain {}
     }
 }
 
@@ -126,13 +126,13 @@ pub async fn ledger(world: &LedgerWorld<'_>) {
     leases::a_set_that_is_closed_stays_so_until_it_is_opened(world).await;
     runners::a_stale_lease_writes_nothing(world).await;
     runners::intents_stay_below_the_maximum(world).await;
-    runners::a_name_is_given_once_for_ever(world).await;
+    runners::a_name_is_given_once(world).await;
     runners::a_batch_is_stored_with_all_its_runners_or_not_at_all(world).await;
     runners::updates_apply_in_order_under_the_lease(world).await;
     runners::racing_intents_stay_below_the_maximum(world).await;
     budgets::a_budget_is_a_minutes(world).await;
     budgets::pool_failures_boot_failures_and_reruns_are_kept(world).await;
-    history::history_is_told_oldest_first(world).await;
+    history::history_is_read_oldest_first(world).await;
     history::only_what_is_over_is_pruned(world).await;
     history::what_is_remembered_for_later_is_pruned_by_its_age(world).await;
 }

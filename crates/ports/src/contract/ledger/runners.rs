@@ -24,7 +24,7 @@ pub(super) async fn a_stale_lease_writes_nothing(world: &LedgerWorld<'_>) {
     assert!(matches!(marked, Err(LedgerError::LeaseLost { .. })));
     let batch = batch(world, &intents);
     assert!(matches!(world.ledger.store_batch(&stale, batch.clone()).await, Err(LedgerError::LeaseLost { .. })));
-    assert!(matches!(world.ledger.settle_batch(&stale, &batch.id).await, Err(LedgerError::LeaseLost { .. })));
+    assert!(matches!(world.ledger.complete_batch(&stale, &batch.id).await, Err(LedgerError::LeaseLost { .. })));
     assert_eq!(good(world.ledger.live_runners(&set("linux")).await).len(), 1);
     world.clear(current).await;
 }
@@ -42,7 +42,7 @@ pub(super) async fn intents_stay_below_the_maximum(world: &LedgerWorld<'_>) {
     assert!(good(world.ledger.counts().await).is_empty());
 }
 
-pub(super) async fn a_name_is_given_once_for_ever(world: &LedgerWorld<'_>) {
+pub(super) async fn a_name_is_given_once(world: &LedgerWorld<'_>) {
     let lease = world.lease("linux").await;
     let intents = world.intents("linux", 1).await;
     good(world.ledger.intend(&lease, intents.clone(), true, 5).await);
@@ -87,7 +87,7 @@ pub(super) async fn a_batch_is_stored_with_all_its_runners_or_not_at_all(world: 
     assert!(matches!(twice, Err(LedgerError::Conflict { .. })), "a call is stored once: {twice:?}");
     assert_eq!(good(world.ledger.batch(&stored.id).await), Some(stored.clone()));
     assert_eq!(good(world.ledger.open_batches(&set("linux")).await), vec![stored.clone()]);
-    good(world.ledger.settle_batch(&lease, &stored.id).await);
+    good(world.ledger.complete_batch(&lease, &stored.id).await);
     assert!(good(world.ledger.open_batches(&set("linux")).await).is_empty());
     assert!(good(world.ledger.batch(&stored.id).await).is_some_and(|batch| batch.settled));
     world.clear(lease).await;
