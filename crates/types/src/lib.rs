@@ -18,6 +18,7 @@ pub mod runner;
 pub mod secret;
 pub mod snapshot;
 pub mod time;
+mod version;
 
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
@@ -40,3 +41,4 @@ pub use snapshot::{
     BootFailure, Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration, Snapshot,
 };
 pub use time::Timestamp;
+pub use version::RecordVersion;
