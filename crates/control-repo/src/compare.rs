@@ -1,4 +1,4 @@
-//! What becomes of each file: told before anything is written, and decided by what we wrote last, not by what a file looks
+//! What becomes of each file: shown before anything is written, and decided by what we wrote last, not by what a file looks
 //! like. So an upgrade reaches every file that nobody touched, and none that somebody did.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,10 +64,10 @@ impl Manifest {
         Self { format: FORMAT, version: VERSION.to_owned(), wishes: wishes.clone(), files }
     }
 
-    /// Reads a manifest. It lies in a repository that many may write to, so its paths are judged.
+    /// Reads a manifest. It lies in a repository that many may write to, so its paths are checked.
     ///
     /// # Errors
-    /// When it is none of ours.
+    /// When it is not one of ours.
     pub fn parse(text: &str) -> Result<Self, NotAManifest> {
         #[derive(Deserialize)]
         struct Head {
@@ -260,7 +260,7 @@ mod tests {
         list.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
     }
 
-    fn told(
+    fn decided(
         there: &[(&str, &str)],
         wanted: &[(&str, &str)],
         last: &[(&str, &str)],
@@ -296,12 +296,12 @@ mod tests {
             let one = |text: &'static str| if text == "-" { vec![] } else { vec![("f", text)] };
             let named: &[&str] = if named { &["f"] } else { &[] };
             assert_eq!(
-                told(&one(there), &one(wanted), &one(last), named),
+                decided(&one(there), &one(wanted), &one(last), named),
                 [("f".to_owned(), what)],
                 "{there} {wanted} {last}"
             );
         }
-        assert_eq!(told(&[], &[], &[("f", "1")], &[]), []);
+        assert_eq!(decided(&[], &[], &[("f", "1")], &[]), []);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn label_commands(repository: &str) -> Vec<String> {
 /// make (see [`crate::policy_in_force`]); forms and secrets follow it.
 ///
 /// # Errors
-/// When something needed is not said, or a value cannot be used; all of them are told.
+/// When something needed is not said, or a value cannot be used; all of them are listed.
 pub fn lay_out(wishes: &Wishes, own_policy: Option<&str>) -> Result<LaidOutFiles, Cannot> {
     let missing = wishes.missing();
     if !missing.is_empty() {
@@ -100,7 +100,7 @@ fn beside(source: &str, module: &str, environments: &str) -> String {
     };
     let path = path.trim_end_matches('/');
     if !path.starts_with("./") && !path.starts_with("../") {
-        // Terraform tells a package from a folder in it by two slashes.
+        // Terraform separates a package from a folder in it by two slashes.
         let has_folder = path.replacen("://", "", 1).contains("//");
         return format!("{path}{}{module}{version}", if has_folder { "/" } else { "//" });
     }

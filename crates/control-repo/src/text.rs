@@ -1,4 +1,4 @@
-//! Templates: whole files with a few named places. They are files so that they can be read, and judged, as what they become.
+//! Templates: whole files with a few named places. They are files so that they can be read, and checked, as what they become.
 
 /// Puts values into the places `@NAME@` of a template, in one pass: a value that looks like a place stays what it is. A place
 /// without a value stays too, and a test finds it.

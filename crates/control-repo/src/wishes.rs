@@ -163,10 +163,10 @@ impl Wishes {
         needed.into_iter().filter(|(_, is_missing)| *is_missing).map(|(option, _)| option).collect()
     }
 
-    /// What is wrong with values that no policy has; those of the policy are judged there.
+    /// What is wrong with values that no policy has; those of the policy are checked there.
     pub(crate) fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        let mut judge = |option: &str, value: &Option<String>, check: fn(&str) -> bool, rule: &str| {
+        let mut require = |option: &str, value: &Option<String>, check: fn(&str) -> bool, rule: &str| {
             if let Some(value) = value
                 && !check(value)
             {
@@ -174,16 +174,16 @@ impl Wishes {
                 wrong.push(format!("{option}: \"{shown}\" is not {rule}"));
             }
         };
-        judge("--repository", &self.repository, is_pair, "owner/name");
-        judge("--source", &self.source, is_pair, "owner/name");
-        judge("--default-branch", &self.default_branch, is_branch, "a branch's name");
+        require("--repository", &self.repository, is_pair, "owner/name");
+        require("--source", &self.source, is_pair, "owner/name");
+        require("--default-branch", &self.default_branch, is_branch, "a branch's name");
         let role = "a role's ARN such as arn:aws:iam::123456789012:role/runnersmith-plan";
-        judge("--plan-role-arn", &self.plan_role_arn, is_role, role);
-        judge("--apply-role-arn", &self.apply_role_arn, is_role, role);
-        judge("--platform-team", &self.platform_team, is_pair, "organisation/team");
-        judge("--binary-url", &self.binary_url, is_download, "an address that begins with https://");
-        judge("--binary-sha256", &self.binary_sha256, is_sha256, "64 hexadecimal digits");
-        judge(
+        require("--plan-role-arn", &self.plan_role_arn, is_role, role);
+        require("--apply-role-arn", &self.apply_role_arn, is_role, role);
+        require("--platform-team", &self.platform_team, is_pair, "organisation/team");
+        require("--binary-url", &self.binary_url, is_download, "an address that begins with https://");
+        require("--binary-sha256", &self.binary_sha256, is_sha256, "64 hexadecimal digits");
+        require(
             "--runs-on",
             &self.runs_on,
             |t| is_word(t, 64, "-_."),

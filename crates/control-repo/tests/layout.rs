@@ -65,7 +65,7 @@ fn text_of(line: &str, name: &str) -> Option<String> {
     serde_json::from_str(rest).ok().or_else(|| Some(rest.to_owned()))
 }
 
-/// Reads a form as it is written here: one key on a line. Whether that is YAML, and a form, is judged elsewhere.
+/// Reads a form as it is written here: one key on a line. Whether that is YAML, and a form, is checked elsewhere.
 fn elements(form: &str) -> Vec<Element> {
     let mut found: Vec<Element> = Vec::new();
     for line in form.lines() {
@@ -166,7 +166,7 @@ fn the_policy_file_shows_every_field_with_its_default() {
             continue;
         };
         let name = if name == "networks" { "network" } else { name };
-        assert!(laid.contains(&format!("{name} = ")) || laid.contains(&format!("[{name}]")), "{name} is not told");
+        assert!(laid.contains(&format!("{name} = ")) || laid.contains(&format!("[{name}]")), "{name} is not shown");
     }
 }
 
@@ -277,7 +277,7 @@ fn the_workflow_has_every_action_by_its_commit_and_no_expression_in_a_script() {
 }
 
 #[test]
-fn everything_that_is_missing_or_wrong_is_told_at_once() {
+fn everything_that_is_missing_or_wrong_is_listed_at_once() {
     let Err(Cannot::Missing(missing)) = lay_out(&Wishes::default(), None) else { panic!("laid out") };
     assert_eq!(missing.len(), 8, "{missing:?}");
     let bad = Wishes {

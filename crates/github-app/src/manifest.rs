@@ -22,7 +22,7 @@ pub const PLACEHOLDER_URL: &str = "https://address-not-set-yet.example.com/webho
 pub enum AppOwner {
     /// An organisation; the person in the browser must be an owner of it.
     Organization(Owner),
-    /// A person: whoever is signed in.
+    /// A person: the one who is signed in.
     User(Owner),
 }
 

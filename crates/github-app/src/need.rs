@@ -49,9 +49,9 @@ impl fmt::Display for Access {
 /// How much the App shall be able to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AppProfile {
-    /// Runners come and go: the permissions that the seed asks for, without the two that nothing needs.
+    /// Runners come and go: the permissions that the philips-labs module asks for, without the two that nothing needs.
     Minimal,
-    /// Authors are told why a job does not run, and interrupted jobs may be run again.
+    /// Authors are notified why a job does not run, and interrupted jobs may be run again.
     #[default]
     Full,
 }
@@ -83,29 +83,29 @@ pub enum Feature {
     Jobs,
     /// Hearing of jobs from a server that does not send `workflow_job` yet.
     OldServers,
-    /// Telling authors by a check run why their job does not run.
-    Tell,
+    /// Notifying authors by a check run why their job does not run.
+    Notify,
     /// Running a job again whose machine was taken away.
     Rerun,
     /// A webhook of the organisation: made, pointed and its log read by us.
     OrganizationWebhook,
     /// A webhook of a repository: its log read and its deliveries asked for again.
     RepositoryWebhook,
-    /// IssueOps by this App: it writes to the control repository and hears of issues, comments and pull requests.
+    /// IssueOps by this App: it writes to the control repository and receives events of issues, comments and pull requests.
     IssueOps,
     /// IssueOps that asks who is in a team.
     Teams,
 }
 
 impl Feature {
-    /// All of them, in the order in which they are told.
+    /// All of them, in the order in which they are listed.
     pub const ALL: [Self; 11] = [
         Self::Metadata,
         Self::OrganizationRunners,
         Self::RepositoryRunners,
         Self::Jobs,
         Self::OldServers,
-        Self::Tell,
+        Self::Notify,
         Self::Rerun,
         Self::OrganizationWebhook,
         Self::RepositoryWebhook,
@@ -122,7 +122,7 @@ impl Feature {
             Self::RepositoryRunners => "repository_runners",
             Self::Jobs => "jobs",
             Self::OldServers => "old_servers",
-            Self::Tell => "tell",
+            Self::Notify => "tell",
             Self::Rerun => "rerun",
             Self::OrganizationWebhook => "organization_webhook",
             Self::RepositoryWebhook => "repository_webhook",
@@ -142,7 +142,7 @@ impl Feature {
             // GitHub lets an App subscribe to `workflow_job` only with this permission.
             Self::Jobs => &[("actions", Access::Read)],
             Self::OldServers => &[("checks", Access::Read)],
-            Self::Tell => &[("checks", Access::Write)],
+            Self::Notify => &[("checks", Access::Write)],
             Self::Rerun => &[("actions", Access::Write)],
             Self::OrganizationWebhook => &[("organization_hooks", Access::Write)],
             Self::RepositoryWebhook => &[("repository_hooks", Access::Write)],
@@ -163,7 +163,7 @@ impl Feature {
             Self::Metadata
             | Self::OrganizationRunners
             | Self::RepositoryRunners
-            | Self::Tell
+            | Self::Notify
             | Self::Rerun
             | Self::OrganizationWebhook
             | Self::RepositoryWebhook
@@ -179,9 +179,9 @@ impl fmt::Display for Feature {
             Self::Metadata => "what every App has",
             Self::OrganizationRunners => "registering runners of an organisation",
             Self::RepositoryRunners => "registering runners of a repository",
-            Self::Jobs => "hearing of jobs, and finding those whose delivery was lost",
-            Self::OldServers => "hearing of jobs from an old server (check_run)",
-            Self::Tell => "telling authors why their job does not run",
+            Self::Jobs => "receiving jobs, and finding those whose delivery was lost",
+            Self::OldServers => "receiving jobs from an old server (check_run)",
+            Self::Notify => "notifying authors why their job does not run",
             Self::Rerun => "running interrupted jobs again",
             Self::OrganizationWebhook => "a webhook of the organisation",
             Self::RepositoryWebhook => "a webhook of a repository",
@@ -199,8 +199,8 @@ pub struct Needs {
     pub organization_runners: bool,
     /// Runners of repositories.
     pub repository_runners: bool,
-    /// Authors are told.
-    pub tell: bool,
+    /// Authors are notified.
+    pub notify: bool,
     /// Interrupted jobs are run again.
     pub rerun: bool,
     /// A server that sends `check_run` only.
@@ -224,7 +224,7 @@ impl Needs {
         Self {
             organization_runners: matches!(runners, AppRunners::Organization | AppRunners::Both),
             repository_runners: matches!(runners, AppRunners::Repository | AppRunners::Both),
-            tell: full,
+            notify: full,
             rerun: full,
             old_servers: false,
             issueops: false,
@@ -243,7 +243,7 @@ impl Needs {
             Feature::RepositoryRunners => self.repository_runners,
             Feature::Jobs => self.organization_runners || self.repository_runners,
             Feature::OldServers => self.old_servers,
-            Feature::Tell => self.tell,
+            Feature::Notify => self.notify,
             Feature::Rerun => self.rerun,
             Feature::OrganizationWebhook => self.organization_webhook,
             Feature::RepositoryWebhook => self.repository_webhook,

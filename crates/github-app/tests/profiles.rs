@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use runnersmith_github_app::{
-    AppOwner, AppProfile, AppRunners, Feature, ManifestText, Needs, form_address, judge, label, manifest, missing,
-    superfluous,
+    AppOwner, AppProfile, AppRunners, Feature, ManifestText, Needs, feature_states, form_address, label, manifest,
+    missing, superfluous,
 };
 use runnersmith_types::Owner;
 
@@ -123,7 +123,7 @@ fn an_app_without_a_webhook_of_its_own_needs_no_events() {
     assert!(missing(&permissions, &events, &own).is_empty());
 }
 
-/// The seed's instructions, word for word.
+/// The philips-labs module's instructions, word for word.
 #[test]
 fn an_app_made_by_the_seeds_instructions_is_enough_for_the_minimal_profile() {
     let seed = [
@@ -135,22 +135,22 @@ fn an_app_made_by_the_seeds_instructions_is_enough_for_the_minimal_profile() {
     ];
     let events = ["check_run", "workflow_job"];
     insta::assert_snapshot!(compared(&seed, &events, &Needs::new(AppProfile::Minimal, AppRunners::Organization)), @"
-    + Repository: Checks (read): the seed's instructions ask for it; nothing here needs it
-    + Organization: Administration (read and write): the seed's instructions ask for it; nothing here needs it
+    + Repository: Checks (read): the philips-labs module's instructions ask for it; nothing here needs it
+    + Organization: Administration (read and write): the philips-labs module's instructions ask for it; nothing here needs it
     + event check_run: nothing here reads it
     ");
     insta::assert_snapshot!(compared(&seed, &["check_run"], &Needs::new(AppProfile::Full, AppRunners::Both)), @"
     - registering runners of a repository does not work without the permission Repository: Administration (read and write)
-    - hearing of jobs, and finding those whose delivery was lost does not work without the event workflow_job
-    - telling authors why their job does not run does not work without the permission Repository: Checks (read and write; it has read)
+    - receiving jobs, and finding those whose delivery was lost does not work without the event workflow_job
+    - notifying authors why their job does not run does not work without the permission Repository: Checks (read and write; it has read)
     - running interrupted jobs again does not work without the permission Repository: Actions (read and write; it has read)
-    + Organization: Administration (read and write): the seed's instructions ask for it; nothing here needs it
+    + Organization: Administration (read and write): the philips-labs module's instructions ask for it; nothing here needs it
     + event check_run: nothing here reads it
     ");
 }
 
 #[test]
-fn what_is_too_much_is_told_with_what_it_would_be_for() {
+fn what_is_too_much_is_listed_with_what_it_would_be_for() {
     let strong = [
         ("actions", "write"),
         ("checks", "write"),
@@ -163,7 +163,7 @@ fn what_is_too_much_is_told_with_what_it_would_be_for() {
     let events = ["workflow_job", "push", "check_run"];
     insta::assert_snapshot!(compared(&strong, &events, &Needs::new(AppProfile::Minimal, AppRunners::Organization)), @"
     + Repository: Actions (read and write): only running interrupted jobs again would need it
-    + Repository: Checks (read and write): only telling authors why their job does not run would need it
+    + Repository: Checks (read and write): only notifying authors why their job does not run would need it
     + Repository: Contents (read and write): only IssueOps by this App would need it
     + secrets (read and write): nothing here needs it
     + something_new (all): nothing here needs it
@@ -207,7 +207,10 @@ fn every_permission_has_the_name_of_githubs_settings_page() {
             assert!(label(name).contains(": "), "{name}");
         }
     }
-    assert_eq!(judge(&BTreeMap::new(), &[], &Needs::new(AppProfile::Full, AppRunners::Both)).len(), Feature::ALL.len());
+    assert_eq!(
+        feature_states(&BTreeMap::new(), &[], &Needs::new(AppProfile::Full, AppRunners::Both)).len(),
+        Feature::ALL.len()
+    );
 }
 
 #[test]

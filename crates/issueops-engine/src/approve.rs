@@ -58,14 +58,14 @@ impl ChangeReconciler {
             self.change_store.release_lock(&record.change.environment, is_own).await?;
             return Ok(Done::default());
         }
-        let pull = self.settled_pull(record).await?;
+        let pull = self.pull_with_mergeability(record).await?;
         let mut at = record.clone();
         at.head = self.head_of(record, &pull).await?;
         let head = at.head.clone();
         let parts = self.parts_now(&fresh, &at, &plan.parts).await?;
         let mut committers = record.change.committers.clone();
         if head != record.head {
-            committers.extend(self.judge(&fresh, record, &head).await?.committers);
+            committers.extend(self.check_head(&fresh, record, &head).await?.committers);
         }
         // Also those whose edit no look has taken up yet: what they wrote may be what was planned.
         let note = self.change_store.issue(record.change.issue).await?;
@@ -76,8 +76,8 @@ impl ChangeReconciler {
     }
 
     /// The pull request once GitHub knows whether it can be merged, or as it is after some tries. Between them it sleeps:
-    /// GitHub finds that out only when it is asked, and tells of it by no event.
-    async fn settled_pull(&self, record: &Record) -> Result<Pull, ReconcileError> {
+    /// GitHub finds that out only when it is asked, and reports it by no event.
+    async fn pull_with_mergeability(&self, record: &Record) -> Result<Pull, ReconcileError> {
         let number = record.change.pull;
         let mut pull = self.parts.control.pull(number).await?;
         let head = self.head_of(record, &pull).await?;
@@ -107,7 +107,7 @@ impl ChangeReconciler {
         };
         let state = match self.workspace(work, record).await {
             Ok(workspace) => self.state_now(&workspace).await?,
-            // Files that cannot be planned any more are another head; that is told first.
+            // Files that cannot be planned any more are another head; that is said first.
             Err(ReconcileError::Base(BaseError::File { .. })) => StateId::default(),
             Err(error) => return Err(error),
         };
@@ -151,7 +151,7 @@ impl ChangeReconciler {
     ) -> Result<Done, ReconcileError> {
         let State::Applying { plan, approval, run } = &record.change.state else { return Ok(Done::default()) };
         if run != work.run.name() {
-            // Whoever it was has not begun, or its claim would have told: the change must not wait for it forever.
+            // The run has not begun, or its claim would have said so: the change must not wait for it forever.
             let is_dead = self.parts.runs.liveness(run).await == Liveness::Dead;
             return Ok(if is_dead { Done::event(LifecycleEvent::RunDied) } else { Done::default() });
         }
@@ -242,11 +242,11 @@ impl ChangeReconciler {
     /// done whatever comes of this.
     async fn applied_to_fleet(&self, record: &Record) {
         let (fleet, environment) = (&self.parts.fleet, &record.change.environment);
-        let told = match record.change.kind {
+        let notified = match record.change.kind {
             ChangeKind::Delete => fleet.forget(environment).await,
             ChangeKind::Set => fleet.end_drain(environment).await,
         };
-        if let Err(error) = told {
+        if let Err(error) = notified {
             tracing::warn!(environment = %environment, error = %chain(&error), "the control plane could not be notified");
         }
     }
@@ -275,7 +275,7 @@ impl ChangeReconciler {
     }
 
     /// Sets where GitHub sends the environment's webhooks, if the policy wants it, or removes what leads to one that is gone;
-    /// answers what to say of it.
+    /// returns what to say of it.
     pub(crate) async fn set_webhook(&self, work: &Work, record: &Record) -> Option<String> {
         let (webhooks, policy) = (self.parts.webhooks.as_ref()?, &work.base.policy);
         let text = |name: &str| record.outputs.get(name).and_then(|value| value.as_str());

@@ -9,6 +9,7 @@ use runnersmith_issueops::render::{LOCK_FILE, RenderedFiles, archive, render};
 use runnersmith_issueops::request::{Known, Request, RequestKind, RequestProblem, parse, validate};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::{FileChanges, Issue};
+use runnersmith_types::Label;
 
 use crate::base::{Tree, git_blob};
 use crate::context::{ChangeReconciler, Work, environment_of};
@@ -35,7 +36,7 @@ impl Rendered {
 }
 
 impl ChangeReconciler {
-    pub(crate) async fn judge_request(
+    pub(crate) async fn check_request(
         &self,
         work: &Work,
         issue: &Issue,
@@ -64,7 +65,7 @@ impl ChangeReconciler {
         Ok(validate(&given, kind, &work.base.policy, &known).map_err(|refused| refused.0))
     }
 
-    /// Says what is wrong, once: the same problems are not told twice.
+    /// Says what is wrong, once: the same problems are not said twice.
     pub(crate) async fn refuse(
         &self,
         note: &IssueNote,
@@ -141,9 +142,9 @@ impl ChangeReconciler {
             0 => control.open_pull(&text.title, &text.body, &record.change.branch, &work.base.branch).await?,
             pull => pull,
         };
-        self.change_store.note_pull(pull, &PullNote { environment: environment.to_string(), history: None }).await?;
+        self.change_store.note_pull(pull, &PullNote::new(environment.as_str(), None)).await?;
         let labels: BTreeSet<String> = match request {
-            Request::Set(set) => set.labels().iter().map(|label| label.as_str().to_lowercase()).collect(),
+            Request::Set(set) => set.labels().iter().map(|label| Label::from(label).as_str().to_owned()).collect(),
             Request::Delete(_) => BTreeSet::new(),
         };
         let author = self.actor(work, &record.change.author, true).await?;
@@ -207,7 +208,7 @@ impl ChangeReconciler {
             ChangeKind::Set => RequestKind::Set,
             ChangeKind::Delete => RequestKind::Delete,
         };
-        let request = match self.judge_request(work, &issue, kind).await? {
+        let request = match self.check_request(work, &issue, kind).await? {
             Ok(request) => request,
             Err(problems) => {
                 let note = self.change_store.issue(issue.number).await?;

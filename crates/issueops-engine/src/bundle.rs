@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use runnersmith_issueops::comment::Layout;
 use runnersmith_issueops::render::Difference;
 use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary};
+use runnersmith_types::RecordVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ReconcileError;
@@ -30,6 +31,9 @@ enum Differs {
 /// A plan as it is stored.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Bundle {
+    /// The form of this record. The first had no summary.
+    #[serde(default)]
+    record_version: RecordVersion<2>,
     file: String,
     /// What it would do; `None` when a version that stored [`Self::json`] wrote it.
     #[serde(default)]
@@ -75,6 +79,7 @@ impl Bundle {
             Difference::Extra(path) => Differs::Extra(path.clone()),
         });
         Self {
+            record_version: RecordVersion::CURRENT,
             file: STANDARD.encode(made.file),
             summary: Some(made.summary.clone()),
             json: String::new(),

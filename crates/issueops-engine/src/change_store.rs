@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use runnersmith_issueops::change::{Holder, Lock};
 use runnersmith_ports::{Expect, RecordStore, RecordStoreError, Version};
-use runnersmith_types::Timestamp;
+use runnersmith_types::{RecordVersion, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -72,10 +72,19 @@ pub struct Applies {
 
 #[derive(Default, Serialize, Deserialize)]
 struct LockRecord {
+    /// The form of this record.
+    #[serde(default)]
+    record_version: RecordVersion<1>,
     held: Option<LockNote>,
 }
 
-/// As much of a change's record as tells whether its place is free.
+impl LockRecord {
+    fn of(held: LockNote) -> Self {
+        Self { record_version: RecordVersion::CURRENT, held: Some(held) }
+    }
+}
+
+/// As much of a change's record as says whether its place is free.
 #[derive(Serialize, Deserialize)]
 struct Place {
     #[serde(default)]
@@ -129,7 +138,7 @@ pub struct ChangeStore {
     record_store: Arc<dyn RecordStore>,
 }
 
-/// Where the records of an environment begin; environments are told apart without case.
+/// Where the records of an environment begin; case makes no difference between environments.
 fn place(environment: &str) -> String {
     format!("changes/{}", environment.to_ascii_lowercase())
 }
@@ -249,7 +258,7 @@ impl ChangeStore {
     }
 
     /// Changes a record. `change` sees what is there now, and may be asked again when somebody else wrote meanwhile; when it
-    /// answers `None` nothing is written. Returns the record and what `change` said; `None`: there is no record, or no wish.
+    /// returns `None` nothing is written. Returns the record and what `change` said; `None`: there is no record, or no wish.
     ///
     /// # Errors
     /// When it cannot be read or written.
@@ -280,7 +289,7 @@ impl ChangeStore {
         let to = history_key(&change.environment, change.issue, change.pull);
         // Written first: a crash in between leaves both, and archiving again does no harm.
         self.write(&to, record, &Expect::Any).await?;
-        let note = PullNote { environment: change.environment.clone(), history: Some(to) };
+        let note = PullNote::new(&change.environment, Some(to));
         self.write(&pull_key(change.pull), &note, &Expect::Any).await?;
         self.update(key, |record| {
             record.is_archived = record.is_finished();
@@ -380,7 +389,7 @@ impl ChangeStore {
         self.write(&pull_key(number), note, &Expect::Any).await.map(|_| ())
     }
 
-    /// The issue that tells of an environment's drift, if one was opened.
+    /// The issue that reports an environment's drift, if one was opened.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -421,7 +430,7 @@ impl ChangeStore {
         self.swap(&lock_key(environment), |record: Option<LockRecord>| match record.and_then(|record| record.held) {
             Some(held) if held.lock.holder == note.lock.holder => Swap::Keep(Ok(())),
             Some(held) if instead_of != Some(held.lock.id.as_str()) => Swap::Keep(Err(held)),
-            Some(_) | None => Swap::Write(LockRecord { held: Some(note.clone()) }, Ok(())),
+            Some(_) | None => Swap::Write(LockRecord::of(note.clone()), Ok(())),
         })
         .await
     }
@@ -439,12 +448,12 @@ impl ChangeStore {
         self.swap(&lock_key(environment), |record: Option<LockRecord>| {
             let held = record.and_then(|record| record.held).filter(|held| held.lock.id == id);
             let Some(held) = held else { return Swap::Keep(false) };
-            Swap::Write(LockRecord { held: Some(LockNote { applies: applies.cloned(), ..held }) }, true)
+            Swap::Write(LockRecord::of(LockNote { applies: applies.cloned(), ..held }), true)
         })
         .await
     }
 
-    /// Releases the lock if it is the one meant; answers it if it was.
+    /// Releases the lock if it is the one meant; returns it if it was.
     ///
     /// # Errors
     /// When it cannot be read or written.

@@ -22,10 +22,10 @@ use crate::seal::Seal;
 /// Sets where GitHub sends an environment's webhooks. A port, since the App's own identity is needed.
 #[async_trait::async_trait]
 pub trait Webhooks: Send + Sync + 'static {
-    /// Sets address and secret, which lies in a parameter. Returns what to tell people.
+    /// Sets address and secret, which lies in a parameter. Returns what to say to people.
     async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String>;
 
-    /// Removes what leads to an endpoint that is gone. Returns what to tell people; nothing when there was none.
+    /// Removes what leads to an endpoint that is gone. Returns what to say to people; nothing when there was none.
     async fn forget(&self, policy: &Policy, endpoint: &str) -> Result<String, String>;
 }
 
@@ -35,7 +35,7 @@ pub struct ReconcilerParts {
     pub control: Arc<dyn ControlRepository>,
     /// Where records lie.
     pub record_store: Arc<dyn RecordStore>,
-    /// How people are told where that is, such as `s3://bucket/prefix/`.
+    /// How people are shown where that is, such as `s3://bucket/prefix/`.
     pub record_store_name: String,
     /// Makes environments real.
     pub provisioner: Arc<dyn Provisioner>,
@@ -51,7 +51,7 @@ pub struct ReconcilerParts {
     pub seal: Seal,
     /// What this home may do.
     pub rights: Rights,
-    /// Told what is done.
+    /// Receives what is done.
     pub progress: Arc<dyn Progress>,
     /// How long to wait before GitHub is asked again whether a branch can be merged.
     pub merge_wait: std::time::Duration,
@@ -126,7 +126,7 @@ impl ChangeReconciler {
             None => Membership::Unknown,
             Some(team) => match self.parts.control.is_in_team(team, login).await {
                 Ok(true) => Membership::Member,
-                Ok(false) => Membership::Stranger,
+                Ok(false) => Membership::Outsider,
                 Err(error) => {
                     tracing::warn!(team = %team.escape_debug(), error = %chain(&error), "a team could not be read");
                     Membership::Unknown

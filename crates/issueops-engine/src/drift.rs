@@ -16,7 +16,7 @@ use crate::record::Record;
 pub enum Drift {
     /// Nothing differs.
     None,
-    /// So many resources differ; the issue tells which.
+    /// So many resources differ; the issue says which.
     Differs {
         /// How many.
         resources: usize,
@@ -76,10 +76,10 @@ impl ChangeReconciler {
         if is_moved || has_changed(before.as_ref(), after.as_ref()) {
             return Ok(Drift::Busy);
         }
-        self.tell_drift(environment, &summary).await
+        self.report_drift(environment, &summary).await
     }
 
-    async fn tell_drift(&self, environment: &EnvironmentName, summary: &Summary) -> Result<Drift, ReconcileError> {
+    async fn report_drift(&self, environment: &EnvironmentName, summary: &Summary) -> Result<Drift, ReconcileError> {
         let control = &self.parts.control;
         let mut known = self.change_store.drift(environment.as_str()).await?;
         // Somebody may have closed or deleted it by hand, or opened another text in its place.

@@ -19,7 +19,7 @@ use crate::record::{IssueNote, Record};
 
 /// How often a look tries to be the one that looks at an issue, when others come and go meanwhile.
 const CLAIMS_MAX: usize = 20;
-/// How often a look looks again since it was told to; what is told after that is left to the tick.
+/// How often a look looks again since it was asked to; what comes after that is left to the tick.
 const LOOKS_MAX: usize = 5;
 
 /// What looks at an issue have found.
@@ -32,7 +32,7 @@ struct Found {
 }
 
 impl ChangeReconciler {
-    /// Looks at an issue. Returns the keys of the changes that it concerns; none when another look goes on, which is told to look
+    /// Looks at an issue. Returns the keys of the changes that it concerns; none when another look goes on, which is asked to look
     /// once more.
     pub(crate) async fn on_issue(
         &self,
@@ -70,7 +70,7 @@ impl ChangeReconciler {
         Ok(Some(key))
     }
 
-    /// One look. Returns whether something was told meanwhile.
+    /// One look. Returns whether something came meanwhile.
     async fn look_at_issue_once(
         &self,
         work: &Work,
@@ -79,7 +79,7 @@ impl ChangeReconciler {
         found: &mut Found,
     ) -> Result<bool, ReconcileError> {
         let Some(note) = self.claim_issue(work, number, editor).await? else {
-            self.say(&format!("issue #{number}: another run looks at it, and is told to look again"));
+            self.say(&format!("issue #{number}: another run looks at it, and is asked to look again"));
             return Ok(false);
         };
         let looked = self.look_at_request(work, number, note).await;
@@ -94,8 +94,8 @@ impl ChangeReconciler {
         Ok(freed?.1)
     }
 
-    /// Takes the looking at an issue for this run: GitHub tells of a new one by two events at once. `None`: another run looks
-    /// at it, and is told that there is more to see.
+    /// Takes the looking at an issue for this run: GitHub reports a new one by two events at once. `None`: another run looks
+    /// at it, and is informed that there is more to see.
     async fn claim_issue(
         &self,
         work: &Work,
@@ -139,11 +139,11 @@ impl ChangeReconciler {
         }
         let own = self.own_change(&note, number).await?;
         // Who changed what is asked for took part in it, as who asked; also while it is closed.
-        let told = self.change_store.update_issue(number, |note| {
-            let told = std::mem::take(&mut note.told_editors);
-            note.editors.extend(told.into_iter().filter(|editor| !editor.eq_ignore_ascii_case(&issue.author)));
+        let noted = self.change_store.update_issue(number, |note| {
+            let named = std::mem::take(&mut note.named_editors);
+            note.editors.extend(named.into_iter().filter(|editor| !editor.eq_ignore_ascii_case(&issue.author)));
         });
-        let (note, ()) = told.await?;
+        let (note, ()) = noted.await?;
         let Some(kind) = RequestKind::of_labels(issue.labels.iter().map(String::as_str)) else {
             return Ok(Default::default());
         };
@@ -152,7 +152,7 @@ impl ChangeReconciler {
             self.event(work, &key, &LifecycleEvent::Closed).await?;
             return Ok((vec![key.clone()], vec![key]));
         }
-        let request = match self.judge_request(work, &issue, kind).await? {
+        let request = match self.check_request(work, &issue, kind).await? {
             Ok(request) => request,
             Err(problems) => {
                 self.refuse(&note, &issue, kind, &problems).await?;
@@ -251,7 +251,7 @@ impl ChangeReconciler {
         Ok(record.filter(|(record, _)| record.change.issue == issue).map(|_| key))
     }
 
-    /// Whether an issue that reads as it did was taken, or refused and told so.
+    /// Whether an issue that reads as it did was taken, or refused with an answer.
     pub(crate) async fn is_taken(&self, note: &IssueNote, issue: u64) -> Result<bool, ReconcileError> {
         if note.environment.is_none() {
             return Ok(note.invalid.is_some());
@@ -260,7 +260,7 @@ impl ChangeReconciler {
         Ok(self.change_store.record(&key).await?.is_some_and(|(record, _)| record.change.pull != 0))
     }
 
-    /// Tells who asked where the plan is.
+    /// Notifies who asked where the plan is.
     async fn announce(&self, key: &str, environment: &EnvironmentName) -> Result<(), ReconcileError> {
         let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
         if record.is_announced || record.change.pull == 0 {

@@ -36,7 +36,7 @@ impl ChangeReconciler {
         }
     }
 
-    /// Takes the lock for this run; answers who has it otherwise.
+    /// Takes the lock for this run; returns who has it otherwise.
     pub(crate) async fn lock_for(&self, work: &Work, record: &Record) -> Result<Option<HeldLock>, ReconcileError> {
         let (environment, pull) = (&record.change.environment, record.change.pull);
         let note = self.lock_note(work, Holder::Run { run: work.run.name().to_owned(), pull }, "apply")?;

@@ -20,7 +20,7 @@ const OVERLAP: Duration = Duration::from_secs(120);
 const UNKNOWN: &str = "(unknown)";
 
 /// What a branch's head is.
-pub(crate) struct Judged {
+pub(crate) struct CheckedHead {
     /// Who made the commits that are not ours.
     pub committers: BTreeSet<String>,
     /// How its files differ from what the request renders.
@@ -70,12 +70,12 @@ impl ChangeReconciler {
 
     /// The branch has a commit that is not ours.
     async fn pushed(&self, work: &Work, key: &str, record: &Record, pull: &Pull) -> Result<(), ReconcileError> {
-        let judged = self.judge(work, record, &pull.head).await?;
+        let checked = self.check_head(work, record, &pull.head).await?;
         let event =
-            LifecycleEvent::Pushed { committers: judged.committers, is_hand_edited: !judged.differences.is_empty() };
+            LifecycleEvent::Pushed { committers: checked.committers, is_hand_edited: !checked.differences.is_empty() };
         self.change_store
             .update(key, |record| {
-                // Somebody else may have judged it meanwhile.
+                // Somebody else may have checked it meanwhile.
                 if record.head == pull.head {
                     return None;
                 }
@@ -88,9 +88,14 @@ impl ChangeReconciler {
         Ok(())
     }
 
-    /// Judges a head: what was rendered must be there, byte for byte; the rest must be as it is where the branch began. That
+    /// Checks a head: what was rendered must be there, byte for byte; the rest must be as it is where the branch began. That
     /// covers the whole repository: a branch could bring a workflow or a policy along.
-    pub(crate) async fn judge(&self, work: &Work, record: &Record, head: &str) -> Result<Judged, ReconcileError> {
+    pub(crate) async fn check_head(
+        &self,
+        work: &Work,
+        record: &Record,
+        head: &str,
+    ) -> Result<CheckedHead, ReconcileError> {
         let control = &self.parts.control;
         let compared = control.compare(&work.base.commit, head).await?;
         let began = control.tree(&compared.merge_base).await?;
@@ -101,7 +106,7 @@ impl ChangeReconciler {
             // One that came by merging the default branch is not in this list.
             committers.extend(commit.logins.iter().map(|login| login.clone().unwrap_or_else(|| UNKNOWN.to_owned())));
         }
-        Ok(Judged { committers, differences: differences(record, &began, &tree) })
+        Ok(CheckedHead { committers, differences: differences(record, &began, &tree) })
     }
 
     /// Commits that we made: the last one is known by the record.

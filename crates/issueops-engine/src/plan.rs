@@ -40,7 +40,7 @@ impl ChangeReconciler {
             self.look(work, key, None).await?;
             return Ok(Done::default());
         }
-        // What nobody edited follows the default branch, so that it can be merged; and the request is judged again, since the
+        // What nobody edited follows the default branch, so that it can be merged; and the request is checked again, since the
         // policy may allow less by now.
         if !record.change.is_hand_edited && pull.is_open {
             match self.render_again(work, key, &record).await? {
@@ -125,7 +125,7 @@ impl ChangeReconciler {
         let key = plan_key(environment.as_str(), &format!("{}-{todo}", parts.digest().short()));
         self.write_bundle(work, record, workspace, made, (&key, &layout)).await?;
         let continuations = self.post_continuations(record, &layout).await?;
-        // Once it is destroyed, and also when that is half done, nothing else tells what led there.
+        // Once it is destroyed, and also when that is half done, nothing else says what led there.
         let outputs = match record.change.kind {
             ChangeKind::Delete => summary.outputs_before.clone(),
             ChangeKind::Set => BTreeMap::new(),
@@ -178,7 +178,7 @@ impl ChangeReconciler {
         (key, layout): (&str, &Layout),
     ) -> Result<(), ReconcileError> {
         let differences = match record.change.is_hand_edited {
-            true => self.judge(work, record, &record.head).await?.differences,
+            true => self.check_head(work, record, &record.head).await?.differences,
             false => Vec::new(),
         };
         let before = work.base.values(&self.reader, &environment_of(record)?).await?;

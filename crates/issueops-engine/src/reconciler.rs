@@ -2,7 +2,7 @@
 //!
 //! It is level-triggered like the control plane's loop. A signal says where to look; what is done follows from what is there:
 //! the issue as it reads now, the branch as it is now, the comments that were not read yet, and the record. A lost or doubled
-//! webhook is mended by the next look.
+//! webhook is made up for by the next look.
 
 use runnersmith_issueops::change::{ChangeStep, Digest, LifecycleEvent, Liveness, State};
 use runnersmith_issueops::request::RequestKind;
@@ -94,7 +94,7 @@ impl ChangeReconciler {
                 self.advance(&work, &key).await
             };
             if let Err(error) = looked.await {
-                handled.failed.push(tell(&record, &error));
+                handled.failed.push(described(&record, &error));
             }
             self.add(&mut handled, &key).await?;
         }
@@ -128,7 +128,7 @@ impl ChangeReconciler {
                 self.advance(work, &key).await
             };
             if let Err(error) = looked.await {
-                handled.failed.push(tell(&record, &error));
+                handled.failed.push(described(&record, &error));
             }
             self.add(&mut handled, &key).await?;
         }
@@ -161,6 +161,6 @@ impl ChangeReconciler {
     }
 }
 
-fn tell(record: &Record, error: &ReconcileError) -> String {
+fn described(record: &Record, error: &ReconcileError) -> String {
     format!("{} (#{}): {}", record.change.environment, record.change.pull, chain(error))
 }

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use runnersmith_issueops::change::{Change, ChangeStep, Decision, Digest, Liveness};
-use runnersmith_types::Timestamp;
+use runnersmith_types::{RecordVersion, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The newest format that this program knows.
 pub const FORMAT: u32 = 1;
-/// A step that only tells somebody something is given up after so many failures.
+/// A step that only notifies somebody is given up after so many failures.
 pub const TRIES_MAX: u32 = 5;
 /// While so many steps wait, no further comment is read.
 pub const OUTBOX_MAX: usize = 60;
@@ -26,7 +26,7 @@ pub struct Todo {
     pub step: ChangeStep,
     /// The run that does it; `None`: nobody yet, since it needs other rights than who decided it had.
     pub by: Option<String>,
-    /// `user@host` of a run that took it and died, and since when it had it: what it left can be told by that.
+    /// `user@host` of a run that took it and died, and since when it had it: what it left is known by that.
     #[serde(default)]
     pub left_by: Option<(String, Timestamp)>,
     /// The same of the run that has it now.
@@ -65,7 +65,7 @@ pub struct Record {
     pub labels: BTreeSet<String>,
     /// The commit that the branch was made on.
     pub base_commit: String,
-    /// The branch's commit as it was last judged: our own, or one whose people and files were looked at.
+    /// The branch's commit as it was last checked: our own, or one whose people and files were looked at.
     pub head: String,
     /// Commits of the branch that we made, as long as they are on it.
     #[serde(default)]
@@ -76,7 +76,7 @@ pub struct Record {
     pub continuations: Vec<Posted>,
     /// The stored plan's key on the record store.
     pub plan_key: Option<String>,
-    /// Whether the author was told of the pull request.
+    /// Whether the author was notified of the pull request.
     pub is_announced: bool,
     /// Comments made or changed before this were read.
     pub comments_read: Option<Timestamp>,
@@ -191,9 +191,9 @@ pub fn needs_apply(step: &ChangeStep) -> bool {
     }
 }
 
-/// Whether a step only tells somebody something, so that it may be given up.
+/// Whether a step only notifies somebody, so that it may be given up.
 #[must_use]
-pub fn only_tells(step: &ChangeStep) -> bool {
+pub fn only_notifies(step: &ChangeStep) -> bool {
     matches!(step, ChangeStep::React { .. } | ChangeStep::Say(_) | ChangeStep::CloseIssue | ChangeStep::ClosePull)
 }
 
@@ -203,26 +203,29 @@ pub fn is_once(step: &ChangeStep) -> bool {
     matches!(step, ChangeStep::Apply { .. })
 }
 
-/// After so long whoever looks at an issue is taken for gone, if nobody can tell whether it goes on: a look is some calls of
+/// After so long who looks at an issue is taken for gone, if nobody knows whether it goes on: a look is some calls of
 /// GitHub, and takes seconds.
 const LOOK_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// What is known of an issue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueNote {
+    /// The form of this record.
+    #[serde(default)]
+    pub record_version: RecordVersion<1>,
     /// The environment that it asked for when it was last read.
     pub environment: Option<String>,
-    /// Our comment that says what is wrong with it, or that it is mended.
+    /// Our comment that says what is wrong with it, or that it is fixed.
     pub invalid: Option<Posted>,
     /// The hash of its body when it was last read.
     pub body: Option<Digest>,
     /// Who changed its text; they took part in what it asks for.
     #[serde(default)]
     pub editors: BTreeSet<String>,
-    /// The hash of a body that came too late for its change, and was told so.
+    /// The hash of a body that came too late for its change, and was answered so.
     #[serde(default)]
     pub too_late: Option<Digest>,
-    /// The run that looks at it: GitHub tells of a new issue twice, and one answer is enough.
+    /// The run that looks at it: GitHub reports a new issue twice, and one answer is enough.
     #[serde(default)]
     pub busy: Option<String>,
     /// Since when it does. Long ago, when an older program wrote this.
@@ -231,16 +234,16 @@ pub struct IssueNote {
     /// Something happened while it was looked at: who looks at it looks again.
     #[serde(default)]
     pub again: bool,
-    /// Who is said to have changed its text. The next look puts them among `editors`: it reads who asked, who is none.
-    #[serde(default)]
-    pub told_editors: BTreeSet<String>,
+    /// Who is said to have changed its text. The next look puts them among `editors`: it reads who asked, who is not one of them.
+    #[serde(default, rename = "told_editors")]
+    pub named_editors: BTreeSet<String>,
 }
 
 impl IssueNote {
-    /// Whether something was told of it that no look has taken up and come to its end.
+    /// Whether something was noted of it that no look has taken up and come to its end.
     #[must_use]
     pub fn waits(&self) -> bool {
-        self.busy.is_some() || self.again || !self.told_editors.is_empty()
+        self.busy.is_some() || self.again || !self.named_editors.is_empty()
     }
 
     /// The run that looks at it, unless it is this one.
@@ -259,9 +262,9 @@ impl IssueNote {
         }
     }
 
-    /// Takes the look for a run, unless another one goes on, which is told that there is more to see. Returns whether it is taken.
+    /// Takes the look for a run, unless another one goes on, which is informed that there is more to see. Returns whether it is taken.
     pub fn claim(&mut self, me: &str, other_goes_on: bool, editor: Option<&str>, now: Timestamp) -> bool {
-        self.told_editors.extend(editor.map(str::to_owned));
+        self.named_editors.extend(editor.map(str::to_owned));
         if other_goes_on {
             self.again = true;
         } else {
@@ -270,7 +273,7 @@ impl IssueNote {
         !other_goes_on
     }
 
-    /// Gives the look back, if it was not taken away. Returns whether something was told meanwhile. A look that failed is left to
+    /// Gives the look back, if it was not taken away. Returns whether something came meanwhile. A look that failed is left to
     /// the tick.
     pub fn free(&mut self, me: &str, has_failed: bool) -> bool {
         if self.busy.as_deref() != Some(me) {
@@ -284,17 +287,28 @@ impl IssueNote {
 
     /// Who changed its text, also those that no look has taken up; who asked may be among these.
     pub fn all_editors(&self) -> impl Iterator<Item = &String> {
-        self.editors.iter().chain(&self.told_editors)
+        self.editors.iter().chain(&self.named_editors)
     }
 }
 
 /// What is known of a pull request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullNote {
+    /// The form of this record.
+    #[serde(default)]
+    pub record_version: RecordVersion<1>,
     /// The environment, as it is spelled.
     pub environment: String,
     /// Where its change is, when it is over.
     pub history: Option<String>,
+}
+
+impl PullNote {
+    /// What is known of a pull request of this environment.
+    #[must_use]
+    pub fn new(environment: &str, history: Option<String>) -> Self {
+        Self { record_version: RecordVersion::CURRENT, environment: environment.to_owned(), history }
+    }
 }
 
 #[cfg(test)]
@@ -304,7 +318,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
     #[test]
-    fn one_run_looks_at_an_issue_and_hears_what_others_were_told() {
+    fn one_run_looks_at_an_issue_and_sees_what_others_have_noted() {
         let mut note = IssueNote::default();
         assert!(!note.waits() && note.other("a").is_none());
         assert!(note.claim("a", false, None, NOW) && note.waits());
@@ -313,10 +327,10 @@ mod tests {
         assert_eq!((note.busy.as_deref(), note.again), (Some("a"), true));
         assert!(!note.free("b", false) && note.busy.is_some(), "it is not b's to give back");
         assert!(note.free("a", false), "a looks again");
-        assert!(note.claim("a", false, None, NOW) && !note.again, "what was told is looked at now");
-        assert!(note.told_editors.contains("wanda"), "who edited waits for a look that succeeds");
+        assert!(note.claim("a", false, None, NOW) && !note.again, "what came is looked at now");
+        assert!(note.named_editors.contains("wanda"), "who edited waits for a look that succeeds");
         assert!(!note.free("a", false) && note.busy.is_none());
-        note.told_editors.clear();
+        note.named_editors.clear();
         assert!(!note.waits());
         note.claim("a", false, None, NOW);
         assert!(

@@ -17,7 +17,7 @@ use crate::error::ReconcileError;
 use crate::look::is_merged_into;
 use crate::outcome::{Done, Note};
 use crate::provisioner::LeftBy;
-use crate::record::{Posted, Record, TRIES_MAX, Todo, is_once, only_tells};
+use crate::record::{Posted, Record, TRIES_MAX, Todo, is_once, only_notifies};
 use crate::stored_plan::text_key;
 
 /// The most steps of one look: a change that never comes to rest is a mistake of ours, and must end.
@@ -38,14 +38,14 @@ impl ChangeReconciler {
             };
             tracing::debug!(environment = %record.change.environment, step = ?todo.step, "step");
             match self.step(work, key, &record, &todo).await {
-                Ok(done) => self.settle(work, key, todo.id, done).await?,
+                Ok(done) => self.complete(work, key, todo.id, done).await?,
                 Err(error) => {
-                    let gives_up = only_tells(&todo.step)
+                    let gives_up = only_notifies(&todo.step)
                         && (todo.tries + 1 >= TRIES_MAX
                             || matches!(error, ReconcileError::GitHub(GitHubError::NotFound { .. })));
                     if gives_up {
                         tracing::warn!(environment = %record.change.environment, error = %chain(&error), "a step is given up");
-                        self.settle(work, key, todo.id, Done::default()).await?;
+                        self.complete(work, key, todo.id, Done::default()).await?;
                         continue;
                     }
                     self.release(key, todo.id).await?;
@@ -75,7 +75,7 @@ impl ChangeReconciler {
             .find(|todo| is_once(&todo.step) && todo.by.as_ref().is_some_and(|by| dead.contains(by)));
         if let Some(lost) = lost {
             let id = lost.id;
-            self.settle(work, key, id, Done::event(LifecycleEvent::RunDied)).await?;
+            self.complete(work, key, id, Done::event(LifecycleEvent::RunDied)).await?;
             return Box::pin(self.claim(work, key)).await;
         }
         let (rights, now) = (self.parts.rights, self.parts.clock.now());
@@ -114,16 +114,16 @@ impl ChangeReconciler {
     }
 
     /// Takes a step out, with what came of it.
-    async fn settle(&self, work: &Work, key: &str, id: u64, done: Done) -> Result<(), ReconcileError> {
+    async fn complete(&self, work: &Work, key: &str, id: u64, done: Done) -> Result<(), ReconcileError> {
         let (now, rules, rights) = (self.parts.clock.now(), &work.base.policy.approval, self.parts.rights);
         let updated = self.change_store.update(key, |record| {
             let place = record.outbox.iter().position(|todo| todo.id == id)?;
             let todo = record.outbox.remove(place);
-            // A plan that another one replaces meanwhile is none.
+            // A plan that another one replaces meanwhile does not count.
             let is_replaced = matches!(todo.step, ChangeStep::Plan { .. })
                 && record.outbox.iter().any(|other| matches!(other.step, ChangeStep::Plan { .. }) && other.id > id);
             let (mut dropped, mut orphans) = (Vec::new(), Vec::new());
-            // Shown is only what the change now waits for; a plan that came too late for its change is none.
+            // Shown is only what the change now waits for; a plan that came too late for its change does not count.
             let event = done.event.as_ref().filter(|_| !is_replaced);
             let decision = event.map(|event| decide(&record.change, event, rules, now));
             let is_shown = match (event, decision.as_ref().map(|decision| &decision.change.state)) {
@@ -134,7 +134,7 @@ impl ChangeReconciler {
                 match note {
                     Note::Plan { key, continuations, .. } if !is_shown => {
                         dropped.push(key.clone());
-                        // What was written into comments that the change has anyway is mended by its next plan.
+                        // What was written into comments that the change has anyway is fixed by its next plan.
                         let own = |posted: &&Posted| record.continuations.iter().any(|own| own.id == posted.id);
                         orphans.extend(continuations.iter().filter(|posted| !own(posted)).map(|posted| posted.id));
                     }
@@ -156,7 +156,7 @@ impl ChangeReconciler {
             Some((dropped, orphans))
         });
         let (dropped, orphans) = updated.await?.map(|(_, left)| left).unwrap_or_default();
-        // The step is settled, and nobody comes back for these: one that cannot be deleted does not keep the others.
+        // The step is completed, and nobody comes back for these: one that cannot be deleted does not keep the others.
         let mut failed = None;
         for dropped in dropped {
             for key in [text_key(&dropped), dropped] {
@@ -316,7 +316,7 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
             record.head.clone_from(head);
             record.own_commits.push(head.clone());
         }
-        // Shown by who settles.
+        // Shown by who completes the step.
         Note::Unlocked => {}
         Note::NoPlan { key } => {
             if record.plan_key.as_ref() == Some(key) {

@@ -44,8 +44,8 @@ async fn read(line: &Value) -> Record {
     ChangeStore::new(record_store).record(&open_key("x")).await.unwrap().unwrap().0
 }
 
-async fn opened(book: &ChangeStore, environment: &str) -> Record {
-    book.record(&open_key(environment)).await.unwrap().unwrap().0
+async fn opened(store: &ChangeStore, environment: &str) -> Record {
+    store.record(&open_key(environment)).await.unwrap().unwrap().0
 }
 
 #[tokio::test]
@@ -140,65 +140,66 @@ async fn a_record_is_written_so_that_nothing_that_was_stored_is_lost() {
 }
 
 #[tokio::test]
-async fn the_book_of_an_earlier_version_is_open_at_the_same_place() {
-    let (_records, book) = left().await;
+async fn the_change_store_of_an_earlier_version_is_open_at_the_same_place() {
+    let (_records, store) = left().await;
     let open: Vec<String> =
-        book.open().await.unwrap().into_iter().map(|(_, record)| record.change.environment).collect();
+        store.open().await.unwrap().into_iter().map(|(_, record)| record.change.environment).collect();
     assert_eq!(open, ["busy", "going", "team"]);
-    let busy = opened(&book, "busy").await;
+    let busy = opened(&store, "busy").await;
     assert!(matches!(&busy.change.state, State::Applying { run, .. } if run == "run-19"), "{:?}", busy.change.state);
     assert!(matches!(busy.outbox[0].step, ChangeStep::Apply { .. }));
-    let going = opened(&book, "going").await;
+    let going = opened(&store, "going").await;
     assert!(matches!(&going.change.state, State::Draining { left: Some(left), .. } if left.jobs == 1));
     assert_eq!(going.outputs["webhook_endpoint"], json!("https://going.example/webhook"));
-    let lock = book.lock("busy").await.unwrap().unwrap();
+    let lock = store.lock("busy").await.unwrap().unwrap();
     assert_eq!((lock.host.as_str(), lock.lock.id.as_str()), ("tester@here", "720e8e4ff004ef4e"));
     assert!(matches!(&lock.lock.holder, Holder::Run { run, pull: 12 } if run == "run-19"));
     assert_eq!(lock.applies.unwrap().run, "run-19", "an apply is not at its end");
-    let by_hand = book.lock("team").await.unwrap().unwrap().lock;
+    let by_hand = store.lock("team").await.unwrap().unwrap().lock;
     assert_eq!((by_hand.holder, by_hand.reason.as_str()), (Holder::Person("wanda".into()), "moving the VPC"));
-    assert_eq!((book.lock("old").await.unwrap(), book.drift("old").await.unwrap()), (None, Some(3)));
-    assert!(book.issue(4).await.unwrap().invalid.is_some_and(|posted| posted.id == 1020));
-    assert_eq!(book.issue(5).await.unwrap().environment.as_deref(), Some("team"));
-    let looked_at = book.issue(99).await.unwrap();
+    assert_eq!((store.lock("old").await.unwrap(), store.drift("old").await.unwrap()), (None, Some(3)));
+    assert!(store.issue(4).await.unwrap().invalid.is_some_and(|posted| posted.id == 1020));
+    assert_eq!(store.issue(5).await.unwrap().environment.as_deref(), Some("team"));
+    let looked_at = store.issue(99).await.unwrap();
     assert_eq!((looked_at.busy.as_deref(), looked_at.waits()), (Some("run-9"), true));
-    assert!(looked_at.told_editors.contains("wanda"));
-    let pull = book.pull(2).await.unwrap().unwrap();
+    assert!(looked_at.named_editors.contains("wanda"));
+    let pull = store.pull(2).await.unwrap().unwrap();
     assert_eq!((pull.environment.as_str(), pull.history.as_deref()), ("old", Some("changes/old/history/1-2.json")));
-    let over = book.record("changes/old/history/1-2.json").await.unwrap().unwrap().0;
+    let over = store.record("changes/old/history/1-2.json").await.unwrap().unwrap().0;
     assert_eq!((over.change.state, over.applied_head.unwrap().len()), (State::Done, 40));
 }
 
 #[tokio::test]
-async fn the_book_of_an_earlier_version_is_written_on() {
-    let (_records, book) = left().await;
-    assert!(book.record(&open_key("old")).await.unwrap().is_none(), "it is in the history");
+async fn the_change_store_of_an_earlier_version_is_written_on() {
+    let (_records, store) = left().await;
+    assert!(store.record(&open_key("old")).await.unwrap().is_none(), "it is in the history");
     let next = Record::new(Change::new(ChangeKind::Set, "old", 20, "ann", 21, "runnersmith/old-20"));
-    assert!(book.begin(&open_key("old"), &next).await.unwrap(), "the next change takes its place");
-    assert!(!book.begin(&open_key("team"), &next).await.unwrap(), "one is open");
+    assert!(store.begin(&open_key("old"), &next).await.unwrap(), "the next change takes its place");
+    assert!(!store.begin(&open_key("team"), &next).await.unwrap(), "one is open");
     let key = open_key("team");
-    book.update(&key, |record| {
-        record.is_announced = true;
-        record.change.state = State::Cancelled;
-        Some(())
-    })
-    .await
-    .unwrap()
-    .unwrap();
-    let over = opened(&book, "team").await;
+    store
+        .update(&key, |record| {
+            record.is_announced = true;
+            record.change.state = State::Cancelled;
+            Some(())
+        })
+        .await
+        .unwrap()
+        .unwrap();
+    let over = opened(&store, "team").await;
     assert!(over.is_finished());
-    book.archive(&key, &over).await.unwrap();
-    assert!(book.record(&key).await.unwrap().is_none());
-    let released = book.release_lock("team", |note| note.lock.id == "b9f388165bb3a39e").await.unwrap();
-    assert!(released.is_some() && book.lock("team").await.unwrap().is_none());
+    store.archive(&key, &over).await.unwrap();
+    assert!(store.record(&key).await.unwrap().is_none());
+    let released = store.release_lock("team", |note| note.lock.id == "b9f388165bb3a39e").await.unwrap();
+    assert!(released.is_some() && store.lock("team").await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_plan_that_an_earlier_version_has_sealed_is_opened_and_its_digest_is_the_same() {
-    let (record_store, book) = left().await;
+    let (record_store, store) = left().await;
     let seal = Seal::new(&Secret::new("k".repeat(44))).unwrap();
     for (environment, maximum) in [("team", 3), ("busy", 4)] {
-        let record = opened(&book, environment).await;
+        let record = opened(&store, environment).await;
         let plan = record.change.state.plan().unwrap();
         let key = record.plan_key.unwrap();
         // The key has the digest in it, as it was when the plan was made.
@@ -211,15 +212,15 @@ async fn a_plan_that_an_earlier_version_has_sealed_is_opened_and_its_digest_is_t
         assert_eq!(file["environment"], environment);
         assert!(file["values"].as_str().unwrap().contains(&format!("\"runners_maximum_count\": {maximum}")));
     }
-    let busy = opened(&book, "busy").await;
+    let busy = opened(&store, "busy").await;
     let State::Applying { plan, approval, .. } = busy.change.state else { panic!("{:?}", busy.change.state) };
     assert_eq!(approval.digest, plan.parts.digest(), "what was approved is what is applied");
 }
 
 #[tokio::test]
 async fn branches_of_an_earlier_version_are_still_known_as_our_own() {
-    let (_records, book) = left().await;
-    for (_, record) in book.open().await.unwrap() {
+    let (_records, store) = left().await;
+    for (_, record) in store.open().await.unwrap() {
         let name = record.change.branch;
         assert!(name.ends_with(&format!("{}-{}", record.change.environment, record.change.issue)));
         let payload = json!({ "repository": { "full_name": "acme/control" }, "sender": { "login": "ann", "type": "User" },

@@ -78,7 +78,7 @@ async fn looking_again_does_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_lost_webhook_is_mended_by_the_next_tick() {
+async fn a_lost_webhook_is_made_up_for_by_the_next_tick() {
     let world = World::new().await;
     world.open_issue("ann", &block("team", 5), SET);
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_lost_webhook_is_mended_by_the_next_tick() {
 }
 
 #[tokio::test]
-async fn an_invalid_request_is_answered_once_field_by_field_and_mended_by_an_edit() {
+async fn an_invalid_request_is_answered_once_field_by_field_and_fixed_by_an_edit() {
     let world = World::new().await;
     let issue = world.ask("ann", &block("my-env", 500), SET).await;
     world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await.unwrap();
@@ -242,7 +242,7 @@ async fn several_commands_in_one_comment_are_followed_in_order() {
 }
 
 #[tokio::test]
-async fn drift_is_told_in_one_issue_that_closes_by_itself() {
+async fn drift_is_reported_in_one_issue_that_closes_by_itself() {
     let world = World::new().await;
     world.made("team").await;
     assert_eq!(world.planner.drift().await.unwrap(), [("team".to_owned(), Drift::None)]);

@@ -14,18 +14,18 @@ use support::{Gate, REPO, SET, World, block};
 use tokio::sync::Notify;
 
 #[tokio::test]
-async fn who_finds_another_look_going_on_tells_it_and_what_was_told_outlives_it() {
+async fn who_finds_another_look_going_on_notes_it_there_and_what_was_noted_outlives_it() {
     let world = World::new().await;
     let issue = world.open_issue("ann", &block("team", 3), SET);
     let other = world.runs.begin();
     let (change_store, now) = (world.planner.change_store(), world.clock.now());
     assert!(change_store.update_issue(issue, |note| note.claim(other.name(), false, None, now)).await.unwrap().1);
-    let told = ChangeTrigger::Issue { number: issue, editor: Some("wanda".into()) };
-    world.planner.handle(&told).await.unwrap();
+    let edited = ChangeTrigger::Issue { number: issue, editor: Some("wanda".into()) };
+    world.planner.handle(&edited).await.unwrap();
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     assert!(!world.is_open("team").await, "it is the other's to look at");
     let note = change_store.issue(issue).await.unwrap();
-    assert!(note.again && note.told_editors.contains("wanda"), "{note:?}");
+    assert!(note.again && note.named_editors.contains("wanda"), "{note:?}");
     drop(other);
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     let note = change_store.issue(issue).await.unwrap();
@@ -36,7 +36,7 @@ async fn who_finds_another_look_going_on_tells_it_and_what_was_told_outlives_it(
 }
 
 #[tokio::test]
-async fn a_look_that_was_told_of_more_looks_again() {
+async fn a_look_that_was_informed_of_more_looks_again() {
     let world = World::new().await;
     let issue = world.open_issue("ann", &block("team", 3), SET);
     let gate = Gate::new(&world.record_store, "change.json");
@@ -168,6 +168,6 @@ async fn what_is_applied_while_drift_is_looked_for_is_no_drift() {
         assert_eq!(looking.await.unwrap().unwrap(), [("team".to_owned(), Drift::Busy)]);
         *world.provisioner.hold_drift.lock().unwrap() = None;
         let found = world.planner.drift().await.unwrap();
-        assert!(matches!(found[0].1, Drift::Differs { .. }), "the next look tells it: {found:?}");
+        assert!(matches!(found[0].1, Drift::Differs { .. }), "the next look reports it: {found:?}");
     }
 }

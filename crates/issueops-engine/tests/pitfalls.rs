@@ -48,7 +48,7 @@ async fn a_push_between_plan_and_approve_voids_the_plan_and_needs_an_admin() {
 }
 
 #[tokio::test]
-async fn a_push_that_nobody_told_of_is_found_when_everything_is_read_again() {
+async fn a_push_that_nobody_reported_is_found_when_everything_is_read_again() {
     let world = World::new().await;
     let (pull, line) = world.planned().await;
     // The comment was read before the push; the job that applies comes after it.
@@ -153,12 +153,12 @@ async fn an_edited_comment_orders_nothing() {
 async fn who_may_not_write_is_denied_with_why() {
     let world = World::new().await;
     let (pull, line) = world.planned().await;
-    for login in ["rita", "tom", "stranger"] {
+    for login in ["rita", "tom", "outsider"] {
         world.order(pull, login, &line).await;
         assert!(world.answer(pull).contains("permission to write"), "{login}: {}", world.answer(pull));
     }
     nothing_applied(&world);
-    let last = world.github.issue(REPO, pull).comments.iter().rfind(|c| c.author == "stranger").unwrap().clone();
+    let last = world.github.issue(REPO, pull).comments.iter().rfind(|c| c.author == "outsider").unwrap().clone();
     assert!(last.reactions.contains(&"-1".to_owned()), "{last:?}");
 }
 
@@ -220,7 +220,7 @@ async fn a_plain_approve_counts_only_for_the_only_plan_after_a_minute() {
     let world = World::new().await;
     let (pull, _) = world.planned().await;
     world.order(pull, "wanda", "/approve").await;
-    assert!(world.answer(pull).contains("/approve "), "the digest is told: {}", world.answer(pull));
+    assert!(world.answer(pull).contains("/approve "), "the digest is shown: {}", world.answer(pull));
     nothing_applied(&world);
     world.advance(Duration::from_secs(61));
     world.order(pull, "wanda", "/approve").await;
@@ -463,7 +463,7 @@ async fn closing_gives_up_and_reopening_begins_again() {
 }
 
 #[tokio::test]
-async fn a_merge_by_hand_before_the_apply_is_told_and_has_a_way_out() {
+async fn a_merge_by_hand_before_the_apply_is_reported_and_has_a_way_out() {
     let world = World::new().await;
     let (pull, line) = world.planned().await;
     world.github.merge_pull_as(REPO, pull, "adam").unwrap();
@@ -574,7 +574,7 @@ async fn many_comments_at_once_stop_nobody() {
 }
 
 #[tokio::test]
-async fn an_edit_that_comes_while_it_is_applied_is_told_once_and_kept_for_later() {
+async fn an_edit_that_comes_while_it_is_applied_is_answered_once_and_kept_for_later() {
     let world = World::new().await;
     let (pull, line) = world.planned().await;
     let issue = world.record("team").await.change.issue;

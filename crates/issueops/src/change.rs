@@ -2,7 +2,7 @@
 //!
 //! It exists apart so that the whole approval is one pure function: record and event in, record and steps out. The record
 //! lies beside Terraform's state and is the truth; comments only show it. The shell stores the new record first (compare
-//! and swap), then does the steps, and tells what came of them as further events. A step that is done twice does no harm.
+//! and swap), then does the steps, and reports what came of them as further events. A step that is done twice does no harm.
 //!
 //! Facts that can change between a look and a deed are read again at the deed: an approval leads to [`ChangeStep::Reread`], and
 //! only what comes back equal to what was approved leads to [`ChangeStep::Apply`].

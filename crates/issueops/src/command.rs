@@ -82,7 +82,7 @@ impl CommentCommand {
 pub enum CommentLine {
     /// It is one.
     Known(CommentCommand),
-    /// It is none of ours; the help is the answer.
+    /// It is not one of ours; the help is the answer.
     Unknown(Misread),
 }
 

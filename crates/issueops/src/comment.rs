@@ -37,7 +37,7 @@ pub enum Marker {
     Reply,
     /// What is wrong with an issue.
     Invalid,
-    /// The issue that tells of an environment's drift.
+    /// The issue that reports an environment's drift.
     Drift(String),
 }
 

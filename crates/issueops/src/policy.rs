@@ -35,7 +35,7 @@ pub struct Network {
 /// How an environment is laid out on AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvironmentShape {
-    /// Webhook, queue, functions, ledger and one scale set together: the seed's shape.
+    /// Webhook, queue, functions, ledger and one scale set together: the philips-labs module's shape.
     OwnStack,
     /// A scale set that registers with a control plane which is already there.
     SharedPlane {
@@ -94,7 +94,7 @@ pub struct RunnerRules {
 /// Who may cause a plan by a comment or by a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanBy {
-    /// Whoever may write to the control repository.
+    /// Anyone who may write to the control repository.
     Writers,
     /// They, and the request's author for their own request.
     AuthorsAndWriters,
@@ -103,7 +103,7 @@ pub enum PlanBy {
 /// What an approval needs, and how long things may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalRules {
-    /// The team whose members may approve, by its slug; `None`: whoever may write.
+    /// The team whose members may approve, by its slug; `None`: anyone who may write.
     pub team: Option<String>,
     /// Whether who asked, or committed to the branch, may approve.
     pub author_may_approve: bool,
@@ -118,7 +118,7 @@ pub struct ApprovalRules {
 }
 
 /// What is done with GitHub's side of the webhook after an apply of an environment with a stack of its own. The endpoint and
-/// the name of its secret are told in any case.
+/// the name of its secret are shown in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WebhookTarget {
     /// Nothing: somebody enters both by hand.
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once() {
+    fn everything_that_is_wrong_is_listed_at_once() {
         let text = LEAST
             .replace("version = 1", "version = 2\nfolder = \"../up\"\nghes_url = \"http://x\"")
             .replace("vpc-0123456789abcdef0", "vpc-${x}")

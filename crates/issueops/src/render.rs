@@ -2,7 +2,7 @@
 //!
 //! It exists apart so that one rule can be seen to hold: **no value leaves `terraform.tfvars.json`**. Terraform reads the
 //! strings of that file literally; every HCL file is fixed text but for the module's address, which is the policy's and is
-//! judged there. Beside the variables, only the environment's name and its labels are written (in the state's key, the
+//! checked there. Beside the variables, only the environment's name and its labels are written (in the state's key, the
 //! README and the example workflow); both are words of ASCII letters, digits, `-`, `_` and `.`.
 //!
 //! The same request gives the same bytes, so a folder that somebody edited is found by comparing.
@@ -28,7 +28,7 @@ pub const LOCK_FILE: &str = ".terraform.lock.hcl";
 /// Files by their path in the control repository.
 pub type RenderedFiles = BTreeMap<String, String>;
 
-/// One period in which idle runners are kept, as the seed's `idle_config` has it.
+/// One period in which idle runners are kept, as the philips-labs module's `idle_config` has it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Idle {
@@ -119,7 +119,7 @@ fn values(request: &SetRequest, policy: &Policy) -> Result<String, serde_json::E
             (None, Some(zips))
         }
     };
-    // Every second of every day: the seed's minRunners holds at all times.
+    // Every second of every day: the philips-labs module's minRunners holds at all times.
     let always = |count| Idle { cron: "* * * * * *", time_zone: "UTC", idle_count: count };
     let values = Values {
         ami_filter: request.ami.filter.iter().map(|filter| ("name", vec![filter.as_str()])).collect(),

@@ -1,7 +1,7 @@
 //! An issue's body becomes a request: first the fields as they were given, then values with types.
 //!
 //! Two steps, because they fail differently. The first knows only the two forms in which a body can be written (GitHub's
-//! issue forms and the seed's JSON block) and is bounded in size; it believes nothing. The second judges each value by the
+//! issue forms and the philips-labs module's JSON block) and is bounded in size; it believes nothing. The second checks each value by the
 //! platform policy and by what exists. Both answer with all problems at once, each with what was given, what is allowed
 //! and an example; a request with a problem creates nothing.
 
@@ -32,7 +32,7 @@ impl RequestKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Set, Self::Delete];
 
-    /// The issue's label, as in the seed.
+    /// The issue's label, as in the philips-labs module.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -107,7 +107,7 @@ impl Field {
         Self::Reason,
     ];
 
-    /// The key in the JSON block; the first seven are the seed's.
+    /// The key in the JSON block; the first seven are the philips-labs module's.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -280,7 +280,7 @@ impl SetRequest {
     }
 }
 
-/// A request whose every value was judged.
+/// A request whose every value was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Create or edit.

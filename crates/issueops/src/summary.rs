@@ -1,4 +1,4 @@
-//! What a plan would do, whoever made it: a provisioner hands out this summary, and everything after it (comments, rules,
+//! What a plan would do, no matter what made it: a provisioner hands out this summary, and everything after it (comments, rules,
 //! costs) knows nothing else of the plan.
 //!
 //! It exists apart from the comment so that rules can stand on it: what holds state, what changes who may do what, what

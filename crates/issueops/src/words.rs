@@ -1,6 +1,7 @@
-//! Words as they may stand in names: the one place where characters are judged, so that no field has rules of its own by
+//! Words as they may stand in names: the one place where characters are checked, so that no field has rules of its own by
 //! accident. All rules are ASCII: a letter that only looks like another is refused wherever a name is meant.
 
+use runnersmith_types::{Label, Owner, RunnerGroupName, ScaleSetName};
 use serde::Serialize;
 
 /// One to `max` ASCII letters, digits or characters of `extra`.
@@ -50,10 +51,23 @@ pub struct NotAName {
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $rule:literal, $check:expr) => {
+        name!($(#[$doc])* $name(String): |text| Some(text.to_owned()), |name| name.as_str(), $rule, $check);
+    };
+    // A name that the fleet knows under a wider rule: what is given here is one of those, and not each of those may be given.
+    ($(#[$doc:meta])* $name:ident: $wide:ident, $rule:literal, $check:expr) => {
+        name!($(#[$doc])* $name($wide): |text| $wide::parse(text).ok(), |name| name.as_str(), $rule, $check);
+
+        impl From<&$name> for $wide {
+            fn from(name: &$name) -> Self {
+                name.0.clone()
+            }
+        }
+    };
+    ($(#[$doc:meta])* $name:ident($inner:ident): $make:expr, $show:expr, $rule:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name($inner);
 
         impl $name {
             /// What such a name is made of, as a phrase.
@@ -64,51 +78,63 @@ macro_rules! name {
             /// # Errors
             /// When it breaks [`Self::RULE`].
             pub fn parse(text: &str) -> Result<Self, NotAName> {
-                let check: fn(&str) -> bool = $check;
-                if check(text) { Ok(Self(text.to_owned())) } else { Err(NotAName { given: shown(text), rule: $rule }) }
+                let (check, make): (fn(&str) -> bool, fn(&str) -> Option<$inner>) = ($check, $make);
+                let made = if check(text) { make(text) } else { None };
+                made.map(Self).ok_or_else(|| NotAName { given: shown(text), rule: $rule })
             }
 
             /// The text.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                let show: fn(&$inner) -> &str = $show;
+                show(&self.0)
             }
         }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
     };
 }
 
 name!(
-    /// The name of an environment: a scale set's name, its folder's, and the beginning of every AWS name made from it.
-    EnvironmentName,
+    /// The name of an environment: a [`ScaleSetName`], its folder's name, and the beginning of every AWS name made from it.
+    /// Stricter than a scale set's, since it also stands in names of AWS, in paths and in Terraform's addresses.
+    EnvironmentName: ScaleSetName,
     "1 to 32 letters a-z, A-Z, digits or underscores, beginning with a letter or digit, without \"aws\"",
     // 32: what a scale set's name may have; AWS names are shortened from there with a hash. AWS reserves "aws" in several
     // kinds of names, in any case.
     |t| is_word(t, 32, "_") && !t.starts_with('_') && !t.to_ascii_lowercase().contains("aws")
 );
 name!(
-    /// An organisation's login.
-    Organization,
+    /// An organisation's login: an [`Owner`]. Stricter than an owner's, which may be an enterprise's slug: this is GitHub's own
+    /// rule for logins, so that a misspelled one is refused in the issue and not by an apply.
+    Organization: Owner,
     "an organisation's login: 1 to 39 letters, digits or single hyphens inside",
     |t| is_word(t, 39, "-") && !t.starts_with('-') && !t.ends_with('-') && !t.contains("--")
 );
 name!(
-    /// A label of runners. Stricter than GitHub's own rule, so that it is the same text in YAML, JSON and Markdown.
+    /// A label of runners, as it is written: a [`Label`] is its lower-case form. Stricter than GitHub's own rule, so that it is the
+    /// same text in YAML, JSON and Markdown.
     LabelName,
     "1 to 64 letters, digits, hyphens, underscores or dots, beginning with a letter or digit",
     |t| is_word(t, 64, "-_.") && t.starts_with(|c: char| c.is_ascii_alphanumeric())
 );
 name!(
-    /// A runner group's name.
-    GroupName,
+    /// A runner group's name: a [`RunnerGroupName`]. Stricter than GitHub's own rule: what cannot be seen in an issue is refused.
+    GroupName: RunnerGroupName,
     "1 to 64 visible ASCII characters and spaces, none at an end",
     |t| (1..=64).contains(&t.len()) && t.trim() == t && t.chars().all(|c| c == ' ' || c.is_ascii_graphic())
 );
+impl From<&LabelName> for Label {
+    fn from(name: &LabelName) -> Self {
+        // Such a name is shorter than where a label would be cut.
+        Self::of_job(&name.0)
+    }
+}
+
 name!(
     /// A pattern over the names of machine images, `*` and `?` being wild.
     AmiPattern,
@@ -162,6 +188,21 @@ mod tests {
         assert!(InstanceType::parse("u-6tb1.112xlarge").is_ok() && InstanceType::parse("M5.large").is_err());
         assert!(Region::parse("us-gov-west-1").is_ok() && Region::parse("eu-west").is_err());
         assert!(GroupName::parse("Default").is_ok() && GroupName::parse(" x").is_err());
+    }
+
+    #[test]
+    fn names_of_requests_are_names_of_the_fleet() {
+        let longest = "x".repeat(32);
+        for name in ["a", "Team_A", &longest] {
+            assert_eq!(ScaleSetName::from(&EnvironmentName::parse(name).unwrap()).as_str(), name);
+        }
+        assert!(ScaleSetName::parse("my-env").is_ok(), "which no request may ask for");
+        let organization = Organization::parse(&"o".repeat(39)).unwrap();
+        assert_eq!(Owner::from(&organization).as_str(), organization.as_str());
+        assert_eq!(RunnerGroupName::from(&GroupName::parse("CI runners").unwrap()).as_str(), "CI runners");
+        let label = LabelName::parse("Linux-X64").unwrap();
+        assert_eq!((label.as_str(), Label::from(&label).as_str()), ("Linux-X64", "linux-x64"));
+        assert_eq!(Label::of_set(label.as_str()), Ok(Label::from(&label)));
     }
 
     #[test]

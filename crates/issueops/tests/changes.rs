@@ -44,23 +44,23 @@ fn a_comment_is_followed_once() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
     let comment = world.comment(&writer(), &line);
-    assert!(rereads(&world.heard(comment.clone())));
-    assert_eq!(world.heard(comment.clone()), []);
+    assert!(rereads(&world.received(comment.clone())));
+    assert_eq!(world.received(comment.clone()), []);
     world.checks();
     world.event(&LifecycleEvent::ApplyFailed(failure()));
-    assert_eq!(world.heard(comment), [], "nor after the change went on");
+    assert_eq!(world.received(comment), [], "nor after the change went on");
 }
 
 #[test]
 fn old_comments_stay_handled_when_they_are_forgotten() {
     let mut world = World::planned(ChangeKind::Set);
     let first = world.comment(&writer(), "/help");
-    world.heard(first.clone());
+    world.received(first.clone());
     for _ in 0..1000 {
         world.says(&writer(), "/help");
     }
     assert!(world.change.handled.len() <= 500);
-    assert_eq!(world.heard(first), []);
+    assert_eq!(world.received(first), []);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn who_may_approve() {
     let text = approve(&world);
     let mut who = writer();
     assert_eq!(denial(&world.says(&who, &text)), Some(&Denial::TeamUnknown("platform".into())));
-    who.membership = Membership::Stranger;
+    who.membership = Membership::Outsider;
     assert_eq!(denial(&world.says(&who, &text)), Some(&Denial::NeedsTeam("platform".into())));
     who.membership = Membership::Member;
     assert!(rereads(&world.says(&who, &text)));
@@ -432,7 +432,7 @@ fn a_run_that_died_while_it_checked_leaves_the_plan_and_no_approval() {
 }
 
 #[test]
-fn machines_that_do_not_go_are_told_of_as_jobs_are() {
+fn machines_that_do_not_go_are_reported_as_jobs_are() {
     let mut world = World::planned(ChangeKind::Delete);
     let line = approve(&world);
     world.says(&writer(), &format!("{line} destroy kill-jobs"));

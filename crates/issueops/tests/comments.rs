@@ -20,7 +20,7 @@ use runnersmith_issueops::request::{Known, RequestKind};
 use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary, cost};
 use serde_json::{Value, json};
 use support::world::{World, person_lock, run_lock, writer};
-use support::{SEED_BLOCK, judge, policy, set};
+use support::{SEED_BLOCK, check, policy, set};
 
 fn resource(address: &str, kind: &str, actions: &[&str]) -> Value {
     json!({"address": address, "mode": "managed", "type": kind, "change": {"actions": actions,
@@ -126,7 +126,7 @@ fn a_marker_counts_in_the_first_line_only() {
 #[test]
 fn the_answer_to_an_invalid_request() {
     let bad = r#"{"environment": "my-aws`env", "organization": "@evil/all", "maxRunners": "1000"}"#;
-    insta::assert_snapshot!(invalid(&judge(bad, RequestKind::Set, &Known::default()).unwrap_err(), RequestKind::Set));
+    insta::assert_snapshot!(invalid(&check(bad, RequestKind::Set, &Known::default()).unwrap_err(), RequestKind::Set));
 }
 
 fn all_replies(world: &mut World) -> Vec<Reply> {
@@ -255,7 +255,7 @@ fn giving_up_what_was_begun_does_not_say_that_nothing_is_applied() {
 }
 
 #[test]
-fn a_dead_run_that_was_to_plan_is_told_of() {
+fn a_dead_run_that_was_to_plan_is_reported() {
     let world = World::new(ChangeKind::Set);
     let status = |run| reply(&Reply::Status { lock: None, run }, &world.change, &policy(), None);
     assert!(status(Liveness::Dead).contains("`/plan` begins again"));
@@ -361,7 +361,7 @@ proptest! {
             prop_assert!(runnersmith_issueops::command::parse(&said).is_empty());
         }
         let body = json!({"environment": &text, "organization": &text, "amiFilter": &text}).to_string();
-        if let Err(problems) = judge(&body, RequestKind::Set, &Known::default()) {
+        if let Err(problems) = check(&body, RequestKind::Set, &Known::default()) {
             let said = invalid(&problems, RequestKind::Set);
             prop_assert!(length(&said) < CHARS_MAX);
             prop_assert_eq!(does(&said), Vec::<String>::new());

@@ -15,7 +15,7 @@ fn lines(name: &str) -> Vec<Value> {
     std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// An environment's change as it lies on the shelf, with the world around it as it was.
+/// An environment's change as it lies in the record store, with the world around it as it was.
 fn world(environment: &str) -> World {
     let key = format!("changes/{environment}/change.json");
     let line = lines("shelf.jsonl").into_iter().find(|line| line["key"] == key.as_str()).unwrap();
@@ -39,7 +39,7 @@ fn a_plan_that_an_earlier_version_has_shown_is_approved_by_the_line_that_it_show
     let line = shown.unwrap().lines().find(|line| line.starts_with("/approve ")).unwrap().to_owned();
     let mut comment = world.comment(&writer(), &line);
     comment.pull = world.change.pull;
-    let steps = world.heard(comment);
+    let steps = world.received(comment);
     assert!(denial(&steps).is_none() && rereads(&steps), "{steps:?}");
     assert!(matches!(&world.change.state, State::Checking(_, approval) if approval.by == "wanda"));
     assert!(applies(&world.checks()), "nothing has changed since");

@@ -72,14 +72,17 @@ fn an_edited_comment_and_one_that_was_there_before_the_plan_order_nothing() {
     let line = approve(&world);
     let mut edited = world.comment(&writer(), &line);
     edited.is_new = false;
-    assert_eq!(world.heard(edited), [], "the event is an edit");
+    assert_eq!(world.received(edited), [], "the event is an edit");
     let mut edited = world.comment(&writer(), &line);
     edited.is_edited = true;
-    assert_eq!(world.heard(edited), [], "the event says created, and it was edited since");
+    assert_eq!(world.received(edited), [], "the event says created, and it was edited since");
     world.wait(3600);
     let mut early = world.comment(&writer(), "/approve");
     early.created_at = Timestamp::from_secs(999_000);
-    assert!(matches!(denial(&world.heard(early)), Some(Denial::NeedsDigest { .. })), "delivered late, written before");
+    assert!(
+        matches!(denial(&world.received(early)), Some(Denial::NeedsDigest { .. })),
+        "delivered late, written before"
+    );
 }
 
 #[test]
@@ -154,8 +157,8 @@ fn what_is_rendered_or_shown_holds_no_secret_and_no_name_of_one() {
     let policy = policy();
     for field in ["id", "key_base64", "client_id", "client_secret"] {
         for secret in ["-----BEGIN RSA PRIVATE KEY-----", "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVk=", "ab/cd+ef", "12345"] {
-            let told = Policy::parse(&format!("{POLICY}\n[app_secrets]\n{field} = \"{secret}\"\n")).unwrap_err();
-            assert!(told.to_string().contains(&format!("app_secrets.{field}")), "{field}: {told}");
+            let refused = Policy::parse(&format!("{POLICY}\n[app_secrets]\n{field} = \"{secret}\"\n")).unwrap_err();
+            assert!(refused.to_string().contains(&format!("app_secrets.{field}")), "{field}: {refused}");
         }
     }
     for (path, content) in render(&set(SEED_BLOCK), &policy).unwrap() {

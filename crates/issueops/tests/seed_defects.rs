@@ -13,7 +13,7 @@ use runnersmith_issueops::render::render;
 use runnersmith_issueops::request::{Field, Known, RequestKind};
 use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary, cost};
 use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
-use support::{SEED_BLOCK, judge, policy, set};
+use support::{SEED_BLOCK, check, policy, set};
 
 #[test]
 fn defect_01_no_plan_before_approval() {
@@ -48,17 +48,17 @@ fn defect_03_fields_are_validated_by_another_fields_value() {
         for value in [evil, "${file(\"/etc/passwd\")}", "$(id)", "'; id; '", "a\nb: c", "%{ if true }x%{ endif }"] {
             let mut block: serde_json::Value = serde_json::from_str(SEED_BLOCK).unwrap();
             block[field.key()] = value.into();
-            let problems = judge(&block.to_string(), RequestKind::Set, &Known::default()).unwrap_err();
+            let problems = check(&block.to_string(), RequestKind::Set, &Known::default()).unwrap_err();
             assert!(problems.iter().all(|problem| problem.field == field.title()), "{field}: {problems:?}");
         }
     }
     // The two that the demo left out, right by themselves and wrong by themselves.
     assert!(
-        judge(&SEED_BLOCK.replace("amzn2-ami-hvm-2.*-x86_64-ebs", "amazon"), RequestKind::Set, &Known::default())
+        check(&SEED_BLOCK.replace("amzn2-ami-hvm-2.*-x86_64-ebs", "amazon"), RequestKind::Set, &Known::default())
             .is_ok()
     );
     let problems =
-        judge(&SEED_BLOCK.replace("\"default\"", "\"undefined\""), RequestKind::Set, &Known::default()).unwrap_err();
+        check(&SEED_BLOCK.replace("\"default\"", "\"undefined\""), RequestKind::Set, &Known::default()).unwrap_err();
     assert_eq!(problems[0].field, Field::RunnerGroup.title());
 }
 
@@ -136,16 +136,16 @@ fn defect_08_the_pull_request_is_known_by_its_title() {
     let line = format!("/approve {}", world.digest());
     let mut elsewhere = world.comment(&writer(), &line);
     elsewhere.pull = 7;
-    assert_eq!(world.heard(elsewhere), []);
+    assert_eq!(world.received(elsewhere), []);
     let mut fork = world.comment(&writer(), &line);
     fork.is_fork = true;
-    assert_eq!(world.heard(fork), []);
+    assert_eq!(world.received(fork), []);
 }
 
 #[test]
 fn defect_09_no_drift_cost_policy_or_lock() {
     // A policy bounds what may be asked.
-    let problems = judge(&SEED_BLOCK.replace("\"3\"", "\"11\""), RequestKind::Set, &Known::default()).unwrap_err();
+    let problems = check(&SEED_BLOCK.replace("\"3\"", "\"11\""), RequestKind::Set, &Known::default()).unwrap_err();
     assert_eq!(problems[0].field, Field::MaxRunners.title());
     // What the worst hour costs is known before it is approved.
     let files = render(&set(SEED_BLOCK), &policy()).unwrap();
@@ -186,6 +186,6 @@ fn defect_10_merges_without_looking_whether_the_head_is_what_was_applied() {
     assert_eq!(
         denial(&world.says(&writer(), "/plan")),
         Some(&Denial::NeedsAdmin),
-        "what was pushed meanwhile is still judged"
+        "what was pushed meanwhile is still checked"
     );
 }

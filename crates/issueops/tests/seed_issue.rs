@@ -1,4 +1,4 @@
-//! The seed's own issues: its templates (an introduction with a link, a JSON block, advice and a picture behind it) with
+//! The philips-labs module's own issues: its templates (an introduction with a link, a JSON block, advice and a picture behind it) with
 //! values filled in work unchanged.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
@@ -8,9 +8,9 @@ mod support;
 use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::render::render;
 use runnersmith_issueops::request::{Known, Request, RequestKind, SetRequest, parse, validate};
-use support::{POLICY, judge, policy};
+use support::{POLICY, check, policy};
 
-/// What the seed's template for creating makes of an issue; `block` is what people fill in.
+/// What the philips-labs module's template for creating makes of an issue; `block` is what people fill in.
 fn create(block: &str) -> String {
     format!(
         "Issue created by this issue template will create or edit the AWS configuration of a self-hosted runner scale set of its own, operated by [Philips Labs's AWS GitHub Runner](https://github.com/philips-labs/terraform-aws-github-runner).\n\nPlease insert the values in the JSON below. A runner group with the environment's name is advised, but not mandatory.\n\n\n**Please do not set the number of `maxRunners` per environment greater than 10.**\n\n```json\n{block}\n```\n\nFor the standard Amazon runners, set\namiOwner to \"amazon\" and amiFilter to \"amzn2-ami-hvm-2.*-x86_64-ebs\"\n\nEnvironments should not contain the term \"aws\" and only contain numbers, characters and underscores.\n\n![image](https://user-images.example.com/1/2.png)\n"
@@ -44,7 +44,7 @@ const OLDER: &str = r#"{
 }"#;
 
 fn made(body: &str) -> SetRequest {
-    match judge(body, RequestKind::Set, &Known::default()).unwrap() {
+    match check(body, RequestKind::Set, &Known::default()).unwrap() {
         Request::Set(set) => *set,
         Request::Delete(_) => panic!("a deletion"),
     }
@@ -83,7 +83,7 @@ fn an_older_template_of_the_seed_works_too() {
 fn the_seeds_template_for_deleting_works_unchanged() {
     let known = Known { environments: [("zelda".to_owned(), ["zelda".to_owned()].into())].into(), ..Known::default() };
     for body in [delete("zelda"), delete("zelda").replace('\n', "\r\n"), create(FILLED_IN)] {
-        assert_eq!(judge(&body, RequestKind::Delete, &known).unwrap().environment().as_str(), "zelda");
+        assert_eq!(check(&body, RequestKind::Delete, &known).unwrap().environment().as_str(), "zelda");
     }
 }
 
@@ -92,16 +92,16 @@ fn the_seeds_template_left_as_it_is_is_answered_field_by_field() {
     let block = FILLED_IN
         .replace("zelda", "<enter an environment name here>")
         .replace("acme", "<enter a GitHub organization name here>");
-    let problems = judge(&create(&block), RequestKind::Set, &Known::default()).unwrap_err();
+    let problems = check(&create(&block), RequestKind::Set, &Known::default()).unwrap_err();
     let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
     assert_eq!(fields, ["Environment", "Organization"]);
-    assert!(judge(&delete("<enter the environment to delete here>"), RequestKind::Delete, &Known::default()).is_err());
+    assert!(check(&delete("<enter the environment to delete here>"), RequestKind::Delete, &Known::default()).is_err());
 }
 
 #[test]
 fn the_seeds_advice_is_the_default_bound() {
     let more = create(&FILLED_IN.replace("\"3\"", "\"11\""));
-    assert!(judge(&more, RequestKind::Set, &Known::default()).unwrap_err()[0].allowed.contains("from 1 to 10"));
+    assert!(check(&more, RequestKind::Set, &Known::default()).unwrap_err()[0].allowed.contains("from 1 to 10"));
     let raised = Policy::parse(&POLICY.replace("[runners]", "[runners]\nmaximum = 20")).unwrap();
     let given = parse(&more, RequestKind::Set).unwrap();
     assert!(validate(&given, RequestKind::Set, &raised, &Known::default()).is_ok(), "unless the policy says otherwise");

@@ -66,7 +66,7 @@ fn what_outputs_say_is_read_where_it_is_a_text_and_no_secret() {
 }
 
 #[test]
-fn iam_and_network_are_told_apart_and_open_doors_are_seen() {
+fn iam_and_network_are_separated_and_open_networks_are_seen() {
     let mut open = resource("aws_vpc_security_group_ingress_rule.world", &["create"]);
     open["change"]["after"] = json!({"cidr_ipv4": "0.0.0.0/0"});
     let mut egress = resource("aws_security_group_rule.out", &["create"]);
@@ -116,7 +116,7 @@ fn sensitive_values_never_appear() {
 }
 
 #[test]
-fn a_plan_that_cannot_be_judged_is_refused() {
+fn a_plan_that_cannot_be_checked_is_refused() {
     let with = |key: &str, value: Value| {
         let mut plan = json!({"format_version": "1.2", "resource_changes": []});
         plan[key] = value;

@@ -64,7 +64,7 @@ impl InputChange {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct MigrationFinding {
     /// What becomes of it.
-    pub verdict: InputChange,
+    pub change: InputChange,
     /// Its name, or an output's address. Foreign text.
     pub what: String,
     /// What to do, or why; may be empty.
@@ -84,7 +84,7 @@ pub struct Block {
     pub version: Option<String>,
     /// A submodule of it, which has no counterpart by name.
     pub submodule: Option<String>,
-    /// What becomes of everything in it, by verdict and name.
+    /// What becomes of everything in it, by change and name.
     pub findings: Vec<MigrationFinding>,
 }
 
@@ -92,7 +92,7 @@ impl Block {
     /// Whether somebody must change more than the source.
     #[must_use]
     pub fn is_by_hand(&self) -> bool {
-        self.submodule.is_some() || self.findings.iter().any(|finding| finding.verdict.is_by_hand())
+        self.submodule.is_some() || self.findings.iter().any(|finding| finding.change.is_by_hand())
     }
 }
 
@@ -162,7 +162,7 @@ fn peer(source: &str) -> Option<Option<String>> {
 
 fn arguments(given: &[String]) -> Vec<MigrationFinding> {
     let finding =
-        |verdict, what: &str, note: &str| MigrationFinding { verdict, what: what.to_owned(), note: note.to_owned() };
+        |change, what: &str, note: &str| MigrationFinding { change, what: what.to_owned(), note: note.to_owned() };
     let mut findings: Vec<MigrationFinding> = given.iter().map(|name| argument(name)).collect();
     let stands_for = |wanted: &str| {
         // An argument that has only another name is not missing as well.
@@ -184,10 +184,10 @@ fn arguments(given: &[String]) -> Vec<MigrationFinding> {
 }
 
 fn argument(name: &str) -> MigrationFinding {
-    let finding = |verdict, note: &str| MigrationFinding { verdict, what: name.to_owned(), note: note.to_owned() };
+    let finding = |change, note: &str| MigrationFinding { change, what: name.to_owned(), note: note.to_owned() };
     if let Some(input) = tables::INPUTS.iter().find(|input| input.name == name) {
-        let verdict = if input.note.is_empty() { InputChange::Kept } else { InputChange::Differs };
-        return finding(verdict, input.note);
+        let change = if input.note.is_empty() { InputChange::Kept } else { InputChange::Differs };
+        return finding(change, input.note);
     }
     // Every module block of Terraform may have these.
     if ["count", "for_each", "providers", "depends_on"].contains(&name) {
@@ -207,7 +207,7 @@ fn argument(name: &str) -> MigrationFinding {
 fn output(module: &str, path: &str) -> MigrationFinding {
     let ours = tables::OUTPUTS.iter().find(|(old, _)| path.starts_with(old));
     let note = ours.map_or("there is no such output".to_owned(), |(_, new)| format!("here it is {new}"));
-    MigrationFinding { verdict: InputChange::Output, what: format!("module.{module}.{path}"), note }
+    MigrationFinding { change: InputChange::Output, what: format!("module.{module}.{path}"), note }
 }
 
 /// Foreign text in one line: what cannot be seen is made visible.
@@ -243,18 +243,18 @@ impl fmt::Display for Report {
                 )?;
                 continue;
             }
-            for verdict in InputChange::ALL {
-                let of = block.findings.iter().filter(|finding| finding.verdict == verdict);
+            for change in InputChange::ALL {
+                let of = block.findings.iter().filter(|finding| finding.change == change);
                 let lines: Vec<String> = of
                     .map(|finding| match finding.note.as_str() {
                         "" => shown(&finding.what),
                         note => format!("{}: {}", shown(&finding.what), shown(note)),
                     })
                     .collect();
-                if verdict == InputChange::Kept && !lines.is_empty() {
-                    writeln!(f, "  {}: {}", verdict.title(), lines.join(", "))?;
+                if change == InputChange::Kept && !lines.is_empty() {
+                    writeln!(f, "  {}: {}", change.title(), lines.join(", "))?;
                 } else if !lines.is_empty() {
-                    writeln!(f, "  {}:\n    {}", verdict.title(), lines.join("\n    "))?;
+                    writeln!(f, "  {}:\n    {}", change.title(), lines.join("\n    "))?;
                 }
             }
         }

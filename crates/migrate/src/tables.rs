@@ -132,7 +132,7 @@ pub(crate) const NOT_NEEDED: &[(&str, &str)] = &[
     ("enable_job_queued_check", "a job that does not wait any more is never launched for"),
     ("enable_runner_binaries_syncer", "the newest release is always kept in the bucket"),
     ("enable_runner_detailed_monitoring", "the planner does not use it"),
-    ("enable_userdata", "an image that has the runner is told by the scale-set module's image_has_runner"),
+    ("enable_userdata", "an image that has the runner is declared by the scale-set module's image_has_runner"),
     ("eventbridge", "deliveries go through one queue"),
     ("instance_termination_watcher", "interruptions are always watched"),
     ("job_queue_retention_in_seconds", "jobs are kept in the ledger, not in the queue"),

@@ -72,13 +72,13 @@ module "multi" {
 }
 
 #[test]
-fn json_is_read_and_a_submodule_is_told_as_one() {
+fn json_is_read_and_a_submodule_is_reported_as_one() {
     let json = r#"{"module": {"a": [{"source": "philips-labs/github-runner/aws//modules/runners", "x": 1}],
         "b": {"source": "registry.terraform.io/github-aws-runners/github-runner/aws", "tags": {}}, "c": {"source": "./else"}}}"#;
     let report = check(&files(&[("main.tf.json", json)]));
     let names: Vec<_> = report.blocks.iter().map(|block| (block.name.as_str(), block.submodule.as_deref())).collect();
     assert_eq!(names, [("a", Some("modules/runners")), ("b", None)]);
-    let missing = report.blocks[1].findings.iter().filter(|finding| finding.verdict == InputChange::Missing);
+    let missing = report.blocks[1].findings.iter().filter(|finding| finding.change == InputChange::Missing);
     let missing: Vec<_> = missing.map(|finding| finding.what.as_str()).collect();
     assert_eq!(
         missing,
@@ -87,7 +87,7 @@ fn json_is_read_and_a_submodule_is_told_as_one() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_with_its_place_and_the_rest_is_read() {
+fn what_cannot_be_read_is_reported_with_its_place_and_the_rest_is_read() {
     let report = check(&files(&[("broken.tf", "module \"x\" {\n  a = \n}"), ("main.tf", SEED)]));
     assert_eq!((report.blocks.len(), report.unreadable.len()), (1, 1));
     let said = report.unreadable[0].to_string();
@@ -122,14 +122,14 @@ fn every_input_of_the_module_is_in_the_table() {
         let report =
             one(&format!("module \"x\" {{\n  source = \"philips-labs/github-runner/aws\"\n  {name} = 1\n}}\n"));
         let found = report.blocks[0].findings.iter().find(|finding| finding.what == name).unwrap();
-        assert!([InputChange::Kept, InputChange::Differs].contains(&found.verdict), "{name}: {found:?}");
+        assert!([InputChange::Kept, InputChange::Differs].contains(&found.change), "{name}: {found:?}");
         if !block.body().attributes().any(|attribute| attribute.key() == "default") {
             required.push(name.to_owned());
         }
     }
     required.sort();
     let report = one("module \"x\" {\n  source = \"philips-labs/github-runner/aws\"\n}\n");
-    let missing = report.blocks[0].findings.iter().filter(|finding| finding.verdict == InputChange::Missing);
+    let missing = report.blocks[0].findings.iter().filter(|finding| finding.change == InputChange::Missing);
     assert_eq!(missing.map(|finding| finding.what.clone()).collect::<Vec<_>>(), required);
 }
 

@@ -86,7 +86,7 @@ impl Embedded {
         ScaleSetName::parse(environment).ok().filter(|set| !self.is_fixed(set))
     }
 
-    /// Marks the record, if there is one and it is not so already; answers it as it is now.
+    /// Marks the record, if there is one and it is not so already; returns it as it is now.
     async fn update(&self, environment: &str, draining: bool) -> Result<Option<Record>, RecordError> {
         let key = record::key(environment);
         for _ in 0..TRIES_MAX {
@@ -228,7 +228,7 @@ impl Embedded {
     }
 }
 
-/// In a task of its own: whoever waits may go away, and the record and what is live must not part.
+/// In a task of its own: the caller may go away, and the record and what is live must not part.
 async fn whole<T: Send + 'static>(
     operation: &'static str,
     environment: &str,

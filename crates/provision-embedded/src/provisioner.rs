@@ -169,7 +169,7 @@ impl Provisioner for Embedded {
             }
         };
         progress.line(&begins);
-        // A task of its own: whoever waits may go away, and the record and what is live must not part.
+        // A task of its own: the caller may go away, and the record and what is live must not part.
         let embedded = self.clone();
         let applied = tokio::spawn(async move { embedded.carry_out(plan).await }).await;
         let applied = applied.unwrap_or_else(|error| Err(failed(environment, error.to_string())))?;

@@ -96,7 +96,7 @@ async fn a_running_job_is_ended_only_when_that_is_asked_for_and_its_history_says
     assert_eq!(bed.doubles.script().machines[&machine].state, MachineState::Running);
     let left = embedded.drain("linux", true).await.unwrap();
     assert_eq!(bed.doubles.script().machines[&machine].state, MachineState::Ended);
-    assert!(!left.is_nothing(), "GitHub has not heard of it yet: {left:?}");
+    assert!(!left.is_nothing(), "GitHub does not know of it yet: {left:?}");
     let history = bed.world.ports.ledger.history_of_job(JobId(1), 100).await.unwrap();
     assert!(
         history.iter().any(|event| event.what == "terminate" && event.text.contains("its running jobs with it")),
@@ -108,7 +108,7 @@ async fn a_running_job_is_ended_only_when_that_is_asked_for_and_its_history_says
 }
 
 #[tokio::test]
-async fn a_machine_that_could_not_be_ended_was_told_of_before_and_after() {
+async fn a_machine_that_could_not_be_ended_is_recorded_before_and_after() {
     let record_store = Arc::new(MemoryRecordStore::new());
     let (bed, embedded) = applied(&record_store).await;
     let busy = one_busy_one_idle(&bed).await;
@@ -177,7 +177,7 @@ async fn nothing_is_drained_that_is_not_named() {
     assert!(bed.world.set(&set("linux")).is_some());
 }
 
-// Time is not waited for: whoever sleeps is woken at once.
+// Time is not waited for: what sleeps is woken at once.
 #[tokio::test(start_paused = true)]
 async fn while_a_pass_goes_on_that_began_before_something_is_left() {
     let record_store = Arc::new(MemoryRecordStore::new());

@@ -23,7 +23,7 @@ use crate::environment::Environment;
 use crate::hide::Hide;
 use crate::said::Said;
 
-/// How often we look whether we are told to stop, and whether a silent child is still there: std's `Child` has no wait with a
+/// How often we look whether we are asked to stop, and whether a silent child is still there: std's `Child` has no wait with a
 /// bound.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long after its end a child's pipes are read, when a program that it started keeps them open.
@@ -36,20 +36,20 @@ const LINE_MAX: usize = 4 * 1024 * 1024;
 /// Said once, never taken back: stop in order.
 #[derive(Clone, Default)]
 pub(crate) struct Stop {
-    told: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
     at: Option<Instant>,
 }
 
 impl Stop {
-    /// One that nobody tells, and that comes by itself.
+    /// One that nobody requests, and that comes by itself.
     pub(crate) fn after(time: Duration) -> Self {
         Self { at: Instant::now().checked_add(time), ..Self::default() }
     }
-    pub(crate) fn tell(&self) {
-        self.told.store(true, Ordering::Release);
+    pub(crate) fn request(&self) {
+        self.requested.store(true, Ordering::Release);
     }
-    pub(crate) fn is_told(&self) -> bool {
-        self.told.load(Ordering::Acquire) || self.at.is_some_and(|at| at <= Instant::now())
+    pub(crate) fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Acquire) || self.at.is_some_and(|at| at <= Instant::now())
     }
 }
 
@@ -112,7 +112,7 @@ fn read_on(mut from: impl Read + Send + 'static, source: Source, to: SyncSender<
 }
 
 impl Runner<'_> {
-    /// Runs the program in `directory`. When we are told to stop, its group is interrupted once, and killed after `patience`.
+    /// Runs the program in `directory`. When we are asked to stop, its group is interrupted once, and killed after `patience`.
     pub(crate) fn run(
         &self,
         directory: &Path,
@@ -120,7 +120,7 @@ impl Runner<'_> {
         output: Output,
         patience: Duration,
     ) -> Result<Ended, ProvisionError> {
-        if self.stop.is_told() {
+        if self.stop.is_requested() {
             return Err(ProvisionError::Cancelled);
         }
         let mut child = Command::new(self.program)
@@ -141,14 +141,14 @@ impl Runner<'_> {
         if let Some(err) = child.stderr.take() {
             read_on(err, Source::Err, to);
         }
-        let mut watch = Watch { runner: self, output, patience, told: None, killed: false };
-        let mut heard = Heard::default();
-        let status = watch.until_it_ended(&mut child, &from, &mut heard)?;
-        heard.rest(self, output);
-        if heard.too_much {
+        let mut watch = Watch { runner: self, output, patience, interrupted_at: None, killed: false };
+        let mut captured = Captured::default();
+        let status = watch.until_it_ended(&mut child, &from, &mut captured)?;
+        captured.rest(self, output);
+        if captured.too_much {
             return Err(ProvisionError::Unable(format!("{} said more than {OUTPUT_MAX} bytes", arguments.join(" "))));
         }
-        Ok(Ended { status, output: heard.whole, said: heard.said, killed: watch.killed })
+        Ok(Ended { status, output: captured.whole, said: captured.said, killed: watch.killed })
     }
 }
 
@@ -156,7 +156,7 @@ struct Watch<'a> {
     runner: &'a Runner<'a>,
     output: Output,
     patience: Duration,
-    told: Option<Instant>,
+    interrupted_at: Option<Instant>,
     killed: bool,
 }
 
@@ -186,7 +186,7 @@ impl Watch<'_> {
         &mut self,
         child: &mut Child,
         from: &Receiver<Event>,
-        heard: &mut Heard,
+        captured: &mut Captured,
     ) -> Result<ExitStatus, ProvisionError> {
         // It was started: what it did is not known.
         let lost = |error: std::io::Error| ProvisionError::Failed {
@@ -194,9 +194,9 @@ impl Watch<'_> {
             message: format!("cannot wait for a process: {error}"),
         };
         let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-        let by_signal = self.until_it_is_gone(group, from, heard);
-        // One that the system has reaped already, because somebody told it to, has a number that may be another's by now.
-        if by_signal != Err(Errno::ECHILD) && (self.told.is_some() || by_signal != Ok(false)) {
+        let by_signal = self.until_it_is_gone(group, from, captured);
+        // One that the system has reaped already, because somebody asked it to, has a number that may be another's by now.
+        if by_signal != Err(Errno::ECHILD) && (self.interrupted_at.is_some() || by_signal != Ok(false)) {
             // What it started and left, when it could not see to it: a provider that nobody listens to goes on making things.
             let _ = killpg(group, Signal::SIGKILL);
         }
@@ -208,13 +208,13 @@ impl Watch<'_> {
 
     /// Until it has ended, and its pipes are read to their end or others have held them for too long. Returns whether a signal
     /// ended it.
-    fn until_it_is_gone(&mut self, group: Pid, from: &Receiver<Event>, heard: &mut Heard) -> Result<bool, Errno> {
+    fn until_it_is_gone(&mut self, group: Pid, from: &Receiver<Event>, captured: &mut Captured) -> Result<bool, Errno> {
         let mut closed = 0_u8;
         let mut gone: Option<Gone> = None;
         loop {
             self.look_at_stop(group);
             match from.recv_timeout(LOOK_EVERY) {
-                Ok(Event::Bytes(source, bytes)) => heard.take(source, &bytes, self.runner, self.output),
+                Ok(Event::Bytes(source, bytes)) => captured.take(source, &bytes, self.runner, self.output),
                 Ok(Event::End) => closed += 1,
                 Err(RecvTimeoutError::Timeout) => {}
                 // Both pipes are closed and it does not end.
@@ -232,12 +232,12 @@ impl Watch<'_> {
     }
 
     fn look_at_stop(&mut self, group: Pid) {
-        match self.told {
-            None if self.runner.stop.is_told() => {
+        match self.interrupted_at {
+            None if self.runner.stop.is_requested() => {
                 let _ = killpg(group, Signal::SIGINT);
-                self.told = Some(Instant::now());
+                self.interrupted_at = Some(Instant::now());
             }
-            Some(told) if !self.killed && told.elapsed() > self.patience => {
+            Some(at) if !self.killed && at.elapsed() > self.patience => {
                 let _ = killpg(group, Signal::SIGKILL);
                 self.killed = true;
             }
@@ -247,7 +247,7 @@ impl Watch<'_> {
 }
 
 #[derive(Default)]
-struct Heard {
+struct Captured {
     said: Said,
     whole: Vec<u8>,
     out: Vec<u8>,
@@ -255,7 +255,7 @@ struct Heard {
     too_much: bool,
 }
 
-impl Heard {
+impl Captured {
     fn take(&mut self, source: Source, bytes: &[u8], runner: &Runner<'_>, output: Output) {
         if source == Source::Out && output == Output::Whole {
             if self.whole.len() + bytes.len() > OUTPUT_MAX {
@@ -310,12 +310,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stop_is_told_or_comes_by_itself() {
+    fn a_stop_is_requested_or_comes_by_itself() {
         let stop = Stop::default();
-        assert!(!stop.is_told());
-        stop.clone().tell();
-        assert!(stop.is_told(), "all that is cloned hears it");
-        assert!(Stop::after(Duration::ZERO).is_told());
-        assert!(!Stop::after(Duration::from_secs(3_600)).is_told());
+        assert!(!stop.is_requested());
+        stop.clone().request();
+        assert!(stop.is_requested(), "all that is cloned sees it");
+        assert!(Stop::after(Duration::ZERO).is_requested());
+        assert!(!Stop::after(Duration::from_secs(3_600)).is_requested());
     }
 }

@@ -138,7 +138,7 @@ pub(crate) fn sweep(scratch: &Path) {
     }
 }
 
-/// The part of a workspace that says where its state is, when that can be told from the rest: a module is not needed to read a
+/// The part of a workspace that says where its state is, when that is known from the rest: a module is not needed to read a
 /// state or to release its lock, and it may be wrong by now. `None`: lay out everything.
 pub(crate) fn backend_alone(workspace: &Workspace) -> Option<BTreeMap<String, Vec<u8>>> {
     let prefix = folder_prefix(&workspace.folder);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_backend_is_told_from_the_rest_only_when_that_is_certain() {
+    fn the_backend_is_separated_from_the_rest_only_when_that_is_certain() {
         let backend = r#"{"terraform":{"backend":{"s3":{"bucket":"b"}},"required_version":">= 9"}}"#;
         let workspace = |paths: &[(&str, &str)]| Workspace {
             environment: "e".into(),

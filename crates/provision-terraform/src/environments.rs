@@ -133,7 +133,7 @@ impl AwsEnvironments {
             clock: self.clock.clone(),
         };
         let (sets, whose) = match only {
-            Some(name) => (ScaleSetName::parse(name.as_str()).into_iter().collect(), Whose::TheSets),
+            Some(name) => (BTreeSet::from([ScaleSetName::from(name)]), Whose::TheSets),
             None => {
                 let named = parameters.below(&format!("{path}/config/sets")).await.map_err(settings)?;
                 let mut sets: BTreeSet<ScaleSetName> =
@@ -181,7 +181,7 @@ impl AwsEnvironments {
     }
 }
 
-fn told(operation: &'static str, environment: &str) -> impl Fn(Trouble) -> FleetError {
+fn failed(operation: &'static str, environment: &str) -> impl Fn(Trouble) -> FleetError {
     let environment = environment.to_owned();
     move |trouble| FleetError { operation, environment: environment.clone(), source: trouble.into() }
 }
@@ -189,14 +189,14 @@ fn told(operation: &'static str, environment: &str) -> impl Fn(Trouble) -> Fleet
 #[async_trait]
 impl Fleet for AwsEnvironments {
     async fn drain(&self, environment: &str, kill_jobs: bool) -> Result<Left, FleetError> {
-        self.drained(environment, kill_jobs).await.map_err(told("drain", environment))
+        self.drained(environment, kill_jobs).await.map_err(failed("drain", environment))
     }
 
     async fn end_drain(&self, environment: &str) -> Result<(), FleetError> {
-        self.opened(environment).await.map_err(told("end the draining of", environment))
+        self.opened(environment).await.map_err(failed("end the draining of", environment))
     }
 
     async fn forget(&self, environment: &str) -> Result<(), FleetError> {
-        self.forgotten(environment).await.map_err(told("forget the draining of", environment))
+        self.forgotten(environment).await.map_err(failed("forget the draining of", environment))
     }
 }

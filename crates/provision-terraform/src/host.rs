@@ -1,5 +1,5 @@
 //! What Terraform writes into the lock of a state about who holds it: `user@host`. We say it beforehand, so that the lock of a run
-//! that died can be told from anybody else's.
+//! that died can be known from anybody else's.
 
 use nix::unistd::{User, gethostname, getuid};
 

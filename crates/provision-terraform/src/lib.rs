@@ -38,9 +38,9 @@ use crate::work::{Run, Setup};
 pub use crate::host::who;
 pub use crate::work::AFTER_STOP;
 
-/// How many lines of progress wait for whoever shows them, before Terraform waits too.
+/// How many lines of progress wait to be shown, before Terraform waits too.
 const LINES_WAITING_MAX: usize = 1024;
-/// How Terraform is told where providers are kept.
+/// How Terraform learns where providers are kept.
 const PLUGIN_CACHE: &str = "TF_PLUGIN_CACHE_DIR";
 
 /// How Terraform is driven.
@@ -56,7 +56,7 @@ pub struct TerraformConfig {
     /// What reaches the child beside a list of the parent's variables (paths, proxies, certificates, AWS). Its values are hidden
     /// wherever they would be shown, also their parts.
     pub environment: Vec<(String, Secret)>,
-    /// How long a child has to end in order after it was told to stop; then it is killed. A provider's call to AWS is waited for
+    /// How long a child has to end in order after it was asked to stop; then it is killed. A provider's call to AWS is waited for
     /// by Terraform, so minutes are right where there are minutes.
     pub stop_within: Duration,
     /// How long to wait for a lock of the state that somebody holds; whole seconds.
@@ -105,12 +105,12 @@ impl Drop for Alive {
     }
 }
 
-/// Tells a run to stop when the future that wants it is dropped.
+/// Asks a run to stop when the future that wants it is dropped.
 struct StopOnDrop(Stop);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.tell();
+        self.0.request();
     }
 }
 
@@ -129,7 +129,7 @@ impl Terraform {
         if let Some(user) = host::user() {
             environment.variables.insert("USER".into(), user.into());
         }
-        // Whoever named it: two must not fill it at once.
+        // However it was named: two must not fill it at once.
         let named = environment.variables.get(OsStr::new(PLUGIN_CACHE)).filter(|named| !named.is_empty());
         let named = named.map(PathBuf::from);
         if let Some(cache) = config.plugin_cache.take().or(named) {
@@ -171,10 +171,10 @@ impl Terraform {
         let (line, mut lines) = mpsc::channel::<String>(LINES_WAITING_MAX);
         let (done, mut result) = oneshot::channel();
         let alive = Alive::new(&self.alive);
-        let (setup, told) = (Arc::clone(&self.setup), stop.clone());
+        let (setup, stopping) = (Arc::clone(&self.setup), stop.clone());
         let thread = move || {
             let show = |text: String| drop(line.blocking_send(text));
-            let answer = work(&Run { setup: &setup, stop: &told, show: &show });
+            let answer = work(&Run { setup: &setup, stop: &stopping, show: &show });
             drop(alive);
             let _ = done.send(answer);
         };
@@ -186,7 +186,7 @@ impl Terraform {
         let answer = loop {
             tokio::select! {
                 biased;
-                () = told_to_stop(signal.as_mut()), if !stop.is_told() => stop.tell(),
+                () = stop_requested(signal.as_mut()), if !stop.is_requested() => stop.request(),
                 Some(text) = lines.recv() => progress.line(&text),
                 answer = &mut result => break answer,
             }
@@ -201,9 +201,9 @@ impl Terraform {
 }
 
 /// Ends when the signal is given; never when nobody can give it.
-async fn told_to_stop(signal: Option<&mut watch::Receiver<bool>>) {
+async fn stop_requested(signal: Option<&mut watch::Receiver<bool>>) {
     if let Some(signal) = signal
-        && signal.wait_for(|told| *told).await.is_ok()
+        && signal.wait_for(|requested| *requested).await.is_ok()
     {
         return;
     }

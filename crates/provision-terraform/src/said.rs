@@ -118,7 +118,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Takes one line in, and answers the lines to show.
+    /// Takes one line in, and returns the lines to show.
     pub(crate) fn line(&mut self, line: &str, hide: &Hide) -> Vec<String> {
         let Ok(said) = serde_json::from_str::<Line>(line) else { return self.text(line, hide) };
         if let Some(diagnostic) = said.diagnostic

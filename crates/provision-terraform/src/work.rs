@@ -18,7 +18,7 @@ use crate::hide::Hide;
 use crate::plan_file::{self, LOCK_FILE};
 use crate::said::{LOCK_NOT_TAKEN, LockInfo, end_of};
 
-/// How long a command that changes nothing and holds no lock has to end after it was told to: killing it loses nothing.
+/// How long a command that changes nothing and holds no lock has to end after it was asked to: killing it loses nothing.
 const PATIENCE_WITH_READERS: Duration = Duration::from_secs(5);
 /// How long what must be done even after a stop may take: to store a state that could not be stored, to read what was made.
 const LAST_WORDS: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ const NO_LOCK: &str = "00000000-0000-0000-0000-000000000000";
 /// How often a state that Terraform could not store is tried to be stored.
 const RESCUES_MAX: u32 = 3;
 /// How often we look whether the cache of providers is free. `File::lock` would wait without asking, but nothing can interrupt it,
-/// so that it would not hear that we are told to stop.
+/// so that it would not notice that we are asked to stop.
 const CACHE_EVERY: Duration = Duration::from_millis(100);
 
 /// What all runs share.
@@ -64,7 +64,7 @@ impl Run<'_> {
         files: &BTreeMap<String, Vec<u8>>,
         work: impl FnOnce(&Work<'_>) -> Result<T, ProvisionError>,
     ) -> Result<T, ProvisionError> {
-        if self.stop.is_told() {
+        if self.stop.is_requested() {
             return Err(ProvisionError::Cancelled);
         }
         let directory = Directory::lay(&self.setup.config.scratch, folder, files)?;
@@ -124,7 +124,7 @@ impl Run<'_> {
             write_private(&work.directory.plan(), plan)?;
             let ready = work.init(true);
             // Whatever it says: nothing is applied yet.
-            if self.stop.is_told() {
+            if self.stop.is_requested() {
                 return Err(ProvisionError::NotBegun);
             }
             ready?;
@@ -158,7 +158,7 @@ impl Run<'_> {
     }
 }
 
-/// Opens the file that whoever fills a cache locks. A cache that can only be read, that of a container's image for example, may
+/// Opens the file that is locked by the process that fills a cache. A cache that can only be read, that of a container's image for example, may
 /// have one, which can be locked all the same, or none: then we cannot fill it either.
 fn open_lock(path: &Path) -> std::io::Result<Option<File>> {
     let error = match File::options().create(true).truncate(false).write(true).open(path) {
@@ -207,7 +207,7 @@ impl Work<'_> {
         runner.run(&self.directory.work(), arguments, output, patience)
     }
 
-    /// Runs a command that may change something and answers how it ended if it did well.
+    /// Runs a command that may change something and returns how it ended if it did well.
     fn command(&self, arguments: &[&str]) -> Result<Ended, ProvisionError> {
         let ended = self.raw(arguments, Output::Lines, self.config().stop_within, self.run.stop)?;
         if ended.status.success() { Ok(ended) } else { Err(self.why(&ended, arguments)) }
@@ -233,13 +233,13 @@ impl Work<'_> {
             );
             return ProvisionError::Failed { resource: None, message };
         }
-        if self.run.stop.is_told() {
+        if self.run.stop.is_requested() {
             return ProvisionError::Cancelled;
         }
         ended.said.failure(&self.hide, &format!("terraform {what} ended without a word ({})", ended.status))
     }
 
-    /// What a command that changes nothing answers.
+    /// What a command that changes nothing returns.
     fn read(&self, arguments: &[&str]) -> Result<Vec<u8>, ProvisionError> {
         Ok(self.look(arguments, Output::Whole)?.output)
     }
@@ -265,7 +265,7 @@ impl Work<'_> {
                 Ok(()) => return Ok(Some(file)),
                 // Where files cannot be locked, nobody else waits either.
                 Err(std::fs::TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(None),
-                Err(std::fs::TryLockError::WouldBlock) if self.run.stop.is_told() => {
+                Err(std::fs::TryLockError::WouldBlock) if self.run.stop.is_requested() => {
                     return Err(ProvisionError::Cancelled);
                 }
                 Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(CACHE_EVERY),
@@ -311,9 +311,9 @@ impl Work<'_> {
         Ok(Applied { outputs: outputs.unwrap_or_default(), log: log.text() })
     }
 
-    /// When what must be done even after a stop is told to end: soon, if the stop has come.
+    /// When what must be done even after a stop is asked to end: soon, if the stop has come.
     fn last_words(&self) -> Stop {
-        Stop::after(if self.run.stop.is_told() { LAST_WORDS } else { self.config().stop_within })
+        Stop::after(if self.run.stop.is_requested() { LAST_WORDS } else { self.config().stop_within })
     }
 
     fn outputs(&self, said: &[u8]) -> Option<BTreeMap<String, serde_json::Value>> {
@@ -333,14 +333,14 @@ impl Work<'_> {
         let (file, lock) = (path.display().to_string(), self.lock_timeout());
         let arguments = ["state", "push", lock.as_str(), file.as_str()];
         for _ in 0..RESCUES_MAX {
-            // Even when we are told to stop: this is the stopping in order.
+            // Even when we are asked to stop: this is the stopping in order.
             let pushed = self.raw(&arguments, Output::Lines, LAST_PATIENCE, &self.last_words());
             if pushed.is_ok_and(|ended| ended.status.success()) {
                 return Some(
                     "The state could not be stored at first; it was stored afterwards, so nothing is lost.".into(),
                 );
             }
-            if self.run.stop.is_told() {
+            if self.run.stop.is_requested() {
                 break;
             }
         }
@@ -390,7 +390,7 @@ impl Work<'_> {
     }
 
     /// The lock that is held. First a lock that does not exist is asked to be released: that reads the lock file or the table's
-    /// item, answers what is there, takes nothing and needs no right to write. When nothing is there the answer cannot be told
+    /// item, answers what is there, takes nothing and needs no right to write. When nothing is there the answer cannot be known
     /// from other failures, so that a command proves it that needs the lock and changes nothing.
     fn held_lock(&self) -> Result<Option<LockInfo>, ProvisionError> {
         let stop = self.run.stop;
@@ -409,7 +409,11 @@ impl Work<'_> {
             return Ok(Some(lock));
         }
         // It fails without a state as well, after it had the lock.
-        if !tried.killed && !stop.is_told() && !said.contains(LOCK_NOT_TAKEN) && self.state()? == StateId::default() {
+        if !tried.killed
+            && !stop.is_requested()
+            && !said.contains(LOCK_NOT_TAKEN)
+            && self.state()? == StateId::default()
+        {
             return Ok(None);
         }
         Err(self.why(&tried, &needs_lock))

@@ -59,8 +59,8 @@ fn workspace() -> Workspace {
 #[tokio::test]
 async fn one_that_is_deaf_is_killed_with_all_its_children_when_its_time_is_over() {
     let fake = Fake::new();
-    let (stop, told) = tokio::sync::watch::channel(false);
-    let terraform = Terraform::new(TerraformConfig { stop: Some(told), ..fake.config("deaf") }).unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let terraform = Terraform::new(TerraformConfig { stop: Some(stopped), ..fake.config("deaf") }).unwrap();
     let planning = {
         let terraform = terraform.clone();
         tokio::spawn(async move { terraform.plan(&workspace(), PlanOptions::default(), &()).await })
@@ -79,8 +79,8 @@ async fn one_that_is_deaf_is_killed_with_all_its_children_when_its_time_is_over(
 async fn one_that_takes_its_time_is_interrupted_once_and_not_killed() {
     let fake = Fake::new();
     let config = TerraformConfig { stop_within: Duration::from_secs(60), ..fake.config("once") };
-    let (stop, told) = tokio::sync::watch::channel(false);
-    let terraform = Terraform::new(TerraformConfig { stop: Some(told), ..config }).unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let terraform = Terraform::new(TerraformConfig { stop: Some(stopped), ..config }).unwrap();
     let planning = {
         let terraform = terraform.clone();
         tokio::spawn(async move { terraform.plan(&workspace(), PlanOptions::default(), &()).await })
@@ -117,13 +117,14 @@ async fn a_long_failure_keeps_its_end_and_hides_what_is_secret_in_it() {
     let fake = Fake::new();
     let mut config = fake.config("long");
     config.environment.push(("TF_VAR_x".into(), Secret::new("correct-horse")));
-    let heard = Listener::default();
-    let error = Terraform::new(config).unwrap().plan(&workspace(), PlanOptions::default(), &heard).await.unwrap_err();
+    let listener = Listener::default();
+    let error =
+        Terraform::new(config).unwrap().plan(&workspace(), PlanOptions::default(), &listener).await.unwrap_err();
     let ProvisionError::Failed { resource: None, message } = &error else { panic!("{error}") };
     assert_eq!(message.chars().count(), 60_000);
     assert!(message.contains("line 19999 of many"));
-    assert!(heard.text().contains("the value is [secret]") && heard.text().contains("line 0 of many"));
-    assert!(!format!("{message}{}", heard.text()).contains("horse"));
+    assert!(listener.text().contains("the value is [secret]") && listener.text().contains("line 0 of many"));
+    assert!(!format!("{message}{}", listener.text()).contains("horse"));
 }
 
 #[tokio::test]
@@ -177,10 +178,10 @@ fn plan_file() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_apply_that_is_told_to_stop_before_it_began_applied_nothing() {
+async fn an_apply_that_is_asked_to_stop_before_it_began_applied_nothing() {
     let fake = Fake::new();
-    let (stop, told) = tokio::sync::watch::channel(false);
-    let terraform = Terraform::new(TerraformConfig { stop: Some(told), ..fake.config("begin") }).unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let terraform = Terraform::new(TerraformConfig { stop: Some(stopped), ..fake.config("begin") }).unwrap();
     let (workspace, plan) = (workspace(), plan_file());
     // It is still at `init`, which ends well in spite of the interrupt.
     let applying = async { tokio::time::timeout(LONG, terraform.apply(&workspace, &plan, &())).await.unwrap() };
@@ -220,15 +221,15 @@ async fn the_id_of_a_lock_is_never_an_option() {
 }
 
 #[tokio::test]
-async fn two_that_share_a_cache_of_providers_wait_for_each_other_until_they_are_told_to_stop() {
+async fn two_that_share_a_cache_of_providers_wait_for_each_other_until_they_are_asked_to_stop() {
     for named_by_a_variable in [false, true] {
         let fake = Fake::new();
         let cache = fake.home.path().join("cache");
         std::fs::create_dir(&cache).unwrap();
         let held = std::fs::File::create(cache.join(".runnersmith.lock")).unwrap();
         held.lock().unwrap();
-        let (stop, told) = tokio::sync::watch::channel(false);
-        let mut config = TerraformConfig { stop: Some(told), ..fake.config("env") };
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let mut config = TerraformConfig { stop: Some(stopped), ..fake.config("env") };
         if named_by_a_variable {
             config.environment.push(("TF_PLUGIN_CACHE_DIR".into(), Secret::new(cache.to_str().unwrap())));
         } else {

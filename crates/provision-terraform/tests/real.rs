@@ -1,4 +1,4 @@
-//! The real Terraform with its states in an emulated S3: what is planned is what is applied, and what goes wrong is told apart.
+//! The real Terraform with its states in an emulated S3: what is planned is what is applied, and each thing that goes wrong is a different error.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -33,19 +33,19 @@ async fn what_is_planned_is_applied_and_the_next_plan_is_made_from_what_that_lef
     let workspace = place.workspace(SMALL);
     assert_eq!(terraform.state(&workspace).await.unwrap(), StateId::default());
 
-    let heard = Listener::default();
-    let plan = terraform.plan(&workspace, PlanOptions::default(), &heard).await.unwrap();
+    let listener = Listener::default();
+    let plan = terraform.plan(&workspace, PlanOptions::default(), &listener).await.unwrap();
     assert_eq!(plan.state, StateId::default());
     assert!(plan.text.contains("terraform_data.this will be created"), "{}", plan.text);
     assert!(!plan.text.contains("never to be seen") && !plan.text.contains('\u{1b}'), "{}", plan.text);
     assert_eq!(plan.summary.changes[0].address, "terraform_data.this");
-    assert!(heard.text().contains("Plan: 1 to add, 0 to change, 0 to destroy."), "{}", heard.text());
+    assert!(listener.text().contains("Plan: 1 to add, 0 to change, 0 to destroy."), "{}", listener.text());
 
-    let heard = Listener::default();
-    let applied = terraform.apply(&workspace, &plan.file, &heard).await.unwrap();
+    let listener = Listener::default();
+    let applied = terraform.apply(&workspace, &plan.file, &listener).await.unwrap();
     assert_eq!(applied.outputs, [("word".to_owned(), serde_json::json!("one"))].into());
     assert!(applied.log.contains("Apply complete! Resources: 1 added"), "{}", applied.log);
-    assert!(heard.text().contains("terraform_data.this: Creation complete"), "{}", heard.text());
+    assert!(listener.text().contains("terraform_data.this: Creation complete"), "{}", listener.text());
 
     let state = terraform.state(&workspace).await.unwrap();
     assert!(state.serial > 0 && !state.lineage.is_empty(), "{state:?}");
@@ -134,26 +134,26 @@ async fn no_secret_is_in_progress_in_errors_in_outputs_or_in_the_text_of_a_plan(
 variable "app" {{
   type = object({{ id = string, key_base64 = string, webhook_secret = string }})
 }}
-resource "terraform_data" "tells" {{
+resource "terraform_data" "reports" {{
   input = var.app.webhook_secret
   provisioner "local-exec" {{
     command = "echo ${{var.app.webhook_secret}}; echo ${{var.app.key_base64}} | base64 -d; {end}"
   }}
 }}
-output "told" {{
+output "reported" {{
   value = {{ text = "it is ${{var.app.webhook_secret}}" }}
 }}
 "#
         )
     };
-    let heard = Listener::default();
+    let listener = Listener::default();
     let good = place.workspace(&main("true"));
-    let plan = terraform.plan(&good, PlanOptions::default(), &heard).await.unwrap();
-    let applied = terraform.apply(&good, &plan.file, &heard).await.unwrap();
-    let bad = place.workspace(&main("exit 1").replace("\"tells\"", "\"fails\""));
-    let other = terraform.plan(&bad, PlanOptions::default(), &heard).await.unwrap();
-    let error = terraform.apply(&bad, &other.file, &heard).await.unwrap_err();
-    let all = format!("{}\n{}\n{}\n{error}\n{error:?}\n{applied:?}", heard.text(), plan.text, other.text);
+    let plan = terraform.plan(&good, PlanOptions::default(), &listener).await.unwrap();
+    let applied = terraform.apply(&good, &plan.file, &listener).await.unwrap();
+    let bad = place.workspace(&main("exit 1").replace("\"reports\"", "\"fails\""));
+    let other = terraform.plan(&bad, PlanOptions::default(), &listener).await.unwrap();
+    let error = terraform.apply(&bad, &other.file, &listener).await.unwrap_err();
+    let all = format!("{}\n{}\n{}\n{error}\n{error:?}\n{applied:?}", listener.text(), plan.text, other.text);
     assert!(all.contains("it is [secret]") && all.contains("(local-exec): [secret]"), "{all}");
     for secret in ["correct-horse", "LS0tQkVH", "staplebattery", "a-secret-key-of-a-test"] {
         assert!(!all.contains(secret), "{secret} is in {all}");

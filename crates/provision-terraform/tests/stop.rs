@@ -18,8 +18,8 @@ const LONG_AGO: Timestamp = Timestamp::from_secs(0);
 async fn a_held_lock_says_who_holds_it_and_a_stop_signal_ends_the_holder_in_order() {
     for lock in [Lock::File, Lock::Table] {
         let Some(place) = Place::new(&format!("stop {lock:?}"), lock) else { return };
-        let (stop, told) = tokio::sync::watch::channel(false);
-        let terraform = Terraform::new(TerraformConfig { stop: Some(told), ..place.config() }).unwrap();
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let terraform = Terraform::new(TerraformConfig { stop: Some(stopped), ..place.config() }).unwrap();
         let file = place.file("pids");
         let workspace = place.workspace(&waits(&file));
         let plan = terraform.plan(&workspace, PlanOptions::default(), &()).await.unwrap();

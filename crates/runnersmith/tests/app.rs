@@ -378,7 +378,7 @@ async fn a_weak_app_and_a_strong_one_are_reported_feature_by_feature() {
     bed.github.accept_permissions("acme");
     let (code, text) = check(&[]);
     assert_eq!(code, Some(1), "{text}");
-    let lacks = "MISSING    telling authors why their job does not run: the permission Repository: Checks (read and write; it has read)";
+    let lacks = "MISSING    notifying authors why their job does not run: the permission Repository: Checks (read and write; it has read)";
     assert!(text.contains(lacks), "{text}");
     assert!(text.contains("/organizations/acme/settings/apps/by-hand/permissions"), "where it is changed: {text}");
     assert!(text.contains("works      registering runners of an organisation"), "{text}");

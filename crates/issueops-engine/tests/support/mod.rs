@@ -120,11 +120,11 @@ pub struct MapProvisioner {
     pub cloud: Mutex<Cloud>,
     /// Applies wait for this when it is there.
     pub hold: Mutex<Option<Arc<Notify>>>,
-    /// Told when an apply has begun.
+    /// Notified when an apply has begun.
     pub begun: Notify,
     /// Looks for drift wait for this when it is there.
     pub hold_drift: Mutex<Option<Arc<Notify>>>,
-    /// Told when a look for drift has begun.
+    /// Notified when a look for drift has begun.
     pub drift_begun: Notify,
 }
 
@@ -301,7 +301,7 @@ impl Fleet for TestFleet {
     }
 }
 
-/// A record store that holds the first put of a key with this end until it is told to go on.
+/// A record store that holds the first put of a key with this end until it is asked to go on.
 pub struct Gate {
     inner: Arc<MemoryRecordStore>,
     end: &'static str,
@@ -384,7 +384,7 @@ pub struct World {
     reader: String,
 }
 
-/// The seed's block with these values.
+/// The philips-labs module's block with these values.
 pub fn block(environment: &str, maximum: u32) -> String {
     format!(
         "Please create\n\n```json\n{{\n  \"environment\": \"{environment}\",\n  \"organization\": \"acme\",\n  \"minRunners\": \"0\",\n  \"maxRunners\": \"{maximum}\",\n  \"runnerGroup\": \"Default\",\n  \"amiFilter\": \"\",\n  \"amiOwner\": \"amazon\"\n}}\n```\n"
@@ -465,7 +465,7 @@ impl World {
         Arc::new(ChangeReconciler::new(ReconcilerParts {
             control: self.control(),
             record_store,
-            record_store_name: "shelf:".into(),
+            record_store_name: "records:".into(),
             provisioner: self.provisioner.clone(),
             fleet: self.fleet.clone(),
             webhooks: Some(self.webhooks.clone()),
@@ -516,7 +516,7 @@ impl World {
         (self.record("team").await.change.pull, self.approve_line("team").await)
     }
 
-    /// A job that applies, and is held in the midst of it: it goes on when it is told to, or is gone when it is aborted.
+    /// A job that applies, and is held in the midst of it: it goes on when it is asked to, or is gone when it is aborted.
     pub async fn applying(&self) -> (Arc<Notify>, JoinHandle<Handled>) {
         let go_on = Arc::new(Notify::new());
         *self.provisioner.hold.lock().unwrap() = Some(go_on.clone());

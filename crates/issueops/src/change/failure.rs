@@ -1,4 +1,4 @@
-//! What went wrong with a plan or an apply, as a change keeps it: whoever asks later is told what was said then.
+//! What went wrong with a plan or an apply, as a change keeps it: anyone who asks later gets what was said then.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ impl ChangeStage {
     }
 }
 
-/// Where something was when it was told to stop.
+/// Where something was when it was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {
@@ -45,7 +45,7 @@ pub struct ChangeFailure {
     pub resource: Option<String>,
     /// What was said, short. Foreign text.
     pub message: String,
-    /// When it did not fail but was told to stop, and did so in order: where it was.
+    /// When it did not fail but was asked to stop, and did so in order: where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
 }

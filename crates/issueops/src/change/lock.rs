@@ -39,7 +39,7 @@ pub enum Liveness {
     Alive,
     /// It is proved that it does not: GitHub says that it ended, or its heartbeat's process is gone.
     Dead,
-    /// Nobody can tell.
+    /// Nobody knows.
     Unknown,
 }
 

@@ -168,7 +168,7 @@ fn apply(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, run: &str)
     draft.steps.push(ChangeStep::Apply { digest, head });
 }
 
-/// Nothing is left: everything is read again, and then destroyed. Something is left after the wait: people are told, once.
+/// Nothing is left: everything is read again, and then destroyed. Something is left after the wait: people are notified, once.
 fn drained(draft: &mut Draft<'_>, now_left: Left) {
     let State::Draining { plan, approval, until, left, is_overdue } = draft.change.state.clone() else { return };
     if now_left.is_nothing() {

@@ -147,7 +147,7 @@ pub enum ChangeStep {
     Say(Box<Reply>),
     /// Show the record in the one comment that is edited in place.
     ShowState,
-    /// Make, store and post a plan; told by [`LifecycleEvent::PlanPosted`] or [`LifecycleEvent::PlanFailed`].
+    /// Make, store and post a plan; reported by [`LifecycleEvent::PlanPosted`] or [`LifecycleEvent::PlanFailed`].
     Plan {
         /// A dead run may have left Terraform's own lock: plan without taking it. It is never broken by a plan.
         without_terraform_lock: bool,
@@ -156,7 +156,7 @@ pub enum ChangeStep {
     /// a step that did nothing.
     #[serde(alias = "void_others")]
     DropPlan,
-    /// Take the lock for the run, and read everything in the digest again; told by [`LifecycleEvent::Reread`].
+    /// Take the lock for the run, and read everything in the digest again; reported by [`LifecycleEvent::Reread`].
     Reread {
         /// The digest that was approved.
         digest: Digest,
@@ -167,7 +167,7 @@ pub enum ChangeStep {
         /// The lock's id.
         lock: String,
     },
-    /// Apply exactly the stored plan of this digest; told by [`LifecycleEvent::Applied`], [`LifecycleEvent::ApplyFailed`] or
+    /// Apply exactly the stored plan of this digest; reported by [`LifecycleEvent::Applied`], [`LifecycleEvent::ApplyFailed`] or
     /// [`LifecycleEvent::NotApplied`], or by [`LifecycleEvent::RunDied`] of the run that was to do it.
     Apply {
         /// The digest.
@@ -175,14 +175,14 @@ pub enum ChangeStep {
         /// The head commit that it is for.
         head: String,
     },
-    /// Set maximum and floor to 0 in the running control plane, and look at what is left; told by [`LifecycleEvent::Drained`].
+    /// Set maximum and floor to 0 in the running control plane, and look at what is left; reported by [`LifecycleEvent::Drained`].
     Drain {
         /// Whether running jobs are ended.
         kill_jobs: bool,
     },
     /// Give the running control plane its maximum and floor back.
     EndDrain,
-    /// Merge, if the head is this; told by [`LifecycleEvent::Merged`] or [`LifecycleEvent::MergeRefused`].
+    /// Merge, if the head is this; reported by [`LifecycleEvent::Merged`] or [`LifecycleEvent::MergeRefused`].
     Merge {
         /// The head that was applied.
         expected_head: String,

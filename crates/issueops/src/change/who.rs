@@ -31,7 +31,7 @@ pub enum Membership {
     /// They are, and the membership is active.
     Member,
     /// They are not.
-    Stranger,
+    Outsider,
     /// It could not be read, which is no yes.
     Unknown,
 }
@@ -127,7 +127,7 @@ pub(super) fn may_plan(
     }
 }
 
-/// Whether the author's request may be planned without anybody asking for it. A stranger's waits for a writer's `/plan`.
+/// Whether the author's request may be planned without anybody asking for it. An outsider's waits for a writer's `/plan`.
 #[must_use]
 pub fn plans_by_itself(author: &Actor, change: &Change, rules: &ApprovalRules) -> bool {
     author.is_person && may_plan(author, change, rules, false).is_ok()
@@ -147,7 +147,7 @@ pub(super) fn may_approve(
     if let Some(team) = &rules.team {
         match actor.membership {
             Membership::Member => {}
-            Membership::Stranger => return Err(Denial::NeedsTeam(team.clone())),
+            Membership::Outsider => return Err(Denial::NeedsTeam(team.clone())),
             Membership::Unknown => return Err(Denial::TeamUnknown(team.clone())),
         }
     }

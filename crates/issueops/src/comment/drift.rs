@@ -18,7 +18,7 @@ pub struct DriftIssue {
     pub body: String,
 }
 
-/// The issue that tells of drift, from a refresh-only plan; `None`: nothing differs, and an open one is closed.
+/// The issue that reports drift, from a refresh-only plan; `None`: nothing differs, and an open one is closed.
 #[must_use]
 pub fn drift_issue(environment: &EnvironmentName, summary: &Summary) -> Option<DriftIssue> {
     if summary.drifted.is_empty() {

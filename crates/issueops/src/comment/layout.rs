@@ -16,7 +16,7 @@ const CONTINUATIONS_MAX: usize = 100;
 const CONTINUATIONS_OTHER_MAX: usize = 20;
 /// The list's share of a further comment; the rest is its heading and fence.
 const CONTINUATION_LIST_MAX: usize = CHARS_MAX - 1_500;
-/// The most characters of an address. A longer one is cut and told apart by a hash.
+/// The most characters of an address. A longer one is cut and made distinct by a hash.
 const ADDRESS_MAX: usize = 600;
 
 /// A plan that cannot be shown.

@@ -120,7 +120,7 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
             failure.stage.word()
         )),
         State::Failed(failure) => {
-            line(format!("The {} failed; nothing was merged. Mend the cause, then comment `/plan`.", failure.stage.word()))
+            line(format!("The {} failed; nothing was merged. Fix the cause, then comment `/plan`.", failure.stage.word()))
         }
         State::Interrupted { run } => line(format!(
             "Run {} died while it applied; what it did is not known. `/plan` shows what is left to do, and approving that plan goes on.",
@@ -141,7 +141,7 @@ fn who(policy: &Policy) -> String {
     } else {
         ", but not who asked for it, edited the issue or committed to it"
     };
-    format!("Whoever may write to this repository{team} can do that{author}.")
+    format!("Anyone who may write to this repository{team} can do that{author}.")
 }
 
 /// What is left, in words.
@@ -166,7 +166,7 @@ fn shown(view: &PlanView<'_>, record: &PlanRecord) -> String {
         let (files, more) = some(files, NAMES_CHARS_MAX);
         let more = if more > 0 { format!("- and {}\n", count(more, "further file")) } else { String::new() };
         text.push_str(&format!(
-            "\n> [!WARNING]\n> RenderedFiles were edited by hand; they are not what the request renders.\n\n{}{more}",
+            "\n> [!WARNING]\n> Files were edited by hand; they are not what the request renders.\n\n{}{more}",
             files.concat()
         ));
     }
@@ -289,7 +289,7 @@ fn fleet(change: &FleetChange, cost: &Cost) -> String {
     };
     let named = |labels: Vec<&str>| names(labels.into_iter(), NAMES_CHARS_MAX);
     let short = |text: &str| code(&head(text, 100));
-    let mut text = String::from("\n#### EnvironmentFleet\n\n");
+    let mut text = String::from("\n#### Fleet\n\n");
     text.push_str(&format!("- Maximum: {}\n", both(&|fleet| fleet.maximum.to_string())));
     text.push_str(&format!("- Idle runners kept: {}\n", both(&|fleet| fleet.floor.to_string())));
     text.push_str(&format!(

@@ -192,7 +192,7 @@ fn denial(why: &Denial) -> String {
         ),
         Denial::Over(state) => format!("the change is {state}."),
         Denial::NotMergeable(why) => format!(
-            "the branch could not be merged afterwards, so nothing was applied:\n\n{}\nMend that, then approve again.",
+            "the branch could not be merged afterwards, so nothing was applied:\n\n{}\nFix that, then approve again.",
             fence(&tail(why, ERROR_MAX), "text")
         ),
     }
@@ -262,7 +262,7 @@ fn failed(failure: &ChangeFailure) -> String {
         ""
     };
     format!(
-        "The {} failed{resource}. Nothing was merged.{half}\n\n{}\n{hint}Mend the cause, then comment `/plan`.\n",
+        "The {} failed{resource}. Nothing was merged.{half}\n\n{}\n{hint}Fix the cause, then comment `/plan`.\n",
         failure.stage.word(),
         fence(&tail(&failure.message, ERROR_MAX), "text")
     )
@@ -274,7 +274,7 @@ fn applied_text(change: &Change, view: AppliedView) -> String {
     }
     let mut text = format!("{} is applied.\n\n", code(&change.environment));
     if let Some(endpoint) = &view.webhook_endpoint {
-        text.push_str(&format!("- WebhookTarget endpoint: {}\n", code(&head(endpoint, 500))));
+        text.push_str(&format!("- Webhook endpoint: {}\n", code(&head(endpoint, 500))));
     }
     if let Some(parameter) = &view.webhook_secret_parameter {
         text.push_str(&format!("- Its secret is in the SSM parameter {}\n", code(&head(parameter, 500))));

@@ -350,7 +350,7 @@ fn backend(raw: RawBackend, folder: &str, wrong: &mut Wrong) -> Option<Backend> 
 }
 
 fn runners(raw: RawRunners, wrong: &mut Wrong) -> RunnerRules {
-    // The seed's advice. GitHub takes 10,000 runners in a group.
+    // The philips-labs module's advice. GitHub takes 10,000 runners in a group.
     let maximum = wrong.number("runners.maximum", raw.maximum.unwrap_or(10), 1, 10_000);
     let floor_maximum = wrong.number("runners.floor_maximum", raw.floor_maximum.unwrap_or(maximum), 0, maximum);
     let groups = owned(raw.groups, &["Default"]);

@@ -17,10 +17,10 @@ const VALUE_CHARS_MAX: usize = 1000;
 /// What GitHub writes for a field that was left empty.
 const NO_RESPONSE: &str = "_No response_";
 
-/// Reads the fields of a body, in the form of an issue form or with the seed's JSON block.
+/// Reads the fields of a body, in the form of an issue form or with the philips-labs module's JSON block.
 ///
 /// # Errors
-/// When the body is too large, has neither form, or says a thing twice; all problems are told.
+/// When the body is too large, has neither form, or says a thing twice; all problems are listed.
 pub fn parse(body: &str, kind: RequestKind) -> Result<Given, Refused> {
     if body.len() > BODY_BYTES_MAX {
         let allowed = format!("the issue has {} bytes; {BODY_BYTES_MAX} are read", body.len());
@@ -46,7 +46,7 @@ pub fn parse(body: &str, kind: RequestKind) -> Result<Given, Refused> {
             // A deletion written from the block that created the set says more than is needed; that harms nothing.
             continue;
         }
-        // Emptiness is judged first: a form may show a field empty and a person may then write it below.
+        // Emptiness is checked first: a form may show a field empty and a person may then write it below.
         if field != Field::Reason && value.chars().count() > VALUE_CHARS_MAX {
             let allowed = format!("at most {VALUE_CHARS_MAX} characters; {} were given", value.chars().count());
             problems.push(RequestProblem::of(field, &value, allowed, ""));

@@ -10,7 +10,7 @@ use crate::words::{
 
 /// The most labels that a request may add.
 const LABELS_MAX: usize = 10;
-/// The seed's default of `runners_maximum_count`.
+/// The philips-labs module's default of `runners_maximum_count`.
 const MAXIMUM_DEFAULT: u32 = 3;
 
 /// What is there already, as the default branch and the open changes say.
@@ -23,7 +23,7 @@ pub struct Known {
     pub organizations: BTreeMap<String, String>,
     /// Environments with an open change, with the issue that asked for it.
     pub open_changes: BTreeMap<String, u64>,
-    /// The issue that is judged; its own open change is no obstacle.
+    /// The issue that is checked; its own open change is no obstacle.
     pub issue: u64,
 }
 
@@ -52,33 +52,33 @@ fn is_github_label(label: &str) -> bool {
     hosted || own.contains(&label.as_str())
 }
 
-/// Whether every environment's runners may have this label: it tells none of them apart.
+/// Whether every environment's runners may have this label: it separates none of them.
 #[must_use]
 pub fn is_common_label(policy: &Policy, label: &str) -> bool {
     is_github_label(label)
         || policy.runners.common_labels.iter().any(|common| common.as_str().eq_ignore_ascii_case(label))
 }
 
-/// Judges what was given.
+/// Checks what was given.
 ///
 /// # Errors
-/// When a value is missing or not allowed; all problems are told, in the order of the form.
+/// When a value is missing or not allowed; all problems are listed, in the order of the form.
 pub fn validate(given: &Given, kind: RequestKind, policy: &Policy, known: &Known) -> Result<Request, Refused> {
-    let mut judge = Judge { given, policy, known, problems: Vec::new() };
+    let mut checker = Checker { given, policy, known, problems: Vec::new() };
     let request = match kind {
-        RequestKind::Set => judge.set().map(|set| Request::Set(Box::new(set))),
-        RequestKind::Delete => judge.delete().map(Request::Delete),
+        RequestKind::Set => checker.set().map(|set| Request::Set(Box::new(set))),
+        RequestKind::Delete => checker.delete().map(Request::Delete),
     };
     match request {
-        Some(request) if judge.problems.is_empty() => Ok(request),
+        Some(request) if checker.problems.is_empty() => Ok(request),
         _ => {
-            judge.problems.sort_by_key(|problem| Field::named(&problem.field));
-            Err(Refused(judge.problems))
+            checker.problems.sort_by_key(|problem| Field::named(&problem.field));
+            Err(Refused(checker.problems))
         }
     }
 }
 
-struct Judge<'a> {
+struct Checker<'a> {
     given: &'a Given,
     policy: &'a Policy,
     known: &'a Known,
@@ -91,7 +91,7 @@ fn list<T: ToString>(items: &[T]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-impl Judge<'_> {
+impl Checker<'_> {
     fn refuse<T>(&mut self, field: Field, allowed: impl Into<String>, example: impl Into<String>) -> Option<T> {
         let given = self.given.get(&field).map(String::as_str).unwrap_or_default();
         let mut allowed = allowed.into();
@@ -346,7 +346,7 @@ impl Judge<'_> {
                 } else {
                     format!("these labels: {}", list(&some))
                 };
-                return self.refuse(Field::Labels, format!("{allowed}; {text} is none of them"), "");
+                return self.refuse(Field::Labels, format!("{allowed}; {text} is not one of them"), "");
             }
             if let Some(other) = self.taken(text, environment) {
                 return self.refuse(

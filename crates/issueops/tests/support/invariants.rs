@@ -73,7 +73,7 @@ pub fn request(data: &[u8]) -> usize {
                     }
                     Ok(Request::Set(set)) => {
                         assert_eq!(kind, RequestKind::Set);
-                        judged(&set, policy, &known);
+                        checked(&set, policy, &known);
                         folder(&set, shape);
                         rendered += 1;
                     }
@@ -99,7 +99,7 @@ fn posted(text: &str) {
 }
 
 /// Typed values are within the policy.
-fn judged(set: &SetRequest, policy: &Policy, known: &Known) {
+fn checked(set: &SetRequest, policy: &Policy, known: &Known) {
     let (name, rules) = (set.environment().as_str(), &policy.runners);
     assert!(name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{name:?}");
     assert!(!name.to_lowercase().contains("aws") && !name.eq_ignore_ascii_case("busy"));

@@ -18,7 +18,7 @@ pub fn policy() -> Policy {
     Policy::parse(POLICY).unwrap()
 }
 
-/// The seed's block with every key.
+/// The philips-labs module's block with every key.
 pub const SEED_BLOCK: &str = r#"{
   "environment": "linux_large",
   "organization": "acme",
@@ -29,14 +29,14 @@ pub const SEED_BLOCK: &str = r#"{
   "amiOwner": "amazon"
 }"#;
 
-/// Parses and judges.
-pub fn judge(body: &str, kind: RequestKind, known: &Known) -> Result<Request, Vec<RequestProblem>> {
+/// Parses and checks.
+pub fn check(body: &str, kind: RequestKind, known: &Known) -> Result<Request, Vec<RequestProblem>> {
     parse(body, kind).and_then(|given| validate(&given, kind, &policy(), known)).map_err(|Refused(problems)| problems)
 }
 
 /// A request to create, which must be valid.
 pub fn set(body: &str) -> SetRequest {
-    match judge(body, RequestKind::Set, &Known::default()).unwrap() {
+    match check(body, RequestKind::Set, &Known::default()).unwrap() {
         Request::Set(set) => *set,
         Request::Delete(_) => panic!("a deletion"),
     }

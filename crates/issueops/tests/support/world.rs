@@ -132,11 +132,11 @@ impl World {
     /// Somebody comments.
     pub fn says(&mut self, actor: &Actor, body: &str) -> Vec<ChangeStep> {
         let comment = self.comment(actor, body);
-        self.heard(comment)
+        self.received(comment)
     }
 
     /// A comment comes.
-    pub fn heard(&mut self, comment: Comment) -> Vec<ChangeStep> {
+    pub fn received(&mut self, comment: Comment) -> Vec<ChangeStep> {
         let (lock, run) = (self.lock.clone(), self.run);
         self.event(&LifecycleEvent::Comment { comment, lock, run })
     }

@@ -53,7 +53,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// `None` when Terraform or the emulator is not here; that is told and counted.
+    /// `None` when Terraform or the emulator is not here; that is printed and counted.
     pub fn new(name: &str, lock: Lock) -> Option<Self> {
         if skip_unless_available(name) || terraform::skip_unless_there(name) {
             return None;
@@ -153,7 +153,7 @@ resource "terraform_data" "waits" {{
     )
 }
 
-/// Waits until a file is there and answers the numbers in it.
+/// Waits until a file is there and returns the numbers in it.
 pub async fn pids(file: &Path) -> Vec<i32> {
     // A file is there before what is written into it.
     let whole = || std::fs::read_to_string(file).ok().filter(|text| text.ends_with('\n'));
@@ -161,7 +161,7 @@ pub async fn pids(file: &Path) -> Vec<i32> {
     text.split_whitespace().map(|number| number.parse().unwrap()).collect()
 }
 
-/// Waits for something, with a bound. It looks again and again: other processes write files and end, and tell nobody.
+/// Waits for something, with a bound. It looks again and again: other processes write files and end, and notify nobody.
 pub async fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
@@ -179,7 +179,7 @@ pub fn lives(pid: i32) -> bool {
     !status.is_empty() && !status.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
 }
 
-/// Writes down what it is told.
+/// Writes down what it receives.
 #[derive(Default)]
 pub struct Listener(Mutex<Vec<String>>);
 

@@ -6,7 +6,7 @@ use runnersmith_config::{Config, Provisioning};
 use runnersmith_github::GitHubClient;
 use runnersmith_github::app_admin::{AppView, InstallationView};
 use runnersmith_github::webhook_admin::HookConfig;
-use runnersmith_github_app::{AppProfile, AppRunners, Missing, Needs, PLACEHOLDER_URL, judge, superfluous};
+use runnersmith_github_app::{AppProfile, AppRunners, Missing, Needs, PLACEHOLDER_URL, feature_states, superfluous};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::chain;
 use runnersmith_types::{HookAddress, Owner, RunnerScope, ScopeLevel};
@@ -101,7 +101,7 @@ fn needs_of(config: &Config) -> Needs {
     Needs {
         organization_runners: makes_sets || any(|set| set.scope.level == ScopeLevel::Organization),
         repository_runners: any(|set| set.scope.level == ScopeLevel::Repository),
-        tell: any(|set| set.notify),
+        notify: any(|set| set.notify),
         rerun: any(|set| set.rerun_interrupted),
         issueops: requests.is_some(),
         app_webhook: hook.is_none(),
@@ -137,7 +137,7 @@ async fn look(
         }
         Err(error) => return Err(outside(&error)),
     };
-    let features = judge(&app.permissions, &app.events, needs).into_iter().map(|state| FeatureFound {
+    let features = feature_states(&app.permissions, &app.events, needs).into_iter().map(|state| FeatureFound {
         feature: state.feature.word(),
         title: state.feature.to_string(),
         needed: state.needed,

@@ -92,13 +92,13 @@ impl Wanted {
         let said = pure::Needs::new(profile, runners);
         let mut needs = otherwise.unwrap_or(said);
         if self.profile.is_some() {
-            (needs.tell, needs.rerun) = (said.tell, said.rerun);
+            (needs.notify, needs.rerun) = (said.notify, said.rerun);
         }
         if self.runners.is_some() {
             (needs.organization_runners, needs.repository_runners) =
                 (said.organization_runners, said.repository_runners);
             if matches!(runners, pure::AppRunners::None) {
-                (needs.tell, needs.rerun) = (false, false);
+                (needs.notify, needs.rerun) = (false, false);
             }
         }
         if let Some(webhook) = self.webhook {

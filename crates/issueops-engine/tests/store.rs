@@ -1,4 +1,4 @@
-//! Changes that are over do not pile up beside the state.
+//! Records beside the state: changes that are over do not pile up, and what a newer program wrote is refused.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use runnersmith_issueops::change::{Change, ChangeKind, State};
 use runnersmith_issueops_engine::{ChangeStore, Record, open_key};
-use runnersmith_ports::{MemoryRecordStore, RecordStore};
+use runnersmith_ports::{Expect, MemoryRecordStore, RecordStore, chain};
+use serde_json::Value;
 
 /// Opens the change of an environment and archives it as cancelled. Pull requests have the number after their issue.
 async fn over(store: &ChangeStore, environment: &str, issue: u64) {
@@ -39,4 +40,23 @@ async fn an_environment_keeps_its_newest_fifty_changes_and_what_leads_to_them() 
     assert!(store.record(&open_key("team")).await.unwrap().is_none(), "the place of the next change is free");
     let next = Record::new(Change::new(ChangeKind::Set, "team", 500, "ann", 501, "runnersmith/branch"));
     assert!(store.begin(&open_key("team"), &next).await.unwrap());
+}
+
+#[tokio::test]
+async fn each_record_says_its_form_and_what_a_newer_program_wrote_is_refused() {
+    let records = Arc::new(MemoryRecordStore::new());
+    let store = ChangeStore::new(records.clone());
+    store.update_issue(7, |note| note.again = true).await.unwrap();
+    over(&store, "team", 8).await;
+    for key in ["issues/7.json", "pulls/9.json"] {
+        let bytes = records.get(key).await.unwrap().unwrap().bytes;
+        let mut record: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(record["record_version"], 1, "{key}");
+        record["record_version"] = 2.into();
+        records.put(key, record.to_string().as_bytes(), &Expect::Any).await.unwrap();
+    }
+    let refused = store.issue(7).await.unwrap_err();
+    assert!(chain(&refused).contains("newer version"), "{}", chain(&refused));
+    assert!(store.update_issue(7, |note| note.again = false).await.is_err(), "nor is it written over");
+    assert!(store.pull(9).await.is_err());
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::need::{Access, Feature, Needs, label};
 
-/// A permission of the seed's instructions that nothing needs.
+/// A permission of the philips-labs module's instructions that nothing needs.
 const OF_THE_SEED: [(&str, Access); 2] = [("organization_administration", Access::Write), ("checks", Access::Read)];
 /// GitHub subscribes an App with write access to checks to these by itself.
 const BY_THEMSELVES: [&str; 2] = ["check_run", "check_suite"];
@@ -81,7 +81,7 @@ impl fmt::Display for Extra {
 
 /// Every feature, wanted or not, and what it lacks. Words of access that we do not know count as nothing.
 #[must_use]
-pub fn judge(permissions: &BTreeMap<String, String>, events: &[String], needs: &Needs) -> Vec<FeatureState> {
+pub fn feature_states(permissions: &BTreeMap<String, String>, events: &[String], needs: &Needs) -> Vec<FeatureState> {
     let state = |feature: Feature| {
         let permissions = feature.permissions().iter().filter_map(|(name, wanted)| {
             let given = permissions.get(*name).and_then(|word| Access::parse(word));
@@ -97,7 +97,7 @@ pub fn judge(permissions: &BTreeMap<String, String>, events: &[String], needs: &
 /// What wanted features lack.
 #[must_use]
 pub fn missing(permissions: &BTreeMap<String, String>, events: &[String], needs: &Needs) -> Vec<Lack> {
-    let wanted = judge(permissions, events, needs).into_iter().filter(|state| state.needed);
+    let wanted = feature_states(permissions, events, needs).into_iter().filter(|state| state.needed);
     wanted
         .flat_map(|state| {
             let feature = state.feature;
@@ -127,7 +127,7 @@ pub fn superfluous(permissions: &BTreeMap<String, String>, events: &[String], ne
         let serving =
             unwanted.filter_map(|feature| Some((serves(&feature)?, feature))).max_by_key(|(access, _)| *access);
         let why = match (serving, enough) {
-            _ if of_seed => "the seed's instructions ask for it; nothing here needs it".to_owned(),
+            _ if of_seed => "the philips-labs module's instructions ask for it; nothing here needs it".to_owned(),
             (Some((_, feature)), _) => format!("only {feature} would need it"),
             (None, Some(enough)) => format!("{enough} is enough"),
             (None, None) => "nothing here needs it".to_owned(),
