@@ -16,8 +16,8 @@ use runnersmith_ports::{
     RecordStoreError, RunnerConfig, TestClock,
 };
 use runnersmith_types::{
-    BootFailure, HistoryEvent, EventKind, FallbackOrder, HandOffEncryption, MachineId, Owner, PoolFailure, RepoFullName,
-    RunId, RunnerName, RunnerScope, ScaleSetName, Secret, Timestamp,
+    BootFailure, EventKind, FallbackOrder, HandOffEncryption, HistoryEvent, MachineId, Owner, PoolFailure,
+    RepoFullName, RunId, RunnerName, RunnerScope, ScaleSetName, Secret, Timestamp,
 };
 use serde_json::{Value, json};
 

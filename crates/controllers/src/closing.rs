@@ -14,7 +14,7 @@ use runnersmith_ports::{
     ReleaseOutcome,
 };
 use runnersmith_types::{
-    HistoryEvent, EventKind, Machine, MachineId, MachineState, Runner, RunnerState, ScaleSet, ScaleSetName, Timing,
+    EventKind, HistoryEvent, Machine, MachineId, MachineState, Runner, RunnerState, ScaleSet, ScaleSetName, Timing,
     saturating_u32,
 };
 

@@ -4,7 +4,7 @@
 use futures_util::StreamExt;
 use runnersmith_ports::{Lease, LedgerError};
 use runnersmith_types::{
-    EffectAction, HistoryEvent, EventKind, Intent, LaunchAction, MachineId, Plan, Reason, RecordAction, RunnerName,
+    EffectAction, EventKind, HistoryEvent, Intent, LaunchAction, MachineId, Plan, Reason, RecordAction, RunnerName,
     RunnerUpdate, ScaleSet, Snapshot,
 };
 

@@ -52,7 +52,7 @@ pub(crate) async fn launch(
             if !result.updates.is_empty() {
                 ledger.update(lease, result.updates.clone()).await?;
             }
-            ledger.settle_batch(lease, &batch.id).await?;
+            ledger.complete_batch(lease, &batch.id).await?;
             Ok(ActionResult { updates: Vec::new(), ..result })
         }
         Err(error) => refused(context, lease, &batch, error).await,
@@ -100,6 +100,6 @@ async fn refused(
     }
     let updates = batch.runners.iter().map(|runner| (runner.clone(), RunnerUpdate::NotLaunched)).collect();
     ledger.update(lease, updates).await?;
-    ledger.settle_batch(lease, &batch.id).await?;
+    ledger.complete_batch(lease, &batch.id).await?;
     Ok(ActionResult::failed(&error))
 }

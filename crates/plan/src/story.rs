@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use runnersmith_types::{HistoryEvent, EventKind, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
+use runnersmith_types::{EventKind, HistoryEvent, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
 
 /// A part of a job's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,8 +10,8 @@ use runnersmith_issueops::change::Left;
 use runnersmith_issueops_engine::{Fleet, FleetError};
 use runnersmith_ports::{Expect, chain};
 use runnersmith_types::{
-    HistoryEvent, EventKind, Job, JobStatus, Machine, MachineId, MachineState, MachineStatus, Runner, RunnerName, RunnerState,
-    ScaleSetName, saturating_u32,
+    EventKind, HistoryEvent, Job, JobStatus, Machine, MachineId, MachineState, MachineStatus, Runner, RunnerName,
+    RunnerState, ScaleSetName, saturating_u32,
 };
 
 use crate::record::{self, Record};

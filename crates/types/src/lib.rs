@@ -25,7 +25,7 @@ mod webhook_path;
 
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
-pub use event::{HistoryEvent, EventKind};
+pub use event::{EventKind, HistoryEvent};
 pub use hand_off::HandOffEncryption;
 pub use hook::HookAddress;
 pub use ids::{

@@ -10,10 +10,10 @@ use runnersmith_controllers::metrics::Metrics;
 use runnersmith_ports::Clock;
 use runnersmith_ports::ledger::{HistoryLedger, JobLedger, Lease, LedgerError, Recorded, RunnerLedger};
 use runnersmith_types::{
-    Action, Batch, BatchId, Conclusion, ControlPlaneId, HistoryEvent, EventKind, FactSource, FallbackOrder, Intent, Job,
-    JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, Plan, PlanStep, Reason, RecordAction, RepoFullName,
-    RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Scope,
-    Secret, Stalled, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
+    Action, Batch, BatchId, Conclusion, ControlPlaneId, EventKind, FactSource, FallbackOrder, HistoryEvent, Intent,
+    Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, Plan, PlanStep, Reason, RecordAction,
+    RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
+    ScaleSetName, Scope, Secret, Stalled, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
