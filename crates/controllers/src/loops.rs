@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::driver::{Driver, stopped, supervise};
 use crate::observe::Depth;
 use crate::pass::pass;
-use crate::tasks::{self, Task};
+use crate::tasks::{self, BackgroundTask};
 use crate::world::World;
 use crate::{consume, housekeeping, lookups, timer};
 
@@ -112,7 +112,7 @@ pub fn start(world: &World, rhythm: Rhythm, stop: &watch::Receiver<bool>) -> Joi
         move || redeliver(here.clone()),
     );
     let (here, wake) = with(world, &wakers);
-    driver.every("sweep", "finds queued jobs that no delivery told of", rhythm.sweep, sweep_now, move || {
+    driver.every("sweep", "finds queued jobs that no delivery reported", rhythm.sweep, sweep_now, move || {
         sweep(here.clone(), wake.clone())
     });
     let here = world.clone();
@@ -144,14 +144,20 @@ async fn store_tasks(world: World) -> Result<(), String> {
 }
 
 /// The worker: messages to facts.
-async fn work(world: World, wakers: Wakers, task: Task, stop: watch::Receiver<bool>) {
+async fn work(world: World, wakers: Wakers, task: BackgroundTask, stop: watch::Receiver<bool>) {
     const BATCH: usize = 200;
     let queue = world.ports.queue.clone();
     drain_queue(&world, queue.as_ref(), Work::Facts, (BATCH, consume::VISIBILITY), &wakers, &task, stop).await;
 }
 
 /// The look-ups' worker. Its next batch waits for the slowest of this one.
-async fn look_up(world: World, queue: Arc<dyn Queue>, wakers: Wakers, task: Task, stop: watch::Receiver<bool>) {
+async fn look_up(
+    world: World,
+    queue: Arc<dyn Queue>,
+    wakers: Wakers,
+    task: BackgroundTask,
+    stop: watch::Receiver<bool>,
+) {
     let sizes = (lookups::AT_ONCE, lookups::VISIBILITY);
     drain_queue(&world, queue.as_ref(), Work::LookUps, sizes, &wakers, &task, stop).await;
 }
@@ -170,7 +176,7 @@ async fn drain_queue(
     work: Work,
     (max, visibility): (usize, Duration),
     wakers: &Wakers,
-    task: &Task,
+    task: &BackgroundTask,
     mut stop: watch::Receiver<bool>,
 ) {
     let clock = world.ports.clock.clone();
@@ -215,7 +221,7 @@ const QUEUE_RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps one loop for each set that there is, and for each that is on its way out: those that come get theirs at once, and
 /// those that go keep theirs until nothing is left of them. One that panics is started again, with backoff.
-async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, task: Task, mut stop: watch::Receiver<bool>) {
+async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, task: BackgroundTask, mut stop: watch::Receiver<bool>) {
     let clock = world.ports.clock.clone();
     let mut changes = world.sets.subscribe();
     let (mut loops, mut running) = (JoinSet::new(), BTreeSet::<ScaleSetName>::new());
@@ -291,7 +297,7 @@ async fn reconcile(
     set: ScaleSetName,
     rhythm: Rhythm,
     waker: Arc<Notify>,
-    task: Task,
+    task: BackgroundTask,
     mut stop: watch::Receiver<bool>,
 ) {
     let clock = world.ports.clock.clone();
@@ -374,7 +380,7 @@ async fn drain(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Left, 
 }
 
 /// The machines' status: when one may have changed, its sets are reconciled.
-async fn listen(world: World, wakers: Wakers, task: Task, mut stop: watch::Receiver<bool>) {
+async fn listen(world: World, wakers: Wakers, task: BackgroundTask, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             biased;
@@ -424,7 +430,7 @@ fn may_serve_more(old: &[ScaleSet], new: &[ScaleSet]) -> bool {
 }
 
 /// Starts a sweep when the sets serve jobs that none of them served before.
-async fn watch_policy(world: World, sweep_now: Arc<Notify>, task: Task, mut stop: watch::Receiver<bool>) {
+async fn watch_policy(world: World, sweep_now: Arc<Notify>, task: BackgroundTask, mut stop: watch::Receiver<bool>) {
     let mut changes = world.sets.subscribe();
     let mut known = changes.borrow_and_update().clone();
     loop {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// The ledger's key of all processes' tasks.
 const KEY: &str = "tasks";
-/// Processes that were not heard of for so long are forgotten.
+/// Processes that have said nothing for so long are forgotten.
 const PROCESS_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// The most processes that are kept, the newest.
 const PROCESSES_MAX: usize = 10;
@@ -80,7 +80,7 @@ impl Tasks {
 
     /// Registers a task that has not run yet.
     #[must_use]
-    pub fn register(self: &Arc<Self>, name: &str, purpose: &str, period: Option<Duration>) -> Task {
+    pub fn register(self: &Arc<Self>, name: &str, purpose: &str, period: Option<Duration>) -> BackgroundTask {
         let status = TaskStatus {
             name: name.to_owned(),
             purpose: purpose.to_owned(),
@@ -93,7 +93,7 @@ impl Tasks {
             failures: 0,
         };
         self.all_mut().insert(name.to_owned(), status);
-        Task { tasks: self.clone(), name: name.into() }
+        BackgroundTask { tasks: self.clone(), name: name.into() }
     }
 
     /// All tasks, by name.
@@ -115,12 +115,12 @@ impl Tasks {
 
 /// A registered task's own handle.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub struct BackgroundTask {
     tasks: Arc<Tasks>,
     name: Arc<str>,
 }
 
-impl Task {
+impl BackgroundTask {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_run_is_shown_with_its_begin_duration_result_and_next_run() {
         let tasks = Arc::new(Tasks::default());
-        let task = tasks.register("sweep", "finds jobs that no delivery told of", Some(Duration::from_secs(300)));
+        let task = tasks.register("sweep", "finds jobs that no delivery reported", Some(Duration::from_secs(300)));
         assert_eq!((tasks.all()[0].outcome.clone(), tasks.all()[0].period_ms), (Outcome::Waiting, Some(300_000)));
         task.begin(NOW);
         assert_eq!((tasks.all()[0].started_at, tasks.all()[0].took_ms), (Some(NOW), None));

@@ -40,7 +40,7 @@ async fn a_look_that_was_informed_of_more_looks_again() {
     let world = World::new().await;
     let issue = world.open_issue("ann", &block("team", 3), SET);
     let gate = Gate::new(&world.record_store, "change.json");
-    let first = world.desk_on(gate.clone(), Rights::Plan);
+    let first = world.reconciler_on(gate.clone(), Rights::Plan);
     let looking =
         tokio::spawn(async move { first.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await });
     gate.reached.notified().await;
@@ -84,7 +84,7 @@ async fn a_lock_that_is_taken_for_a_change_that_was_given_up_meanwhile_is_given_
     let (pull, line) = world.planned().await;
     world.comment(pull, "wanda", &line).await;
     let gate = Gate::new(&world.record_store, "lock.json");
-    let applier = world.desk_on(gate.clone(), Rights::Apply);
+    let applier = world.reconciler_on(gate.clone(), Rights::Apply);
     let applying = tokio::spawn(async move { applier.proceed().await });
     gate.reached.notified().await;
     world.comment(pull, "wanda", "/cancel").await;
@@ -100,7 +100,7 @@ async fn comments_of_a_plan_that_came_too_late_are_taken_away() {
     world.provisioner.cloud.lock().unwrap().destroys = 5_000;
     let issue = world.open_issue("ann", &block("team", 3), SET);
     let gate = Gate::new(&world.record_store, ".plan");
-    let planner = world.desk_on(gate.clone(), Rights::Plan);
+    let planner = world.reconciler_on(gate.clone(), Rights::Plan);
     let planning =
         tokio::spawn(async move { planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await });
     gate.reached.notified().await;

@@ -189,7 +189,7 @@ async fn a_team_that_the_policy_names_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_stranger_causes_no_plan_where_only_writers_may() {
+async fn an_outsider_causes_no_plan_where_only_writers_may() {
     let world = World::with_policy(&format!("{POLICY}\n[approval]\nplan_by = \"writers\"\n")).await;
     world.ask("ann", &block("team", 3), SET).await;
     let record = world.record("team").await;

@@ -360,7 +360,7 @@ fn ending_jobs_needs_what_an_approval_needs() {
 }
 
 #[test]
-fn who_asked_may_give_up_and_a_stranger_may_not() {
+fn who_asked_may_give_up_and_an_outsider_may_not() {
     let mut world = World::planned(ChangeKind::Set);
     assert_eq!(denial(&world.says(&actor("eve", Permission::Read), "/cancel")), Some(&Denial::NeedsWrite));
     world.says(&actor("Ann", Permission::Read), "/cancel");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::{Bed, jobs, until};
 
-/// A small generator, so that a failing run can be repeated from the seed it prints.
+/// A small generator, so that a failing run can be repeated from the number it prints.
 struct Random(u64);
 
 impl Random {

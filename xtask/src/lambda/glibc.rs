@@ -12,7 +12,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Relative relocations, which a linker may be told to pack, have a mark of their own since this version.
+/// Relative relocations, which a linker may be asked to pack, have a mark of their own since this version.
 const PACKED_RELOCATIONS: (&[u8], Version) = (b"GLIBC_ABI_DT_RELR", Version(2, 36));
 
 /// The highest version that a program names. Names of versions stand in its table of strings, each between zeros.

@@ -58,8 +58,6 @@ fn printing_stays_in_its_places() {
 const AMBIENT: &[(&str, &str)] = &[
     ("crates/aws/src/dynamodb/table.rs", "pauses between tries of what DynamoDB left out of a batch"),
     ("crates/aws/src/sqs.rs", "a pause after a failed poll"),
-    ("crates/controllers/src/closing.rs", "waits until nothing runs any more; to be the clock port"),
-    ("crates/controllers/src/loops.rs", "how long ago the last full pass was; to be the clock port"),
     ("crates/ec2/src/lib.rs", "EC2 has no event to wait for: the port's wait is a pause"),
     ("crates/issueops-engine/src/approve.rs", "a pause until GitHub has merged; to be the clock port"),
     ("crates/lambda/src/lib.rs", "a function is configured by its environment"),
@@ -68,6 +66,9 @@ const AMBIENT: &[(&str, &str)] = &[
     ("crates/local/src/supervisor.rs", "a program of its own, beside one machine"),
     ("crates/provision-terraform/src/child.rs", "a child process's deadline, on a thread without a runtime"),
     ("crates/provision-terraform/src/host.rs", "who runs the program, where the system does not say"),
+    ("crates/provision-terraform/src/lib.rs", "the environment that a child process inherits, filtered"),
+    ("crates/provision-terraform/src/work.rs", "waits for a lock file, on a thread without a runtime"),
+    ("crates/sqlite/src/open.rs", "waits for another program that makes or recovers the file, at the start"),
     ("crates/web/src/live.rs", "the interval at which pages that are open are refreshed"),
 ];
 

@@ -434,8 +434,8 @@ impl World {
             fleet: Arc::default(),
             runs: Arc::default(),
             clock: Arc::new(Moved(AtomicI64::new(0))),
-            planner: desk_of_nothing(),
-            applier: desk_of_nothing(),
+            planner: reconciler_of_nothing(),
+            applier: reconciler_of_nothing(),
             token,
             reader,
         };
@@ -458,10 +458,10 @@ impl World {
 
     /// A home of its own, as each job of a workflow is one.
     pub fn reconciler(&self, rights: Rights) -> Arc<ChangeReconciler> {
-        self.desk_on(self.record_store.clone(), rights)
+        self.reconciler_on(self.record_store.clone(), rights)
     }
 
-    pub fn desk_on(&self, record_store: Arc<dyn RecordStore>, rights: Rights) -> Arc<ChangeReconciler> {
+    pub fn reconciler_on(&self, record_store: Arc<dyn RecordStore>, rights: Rights) -> Arc<ChangeReconciler> {
         Arc::new(ChangeReconciler::new(ReconcilerParts {
             control: self.control(),
             record_store,
@@ -580,7 +580,7 @@ impl World {
 }
 
 /// Stands where the real ones are put at once.
-fn desk_of_nothing() -> Arc<ChangeReconciler> {
+fn reconciler_of_nothing() -> Arc<ChangeReconciler> {
     struct Nobody;
     impl Runs for Nobody {
         fn begin(&self) -> Box<dyn Run> {

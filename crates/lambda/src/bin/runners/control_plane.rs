@@ -27,7 +27,7 @@ pub(crate) struct ControlPlane {
     pub left_out: BTreeSet<ScaleSetName>,
     /// How long history is kept.
     pub history: Duration,
-    /// The address of the look-ups' queue, by which their batches are told from others.
+    /// The address of the look-ups' queue, by which their batches are recognized.
     pub lookup_queue: Option<String>,
     made_at: Timestamp,
 }
