@@ -4,6 +4,7 @@
 
 mod cycles;
 mod documents;
+mod kept;
 mod packages;
 mod size;
 #[path = "../support/mod.rs"]
