@@ -222,7 +222,7 @@ async fn after_updates(
         matches!(update, RunnerUpdate::Idle(_) | RunnerUpdate::Busy(_))
             && context.runners.get(name).is_some_and(|runner| runner.online_at.is_none())
     });
-    if came_online && !context.snapshot.boot_failures.is_empty() {
+    if came_online && context.snapshot.boot_failures.total() > 0 {
         ledger.boot_succeeded(&context.policy.name).await?;
     }
     for (name, update) in updates {

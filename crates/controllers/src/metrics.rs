@@ -202,8 +202,10 @@ impl Metrics {
 
     /// Takes the gauges from what the last passes saw. Done when metrics are read, so that they never disagree with the pages.
     pub fn levels<'a>(&self, levels: impl IntoIterator<Item = &'a SetLevel>) {
-        self.runners.clear();
-        self.waiting.clear();
+        // A set that is gone has no gauge any more.
+        for gauges in [&self.demand, &self.supply, &self.min_idle, &self.maximum, &self.runners, &self.waiting] {
+            gauges.clear();
+        }
         for level in levels {
             let name = &level.policy.name;
             let put = |gauges: &Gauges, value: u32| {
@@ -280,6 +282,19 @@ mod tests {
         }
         assert!(text.contains("runnersmith_deliveries_total{event=\"workflow_job\",answer=\"202\"} 1\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn a_set_that_is_gone_has_no_gauge_any_more() {
+        let metrics = Metrics::new();
+        let set = ScaleSetName::parse("linux").unwrap();
+        let labels = [runnersmith_types::Label::of_set("linux").unwrap()].into();
+        let policy = runnersmith_types::ScaleSet::new(set, labels);
+        let level = SetLevel::of_plan(&policy, &runnersmith_types::Plan::default(), runnersmith_types::Timestamp(0));
+        metrics.levels([&level]);
+        assert!(metrics.encode().contains(r#"runnersmith_runners_max{set="linux"}"#), "{}", metrics.encode());
+        metrics.levels([]);
+        assert!(!metrics.encode().contains("linux"), "{}", metrics.encode());
     }
 
     #[test]

@@ -31,18 +31,19 @@ pub(crate) fn state<'a>(draft: &mut Draft<'a>, warm: &[&CapacityPool]) -> Breake
     let failures = &draft.snapshot.boot_failures;
     let timing = &draft.policy.timing;
     let threshold = timing.boot_failures_max.max(1) as usize;
-    if failures.len() < threshold {
+    let total = failures.total();
+    if total < threshold {
         return Breaker::Closed;
     }
-    let failed: BTreeSet<&CapacityPool> = failures.iter().map(|failure| &failure.pool).collect();
+    let failed: BTreeSet<&CapacityPool> = failures.newest.iter().map(|failure| &failure.pool).collect();
     let other = warm.iter().any(|pool| !failed.contains(pool));
-    if failed.len() < 2 && other && failures.len() < 2 * threshold {
+    if failed.len() < 2 && other && total < 2 * threshold {
         return Breaker::Doubted { failed };
     }
-    let last = failures.iter().map(|failure| failure.at).max().unwrap_or(draft.now);
-    let doublings = saturating_u32(failures.len() - threshold).min(16);
+    let last = failures.newest.iter().map(|failure| failure.at).max().unwrap_or(draft.now);
+    let doublings = saturating_u32(total - threshold).min(16);
     let probe_at = last.plus(timing.probe_backoff.saturating_mul(1 << doublings).min(BACKOFF_MAX));
-    let on = WaitingOn::Breaker { probe_at, failures: saturating_u32(failures.len()) };
+    let on = WaitingOn::Breaker { probe_at, failures: saturating_u32(total) };
     let under_way =
         draft.runners.iter().any(|runner| matches!(runner.state, RunnerState::Launching | RunnerState::Booting));
     draft.wake_at(probe_at);

@@ -41,7 +41,7 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Runne
     };
     // One probe after the other goes round the places, so that one that cannot boot does not stop the others.
     let turn =
-        if matches!(way, fallback_order::LaunchDecision::Probe(..)) { draft.snapshot.boot_failures.len() } else { 0 };
+        if matches!(way, fallback_order::LaunchDecision::Probe(..)) { draft.snapshot.boot_failures.total() } else { 0 };
     let granted = round_robin(&missing, slots, lines, turn);
     // Intents are on their way only where launching goes on.
     let coming = match &way {

@@ -36,7 +36,7 @@ pub(crate) fn decide(draft: &mut Draft<'_>) -> LaunchDecision {
         Breaker::Open { on, probe: false } => LaunchDecision::Deny(on),
         // Probes go round the capacity pools, so that one good capacity pool among bad ones is found.
         Breaker::Open { on, probe: true } => {
-            let turn = draft.snapshot.boot_failures.len() % warm.len();
+            let turn = draft.snapshot.boot_failures.total() % warm.len();
             LaunchDecision::Probe(warm.get(turn).map_or_else(|| (*first).clone(), |pool| (*pool).clone()), on)
         }
     }

@@ -68,7 +68,7 @@ fn faults(policy: &ScaleSet, snapshot: &Snapshot) -> Vec<String> {
             faults.push(format!("registrations at {at} are not known: {why}"));
         }
     }
-    let failures = snapshot.boot_failures.len();
+    let failures = snapshot.boot_failures.total();
     if failures > 0 {
         let open = usize::try_from(policy.timing.boot_failures_max).is_ok_and(|max| failures >= max);
         let breaker = if open { "; launches are held back to one probe at a time" } else { "" };

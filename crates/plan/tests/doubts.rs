@@ -7,8 +7,8 @@ mod support;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    BootFailure, JobStatus, MachineState, MachineStatus, Observed, Peer, PoolFailure, RunnerState as S, RunnerUpdate,
-    ScaleSet, ScaleSetName, Snapshot, WaitingOn,
+    BootFailure, BootFailures, JobStatus, MachineState, MachineStatus, Observed, Peer, PoolFailure, RunnerState as S,
+    RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, WaitingOn,
 };
 use support::*;
 
@@ -245,7 +245,8 @@ fn a_job_that_was_still_queued_after_a_runner_became_busy_is_not_hidden_by_it() 
 // ---- what is said --------------------------------------------------------------------------------------------------
 
 fn failures(world: &mut Snapshot, count: u64) {
-    world.boot_failures = (1..=count).map(|n| BootFailure::new(name(50 + n), pool(1), ago(secs(10)))).collect();
+    world.boot_failures =
+        BootFailures::of((1..=count).map(|n| BootFailure::new(name(50 + n), pool(1), ago(secs(10)))).collect());
 }
 
 #[test]
@@ -279,23 +280,43 @@ fn the_breaker_opens_on_one_pool_when_the_other_lacks_capacity_and_at_twice_the_
 }
 
 #[test]
+fn after_two_hundred_failures_probes_still_go_round_the_pools_and_back_off() {
+    let mut set = policy();
+    set.fallback_order.pools = vec![pool(1), pool(2)];
+    let mut world = snapshot();
+    world.jobs.push(queued(1));
+    let launched = |world: &Snapshot, pool: &str| shown(&plan(&set, world, NOW)).join("\n").contains(pool);
+    for (count, pool) in [(200, "m1.large"), (201, "m2.large"), (202, "m1.large")] {
+        failures(&mut world, count);
+        // The newest failure counts: an hour after it a probe is due, and not before.
+        world.boot_failures.newest.iter_mut().for_each(|failure| failure.at = ago(mins(59)));
+        assert!(!launched(&world, "large"), "{count}");
+        world.boot_failures.newest.iter_mut().for_each(|failure| failure.at = ago(mins(61)));
+        assert!(launched(&world, pool), "{count}: {:?}", shown(&plan(&set, &world, NOW)));
+    }
+}
+
+#[test]
 fn probes_go_round_the_places_so_that_one_that_cannot_boot_does_not_stop_the_others() {
     let mut set = policy();
     set.fallback_order.pools = vec![pool(1)];
     let mut world = snapshot();
     world.jobs.push(job_of("acme/shop", 1, JobStatus::Queued, ago(mins(30))));
     world.jobs.push(job_of("globex/shop", 2, JobStatus::Queued, ago(mins(20))));
-    let mut places = std::collections::BTreeSet::new();
-    for count in [3, 4] {
-        failures(&mut world, count);
-        world.boot_failures.iter_mut().for_each(|failure| failure.at = ago(mins(30)));
-        for step in plan(&set, &world, NOW).steps {
-            if let runnersmith_types::Action::Intend { runners } = step.action {
-                places.extend(runners.into_iter().map(|intent| intent.target.at.to_string()));
+    // Also when there are more failures than a ledger returns.
+    for counts in [[3, 4], [203, 204]] {
+        let mut places = std::collections::BTreeSet::new();
+        for count in counts {
+            failures(&mut world, count);
+            world.boot_failures.newest.iter_mut().for_each(|failure| failure.at = ago(mins(90)));
+            for step in plan(&set, &world, NOW).steps {
+                if let runnersmith_types::Action::Intend { runners } = step.action {
+                    places.extend(runners.into_iter().map(|intent| intent.target.at.to_string()));
+                }
             }
         }
+        assert_eq!(places.len(), 2, "{counts:?}: {places:?}");
     }
-    assert_eq!(places.len(), 2, "{places:?}");
 }
 
 #[test]

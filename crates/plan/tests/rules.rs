@@ -158,22 +158,22 @@ fn the_breaker_opens_after_failures_in_two_pools_and_sends_one_probe_with_backof
     let mut world = snapshot();
     world.jobs.extend([queued(1), queued(2), queued(3)]);
     let failure = |n: u64, on: u32, before: u64| BootFailure::new(name(n), pool(on), ago(secs(before)));
-    world.boot_failures = vec![failure(1, 1, 50), failure(2, 1, 40), failure(3, 1, 30)];
+    world.boot_failures.newest = vec![failure(1, 1, 50), failure(2, 1, 40), failure(3, 1, 30)];
     let doubted = plan(&set, &world, NOW);
     has(&doubted, "launch 3 spot m2.large");
-    world.boot_failures[2].pool = pool(2);
+    world.boot_failures.newest[2].pool = pool(2);
     let open = plan(&set, &world, NOW);
     has_not(&open, "launch");
     has_not(&open, "intend");
     assert!(matches!(waits(&open, 1), Some(WaitingOn::Breaker { failures: 3, .. })));
     for (n, age) in [(0, 80), (1, 70), (2, 60)] {
-        world.boot_failures[n].at = ago(secs(age));
+        world.boot_failures.newest[n].at = ago(secs(age));
     }
     has(&plan(&set, &world, NOW), "launch 1 ");
-    world.boot_failures.push(failure(4, 3, 90));
+    world.boot_failures.newest.push(failure(4, 3, 90));
     has_not(&plan(&set, &world, NOW), "launch");
     for (n, age) in [(0, 130), (1, 130), (2, 125), (3, 120)] {
-        world.boot_failures[n].at = ago(secs(age));
+        world.boot_failures.newest[n].at = ago(secs(age));
     }
     let probe = plan(&set, &world, NOW);
     has(&probe, "launch 1 ");

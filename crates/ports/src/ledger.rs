@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    Batch, BatchId, BootFailure, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, Notified, PoolFailure,
-    RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
+    Batch, BatchId, BootFailure, BootFailures, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, Notified,
+    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
 };
 
 /// Why a ledger call failed.
@@ -208,8 +208,8 @@ pub trait BudgetLedger: Send + Sync + 'static {
     async fn pool_failures(&self, set: &ScaleSetName, since: Timestamp) -> Result<Vec<PoolFailure>, LedgerError>;
     /// Records a boot failure of a set.
     async fn boot_failed(&self, set: &ScaleSetName, failure: BootFailure) -> Result<(), LedgerError>;
-    /// Boot failures since the last success, oldest first, at most 100.
-    async fn boot_failures(&self, set: &ScaleSetName) -> Result<Vec<BootFailure>, LedgerError>;
+    /// Boot failures since the last success.
+    async fn boot_failures(&self, set: &ScaleSetName) -> Result<BootFailures, LedgerError>;
     /// A runner of the set came online: forgets its boot failures.
     async fn boot_succeeded(&self, set: &ScaleSetName) -> Result<(), LedgerError>;
     /// A small named value (cursor, ETag, schedule mark).

@@ -46,7 +46,8 @@ pub use policy::{
 pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
 pub use secret::Secret;
 pub use snapshot::{
-    BootFailure, Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration, Snapshot,
+    BootFailure, BootFailures, Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration,
+    Snapshot,
 };
 pub use time::Timestamp;
 pub use version::RecordVersion;

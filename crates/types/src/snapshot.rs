@@ -192,6 +192,36 @@ impl BootFailure {
     }
 }
 
+/// The boot failures of a set since the last runner that came online: the newest, and how many are older than those.
+///
+/// The newest say when the last one was, and on which capacity pools; all together say whose turn the next probe is. Either alone
+/// would stand still once there are more than a ledger returns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootFailures {
+    /// Failures that are older than the newest.
+    pub older: usize,
+    /// The newest, oldest of them first. At most [`BootFailures::NEWEST_MAX`].
+    pub newest: Vec<BootFailure>,
+}
+
+impl BootFailures {
+    /// The most that a ledger returns as the newest.
+    pub const NEWEST_MAX: usize = 100;
+
+    /// Returns how many there are.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.older + self.newest.len()
+    }
+
+    /// Returns the newest of all failures, which are given oldest first, with the number of the others.
+    #[must_use]
+    pub fn of(mut all: Vec<BootFailure>) -> Self {
+        let newest = all.split_off(all.len().saturating_sub(Self::NEWEST_MAX));
+        Self { older: all.len(), newest }
+    }
+}
+
 /// Everything that one plan of one scale set is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -215,8 +245,8 @@ pub struct Snapshot {
     pub budget: Budget,
     /// Recent failures of capacity pools.
     pub pool_failures: Vec<PoolFailure>,
-    /// Boot failures since the last runner that came online, oldest first.
-    pub boot_failures: Vec<BootFailure>,
+    /// Boot failures since the last runner that came online.
+    pub boot_failures: BootFailures,
     /// Runs whose failed jobs were already re-run after an interruption.
     pub reruns: Vec<(RepoFullName, RunId)>,
 }

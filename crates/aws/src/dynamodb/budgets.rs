@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_ports::{BudgetKind, BudgetLedger, LedgerError};
-use runnersmith_types::{BootFailure, PoolFailure, ScaleSetName, Timestamp};
+use runnersmith_types::{BootFailure, BootFailures, PoolFailure, ScaleSetName, Timestamp};
 
 use super::DynamoLedger;
 use super::table::{
@@ -36,7 +36,7 @@ impl BudgetLedger for DynamoLedger {
         self.write_boot_failure(set, &failure).await.map_err(as_ledger("boot failure"))
     }
 
-    async fn boot_failures(&self, set: &ScaleSetName) -> Result<Vec<BootFailure>, LedgerError> {
+    async fn boot_failures(&self, set: &ScaleSetName) -> Result<BootFailures, LedgerError> {
         self.read_boot_failures(set).await.map_err(as_ledger("boot failures"))
     }
 
@@ -107,9 +107,10 @@ impl DynamoLedger {
         self.table.put(item, Terms::default()).await
     }
 
-    pub(super) async fn read_boot_failures(&self, set: &ScaleSetName) -> Result<Vec<BootFailure>, Fault> {
-        let page = Page { limit: Some(100), newest_first: false };
-        self.table.query(&format!("set#{set}"), "boot#", page).await?.iter().map(record).collect()
+    pub(super) async fn read_boot_failures(&self, set: &ScaleSetName) -> Result<BootFailures, Fault> {
+        // All of them: there are few, unless machines do not boot at all; then launches are paused and so are most passes.
+        let items = self.table.query(&format!("set#{set}"), "boot#", Page::default()).await?;
+        Ok(BootFailures::of(items.iter().map(record).collect::<Result<_, _>>()?))
     }
 
     pub(super) async fn forget_boot_failures(&self, set: &ScaleSetName) -> Result<(), Fault> {

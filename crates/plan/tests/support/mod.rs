@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    Action, Batch, BatchId, Budget, CapacityPool, Conclusion, ControlPlaneId, EffectAction, FactSource, FallbackOrder,
-    HandOffMeans, Job, JobFact, JobId, JobStatus, Label, LaunchAction, Machine, MachineId, MachineState, MachineStatus,
-    Notification, Notified, Observed, Owner, OwnerKind, Plan, PlanStep, RecordAction, RecordVersion, Registration,
-    RegistrationId, RepoFullName, RunId, Runner, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
-    ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitingOn,
+    Action, Batch, BatchId, BootFailures, Budget, CapacityPool, Conclusion, ControlPlaneId, EffectAction, FactSource,
+    FallbackOrder, HandOffMeans, Job, JobFact, JobId, JobStatus, Label, LaunchAction, Machine, MachineId, MachineState,
+    MachineStatus, Notification, Notified, Observed, Owner, OwnerKind, Plan, PlanStep, RecordAction, RecordVersion,
+    Registration, RegistrationId, RepoFullName, RunId, Runner, RunnerName, RunnerScope, RunnerState, RunnerUpdate,
+    ScaleSet, ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitingOn,
 };
 
 /// Any moment will do; this one is a Thursday at noon, UTC.
@@ -170,7 +170,7 @@ pub fn snapshot() -> Snapshot {
         registrations: BTreeMap::from([(acme(), Observed::seen(Vec::new(), NOW))]),
         budget: Budget { jit_left: 100, calls_left: 500, refills_at: NOW.plus(secs(60)) },
         pool_failures: Vec::new(),
-        boot_failures: Vec::new(),
+        boot_failures: BootFailures::default(),
         reruns: Vec::new(),
     }
 }

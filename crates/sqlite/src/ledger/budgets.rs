@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use runnersmith_ports::{BudgetKind, BudgetLedger, LedgerError};
-use runnersmith_types::{BootFailure, PoolFailure, ScaleSetName, Timestamp};
+use runnersmith_types::{BootFailure, BootFailures, PoolFailure, ScaleSetName, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use super::SqliteLedger;
@@ -57,14 +57,19 @@ impl BudgetLedger for SqliteLedger {
         self.add("boot failure", "boot_failures", set, failure.at, serde_json::to_string(&failure)).await
     }
 
-    async fn boot_failures(&self, set: &ScaleSetName) -> Result<Vec<BootFailure>, LedgerError> {
+    async fn boot_failures(&self, set: &ScaleSetName) -> Result<BootFailures, LedgerError> {
         let set = set.clone();
         self.read("boot failures", move |connection| {
-            records(
-                connection,
-                "SELECT record FROM boot_failures WHERE set_name = ?1 ORDER BY at LIMIT 100",
-                [set.as_str()],
-            )
+            let total: usize = connection
+                .prepare_cached("SELECT count(*) FROM boot_failures WHERE set_name = ?1")?
+                .query_row([set.as_str()], |row| row.get::<_, i64>(0))?
+                .try_into()
+                .unwrap_or(usize::MAX);
+            let newest_first = "SELECT record FROM boot_failures WHERE set_name = ?1 ORDER BY at DESC LIMIT ?2";
+            let mut newest: Vec<BootFailure> =
+                records(connection, newest_first, params![set.as_str(), BootFailures::NEWEST_MAX as i64])?;
+            newest.reverse();
+            Ok(BootFailures { older: total.saturating_sub(newest.len()), newest })
         })
         .await
     }

@@ -176,7 +176,7 @@ async fn small_things_are_right(ledger: &dyn Ledger) {
     let pool_failures: Vec<(Market, &str)> =
         pool_failures.iter().map(|pool_failure| (pool_failure.pool.market, pool_failure.why.as_str())).collect();
     assert_eq!(pool_failures, [(Market::Spot, "no capacity"), (Market::OnDemand, "the quota is used up")]);
-    let failures = ledger.boot_failures(&linux).await.unwrap();
+    let failures = ledger.boot_failures(&linux).await.unwrap().newest;
     assert_eq!(
         failures.iter().map(|failure| failure.runner.clone()).collect::<Vec<_>>(),
         [2, 3].map(|n| runner("linux", n))
@@ -256,7 +256,7 @@ pub async fn goes_on(ledger: &dyn Ledger) {
     assert_eq!(ledger.next_serial().await.unwrap(), 14);
     assert!(!ledger.rerun(&RepoFullName::parse("acme/shop").unwrap(), RunId(1107)).await.unwrap(), "it was done");
     ledger.boot_succeeded(&set("linux")).await.unwrap();
-    assert!(ledger.boot_failures(&set("linux")).await.unwrap().is_empty());
+    assert!(ledger.boot_failures(&set("linux")).await.unwrap().newest.is_empty());
     ledger.close(&set("gpu"), false).await.unwrap();
     assert_eq!(ledger.closed().await.unwrap().len(), 1);
     assert_eq!(ledger.release(&mut lease, TTL).await.unwrap(), ReleaseOutcome::WokenAgain, "the fact woke it");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runnersmith_types::{BootFailure, PoolFailure, RunId, RunnerName};
+use runnersmith_types::{BootFailure, BootFailures, PoolFailure, RunId, RunnerName};
 
 use super::{LedgerWorld, TTL, good, pool, repo, set};
 use crate::clock::Clock as _;
@@ -35,9 +35,21 @@ pub(super) async fn pool_failures_boot_failures_and_reruns_are_kept(world: &Ledg
         good(world.ledger.boot_failed(&linux, BootFailure::new(runner.clone(), pool(), at)).await);
     }
     let failures = good(world.ledger.boot_failures(&linux).await);
-    assert!(failures.len() == 2 && failures[0].at < failures[1].at, "oldest first");
+    assert!(failures.newest.len() == 2 && failures.newest[0].at < failures.newest[1].at, "oldest first");
+    for n in 3..=103 {
+        let at = now.plus(Duration::from_secs(n));
+        good(world.ledger.boot_failed(&linux, BootFailure::new(runner.clone(), pool(), at)).await);
+    }
+    let failures = good(world.ledger.boot_failures(&linux).await);
+    assert_eq!((failures.total(), failures.newest.len()), (103, BootFailures::NEWEST_MAX));
+    let ends = [failures.newest.first(), failures.newest.last()].map(|failure| failure.map(|failure| failure.at));
+    assert_eq!(
+        ends,
+        [4, 103].map(|n| Some(now.plus(Duration::from_secs(n)))),
+        "the newest, and of them the oldest first"
+    );
     good(world.ledger.boot_succeeded(&linux).await);
-    assert!(good(world.ledger.boot_failures(&linux).await).is_empty());
+    assert_eq!(good(world.ledger.boot_failures(&linux).await), BootFailures::default());
     assert!(good(world.ledger.rerun(&repo(), RunId(5)).await), "the first time");
     assert!(!good(world.ledger.rerun(&repo(), RunId(5)).await), "and never again");
     assert_eq!(good(world.ledger.reruns().await), vec![(repo(), RunId(5))]);

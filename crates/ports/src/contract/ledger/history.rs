@@ -31,7 +31,7 @@ pub(super) async fn what_is_remembered_for_later_is_pruned_by_its_age(world: &Le
         let runner = good(RunnerName::parse(&format!("linux-{n}")));
         good(world.ledger.boot_failed(&linux, BootFailure::new(runner, pool(), world.clock.now())).await);
     };
-    let failures = async || good(world.ledger.boot_failures(&linux).await).into_iter().map(|failure| failure.at);
+    let failures = async || good(world.ledger.boot_failures(&linux).await).newest.into_iter().map(|failure| failure.at);
     failed(1).await;
     good(world.ledger.pool_failure(&linux, PoolFailure::new(pool(), world.clock.now(), "no capacity".into())).await);
     assert!(good(world.ledger.rerun(&repo(), RunId(61)).await));
