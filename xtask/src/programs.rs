@@ -16,18 +16,14 @@ use serde_json::Value;
 use crate::command::{cargo, show, target};
 use crate::libtest::{self, Report};
 
+/// Programs that run alone, before all others: dozens of functions and machines play together in them, and what they are given
+/// time for would be another thing on processors that others use too.
+const ALONE: [&str; 2] = ["runnersmith-lambda end_to_end", "runnersmith-lambda crash"];
+
 /// The programs that take longest, the longest first: begun early, they do not stand alone at the end. What is not here is
 /// run in the order of its name; a name that is gone does no harm.
-const LONG: [&str; 8] = [
-    "runnersmith-lambda issueops",
-    "xtask terraform",
-    "runnersmith-lambda end_to_end",
-    "runnersmith-lambda crash",
-    "runnersmith-lambda terraform",
-    "runnersmith crash",
-    "runnersmith issueops",
-    "xtask control_repository",
-];
+const LONG: [&str; 4] =
+    ["runnersmith-lambda issueops", "xtask terraform", "runnersmith-lambda terraform", "runnersmith crash"];
 
 /// How long one program may take.
 const TIME_MAX: Duration = Duration::from_secs(30 * 60);
@@ -40,6 +36,12 @@ struct Program {
     path: PathBuf,
     /// Its package's directory, where cargo would run it.
     directory: PathBuf,
+}
+
+impl Program {
+    fn is_alone(&self) -> bool {
+        ALONE.contains(&self.name.as_str())
+    }
 }
 
 /// A finished program.
@@ -74,7 +76,7 @@ fn build() -> Result<Vec<Program>> {
     }
     programs.sort_by_key(|program| {
         let long = LONG.iter().position(|long| *long == program.name).unwrap_or(LONG.len());
-        (long, program.name.clone())
+        (!program.is_alone(), long, program.name.clone())
     });
     Ok(programs)
 }
@@ -145,23 +147,25 @@ fn finish(running: &Running, ended: &str, is_success: bool) -> Result<Finished> 
     Ok(Finished { name: running.name.clone(), report, took })
 }
 
-/// Builds all test programs and runs them, one more at a time than there are processors: the long ones wait a lot.
+/// Builds all test programs and runs them: some alone, the others one more at a time than there are processors, since they wait a lot.
 ///
 /// # Errors
 /// When they cannot be built or started.
 pub fn run(skipped: &Path) -> Result<(Duration, Vec<Finished>)> {
     let begun = Instant::now();
-    let mut programs = build()?.into_iter().enumerate();
+    let mut programs = build()?.into_iter().enumerate().peekable();
     let built = begun.elapsed();
     println!("== built in {:.0} s", built.as_secs_f64());
     let outputs = target().join("test-output");
     std::fs::create_dir_all(&outputs).with_context(|| format!("make {}", outputs.display()))?;
     let at_once = available_parallelism().map_or(2, usize::from) + 1;
     let (mut running, mut finished): (Vec<Running>, Vec<Finished>) = (Vec::new(), Vec::new());
+    let mut is_alone = false;
     loop {
-        while running.len() < at_once
-            && let Some((number, program)) = programs.next()
+        while let Some((number, program)) = programs
+            .next_if(|(_, program)| running.is_empty() || (running.len() < at_once && !program.is_alone() && !is_alone))
         {
+            is_alone = program.is_alone();
             running.push(start(&program, skipped, number)?);
         }
         if running.is_empty() {

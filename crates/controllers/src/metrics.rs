@@ -4,6 +4,7 @@
 //! so that every label has few values: nothing foreign (a job's name, an unknown event) ever becomes one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -16,10 +17,12 @@ use runnersmith_plan::story::{self, StageName};
 use runnersmith_types::{Job, JobStatus, Runner, ScaleSetName, WaitingOn};
 
 use crate::levels::SetLevel;
+use crate::tasks::TaskStatus;
 
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
+type Seconds = Family<Labels, Gauge<f64, AtomicU64>>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// Seconds. Fine where a decision is made, coarse where a machine boots.
@@ -39,9 +42,13 @@ const MAXIMUM: &str = "runnersmith_runners_max";
 const RUNNERS: &str = "runnersmith_runners";
 const WAITING: &str = "runnersmith_jobs_waiting";
 const STAGE: &str = "runnersmith_stage_seconds";
+const TASK_RUNS: &str = "runnersmith_task_runs";
+const TASK_FAILING: &str = "runnersmith_task_failing";
+const TASK_LAST_RUN: &str = "runnersmith_task_last_run_timestamp_seconds";
+const TASK_DURATION: &str = "runnersmith_task_duration_seconds";
 
 /// The table of all metrics. A counter's samples carry `_total` after its name.
-const REFERENCE: [(&str, &str, &str); 14] = [
+const REFERENCE: [(&str, &str, &str); 18] = [
     (DELIVERIES, "counter", "Webhook deliveries by event and by the HTTP status of our answer"),
     (ACTIONS, "counter", "Executed actions by kind and outcome (done, put_off, failed)"),
     (GITHUB_CALLS, "counter", "Calls to GitHub by operation and by what came of them"),
@@ -60,6 +67,10 @@ const REFERENCE: [(&str, &str, &str); 14] = [
         "histogram",
         "Seconds per stage of a job's way to its runner: delivery, github_queue, decision, launch, boot, register, assign, total",
     ),
+    (TASK_RUNS, "gauge", "Runs of each background task since the start of the process"),
+    (TASK_FAILING, "gauge", "1 when the last run of a background task failed or panicked"),
+    (TASK_LAST_RUN, "gauge", "When the last run of a background task began"),
+    (TASK_DURATION, "gauge", "How long the last run of a background task took"),
 ];
 
 /// (name, kind, help) of every metric, for the generated documentation.
@@ -102,6 +113,10 @@ pub struct Metrics {
     runners: Gauges,
     waiting: Gauges,
     stage: Histograms,
+    task_runs: Gauges,
+    task_failing: Gauges,
+    task_last_run: Seconds,
+    task_duration: Seconds,
 }
 
 impl Default for Metrics {
@@ -141,6 +156,10 @@ impl Metrics {
             runners: register(r, RUNNERS, Gauges::default()),
             waiting: register(r, WAITING, Gauges::default()),
             stage: register(r, STAGE, Histograms::new_with_constructor(stages)),
+            task_runs: register(r, TASK_RUNS, Gauges::default()),
+            task_failing: register(r, TASK_FAILING, Gauges::default()),
+            task_last_run: register(r, TASK_LAST_RUN, Seconds::default()),
+            task_duration: register(r, TASK_DURATION, Seconds::default()),
             registry,
         }
     }
@@ -230,6 +249,25 @@ impl Metrics {
         }
     }
 
+    /// Takes the gauges of background tasks; done when metrics are read.
+    pub fn tasks(&self, tasks: &[TaskStatus]) {
+        self.task_runs.clear();
+        self.task_failing.clear();
+        self.task_last_run.clear();
+        self.task_duration.clear();
+        for task in tasks {
+            let labels = vec![("task", task.name.clone())];
+            self.task_runs.get_or_create(&labels).set(i64::try_from(task.runs).unwrap_or(i64::MAX));
+            self.task_failing.get_or_create(&labels).set(i64::from(task.is_failing()));
+            if let Some(begun) = task.started_at {
+                self.task_last_run.get_or_create(&labels).set(millis_to_seconds(begun.as_millis()));
+            }
+            if let Some(took) = task.took_ms {
+                self.task_duration.get_or_create(&labels).set(Duration::from_millis(took).as_secs_f64());
+            }
+        }
+    }
+
     /// Everything, as OpenMetrics text.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -240,6 +278,11 @@ impl Metrics {
         }
         text
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries are exact")]
+fn millis_to_seconds(millis: i64) -> f64 {
+    millis as f64 / 1e3
 }
 
 /// A stable word for what is waited for.
@@ -295,6 +338,25 @@ mod tests {
         assert!(metrics.encode().contains(r#"runnersmith_runners_max{set="linux"}"#), "{}", metrics.encode());
         metrics.levels([]);
         assert!(!metrics.encode().contains("linux"), "{}", metrics.encode());
+    }
+
+    #[test]
+    fn background_tasks_are_gauges() {
+        let (metrics, tasks) = (Metrics::new(), std::sync::Arc::new(crate::tasks::Tasks::default()));
+        let now = runnersmith_types::Timestamp::from_millis(1_800_000_000_500);
+        let task = tasks.register("sweep", "finds jobs", None);
+        task.begin(now);
+        task.end(now.plus(Duration::from_millis(1_500)), Err("GitHub is down".into()));
+        metrics.tasks(&tasks.all());
+        let text = metrics.encode();
+        for line in [
+            r#"runnersmith_task_runs{task="sweep"} 1"#,
+            r#"runnersmith_task_failing{task="sweep"} 1"#,
+            r#"runnersmith_task_last_run_timestamp_seconds{task="sweep"} 1800000000.5"#,
+            r#"runnersmith_task_duration_seconds{task="sweep"} 1.5"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
     }
 
     #[test]

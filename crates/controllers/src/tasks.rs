@@ -11,6 +11,8 @@ use runnersmith_ports::{Clock, Ledger, LedgerError};
 use runnersmith_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::why::duration;
+
 /// The ledger's key of all processes' tasks.
 const KEY: &str = "tasks";
 /// Processes that have said nothing for so long are forgotten.
@@ -56,6 +58,39 @@ pub struct TaskStatus {
     pub runs: u64,
     /// Of them, those that failed, panics included.
     pub failures: u64,
+}
+
+impl TaskStatus {
+    /// Returns whether its last run that is over went wrong.
+    #[must_use]
+    pub const fn is_failing(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed(_) | Outcome::Panicked(_))
+    }
+
+    /// Returns what came of its last run, and when that was, as one phrase: `done, 40.0 s ago, took 250 ms`.
+    #[must_use]
+    pub fn last_run(&self, now: Timestamp) -> String {
+        let word = match &self.outcome {
+            Outcome::Waiting => "has not run yet".to_owned(),
+            Outcome::Done => "done".to_owned(),
+            Outcome::Failed(why) => format!("failed: {}", why.escape_debug()),
+            Outcome::Panicked(why) => format!("panicked and is started again: {}", why.escape_debug()),
+        };
+        let (Some(begun), Some(took)) = (self.started_at, self.took_ms) else {
+            return if self.started_at.is_some() { format!("runs; before: {word}") } else { word };
+        };
+        format!("{word}, {} ago, took {}", duration(now.since(begun)), duration(Duration::from_millis(took)))
+    }
+
+    /// Returns when it runs next: `in 4 min 20 s`, `now`, or `when something happens`.
+    #[must_use]
+    pub fn next_run(&self, now: Timestamp) -> String {
+        match self.next_at {
+            Some(at) if at > now => format!("in {}", duration(at.since(now))),
+            Some(_) => "now".to_owned(),
+            None => "when something happens".to_owned(),
+        }
+    }
 }
 
 /// The tasks of one process, as the ledger has them.
@@ -230,6 +265,28 @@ mod tests {
         assert!(tasks.all().is_empty());
         task.begin(NOW);
         assert!(tasks.all().is_empty(), "a task that is over stays over");
+    }
+
+    #[test]
+    fn a_task_is_described_in_words() {
+        let tasks = Arc::new(Tasks::default());
+        let task = tasks.register("sweep", "finds jobs", Some(Duration::from_secs(300)));
+        let words = |now| {
+            let status = tasks.all().remove(0);
+            (status.last_run(now), status.next_run(now))
+        };
+        assert_eq!(words(NOW), ("has not run yet".into(), "when something happens".into()));
+        task.begin(NOW);
+        assert_eq!(words(NOW).0, "runs; before: has not run yet");
+        task.end(NOW.plus(Duration::from_millis(250)), Ok(()));
+        task.next(NOW.plus(Duration::from_secs(300)));
+        let later = NOW.plus(Duration::from_secs(40));
+        assert_eq!(words(later), ("done, 40.0 s ago, took 250 ms".into(), "in 4 min 20 s".into()));
+        task.begin(later);
+        task.end(later, Err("no\u{1b}[2Jroute".into()));
+        assert_eq!(words(later).0, "failed: no\\u{1b}[2Jroute, 0 s ago, took 0 s");
+        assert!(tasks.all()[0].is_failing());
+        assert_eq!(words(NOW.plus(Duration::from_secs(400))).1, "when something happens");
     }
 
     #[test]

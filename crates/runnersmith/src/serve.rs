@@ -107,6 +107,7 @@ impl Server {
             ledger: world.ports.ledger.clone(),
             levels: world.levels.clone(),
             metrics: world.metrics.clone(),
+            tasks: world.tasks.clone(),
             handler: Arc::new(receiver),
             readiness: Arc::new(Ready {
                 world: world.clone(),

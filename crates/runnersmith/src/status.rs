@@ -1,5 +1,8 @@
 //! `runnersmith status`: scale sets, runners and open jobs, from ledger and policy alone.
 
+use runnersmith_controllers::tasks::{self, ProcessTasks};
+use runnersmith_controllers::why::duration;
+use runnersmith_ports::{Clock as _, SystemClock};
 use runnersmith_types::Timestamp;
 use serde::Serialize;
 
@@ -12,6 +15,8 @@ use crate::report;
 struct StatusJson {
     sets: Vec<SetJson>,
     jobs: Vec<JobJson>,
+    /// The background tasks of each server on this ledger, as it last recorded them.
+    servers: Vec<ProcessTasks>,
 }
 
 #[derive(Serialize)]
@@ -77,7 +82,8 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> 
             name: job.fact.name,
         })
         .collect();
-    let status = StatusJson { sets, jobs };
+    let servers = tasks::stored(ledger.as_ref()).await.map_err(ledger_failed)?;
+    let status = StatusJson { sets, jobs, servers };
     if options.json {
         report::json(&status)?;
         return Ok(ExitStatus::Success);
@@ -98,6 +104,15 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> 
     for job in status.jobs {
         let runner = job.runner.map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
         report::line(&format!("job {} {} {}{runner}: {}", job.id, job.repository, job.status, job.name.escape_debug()));
+    }
+    let now = SystemClock.now();
+    for server in status.servers {
+        let ago = duration(now.since(server.at));
+        report::line(&format!("server {}, as it was {ago} ago:", server.holder.escape_debug()));
+        for task in server.tasks {
+            let (last, next) = (task.last_run(now), task.next_run(now));
+            report::line(&format!("  {}: {last}; next run: {next}", task.name));
+        }
     }
     Ok(ExitStatus::Success)
 }

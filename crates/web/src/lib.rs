@@ -24,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
+use runnersmith_controllers::tasks::Tasks;
 use runnersmith_ports::{Clock, WorkLedger};
 use runnersmith_types::{Secret, WebhookPath};
 
@@ -50,6 +51,8 @@ pub struct WebState {
     pub levels: Arc<Levels>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// What the background tasks do.
+    pub tasks: Arc<Tasks>,
     /// Takes the webhook's deliveries.
     pub handler: Arc<dyn DeliveryHandler>,
     /// For `/readyz`.
@@ -141,6 +144,7 @@ async fn readyz(State(app): State<App>) -> Response {
 async fn metrics(State(app): State<App>) -> Response {
     let levels = app.web.levels.all();
     app.web.metrics.levels(levels.values());
+    app.web.metrics.tasks(&app.web.tasks.all());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], app.web.metrics.encode()).into_response()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use runnersmith_controllers::levels::SetLevel;
+use runnersmith_controllers::tasks::TaskStatus;
 use runnersmith_controllers::why::{JobStory, duration, until, utc};
 use runnersmith_ports::LedgerError;
 use runnersmith_types::{
@@ -47,6 +48,16 @@ impl From<LedgerError> for ViewError {
 impl From<askama::Error> for ViewError {
     fn from(error: askama::Error) -> Self {
         Self::Render(error)
+    }
+}
+
+fn task_row(task: &TaskStatus, now: Timestamp) -> TaskRow {
+    TaskRow {
+        name: task.name.clone(),
+        purpose: task.purpose.clone(),
+        last: task.last_run(now),
+        next: task.next_run(now),
+        failing: task.is_failing(),
     }
 }
 
@@ -120,6 +131,15 @@ pub(crate) struct EventRow {
 }
 
 #[derive(Serialize)]
+pub(crate) struct TaskRow {
+    name: String,
+    purpose: String,
+    last: String,
+    next: String,
+    failing: bool,
+}
+
+#[derive(Serialize)]
 pub(crate) struct Fault {
     set: String,
     text: String,
@@ -136,6 +156,7 @@ pub(crate) struct Overview {
     runners_more: usize,
     decisions: Vec<EventRow>,
     faults: Vec<Fault>,
+    tasks: Vec<TaskRow>,
 }
 
 impl Overview {
@@ -192,6 +213,7 @@ impl Overview {
             runners_more,
             decisions: history.iter().map(|event| event_row(event, String::new())).collect(),
             faults,
+            tasks: web.tasks.all().iter().map(|task| task_row(task, now)).collect(),
         })
     }
 

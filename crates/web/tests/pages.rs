@@ -29,7 +29,7 @@ async fn a_delivery_reaches_the_intake_with_its_raw_bytes_and_is_answered_with_a
     let request = |signature: &str| {
         let builder = Request::post("/webhook").header("X-Hub-Signature-256", signature);
         builder
-            .header("X-GitHub-HistoryEvent", "workflow_job")
+            .header("X-GitHub-Event", "workflow_job")
             .header("X-GitHub-Delivery", "d-1")
             .body(Body::from(" {}\n"))
             .unwrap()
@@ -211,14 +211,22 @@ async fn a_ledger_that_cannot_be_read_makes_a_503_with_words() {
 async fn the_same_facts_are_there_as_json_and_as_metrics() {
     let world = world(None);
     fill(&world);
+    let task = world.state.tasks.register("sweep", "finds <jobs>", None);
+    let now = world.state.clock.now();
+    task.begin(now);
+    task.end(now, Err("GitHub is down".into()));
     let status: serde_json::Value = serde_json::from_str(&get(&world, "/api/status").await.1).unwrap();
     assert_eq!(status["sets"][1]["maximum"], 10);
+    assert_eq!(status["tasks"][0]["last"], "failed: GitHub is down, 0 s ago, took 0 s");
+    let page = get(&world, "/").await.1;
+    assert!(page.contains("finds &#60;jobs&#62;") && page.contains("failing"), "{page}");
     let plan: serde_json::Value = serde_json::from_str(&get(&world, "/api/plan").await.1).unwrap();
     assert_eq!(plan["sets"][1]["steps"][0]["action"], "withdraw");
     let job: serde_json::Value = serde_json::from_str(&get(&world, "/api/jobs/4127").await.1).unwrap();
     assert_eq!(job["verdict"], "running on small-q7xk-41");
     let metrics = get(&world, "/metrics").await.1;
     assert!(metrics.contains("runnersmith_runners{set=\"small\",state=\"busy\"} 2"), "{metrics}");
+    assert!(metrics.contains("runnersmith_task_failing{task=\"sweep\"} 1"), "{metrics}");
     assert!(metrics.contains("runnersmith_jobs_waiting{set=\"large\",reason=\"maximum\"} 2"), "{metrics}");
 }
 

@@ -182,6 +182,7 @@ pub fn world(token: Option<&str>) -> World {
         ledger: ledger.clone(),
         levels: levels.clone(),
         metrics: Arc::new(Metrics::new()),
+        tasks: Arc::default(),
         handler: receiver.clone(),
         readiness: Arc::new(Ready(levels)),
         clock: Arc::new(FixedClock),
