@@ -32,13 +32,10 @@ pub async fn execute(
 ) -> Result<bool, LedgerError> {
     let context = ExecutionContext::new(world, policy, snapshot);
     let mut execution = Execution { context: &context, lease, events: Vec::new(), progressed: false };
-    let work = Work::of(plan.steps);
-    execution.record(work.records).await?;
-    execution.intend(work.intents).await?;
-    execution.launch(work.launches).await?;
-    execution.run(work.effects).await?;
-    execution.end(work.ends).await?;
-    world.ports.ledger.append(execution.events).await?;
+    let executed = execution.execute(Work::of(plan.steps)).await;
+    // Also of a pass that ended early: what was done before is recorded.
+    let appended = world.ports.ledger.append(std::mem::take(&mut execution.events)).await;
+    executed.and(appended)?;
     Ok(execution.progressed)
 }
 
@@ -53,6 +50,14 @@ struct Execution<'a> {
 }
 
 impl Execution<'_> {
+    async fn execute(&mut self, work: Work) -> Result<(), LedgerError> {
+        self.record(work.records).await?;
+        self.intend(work.intents).await?;
+        self.launch(work.launches).await?;
+        self.run(work.effects).await?;
+        self.end(work.ends).await
+    }
+
     /// What was observed, in one transaction.
     async fn record(&mut self, tasks: Vec<Task<RecordAction>>) -> Result<(), LedgerError> {
         if tasks.is_empty() {

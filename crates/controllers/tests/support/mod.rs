@@ -326,11 +326,15 @@ impl Bed {
 
     /// From now on the ledger cannot write this job's record, or can again.
     pub fn refuse_job(&self, id: u64, is_refused: bool) {
+        self.refuse(&format!("INSERT ON jobs WHEN NEW.id = {id}"), is_refused);
+    }
+
+    /// From now on the ledger cannot make this change, or can again.
+    pub fn refuse(&self, change: &str, is_refused: bool) {
         let file = rusqlite::Connection::open(self.home.path().join("ledger")).unwrap();
         file.busy_timeout(Duration::from_secs(10)).unwrap();
-        let make = format!(
-            "CREATE TRIGGER refused BEFORE INSERT ON jobs WHEN NEW.id = {id} BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"
-        );
+        let make =
+            format!("CREATE TRIGGER refused BEFORE {change} BEGIN SELECT RAISE(ABORT, 'refused by the test'); END");
         file.execute_batch(if is_refused { &make } else { "DROP TRIGGER refused" }).unwrap();
     }
 
