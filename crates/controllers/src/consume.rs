@@ -12,14 +12,6 @@ use runnersmith_types::{EventKind, HistoryEvent, JobFact, JobStatus, ScaleSet, S
 use crate::lookups;
 use crate::world::World;
 
-/// Why a batch of messages could not be consumed; what was not acknowledged comes again.
-#[derive(Debug, thiserror::Error)]
-pub enum ConsumeError {
-    /// The queue failed.
-    #[error("consume messages")]
-    Queue(#[from] QueueError),
-}
-
 /// How long a message may take before it comes again.
 pub const VISIBILITY: Duration = Duration::from_secs(60);
 
@@ -73,39 +65,79 @@ impl Batch {
 }
 
 /// Records the facts in the messages and returns the sets that should be reconciled. Facts come first: nothing that asks GitHub delays them.
-/// What asks GitHub goes to the look-ups' own queue; without one it is done here, at the end.
-///
-/// # Errors
-/// When the queue fails; nothing is lost, what was not acknowledged comes again.
-pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Result<Consumed, ConsumeError> {
-    let queue = &world.ports.queue;
+/// What asks GitHub goes to the look-ups' own queue; without one it is done here, at the end. What fails is logged and comes again; it
+/// takes nothing from what was recorded, so there is no error.
+pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Consumed {
+    let queue = world.ports.queue.as_ref();
     let batch = Batch::of(messages);
     let mut consumed = Consumed::default();
-    let mut receipts = record_each(world, queue.as_ref(), batch.facts, &mut consumed).await?;
+    let mut receipts = record_each(world, queue, batch.facts, &mut consumed).await;
     for (set, receipt) in batch.wakes {
         consumed.woken.insert(set);
         receipts.push(receipt);
     }
-    queue.acknowledge(&receipts).await?;
+    consumed.note("acknowledge messages", queue.acknowledge(&receipts).await);
     for (message, why) in batch.unreadable {
-        tracing::error!(error = why, receives = message.receives, "a message cannot be read");
-        world.metrics.dead_letter();
-        queue.dead_letter(&message.receipt, &format!("cannot be read: {why}")).await?;
+        set_aside(world, queue, &message, &why, &mut consumed).await;
     }
-    match &world.ports.lookups {
-        Some(lookups) => {
-            for message in batch.lookups {
-                lookups.send(&message.body, Duration::ZERO).await?;
-                queue.acknowledge(std::slice::from_ref(&message.receipt)).await?;
+    let Some(lookups) = &world.ports.lookups else {
+        let found = lookups::look_up(world, queue, batch.lookups).await;
+        consumed.woken.extend(found.woken);
+        consumed.failed.extend(found.failed);
+        return consumed;
+    };
+    for message in batch.lookups {
+        match lookups.send(&message.body, Duration::ZERO).await {
+            Ok(()) => {
+                let done = queue.acknowledge(std::slice::from_ref(&message.receipt)).await;
+                consumed.note("acknowledge a look-up", done);
             }
-        }
-        None => {
-            let found = lookups::look_up(world, queue.as_ref(), batch.lookups).await?;
-            consumed.woken.extend(found.woken);
-            consumed.failed.extend(found.failed);
+            Err(error) => consumed.again(queue, &message, "pass on a look-up", chain(&error)).await,
         }
     }
-    Ok(consumed)
+    consumed
+}
+
+/// Moves a message that cannot be read to the dead letters. One that a newer program wrote is left to it: it comes again.
+pub(crate) async fn set_aside(
+    world: &World,
+    queue: &dyn Queue,
+    message: &ReceivedMessage,
+    why: &str,
+    consumed: &mut Consumed,
+) {
+    tracing::error!(error = why, receives = message.receives, "a message cannot be read");
+    if Message::is_of_newer_version(&message.body) {
+        let extended = queue.extend(&message.receipt, retry_after(message.receives)).await;
+        return consumed.note("leave a message to a newer program", extended);
+    }
+    world.metrics.dead_letter();
+    let moved = queue.dead_letter(&message.receipt, &format!("cannot be read: {why}")).await;
+    consumed.note("move a message to the dead-letter queue", moved);
+}
+
+impl Consumed {
+    /// Takes down what a call to the queue did not do. Its message comes again by itself.
+    pub(crate) fn note<T>(&mut self, what: &str, result: Result<T, QueueError>) {
+        if let Err(error) = result {
+            let error = chain(&error);
+            tracing::error!(error, "could not {what}; it comes again");
+            self.failed.push(error);
+        }
+    }
+
+    /// Takes down what failed for a message, and makes it come again soon.
+    pub(crate) async fn again(&mut self, queue: &dyn Queue, message: &ReceivedMessage, what: &str, error: String) {
+        let after = retry_after(message.receives);
+        tracing::error!(
+            error,
+            receives = message.receives,
+            retry_in_s = after.as_secs(),
+            "could not {what}; it comes again"
+        );
+        self.failed.push(error);
+        self.note("bring a retry forward", queue.extend(&message.receipt, after).await);
+    }
 }
 
 /// Records the facts of messages, all at once if that works, and otherwise one by one, so that a record that cannot be written does
@@ -115,33 +147,24 @@ async fn record_each(
     queue: &dyn Queue,
     facts: Vec<(JobFact, ReceivedMessage)>,
     consumed: &mut Consumed,
-) -> Result<Vec<Receipt>, ConsumeError> {
+) -> Vec<Receipt> {
     let all = facts.iter().map(|(fact, _)| fact.clone()).collect();
     let Err(error) = record(world, all, &mut consumed.woken).await else {
-        return Ok(facts.into_iter().map(|(_, message)| message.receipt).collect());
+        return facts.into_iter().map(|(_, message)| message.receipt).collect();
     };
-    let is_alone = facts.len() == 1;
-    let mut whole = Some(chain(&error)).filter(|_| is_alone);
+    let mut error = Some(error).filter(|_| facts.len() == 1);
     let mut recorded = Vec::new();
     for (fact, message) in facts {
-        let result = match whole.take() {
+        let result = match error.take() {
             Some(error) => Err(error),
-            None => record(world, vec![fact], &mut consumed.woken).await.map_err(|error| chain(&error)),
+            None => record(world, vec![fact], &mut consumed.woken).await,
         };
         match result {
             Ok(()) => recorded.push(message.receipt),
-            Err(error) => {
-                tracing::error!(
-                    error,
-                    receives = message.receives,
-                    "a job's fact could not be recorded; it comes again"
-                );
-                consumed.failed.push(error);
-                queue.extend(&message.receipt, retry_after(message.receives)).await?;
-            }
+            Err(error) => consumed.again(queue, &message, "record a job's fact", chain(&error)).await,
         }
     }
-    Ok(recorded)
+    recorded
 }
 
 /// Records facts and adds the sets that they concern.

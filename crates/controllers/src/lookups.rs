@@ -2,15 +2,13 @@
 //!
 //! They have a queue and a worker of their own, because one takes seconds to minutes, and a job's fact must not wait for it.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use runnersmith_ports::{BudgetKind, GitHubError, Message, Queue, QueueError, ReceivedMessage, chain};
+use runnersmith_ports::{BudgetKind, GitHubError, Message, Queue, ReceivedMessage, chain};
 use runnersmith_types::JobFact;
 
-use crate::consume::{ConsumeError, Consumed, record, retry_after};
+use crate::consume::{Consumed, record, retry_after, set_aside};
 use crate::world::World;
 
 /// How long a look-up may take before its message comes again.
@@ -20,43 +18,31 @@ pub const AT_ONCE: usize = 4;
 /// The pause of a look-up for which no call is left.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Asks GitHub what the messages of this queue want to know, several at once, and records what it says.
-///
-/// # Errors
-/// When the queue fails; nothing is lost, what was not acknowledged comes again.
-pub async fn look_up(
-    world: &World,
-    queue: &dyn Queue,
-    messages: Vec<ReceivedMessage>,
-) -> Result<Consumed, ConsumeError> {
-    let consumed = Mutex::new(Consumed::default());
-    let mut failed: Result<(), QueueError> = Ok(());
+/// Asks GitHub what the messages of this queue want to know, several at once, and records what it says. What fails comes again.
+pub async fn look_up(world: &World, queue: &dyn Queue, messages: Vec<ReceivedMessage>) -> Consumed {
+    let mut consumed = Consumed::default();
     for chunk in messages.chunks(AT_ONCE) {
-        for result in join_all(chunk.iter().map(|message| one(world, queue, message, &consumed))).await {
-            failed = failed.and(result);
+        for one in join_all(chunk.iter().map(|message| one(world, queue, message))).await {
+            consumed.woken.extend(one.woken);
+            consumed.failed.extend(one.failed);
         }
     }
-    failed?;
-    Ok(consumed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    consumed
 }
 
 /// What GitHub answered.
 enum Found {
     Facts(Vec<JobFact>),
     /// It could not be asked, or did not answer: again after so long.
-    Later(Duration, Option<String>),
+    Later(Duration, String),
 }
 
-async fn one(
-    world: &World,
-    queue: &dyn Queue,
-    message: &ReceivedMessage,
-    consumed: &Mutex<Consumed>,
-) -> Result<(), QueueError> {
+async fn one(world: &World, queue: &dyn Queue, message: &ReceivedMessage) -> Consumed {
+    let mut consumed = Consumed::default();
     let answer = match serde_json::from_str::<Message>(&message.body) {
         Ok(Message::Job(fact)) => Found::Facts(vec![*fact]),
         Ok(Message::Wake { set }) => {
-            lock(consumed).woken.insert(set);
+            consumed.woken.insert(set);
             Found::Facts(Vec::new())
         }
         Ok(Message::CheckRun { repo, job }) => match may_call(world, message).await {
@@ -68,42 +54,34 @@ async fn one(
             Err(later) => later,
         },
         Err(error) => {
-            tracing::error!(error = %error, receives = message.receives, "a message cannot be read");
-            world.metrics.dead_letter();
-            return queue.dead_letter(&message.receipt, &format!("cannot be read: {error}")).await.map(|_| ());
+            set_aside(world, queue, message, &error.to_string(), &mut consumed).await;
+            return consumed;
         }
     };
-    let mut woken = std::collections::BTreeSet::new();
-    let later = match answer {
-        Found::Facts(facts) => match record(world, facts, &mut woken).await {
-            Ok(()) => None,
-            Err(error) => Some((retry_after(message.receives), Some(chain(&error)))),
-        },
-        Found::Later(after, why) => Some((after, why)),
-    };
-    lock(consumed).woken.append(&mut woken);
-    match later {
-        None => queue.acknowledge(std::slice::from_ref(&message.receipt)).await.map(|_| ()),
-        Some((after, why)) => {
-            if let Some(why) = why {
-                tracing::warn!(error = why, retry_in_s = after.as_secs(), "a look-up failed and is done again");
-                lock(consumed).failed.push(why);
+    match answer {
+        Found::Facts(facts) => match record(world, facts, &mut consumed.woken).await {
+            Ok(()) => {
+                let done = queue.acknowledge(std::slice::from_ref(&message.receipt)).await;
+                consumed.note("acknowledge a look-up", done);
             }
-            queue.extend(&message.receipt, after).await.map(|_| ())
+            Err(error) => consumed.again(queue, message, "record what GitHub said", chain(&error)).await,
+        },
+        Found::Later(after, why) => {
+            tracing::warn!(why, retry_in_s = after.as_secs(), "GitHub could not be asked; it is asked again");
+            consumed.failed.push(why);
+            consumed.note("put a look-up off", queue.extend(&message.receipt, after).await);
         }
     }
-}
-
-fn lock(consumed: &Mutex<Consumed>) -> std::sync::MutexGuard<'_, Consumed> {
-    consumed.lock().unwrap_or_else(PoisonError::into_inner)
+    consumed
 }
 
 /// Takes a call from the budget; otherwise says how long the look-up waits.
 async fn may_call(world: &World, message: &ReceivedMessage) -> Result<(), Found> {
+    let after = PAUSE.max(retry_after(message.receives));
     match world.ports.ledger.take_budget(BudgetKind::Calls, 1, world.limits.calls_per_minute).await {
         Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(Found::Later(PAUSE, None)),
-        Err(error) => Err(Found::Later(retry_after(message.receives), Some(chain(&error)))),
+        Ok(None) => Err(Found::Later(after, "this minute's budget for GitHub calls is used up".into())),
+        Err(error) => Err(Found::Later(after, chain(&error))),
     }
 }
 
@@ -112,6 +90,6 @@ fn found(message: &ReceivedMessage, answer: Result<Vec<JobFact>, GitHubError>) -
         Ok(facts) => Found::Facts(facts),
         // The repository or the job is gone, or the App was removed: there is nothing to know any more.
         Err(GitHubError::NotFound { .. } | GitHubError::NotInstalled { .. }) => Found::Facts(Vec::new()),
-        Err(error) => Found::Later(PAUSE.max(retry_after(message.receives)), Some(chain(&error))),
+        Err(error) => Found::Later(PAUSE.max(retry_after(message.receives)), chain(&error)),
     }
 }

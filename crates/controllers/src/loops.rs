@@ -184,11 +184,11 @@ async fn drain_queue(
         task.begin(clock.now());
         let result = match queue.receive(max, visibility).await {
             Ok(batch) if batch.is_empty() => None,
-            Ok(batch) => Some(match work {
+            Ok(batch) => Some(Ok(match work {
                 Work::Facts => consume::consume(world, batch).await,
                 Work::LookUps => lookups::look_up(world, queue, batch).await,
-            }),
-            Err(error) => Some(Err(error.into())),
+            })),
+            Err(error) => Some(Err(error)),
         };
         let pause = match result {
             None => {
@@ -201,7 +201,7 @@ async fn drain_queue(
                 continue;
             }
             Some(Err(error)) => {
-                tracing::error!(error = %chain(&error), "messages could not be consumed; they come again");
+                tracing::error!(error = %chain(&error), "the queue cannot be read");
                 task.end(clock.now(), Err(chain(&error)));
                 clock.sleep(QUEUE_RETRY)
             }
@@ -216,7 +216,7 @@ async fn drain_queue(
 
 /// How long an empty queue is waited for before it is read again.
 const QUEUE_WAIT: Duration = Duration::from_secs(1);
-/// The pause after the queue or the ledger failed.
+/// The pause after the queue could not be read.
 const QUEUE_RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps one loop for each set that there is, and for each that is on its way out: those that come get theirs at once, and
@@ -243,7 +243,7 @@ async fn keep(world: World, rhythm: Rhythm, wakers: Wakers, task: BackgroundTask
                 }
                 Vec::new()
             }
-            () = clock.sleep(next_round.since(clock.now())) => {
+            () = clock.sleep(next_round.since(clock.now()).min(rhythm.sweep)) => {
                 next_round = clock.now().plus(rhythm.sweep);
                 task.begin(clock.now());
                 // Runners of sets that nothing names any more: left by an earlier run, or by another configuration.
@@ -308,7 +308,8 @@ async fn reconcile(
         let mut depth = tokio::select! {
             biased;
             () = stopped(&mut stop) => return,
-            () = clock.sleep(full_at.since(clock.now())) => Depth::Full,
+            // Never longer than a period, also when the wall clock was set back.
+            () = clock.sleep(full_at.since(clock.now()).min(rhythm.full_pass)) => Depth::Full,
             () = waker.notified() => Depth::Partial,
         };
         if depth == Depth::Full {

@@ -19,6 +19,8 @@ const KEY: &str = "tasks";
 const PROCESS_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// The most processes that are kept, the newest.
 const PROCESSES_MAX: usize = 10;
+/// The most tasks of a process that are kept in the ledger.
+const TASKS_MAX: usize = 40;
 /// The most bytes of an error that are kept.
 const ERROR_MAX: usize = 300;
 
@@ -77,7 +79,7 @@ impl TaskStatus {
             Outcome::Panicked(why) => format!("panicked and is started again: {}", why.escape_debug()),
         };
         let (Some(begun), Some(took)) = (self.started_at, self.took_ms) else {
-            return if self.started_at.is_some() { format!("runs; before: {word}") } else { word };
+            return if self.started_at.is_some() { format!("running now; last run: {word}") } else { word };
         };
         format!("{word}, {} ago, took {}", duration(now.since(begun)), duration(Duration::from_millis(took)))
     }
@@ -223,8 +225,12 @@ fn short(text: &str) -> String {
 pub async fn store(ledger: &dyn Ledger, clock: &dyn Clock, holder: &str, tasks: &Tasks) -> Result<(), LedgerError> {
     let now = clock.now();
     let mut all = stored(ledger).await?;
+    // A value of the ledger is bounded, and a server may have hundreds of sets: what goes wrong is kept first.
+    let mut own = tasks.all();
+    own.sort_by_key(|task| !task.is_failing());
+    own.truncate(TASKS_MAX);
     all.retain(|process| process.holder != holder && now.since(process.at) < PROCESS_KEPT);
-    all.insert(0, ProcessTasks { holder: holder.to_owned(), at: now, tasks: tasks.all() });
+    all.insert(0, ProcessTasks { holder: holder.to_owned(), at: now, tasks: own });
     all.truncate(PROCESSES_MAX);
     let text =
         serde_json::to_string(&all).map_err(|error| LedgerError::Failed { operation: "set", source: error.into() })?;
@@ -277,7 +283,7 @@ mod tests {
         };
         assert_eq!(words(NOW), ("has not run yet".into(), "when something happens".into()));
         task.begin(NOW);
-        assert_eq!(words(NOW).0, "runs; before: has not run yet");
+        assert_eq!(words(NOW).0, "running now; last run: has not run yet");
         task.end(NOW.plus(Duration::from_millis(250)), Ok(()));
         task.next(NOW.plus(Duration::from_secs(300)));
         let later = NOW.plus(Duration::from_secs(40));

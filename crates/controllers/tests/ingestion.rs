@@ -38,7 +38,7 @@ async fn a_job_behind_a_hundred_sweeps_is_a_fact_before_github_is_asked() {
     let bed = Bed::new(policy(2));
     send(bed.world.ports.queue.as_ref(), (0..100).map(sweep).chain([job(&bed, 1)])).await;
     let batch = bed.world.ports.queue.receive(200, consume::VISIBILITY).await.unwrap();
-    let consumed = consume::consume(&bed.world, batch).await.unwrap();
+    let consumed = consume::consume(&bed.world, batch).await;
     assert!(consumed.woken.contains(&set("linux")) && consumed.failed.is_empty(), "{consumed:?}");
     assert_eq!((jobs(&bed).await, bed.doubles.script().count("sweep")), (1, 0));
     assert_eq!(bed.world.ports.queue.depth().await.unwrap(), (0, 0, 0));
@@ -46,7 +46,7 @@ async fn a_job_behind_a_hundred_sweeps_is_a_fact_before_github_is_asked() {
     assert_eq!(waiting.depth().await.unwrap(), (100, 0, 0));
 
     let batch = waiting.receive(100, lookups::VISIBILITY).await.unwrap();
-    lookups::look_up(&bed.world, waiting.as_ref(), batch).await.unwrap();
+    lookups::look_up(&bed.world, waiting.as_ref(), batch).await;
     assert_eq!(bed.doubles.script().count("sweep"), 100);
     assert_eq!(waiting.depth().await.unwrap(), (0, 0, 0));
 }
@@ -58,12 +58,12 @@ async fn where_look_ups_have_no_queue_of_their_own_facts_still_come_first() {
     bed.doubles.script().fail("sweep", Fault::Unavailable);
     send(bed.world.ports.queue.as_ref(), [sweep(1), sweep(2), job(&bed, 1)]).await;
     let batch = bed.world.ports.queue.receive(10, consume::VISIBILITY).await.unwrap();
-    let consumed = consume::consume(&bed.world, batch).await.unwrap();
+    let consumed = consume::consume(&bed.world, batch).await;
     assert_eq!((jobs(&bed).await, consumed.failed.len()), (1, 1));
     assert_eq!(bed.world.ports.queue.depth().await.unwrap(), (0, 1, 0), "one sweep is done, the other waits");
     bed.clock.advance(Duration::from_secs(30));
     let batch = bed.world.ports.queue.receive(10, consume::VISIBILITY).await.unwrap();
-    assert!(consume::consume(&bed.world, batch).await.unwrap().failed.is_empty());
+    assert!(consume::consume(&bed.world, batch).await.failed.is_empty());
     assert_eq!(bed.world.ports.queue.depth().await.unwrap(), (0, 0, 0));
 }
 
@@ -73,14 +73,14 @@ async fn a_record_that_cannot_be_written_delays_none_of_its_nine_neighbours_and_
     bed.refuse_job(5, true);
     send(bed.world.ports.queue.as_ref(), (1..=10).map(|id| job(&bed, id))).await;
     let batch = bed.world.ports.queue.receive(10, consume::VISIBILITY).await.unwrap();
-    let consumed = consume::consume(&bed.world, batch).await.unwrap();
+    let consumed = consume::consume(&bed.world, batch).await;
     assert_eq!((jobs(&bed).await, consumed.failed.len()), (9, 1));
     assert!(consumed.woken.contains(&set("linux")));
     assert_eq!(bed.world.ports.queue.depth().await.unwrap(), (0, 1, 0));
     bed.clock.advance(Duration::from_secs(1));
     bed.refuse_job(5, false);
     let batch = bed.world.ports.queue.receive(10, consume::VISIBILITY).await.unwrap();
-    assert!(consume::consume(&bed.world, batch).await.unwrap().failed.is_empty());
+    assert!(consume::consume(&bed.world, batch).await.failed.is_empty());
     assert!(bed.world.ports.ledger.job(JobId(5)).await.unwrap().is_some());
 }
 
@@ -110,4 +110,53 @@ async fn a_server_launches_for_a_job_while_a_look_up_hangs() {
     drop(lookups);
     stop.send_replace(true);
     running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_look_up_that_cannot_be_passed_on_takes_no_wake_from_the_jobs_beside_it() {
+    let bed = Bed::new(policy(2));
+    send(bed.world.ports.queue.as_ref(), [job(&bed, 1), sweep(1)]).await;
+    bed.refuse("INSERT ON messages WHEN NEW.queue = 'lookups'", true);
+    let batch = bed.world.ports.queue.receive(10, consume::VISIBILITY).await.unwrap();
+    let consumed = consume::consume(&bed.world, batch).await;
+    assert!(consumed.woken.contains(&set("linux")), "{consumed:?}");
+    assert_eq!((jobs(&bed).await, consumed.failed.len()), (1, 1), "{consumed:?}");
+    assert_eq!(bed.world.ports.queue.depth().await.unwrap(), (0, 1, 0));
+    bed.refuse("", false);
+    bed.clock.advance(Duration::from_secs(1));
+    let batch = bed.world.ports.queue.receive(10, consume::VISIBILITY).await.unwrap();
+    assert!(consume::consume(&bed.world, batch).await.failed.is_empty());
+    assert_eq!(bed.world.ports.lookups.as_ref().unwrap().depth().await.unwrap(), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_message_of_a_newer_program_is_left_to_it() {
+    let bed = Bed::new(policy(2));
+    let queue = bed.world.ports.queue.as_ref();
+    send(queue, [r#"{"wake":{"set":"linux","record_version":9}}"#.to_owned(), "no message".to_owned()]).await;
+    let consumed = consume::consume(&bed.world, queue.receive(10, consume::VISIBILITY).await.unwrap()).await;
+    assert!(consumed.woken.is_empty(), "{consumed:?}");
+    assert_eq!(queue.depth().await.unwrap(), (0, 1, 1), "the other is a dead letter");
+}
+
+#[tokio::test]
+async fn a_look_up_for_which_no_call_is_left_waits_longer_and_longer() {
+    let mut bed = Bed::new(policy(2));
+    bed.world.limits.calls_per_minute = 0;
+    let queue = bed.world.ports.lookups.clone().unwrap();
+    send(queue.as_ref(), [sweep(1)]).await;
+    let mut waited = Duration::ZERO;
+    for receives in 1..=30 {
+        let batch = queue.receive(10, lookups::VISIBILITY).await.unwrap();
+        assert_eq!(batch.len(), 1, "{receives}");
+        let consumed = lookups::look_up(&bed.world, queue.as_ref(), batch).await;
+        assert_eq!(consumed.failed, ["this minute's budget for GitHub calls is used up"]);
+        let pause = consume::retry_after(receives).max(Duration::from_secs(30));
+        bed.clock.advance(pause - Duration::from_secs(1));
+        assert!(queue.receive(10, lookups::VISIBILITY).await.unwrap().is_empty(), "{receives}");
+        bed.clock.advance(Duration::from_secs(1));
+        waited += pause;
+    }
+    assert!(waited > Duration::from_secs(2 * 3600), "{waited:?}");
+    assert_eq!((bed.doubles.script().count("sweep"), queue.depth().await.unwrap()), (0, (1, 0, 0)));
 }

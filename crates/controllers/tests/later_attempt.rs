@@ -30,8 +30,7 @@ async fn the_job_of_a_later_attempt_is_recorded_measured_and_shown_under_its_run
     runs.runner_name = Some(runner.registration_name().to_string());
     let queue = &bed.world.ports.queue;
     queue.send(&Message::Job(Box::new(runs)).to_body(), Duration::ZERO).await.unwrap();
-    let woken =
-        consume::consume(&bed.world, queue.receive(10, consume::VISIBILITY).await.unwrap()).await.unwrap().woken;
+    let woken = consume::consume(&bed.world, queue.receive(10, consume::VISIBILITY).await.unwrap()).await.woken;
 
     assert!(woken.contains(&set("linux")), "the runner's set reconciles: {woken:?}");
     let job = ledger.job(JobId(1)).await.unwrap().unwrap();

@@ -19,7 +19,7 @@ pub const FILES_MAX: usize = 2_000;
 pub const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The most bytes of contents that are kept between looks: what the largest workspace has, so that checking a plan again asks
 /// GitHub for nothing that planning it has read.
-const KEPT_BYTES_MAX: usize = BYTES_MAX;
+const KEPT_BYTES_MAX: usize = BYTES_MAX + FILES_MAX * ENTRY_BYTES;
 /// What a content takes beside its bytes: its hash, and its place in the map.
 const ENTRY_BYTES: usize = 256;
 

@@ -21,7 +21,7 @@ impl ChangeReconciler {
         match self.parts.seal.open(key, &found.bytes) {
             Ok(bytes) => match Bundle::read(&bytes).and_then(|bundle| bundle.summary().map(|_| bundle)) {
                 Ok(bundle) => Ok(Some(bundle)),
-                // An older program wrote it.
+                // A program of another version wrote it.
                 Err(error) => {
                     tracing::error!(key = %key, error = %error, "a stored plan cannot be read");
                     Ok(None)

@@ -91,6 +91,14 @@ impl From<StoredMessage> for Message {
 }
 
 impl Message {
+    /// Whether a body that cannot be read was written by a program that knows a newer form.
+    #[must_use]
+    pub fn is_of_newer_version(body: &str) -> bool {
+        let Ok(serde_json::Value::Object(message)) = serde_json::from_str(body) else { return false };
+        let version = message.values().find_map(|content| content.get("record_version")?.as_u64());
+        version.is_some_and(|version| version > u64::from(RecordVersion::<1>::CURRENT.number()))
+    }
+
     /// Returns the body that carries it. Facts are bounded, so it fits; labels are dropped from the end if hostile names do not.
     #[must_use]
     pub fn to_body(&self) -> String {

@@ -1,5 +1,7 @@
 //! `runnersmith status`: scale sets, runners and open jobs, from ledger and policy alone.
 
+use std::time::Duration;
+
 use runnersmith_controllers::tasks::{self, ProcessTasks};
 use runnersmith_controllers::why::duration;
 use runnersmith_ports::{Clock as _, SystemClock};
@@ -10,6 +12,9 @@ use crate::cli;
 use crate::exit::{CommandFailure, ExitStatus};
 use crate::query::{LedgerAndPolicy, ledger_failed};
 use crate::report;
+
+/// A server records its tasks once a minute; one that has not for so long does not run.
+const SERVER_STOPPED_AFTER: Duration = Duration::from_secs(180);
 
 #[derive(Serialize)]
 struct StatusJson {
@@ -107,7 +112,11 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> 
     }
     let now = SystemClock.now();
     for server in status.servers {
-        let ago = duration(now.since(server.at));
+        let (age, ago) = (now.since(server.at), duration(now.since(server.at)));
+        if age > SERVER_STOPPED_AFTER {
+            report::line(&format!("server {} was last seen {ago} ago; it has stopped", server.holder.escape_debug()));
+            continue;
+        }
         report::line(&format!("server {}, as it was {ago} ago:", server.holder.escape_debug()));
         for task in server.tasks {
             let (last, next) = (task.last_run(now), task.next_run(now));

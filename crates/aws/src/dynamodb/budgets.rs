@@ -108,9 +108,16 @@ impl DynamoLedger {
     }
 
     pub(super) async fn read_boot_failures(&self, set: &ScaleSetName) -> Result<BootFailures, Fault> {
-        // All of them: there are few, unless machines do not boot at all; then launches are paused and so are most passes.
-        let items = self.table.query(&format!("set#{set}"), "boot#", Page::default()).await?;
-        Ok(BootFailures::of(items.iter().map(record).collect::<Result<_, _>>()?))
+        let (partition, page) =
+            (format!("set#{set}"), Page { limit: Some(BootFailures::NEWEST_MAX), newest_first: true });
+        let items = self.table.query(&partition, "boot#", page).await?;
+        let mut newest: Vec<BootFailure> = items.iter().map(record).collect::<Result<_, _>>()?;
+        newest.reverse();
+        let older = match newest.len() {
+            BootFailures::NEWEST_MAX => self.table.count(&partition, "boot#").await?.saturating_sub(newest.len()),
+            _ => 0,
+        };
+        Ok(BootFailures { older, newest })
     }
 
     pub(super) async fn forget_boot_failures(&self, set: &ScaleSetName) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, DeleteRequest, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem, Update, WriteRequest,
+    Select, TransactWriteItem, Update, WriteRequest,
 };
 use runnersmith_ports::LedgerError;
 use serde::Serialize;
@@ -167,6 +167,23 @@ impl Table {
                 .expression_attribute_values(":prefix", text(prefix))
         };
         self.pages(base, page.limit).await
+    }
+
+    /// How many items of a partition have a sort key that begins so, as they are now.
+    pub(super) async fn count(&self, pk: &str, prefix: &str) -> Result<usize, Fault> {
+        let (mut count, mut start) = (0, None);
+        loop {
+            let call = self.client.query().table_name(&self.name).consistent_read(true).select(Select::Count);
+            let call = call.key_condition_expression("pk = :pk AND begins_with(sk, :prefix)");
+            let call =
+                call.expression_attribute_values(":pk", text(pk)).expression_attribute_values(":prefix", text(prefix));
+            let answer = call.set_exclusive_start_key(start).send().await.map_err(|error| fault("Query", &error))?;
+            count += usize::try_from(answer.count).unwrap_or(0);
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(count);
+            }
+        }
     }
 
     /// Items of a kind from the index, by time: history, which may lag behind.

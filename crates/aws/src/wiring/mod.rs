@@ -118,8 +118,9 @@ impl AwsServices {
             Arc::new(SplitMachines { here: Some(here.machines), there: ec2, sets })
         };
         Ports {
+            // Both or none: what lies in SQS outlasts this host, and a file of it need not.
+            lookups: if self.queue().is_some() { self.lookups() } else { here.lookups },
             queue: self.queue().unwrap_or(here.queue),
-            lookups: self.lookups().or(here.lookups),
             ledger: self.ledger(clock.clone()).unwrap_or(here.ledger),
             machines,
             hand_off,

@@ -65,7 +65,8 @@ impl BudgetLedger for SqliteLedger {
                 .query_row([set.as_str()], |row| row.get::<_, i64>(0))?
                 .try_into()
                 .unwrap_or(usize::MAX);
-            let newest_first = "SELECT record FROM boot_failures WHERE set_name = ?1 ORDER BY at DESC LIMIT ?2";
+            let newest_first =
+                "SELECT record FROM boot_failures WHERE set_name = ?1 ORDER BY at DESC, rowid DESC LIMIT ?2";
             let mut newest: Vec<BootFailure> =
                 records(connection, newest_first, params![set.as_str(), BootFailures::NEWEST_MAX as i64])?;
             newest.reverse();

@@ -65,8 +65,9 @@ impl Queue for EventQueue {
     }
 
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<bool, QueueError> {
+        let extended = self.queue.extend(receipt, visibility).await?;
         self.postponed.lock().unwrap_or_else(PoisonError::into_inner).insert(receipt.0.clone());
-        self.queue.extend(receipt, visibility).await
+        Ok(extended)
     }
 
     async fn acknowledge(&self, receipts: &[Receipt]) -> Result<usize, QueueError> {

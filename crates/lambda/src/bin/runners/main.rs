@@ -137,7 +137,8 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
     let received = events::messages(event)?;
     let messages = received.iter().map(|(_, message)| message.clone()).collect();
     let queue = Arc::new(EventQueue::new(lookups.unwrap_or(&ports.queue).clone()));
-    let consumed = tokio::time::timeout(left(deadline), async {
+    // Half of the time, so that the other half is left for the passes.
+    let consumed = tokio::time::timeout(left(deadline) / 2, async {
         if lookups.is_some() {
             return lookups::look_up(&control_plane.world, queue.as_ref(), messages).await;
         }
@@ -146,17 +147,19 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
         consume::consume(&world, messages).await
     })
     .await;
-    match consumed {
-        // The messages are safe in the ledger: a failing pass is the timer's affair and must not bring them again.
-        Ok(Ok(consumed)) => {
-            if let Err(error) = look(&control_plane.world, consumed.woken, Depth::Partial, left(deadline)).await {
-                tracing::error!(error = %error, "a pass after a message failed; the schedule looks again");
-            }
-        }
-        Ok(Err(error)) => tracing::error!(error = %chain(&error), "messages could not be consumed; they come again"),
-        Err(_) => tracing::error!("messages could not be consumed in time; they come again"),
-    }
+    // What was recorded before the time was over is not known: all sets are looked at.
+    let woken = consumed.map_or_else(
+        |_| {
+            tracing::error!("messages could not be consumed in time; they come again");
+            control_plane.world.sets.load().iter().map(|set| set.name.clone()).collect()
+        },
+        |consumed| consumed.woken,
+    );
     queue.release(received.iter().map(|(_, message)| message)).await;
+    // The messages are safe in the ledger: a failing pass is the timer's affair and must not bring them again.
+    if let Err(error) = look(&control_plane.world, woken, Depth::Partial, left(deadline)).await {
+        tracing::error!(error = %error, "a pass after a message failed; the schedule looks again");
+    }
     let failures: Vec<Value> = received
         .iter()
         .filter(|(_, message)| !queue.is_completed(message))
