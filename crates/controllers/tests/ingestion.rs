@@ -158,5 +158,6 @@ async fn a_look_up_for_which_no_call_is_left_waits_longer_and_longer() {
         waited += pause;
     }
     assert!(waited > Duration::from_secs(2 * 3600), "{waited:?}");
-    assert_eq!((bed.doubles.script().count("sweep"), queue.depth().await.unwrap()), (0, (1, 0, 0)));
+    assert_eq!(bed.doubles.script().count("sweep"), 0);
+    assert_eq!(queue.depth().await.unwrap(), (1, 0, 0));
 }
