@@ -24,7 +24,7 @@ struct StateHead {
     serial: u64,
 }
 
-/// Which state this is; nothing at all: there is none.
+/// Which state this is; nothing at all where no state exists yet.
 pub(crate) fn state_id(state: &[u8]) -> Result<StateId, ProvisionError> {
     if state.trim_ascii().is_empty() {
         return Ok(StateId::default());

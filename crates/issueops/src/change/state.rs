@@ -163,7 +163,7 @@ impl State {
         }
     }
 
-    /// The plan that is shown, approved or carried out. None where there is none, or it may no longer be approved.
+    /// The plan that is shown, approved or carried out; absent when no plan was made, or when it may no longer be approved.
     #[must_use]
     pub const fn plan(&self) -> Option<&PlanRecord> {
         match self {
