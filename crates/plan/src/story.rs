@@ -214,9 +214,10 @@ fn queued_sentence(job: &Job, history: &[HistoryEvent], waiting: Option<&Waiting
             "waits: stalled until {}: a matching runner was idle and GitHub did not assign the job",
             utc(stalled.until)
         ),
-        (None, None) => match &job.notified {
-            Some(notified) => format!("waits: {}", notified.text),
-            None => "queued: the next pass over its scale set decides".to_owned(),
+        (None, None) => match (&job.waits, &job.notified) {
+            (Some(reason), _) => format!("waits: {}", reason.text),
+            (None, Some(notified)) => format!("waits: {}", notified.text),
+            (None, None) => "queued: the next pass over its scale set decides".to_owned(),
         },
     };
     match history.last() {

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::follow_up::{FailedTries, PendingRerun, WaitReason};
 use crate::ids::{DeliveryId, JobId, Label, RegistrationId, RepoFullName, RunId, RunnerName};
 use crate::names::RegistrationName;
 use crate::time::Timestamp;
@@ -163,6 +164,9 @@ pub struct Notified {
     pub check_run: u64,
     /// What was said; a change is reported again.
     pub text: String,
+    /// Whether it said that nothing is waited for any more. Older records do not say; they are closed once more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
 }
 
 /// The durable record of a job.
@@ -188,8 +192,17 @@ pub struct Job {
     /// What its author was notified of, if anything.
     #[serde(rename = "told")]
     pub notified: Option<Notified>,
+    /// Why it waits, as far as its author is to know; of a queued job.
+    #[serde(default)]
+    pub waits: Option<WaitReason>,
+    /// Tries to notify its author that failed since the last one that did not.
+    #[serde(default)]
+    pub notify_failed: Option<FailedTries>,
     /// Its machine was interrupted while it ran.
     pub interrupted_at: Option<Timestamp>,
+    /// The re-run of its run that the interruption asks for.
+    #[serde(default)]
+    pub rerun: Option<PendingRerun>,
     /// Grows by one with each stored change.
     pub version: u64,
     /// The version of the stored form.
@@ -222,7 +235,10 @@ impl Job {
             verified_at: None,
             stalled: None,
             notified: None,
+            waits: None,
+            notify_failed: None,
             interrupted_at: None,
+            rerun: None,
             version: 1,
             record_version: RecordVersion::CURRENT,
             fact,

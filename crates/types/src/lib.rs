@@ -8,14 +8,18 @@
 mod change_trigger;
 pub mod ec2;
 pub mod event;
+mod follow_up;
 mod hand_off;
 mod hook;
 pub mod ids;
 pub mod job;
+mod job_update;
 mod names;
+mod notification;
 mod number;
 pub mod plan;
 pub mod policy;
+mod run;
 pub mod runner;
 pub mod secret;
 pub mod snapshot;
@@ -26,6 +30,7 @@ mod webhook_path;
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
 pub use event::{EventKind, HistoryEvent};
+pub use follow_up::{FailedTries, PendingRerun, WaitKind, WaitReason};
 pub use hand_off::HandOffEncryption;
 pub use hook::HookAddress;
 pub use ids::{
@@ -33,16 +38,18 @@ pub use ids::{
     RunId, RunnerGroupName, RunnerName, ScaleSetName,
 };
 pub use job::{Conclusion, FactSource, Job, JobFact, JobStatus, Notified, OwnerKind, Stalled};
+pub use job_update::JobUpdate;
 pub use names::{RegistrationName, RunnerNameParts};
+pub use notification::{CheckRunText, Notification};
 pub use number::saturating_u32;
 pub use plan::{
-    Action, EffectAction, HandOffMeans, Intent, LaunchAction, Notification, Plan, PlanStep, Reason, RecordAction,
-    Waiting, WaitingOn,
+    Action, EffectAction, HandOffMeans, Intent, LaunchAction, Plan, PlanStep, Reason, RecordAction, Waiting, WaitingOn,
 };
 pub use policy::{
     CapacityPool, Day, FallbackOrder, INTENTS_MAX, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet, Scope,
     ScopeLevel, Target, Timing,
 };
+pub use run::RunSummary;
 pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
 pub use secret::Secret;
 pub use snapshot::{
