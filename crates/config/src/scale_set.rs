@@ -40,6 +40,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<(ScaleSet, Option<Ec2Set>)
         token_when_jit_exhausted: reader.boolean("token_when_jit_exhausted", default.token_when_jit_exhausted),
         rerun_interrupted: reader.boolean("rerun_interrupted", default.rerun_interrupted),
         notify: reader.boolean("tell", default.notify),
+        only_fleet: reader.boolean("only_fleet", default.only_fleet),
         name: default.name,
         labels: default.labels,
         fallback_order: on_ec2.as_ref().map_or(default.fallback_order, |(_, fallback_order)| fallback_order.clone()),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, chain};
 use runnersmith_types::{Job, JobId, Runner, RunnerName, RunnerUpdate, ScaleSet, Snapshot};
 
-use crate::world::World;
+use crate::world::{NOTIFICATIONS_PER_MINUTE, World};
 
 /// What came of one action.
 #[derive(Debug)]
@@ -98,12 +98,11 @@ impl<'a> ExecutionContext<'a> {
         }
     }
 
-    /// Takes one unit of the budget for content-creating writes. Returns `false` when nothing is left of it.
+    /// Takes one unit of a budget for content-creating writes. Returns `false` when nothing is left of it.
     ///
     /// # Errors
     /// When the ledger cannot say.
-    pub(crate) async fn take_write(&self) -> Result<bool, LedgerError> {
-        let kind = BudgetKind::Jit;
+    pub(crate) async fn take_write(&self, kind: BudgetKind) -> Result<bool, LedgerError> {
         Ok(self.world.ports.ledger.take_budget(kind, 1, self.limit(kind)).await?.is_some())
     }
 
@@ -127,6 +126,7 @@ impl<'a> ExecutionContext<'a> {
     const fn limit(&self, kind: BudgetKind) -> u32 {
         match kind {
             BudgetKind::Jit => self.world.limits.jit_per_minute,
+            BudgetKind::Notifications => NOTIFICATIONS_PER_MINUTE,
             BudgetKind::Calls => self.world.limits.calls_per_minute,
         }
     }

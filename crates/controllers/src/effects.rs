@@ -1,13 +1,13 @@
 //! The remote effects: each action that changes the world outside the ledger, with what its outcome means.
 
-use runnersmith_ports::GitHubError;
+use runnersmith_ports::{CheckRun, GitHubError};
 use runnersmith_types::{
-    EffectAction, FactSource, Job, JobFact, JobId, JobStatus, MachineId, RegistrationId, RepoFullName, RunnerName,
-    RunnerScope, RunnerUpdate, Stalled,
+    EffectAction, FactSource, Job, JobFact, JobId, JobStatus, JobUpdate, MachineId, RegistrationId, RepoFullName,
+    RunnerName, RunnerScope, RunnerUpdate, Stalled,
 };
 
 use crate::context::{ActionResult, ExecutionContext};
-use crate::{hand_over, notify};
+use crate::{hand_over, notify, rerun};
 
 /// Has one effect. Returns what came of it; nothing is retried.
 pub(crate) async fn run(context: &ExecutionContext<'_>, action: EffectAction) -> ActionResult {
@@ -39,15 +39,30 @@ pub(crate) async fn run(context: &ExecutionContext<'_>, action: EffectAction) ->
                 Err(error) => ActionResult::failed(&error),
             }
         }
-        EffectAction::Notify { repo, head_sha, jobs } => notify::notify(context, repo, head_sha, jobs).await,
-        EffectAction::Interrupted { job } => {
-            let at = context.world.ports.clock.now();
-            match context.world.ports.ledger.interrupted_job(job, at).await {
-                Ok(_) => ActionResult::done("recorded", Vec::new()),
-                Err(error) => ActionResult::failed(&error),
-            }
+        EffectAction::RecordWaits { jobs, notifier } => notify::record_waits(context, jobs, notifier).await,
+        EffectAction::FindRunners { at, jobs } => notify::find_runners(context, &at, jobs).await,
+        EffectAction::Notify { repo, head_sha, check_run: id, text, jobs } => {
+            let (title, summary, conclusion) = (text.title, text.summary, text.conclusion.map(str::to_owned));
+            notify::notify(context, CheckRun { repo, head_sha, id, title, summary, conclusion }, jobs).await
         }
-        EffectAction::Rerun { repo, run } => rerun(context, &repo, run).await,
+        EffectAction::Interrupted { job, rerun } => {
+            let at = context.world.ports.clock.now();
+            update_jobs(context, vec![(job, JobUpdate::Interrupted { at, rerun })]).await
+        }
+        EffectAction::Rerun { repo, run, run_attempt, jobs } => {
+            rerun::rerun(context, rerun::Interrupted { repo, run, run_attempt, jobs }).await
+        }
+        EffectAction::NoRerun { jobs, why } => {
+            let settled = |job| (job, JobUpdate::RerunSettled(why.to_owned()));
+            update_jobs(context, jobs.into_iter().map(settled).collect()).await
+        }
+    }
+}
+
+async fn update_jobs(context: &ExecutionContext<'_>, updates: Vec<(JobId, JobUpdate)>) -> ActionResult {
+    match context.world.ports.ledger.update_jobs(updates).await {
+        Ok(_) => ActionResult::done("recorded", Vec::new()),
+        Err(error) => ActionResult::failed(&error),
     }
 }
 
@@ -168,24 +183,5 @@ async fn refused(context: &ExecutionContext<'_>, job: &Job, error: &GitHubError)
     match recorded {
         Ok(()) => ActionResult::done(format!("GitHub does not let us look: {error}"), Vec::new()),
         Err(error) => ActionResult::failed(&error),
-    }
-}
-
-async fn rerun(context: &ExecutionContext<'_>, repo: &RepoFullName, run: runnersmith_types::RunId) -> ActionResult {
-    let ports = &context.world.ports;
-    match ports.github.run(repo, run).await {
-        Ok(summary) if summary.status == "completed" => {}
-        // GitHub answers 403 until the whole run has ended.
-        Ok(_) => return ActionResult::put_off("the run has not ended yet"),
-        Err(error) => return ActionResult::github(&error),
-    }
-    match ports.ledger.rerun(repo, run).await {
-        Ok(true) => {}
-        Ok(false) => return ActionResult::put_off("it was re-run before"),
-        Err(error) => return ActionResult::failed(&error),
-    }
-    match ports.github.rerun_failed(repo, run).await {
-        Ok(()) => ActionResult::done(format!("the failed jobs of run {run} are re-run"), Vec::new()),
-        Err(error) => ActionResult::github(&error),
     }
 }

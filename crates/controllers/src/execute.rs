@@ -211,9 +211,12 @@ const fn is_one_call(action: &EffectAction) -> bool {
         | EffectAction::ExpireHandOff { .. }
         | EffectAction::PoolFailure(_)
         | EffectAction::Stall { .. }
+        | EffectAction::RecordWaits { .. }
+        | EffectAction::FindRunners { .. }
         | EffectAction::Notify { .. }
         | EffectAction::Interrupted { .. }
-        | EffectAction::Rerun { .. } => false,
+        | EffectAction::Rerun { .. }
+        | EffectAction::NoRerun { .. } => false,
     }
 }
 

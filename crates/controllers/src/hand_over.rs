@@ -85,7 +85,7 @@ pub(crate) async fn reserve(
         let first = jit_runner(&action)
             .filter(|name| context.runners.get(*name).is_some_and(|record| record.jit_requested_at.is_none()));
         if let Some(runner) = first {
-            let granted = if together > 0 { Ok(true) } else { context.take_write().await };
+            let granted = if together > 0 { Ok(true) } else { context.take_write(BudgetKind::Jit).await };
             together = together.saturating_sub(1);
             match granted {
                 Ok(true) => updates.push((runner.clone(), RunnerUpdate::JitRequested)),

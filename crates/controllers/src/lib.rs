@@ -21,6 +21,7 @@ mod notify;
 pub mod observe;
 pub mod pass;
 mod plan_json;
+mod rerun;
 pub mod sets;
 pub mod tasks;
 pub mod timer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{LedgerError, Message, ReleaseOutcome};
-use runnersmith_types::{BatchId, Plan, RunnerState, ScaleSetName, Snapshot, Timestamp};
+use runnersmith_types::{BatchId, JobUpdate, Plan, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
 use crate::closing;
 use crate::execute::execute;
@@ -113,9 +113,12 @@ async fn record_waits(
     plan: &Plan,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    let mut waits = runnersmith_plan::changed_waits(set, snapshot, plan, now);
-    waits.truncate(WAITS_RECORDED_MAX);
-    if waits.is_empty() { Ok(()) } else { world.ports.ledger.record_waits(waits).await }
+    let waits = runnersmith_plan::changed_waits(set, snapshot, plan, now).into_iter().take(WAITS_RECORDED_MAX);
+    let updates: Vec<_> = waits.map(|(job, wait)| (job, JobUpdate::WaitsFor(wait))).collect();
+    if !updates.is_empty() {
+        world.ports.ledger.update_jobs(updates).await?;
+    }
+    Ok(())
 }
 
 /// Stored calls of which no runner waits for its machine any more: a crash, or a list that was quicker than the call's own

@@ -40,9 +40,14 @@ impl Subject {
             EffectAction::LookUp { runner, .. } | EffectAction::Deregister { runner, .. } => Self::runner(runner),
             EffectAction::VerifyJob { job, .. }
             | EffectAction::Stall { job, .. }
-            | EffectAction::Interrupted { job } => Self { job: Some(*job), ..Self::default() },
+            | EffectAction::Interrupted { job, .. } => Self { job: Some(*job), ..Self::default() },
             EffectAction::Notify { jobs, .. } => Self { job: jobs.first().map(|(job, _)| *job), ..Self::default() },
-            EffectAction::PoolFailure(_) | EffectAction::Rerun { .. } => Self::default(),
+            EffectAction::Rerun { jobs, .. } | EffectAction::NoRerun { jobs, .. } => {
+                Self { job: jobs.first().copied(), ..Self::default() }
+            }
+            EffectAction::PoolFailure(_) | EffectAction::RecordWaits { .. } | EffectAction::FindRunners { .. } => {
+                Self::default()
+            }
         }
     }
 }

@@ -124,6 +124,13 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The policies of all sets, this one's included.
+    pub fn policies(&self) -> Vec<&'a ScaleSet> {
+        let mut policies: Vec<&ScaleSet> = self.snapshot.peers.iter().map(|peer| &peer.policy).collect();
+        policies.push(self.policy);
+        policies
+    }
+
     /// What the sources say of the runner with this index.
     pub fn evidence(&self, index: usize) -> Evidence<'a> {
         let runner = &self.runners[index];
@@ -259,7 +266,8 @@ const fn order(action: &Action) -> u8 {
         Action::Effect(EffectAction::PoolFailure(_)) => 11,
         Action::Effect(EffectAction::VerifyJob { .. }) => 12,
         Action::Effect(EffectAction::Stall { .. }) => 13,
-        Action::Effect(EffectAction::Notify { .. }) => 14,
-        Action::Effect(EffectAction::Rerun { .. }) => 15,
+        Action::Effect(EffectAction::RecordWaits { .. } | EffectAction::FindRunners { .. }) => 14,
+        Action::Effect(EffectAction::Notify { .. }) => 15,
+        Action::Effect(EffectAction::Rerun { .. } | EffectAction::NoRerun { .. }) => 16,
     }
 }

@@ -94,7 +94,8 @@ fn waits_for_its_job(draft: &mut Draft<'_>, index: usize, since: Timestamp) -> b
     if draft.passed(since, timing.ghost_grace) && still && job.interrupted_at.is_none() {
         let name = &draft.runners[index].name;
         let reason = format!("the machine of {name} is gone while GitHub says that the job runs on it");
-        draft.step(EffectAction::Interrupted { job: job.id() }, reason);
+        let rerun = draft.policy.rerun_interrupted;
+        draft.step(EffectAction::Interrupted { job: job.id(), rerun }, reason);
     }
     let what = "its machine is gone; GitHub has not ended its job yet";
     draft.wait_runner(index, WaitingOn::Grace { what, until: job.changed_at.plus(timing.verify_after) });

@@ -72,9 +72,12 @@ impl<'a> Linter<'a> {
                 | EffectAction::PoolFailure(_)
                 | EffectAction::VerifyJob { .. }
                 | EffectAction::Stall { .. }
+                | EffectAction::RecordWaits { .. }
+                | EffectAction::FindRunners { .. }
                 | EffectAction::Notify { .. }
                 | EffectAction::Interrupted { .. }
-                | EffectAction::Rerun { .. },
+                | EffectAction::Rerun { .. }
+                | EffectAction::NoRerun { .. },
             ) => {}
             Action::Terminate { machine, runner } => self.terminate(machine, runner.as_ref()),
         }

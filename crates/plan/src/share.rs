@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use runnersmith_types::{
-    EffectAction, Job, JobStatus, RunnerScope, RunnerState as S, ScaleSet, ScaleSetName, Snapshot, Target, Timestamp,
-    WaitingOn,
+    EffectAction, Job, JobStatus, RunnerScope, RunnerState as S, ScaleSet, ScaleSetName, Target, Timestamp, WaitingOn,
 };
 
 use crate::draft::{Draft, age};
@@ -24,12 +23,9 @@ pub(crate) struct Shared<'a> {
 /// best set that has a runner for it, else to the best that has room for one more: so a job stays where a machine was
 /// bought for it, and what exceeds one set's maximum goes to the next at once.
 pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
-    let (snapshot, policy): (&'a Snapshot, &'a ScaleSet) = (draft.snapshot, draft.policy);
-    let mut policies: Vec<&ScaleSet> = snapshot.peers.iter().map(|peer| &peer.policy).collect();
-    policies.push(policy);
-    // A set that can serve nothing, such as one that is on its way out, is nobody to ask.
-    let able = policies.iter().filter(|policy| !policy.labels.is_empty() || policy.serves_unlabelled);
-    let notifier = able.map(|policy| &policy.name).min() == Some(&policy.name);
+    let policy: &'a ScaleSet = draft.policy;
+    let policies = draft.policies();
+    let notifier = route::notifier(&policies).is_some_and(|notifier| notifier.name == policy.name);
     let mut capacity = Capacity::of(draft);
     let idle_since = idle_since(draft);
     let mut open: Vec<&'a Job> =

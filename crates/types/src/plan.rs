@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName};
-use crate::job::Wait;
+use crate::follow_up::WaitReason;
+use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName, ScaleSetName};
+use crate::notification::{CheckRunText, Notification};
 use crate::policy::{CapacityPool, RunnerScope, Target};
 use crate::runner::RunnerUpdate;
 use crate::snapshot::PoolFailure;
 use crate::time::Timestamp;
+use crate::wait::Wait;
 
 /// One pass's decision for one scale set.
 #[must_use]
@@ -72,27 +74,6 @@ impl fmt::Display for HandOffMeans {
             Self::Jit => "a just-in-time config",
             Self::Token => "a registration token",
         })
-    }
-}
-
-/// What the author of a job is notified of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notification {
-    /// Not yet, and why; the job is still demand.
-    Waiting(String),
-    /// Never: no set can serve it.
-    Impossible(String),
-    /// It runs, ended, or is gone: the notification is closed.
-    Settled(String),
-}
-
-impl Notification {
-    /// Returns what it says, in one sentence.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Waiting(text) | Self::Impossible(text) | Self::Settled(text) => text,
-        }
     }
 }
 
@@ -209,26 +190,57 @@ pub enum EffectAction {
         /// Until when.
         until: Timestamp,
     },
+    /// Record why jobs wait, for the set whose pass posts notifications.
+    RecordWaits {
+        /// The jobs, each with its reason; `None` when it does not wait any more.
+        jobs: Vec<(JobId, Option<WaitReason>)>,
+        /// The set to wake, if it is another.
+        notifier: Option<ScaleSetName>,
+    },
+    /// Ask GitHub whether an online runner has the labels of jobs that no set serves.
+    FindRunners {
+        /// Where to look.
+        at: Vec<RunnerScope>,
+        /// The jobs, each with what is recorded when there is no such runner.
+        jobs: Vec<(JobId, String)>,
+    },
     /// Notify authors, by one check run for the repository and commit.
     Notify {
         /// The repository.
         repo: RepoFullName,
         /// The commit.
         head_sha: String,
-        /// The jobs, each with its notification.
+        /// The check run to update, if there is one.
+        check_run: Option<u64>,
+        /// What it says of all jobs of the commit that wait or were notified of.
+        text: CheckRunText,
+        /// The jobs of which it says something new, each with that.
         jobs: Vec<(JobId, Notification)>,
     },
     /// Record that a job lost its machine.
     Interrupted {
         /// The job.
         job: JobId,
+        /// Whether its run is to be re-run for that.
+        rerun: bool,
     },
-    /// Re-run the failed jobs of a run that has ended.
+    /// Re-run the failed jobs of a run, if it has ended and nobody else has done so.
     Rerun {
         /// The repository.
         repo: RepoFullName,
         /// The run.
         run: RunId,
+        /// The attempt that was interrupted; 0 where it is not known.
+        run_attempt: u32,
+        /// Its jobs that lost their machines.
+        jobs: Vec<JobId>,
+    },
+    /// Record that nothing is to be done about the run of jobs that lost their machines.
+    NoRerun {
+        /// The jobs.
+        jobs: Vec<JobId>,
+        /// Why, in words.
+        why: &'static str,
     },
 }
 
@@ -414,9 +426,12 @@ impl EffectAction {
             Self::PoolFailure(_) => "strike",
             Self::VerifyJob { .. } => "verify_job",
             Self::Stall { .. } => "hold",
+            Self::RecordWaits { .. } => "record_waits",
+            Self::FindRunners { .. } => "find_runners",
             Self::Notify { .. } => "tell",
             Self::Interrupted { .. } => "interrupted",
             Self::Rerun { .. } => "rerun",
+            Self::NoRerun { .. } => "no_rerun",
         }
     }
 }
@@ -465,8 +480,11 @@ impl fmt::Display for EffectAction {
             Self::VerifyJob { job, .. } => write!(f, "ask GitHub for job {job}"),
             Self::Stall { job, .. } => write!(f, "stall job {job}"),
             Self::Notify { repo, jobs, .. } => write!(f, "notify the authors of {} job(s) in {repo}", jobs.len()),
-            Self::Interrupted { job } => write!(f, "record that job {job} lost its machine"),
-            Self::Rerun { repo, run } => write!(f, "re-run the failed jobs of run {run} in {repo}"),
+            Self::RecordWaits { jobs, .. } => write!(f, "record why {} job(s) wait", jobs.len()),
+            Self::FindRunners { jobs, .. } => write!(f, "ask for runners with the labels of {} job(s)", jobs.len()),
+            Self::Interrupted { job, .. } => write!(f, "record that job {job} lost its machine"),
+            Self::Rerun { repo, run, .. } => write!(f, "re-run the failed jobs of run {run} in {repo}"),
+            Self::NoRerun { jobs, .. } => write!(f, "record that {} job(s) need no re-run", jobs.len()),
         }
     }
 }

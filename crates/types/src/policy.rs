@@ -271,6 +271,9 @@ pub struct ScaleSet {
     pub rerun_interrupted: bool,
     /// Notify authors by a check run why their job does not run. Needs the App's Checks write permission.
     pub notify: bool,
+    /// The operator says that no other fleet serves the repositories of this set: a job that no set serves fails its check.
+    #[serde(default)]
+    pub only_fleet: bool,
 }
 
 impl ScaleSet {
@@ -297,6 +300,7 @@ impl ScaleSet {
             token_when_jit_exhausted: true,
             rerun_interrupted: false,
             notify: true,
+            only_fleet: false,
         }
     }
 }

@@ -142,6 +142,8 @@ pub struct Budget {
     pub jit_left: u32,
     /// Other calls that may still be made now.
     pub calls_left: u32,
+    /// Check runs that may still be posted now; counted only for the set whose pass posts them.
+    pub notifications_left: u32,
     /// When the budgets are full again.
     pub refills_at: Timestamp,
 }
@@ -229,7 +231,8 @@ pub struct Snapshot {
     pub control_plane: ControlPlaneId,
     /// The first serial that is free for new runner names.
     pub next_serial: u64,
-    /// All open jobs of all sets, and those that ended within the last minutes (for finished runners).
+    /// All open jobs of all sets, those that ended within the last minutes (for finished runners), and those that are followed
+    /// after their end ([`Job::is_followed`]).
     pub jobs: Vec<Job>,
     /// This set's runners that are not gone.
     pub runners: Vec<Runner>,

@@ -28,6 +28,8 @@ pub struct Script {
     pub put_at: BTreeMap<MachineId, Timestamp>,
     pub jobs: BTreeMap<JobId, JobFact>,
     pub notified: Vec<CheckRun>,
+    /// Runs that are not just failed ones.
+    pub runs: BTreeMap<RunId, RunSummary>,
     /// Calls to GitHub that begin so are never answered.
     pub hangs: Vec<String>,
     next: u64,
@@ -42,6 +44,10 @@ pub enum Fault {
     NoCapacity,
     RateLimited,
     Busy,
+    /// GitHub answers 403.
+    Refused,
+    /// GitHub answers 404.
+    Unknown,
     /// A mistake of ours: it panics. Of the list of machines alone.
     Panics,
 }
@@ -77,6 +83,8 @@ impl Doubles {
                 until: self.1.now().plus(Duration::from_secs(1_800)),
             }),
             Some(Fault::Busy) => Err(GitHubError::Busy { operation, subject }),
+            Some(Fault::Refused) => Err(GitHubError::Unauthorized { operation, subject, message: "403".into() }),
+            Some(Fault::Unknown) => Err(GitHubError::NotFound { operation, subject }),
             Some(Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity | Fault::Panics) => {
                 Err(GitHubError::Transient { operation, subject, source: "502".into() })
             }
@@ -270,11 +278,25 @@ impl GitHub for Doubles {
         Ok(script.jobs.values().filter(|job| &job.repo == repo && job.status.is_open()).cloned().collect())
     }
     async fn run(&self, _: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
-        Ok(RunSummary { id, status: "completed".into() })
+        let mut script = self.script();
+        let fault = script.fault(format!("run {id}"));
+        self.github("run", fault)?;
+        Ok(script.runs.get(&id).cloned().unwrap_or_else(|| run(id.0, "completed", Some("failure"))))
+    }
+    async fn runs_of_branch(&self, _: &RepoFullName, branch: &str, _: &str) -> Result<Vec<RunSummary>, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("runs of {branch}"));
+        self.github("runs", fault)?;
+        Ok(script.runs.values().filter(|run| run.branch == branch).cloned().collect())
     }
     async fn rerun_failed(&self, _: &RepoFullName, id: RunId) -> Result<(), GitHubError> {
-        self.script().calls.push(format!("rerun {id}"));
-        Ok(())
+        let mut script = self.script();
+        let fault = script.fault(format!("rerun {id}"));
+        if matches!(fault, None | Some(Fault::AnswerLost)) {
+            let again = script.runs.entry(id).or_insert_with(|| run(id.0, "completed", Some("failure")));
+            (again.run_attempt, again.status, again.conclusion) = (again.run_attempt + 1, "queued".into(), None);
+        }
+        self.github("re-run", fault)
     }
     async fn failed_deliveries(&self, _: Timestamp, _: usize) -> Result<Vec<FailedDelivery>, GitHubError> {
         Ok(Vec::new())
@@ -291,6 +313,20 @@ impl GitHub for Doubles {
     }
     async fn whoami(&self) -> Result<String, GitHubError> {
         Ok("double".into())
+    }
+}
+
+/// A run at its first attempt, on the branch `main`.
+pub fn run(id: u64, status: &str, conclusion: Option<&str>) -> RunSummary {
+    RunSummary {
+        id: RunId(id),
+        status: status.into(),
+        conclusion: conclusion.map(|word| Conclusion(word.into())),
+        run_attempt: 1,
+        workflow: 3,
+        branch: "main".into(),
+        event: "push".into(),
+        head_repository: 5,
     }
 }
 
@@ -336,6 +372,10 @@ impl Bed {
         let make =
             format!("CREATE TRIGGER refused BEFORE {change} BEGIN SELECT RAISE(ABORT, 'refused by the test'); END");
         file.execute_batch(if is_refused { &make } else { "DROP TRIGGER refused" }).unwrap();
+    }
+
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub async fn queued(&self, ids: std::ops::RangeInclusive<u64>) {
