@@ -19,6 +19,7 @@ pub mod metrics;
 mod notify;
 pub mod observe;
 pub mod pass;
+pub mod pauses;
 mod plan_json;
 pub mod sets;
 pub mod tasks;

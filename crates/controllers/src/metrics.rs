@@ -298,6 +298,7 @@ pub const fn reason_word(on: &WaitingOn) -> &'static str {
         WaitingOn::Capacity { .. } => "capacity",
         WaitingOn::Breaker { .. } => "breaker",
         WaitingOn::Budget { .. } => "budget",
+        WaitingOn::HandOff { .. } => "hand_off",
         WaitingOn::UnknownSource { .. } => "unknown_source",
         WaitingOn::MinIdle => "min_idle",
         WaitingOn::Grace { .. } => "grace",

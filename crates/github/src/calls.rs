@@ -244,7 +244,12 @@ impl GitHub for GitHubClient {
                 None,
             )
             .await?;
-        Ok(RunSummary { id: RunId(found.id), status: found.status.unwrap_or_default() })
+        Ok(RunSummary {
+            id: RunId(found.id),
+            status: found.status.unwrap_or_default(),
+            conclusion: found.conclusion,
+            attempt: found.run_attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or_default(),
+        })
     }
 
     async fn rerun_failed(&self, repo: &RepoFullName, id: RunId) -> Result<(), GitHubError> {

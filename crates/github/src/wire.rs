@@ -117,6 +117,7 @@ pub(crate) struct Runs {
 pub(crate) struct Run {
     pub id: u64,
     pub status: Option<String>,
+    pub conclusion: Option<String>,
     pub run_attempt: Option<u64>,
 }
 

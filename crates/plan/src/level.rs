@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use runnersmith_types::{Observed, Plan, RunnerState, ScaleSet, Snapshot, Timestamp};
 
+use crate::story::utc;
+
 /// The most faults that are kept of one pass.
 const FAULTS_MAX: usize = 20;
 
@@ -72,7 +74,14 @@ fn faults(policy: &ScaleSet, snapshot: &Snapshot) -> Vec<String> {
     if failures > 0 {
         let open = usize::try_from(policy.timing.boot_failures_max).is_ok_and(|max| failures >= max);
         let breaker = if open { "; launches are held back to one probe at a time" } else { "" };
-        faults.push(format!("{failures} machine(s) did not boot since the last one that did{breaker}"));
+        let last = snapshot.boot_failures.newest.last();
+        let what = last.map(|failure| failure.cause).unwrap_or_default().text();
+        let why = last.filter(|failure| !failure.why.is_empty());
+        let why = why.map(|failure| format!(" (the last, {}: {})", failure.runner, failure.why)).unwrap_or_default();
+        faults.push(format!("{failures} machine(s) {what} since the last one that worked{why}{breaker}"));
+    }
+    for fault in snapshot.hand_off_faults.faults.iter().filter(|fault| fault.is_active()) {
+        faults.push(format!("{fault}; tried again at {}", utc(fault.until)));
     }
     for pool_failure in &snapshot.pool_failures {
         faults.push(format!("{} is left alone for a while: {}", pool_failure.pool, pool_failure.why));

@@ -15,6 +15,7 @@ mod check_run;
 mod demand;
 mod draft;
 mod draining;
+mod failure;
 mod fallback_order;
 mod hand_off;
 mod interruption;
@@ -31,6 +32,7 @@ pub mod story;
 mod verify;
 
 pub use check_run::{CheckRunText, check_run_text};
+pub use failure::NO_ANSWER;
 pub use lint::{PlanFault, lint};
 
 use runnersmith_types::{Plan, ScaleSet, Snapshot, Timestamp};
@@ -44,6 +46,7 @@ pub fn plan(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Plan {
     observe::observe(&mut draft);
     interruption::warned(&mut draft);
     removal::expired(&mut draft);
+    failure::find(&mut draft);
     let shared = share::share(&mut draft);
     let need = demand::meet(&mut draft, &shared);
     hand_off::hand_off(&mut draft);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use runnersmith_types::{EffectAction, Job, JobId, JobStatus, Notification, RepoFullName, WaitingOn};
+use runnersmith_types::{BootFailureCause, EffectAction, Job, JobId, JobStatus, Notification, RepoFullName, WaitingOn};
 
 use crate::draft::{Draft, age};
 use crate::share::Shared;
@@ -78,6 +78,9 @@ fn waiting_text(on: &WaitingOn) -> String {
         WaitingOn::Maximum { runners_max, .. } => {
             format!("the scale set is at its maximum of {runners_max} runners; the job keeps its place in the line")
         }
+        WaitingOn::Breaker { cause: BootFailureCause::NoJob, .. } => {
+            "runners of this scale set end without a job at the moment; one is tried at a time".to_owned()
+        }
         WaitingOn::Breaker { .. } => {
             "machines of this scale set do not boot at the moment; one is tried at a time".to_owned()
         }
@@ -88,6 +91,7 @@ fn waiting_text(on: &WaitingOn) -> String {
         | WaitingOn::NoSet { .. }
         | WaitingOn::Capacity { .. }
         | WaitingOn::Budget { .. }
+        | WaitingOn::HandOff { .. }
         | WaitingOn::UnknownSource { .. }
         | WaitingOn::MinIdle
         | WaitingOn::Grace { .. } => on.to_string(),

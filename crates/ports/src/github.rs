@@ -145,6 +145,10 @@ pub struct RunSummary {
     pub id: RunId,
     /// GitHub's word (`queued`, `in_progress`, `completed`, …).
     pub status: String,
+    /// How it ended, by GitHub's word.
+    pub conclusion: Option<String>,
+    /// Its newest attempt (`run_attempt`), from 1; 0 where an old server does not say.
+    pub attempt: u32,
 }
 
 /// A delivery that GitHub could not bring to us.

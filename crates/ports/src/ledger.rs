@@ -96,6 +96,8 @@ pub enum ReleaseOutcome {
 pub enum BudgetKind {
     /// JIT configs and other content-creating writes (GitHub grants about 180 a minute).
     Jit,
+    /// Registration tokens: few, since one serves an hour of runners, and apart, so that their failures use up nothing else.
+    Tokens,
     /// All other calls.
     Calls,
 }
@@ -106,6 +108,7 @@ impl BudgetKind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Jit => "jit",
+            Self::Tokens => "tokens",
             Self::Calls => "calls",
         }
     }

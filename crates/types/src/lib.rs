@@ -8,7 +8,9 @@
 mod change_trigger;
 pub mod ec2;
 pub mod event;
+pub mod failure;
 mod hand_off;
+pub mod hand_off_fault;
 mod hook;
 pub mod ids;
 pub mod job;
@@ -26,7 +28,9 @@ mod webhook_path;
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
 pub use event::{EventKind, HistoryEvent};
+pub use failure::{BootFailure, BootFailureCause, BootFailures, RetryPause};
 pub use hand_off::HandOffEncryption;
+pub use hand_off_fault::{HandOffFault, HandOffFaults, HandOffReport, HandOffTrouble};
 pub use hook::HookAddress;
 pub use ids::{
     BatchId, ControlPlaneId, DeliveryId, JobId, Label, MachineId, Owner, ParseError, RegistrationId, RepoFullName,
@@ -45,10 +49,7 @@ pub use policy::{
 };
 pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
 pub use secret::Secret;
-pub use snapshot::{
-    BootFailure, BootFailures, Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration,
-    Snapshot,
-};
+pub use snapshot::{Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration, Snapshot};
 pub use time::Timestamp;
 pub use version::RecordVersion;
 pub use webhook_path::WebhookPath;

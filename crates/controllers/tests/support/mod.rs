@@ -28,6 +28,12 @@ pub struct Script {
     pub put_at: BTreeMap<MachineId, Timestamp>,
     pub jobs: BTreeMap<JobId, JobFact>,
     pub notified: Vec<CheckRun>,
+    /// The runs that are not over, with their status.
+    pub runs: BTreeMap<RunId, String>,
+    /// GitHub answers no call.
+    pub is_down: bool,
+    /// GitHub refuses registrations: their group is not there.
+    pub has_no_group: bool,
     /// Calls to GitHub that begin so are never answered.
     pub hangs: Vec<String>,
     next: u64,
@@ -52,7 +58,11 @@ pub struct Doubles(pub Arc<Mutex<Script>>, pub Arc<ManualClock>);
 impl Script {
     fn fault(&mut self, call: String) -> Option<Fault> {
         let found = self.faults.iter().position(|(beginning, _)| call.starts_with(beginning.as_str()));
+        let mine = ["launch", "list", "terminate", "put"].iter().any(|beginning| call.starts_with(beginning));
         self.calls.push(call);
+        if self.is_down && !mine {
+            return Some(Fault::Unavailable);
+        }
         found.map(|index| self.faults.remove(index).1)
     }
     pub fn count(&self, beginning: &str) -> usize {
@@ -229,6 +239,10 @@ impl GitHub for Doubles {
         if matches!(fault, Some(Fault::Unavailable | Fault::RateLimited)) {
             self.github("jit", fault)?;
         }
+        if script.has_no_group {
+            let subject = format!("runner group \"{}\" of {}", request.group, request.at);
+            return Err(GitHubError::NotFound { operation: "runner groups", subject });
+        }
         if script.registrations.values().any(|found| found.name == request.name) {
             let (operation, subject) = ("jit", request.name.clone());
             return Err(GitHubError::Conflict { operation, subject, message: "already exists".into() });
@@ -270,7 +284,11 @@ impl GitHub for Doubles {
         Ok(script.jobs.values().filter(|job| &job.repo == repo && job.status.is_open()).cloned().collect())
     }
     async fn run(&self, _: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
-        Ok(RunSummary { id, status: "completed".into() })
+        let mut script = self.script();
+        let fault = script.fault(format!("run {id}"));
+        self.github("run", fault)?;
+        let status = script.runs.get(&id).cloned().unwrap_or_else(|| "completed".into());
+        Ok(RunSummary { id, status, conclusion: Some("cancelled".into()), attempt: 1 })
     }
     async fn rerun_failed(&self, _: &RepoFullName, id: RunId) -> Result<(), GitHubError> {
         self.script().calls.push(format!("rerun {id}"));
