@@ -3,7 +3,7 @@
 use runnersmith_ports::{CheckRun, GitHubError};
 use runnersmith_types::{
     EffectAction, FactSource, Job, JobFact, JobId, JobStatus, JobUpdate, MachineId, RegistrationId, RepoFullName,
-    RunnerName, RunnerScope, RunnerUpdate, Stalled,
+    RunId, RunnerName, RunnerScope, RunnerUpdate, Stalled,
 };
 
 use crate::context::{ActionResult, ExecutionContext};
@@ -30,7 +30,8 @@ pub(crate) async fn run(context: &ExecutionContext<'_>, action: EffectAction) ->
                 Err(error) => ActionResult::failed(&error),
             }
         }
-        EffectAction::VerifyJob { job, repo } => verify(context, job, &repo).await,
+        EffectAction::VerifyJob { job, repo, run } => verify(context, job, &repo, run).await,
+        EffectAction::EndJob { job } => end_job(context, job).await,
         EffectAction::Stall { job, until } => {
             let stalled = Stalled { since: context.world.ports.clock.now(), until };
             match context.world.ports.ledger.stall_job(job, stalled).await {
@@ -146,7 +147,7 @@ pub(crate) async fn terminate(
     effects
 }
 
-async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName) -> ActionResult {
+async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, run: Option<RunId>) -> ActionResult {
     let Some(job) = context.jobs.get(&id) else { return ActionResult::put_off("the job is not open any more") };
     if let Err(result) = context.take_call().await {
         return result;
@@ -164,9 +165,53 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName) 
         }
         Err(error) => return ActionResult::github(&error),
     };
-    let word = fact.status.word();
+    let said = format!("GitHub says: {}", fact.status.word());
+    let (fact, said) = match run.filter(|_| fact.status == JobStatus::Queued) {
+        Some(run) => by_its_run(context, repo, run, fact, said).await,
+        None => (fact, said),
+    };
     match context.world.ports.ledger.record_facts(vec![fact], &[]).await {
-        Ok(_) => ActionResult::done(format!("GitHub says: {word}"), Vec::new()),
+        Ok(_) => ActionResult::done(said, Vec::new()),
+        Err(error) => ActionResult::failed(&error),
+    }
+}
+
+/// What a queued job's run says of it. A run that cannot be asked for says nothing; the next time will do.
+async fn by_its_run(
+    context: &ExecutionContext<'_>,
+    repo: &RepoFullName,
+    run: RunId,
+    fact: JobFact,
+    said: String,
+) -> (JobFact, String) {
+    if context.take_call().await.is_err() {
+        return (fact, said);
+    }
+    let now = context.world.ports.clock.now();
+    match context.world.ports.github.run(repo, run).await {
+        Ok(seen) => match fact.by_its_run(
+            &seen.status,
+            seen.run_attempt,
+            seen.conclusion.as_ref().map(|conclusion| conclusion.0.as_str()),
+            now,
+        ) {
+            Some(over) => (over, format!("{said}, but its run {run} is over")),
+            None => (fact, format!("{said}, and its run is {}", seen.status)),
+        },
+        Err(GitHubError::NotFound { .. }) => {
+            let gone = JobFact { status: JobStatus::Gone, ..fact };
+            (gone, format!("{said}, but GitHub does not know its run {run} any more"))
+        }
+        Err(error) => (fact, format!("{said}; its run could not be asked for: {error}")),
+    }
+}
+
+/// Ends a job that GitHub has left queued for longer than it does.
+async fn end_job(context: &ExecutionContext<'_>, id: JobId) -> ActionResult {
+    let Some(job) = context.jobs.get(&id) else { return ActionResult::put_off("the job is not open any more") };
+    let fact = job.fact.ended("cancelled", context.world.ports.clock.now());
+    match context.world.ports.ledger.record_facts(vec![fact], &[]).await {
+        Ok(_) => ActionResult::done("recorded as over", Vec::new()),
         Err(error) => ActionResult::failed(&error),
     }
 }
@@ -177,7 +222,7 @@ async fn refused(context: &ExecutionContext<'_>, job: &Job, error: &GitHubError)
     let asked = JobFact { source: FactSource::Get, received_at: now, ..job.fact.clone() };
     let mut recorded = ledger.record_facts(vec![asked], &[]).await.map(|_| ());
     if recorded.is_ok() && job.fact.status == JobStatus::Queued {
-        let stalled = Stalled { since: now, until: now.plus(context.policy.timing.stall_for) };
+        let stalled = Stalled::again(job.stalled, context.policy.timing.stall_for, now);
         recorded = ledger.stall_job(job.id(), stalled).await.map(|_| ());
     }
     match recorded {

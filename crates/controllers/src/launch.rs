@@ -2,7 +2,7 @@
 
 use runnersmith_ports::{LaunchRequest, Lease, LedgerError, MachinesError};
 use runnersmith_types::{
-    Batch, BootFailure, LaunchAction, MachineId, PoolFailure, RecordVersion, RunnerName, RunnerUpdate,
+    Batch, BootFailure, BootFailureCause, LaunchAction, MachineId, PoolFailure, RecordVersion, RunnerName, RunnerUpdate,
 };
 
 use crate::context::{ActionResult, ExecutionContext};
@@ -94,6 +94,8 @@ async fn refused(
             ledger.pool_failure(&context.policy.name, pool_failure).await?;
             if let Some(runner) = batch.runners.first() {
                 let failure = BootFailure::new(runner.clone(), batch.pool.clone(), now);
+                let failure = failure.because(BootFailureCause::Refused, error.to_string(), now);
+                let failure = context.snapshot.boot_failures.clone().add(failure);
                 ledger.boot_failed(&context.policy.name, failure).await?;
             }
         }

@@ -20,6 +20,7 @@ pub mod metrics;
 mod notify;
 pub mod observe;
 pub mod pass;
+pub mod pauses;
 mod plan_json;
 mod rerun;
 pub mod sets;

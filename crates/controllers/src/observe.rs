@@ -9,6 +9,7 @@ use runnersmith_types::{
     Timestamp,
 };
 
+use crate::pauses;
 use crate::world::{CallLimits, NOTIFICATIONS_PER_MINUTE, Ports, World};
 
 /// How much a pass reads.
@@ -106,6 +107,7 @@ async fn with_ledger(
             Peer { policy: peer.clone(), alive, supply }
         })
         .collect();
+    let pauses = pauses::read_pauses(ledger, &policy.name, now.minus(policy.fallback_order.cool_down)).await?;
     Ok(Snapshot {
         control_plane: outside.control_plane,
         next_serial: ledger.next_serial().await?,
@@ -116,8 +118,9 @@ async fn with_ledger(
         machines: outside.machines,
         registrations: outside.registrations,
         budget: budget(ledger, sets, policy, limits, now).await?,
-        pool_failures: ledger.pool_failures(&policy.name, now.minus(policy.fallback_order.cool_down)).await?,
-        boot_failures: ledger.boot_failures(&policy.name).await?,
+        pool_failures: pauses.pool_failures,
+        boot_failures: pauses.boot_failures,
+        hand_off_faults: pauses.hand_off_faults,
         reruns: ledger.reruns().await?,
     })
 }
@@ -152,7 +155,9 @@ async fn registrations_at(ports: &Ports, calls_max: u32, at: &RunnerScope) -> Ob
         }
         Err(error) => {
             tracing::warn!(error = %chain(&error), at = %at, "registrations could not be listed");
-            Observed::Unknown { why: format!("registrations: {error}") }
+            let silent = matches!(error, GitHubError::Transient { .. });
+            let begin = if silent { runnersmith_plan::NO_ANSWER } else { "registrations: " };
+            Observed::Unknown { why: format!("{begin}{error}") }
         }
     }
 }

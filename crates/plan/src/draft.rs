@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use runnersmith_types::{
-    Action, EffectAction, Job, JobId, JobStatus, LaunchAction, Machine, MachineId, MachineState, MachineStatus,
-    Observed, Plan, PlanStep, Reason, RecordAction, Registration, Runner, RunnerName, RunnerScope, RunnerState,
-    RunnerUpdate, ScaleSet, Snapshot, Timestamp, Waiting, WaitingOn, saturating_u32,
+    Action, BootFailures, EffectAction, Job, JobId, JobStatus, LaunchAction, Machine, MachineId, MachineState,
+    MachineStatus, Observed, Plan, PlanStep, Reason, RecordAction, Registration, Runner, RunnerName, RunnerScope,
+    RunnerState, RunnerUpdate, ScaleSet, Snapshot, Timestamp, Waiting, WaitingOn, saturating_u32,
 };
 
 pub(crate) struct Draft<'a> {
@@ -24,6 +24,8 @@ pub(crate) struct Draft<'a> {
     registrations: HashMap<(&'a RunnerScope, &'a str), &'a Registration>,
     pub steps: Vec<PlanStep>,
     pub waiting: Vec<Waiting>,
+    /// The boot failures, with those of this plan.
+    pub boot_failures: BootFailures,
     wake: Option<Timestamp>,
     pub demand: u32,
     pub min_idle: u32,
@@ -118,6 +120,7 @@ impl<'a> Draft<'a> {
             registrations,
             steps: Vec::new(),
             waiting: Vec::new(),
+            boot_failures: snapshot.boot_failures.clone(),
             wake: None,
             demand: 0,
             min_idle: 0,
@@ -252,7 +255,12 @@ fn life(machine: &Machine) -> (u8, bool, Timestamp) {
 /// Records first, then what makes runners, then what removes them, then what concerns jobs.
 const fn order(action: &Action) -> u8 {
     match action {
-        Action::Record(RecordAction::Update { .. }) => 0,
+        Action::Record(
+            RecordAction::Update { .. }
+            | RecordAction::BootFailed(_)
+            | RecordAction::Silent { .. }
+            | RecordAction::Booted { .. },
+        ) => 0,
         Action::Effect(EffectAction::Interrupted { .. }) => 1,
         Action::Record(RecordAction::Withdraw { .. }) => 2,
         Action::Intend { .. } => 3,
@@ -265,7 +273,7 @@ const fn order(action: &Action) -> u8 {
         Action::Effect(EffectAction::ExpireHandOff { .. }) => 10,
         Action::Effect(EffectAction::PoolFailure(_)) => 11,
         Action::Effect(EffectAction::VerifyJob { .. }) => 12,
-        Action::Effect(EffectAction::Stall { .. }) => 13,
+        Action::Effect(EffectAction::Stall { .. } | EffectAction::EndJob { .. }) => 13,
         Action::Effect(EffectAction::RecordWaits { .. } | EffectAction::FindRunners { .. }) => 14,
         Action::Effect(EffectAction::Notify { .. }) => 15,
         Action::Effect(EffectAction::Rerun { .. } | EffectAction::NoRerun { .. }) => 16,

@@ -15,6 +15,7 @@ mod demand;
 mod draft;
 mod draining;
 mod elsewhere;
+mod failure;
 mod fallback_order;
 pub mod fault;
 mod hand_off;
@@ -33,6 +34,7 @@ mod verify;
 mod waits;
 
 pub use elsewhere::{has_labels, wait_reason};
+pub use failure::NO_ANSWER;
 pub use interruption::{RerunDecision, decide_rerun, is_superseded};
 pub use lint::{PlanFault, lint};
 pub use waits::changed_waits;
@@ -48,6 +50,7 @@ pub fn plan(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Plan {
     observe::observe(&mut draft);
     interruption::warned(&mut draft);
     removal::expired(&mut draft);
+    failure::find(&mut draft);
     let shared = share::share(&mut draft);
     let need = demand::meet(&mut draft, &shared);
     hand_off::hand_off(&mut draft);

@@ -61,7 +61,13 @@ impl<'a> Linter<'a> {
                 self.withdrawn.insert(runner);
             }
             Action::Record(RecordAction::Update { update: RunnerUpdate::Gone(_), .. }) => self.gone += 1,
-            Action::Record(RecordAction::Update { .. }) | Action::Launch(LaunchAction::Again { .. }) => {}
+            Action::Record(
+                RecordAction::Update { .. }
+                | RecordAction::BootFailed(_)
+                | RecordAction::Silent { .. }
+                | RecordAction::Booted { .. },
+            )
+            | Action::Launch(LaunchAction::Again { .. }) => {}
             Action::Intend { runners } => self.intend(runners),
             Action::Launch(LaunchAction::First { runners, .. }) => self.launch(runners),
             Action::Effect(EffectAction::Deregister { runner, .. }) => self.deregister(runner),
@@ -71,6 +77,7 @@ impl<'a> Linter<'a> {
                 | EffectAction::ExpireHandOff { .. }
                 | EffectAction::PoolFailure(_)
                 | EffectAction::VerifyJob { .. }
+                | EffectAction::EndJob { .. }
                 | EffectAction::Stall { .. }
                 | EffectAction::RecordWaits { .. }
                 | EffectAction::FindRunners { .. }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use runnersmith_types::{
-    EffectAction, Job, JobId, JobStatus, Notification, RepoFullName, ScaleSetName, Timestamp, WaitKind, WaitReason,
-    WaitingOn,
+    BootFailureCause, EffectAction, Job, JobId, JobStatus, Notification, RepoFullName, ScaleSetName, Timestamp,
+    WaitKind, WaitReason, WaitingOn,
 };
 
 use crate::check_run::check_run_text;
@@ -190,6 +190,9 @@ fn waiting_text(on: &WaitingOn) -> String {
         WaitingOn::Maximum { runners_max, .. } => {
             format!("the scale set is at its maximum of {runners_max} runners; the job keeps its place in the line")
         }
+        WaitingOn::Breaker { cause: BootFailureCause::NoJob, .. } => {
+            "runners of this scale set end without a job at the moment; one is tried at a time".to_owned()
+        }
         WaitingOn::Breaker { .. } => {
             "machines of this scale set do not boot at the moment; one is tried at a time".to_owned()
         }
@@ -200,6 +203,7 @@ fn waiting_text(on: &WaitingOn) -> String {
         | WaitingOn::NoSet { .. }
         | WaitingOn::Capacity { .. }
         | WaitingOn::Budget { .. }
+        | WaitingOn::HandOff { .. }
         | WaitingOn::UnknownSource { .. }
         | WaitingOn::MinIdle
         | WaitingOn::Grace { .. } => on.to_string(),

@@ -7,6 +7,7 @@ use runnersmith_types::{
 };
 
 use crate::draft::Draft;
+use crate::hand_off;
 
 /// Orphans past the boot deadline, machines past their lifetime, registrations that a list does not show.
 pub(crate) fn expired(draft: &mut Draft<'_>) {
@@ -19,7 +20,11 @@ pub(crate) fn expired(draft: &mut Draft<'_>) {
                 let handed = runner.handed_at;
                 // Without its configuration it cannot boot; that is no place's fault, but ends as well.
                 let deadline = handed.unwrap_or_else(|| born.plus(timing.ghost_grace));
-                if draft.passed(deadline, timing.boot_deadline) && is_known(draft, index) {
+                let patience = match handed {
+                    Some(_) => timing.boot_deadline,
+                    None => hand_off::patience(draft, &runner.target.at, born),
+                };
+                if draft.passed(deadline, patience) && is_known(draft, index) {
                     let why = match handed {
                         Some(_) => "it was never seen online within the boot deadline, and no job names it",
                         None => "it could not be given its configuration within the boot deadline",

@@ -247,6 +247,7 @@ pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
         | WaitingOn::Stalled { until }
         | WaitingOn::Capacity { until }
         | WaitingOn::Budget { until }
+        | WaitingOn::HandOff { until, .. }
         | WaitingOn::Grace { until, .. } => Some(*until),
         WaitingOn::Breaker { probe_at, .. } => Some(*probe_at),
         WaitingOn::Runner { .. }

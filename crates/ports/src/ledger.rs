@@ -98,6 +98,8 @@ pub enum BudgetKind {
     Jit,
     /// Check runs: a storm of them must not take what hand-offs need.
     Notifications,
+    /// Registration tokens: few, since one serves an hour of runners, and apart, so that their failures use up nothing else.
+    Tokens,
     /// All other calls.
     Calls,
 }
@@ -109,6 +111,7 @@ impl BudgetKind {
         match self {
             Self::Jit => "jit",
             Self::Notifications => "notifications",
+            Self::Tokens => "tokens",
             Self::Calls => "calls",
         }
     }

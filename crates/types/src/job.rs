@@ -3,6 +3,8 @@
 //! Deliveries are lost, late, doubled and out of order. The merge here is the only place where a
 //! fact changes a job, so that every store and every signal agrees on the outcome.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::follow_up::{FailedTries, PendingRerun, WaitReason};
@@ -26,6 +28,18 @@ pub enum JobStatus {
     Completed,
     /// GitHub does not know it any more (404 or 403 by id).
     Gone,
+}
+
+impl Stalled {
+    /// The longest pause between two tests.
+    pub const PAUSE_MAX: Duration = Duration::from_secs(2 * 3600);
+
+    /// Stalled from now on: for the first pause, or for twice as long as the last time.
+    #[must_use]
+    pub fn again(last: Option<Self>, first: Duration, now: Timestamp) -> Self {
+        let doubled = last.map_or(Duration::ZERO, |last| last.until.since(last.since) * 2).min(Self::PAUSE_MAX);
+        Self { since: now, until: now.plus(doubled.max(first)) }
+    }
 }
 
 impl JobStatus {
@@ -139,6 +153,29 @@ pub struct JobFact {
 impl JobFact {
     /// The most labels of a job that are kept.
     pub const LABELS_MAX: usize = 100;
+    /// GitHub ends a job that no self-hosted runner took within 24 hours ("Usage limits" of self-hosted runners: job queue time).
+    pub const QUEUED_MAX: Duration = Duration::from_secs(24 * 3600);
+
+    /// The fact that a job is over, by what is known of its run, although GitHub still calls the job queued. The run's own end and a
+    /// later attempt of it end the job; `None` while neither is there.
+    #[must_use]
+    pub fn by_its_run(&self, status: &str, attempt: u32, conclusion: Option<&str>, now: Timestamp) -> Option<Self> {
+        let later_attempt = self.run_attempt > 0 && attempt > self.run_attempt;
+        let over = status == "completed" || later_attempt;
+        over.then(|| self.ended(conclusion.filter(|_| !later_attempt).unwrap_or("cancelled"), now))
+    }
+
+    /// The fact that the job is over since now, with GitHub's word for how.
+    #[must_use]
+    pub fn ended(&self, conclusion: &str, now: Timestamp) -> Self {
+        Self {
+            source: FactSource::Get,
+            received_at: now,
+            status: JobStatus::Completed,
+            conclusion: Some(Conclusion(conclusion.chars().take(32).collect())),
+            ..self.clone()
+        }
+    }
 
     /// Returns the runner that GitHub names, whatever the attempt of its registration, if it may be one of ours.
     #[must_use]

@@ -8,8 +8,10 @@
 mod change_trigger;
 pub mod ec2;
 pub mod event;
+pub mod failure;
 mod follow_up;
 mod hand_off;
+pub mod hand_off_fault;
 mod hook;
 pub mod ids;
 pub mod job;
@@ -31,8 +33,10 @@ mod webhook_path;
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
 pub use event::{EventKind, HistoryEvent};
+pub use failure::{BootFailure, BootFailureCause, BootFailures, RetryPause};
 pub use follow_up::{FailedTries, PendingRerun, WaitKind, WaitReason};
 pub use hand_off::HandOffEncryption;
+pub use hand_off_fault::{HandOffFault, HandOffFaults, HandOffReport, HandOffTrouble};
 pub use hook::HookAddress;
 pub use ids::{
     BatchId, ControlPlaneId, DeliveryId, JobId, Label, MachineId, Owner, ParseError, RegistrationId, RepoFullName,
@@ -53,10 +57,7 @@ pub use policy::{
 pub use run::RunSummary;
 pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
 pub use secret::Secret;
-pub use snapshot::{
-    BootFailure, BootFailures, Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration,
-    Snapshot,
-};
+pub use snapshot::{Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration, Snapshot};
 pub use time::Timestamp;
 pub use version::RecordVersion;
 pub use wait::{Wait, Waited};

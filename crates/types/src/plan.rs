@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::failure::{BootFailure, BootFailureCause};
 use crate::follow_up::WaitReason;
 use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName, ScaleSetName};
 use crate::notification::{CheckRunText, Notification};
@@ -116,6 +117,20 @@ pub enum RecordAction {
         /// The runner.
         runner: RunnerName,
     },
+    /// Remember that a machine failed.
+    BootFailed(BootFailure),
+    /// Remember that GitHub does not answer for a place: what fails meanwhile is its own fault.
+    Silent {
+        /// The place.
+        at: RunnerScope,
+        /// Why, in words.
+        why: String,
+    },
+    /// A runner proved that machines work: the boot failures are forgotten.
+    Booted {
+        /// The runner.
+        runner: RunnerName,
+    },
 }
 
 /// A launch call.
@@ -182,6 +197,13 @@ pub enum EffectAction {
         job: JobId,
         /// Its repository.
         repo: RepoFullName,
+        /// Its run, which is asked for too if the job is still queued: one that is over ends the job.
+        run: Option<RunId>,
+    },
+    /// Record that a job is over which GitHub still calls queued.
+    EndJob {
+        /// The job.
+        job: JobId,
     },
     /// Take a job out of demand for a while.
     Stall {
@@ -310,12 +332,21 @@ pub enum WaitingOn {
         /// The first is tried again then.
         until: Timestamp,
     },
-    /// The breaker is open after boot failures.
+    /// Launches are paused after boot failures.
     Breaker {
         /// The next probe.
         probe_at: Timestamp,
         /// Failures so far.
         failures: u32,
+        /// What the last machine that failed did.
+        cause: BootFailureCause,
+    },
+    /// Runners cannot be given their configurations.
+    HandOff {
+        /// What is wrong, in words.
+        why: String,
+        /// Tried again then.
+        until: Timestamp,
     },
     /// GitHub's budget is used up.
     Budget {
@@ -352,6 +383,7 @@ impl WaitingOn {
             Self::Capacity { .. } => "capacity",
             Self::Breaker { .. } => "breaker",
             Self::Budget { .. } => "budget",
+            Self::HandOff { .. } => "hand_off",
             Self::UnknownSource { .. } => "unknown_source",
             Self::MinIdle => "min_idle",
             Self::Grace { .. } => "grace",
@@ -374,12 +406,15 @@ impl fmt::Display for WaitingOn {
             Self::Gate => write!(f, "waits for an environment's approval or a concurrency group"),
             Self::NoSet { why } => write!(f, "no scale set serves it: {why}"),
             Self::Capacity { .. } => write!(f, "no capacity: every capacity pool is cooling down after a failure"),
-            Self::Breaker { failures, .. } => {
-                write!(
-                    f,
-                    "launches are paused after {failures} boot failures; one machine is launched at a time as a probe"
-                )
+            Self::Breaker { failures, cause, .. } => {
+                let what = match cause {
+                    BootFailureCause::NeverOnline => "boot failures",
+                    BootFailureCause::NoJob => "runners that came online and ended without a job",
+                    BootFailureCause::Refused => "refused launches",
+                };
+                write!(f, "launches are paused after {failures} {what}; one machine is launched at a time as a probe")
             }
+            Self::HandOff { why, .. } => write!(f, "{why}"),
             Self::Budget { .. } => write!(f, "GitHub's API budget is used up for this minute"),
             Self::UnknownSource { why } => write!(f, "a source did not answer: {why}"),
             Self::MinIdle => write!(f, "kept as one of the minimum of idle runners"),
@@ -395,6 +430,9 @@ impl Action {
         match self {
             Self::Record(RecordAction::Update { .. }) => "mark",
             Self::Record(RecordAction::Withdraw { .. }) => "withdraw",
+            Self::Record(RecordAction::BootFailed(_)) => "boot_failed",
+            Self::Record(RecordAction::Silent { .. }) => "silent",
+            Self::Record(RecordAction::Booted { .. }) => "booted",
             Self::Intend { .. } => "intend",
             Self::Launch(action) => action.kind(),
             Self::Effect(action) => action.kind(),
@@ -425,6 +463,7 @@ impl EffectAction {
             Self::ExpireHandOff { .. } => "expire_hand_off",
             Self::PoolFailure(_) => "strike",
             Self::VerifyJob { .. } => "verify_job",
+            Self::EndJob { .. } => "end_job",
             Self::Stall { .. } => "hold",
             Self::RecordWaits { .. } => "record_waits",
             Self::FindRunners { .. } => "find_runners",
@@ -454,6 +493,9 @@ impl fmt::Display for RecordAction {
         match self {
             Self::Update { runner, .. } => write!(f, "record what was seen of {runner}"),
             Self::Withdraw { runner } => write!(f, "withdraw {runner}"),
+            Self::BootFailed(failure) => write!(f, "remember that {} failed", failure.runner),
+            Self::Silent { at, .. } => write!(f, "remember that GitHub does not answer for {at}"),
+            Self::Booted { .. } => write!(f, "forget the boot failures"),
         }
     }
 }
@@ -478,6 +520,7 @@ impl fmt::Display for EffectAction {
             Self::ExpireHandOff { runner, .. } => write!(f, "delete the hand-off of {runner}"),
             Self::PoolFailure(pool_failure) => write!(f, "leave {} alone for a while", pool_failure.pool),
             Self::VerifyJob { job, .. } => write!(f, "ask GitHub for job {job}"),
+            Self::EndJob { job } => write!(f, "record that job {job} is over"),
             Self::Stall { job, .. } => write!(f, "stall job {job}"),
             Self::Notify { repo, jobs, .. } => write!(f, "notify the authors of {} job(s) in {repo}", jobs.len()),
             Self::RecordWaits { jobs, .. } => write!(f, "record why {} job(s) wait", jobs.len()),

@@ -167,6 +167,8 @@ pub enum RunnerUpdate {
     JitRequested,
     /// A registration exists.
     Registered(RegistrationId),
+    /// The request for a JIT config certainly registered nothing: its mark goes, and the same name is asked for again.
+    JitNotMade,
     /// A JIT config was lost; the next attempt begins.
     NextAttempt,
     /// The hand-off is put.
@@ -213,6 +215,7 @@ impl RunnerUpdate {
             Self::Machine(_) => "machine",
             Self::JitRequested => "jit_requested",
             Self::Registered(_) => "registered",
+            Self::JitNotMade => "jit_not_made",
             Self::NextAttempt => "next_attempt",
             Self::HandedOff => "handed_off",
             Self::Idle(_) => "idle",
@@ -310,6 +313,11 @@ impl Runner {
             RunnerUpdate::Machine(id) => self.bind(id, at),
             RunnerUpdate::JitRequested => set_once(&mut self.jit_requested_at, at),
             RunnerUpdate::Registered(id) => self.registration = Some(id),
+            RunnerUpdate::JitNotMade => {
+                if self.registration.is_none() && self.handed_at.is_none() {
+                    self.jit_requested_at = None;
+                }
+            }
             RunnerUpdate::NextAttempt => self.next_attempt(),
             RunnerUpdate::HandedOff => set_once(&mut self.handed_at, at),
             RunnerUpdate::HandOffGone => set_once(&mut self.handoff_gone_at, at),

@@ -86,6 +86,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("crates/sqlite/src/ledger/history.rs", "strikes", "the same table"),
     ("crates/aws/src/dynamodb/budgets.rs", "strike", "the key and the kind of items in users' tables"),
     ("crates/types/src/snapshot.rs", "rung", "serde(rename): a field of stored records"),
+    ("crates/types/src/failure.rs", "rung", "serde(rename): a field of stored records"),
     ("crates/types/src/runner.rs", "rung", "serde(rename): a field of stored records"),
     ("crates/local/src/dir.rs", "rung", "serde(rename): a field of a machine's stored record"),
     ("crates/ec2/src/tags.rs", "rung", "a tag on users' instances"),

@@ -30,6 +30,10 @@ pub struct Script {
     pub notified: Vec<CheckRun>,
     /// Runs that are not just failed ones.
     pub runs: BTreeMap<RunId, RunSummary>,
+    /// GitHub answers no call.
+    pub is_down: bool,
+    /// GitHub refuses registrations: their group is not there.
+    pub has_no_group: bool,
     /// Calls to GitHub that begin so are never answered.
     pub hangs: Vec<String>,
     next: u64,
@@ -58,7 +62,11 @@ pub struct Doubles(pub Arc<Mutex<Script>>, pub Arc<ManualClock>);
 impl Script {
     fn fault(&mut self, call: String) -> Option<Fault> {
         let found = self.faults.iter().position(|(beginning, _)| call.starts_with(beginning.as_str()));
+        let mine = ["launch", "list", "terminate", "put"].iter().any(|beginning| call.starts_with(beginning));
         self.calls.push(call);
+        if self.is_down && !mine {
+            return Some(Fault::Unavailable);
+        }
         found.map(|index| self.faults.remove(index).1)
     }
     pub fn count(&self, beginning: &str) -> usize {
@@ -236,6 +244,10 @@ impl GitHub for Doubles {
         let fault = script.fault(format!("jit {}", request.name));
         if matches!(fault, Some(Fault::Unavailable | Fault::RateLimited)) {
             self.github("jit", fault)?;
+        }
+        if script.has_no_group {
+            let subject = format!("runner group \"{}\" of {}", request.group, request.at);
+            return Err(GitHubError::NotFound { operation: "runner groups", subject });
         }
         if script.registrations.values().any(|found| found.name == request.name) {
             let (operation, subject) = ("jit", request.name.clone());

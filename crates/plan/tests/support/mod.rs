@@ -8,10 +8,11 @@ use std::time::Duration;
 use runnersmith_plan::plan;
 use runnersmith_types::{
     Action, Batch, BatchId, BootFailures, Budget, CapacityPool, Conclusion, ControlPlaneId, EffectAction, FactSource,
-    FallbackOrder, HandOffMeans, Job, JobFact, JobId, JobStatus, JobUpdate, Label, LaunchAction, Machine, MachineId,
-    MachineState, MachineStatus, Notification, Notified, Observed, Owner, OwnerKind, Plan, PlanStep, RecordAction,
-    RecordVersion, Registration, RegistrationId, RepoFullName, RunId, Runner, RunnerName, RunnerScope, RunnerState,
-    RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitKind, WaitReason, WaitingOn,
+    FallbackOrder, HandOffFaults, HandOffMeans, Job, JobFact, JobId, JobStatus, JobUpdate, Label, LaunchAction,
+    Machine, MachineId, MachineState, MachineStatus, Notification, Notified, Observed, Owner, OwnerKind, Plan,
+    PlanStep, RecordAction, RecordVersion, Registration, RegistrationId, RepoFullName, RunId, Runner, RunnerName,
+    RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitKind,
+    WaitReason, WaitingOn,
 };
 
 /// Any moment will do; this one is a Thursday at noon, UTC.
@@ -172,6 +173,7 @@ pub fn snapshot() -> Snapshot {
         pool_failures: Vec::new(),
         boot_failures: BootFailures::default(),
         reruns: Vec::new(),
+        hand_off_faults: HandOffFaults::default(),
     }
 }
 
@@ -189,12 +191,13 @@ pub fn with(snapshot: &mut Snapshot, runner: Runner, machine: Option<Machine>, r
 }
 
 /// How the lines of [`shown`] begin.
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 20] = [
     "deregister",
     "end",
     "expire",
     "fail",
     "find",
+    "forget",
     "hand",
     "intend",
     "interrupt",
@@ -221,6 +224,11 @@ pub fn shown(plan: &Plan) -> Vec<String> {
                 vec![format!("update {runner} {}", update.word())]
             }
             Action::Record(RecordAction::Withdraw { runner }) => vec![format!("withdraw {runner}")],
+            Action::Record(RecordAction::BootFailed(failure)) => {
+                vec![format!("fail {} {:?}", failure.runner, failure.cause)]
+            }
+            Action::Record(RecordAction::Silent { at, .. }) => vec![format!("update {at} is silent")],
+            Action::Record(RecordAction::Booted { runner }) => vec![format!("forget failures by {runner}")],
             Action::Intend { runners } => vec![format!("intend {}", runners.len())],
             Action::Launch(LaunchAction::First { runners, pool, .. }) => {
                 vec![format!("launch {} {pool}", runners.len())]
@@ -267,6 +275,7 @@ fn shown_effect(effect: &EffectAction) -> String {
         EffectAction::ExpireHandOff { runner, .. } => format!("expire {runner}"),
         EffectAction::PoolFailure(failure) => format!("fail pool {}", failure.pool),
         EffectAction::VerifyJob { job, .. } => format!("verify {job}"),
+        EffectAction::EndJob { job } => format!("end job {job}"),
         EffectAction::Stall { job, .. } => format!("stall {job}"),
         EffectAction::Notify { jobs, .. } => format!("notify {} jobs", jobs.len()),
         EffectAction::RecordWaits { jobs, .. } => format!("record {} jobs", jobs.len()),
@@ -366,6 +375,9 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
                 }
             }
             update(snapshot, runner, RunnerUpdate::HandedOff, now);
+            if let Some(at) = place(snapshot, runner) {
+                snapshot.hand_off_faults.succeeded(&at);
+            }
         }
         Action::Record(RecordAction::Update { runner, update: change }) => {
             update(snapshot, runner, change.clone(), now)
@@ -398,6 +410,12 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
         Action::Effect(EffectAction::PoolFailure(pool_failure)) => snapshot.pool_failures.push(pool_failure.clone()),
         Action::Effect(EffectAction::VerifyJob { job, .. }) => {
             change_job(snapshot, *job, |job| job.verified_at = Some(now))
+        }
+        Action::Record(RecordAction::BootFailed(failure)) => snapshot.boot_failures.newest.push(failure.clone()),
+        Action::Record(RecordAction::Silent { at, why }) => snapshot.hand_off_faults.silent(at, why, now),
+        Action::Record(RecordAction::Booted { .. }) => snapshot.boot_failures = BootFailures::default(),
+        Action::Effect(EffectAction::EndJob { job }) => {
+            change_job(snapshot, *job, |job| job.fact.status = JobStatus::Completed);
         }
         Action::Effect(EffectAction::Stall { job, until }) => {
             change_job(snapshot, *job, |job| job.stalled = Some(Stalled { since: now, until: *until }));
