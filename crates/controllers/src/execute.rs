@@ -4,8 +4,8 @@
 use futures_util::StreamExt;
 use runnersmith_ports::{Lease, LedgerError};
 use runnersmith_types::{
-    EffectAction, EventKind, HistoryEvent, Intent, LaunchAction, MachineId, Plan, Reason, RecordAction, RunnerName,
-    RunnerUpdate, ScaleSet, Snapshot,
+    BootFailure, EffectAction, EventKind, HistoryEvent, Intent, LaunchAction, MachineId, Plan, Reason, RecordAction,
+    RunnerName, RunnerUpdate, ScaleSet, Snapshot,
 };
 
 use crate::context::{ActionResult, ExecutionContext, Outcome};
@@ -217,6 +217,11 @@ const fn is_one_call(action: &EffectAction) -> bool {
     }
 }
 
+/// Whether a runner of which this is recorded is, or was, online.
+const fn is_online(update: &RunnerUpdate) -> bool {
+    matches!(update, RunnerUpdate::Idle(_) | RunnerUpdate::Busy(_) | RunnerUpdate::BusyAtGitHub(_))
+}
+
 /// Things that follow from an observation at once: the breaker's memory.
 async fn after_updates(
     context: &ExecutionContext<'_>,
@@ -224,17 +229,23 @@ async fn after_updates(
 ) -> Result<(), LedgerError> {
     let ledger = &context.world.ports.ledger;
     let came_online = updates.iter().any(|(name, update)| {
-        matches!(update, RunnerUpdate::Idle(_) | RunnerUpdate::Busy(_))
-            && context.runners.get(name).is_some_and(|runner| runner.online_at.is_none())
+        is_online(update) && context.runners.get(name).is_some_and(|runner| runner.online_at.is_none())
     });
     if came_online && context.snapshot.boot_failures.total() > 0 {
         ledger.boot_succeeded(&context.policy.name).await?;
     }
+    let mut given_up = std::collections::BTreeSet::new();
     for (name, update) in updates {
         let Some(runner) = context.runners.get(name) else { continue };
-        let now_seen = updates
-            .iter()
-            .any(|(other, update)| other == name && matches!(update, RunnerUpdate::Idle(_) | RunnerUpdate::Busy(_)));
+        // A launch call that is given up counts once, for however many machines it was.
+        if matches!(update, RunnerUpdate::LaunchFailed(_))
+            && let (Some(batch), Some(pool)) = (&runner.batch, runner.pool.clone())
+            && given_up.insert(batch)
+        {
+            let at = context.world.ports.clock.now();
+            ledger.boot_failed(&context.policy.name, BootFailure::new(name.clone(), pool, at)).await?;
+        }
+        let now_seen = updates.iter().any(|(other, update)| other == name && is_online(update));
         let warned = context
             .snapshot
             .machines
@@ -249,7 +260,7 @@ async fn after_updates(
             && let Some(pool) = runner.pool.clone()
         {
             let at = context.world.ports.clock.now();
-            let failure = runnersmith_types::BootFailure::new(name.clone(), pool, at);
+            let failure = BootFailure::new(name.clone(), pool, at);
             ledger.boot_failed(&context.policy.name, failure).await?;
             context.world.metrics.boot_failed(&context.policy.name);
         }

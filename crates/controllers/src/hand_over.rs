@@ -56,7 +56,10 @@ async fn jit(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineI
     let registered = (name.clone(), RunnerUpdate::Registered(config.registration));
     let put = ports.hand_off.put(machine, &name, at, &RunnerConfig::Jit { encoded: config.encoded }).await;
     match put {
-        Ok(()) => ActionResult::done("JIT config handed over", vec![registered, (name, RunnerUpdate::HandedOff)]),
+        Ok(()) => {
+            let labels = (name.clone(), RunnerUpdate::Labels(context.policy.labels.clone()));
+            ActionResult::done("JIT config handed over", vec![registered, labels, (name, RunnerUpdate::HandedOff)])
+        }
         // The registration is recorded even so: the machine's end will remove it.
         Err(error @ HandOffError::MachineGone { .. }) => {
             ActionResult { updates: vec![registered, (name, RunnerUpdate::HandedOff)], ..ActionResult::failed(&error) }
@@ -209,7 +212,9 @@ async fn token(context: &ExecutionContext<'_>, runner: &Runner, machine: &Machin
     };
     match ports.hand_off.put(machine, &runner.name, at, &config).await {
         Ok(()) => {
-            ActionResult::done("registration token handed over", vec![(runner.name.clone(), RunnerUpdate::HandedOff)])
+            let labels = (runner.name.clone(), RunnerUpdate::Labels(context.policy.labels.clone()));
+            let handed = (runner.name.clone(), RunnerUpdate::HandedOff);
+            ActionResult::done("registration token handed over", vec![labels, handed])
         }
         Err(error) => ActionResult::failed(&error),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{LedgerError, Message, ReleaseOutcome};
-use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
+use runnersmith_types::{Action, BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
 use crate::closing;
 use crate::execute::execute;
@@ -52,7 +52,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         return Ok(Passed::default());
     };
     let mut passed = Passed::default();
-    let mut depth = depth;
+    let (mut depth, mut ended) = (depth, BTreeSet::new());
     while passed.rounds < ROUNDS_MAX {
         if !Arc::ptr_eq(&named, &world.sets.load()) {
             // There are other sets by now: what is decided next is decided from them, by a pass of its own.
@@ -65,7 +65,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
             ledger.complete_batch(&lease, batch).await?;
         }
         let now = world.ports.clock.now();
-        let plan = runnersmith_plan::plan(policy, &snapshot, now);
+        let mut plan = runnersmith_plan::plan(policy, &snapshot, now);
         let findings = runnersmith_plan::lint(policy, &snapshot, &plan);
         world.levels.put(SetLevel::of(policy, &snapshot, &plan, now));
         passed.next_wake = plan.next_wake;
@@ -74,6 +74,11 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
             tracing::error!(set = %set, findings = ?findings, "the plan breaks a rule and is not executed");
             break;
         }
+        // Nothing is recorded of the end of a machine without a record, and the provider's list may lag: once in a pass is enough.
+        plan.steps.retain(|step| match &step.action {
+            Action::Terminate { machine, runner: None } => ended.insert(machine.clone()),
+            _ => true,
+        });
         if plan.steps.is_empty() {
             match ledger.release(&mut lease, world.lease_ttl).await? {
                 ReleaseOutcome::Released | ReleaseOutcome::Lost => {

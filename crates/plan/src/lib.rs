@@ -15,6 +15,7 @@ mod check_run;
 mod demand;
 mod draft;
 mod draining;
+mod evidence;
 mod fallback_order;
 mod hand_off;
 mod interruption;
@@ -42,6 +43,7 @@ use runnersmith_types::{Plan, ScaleSet, Snapshot, Timestamp};
 pub fn plan(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Plan {
     let mut draft = draft::Draft::new(policy, snapshot, now);
     observe::observe(&mut draft);
+    launch::give_up(&mut draft);
     interruption::warned(&mut draft);
     removal::expired(&mut draft);
     let shared = share::share(&mut draft);

@@ -140,6 +140,7 @@ fn idle_since(draft: &Draft<'_>) -> HashMap<RunnerScope, Timestamp> {
     let mut longest: HashMap<RunnerScope, Timestamp> = HashMap::new();
     for (index, runner) in draft.runners.iter().enumerate().filter(|(_, runner)| runner.state == S::Idle) {
         let online = draft.evidence(index).registration.is_some_and(|seen| seen.online && !seen.busy);
+        let online = online && draft.is_supply(runner);
         if let Some(since) = runner.idle_since.filter(|_| online) {
             let slot = longest.entry(runner.target.at.clone()).or_insert(since);
             *slot = since.min(*slot);

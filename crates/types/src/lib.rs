@@ -5,6 +5,7 @@
 //! nothing here can reach them. Records derive `serde` because the ledger stores exactly these
 //! records and its form is a promise; wire types of GitHub and AWS live at the edges.
 
+mod batch;
 mod change_trigger;
 pub mod ec2;
 pub mod event;
@@ -17,12 +18,14 @@ mod number;
 pub mod plan;
 pub mod policy;
 pub mod runner;
+mod runner_state;
 pub mod secret;
 pub mod snapshot;
 pub mod time;
 mod version;
 mod webhook_path;
 
+pub use batch::Batch;
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
 pub use event::{EventKind, HistoryEvent};
@@ -43,7 +46,8 @@ pub use policy::{
     CapacityPool, Day, FallbackOrder, INTENTS_MAX, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet, Scope,
     ScopeLevel, Target, Timing,
 };
-pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
+pub use runner::{Runner, RunnerUpdate};
+pub use runner_state::RunnerState;
 pub use secret::Secret;
 pub use snapshot::{
     BootFailure, BootFailures, Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration,
