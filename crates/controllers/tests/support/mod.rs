@@ -24,12 +24,16 @@ pub struct Script {
     pub machines: BTreeMap<MachineId, Machine>,
     pub by_batch: BTreeMap<BatchId, Vec<MachineId>>,
     pub registrations: BTreeMap<u64, Registration>,
+    /// Registrations that no list shows.
+    pub hidden: BTreeMap<u64, Registration>,
     pub handed: BTreeMap<MachineId, String>,
     pub put_at: BTreeMap<MachineId, Timestamp>,
     pub jobs: BTreeMap<JobId, JobFact>,
     pub notified: Vec<CheckRun>,
     /// Calls to GitHub that begin so are never answered.
     pub hangs: Vec<String>,
+    /// The list of machines shows none of their ends.
+    pub ends_lag: bool,
     next: u64,
 }
 
@@ -40,6 +44,8 @@ pub enum Fault {
     /// Nothing happens.
     Unavailable,
     NoCapacity,
+    /// Nothing happens, and the token is spent.
+    NothingLaunched,
     RateLimited,
     Busy,
     /// A mistake of ours: it panics. Of the list of machines alone.
@@ -77,9 +83,9 @@ impl Doubles {
                 until: self.1.now().plus(Duration::from_secs(1_800)),
             }),
             Some(Fault::Busy) => Err(GitHubError::Busy { operation, subject }),
-            Some(Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity | Fault::Panics) => {
-                Err(GitHubError::Transient { operation, subject, source: "502".into() })
-            }
+            Some(
+                Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity | Fault::NothingLaunched | Fault::Panics,
+            ) => Err(GitHubError::Transient { operation, subject, source: "502".into() }),
         }
     }
 }
@@ -92,6 +98,9 @@ impl Machines for Doubles {
         let fault = script.fault(format!("launch {}", request.batch.runners.len()));
         if fault == Some(Fault::NoCapacity) {
             return Err(MachinesError::NoCapacity { operation: "launch", pool: request.batch.pool.clone() });
+        }
+        if fault == Some(Fault::NothingLaunched) {
+            return Err(MachinesError::NothingLaunched { operation: "launch", what: "throttled".into() });
         }
         let lost = || MachinesError::Failed { operation: "launch", source: "timeout".into() };
         if fault == Some(Fault::Unavailable) {
@@ -148,7 +157,8 @@ impl Machines for Doubles {
             if script.fault(format!("terminate {id}")).is_some() {
                 return Err(MachinesError::Throttled { operation: "terminate" });
             }
-            if let Some(machine) = script.machines.get_mut(id) {
+            let lags = script.ends_lag;
+            if let Some(machine) = script.machines.get_mut(id).filter(|_| !lags) {
                 machine.state = MachineState::Ended;
             }
         }
@@ -214,7 +224,7 @@ impl GitHub for Doubles {
         let mut script = self.script();
         let fault = script.fault(format!("registration {id}"));
         self.github("registration", fault)?;
-        let found = script.registrations.get(&id.0).cloned();
+        let found = script.registrations.get(&id.0).or_else(|| script.hidden.get(&id.0)).cloned();
         found.ok_or(GitHubError::NotFound { operation: "registration", subject: id.to_string() })
     }
     async fn registration_by_name(&self, _: &RunnerScope, name: &str) -> Result<Option<Registration>, GitHubError> {
@@ -336,6 +346,10 @@ impl Bed {
         let make =
             format!("CREATE TRIGGER refused BEFORE {change} BEGIN SELECT RAISE(ABORT, 'refused by the test'); END");
         file.execute_batch(if is_refused { &make } else { "DROP TRIGGER refused" }).unwrap();
+    }
+
+    pub fn clock_now(&self) -> Timestamp {
+        self.world.ports.clock.now()
     }
 
     pub async fn queued(&self, ids: std::ops::RangeInclusive<u64>) {
