@@ -74,6 +74,8 @@ fn rounds(set: &ScaleSet, world: &mut Snapshot, now: Timestamp, refuses: impl Fn
         for step in &made.steps {
             let effect = match &step.action {
                 Action::Record(_) | Action::Intend { .. } => continue,
+                // Its text is of the moment: what a question to GitHub brings changes who waits for what.
+                Action::Effect(EffectAction::Notify { .. }) => continue,
                 // A name that is intended, launched and refused is launched again: another call.
                 Action::Launch(launch) => format!("{launch:?}"),
                 Action::Effect(effect) => format!("{effect:?}"),
