@@ -97,7 +97,7 @@ async fn a_registration_that_github_calls_busy_by_id_is_not_called_idle_by_the_n
 }
 
 #[tokio::test]
-async fn a_launch_call_that_never_gets_an_answer_backs_off_is_given_up_and_is_made_anew() {
+async fn a_launch_call_that_never_gets_an_answer_backs_off_is_given_up_and_is_made_again() {
     let bed = Bed::new(policy(3));
     bed.queued(1..=2).await;
     for _ in 0..1_000 {

@@ -191,7 +191,7 @@ fn terminate(draft: &mut Draft<'_>, index: usize, why: &str) {
     }
 }
 
-/// Ends a machine that has outlived its own hard end, whatever is said of it: no source may keep one for ever. Returns whether it is
+/// Ends a machine that has outlived its own hard end, whatever is said of it: no source may keep one forever. Returns whether it is
 /// such a machine.
 fn end_at_its_hard_end(draft: &mut Draft<'_>, index: usize) -> bool {
     let Some(machine) = draft.evidence(index).machine else { return false };
@@ -200,7 +200,7 @@ fn end_at_its_hard_end(draft: &mut Draft<'_>, index: usize) -> bool {
     }
     let runner = &draft.runners[index];
     let (name, asked_at) = (runner.name.clone(), runner.terminated_at);
-    if asked_at.is_none_or(|asked_at| draft.passed(asked_at, draft.policy.timing.settle)) {
+    if asked_at.is_none_or(|asked_at| draft.passed(asked_at, draft.policy.timing.ghost_grace)) {
         let action = Action::Terminate { machine: machine.id.clone(), runner: Some(name) };
         draft.step(action, "it is past its hard end and did not end itself");
     }

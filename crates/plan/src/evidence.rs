@@ -80,7 +80,7 @@ fn github_said_busy_at(draft: &Draft<'_>, index: usize, list: Option<(Timestamp,
     let job_ended = seen.completed().is_some_and(|job| job.changed_at > said_at);
     let is_unknown = runner.missing_registration > 0 && runner.looked_up_at.is_some_and(|at| at > said_at);
     // Lists lag behind a refusal, which is GitHub's own look at this one runner.
-    let refused_until = runner.removal_refused_at.map(|at| at.plus(draft.policy.timing.settle));
+    let refused_until = runner.removal_refused_at.map(|at| at.plus(draft.policy.timing.idle_confirm));
     let is_listed_idle =
         list.is_some_and(|(at, busy)| !busy && at > said_at && refused_until.is_none_or(|until| at >= until));
     (!job_ended && !is_unknown && !is_listed_idle).then_some(said_at)
@@ -141,9 +141,9 @@ pub(crate) fn record_labels(draft: &mut Draft<'_>, index: usize) {
     }
 }
 
-/// Whether the machine should have ended itself: its lifetime, its hard end after it and a quiet time are over.
+/// Whether the machine should have ended itself: its lifetime, its hard end after it and a grace time are over.
 pub(crate) fn is_past_its_hard_end(draft: &mut Draft<'_>, machine: &Machine) -> bool {
     let timing = &draft.policy.timing;
-    let after = timing.lifetime_max + timing.hard_end_after + timing.settle;
+    let after = timing.lifetime_max + timing.hard_end_after + timing.ghost_grace;
     machine.state != MachineState::Ended && draft.passed(machine.launched_at, after)
 }

@@ -1,6 +1,6 @@
 //! Intents and launch calls. A call is stored, with a token that is a hash of what it launches, before it is made; so a
 //! crash at any point makes it again with the same token, and nothing is launched twice. A call of which no usable answer comes is
-//! given up after a deadline: its token may be spent, so that it would give nothing for ever.
+//! given up after a deadline: its token may be spent, so that it would give nothing forever.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -126,7 +126,7 @@ impl<'a> Linter<'a> {
         }
         let record = runner.and_then(|runner| self.runners.get(runner));
         // The plan was made a moment after the machines were seen.
-        let at = self.seen_at.plus(timing.settle);
+        let at = self.seen_at.plus(timing.ghost_grace);
         let is_stale = record.is_some_and(|known| known.is_status_stale(timing.stale_status_after, at));
         let says_busy = seen.status == Some(MachineStatus::Busy) && !is_stale;
         if says_busy || runner.is_some_and(|runner| self.busy.contains(runner)) {

@@ -37,7 +37,7 @@ pub(crate) fn expired(draft: &mut Draft<'_>) {
                     let what = "past its lifetime, but it has a job: kept until its hard end";
                     draft.wait_runner(index, WaitingOn::Grace { what, until });
                     // It goes at its job's end. Where no delivery says so, its machine does, which has no signal of its own everywhere.
-                    draft.wake_at(draft.now.plus(draft.policy.timing.settle));
+                    draft.wake_at(draft.now.plus(draft.policy.timing.idle_confirm));
                 }
                 look_up(draft, index);
             }

@@ -51,7 +51,7 @@ fn batch(runners: &[&Runner], at: Timestamp) -> Batch {
     }
 }
 
-/// The longest that a runner stays in a state of which nothing more is heard, and what is done then. `None`: nothing remote is held.
+/// The longest that a runner stays in a state of which there is no more news, and what is done then. `None`: nothing remote is held.
 fn of_runner(state: S) -> Option<(Duration, World, &'static str)> {
     Some(match state {
         // An intent holds nothing but a place below the maximum: it goes as soon as nothing wants it.
@@ -80,7 +80,7 @@ fn of_runner(state: S) -> Option<(Duration, World, &'static str)> {
             "update linux-abcdef-1 draining: it is past its lifetime",
         ),
         S::Busy => (
-            mins(5 * DAY + 61),
+            mins(5 * DAY + 62),
             |age| {
                 let mut world = quiet(S::Busy, ago(age), MachineStatus::Busy, Some((true, true)));
                 world.jobs.push(on(job_of("acme/shop", 1, JobStatus::InProgress, ago(mins(9))), &world.runners[0]));
@@ -89,7 +89,7 @@ fn of_runner(state: S) -> Option<(Duration, World, &'static str)> {
             "end m-1: it is past its hard end",
         ),
         S::Draining => (
-            mins(5 * DAY + 61),
+            mins(5 * DAY + 62),
             |age| {
                 let mut world = quiet(S::Draining, ago(age), MachineStatus::Listening, None);
                 world.runners[0].removal_refused_at = None;
@@ -278,10 +278,10 @@ fn a_machine_of_a_call_that_was_given_up_is_ended_when_it_comes_after_all() {
 }
 
 #[test]
-fn an_untracked_machine_that_says_busy_for_ever_is_ended_at_its_hard_end() {
+fn an_untracked_machine_that_says_busy_forever_is_ended_at_its_hard_end() {
     let mut world = snapshot();
     let mut busy = machine(9, Some(MachineStatus::Busy));
-    busy.launched_at = ago(mins(5 * DAY + 61));
+    busy.launched_at = ago(mins(5 * DAY + 62));
     world.machines = Observed::seen(vec![busy], NOW);
     has(&planned(&world), "end m-9");
 }

@@ -139,7 +139,7 @@ fn passes_until(set: &ScaleSet, world: &mut Snapshot, until: S, most: u64) -> Op
 }
 
 #[test]
-fn a_machine_that_says_busy_for_ever_loses_against_github_and_the_ledger() {
+fn a_machine_that_says_busy_forever_loses_against_github_and_the_ledger() {
     let mut world = one(S::Busy, MachineStatus::Busy, false);
     world.jobs.push(queued(9));
     let idle_after = passes_until(&reusable(), &mut world, S::Idle, 60);
@@ -215,7 +215,7 @@ fn a_finished_runner_whose_machine_still_says_busy_stays_finished_and_goes() {
 }
 
 #[test]
-fn a_deregistered_runner_whose_machine_says_busy_for_ever_goes() {
+fn a_deregistered_runner_whose_machine_says_busy_forever_goes() {
     let mut world = snapshot();
     let mut draining = runner(1, S::Draining);
     assert!(draining.update(RunnerUpdate::Deregistered, ago(mins(3))));

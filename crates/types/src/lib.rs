@@ -19,6 +19,7 @@ pub mod plan;
 pub mod policy;
 pub mod runner;
 mod runner_state;
+mod runner_update;
 pub mod secret;
 pub mod snapshot;
 pub mod time;
@@ -46,8 +47,9 @@ pub use policy::{
     CapacityPool, Day, FallbackOrder, INTENTS_MAX, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet, Scope,
     ScopeLevel, Target, Timing,
 };
-pub use runner::{Runner, RunnerUpdate};
+pub use runner::Runner;
 pub use runner_state::RunnerState;
+pub use runner_update::RunnerUpdate;
 pub use secret::Secret;
 pub use snapshot::{
     BootFailure, BootFailures, Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration,

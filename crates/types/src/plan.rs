@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName};
 use crate::policy::{CapacityPool, RunnerScope, Target};
-use crate::runner::RunnerUpdate;
+use crate::runner_update::RunnerUpdate;
 use crate::snapshot::PoolFailure;
 use crate::time::Timestamp;
 
