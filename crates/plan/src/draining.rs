@@ -172,7 +172,7 @@ fn terminate(draft: &mut Draft<'_>, index: usize, why: &str) {
         }
         return;
     };
-    if let Some(by) = evidence::busy(draft, index) {
+    if let Some(by) = evidence::busy_by(draft, index, &seen) {
         let timing = &draft.policy.timing;
         let until = machine.launched_at.plus(timing.lifetime_max).plus(timing.hard_end_after);
         draft.wait_runner(index, WaitingOn::Grace { what: by.text(), until });

@@ -34,21 +34,25 @@ impl BusyBy {
 
 /// Returns which source says that the runner has a job, if the newest words say so.
 pub(crate) fn busy(draft: &Draft<'_>, index: usize) -> Option<BusyBy> {
-    let seen = draft.evidence(index);
-    let said_at = github_said_busy_at(draft, index, list_word(draft, index));
+    busy_by(draft, index, &draft.evidence(index))
+}
+
+/// The same, where it is known what the sources say.
+pub(crate) fn busy_by(draft: &Draft<'_>, index: usize, seen: &Evidence<'_>) -> Option<BusyBy> {
     if seen.running().is_some() {
         Some(BusyBy::Job)
-    } else if status_counts(draft, index, &seen) {
+    } else if status_counts(draft, index, seen) {
         Some(BusyBy::Machine)
     } else {
-        said_at.map(|_| BusyBy::GitHub)
+        github_said_busy_at(draft, index, seen, list_word(draft, index, seen)).map(|_| BusyBy::GitHub)
     }
 }
 
 /// Whether a pass that does not ask GitHub would call the runner busy, by what is recorded.
-fn is_busy_without_the_list(draft: &Draft<'_>, index: usize) -> bool {
-    let seen = draft.evidence(index);
-    seen.running().is_some() || status_counts(draft, index, &seen) || github_said_busy_at(draft, index, None).is_some()
+fn is_busy_without_the_list(draft: &Draft<'_>, index: usize, seen: &Evidence<'_>) -> bool {
+    seen.running().is_some()
+        || status_counts(draft, index, seen)
+        || github_said_busy_at(draft, index, seen, None).is_some()
 }
 
 /// Whether the machine says that a job runs on it, and is believed.
@@ -58,8 +62,8 @@ fn status_counts(draft: &Draft<'_>, index: usize, seen: &Evidence<'_>) -> bool {
 }
 
 /// What GitHub's list says of the runner's flag, and when it was asked; `None` when the list was not read or does not show it.
-fn list_word(draft: &Draft<'_>, index: usize) -> Option<(Timestamp, bool)> {
-    let registration = draft.evidence(index).registration?;
+fn list_word(draft: &Draft<'_>, index: usize, seen: &Evidence<'_>) -> Option<(Timestamp, bool)> {
+    let registration = seen.registration?;
     let Some(Observed::Seen { at, .. }) = draft.snapshot.registrations.get(&draft.runners[index].target.at) else {
         return None;
     };
@@ -67,9 +71,13 @@ fn list_word(draft: &Draft<'_>, index: usize) -> Option<(Timestamp, bool)> {
 }
 
 /// Returns when GitHub last said that the runner has a job, unless something newer says otherwise. `list` is the list's word.
-fn github_said_busy_at(draft: &Draft<'_>, index: usize, list: Option<(Timestamp, bool)>) -> Option<Timestamp> {
+fn github_said_busy_at(
+    draft: &Draft<'_>,
+    index: usize,
+    seen: &Evidence<'_>,
+    list: Option<(Timestamp, bool)>,
+) -> Option<Timestamp> {
     let runner = &draft.runners[index];
-    let seen = draft.evidence(index);
     // GitHub lets go of a runner only if it has no job (204), and gives it none from then on: what a list shows later lags behind. And
     // its flag stays for minutes after a job (actions/runner#4422), so it does not count when an ephemeral runner's one job is over.
     if runner.deregistered_at.is_some() || (runner.ephemeral && seen.completed().is_some()) {
@@ -87,7 +95,7 @@ fn github_said_busy_at(draft: &Draft<'_>, index: usize, list: Option<(Timestamp,
 }
 
 /// Records that the runner has a job, and what the next rounds have to know of it, which do not ask GitHub: that it alone said so.
-pub(crate) fn record_busy(draft: &mut Draft<'_>, index: usize, by: BusyBy) {
+pub(crate) fn record_busy(draft: &mut Draft<'_>, index: usize, seen: &Evidence<'_>, by: BusyBy) {
     let is_recorded = draft.runners[index].state == RunnerState::Busy;
     match by {
         BusyBy::Job | BusyBy::Machine => {
@@ -96,8 +104,8 @@ pub(crate) fn record_busy(draft: &mut Draft<'_>, index: usize, by: BusyBy) {
             }
         }
         BusyBy::GitHub => {
-            if let Some(at) = github_said_busy_at(draft, index, list_word(draft, index))
-                && !(is_recorded && is_busy_without_the_list(draft, index))
+            if let Some(at) = github_said_busy_at(draft, index, seen, list_word(draft, index, seen))
+                && !(is_recorded && is_busy_without_the_list(draft, index, seen))
             {
                 draft.update(index, RunnerUpdate::BusyAtGitHub(at), by.text());
             }
@@ -106,13 +114,17 @@ pub(crate) fn record_busy(draft: &mut Draft<'_>, index: usize, by: BusyBy) {
 }
 
 /// A machine that alone says busy is doubted from the first time that GitHub and the ledger say the contrary.
-pub(crate) fn doubt(draft: &mut Draft<'_>, index: usize) {
-    let seen = draft.evidence(index);
+pub(crate) fn doubt(draft: &mut Draft<'_>, index: usize, seen: &Evidence<'_>) {
     let runner = &draft.runners[index];
     let is_doubted = runner.status_doubted_since.is_some();
-    let github_says_busy = github_said_busy_at(draft, index, list_word(draft, index)).is_some();
+    if !is_doubted && !seen.status_is_busy() {
+        return;
+    }
+    let github_says_busy = github_said_busy_at(draft, index, seen, list_word(draft, index, seen)).is_some();
     if seen.running().is_some() || github_says_busy || !seen.status_is_busy() {
-        if is_doubted {
+        // The end of an ephemeral runner's job is the last word of its machine: nothing of it need be recorded.
+        let is_over = runner.state == RunnerState::Finished && !seen.status_is_busy();
+        if is_doubted && !is_over {
             draft.update(index, RunnerUpdate::StatusBelieved, "its machine's word and the others' agree again");
         }
         return;
@@ -133,10 +145,13 @@ pub(crate) fn doubt(draft: &mut Draft<'_>, index: usize) {
 }
 
 /// GitHub's list says which labels a registration really has.
-pub(crate) fn record_labels(draft: &mut Draft<'_>, index: usize) {
-    let Some(registration) = draft.evidence(index).registration else { return };
-    let labels: BTreeSet<Label> = registration.labels.iter().cloned().collect();
-    if !labels.is_empty() && labels != draft.runners[index].labels {
+pub(crate) fn record_labels(draft: &mut Draft<'_>, index: usize, seen: &Evidence<'_>) {
+    let Some(registration) = seen.registration else { return };
+    let known = &draft.runners[index].labels;
+    let is_known = registration.labels.iter().all(|label| known.contains(label))
+        && known.iter().all(|label| registration.labels.contains(label));
+    if !registration.labels.is_empty() && !is_known {
+        let labels: BTreeSet<Label> = registration.labels.iter().cloned().collect();
         draft.update(index, RunnerUpdate::Labels(labels), "GitHub shows its labels");
     }
 }

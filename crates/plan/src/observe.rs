@@ -89,11 +89,11 @@ fn observe_present(draft: &mut Draft<'_>, index: usize) {
     {
         draft.update(index, RunnerUpdate::Registered(registration.id), "GitHub shows its registration");
     }
-    evidence::record_labels(draft, index);
-    evidence::doubt(draft, index);
+    evidence::record_labels(draft, index, &seen);
+    evidence::doubt(draft, index, &seen);
     // The machine's own word that the one job is over is newer than GitHub's that it runs; and a machine that said busy at the end of
     // its one job, and still does, says nothing new.
-    let by = evidence::busy(draft, index);
+    let by = evidence::busy_by(draft, index, &seen);
     let says_nothing_new = by == Some(BusyBy::Machine) && draft.runners[index].status_doubted_since.is_some();
     let over = state == S::Finished && (seen.ended_its_job(ephemeral) || says_nothing_new);
     if let Some(job) = seen.running() {
@@ -107,7 +107,7 @@ fn observe_present(draft: &mut Draft<'_>, index: usize) {
         }
     } else if let Some(by) = by {
         if !over {
-            evidence::record_busy(draft, index, by);
+            evidence::record_busy(draft, index, &seen, by);
         }
     } else {
         observe_idle(draft, index, seen);
