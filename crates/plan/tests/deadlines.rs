@@ -144,8 +144,11 @@ fn every_state_of_a_runner_has_a_deadline() {
     }
 }
 
+/// A job that has been in its state for so long.
+type Aged = fn(Duration) -> Job;
+
 /// The longest that a job is in a state without a question or a decision, and what comes then.
-fn of_job(status: JobStatus) -> Option<(Duration, fn(Duration) -> Job, &'static str)> {
+fn of_job(status: JobStatus) -> Option<(Duration, Aged, &'static str)> {
     Some(match status {
         JobStatus::Waiting => (mins(10), |age| job_of("acme/shop", 1, JobStatus::Waiting, ago(age)), "verify 1"),
         JobStatus::Queued => (mins(10), |age| job_of("acme/shop", 1, JobStatus::Queued, ago(age)), "verify 1"),
