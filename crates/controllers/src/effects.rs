@@ -76,11 +76,12 @@ async fn look_up(
     if let Err(result) = context.take_call().await {
         return result;
     }
+    let asked_at = context.world.ports.clock.now();
     match context.world.ports.github.registration(at, id).await {
         Ok(found) => {
             let mut updates = vec![(runner.clone(), RunnerUpdate::RegistrationSeen)];
             if found.busy {
-                updates.push((runner, RunnerUpdate::Busy(None)));
+                updates.push((runner, RunnerUpdate::BusyAtGitHub(asked_at)));
             }
             ActionResult::done(format!("GitHub knows registration {id}"), updates)
         }

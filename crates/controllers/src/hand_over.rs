@@ -58,10 +58,14 @@ async fn jit(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineI
     };
     let registered = (name.clone(), RunnerUpdate::Registered(config.registration));
     match put(context, runner, machine, &RunnerConfig::Jit { encoded: config.encoded }).await {
-        Ok(()) => ActionResult {
-            hand_off: Some(HandOffReport::Succeeded { at: at.clone() }),
-            ..ActionResult::done("JIT config handed over", vec![registered, (name, RunnerUpdate::HandedOff)])
-        },
+        Ok(()) => {
+            let labels = (name.clone(), RunnerUpdate::Labels(context.policy.labels.clone()));
+            let updates = vec![registered, labels, (name, RunnerUpdate::HandedOff)];
+            ActionResult {
+                hand_off: Some(HandOffReport::Succeeded { at: at.clone() }),
+                ..ActionResult::done("JIT config handed over", updates)
+            }
+        }
         // The registration is recorded even so: the machine's end will remove it.
         Err(error @ HandOffError::MachineGone { .. }) => ActionResult {
             updates: vec![registered, (name, RunnerUpdate::HandedOff)],
@@ -279,10 +283,14 @@ async fn token(context: &ExecutionContext<'_>, runner: &Runner, machine: &Machin
         ephemeral: runner.ephemeral,
     };
     match put(context, runner, machine, &config).await {
-        Ok(()) => ActionResult {
-            hand_off: Some(HandOffReport::Succeeded { at: at.clone() }),
-            ..ActionResult::done("registration token handed over", vec![(runner.name.clone(), RunnerUpdate::HandedOff)])
-        },
+        Ok(()) => {
+            let labels = (runner.name.clone(), RunnerUpdate::Labels(context.policy.labels.clone()));
+            let handed = (runner.name.clone(), RunnerUpdate::HandedOff);
+            ActionResult {
+                hand_off: Some(HandOffReport::Succeeded { at: at.clone() }),
+                ..ActionResult::done("registration token handed over", vec![labels, handed])
+            }
+        }
         Err(error @ HandOffError::MachineGone { .. }) => ActionResult::failed(&error),
         Err(error) => not_stored(runner, &error),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use runnersmith_plan::changed_waits;
 use runnersmith_ports::{LedgerError, Message, ReleaseOutcome};
-use runnersmith_types::{BatchId, JobId, JobUpdate, RunnerState, ScaleSetName, Snapshot, Timestamp, Wait};
+use runnersmith_types::{Action, BatchId, JobId, JobUpdate, RunnerState, ScaleSetName, Snapshot, Timestamp, Wait};
 
 use crate::closing;
 use crate::execute::execute;
@@ -56,7 +56,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         return Ok(Passed::default());
     };
     let mut passed = Passed::default();
-    let mut depth = depth;
+    let (mut depth, mut ended) = (depth, BTreeSet::new());
     // What had no effect in this pass is not repeated in it: that would only hammer.
     let (mut without_effect, mut failed, mut retry_at) = (Vec::new(), false, None);
     while passed.rounds < ROUNDS_MAX {
@@ -81,7 +81,11 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
             break;
         }
         let waits = changed_waits(set, &snapshot, &plan, now);
-        plan.steps.retain(|step| !without_effect.contains(&step.action));
+        // Nothing is recorded of the end of a machine without a record, and the provider's list may lag: once in a pass is enough.
+        plan.steps.retain(|step| match &step.action {
+            Action::Terminate { machine, runner: None } => ended.insert(machine.clone()),
+            action => !without_effect.contains(action),
+        });
         if !plan.steps.is_empty() {
             passed.actions += plan.steps.len();
             let executed = execute(world, policy, &snapshot, &mut lease, plan).await?;

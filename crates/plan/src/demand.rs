@@ -6,7 +6,7 @@ use runnersmith_types::{Job, RecordAction, RunnerScope, RunnerState as S, Timest
 
 use crate::draft::{Draft, age};
 use crate::share::Shared;
-use crate::{fallback_order, hand_off, launch, schedule};
+use crate::{evidence, fallback_order, hand_off, launch, schedule};
 
 /// Launches what demand and the minimum of idle runners need beyond the supply, within the maximum, the fallback order and the breaker. Returns how
 /// many runners each place needs, its minimum of idle runners included.
@@ -55,10 +55,10 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Runne
     need
 }
 
-/// Runners that can take a job, by place.
+/// Runners that can take the set's jobs, by place.
 fn supply(draft: &Draft<'_>, counts: impl Fn(S) -> bool) -> BTreeMap<RunnerScope, usize> {
     let mut have = BTreeMap::new();
-    for runner in draft.runners.iter().filter(|runner| runner.state.is_supply() && counts(runner.state)) {
+    for runner in draft.runners.iter().filter(|runner| draft.is_supply(runner) && counts(runner.state)) {
         *have.entry(runner.target.at.clone()).or_default() += 1;
     }
     have
@@ -73,7 +73,7 @@ fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
     let mut beyond = draft.alive().saturating_sub(draft.policy.runners_max as usize);
     let mut intents = draft.in_state(S::Intended);
     // A name that a source calls busy is not taken back, whatever the record says.
-    intents.retain(|index| draft.evidence(*index).busy(draft.policy.ephemeral).is_none());
+    intents.retain(|index| evidence::busy(draft, *index).is_none());
     intents.sort_by_key(|index| std::cmp::Reverse(draft.runners[*index].serial));
     for index in intents {
         let here = surplus.get_mut(&draft.runners[index].target.at);

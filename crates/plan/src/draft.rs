@@ -52,23 +52,15 @@ impl<'a> Evidence<'a> {
     pub fn status(&self) -> Option<&'a MachineStatus> {
         self.machine.and_then(|machine| machine.status.as_ref())
     }
+    /// Whether the machine says that a job runs on it, believed or not.
+    pub fn status_is_busy(&self) -> bool {
+        self.status() == Some(&MachineStatus::Busy)
+    }
     /// Whether GitHub or the machine itself says that an ephemeral runner's one job is over.
     pub fn ended_its_job(&self, ephemeral: bool) -> bool {
         ephemeral
             && (self.completed().is_some()
                 || matches!(self.status(), Some(MachineStatus::JobDone | MachineStatus::Ended(_))))
-    }
-    /// Whether any source says that it has a job. GitHub's flag may be stale for minutes (actions/runner#4422), so it
-    /// does not count against GitHub's own word that an ephemeral runner's one job is completed.
-    pub fn busy(&self, ephemeral: bool) -> Option<&'static str> {
-        if self.running().is_some() {
-            return Some("GitHub says that a job runs on it");
-        }
-        if self.status() == Some(&MachineStatus::Busy) {
-            return Some("the machine says that a job runs on it");
-        }
-        let over = ephemeral && self.completed().is_some();
-        (self.registration.is_some_and(|registration| registration.busy) && !over).then_some("GitHub shows it busy")
     }
 }
 
@@ -219,13 +211,18 @@ impl<'a> Draft<'a> {
         self.runners.iter().filter(|runner| runner.state.is_alive()).count()
     }
 
+    /// Whether the runner will or can take the set's jobs: by its state, and by the labels that it really has.
+    pub fn is_supply(&self, runner: &Runner) -> bool {
+        runner.state.is_supply() && runner.lacks_label(&self.policy.labels).is_none()
+    }
+
     /// The indexes of runners in a state.
     pub fn in_state(&self, state: RunnerState) -> Vec<usize> {
         (0..self.runners.len()).filter(|index| self.runners[*index].state == state).collect()
     }
 
     pub fn finish(mut self) -> Plan {
-        let supply = self.runners.iter().filter(|runner| runner.state.is_supply()).count();
+        let supply = self.runners.iter().filter(|runner| self.is_supply(runner)).count();
         self.steps.sort_by_key(|step| order(&step.action));
         Plan {
             steps: self.steps,

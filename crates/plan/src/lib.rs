@@ -15,6 +15,7 @@ mod demand;
 mod draft;
 mod draining;
 mod elsewhere;
+mod evidence;
 mod failure;
 mod fallback_order;
 pub mod fault;
@@ -48,6 +49,7 @@ use runnersmith_types::{Plan, ScaleSet, Snapshot, Timestamp};
 pub fn plan(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Plan {
     let mut draft = draft::Draft::new(policy, snapshot, now);
     observe::observe(&mut draft);
+    launch::give_up(&mut draft);
     interruption::warned(&mut draft);
     removal::expired(&mut draft);
     failure::find(&mut draft);

@@ -143,7 +143,8 @@ struct IdleRunner<'a> {
 fn idle_runners<'a>(draft: &Draft<'a>) -> HashMap<RunnerScope, Vec<IdleRunner<'a>>> {
     let mut idle: HashMap<RunnerScope, Vec<IdleRunner<'a>>> = HashMap::new();
     for (index, runner) in draft.runners.iter().enumerate().filter(|(_, runner)| runner.state == S::Idle) {
-        let seen = draft.evidence(index).registration.filter(|seen| seen.online && !seen.busy);
+        let seen =
+            draft.evidence(index).registration.filter(|seen| seen.online && !seen.busy && draft.is_supply(runner));
         if let (Some(since), Some(registration), None) = (runner.idle_since, seen, draft.unknown(&runner.target.at)) {
             let runners = idle.entry(runner.target.at.clone()).or_default();
             runners.push(IdleRunner { index, since, registration });

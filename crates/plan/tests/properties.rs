@@ -14,6 +14,7 @@ use runnersmith_types::{
     MachineStatus, MinIdleEntry, Observed, Plan, RecordAction, RecordVersion, RunnerState, RunnerUpdate, ScaleSet,
     Snapshot, Timestamp, WaitingOn,
 };
+use support::passes::pass;
 use support::{NOW, acme, execute, job_of, machine, name, on, org, policy, registration, runner_at, secs, snapshot};
 
 const STATES: [RunnerState; 8] = [
@@ -298,6 +299,18 @@ proptest! {
             execute(&set, &mut world, &last, NOW);
         }
         prop_assert!(false, "still busy after {rounds} rounds:\n{}", support::shown(&last).join("\n"));
+    }
+
+    #[test]
+    fn within_a_pass_nothing_is_marked_and_unmarked_and_no_effect_is_had_twice(
+        (set, mut world) in worlds(),
+        refused in any::<u64>(),
+        jump in 0..900_u64,
+    ) {
+        for seconds in [0, 2, 2 + jump] {
+            let passed = pass(&set, &mut world, NOW.plus(secs(seconds)), |serial| refused >> (serial % 64) & 1 == 1);
+            prop_assert!(passed.faults.is_empty(), "after {} s: {:#?}\n{:#?}", seconds, passed.faults, passed.rounds);
+        }
     }
 
     #[test]

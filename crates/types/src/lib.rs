@@ -5,6 +5,7 @@
 //! nothing here can reach them. Records derive `serde` because the ledger stores exactly these
 //! records and its form is a promise; wire types of GitHub and AWS live at the edges.
 
+mod batch;
 mod change_trigger;
 pub mod ec2;
 pub mod event;
@@ -23,6 +24,8 @@ pub mod plan;
 pub mod policy;
 mod run;
 pub mod runner;
+mod runner_state;
+mod runner_update;
 pub mod secret;
 pub mod snapshot;
 pub mod time;
@@ -30,6 +33,7 @@ mod version;
 mod wait;
 mod webhook_path;
 
+pub use batch::Batch;
 pub use change_trigger::ChangeTrigger;
 pub use ec2::Ec2Set;
 pub use event::{EventKind, HistoryEvent};
@@ -55,7 +59,9 @@ pub use policy::{
     ScopeLevel, Target, Timing,
 };
 pub use run::RunSummary;
-pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
+pub use runner::Runner;
+pub use runner_state::RunnerState;
+pub use runner_update::RunnerUpdate;
 pub use secret::Secret;
 pub use snapshot::{Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration, Snapshot};
 pub use time::Timestamp;

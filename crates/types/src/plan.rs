@@ -7,7 +7,7 @@ use crate::follow_up::WaitReason;
 use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName, ScaleSetName};
 use crate::notification::{CheckRunText, Notification};
 use crate::policy::{CapacityPool, RunnerScope, Target};
-use crate::runner::RunnerUpdate;
+use crate::runner_update::RunnerUpdate;
 use crate::snapshot::PoolFailure;
 use crate::time::Timestamp;
 use crate::wait::Wait;

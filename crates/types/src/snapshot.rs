@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::batch::Batch;
 use crate::failure::BootFailures;
 use crate::hand_off_fault::HandOffFaults;
 use crate::ids::{BatchId, ControlPlaneId, Label, MachineId, RegistrationId, RepoFullName, RunId, ScaleSetName};
 use crate::job::Job;
 use crate::policy::{CapacityPool, RunnerScope, ScaleSet};
-use crate::runner::{Batch, Runner};
+use crate::runner::Runner;
 use crate::time::Timestamp;
 use crate::version::RecordVersion;
 

@@ -24,6 +24,8 @@ pub struct Script {
     pub machines: BTreeMap<MachineId, Machine>,
     pub by_batch: BTreeMap<BatchId, Vec<MachineId>>,
     pub registrations: BTreeMap<u64, Registration>,
+    /// Registrations that no list shows.
+    pub hidden: BTreeMap<u64, Registration>,
     pub handed: BTreeMap<MachineId, String>,
     pub put_at: BTreeMap<MachineId, Timestamp>,
     pub jobs: BTreeMap<JobId, JobFact>,
@@ -36,6 +38,8 @@ pub struct Script {
     pub has_no_group: bool,
     /// Calls to GitHub that begin so are never answered.
     pub hangs: Vec<String>,
+    /// The list of machines shows none of their ends.
+    pub ends_lag: bool,
     next: u64,
 }
 
@@ -46,6 +50,8 @@ pub enum Fault {
     /// Nothing happens.
     Unavailable,
     NoCapacity,
+    /// Nothing happens, and the token is spent.
+    NothingLaunched,
     RateLimited,
     Busy,
     /// GitHub answers 403.
@@ -93,9 +99,9 @@ impl Doubles {
             Some(Fault::Busy) => Err(GitHubError::Busy { operation, subject }),
             Some(Fault::Refused) => Err(GitHubError::Unauthorized { operation, subject, message: "403".into() }),
             Some(Fault::Unknown) => Err(GitHubError::NotFound { operation, subject }),
-            Some(Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity | Fault::Panics) => {
-                Err(GitHubError::Transient { operation, subject, source: "502".into() })
-            }
+            Some(
+                Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity | Fault::NothingLaunched | Fault::Panics,
+            ) => Err(GitHubError::Transient { operation, subject, source: "502".into() }),
         }
     }
 }
@@ -108,6 +114,9 @@ impl Machines for Doubles {
         let fault = script.fault(format!("launch {}", request.batch.runners.len()));
         if fault == Some(Fault::NoCapacity) {
             return Err(MachinesError::NoCapacity { operation: "launch", pool: request.batch.pool.clone() });
+        }
+        if fault == Some(Fault::NothingLaunched) {
+            return Err(MachinesError::NothingLaunched { operation: "launch", what: "throttled".into() });
         }
         let lost = || MachinesError::Failed { operation: "launch", source: "timeout".into() };
         if fault == Some(Fault::Unavailable) {
@@ -164,7 +173,8 @@ impl Machines for Doubles {
             if script.fault(format!("terminate {id}")).is_some() {
                 return Err(MachinesError::Throttled { operation: "terminate" });
             }
-            if let Some(machine) = script.machines.get_mut(id) {
+            let lags = script.ends_lag;
+            if let Some(machine) = script.machines.get_mut(id).filter(|_| !lags) {
                 machine.state = MachineState::Ended;
             }
         }
@@ -230,7 +240,7 @@ impl GitHub for Doubles {
         let mut script = self.script();
         let fault = script.fault(format!("registration {id}"));
         self.github("registration", fault)?;
-        let found = script.registrations.get(&id.0).cloned();
+        let found = script.registrations.get(&id.0).or_else(|| script.hidden.get(&id.0)).cloned();
         found.ok_or(GitHubError::NotFound { operation: "registration", subject: id.to_string() })
     }
     async fn registration_by_name(&self, _: &RunnerScope, name: &str) -> Result<Option<Registration>, GitHubError> {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that fails panics")]
 
+pub mod passes;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -450,7 +452,7 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
     }
 }
 
-fn serial(name: &RunnerName) -> u64 {
+pub fn serial(name: &RunnerName) -> u64 {
     name.as_str().rsplit('-').next().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
