@@ -416,9 +416,9 @@ async fn redeliver(world: World) -> Result<(), String> {
 }
 
 async fn sweep(world: World, wakers: Wakers) -> Result<(), String> {
-    let woken = timer::sweep(&world).await.map_err(|error| chain(&error))?;
-    woken.iter().for_each(|set| wakers.wake(set));
-    Ok(())
+    let swept = timer::sweep(&world).await.map_err(|error| chain(&error))?;
+    swept.woken.iter().for_each(|set| wakers.wake(set));
+    if swept.failed.is_empty() { Ok(()) } else { Err(swept.failed.join("; ")) }
 }
 
 /// Whether new sets may serve jobs that were rejected at intake before, because no set served them: then the repositories are

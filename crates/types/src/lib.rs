@@ -17,6 +17,7 @@ mod number;
 pub mod plan;
 pub mod policy;
 pub mod runner;
+mod search;
 pub mod secret;
 pub mod snapshot;
 pub mod time;
@@ -44,6 +45,7 @@ pub use policy::{
     ScopeLevel, Target, Timing,
 };
 pub use runner::{Batch, Runner, RunnerState, RunnerUpdate};
+pub use search::{ActiveRepositories, ActiveRepository, DeliveryCursor, OwnerPage, SearchStep, SweepRound};
 pub use secret::Secret;
 pub use snapshot::{
     BootFailure, BootFailures, Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration,

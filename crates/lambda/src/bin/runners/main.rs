@@ -177,8 +177,9 @@ async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value
             Ok(count) => tracing::info!(count, "deliveries asked for again"),
             Err(error) => failed.push(format!("deliveries: {}", chain(&error))),
         }
-        if let Err(error) = timer::sweep(world).await {
-            failed.push(format!("sweep: {}", chain(&error)));
+        match timer::sweep(world).await {
+            Ok(swept) => failed.extend(swept.failed.into_iter().map(|why| format!("sweep: {why}"))),
+            Err(error) => failed.push(format!("sweep: {}", chain(&error))),
         }
     };
     if tokio::time::timeout(left(deadline) / 2, healing).await.is_err() {
