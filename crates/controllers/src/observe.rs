@@ -124,11 +124,7 @@ async fn with_ledger(
 
 /// Where registrations are of interest. Without runners and open jobs they are nowhere: a list every minute for nothing would use
 /// up a good part of GitHub's limit.
-async fn places(
-    ledger: &dyn Ledger,
-    policy: &ScaleSet,
-    now: Timestamp,
-) -> Result<BTreeSet<RunnerScope>, LedgerError> {
+async fn places(ledger: &dyn Ledger, policy: &ScaleSet, now: Timestamp) -> Result<BTreeSet<RunnerScope>, LedgerError> {
     let runners = ledger.live_runners(&policy.name).await?;
     let is_idle = runners.is_empty() && (policy.scope.at.is_none() || ledger.open_jobs(now).await?.is_empty());
     let mut places: BTreeSet<RunnerScope> = runners.into_iter().map(|runner| runner.target.at).collect();

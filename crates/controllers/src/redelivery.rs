@@ -4,9 +4,11 @@
 //! moves only past what was really asked for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use runnersmith_ports::{DeliveryPage, GitHubError, LedgerError, chain};
 use runnersmith_types::{DeliveryCursor, DeliveryId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::stored;
 use crate::world::World;
@@ -15,11 +17,38 @@ use crate::world::World;
 const PAGES_MAX: usize = 30;
 /// Deliveries that are asked for in one round. Each is five of the 900 points that GitHub grants a minute.
 const ASKED_MAX: usize = 150;
+/// After so many it is stored which they were: a function that has no time left asks for no more than these again.
+const STORED_EVERY: usize = 10;
 const CURSOR: &str = "delivery_cursor";
 /// What a program before this one stored of it.
 const CURSOR_BEFORE: &str = "redelivered_until";
-/// When deliveries that failed were last seen: what was not swept since then may lack a job.
-const FAILED_AT: &str = "deliveries_failed_at";
+/// Where [`Failures`] are stored.
+const FAILURES: &str = "delivery_failures";
+
+/// What failed of late: where a sweep should look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failures {
+    /// When the last delivery failed that did not arrive later: what was not swept since then may lack a job.
+    #[serde(default)]
+    pub failed_at: Option<Timestamp>,
+    /// When the last one failed that had been asked for again: only a sweep finds its job.
+    #[serde(default)]
+    pub lost_at: Option<Timestamp>,
+}
+
+impl Failures {
+    /// Takes in a page of the log.
+    fn learn(&mut self, cursor: &DeliveryCursor, page: &DeliveryPage, arrived: &BTreeSet<DeliveryId>) {
+        // The log has whole seconds.
+        let moment = |at: Timestamp| Some(at.plus(Duration::from_secs(1)));
+        for delivery in page.failed.iter().filter(|delivery| !arrived.contains(&delivery.guid)) {
+            self.failed_at = self.failed_at.max(moment(delivery.at));
+            if cursor.is_lost(&delivery.guid, delivery.at) {
+                self.lost_at = self.lost_at.max(moment(delivery.at));
+            }
+        }
+    }
+}
 
 /// Asks GitHub again for deliveries that did not reach us. Returns how many.
 ///
@@ -33,6 +62,8 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
         None => before(ledger.get(CURSOR_BEFORE).await?, now),
     };
     cursor.begin(now);
+    let known = failures(world).await?;
+    let mut failures = known;
     let (mut arrived, mut asked) = (BTreeSet::new(), 0);
     for _ in 0..PAGES_MAX {
         let page = match world.ports.github.deliveries(cursor.page.as_deref()).await {
@@ -47,6 +78,7 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
             }
         };
         arrived.extend(page.delivered.iter().cloned());
+        failures.learn(&cursor, &page, &arrived);
         let (count, unfinished) = ask(world, &mut cursor, &page, &arrived, ASKED_MAX - asked).await?;
         asked += count;
         let goes_on = match unfinished {
@@ -59,16 +91,19 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
         }
         stored::write(ledger, CURSOR, &cursor).await?;
     }
+    if failures != known {
+        stored::write(ledger, FAILURES, &failures).await?;
+    }
     stored::write(ledger, CURSOR, &cursor).await?;
     Ok(asked)
 }
 
-/// When deliveries that failed were last seen.
+/// What failed of late.
 ///
 /// # Errors
 /// When the ledger fails.
-pub(crate) async fn failed_at(world: &World) -> Result<Option<Timestamp>, LedgerError> {
-    stored::read(world.ports.ledger.as_ref(), FAILED_AT).await
+pub(crate) async fn failures(world: &World) -> Result<Failures, LedgerError> {
+    Ok(stored::read(world.ports.ledger.as_ref(), FAILURES).await?.unwrap_or_default())
 }
 
 fn before(text: Option<String>, now: Timestamp) -> DeliveryCursor {
@@ -92,13 +127,10 @@ async fn ask(
     arrived: &BTreeSet<DeliveryId>,
     most: usize,
 ) -> Result<(usize, Option<Unfinished>), LedgerError> {
-    let (mut asked, mut unfinished, mut is_new) = (0, None, true);
+    let (mut asked, mut unfinished) = (0, None);
     for delivery in &page.failed {
         if !cursor.wants(&delivery.guid, delivery.at, arrived) {
             continue;
-        }
-        if std::mem::take(&mut is_new) {
-            stored::write(world.ports.ledger.as_ref(), FAILED_AT, &world.ports.clock.now()).await?;
         }
         if asked == most {
             return Ok((asked, Some(Unfinished::Limit)));
@@ -120,6 +152,9 @@ async fn ask(
             }
         }
         cursor.asked(delivery.guid.clone(), delivery.at);
+        if asked % STORED_EVERY == 0 {
+            stored::write(world.ports.ledger.as_ref(), CURSOR, cursor).await?;
+        }
     }
     Ok((asked, unfinished))
 }

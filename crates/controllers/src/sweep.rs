@@ -5,6 +5,7 @@
 //! ([`ActiveRepositories`], [`SweepRound`]): a process that ends, or a function that has no time left, loses nothing of it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use runnersmith_plan::route;
@@ -14,8 +15,9 @@ use runnersmith_types::{
 };
 
 use crate::consume::{self, Consumed};
+use crate::redelivery::{self, Failures};
+use crate::stored;
 use crate::world::World;
-use crate::{redelivery, stored};
 
 /// Repositories that are searched at once: enough to hide GitHub's latency, few enough for its secondary limits.
 const AT_ONCE: usize = 4;
@@ -26,12 +28,15 @@ const ROUND: &str = "sweep_round";
 
 /// Searches the repositories whose turn it is for queued jobs that no delivery reported. Returns the sets that should be reconciled, and
 /// which repositories' jobs could not be recorded; those delay no others. GitHub's failures are logged, and the next round goes on.
+/// `period` is how often this is called: turns and pace follow from it.
 ///
 /// # Errors
 /// When the ledger does not say whose turn it is, or does not take that down.
-pub async fn sweep(world: &World) -> Result<Consumed, LedgerError> {
+pub async fn sweep(world: &World, period: Duration) -> Result<Consumed, LedgerError> {
     let mut sweeper = Sweeper {
         world,
+        period,
+        failures: redelivery::failures(world).await?,
         policies: world.sets.load().iter().cloned().collect(),
         out_of_reach: BTreeSet::new(),
         swept: Consumed::default(),
@@ -95,6 +100,8 @@ fn came<T>(answer: Result<T, GitHubError>, what: &dyn std::fmt::Display) -> Came
 /// One round of the timer.
 struct Sweeper<'w> {
     world: &'w World,
+    period: Duration,
+    failures: Failures,
     policies: Vec<ScaleSet>,
     /// Owners whose limit was hit: nothing more is asked of them in this round.
     out_of_reach: BTreeSet<Owner>,
@@ -139,8 +146,7 @@ impl Sweeper<'_> {
         let mut active: ActiveRepositories = stored::read(ledger, ACTIVE).await?.unwrap_or_default();
         let jobs = ledger.recent_jobs(RECENT_JOBS).await?;
         active.learn(jobs.into_iter().map(|job| (job.fact.repo, job.first_seen_at)), clock.now());
-        let evidence = redelivery::failed_at(self.world).await?;
-        let mut due = active.due(evidence, clock.now());
+        let mut due = active.due(self.failures.failed_at, self.period, clock.now());
         due.retain(|repo| self.may_serve(repo));
         let mut due = std::collections::VecDeque::from(due);
         while !due.is_empty() {
@@ -167,9 +173,10 @@ impl Sweeper<'_> {
         let (ledger, clock) = (self.world.ports.ledger.as_ref(), self.world.ports.clock.as_ref());
         let serves = route::fingerprint(&self.policies);
         let known: Option<SweepRound> = stored::read(ledger, ROUND).await?;
-        let known = known.filter(|round| round.serves == serves);
-        let mut round = known.unwrap_or_else(|| SweepRound::hurried(serves, clock.now()));
-        let until = round.done.saturating_add(round.steps_due(clock.now()));
+        let (lost_at, now) = (self.failures.lost_at, clock.now());
+        let known = known.filter(|round| !round.gives_way(&serves, lost_at, self.period, now));
+        let mut round = known.unwrap_or_else(|| SweepRound::hurried(serves, now));
+        let until = round.done.saturating_add(round.steps_due(self.period, now));
         while round.done < until {
             let left = usize::try_from(until - round.done).unwrap_or(AT_ONCE);
             let step = round.next_step(&self.out_of_reach, left.min(AT_ONCE), clock.now());
@@ -201,7 +208,8 @@ impl Sweeper<'_> {
     }
 
     async fn list_installations(&self, round: &mut SweepRound) -> bool {
-        let Came::Found(installed) = came(self.world.ports.github.installed().await, &"the list of installations") else {
+        let Came::Found(installed) = came(self.world.ports.github.installed().await, &"the list of installations")
+        else {
             return false;
         };
         let suspended = installed.iter().filter(|found| found.is_suspended).count();

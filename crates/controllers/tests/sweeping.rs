@@ -49,7 +49,7 @@ async fn is_known(bed: &Bed, id: u64) -> bool {
 /// What the timer does every five minutes.
 async fn tick(bed: &Bed, world: &World) {
     timer::redeliver(world).await.unwrap();
-    let swept = timer::sweep(world).await.unwrap();
+    let swept = timer::sweep(world, TICK).await.unwrap();
     assert!(swept.failed.is_empty(), "{swept:?}");
     bed.clock.advance(TICK);
 }
@@ -91,7 +91,11 @@ async fn a_hundred_and_one_repositories_in_as_many_installations_are_all_swept()
         tick(&bed, &bed.world).await;
     }
     let swept = swept(&bed);
-    assert_eq!((swept.len(), distinct(&swept)), (101, 100), "each once, without the suspended one; where a job is, again");
+    assert_eq!(
+        (swept.len(), distinct(&swept)),
+        (101, 100),
+        "each once, without the suspended one; where a job is, again"
+    );
     assert!(is_known(&bed, 1).await);
 }
 
@@ -180,7 +184,7 @@ async fn an_idle_control_plane_makes_fewer_than_60_calls_an_hour_with_1_50_and_2
                 pass(&bed.world, &set("linux"), Depth::Full).await.unwrap();
                 if minute % 5 == 0 {
                     timer::redeliver(&bed.world).await.unwrap();
-                    timer::sweep(&bed.world).await.unwrap();
+                    timer::sweep(&bed.world, TICK).await.unwrap();
                 }
                 bed.clock.advance(Duration::from_secs(60));
             }
@@ -204,7 +208,7 @@ async fn jobs_of_github_and_of_other_fleets_are_never_stored() {
         JobFact { runner_name: Some("GitHub Actions 7".into()), ..job(&bed, 4, "acme/shop", &["ubuntu-latest"]) },
     ];
     bed.doubles.script().jobs = all.into_iter().map(|fact| (fact.id, fact)).collect();
-    let swept = timer::sweep(&bed.world).await.unwrap();
+    let swept = timer::sweep(&bed.world, TICK).await.unwrap();
     assert_eq!(swept.woken, BTreeSet::from([set("linux")]));
     let known = [1, 2, 3, 4].map(|id| is_known(&bed, id));
     assert_eq!(futures_util::future::join_all(known).await, [false, false, true, false]);
@@ -265,7 +269,7 @@ async fn a_record_that_cannot_be_written_delays_no_other_job_and_no_other_reposi
     }
     lost(&bed, 5, "acme/r-0");
     bed.refuse_job(5, true);
-    let swept = timer::sweep(&bed.world).await.unwrap();
+    let swept = timer::sweep(&bed.world, TICK).await.unwrap();
     assert!(swept.woken.contains(&set("linux")));
     assert!(!swept.failed.is_empty(), "somebody hears of it");
     for id in 10..19 {
@@ -343,6 +347,21 @@ async fn no_failed_delivery_is_passed_over_when_a_limit_or_an_end_of_the_process
 }
 
 #[tokio::test]
+async fn a_function_that_has_no_time_left_asks_for_few_deliveries_again() {
+    let bed = Bed::new(policy(2));
+    failed_deliveries(&bed, 90, Duration::from_secs(12));
+    bed.doubles.script().hangs = vec!["redeliver 35".into()];
+    let begun = timer::redeliver(&bed.world);
+    assert!(tokio::time::timeout(Duration::from_secs(1), begun).await.is_err());
+    let first = asked(&bed).len();
+    assert_eq!(first, 54);
+    bed.doubles.script().hangs.clear();
+    tick(&bed, &bed.world).await;
+    let asked = asked(&bed);
+    assert!(asked.len() < 100 && asked.iter().collect::<BTreeSet<_>>().len() == 90, "{asked:?}");
+}
+
+#[tokio::test]
 async fn deliveries_that_github_refuses_to_send_hold_up_no_others() {
     let bed = Bed::new(policy(2));
     failed_deliveries(&bed, 250, Duration::from_secs(12));
@@ -367,6 +386,31 @@ async fn repositories_with_jobs_are_swept_at_once_when_deliveries_fail() {
     failed_deliveries(&bed, 1, Duration::from_secs(1));
     tick(&bed, &bed.world).await;
     assert_eq!(bed.doubles.script().count("sweep acme/r-0"), before + 1, "its turn had not come");
+}
+
+#[tokio::test]
+async fn a_delivery_that_fails_again_after_it_was_asked_for_makes_everything_be_swept() {
+    let bed = Bed::new(policy(2));
+    bed.doubles.script().install("acme", (0..150).map(|n| format!("r-{n}")));
+    for _ in 0..4 {
+        tick(&bed, &bed.world).await;
+    }
+    lost(&bed, 1, "acme/r-149");
+    failed_deliveries(&bed, 1, Duration::from_secs(1));
+    tick(&bed, &bed.world).await;
+    assert!(!is_known(&bed, 1).await && asked(&bed).len() == 1, "it is on its way");
+    // It does not arrive: the attempt that was asked for has failed too.
+    bed.doubles.script().log.last_mut().unwrap().2 = false;
+    for _ in 0..2 {
+        tick(&bed, &bed.world).await;
+    }
+    assert!(is_known(&bed, 1).await);
+    assert_eq!(asked(&bed).len(), 1, "once is enough");
+    let before = swept(&bed).len();
+    for _ in 0..6 {
+        tick(&bed, &bed.world).await;
+    }
+    assert!(swept(&bed).len() < before + 60, "and it is over when everything was swept");
 }
 
 #[tokio::test]

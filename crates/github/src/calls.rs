@@ -128,10 +128,14 @@ impl GitHubClient {
         self.group(at, name).ok_or(GitHubError::NotFound { operation: operation.id, subject })
     }
 
-    pub(crate) fn fact(&self, job: wire::WorkflowJobPayload, repo: &RepoFullName, source: FactSource) -> Option<JobFact> {
+    pub(crate) fn fact(
+        &self,
+        job: wire::WorkflowJobPayload,
+        repo: &RepoFullName,
+        source: FactSource,
+    ) -> Option<JobFact> {
         job.fact(repo.clone(), OwnerKind::Unknown, source, self.clock.now())
     }
-
 }
 
 #[async_trait]

@@ -115,8 +115,7 @@ impl GitHubClient {
             }
             let authorization = self.access.authorization(&self.transport, who).await?;
             let may_repeat = operation.method == "GET" && tries < READ_TRIES;
-            let outcome =
-                self.transport.exchange(operation, &authorization, path, subject, body.as_ref()).await;
+            let outcome = self.transport.exchange(operation, &authorization, path, subject, body.as_ref()).await;
             let raw = match outcome {
                 Ok(raw) => raw,
                 Err(GitHubError::Transient { .. }) if may_repeat => continue,

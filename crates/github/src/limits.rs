@@ -294,7 +294,8 @@ mod tests {
     #[test]
     fn a_limit_on_content_stops_no_runner_and_a_secondary_one_grows() {
         let limits = Limits::default();
-        let content = "You have exceeded a secondary rate limit and have been temporarily blocked from content creation.";
+        let content =
+            "You have exceeded a secondary rate limit and have been temporarily blocked from content creation.";
         limits.learn(ACME, op::CHECK_CREATE, &answer(403, &[("retry-after", "90".into())], content), NOW);
         assert_eq!(seconds(limits.wait(ACME, op::CHECK_CREATE, "", NOW)), Some(90));
         assert_eq!(limits.wait(ACME, op::ORG_JIT, "", NOW), None);

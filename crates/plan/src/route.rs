@@ -107,9 +107,10 @@ pub fn fingerprint(policies: &[ScaleSet]) -> String {
         .collect();
     all.sort();
     // FNV-1a: that two policies have one value by accident costs one late sweep.
-    let hash = all.join("\n").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = all
+        .join("\n")
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}")
 }
 

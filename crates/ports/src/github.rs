@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use runnersmith_types::{
-    DeliveryId, JobFact, JobId, Label, Owner, Registration, RegistrationId, RepoFullName, RunId, RunnerGroupName, RunnerScope,
-    Secret, Timestamp,
+    DeliveryId, JobFact, JobId, Label, Owner, Registration, RegistrationId, RepoFullName, RunId, RunnerGroupName,
+    RunnerScope, Secret, Timestamp,
 };
 
 /// Why a GitHub call failed: what a caller does differently.

@@ -15,13 +15,16 @@ use crate::time::Timestamp;
 
 /// A repository with a job in so long is searched in turns of its own.
 const ACTIVE_FOR: Duration = Duration::from_secs(86_400);
-/// Its turn comes again after so long: with a timer of five minutes it is searched at least every 15 minutes, also when one
-/// search fails.
-const ACTIVE_EVERY: Duration = Duration::from_secs(9 * 60 + 30);
+/// Its turn comes with every second round of the timer, which may be a little early: with the default of five minutes it is searched at
+/// least every 15 minutes, also when one search fails.
+const ACTIVE_EVERY_PERCENT: u32 = 190;
 /// So many active repositories are remembered, those with the newest jobs.
 const ACTIVE_MAX: usize = 2_000;
-/// A round over everything. A repository that is first in one round and last in the next waits for two of them: less than 12 hours.
-const ROUND: Duration = Duration::from_secs(5 * 3_600 + 30 * 60);
+/// The longest round over everything. A repository that is first in one round and last in the next waits for two of them: less than
+/// 12 hours.
+const ROUND_MAX: Duration = Duration::from_secs(5 * 3_600 + 30 * 60);
+/// A round that needs less has so many steps in a round of the timer: with the default of five minutes 36 in an hour.
+const STEPS: u32 = 3;
 /// Steps at once while a round hurries: the first one, and one after the scale sets serve other jobs than before.
 const HURRY: u32 = 100;
 /// The log of deliveries is read so far back the first time.
@@ -73,6 +76,12 @@ impl DeliveryCursor {
     #[must_use]
     pub fn wants(&self, delivery: &DeliveryId, at: Timestamp, delivered: &BTreeSet<DeliveryId>) -> bool {
         at >= self.since && !delivered.contains(delivery) && !self.asked.contains_key(delivery)
+    }
+
+    /// Whether a delivery that was asked for has failed again since. Its job comes by no delivery any more.
+    #[must_use]
+    pub fn is_lost(&self, delivery: &DeliveryId, at: Timestamp) -> bool {
+        self.asked.get(delivery).is_some_and(|asked| at > *asked)
     }
 
     /// A delivery was asked for, or cannot be.
@@ -147,11 +156,12 @@ impl ActiveRepositories {
         }
     }
 
-    /// Whose turn it is, the longest waiting first. `evidence` is when it was last seen that deliveries fail: whatever was not
-    /// searched since then is due.
+    /// Whose turn it is, the longest waiting first. `evidence` is when the last delivery failed that did not arrive later: whatever was
+    /// not searched since then is due. `period` is the timer's.
     #[must_use]
-    pub fn due(&self, evidence: Option<Timestamp>, now: Timestamp) -> Vec<RepoFullName> {
-        let is_due = |swept: Timestamp| now.since(swept) >= ACTIVE_EVERY || evidence.is_some_and(|at| at >= swept);
+    pub fn due(&self, evidence: Option<Timestamp>, period: Duration, now: Timestamp) -> Vec<RepoFullName> {
+        let every = period * ACTIVE_EVERY_PERCENT / 100;
+        let is_due = |swept: Timestamp| now.since(swept) >= every || evidence.is_some_and(|at| at >= swept);
         let mut due: Vec<(Option<Timestamp>, &RepoFullName)> =
             self.0.iter().map(|(repo, known)| (known.swept_at, repo)).collect();
         due.retain(|(swept, _)| swept.is_none_or(is_due));
@@ -239,15 +249,24 @@ impl SweepRound {
         Self { began_at: now, serves, steps: self.done.max(1), ..Self::default() }
     }
 
-    /// How many steps are due: so many as keep the pace at which it is over in time.
+    /// How many steps are due: so many as keep the pace at which it is over in time. `period` is the timer's.
     #[must_use]
-    pub fn steps_due(&self, now: Timestamp) -> u32 {
+    pub fn steps_due(&self, period: Duration, now: Timestamp) -> u32 {
+        let length = (period * self.steps / STEPS).clamp((period * STEPS).min(ROUND_MAX), ROUND_MAX);
         let elapsed = now.since(self.began_at);
-        if self.hurries || elapsed >= ROUND {
+        if self.hurries || elapsed >= length {
             return HURRY;
         }
-        let until_now = u128::from(self.steps) * elapsed.as_millis() / ROUND.as_millis();
+        let until_now = u128::from(self.steps) * elapsed.as_millis() / length.as_millis().max(1);
         u32::try_from(until_now).unwrap_or(u32::MAX).saturating_sub(self.done).min(HURRY)
+    }
+
+    /// Whether a round that hurries takes the place of this one: the scale sets serve other jobs than when it began, or a delivery was
+    /// lost since then although it was asked for again. The latter is not done for each delivery, but for all of some minutes.
+    #[must_use]
+    pub fn gives_way(&self, serves: &str, lost_at: Option<Timestamp>, period: Duration, now: Timestamp) -> bool {
+        let is_lost_since = lost_at.is_some_and(|at| at >= self.began_at);
+        self.serves != serves || (is_lost_since && now.since(self.began_at) >= period * STEPS)
     }
 
     /// What comes next, without those owners; at most `most` repositories at once.
@@ -266,7 +285,7 @@ impl SweepRound {
         }
         let is_over = self.owners.is_empty() && self.repositories.is_empty();
         // An owner who is out of reach for as long as a round does not hold the others up.
-        if is_over || now.since(self.began_at) >= ROUND * 2 { SearchStep::Over } else { SearchStep::Pause }
+        if is_over || now.since(self.began_at) >= ROUND_MAX * 2 { SearchStep::Over } else { SearchStep::Pause }
     }
 
     /// It is known where the App is installed.
@@ -315,6 +334,7 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const PERIOD: Duration = Duration::from_secs(300);
 
     fn after(seconds: u64) -> Timestamp {
         NOW.plus(Duration::from_secs(seconds))
@@ -379,13 +399,16 @@ mod tests {
     #[test]
     fn an_active_repository_is_due_by_time_or_by_evidence_and_the_longest_waiting_comes_first() {
         let mut active = ActiveRepositories::default();
-        active.learn([(repo("acme/a"), NOW), (repo("acme/b"), NOW), (repo("acme/old"), NOW.minus(ACTIVE_FOR * 2))], NOW);
-        assert_eq!(active.due(None, NOW), [repo("acme/a"), repo("acme/b")]);
+        active
+            .learn([(repo("acme/a"), NOW), (repo("acme/b"), NOW), (repo("acme/old"), NOW.minus(ACTIVE_FOR * 2))], NOW);
+        let due = |active: &ActiveRepositories, evidence, now| active.due(evidence, PERIOD, now);
+        assert_eq!(due(&active, None, NOW), [repo("acme/a"), repo("acme/b")]);
         active.swept(&repo("acme/b"), NOW);
         active.swept(&repo("acme/a"), after(1));
-        assert!(active.due(None, after(300)).is_empty());
-        assert_eq!(active.due(Some(NOW), after(300)), [repo("acme/b")], "deliveries failed after it was searched");
-        assert_eq!(active.due(None, after(600)), [repo("acme/b"), repo("acme/a")]);
+        assert!(due(&active, None, after(300)).is_empty());
+        assert_eq!(due(&active, Some(NOW), after(300)), [repo("acme/b")], "deliveries failed after it was searched");
+        assert_eq!(due(&active, None, after(595)), [repo("acme/b"), repo("acme/a")]);
+        assert_eq!(active.due(None, Duration::from_secs(1), after(3)).len(), 2, "with a quick timer quickly");
         active.learn([], after(86_401));
         assert!(active.0.is_empty(), "its last job is more than a day ago");
     }
@@ -430,12 +453,30 @@ mod tests {
         let mut round = SweepRound { began_at: NOW, steps: 200, ..SweepRound::default() };
         let mut most = 0;
         for tick in 0..=66 {
-            let due = round.steps_due(after(tick * 300));
+            let due = round.steps_due(PERIOD, after(tick * 300));
             most = most.max(if tick < 66 { due } else { 0 });
             round.done += due.min(200 - round.done);
         }
         assert_eq!((round.done, most), (200, 4), "in five and a half hours, a few at a time");
-        assert_eq!(round.steps_due(after(6 * 3_600)), HURRY, "late, it hurries");
-        assert_eq!(SweepRound::hurried(String::new(), NOW).steps_due(NOW), HURRY);
+        assert_eq!(round.steps_due(PERIOD, after(6 * 3_600)), HURRY, "late, it hurries");
+        assert_eq!(SweepRound::hurried(String::new(), NOW).steps_due(PERIOD, NOW), HURRY);
+
+        let short = SweepRound { began_at: NOW, steps: 3, ..SweepRound::default() };
+        assert_eq!(
+            [300, 600, 900].map(|s| short.steps_due(PERIOD, after(s))),
+            [1, 2, HURRY],
+            "three in a quarter of an hour"
+        );
+        let long = SweepRound { began_at: NOW, steps: 6_600, ..SweepRound::default() };
+        assert_eq!(long.steps_due(PERIOD, after(300)), 100, "a longer one is over as early, by more at once");
+    }
+
+    #[test]
+    fn a_round_gives_way_when_the_sets_serve_others_or_deliveries_are_lost_after_it_began() {
+        let round = SweepRound::hurried("a".into(), NOW);
+        let gives_way = |serves, lost_at, now| round.gives_way(serves, lost_at, PERIOD, now);
+        assert!(gives_way("b", None, NOW) && !gives_way("a", None, after(86_400)));
+        assert!(!gives_way("a", Some(after(1)), after(899)) && gives_way("a", Some(after(1)), after(900)));
+        assert!(!gives_way("a", Some(NOW.minus(PERIOD)), after(900)), "it has searched everything since");
     }
 }

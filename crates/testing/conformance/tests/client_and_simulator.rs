@@ -235,6 +235,14 @@ async fn refusals_of_the_simulator_are_githubs() {
         assert_eq!(error.kind(), kind, "{status}: {error}");
         bed.simulator.set_faults(|faults| faults.fail.clear());
     }
+    bed.simulator.block("acme", Duration::from_secs(1), 429, false);
+    let error = bed.client.registrations(&org()).await.unwrap_err();
+    assert_eq!(error.kind(), "rate_limited", "{error}");
+    bed.simulator.suspend("acme-inc", true);
+    assert!(bed.client.installed().await.unwrap().iter().any(|found| found.is_suspended));
+    let inc = RunnerScope::Organization(Owner::parse("acme-inc").unwrap());
+    let error = bed.client.registrations(&inc).await.unwrap_err();
+    assert_eq!(error.kind(), "unauthorized", "{error}");
     let wrong = seen::check(&bed.seen, &github, &mut coverage);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -289,8 +289,10 @@ fn as_installation(
             let actor = app_actor(state, app);
             repository(state, verb, &format!("{owner}/{repo}"), rest, (query, body), &actor)
         }
-        (verb, ["orgs", org, "hooks", rest @ ..]) => apps::org_hooks(state, verb, installation, org, rest, (query, body))
-            .unwrap_or_else(|| deliveries::hook_log(state, verb, org, rest, query)),
+        (verb, ["orgs", org, "hooks", rest @ ..]) => {
+            apps::org_hooks(state, verb, installation, org, rest, (query, body))
+                .unwrap_or_else(|| deliveries::hook_log(state, verb, org, rest, query))
+        }
         (verb, segments) => organization(state, verb, segments, query, body),
     }
 }
