@@ -167,6 +167,21 @@ async fn record_each(
     recorded
 }
 
+/// Keeps what a sweep has found, without jobs that are not ours, and adds the sets that they concern.
+///
+/// # Errors
+/// When the ledger fails for one of them; the others are recorded.
+pub(crate) async fn keep_swept(
+    world: &World,
+    mut facts: Vec<JobFact>,
+    woken: &mut BTreeSet<ScaleSetName>,
+) -> Result<(), LedgerError> {
+    let sets = world.sets.load();
+    let policies: Vec<&ScaleSet> = sets.iter().collect();
+    facts.retain(|fact| route::is_ours(fact, &policies));
+    record_what_can_be(world, facts, woken).await
+}
+
 /// Records facts, all at once if that works and otherwise one by one, and adds the sets that they concern.
 ///
 /// # Errors

@@ -9,8 +9,7 @@ use runnersmith_plan::route;
 use runnersmith_ports::{GitHubError, LedgerError, Message, Queue, ReceivedMessage, chain};
 use runnersmith_types::{JobFact, ScaleSet};
 
-use crate::consume::{Consumed, record_what_can_be, retry_after, set_aside};
-use crate::sweep;
+use crate::consume::{Consumed, keep_swept, record_what_can_be, retry_after, set_aside};
 use crate::world::World;
 
 /// How long a look-up may take before its message comes again.
@@ -65,7 +64,7 @@ async fn one(world: &World, queue: &dyn Queue, message: &ReceivedMessage) -> Con
     };
     let kept = match answer {
         Found::Named(facts) => keep_named(world, facts, &mut consumed).await,
-        Found::Swept(facts) => sweep::keep(world, facts, &mut consumed.woken).await,
+        Found::Swept(facts) => keep_swept(world, facts, &mut consumed.woken).await,
         Found::Later(after, why) => {
             tracing::warn!(why, retry_in_s = after.as_secs(), "GitHub could not be asked; it is asked again");
             consumed.failed.push(why);

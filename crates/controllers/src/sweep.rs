@@ -10,9 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use runnersmith_plan::route;
 use runnersmith_ports::{GitHubError, LedgerError, chain};
-use runnersmith_types::{
-    ActiveRepositories, JobFact, Owner, OwnerPage, RepoFullName, ScaleSet, ScaleSetName, SearchStep, SweepRound,
-};
+use runnersmith_types::{ActiveRepositories, Owner, OwnerPage, RepoFullName, ScaleSet, SearchStep, SweepRound};
 
 use crate::consume::{self, Consumed};
 use crate::redelivery::{self, Failures};
@@ -44,21 +42,6 @@ pub async fn sweep(world: &World, period: Duration) -> Result<Consumed, LedgerEr
     sweeper.active().await?;
     sweeper.round().await?;
     Ok(sweeper.swept)
-}
-
-/// Keeps what a sweep has found, without jobs that are not ours, and adds the sets that they concern.
-///
-/// # Errors
-/// When the ledger fails for one of them; the others are recorded.
-pub(crate) async fn keep(
-    world: &World,
-    facts: Vec<JobFact>,
-    woken: &mut BTreeSet<ScaleSetName>,
-) -> Result<(), LedgerError> {
-    let sets = world.sets.load();
-    let policies: Vec<&ScaleSet> = sets.iter().collect();
-    let ours = facts.into_iter().filter(|fact| route::is_ours(fact, &policies)).collect();
-    consume::record_what_can_be(world, ours, woken).await
 }
 
 /// What came of a call.
@@ -116,7 +99,7 @@ impl Sweeper<'_> {
         let mut all = Vec::with_capacity(repos.len());
         for (repo, answer) in repos.iter().zip(answers) {
             all.push(match came(answer, repo) {
-                Came::Found(facts) => match keep(self.world, facts, &mut self.swept.woken).await {
+                Came::Found(facts) => match consume::keep_swept(self.world, facts, &mut self.swept.woken).await {
                     Ok(()) => Came::Found(()),
                     Err(error) => {
                         let error = chain(&error);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::{GitHub, SystemClock};
-use runnersmith_types::{JobStatus, Owner, RepoFullName, Secret};
+use runnersmith_types::{JobStatus, Label, Owner, RepoFullName, RunnerScope, Secret};
 
 const RUNS: &str = "GET /repos/{owner}/{repo}/actions/runs";
 
@@ -137,4 +137,15 @@ async fn the_oldest_waiting_run_is_found_behind_hundreds_of_newer_ones() {
     let found: BTreeSet<u64> = client.sweep(&shop()).await.unwrap().iter().map(|fact| fact.run.0).collect();
     assert_eq!(found, waiting.into_iter().collect());
     assert_eq!(simulator.calls()[RUNS], 6, "the newest, two pages of those that are queued, and three other statuses");
+}
+
+#[tokio::test]
+async fn runners_of_another_fleet_are_listed_with_their_labels() {
+    let (simulator, _, client) = bed(None).await;
+    let online = simulator.add_foreign_runner("acme", "arc-1", &["self-hosted", "arc"], true);
+    let _ = simulator.add_foreign_runner("acme", "arc-2", &["self-hosted", "arc"], false);
+    let listed = client.registrations(&RunnerScope::Organization(acme())).await.unwrap();
+    let online_ones: Vec<u64> = listed.iter().filter(|found| found.online).map(|found| found.id.0).collect();
+    assert_eq!((listed.len(), online_ones), (2, vec![online]));
+    assert!(listed.iter().all(|found| found.labels.contains(&Label::of_job("arc"))));
 }
