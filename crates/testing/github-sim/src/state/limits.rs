@@ -73,13 +73,12 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Calls that one may make in an hour. GitHub grants an installation 5,000 to 12,500, or 15,000 in Enterprise Cloud, and so
-    /// many to the JWT of an App.
+    /// Calls that one may make in an hour. GitHub grants an installation 5,000 to 12,500, or 15,000 in Enterprise Cloud.
     const fn usual(payer: &Payer) -> u64 {
         match payer {
-            Payer::Installation(_) => 15_000,
-            // GitHub's 60 are for an address, which all tests of a machine share.
-            Payer::App(_) | Payer::Token(_) | Payer::Nobody => 5_000,
+            Payer::Installation(_) | Payer::App(_) => 15_000,
+            // GitHub's 60 for nobody in particular are for an address, which all tests of a machine share.
+            Payer::Token(_) | Payer::Nobody => 5_000,
         }
     }
 
