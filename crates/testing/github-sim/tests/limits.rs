@@ -76,7 +76,8 @@ async fn an_hour_is_used_up_by_who_calls_and_not_by_what_has_not_changed() {
     let (simulator, token) = simulator().await;
     let other = simulator.installation_token("globex").unwrap();
     simulator.set_limit("acme", 3, 0);
-    let path = "/installation/repositories";
+    // Nothing in this list changes by itself.
+    let path = "/orgs/acme/actions/runners";
     let first = get(&simulator, &token, path, None).await;
     assert_eq!((remaining(&first), header(&first, "x-ratelimit-limit").as_deref()), (2, Some("3")));
     let etag = header(&first, "etag").unwrap();
@@ -88,7 +89,7 @@ async fn an_hour_is_used_up_by_who_calls_and_not_by_what_has_not_changed() {
     let refused = get(&simulator, &token, path, None).await;
     assert_eq!((refused.status().as_u16(), remaining(&refused), header(&refused, "retry-after")), (403, 0, None));
     assert!(refused.text().await.unwrap().contains("API rate limit exceeded for installation ID"));
-    assert_eq!(get(&simulator, &other, path, None).await.status().as_u16(), 200);
+    assert_eq!(get(&simulator, &other, "/orgs/globex/actions/runners", None).await.status().as_u16(), 200);
     simulator.advance(Duration::from_secs(3_601));
     assert_eq!(remaining(&get(&simulator, &token, path, None).await), 2, "the next hour");
 }
@@ -101,7 +102,9 @@ async fn secondary_limits_and_suspended_installations_answer_in_githubs_words() 
     for status in [403, 429] {
         simulator.block("acme", Duration::from_secs(90), status, false);
         let refused = get(&simulator, &token, path, None).await;
-        assert_eq!((refused.status().as_u16(), header(&refused, "retry-after").as_deref()), (status, Some("90")));
+        let seconds: u64 = header(&refused, "retry-after").unwrap().parse().unwrap();
+        assert_eq!(refused.status().as_u16(), status);
+        assert!((60..=90).contains(&seconds), "{seconds}");
         assert!(refused.text().await.unwrap().contains("secondary rate limit"));
     }
     assert_eq!(get(&simulator, &other, path, None).await.status().as_u16(), 200);
