@@ -151,7 +151,8 @@ impl GitHubSection {
 pub struct LimitsSection {
     /// JIT configs in a minute. Default 150: GitHub's secondary limits allow about 180 writes.
     pub jit_per_minute: u32,
-    /// All calls in a minute. Default 900, GitHub's points for REST.
+    /// Other calls of passes in a minute. Default 900, GitHub's points for REST. Sweeps, lists and logs are not counted here: they keep to
+    /// the hourly limit that GitHub's answers report, and leave a reserve of it.
     pub calls_per_minute: u32,
 }
 
@@ -215,7 +216,8 @@ impl LocalSection {
 pub struct TimerSection {
     /// A full look at every set. Default 60 s.
     pub full_pass: Duration,
-    /// The sweep of active repositories and of the delivery log. Default 300 s.
+    /// The round of sweeps, and of the delivery log. Default 300 s: repositories with a job in the last day are swept every second
+    /// time, all others in a slow round.
     pub sweep: Duration,
     /// How long a crashed server or function stops a set. Default 20 s.
     pub lease: Duration,

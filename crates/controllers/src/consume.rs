@@ -31,12 +31,12 @@ pub fn retry_after(receives: u32) -> Duration {
     }
 }
 
-/// What came of a batch of messages.
+/// What came of a batch of messages, or of a sweep.
 #[derive(Debug, Default)]
 pub struct Consumed {
     /// The sets that should look.
     pub woken: BTreeSet<ScaleSetName>,
-    /// Why facts could not be recorded, one line each. Their messages come again after [`retry_after`].
+    /// Why facts could not be recorded, one line each. Their messages come again after [`retry_after`], or the next sweep finds them.
     pub failed: Vec<String>,
 }
 
@@ -168,6 +168,43 @@ async fn record_each(
         }
     }
     recorded
+}
+
+/// Keeps what a sweep has found, without jobs that are not ours, and adds the sets that they concern.
+///
+/// # Errors
+/// When the ledger fails for one of them; the others are recorded.
+pub(crate) async fn keep_swept(
+    world: &World,
+    mut facts: Vec<JobFact>,
+    woken: &mut BTreeSet<ScaleSetName>,
+) -> Result<(), LedgerError> {
+    let sets = world.sets.load();
+    let policies: Vec<&ScaleSet> = sets.iter().collect();
+    facts.retain(|fact| route::is_ours(fact, &policies));
+    record_what_can_be(world, facts, woken).await
+}
+
+/// Records facts, all at once if that works and otherwise one by one, and adds the sets that they concern.
+///
+/// # Errors
+/// When the ledger fails for one of them; the others are recorded.
+pub(crate) async fn record_what_can_be(
+    world: &World,
+    facts: Vec<JobFact>,
+    woken: &mut BTreeSet<ScaleSetName>,
+) -> Result<(), LedgerError> {
+    let Err(mut error) = record(world, facts.clone(), woken).await else { return Ok(()) };
+    if facts.len() < 2 {
+        return Err(error);
+    }
+    let mut is_one_left = false;
+    for fact in facts {
+        if let Err(of_one) = record(world, vec![fact], woken).await {
+            (error, is_one_left) = (of_one, true);
+        }
+    }
+    if is_one_left { Err(error) } else { Ok(()) }
 }
 
 /// Records facts and adds the sets that they concern.

@@ -5,17 +5,18 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use runnersmith_ports::{BudgetKind, GitHubError, Message, Queue, ReceivedMessage, chain};
-use runnersmith_types::JobFact;
+use runnersmith_plan::route;
+use runnersmith_ports::{GitHubError, LedgerError, Message, Queue, ReceivedMessage, chain};
+use runnersmith_types::{JobFact, ScaleSet};
 
-use crate::consume::{Consumed, record, retry_after, set_aside};
+use crate::consume::{Consumed, keep_swept, record_what_can_be, retry_after, set_aside};
 use crate::world::World;
 
 /// How long a look-up may take before its message comes again.
 pub const VISIBILITY: Duration = Duration::from_secs(300);
 /// Look-ups at once: enough to hide GitHub's latency, few enough for its secondary limits.
 pub const AT_ONCE: usize = 4;
-/// The pause of a look-up for which no call is left.
+/// The least pause of a look-up that GitHub did not answer.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Asks GitHub what the messages of this queue want to know, several at once, and records what it says. What fails comes again.
@@ -32,7 +33,10 @@ pub async fn look_up(world: &World, queue: &dyn Queue, messages: Vec<ReceivedMes
 
 /// What GitHub answered.
 enum Found {
-    Facts(Vec<JobFact>),
+    /// One job that a delivery has named: it is kept as one that was delivered.
+    Named(Vec<JobFact>),
+    /// All open jobs of a repository.
+    Swept(Vec<JobFact>),
     /// It could not be asked, or did not answer: again after so long.
     Later(Duration, String),
 }
@@ -40,56 +44,65 @@ enum Found {
 async fn one(world: &World, queue: &dyn Queue, message: &ReceivedMessage) -> Consumed {
     let mut consumed = Consumed::default();
     let answer = match serde_json::from_str::<Message>(&message.body) {
-        Ok(Message::Job(fact)) => Found::Facts(vec![*fact]),
+        Ok(Message::Job(fact)) => Found::Named(vec![*fact]),
         Ok(Message::Wake { set }) => {
             consumed.woken.insert(set);
-            Found::Facts(Vec::new())
+            Found::Named(Vec::new())
         }
-        Ok(Message::CheckRun { repo, job }) => match may_call(world, message).await {
-            Ok(()) => found(message, world.ports.github.job(&repo, job).await.map(|fact| vec![fact])),
-            Err(later) => later,
+        Ok(Message::CheckRun { repo, job }) => match world.ports.github.job(&repo, job).await {
+            Ok(fact) => Found::Named(vec![fact]),
+            Err(error) => not_found(world, message, &error),
         },
-        Ok(Message::Sweep { repo }) => match may_call(world, message).await {
-            Ok(()) => found(message, world.ports.github.sweep(&repo).await),
-            Err(later) => later,
+        Ok(Message::Sweep { repo }) => match world.ports.github.sweep(&repo).await {
+            Ok(facts) => Found::Swept(facts),
+            Err(error) => not_found(world, message, &error),
         },
         Err(error) => {
             set_aside(world, queue, message, &error.to_string(), &mut consumed).await;
             return consumed;
         }
     };
-    match answer {
-        Found::Facts(facts) => match record(world, facts, &mut consumed.woken).await {
-            Ok(()) => {
-                let done = queue.acknowledge(std::slice::from_ref(&message.receipt)).await;
-                consumed.note("acknowledge a look-up", done);
-            }
-            Err(error) => consumed.again(queue, message, "record what GitHub said", chain(&error)).await,
-        },
+    let kept = match answer {
+        Found::Named(facts) => keep_named(world, facts, &mut consumed).await,
+        Found::Swept(facts) => keep_swept(world, facts, &mut consumed.woken).await,
         Found::Later(after, why) => {
             tracing::warn!(why, retry_in_s = after.as_secs(), "GitHub could not be asked; it is asked again");
             consumed.failed.push(why);
             consumed.note("put a look-up off", queue.extend(&message.receipt, after).await);
+            return consumed;
         }
+    };
+    match kept {
+        Ok(()) => {
+            let done = queue.acknowledge(std::slice::from_ref(&message.receipt)).await;
+            consumed.note("acknowledge a look-up", done);
+        }
+        Err(error) => consumed.again(queue, message, "record what GitHub said", chain(&error)).await,
     }
     consumed
 }
 
-/// Takes a call from the budget; otherwise says how long the look-up waits.
-async fn may_call(world: &World, message: &ReceivedMessage) -> Result<(), Found> {
-    let after = PAUSE.max(retry_after(message.receives));
-    match world.ports.ledger.take_budget(BudgetKind::Calls, 1, world.limits.calls_per_minute).await {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(Found::Later(after, "this minute's budget for GitHub calls is used up".into())),
-        Err(error) => Err(Found::Later(after, chain(&error))),
-    }
+/// Keeps jobs as if they had been delivered: what the webhook does not take in is not kept either.
+async fn keep_named(world: &World, mut facts: Vec<JobFact>, consumed: &mut Consumed) -> Result<(), LedgerError> {
+    let sets = world.sets.load();
+    let policies: Vec<&ScaleSet> = sets.iter().collect();
+    facts.retain(|fact| route::reject_at_intake(fact, &policies).is_none());
+    record_what_can_be(world, facts, &mut consumed.woken).await
 }
 
-fn found(message: &ReceivedMessage, answer: Result<Vec<JobFact>, GitHubError>) -> Found {
-    match answer {
-        Ok(facts) => Found::Facts(facts),
+fn not_found(world: &World, message: &ReceivedMessage, error: &GitHubError) -> Found {
+    let pause = PAUSE.max(retry_after(message.receives));
+    match error {
         // The repository or the job is gone, or the App was removed: there is nothing to know any more.
-        Err(GitHubError::NotFound { .. } | GitHubError::NotInstalled { .. }) => Found::Facts(Vec::new()),
-        Err(error) => Found::Later(PAUSE.max(retry_after(message.receives)), chain(&error)),
+        GitHubError::NotFound { .. } | GitHubError::NotInstalled { .. } => Found::Named(Vec::new()),
+        // The limit's end is the next try.
+        GitHubError::RateLimited { until, .. } => {
+            Found::Later(until.since(world.ports.clock.now()).max(Duration::from_secs(1)), chain(error))
+        }
+        GitHubError::Conflict { .. }
+        | GitHubError::Busy { .. }
+        | GitHubError::Refused { .. }
+        | GitHubError::Unauthorized { .. }
+        | GitHubError::Transient { .. } => Found::Later(pause, chain(error)),
     }
 }

@@ -113,7 +113,7 @@ pub fn start(world: &World, rhythm: Rhythm, stop: &watch::Receiver<bool>) -> Joi
     );
     let (here, wake) = with(world, &wakers);
     driver.every("sweep", "finds queued jobs that no delivery reported", rhythm.sweep, sweep_now, move || {
-        sweep(here.clone(), wake.clone())
+        sweep(here.clone(), rhythm.sweep, wake.clone())
     });
     let here = world.clone();
     driver.every("history", "drops history that is too old", rhythm.prune, Arc::default(), move || {
@@ -416,10 +416,10 @@ async fn redeliver(world: World) -> Result<(), String> {
     Ok(())
 }
 
-async fn sweep(world: World, wakers: Wakers) -> Result<(), String> {
-    let woken = timer::sweep(&world).await.map_err(|error| chain(&error))?;
-    woken.iter().for_each(|set| wakers.wake(set));
-    Ok(())
+async fn sweep(world: World, period: Duration, wakers: Wakers) -> Result<(), String> {
+    let swept = timer::sweep(&world, period).await.map_err(|error| chain(&error))?;
+    swept.woken.iter().for_each(|set| wakers.wake(set));
+    if swept.failed.is_empty() { Ok(()) } else { Err(swept.failed.join("; ")) }
 }
 
 /// Whether new sets may serve jobs that were rejected at intake before, because no set served them: then the repositories are

@@ -45,10 +45,10 @@ pub async fn observe(
     let ledger = ports.ledger.as_ref();
     let control_plane = ledger.control_plane().await?;
     let mut registrations = BTreeMap::new();
-    for at in places(ledger, policy).await? {
+    for at in places(ledger, policy, ports.clock.now()).await? {
         let observed = match depth {
             Depth::Partial => Observed::Unknown { why: "not asked for in this pass".into() },
-            Depth::Full => registrations_at(ports, world.limits.calls_per_minute, &at).await,
+            Depth::Full => registrations_at(ports, &at).await,
         };
         registrations.insert(at, observed);
     }
@@ -77,7 +77,7 @@ pub async fn observe_ledger(
     now: Timestamp,
 ) -> Result<Snapshot, LedgerError> {
     const WHY: &str = "not asked by this command";
-    let places = places(ledger, policy).await?;
+    let places = places(ledger, policy, now).await?;
     let outside = Outside {
         control_plane: ledger.control_plane().await?,
         machines: Observed::Unknown { why: WHY.into() },
@@ -125,10 +125,13 @@ async fn with_ledger(
     })
 }
 
-async fn places(ledger: &dyn Ledger, policy: &ScaleSet) -> Result<BTreeSet<RunnerScope>, LedgerError> {
+/// Where registrations are of interest. Without runners and open jobs they are nowhere: a list every minute for nothing would use
+/// up a good part of GitHub's limit.
+async fn places(ledger: &dyn Ledger, policy: &ScaleSet, now: Timestamp) -> Result<BTreeSet<RunnerScope>, LedgerError> {
     let runners = ledger.live_runners(&policy.name).await?;
+    let is_idle = runners.is_empty() && (policy.scope.at.is_none() || ledger.open_jobs(now).await?.is_empty());
     let mut places: BTreeSet<RunnerScope> = runners.into_iter().map(|runner| runner.target.at).collect();
-    places.extend(policy.scope.at.clone());
+    places.extend(policy.scope.at.clone().filter(|_| !is_idle));
     debug_assert!(
         policy.scope.level != ScopeLevel::Enterprise || policy.scope.at.is_some(),
         "an enterprise set has a place"
@@ -136,15 +139,7 @@ async fn places(ledger: &dyn Ledger, policy: &ScaleSet) -> Result<BTreeSet<Runne
     Ok(places)
 }
 
-async fn registrations_at(ports: &Ports, calls_max: u32, at: &RunnerScope) -> Observed<Vec<Registration>> {
-    match ports.ledger.take_budget(BudgetKind::Calls, 1, calls_max).await {
-        Ok(Some(_)) => {}
-        Ok(None) => return Observed::Unknown { why: "this minute's call budget is used up".into() },
-        Err(error) => {
-            tracing::warn!(error = %chain(&error), at = %at, "the call budget is not known; registrations are not listed");
-            return Observed::Unknown { why: format!("budget: {error}") };
-        }
-    }
+async fn registrations_at(ports: &Ports, at: &RunnerScope) -> Observed<Vec<Registration>> {
     let asked_at = ports.clock.now();
     match ports.github.registrations(at).await {
         // Lists shift while their pages are read, so absence from one proves nothing: it is never called complete.

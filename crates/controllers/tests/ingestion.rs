@@ -140,17 +140,17 @@ async fn a_message_of_a_newer_program_is_left_to_it() {
 }
 
 #[tokio::test]
-async fn a_look_up_for_which_no_call_is_left_waits_longer_and_longer() {
-    let mut bed = Bed::new(policy(2));
-    bed.world.limits.calls_per_minute = 0;
+async fn a_look_up_that_github_does_not_answer_waits_longer_and_longer() {
+    let bed = Bed::new(policy(2));
     let queue = bed.world.ports.lookups.clone().unwrap();
     send(queue.as_ref(), [sweep(1)]).await;
     let mut waited = Duration::ZERO;
     for receives in 1..=30 {
         let batch = queue.receive(10, lookups::VISIBILITY).await.unwrap();
         assert_eq!(batch.len(), 1, "{receives}");
+        bed.doubles.script().fail("sweep", Fault::Unavailable);
         let consumed = lookups::look_up(&bed.world, queue.as_ref(), batch).await;
-        assert_eq!(consumed.failed, ["this minute's budget for GitHub calls is used up"]);
+        assert_eq!(consumed.failed, ["github sweep a double failed: 502"]);
         let pause = consume::retry_after(receives).max(Duration::from_secs(30));
         bed.clock.advance(pause - Duration::from_secs(1));
         assert!(queue.receive(10, lookups::VISIBILITY).await.unwrap().is_empty(), "{receives}");
@@ -158,6 +158,23 @@ async fn a_look_up_for_which_no_call_is_left_waits_longer_and_longer() {
         waited += pause;
     }
     assert!(waited > Duration::from_secs(2 * 3600), "{waited:?}");
-    assert_eq!(bed.doubles.script().count("sweep"), 0);
+    assert_eq!(bed.doubles.script().count("sweep"), 30);
     assert_eq!(queue.depth().await.unwrap(), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_look_up_that_github_limits_comes_again_when_the_limit_is_over() {
+    let bed = Bed::new(policy(2));
+    let queue = bed.world.ports.lookups.clone().unwrap();
+    send(queue.as_ref(), [sweep(1)]).await;
+    bed.doubles.script().fail("sweep", Fault::RateLimited);
+    let batch = queue.receive(10, lookups::VISIBILITY).await.unwrap();
+    let consumed = lookups::look_up(&bed.world, queue.as_ref(), batch).await;
+    assert_eq!(consumed.failed.len(), 1, "{consumed:?}");
+    bed.clock.advance(Duration::from_secs(1_799));
+    assert!(queue.receive(10, lookups::VISIBILITY).await.unwrap().is_empty());
+    bed.clock.advance(Duration::from_secs(1));
+    let batch = queue.receive(10, lookups::VISIBILITY).await.unwrap();
+    assert!(lookups::look_up(&bed.world, queue.as_ref(), batch).await.failed.is_empty());
+    assert_eq!(queue.depth().await.unwrap(), (0, 0, 0));
 }

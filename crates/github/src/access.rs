@@ -14,6 +14,7 @@ use crate::auth::Signer;
 use crate::config::{GitHubConfig, GitHubConfigError};
 use crate::locks::NamedLocks;
 use crate::operations::{self as op, Operation};
+use crate::payer::{Authorization, Payer};
 use crate::transport::Transport;
 use crate::wire;
 
@@ -42,6 +43,9 @@ impl As {
     }
 }
 
+/// How long it is believed that an installation is suspended: until an owner lets it go on, which nobody reports to us.
+const SUSPENDED_FOR: Duration = Duration::from_secs(300);
+
 /// What one client may act as.
 pub(crate) struct Access {
     signer: Option<Signer>,
@@ -54,12 +58,20 @@ pub(crate) struct Access {
 
 #[derive(Default)]
 struct Memory {
-    /// Installation by scope.
+    /// Installation by owner. An owner has one installation of an App, and its number stays.
     installations: HashMap<String, u64>,
+    /// Suspended installations: until when that is believed.
+    suspended: HashMap<u64, Timestamp>,
     /// Token by installation.
     tokens: HashMap<u64, (Secret, Timestamp)>,
     /// GitHub's clock less ours, seconds; 0 until GitHub has refused a JWT.
     skew: i64,
+}
+
+impl Memory {
+    fn is_suspended(&self, installation: u64, now: Timestamp) -> bool {
+        self.suspended.get(&installation).is_some_and(|until| *until > now)
+    }
 }
 
 impl Access {
@@ -81,22 +93,51 @@ impl Access {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an installation that a list has shown.
-    pub fn remember_installation(&self, at: &RunnerScope, id: u64) {
-        self.memory().installations.insert(scope_key(at), id);
+    /// Keeps an installation that a list has shown, and whether it is suspended.
+    pub fn remember_installation(&self, owner: &Owner, id: u64, is_suspended: bool) {
+        if is_suspended {
+            self.suspended(id);
+        } else {
+            self.memory().suspended.remove(&id);
+        }
+        self.memory().installations.insert(owner_key(&RunnerScope::Organization(owner.clone())), id);
+    }
+
+    /// Keeps that an installation is suspended: for a while no call is made for it.
+    pub fn suspended(&self, installation: u64) {
+        self.memory().suspended.insert(installation, self.clock.now().plus(SUSPENDED_FOR));
+    }
+
+    /// Whose limit a call on this behalf counts against, as far as that is known without a call.
+    pub fn payer(&self, who: &As) -> Option<Payer> {
+        match who {
+            As::Nobody => Some(Payer::Nobody),
+            As::App => Some(Payer::App),
+            As::Scope(_) if self.token.is_some() => Some(Payer::Token),
+            As::Scope(at) => self.memory().installations.get(&owner_key(at)).copied().map(Payer::Installation),
+        }
     }
 
     /// What a call on this behalf is authorised by.
     ///
     /// # Errors
     /// `Unauthorized` when this client is no App, `NotInstalled` when the App is not installed there; else as any call.
-    pub async fn authorization(&self, transport: &Transport, who: &As) -> Result<Option<Secret>, GitHubError> {
+    pub async fn authorization(&self, transport: &Transport, who: &As) -> Result<Authorization, GitHubError> {
         match who {
-            As::Nobody => Ok(None),
-            As::App => self.jwt().map(Some),
-            As::Scope(_) if self.token.is_some() => Ok(self.token.clone()),
-            As::Scope(at) => self.installation_token(transport, at).await.map(Some),
+            As::Nobody => Ok(Authorization { secret: None, payer: Payer::Nobody }),
+            As::App => self.as_app(),
+            As::Scope(_) if self.token.is_some() => {
+                Ok(Authorization { secret: self.token.clone(), payer: Payer::Token })
+            }
+            As::Scope(at) => {
+                let (token, installation) = self.installation_token(transport, at).await?;
+                Ok(Authorization { secret: Some(token), payer: Payer::Installation(installation) })
+            }
         }
+    }
+
+    fn as_app(&self) -> Result<Authorization, GitHubError> {
+        Ok(Authorization { secret: Some(self.jwt()?), payer: Payer::App })
     }
 
     /// Forgets what GitHub has answered 401 to. Returns whether the next authorisation is another: a token may have been
@@ -105,7 +146,7 @@ impl Access {
         match who {
             As::Scope(at) if self.token.is_none() => {
                 let mut memory = self.memory();
-                if let Some(installation) = memory.installations.remove(&scope_key(at)) {
+                if let Some(installation) = memory.installations.remove(&owner_key(at)) {
                     memory.tokens.remove(&installation);
                 }
                 true
@@ -142,7 +183,7 @@ impl Access {
     }
 
     /// A token of the installation that covers a scope. One mint at a time for each owner; a failed one is never kept.
-    async fn installation_token(&self, transport: &Transport, at: &RunnerScope) -> Result<Secret, GitHubError> {
+    async fn installation_token(&self, transport: &Transport, at: &RunnerScope) -> Result<(Secret, u64), GitHubError> {
         if let Some(token) = self.kept(at) {
             return Ok(token);
         }
@@ -157,9 +198,18 @@ impl Access {
         }
         let path = format!("/app/installations/{installation}/access_tokens");
         let subject = at.to_string();
-        let raw = self.as_app(transport, op::ACCESS_TOKEN, &path, &subject).await?;
+        if self.memory().is_suspended(installation, self.clock.now()) {
+            let message = "the installation is suspended; an owner can let it go on in its settings".to_owned();
+            return Err(GitHubError::Unauthorized { operation: op::ACCESS_TOKEN.id, subject, message });
+        }
+        let raw = self.call_as_app(transport, op::ACCESS_TOKEN, &path, &subject).await?;
         if raw.status != 201 {
-            self.memory().installations.remove(&scope_key(at));
+            match raw.status {
+                403 if raw.says_suspended() => self.suspended(installation),
+                // It was removed, and perhaps made again.
+                404 => _ = self.memory().installations.remove(&owner_key(at)),
+                _ => {}
+            }
             return Err(raw.error(op::ACCESS_TOKEN, &subject, self.clock.now()));
         }
         let found: wire::Token = raw.read(op::ACCESS_TOKEN, &subject)?;
@@ -169,34 +219,37 @@ impl Access {
         let end = wire::timestamp(Some(&found.expires_at)).unwrap_or(self.clock.now());
         let end = if self.memory().skew > 0 { end.minus(skew) } else { end.plus(skew) };
         self.memory().tokens.insert(installation, (token.clone(), end));
-        Ok(token)
+        Ok((token, installation))
     }
 
-    fn kept(&self, at: &RunnerScope) -> Option<Secret> {
+    fn kept(&self, at: &RunnerScope) -> Option<(Secret, u64)> {
         let memory = self.memory();
-        let installation = memory.installations.get(&scope_key(at))?;
-        let (token, end) = memory.tokens.get(installation)?;
-        (end.minus(TOKEN_MARGIN) > self.clock.now()).then(|| token.clone())
+        let installation = *memory.installations.get(&owner_key(at))?;
+        if memory.is_suspended(installation, self.clock.now()) {
+            return None;
+        }
+        let (token, end) = memory.tokens.get(&installation)?;
+        (end.minus(TOKEN_MARGIN) > self.clock.now()).then(|| (token.clone(), installation))
     }
 
     /// A call with the App's JWT, once more if the clock was wrong; whatever the status.
-    async fn as_app(
+    async fn call_as_app(
         &self,
         transport: &Transport,
         operation: Operation,
         path: &str,
         subject: &str,
     ) -> Result<Raw, GitHubError> {
-        let raw = transport.exchange(operation, Some(&self.jwt()?), path, subject, None).await?;
+        let raw = transport.exchange(operation, &self.as_app()?, path, subject, None).await?;
         if raw.status == 401 && self.correct_skew(&raw.headers) {
-            return transport.exchange(operation, Some(&self.jwt()?), path, subject, None).await;
+            return transport.exchange(operation, &self.as_app()?, path, subject, None).await;
         }
         Ok(raw)
     }
 
     /// The App's own installation there; a payload's word for it is never taken.
     async fn installation(&self, transport: &Transport, at: &RunnerScope) -> Result<u64, GitHubError> {
-        if let Some(id) = self.memory().installations.get(&scope_key(at)) {
+        if let Some(id) = self.memory().installations.get(&owner_key(at)) {
             return Ok(*id);
         }
         let (operation, path) = match at {
@@ -205,7 +258,7 @@ impl Access {
             RunnerScope::Enterprise(slug) => (op::ENTERPRISE_INSTALLATION, format!("/enterprises/{slug}/installation")),
         };
         let subject = at.to_string();
-        let raw = self.as_app(transport, operation, &path, &subject).await?;
+        let raw = self.call_as_app(transport, operation, &path, &subject).await?;
         if raw.status == 404 {
             return Err(GitHubError::NotInstalled { operation: operation.id, subject });
         }
@@ -213,20 +266,15 @@ impl Access {
             return Err(raw.error(operation, &subject, self.clock.now()));
         }
         let found: wire::Id = raw.read(operation, &subject)?;
-        self.memory().installations.insert(scope_key(at), found.id);
+        self.memory().installations.insert(owner_key(at), found.id);
         Ok(found.id)
     }
 }
 
-/// Repositories of one owner share its installation, but an App may be installed for some only: each is looked up once.
-fn scope_key(at: &RunnerScope) -> String {
-    at.to_string().to_lowercase()
-}
-
-/// Whose installation it is, whichever scope is asked for.
+/// Whose installation it is, whichever scope is asked for: all repositories of an owner share one.
 fn owner_key(at: &RunnerScope) -> String {
     match at {
-        RunnerScope::Repository(repo) => scope_key(&RunnerScope::Organization(repo.owner())),
-        RunnerScope::Organization(_) | RunnerScope::Enterprise(_) => scope_key(at),
+        RunnerScope::Repository(repo) => owner_key(&RunnerScope::Organization(repo.owner())),
+        RunnerScope::Organization(_) | RunnerScope::Enterprise(_) => at.to_string().to_lowercase(),
     }
 }

@@ -11,11 +11,24 @@ use serde::de::DeserializeOwned;
 use crate::operations::Operation;
 use crate::wire;
 
+/// Which of GitHub's limits an answer speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitKind {
+    /// The hourly one.
+    Primary,
+    /// All calls of who asked.
+    Secondary,
+    /// Creating content.
+    Content,
+}
+
 /// A raw answer.
 pub(crate) struct Raw {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// Until when calls like this one must wait, when the answer is a limit.
+    pub limited_until: Option<Timestamp>,
 }
 
 impl Raw {
@@ -31,7 +44,8 @@ impl Raw {
     /// Returns what an answer that is no success means.
     pub fn error(&self, operation: Operation, subject: &str, now: Timestamp) -> GitHubError {
         let (operation, subject) = (operation.id, subject.to_owned());
-        if let Some(until) = self.limit(now) {
+        if let Some((_, until)) = self.limit(now) {
+            let until = self.limited_until.or(until).unwrap_or(now.plus(Duration::from_secs(60)));
             return GitHubError::RateLimited { operation, subject, until };
         }
         let message = serde_json::from_slice::<wire::Message>(&self.body).map(|found| found.text()).unwrap_or_default();
@@ -47,23 +61,39 @@ impl Raw {
         }
     }
 
-    /// Until when GitHub wants no calls: a primary limit (nothing remaining), `Retry-After`, or a secondary limit by its words.
-    pub fn limit(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Whether the answer says that an owner has suspended the installation.
+    pub fn says_suspended(&self) -> bool {
+        self.status == 403 && String::from_utf8_lossy(&self.body).contains("has been suspended")
+    }
+
+    /// Which limit the answer speaks of, and until when GitHub wants no calls, if it says that.
+    pub fn limit(&self, now: Timestamp) -> Option<(LimitKind, Option<Timestamp>)> {
         if self.status != 403 && self.status != 429 {
             return None;
         }
-        if let Some(seconds) = self.number("retry-after") {
-            return Some(now.plus(Duration::from_secs(u64::try_from(seconds.clamp(1, 3600)).unwrap_or(60))));
-        }
-        if self.number("x-ratelimit-remaining") == Some(0) {
-            return Some(
-                Timestamp::from_secs(self.number("x-ratelimit-reset").unwrap_or(now.as_secs() + 60))
-                    .max(now.plus(Duration::from_secs(1))),
-            );
-        }
         let text = String::from_utf8_lossy(&self.body).to_lowercase();
-        (self.status == 429 || text.contains("secondary rate limit") || text.contains("abuse"))
-            .then(|| now.plus(Duration::from_secs(60)))
+        let stated = self
+            .number("retry-after")
+            .map(|seconds| now.plus(Duration::from_secs(u64::try_from(seconds.max(1)).unwrap_or(60))));
+        let kind = if text.contains("content creation") {
+            LimitKind::Content
+        } else if self.number("x-ratelimit-remaining") == Some(0) && !text.contains("secondary rate limit") {
+            let reset = self.resets_at(now).unwrap_or(now.plus(Duration::from_secs(60)));
+            return Some((LimitKind::Primary, Some(stated.unwrap_or(reset))));
+        } else {
+            LimitKind::Secondary
+        };
+        let is_limit =
+            self.status == 429 || stated.is_some() || text.contains("secondary rate limit") || text.contains("abuse");
+        is_limit.then_some((kind, stated))
+    }
+
+    /// When the hour of the primary limit is over, by our clock: GitHub says it by its own, and what time that shows.
+    pub fn resets_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let reset = self.number("x-ratelimit-reset")?;
+        let theirs = self.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let theirs = theirs.map_or(now.as_secs(), |date| date.timestamp().as_second());
+        Some(now.plus(Duration::from_secs(u64::try_from(reset - theirs).unwrap_or(0))))
     }
 
     /// A header's text.
@@ -71,7 +101,8 @@ impl Raw {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    fn number(&self, name: &str) -> Option<i64> {
+    /// A header's number.
+    pub fn number(&self, name: &str) -> Option<i64> {
         self.header(name).and_then(|text| text.parse().ok())
     }
 }

@@ -1,12 +1,15 @@
 //! The port's questions as GitHub's operations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use runnersmith_ports::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken};
+use runnersmith_ports::{
+    CheckRun, DeliveryPage, GitHub, GitHubError, InstalledOwner, JitConfig, JitRequest, RegistrationToken,
+    RepositoryPage,
+};
 use runnersmith_types::{
-    Conclusion, DeliveryId, FactSource, JobFact, JobId, Label, Owner, OwnerKind, Registration, RegistrationId,
-    RepoFullName, RunId, RunSummary, RunnerScope, Secret, Timestamp,
+    Conclusion, FactSource, JobFact, JobId, Label, Owner, OwnerKind, Registration, RegistrationId, RepoFullName, RunId,
+    RunSummary, RunnerScope, Secret,
 };
 use serde_json::json;
 
@@ -21,8 +24,9 @@ use crate::wire;
 const PAGES_MAX: usize = 100;
 /// So many pages of runner groups are read.
 const GROUP_PAGES_MAX: usize = 50;
-/// A sweep looks at so many runs of each status.
-const RUNS_MAX: usize = 50;
+
+/// What a configuration calls the group that every place has.
+pub(crate) const DEFAULT_GROUP: &str = "Default";
 
 /// One of three operations, by the scope.
 const fn by_scope(at: &RunnerScope, repo: Operation, org: Operation, enterprise: Operation) -> Operation {
@@ -98,7 +102,8 @@ impl GitHubClient {
         })
     }
 
-    /// All runner groups of an organisation or of an enterprise; the operation says which of the two it is.
+    /// All runner groups of an organisation or of an enterprise in which runners can be registered there; the operation says which
+    /// of the two it is. What an organisation has from its enterprise is shown to it, and takes none of its runners.
     pub(crate) async fn runner_groups(
         &self,
         operation: Operation,
@@ -106,7 +111,8 @@ impl GitHubClient {
         subject: &str,
     ) -> Result<Vec<wire::Group>, GitHubError> {
         let (who, path) = (As::Scope(at.clone()), actions_path(at, "runner-groups"));
-        self.pages::<wire::Groups>(operation, &who, &path, subject, GROUP_PAGES_MAX).await?.whole(operation, subject)
+        let listed = self.pages::<wire::Groups>(operation, &who, &path, subject, GROUP_PAGES_MAX).await?;
+        Ok(listed.whole(operation, subject)?.into_iter().filter(|group| !group.inherited).collect())
     }
 
     async fn group_id(&self, at: &RunnerScope, name: &str) -> Result<u64, GitHubError> {
@@ -125,21 +131,24 @@ impl GitHubClient {
             return Ok(id);
         }
         let subject = format!("runner group {name:?} of {at}");
-        for group in self.runner_groups(operation, at, &subject).await? {
+        let groups = self.runner_groups(operation, at, &subject).await?;
+        // The default group may have been given another name, and is still what "Default" means, unless another group has it.
+        if let Some(group) = groups.iter().find(|group| group.is_default) {
+            self.remember_group(at, DEFAULT_GROUP, group.id);
+        }
+        for group in &groups {
             self.remember_group(at, &group.name, group.id);
         }
         self.group(at, name).ok_or(GitHubError::NotFound { operation: operation.id, subject })
     }
 
-    fn fact(&self, job: wire::WorkflowJobPayload, repo: &RepoFullName, source: FactSource) -> Option<JobFact> {
+    pub(crate) fn fact(
+        &self,
+        job: wire::WorkflowJobPayload,
+        repo: &RepoFullName,
+        source: FactSource,
+    ) -> Option<JobFact> {
         job.fact(repo.clone(), OwnerKind::Unknown, source, self.clock.now())
-    }
-
-    async fn run_jobs(&self, repo: &RepoFullName, run: u64) -> Result<Vec<JobFact>, GitHubError> {
-        let subject = format!("run {run} of {repo}");
-        let path = format!("/repos/{repo}/actions/runs/{run}/jobs?filter=latest");
-        let listed = self.pages::<wire::Jobs>(op::RUN_JOBS, &As::repository(repo), &path, &subject, PAGES_MAX).await?;
-        Ok(listed.items.into_iter().filter_map(|job| self.fact(job, repo, FactSource::Sweep)).collect())
     }
 }
 
@@ -209,41 +218,16 @@ impl GitHub for GitHubClient {
         }
     }
 
-    async fn repositories(&self, limit: usize) -> Result<Vec<RepoFullName>, GitHubError> {
-        let installations: Vec<wire::Installation> =
-            self.call(op::INSTALLATIONS, As::App, "/app/installations?per_page=100", "the App", None).await?;
-        let mut found: BTreeSet<(String, RepoFullName)> = BTreeSet::new();
-        for (id, account) in installations.into_iter().filter_map(|found| Some((found.id, found.account?))) {
-            let Ok(owner) = Owner::parse(&account.login) else { continue };
-            // A person's installation has no address of its own, but its number is known now.
-            let scope = RunnerScope::Organization(owner);
-            self.access.remember_installation(&scope, id);
-            let who = As::Scope(scope);
-            let answer: wire::Repositories = self
-                .call(op::REPOSITORIES, who, "/installation/repositories?per_page=100", &account.login, None)
-                .await?;
-            for repository in answer.repositories {
-                if let Ok(name) = RepoFullName::parse(&repository.full_name) {
-                    found.insert((repository.pushed_at.unwrap_or_default(), name));
-                }
-            }
-        }
-        Ok(found.into_iter().rev().take(limit).map(|(_, name)| name).collect())
+    async fn installed(&self) -> Result<Vec<InstalledOwner>, GitHubError> {
+        self.installed_owners().await
+    }
+
+    async fn repositories(&self, owner: &Owner, page: u32) -> Result<RepositoryPage, GitHubError> {
+        self.repository_page(owner, page).await
     }
 
     async fn sweep(&self, repo: &RepoFullName) -> Result<Vec<JobFact>, GitHubError> {
-        let mut runs = BTreeSet::new();
-        // A run in progress has queued jobs too.
-        for status in ["queued", "in_progress"] {
-            let path = format!("/repos/{repo}/actions/runs?status={status}&per_page={RUNS_MAX}");
-            let answer: wire::Runs = self.call(op::RUNS, As::repository(repo), &path, repo.as_str(), None).await?;
-            runs.extend(answer.workflow_runs.into_iter().map(|run| run.id));
-        }
-        let mut facts = Vec::new();
-        for run in runs {
-            facts.extend(self.run_jobs(repo, run).await?);
-        }
-        Ok(facts)
+        self.open_jobs(repo).await
     }
 
     async fn run(&self, repo: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
@@ -278,45 +262,12 @@ impl GitHub for GitHubClient {
             .map(|_| ())
     }
 
-    async fn failed_deliveries(&self, since: Timestamp, limit: usize) -> Result<Vec<FailedDelivery>, GitHubError> {
-        let log = self.delivery_log();
-        let mut cursor = String::new();
-        let mut delivered: BTreeSet<String> = BTreeSet::new();
-        let mut failed: BTreeMap<String, FailedDelivery> = BTreeMap::new();
-        // The log is newest first, so a later success of the same delivery is seen before its failure.
-        for _ in 0..PAGES_MAX {
-            let path = format!("{}?per_page=100{cursor}", log.path);
-            let raw = self.send(log.list, &log.who, &path, &log.subject, None).await?;
-            let page: Vec<wire::Delivery> = raw.read(log.list, &log.subject)?;
-            let mut past = page.is_empty();
-            for line in page {
-                let at = wire::timestamp(Some(&line.delivered_at)).unwrap_or(since);
-                past |= at < since;
-                if past || delivered.contains(&line.guid) {
-                    continue;
-                }
-                if (200..300).contains(&line.status_code) {
-                    delivered.insert(line.guid);
-                } else if let (false, Ok(guid)) = (failed.contains_key(&line.guid), DeliveryId::parse(&line.guid)) {
-                    failed.insert(line.guid, FailedDelivery { id: line.id, guid, at, event: line.event });
-                }
-            }
-            let next = raw.header("link").and_then(next_cursor);
-            match next {
-                Some(next) if !past && failed.len() < limit => cursor = format!("&cursor={next}"),
-                _ => break,
-            }
-        }
-        let mut failed: Vec<FailedDelivery> = failed.into_values().collect();
-        failed.sort_by_key(|delivery| delivery.at);
-        failed.truncate(limit);
-        Ok(failed)
+    async fn deliveries(&self, page: Option<&str>) -> Result<DeliveryPage, GitHubError> {
+        self.delivery_page(page).await
     }
 
     async fn redeliver(&self, id: u64) -> Result<(), GitHubError> {
-        let log = self.delivery_log();
-        let path = format!("{}/{id}/attempts", log.path);
-        self.send(log.again, &log.who, &path, &format!("delivery {id} of {}", log.subject), None).await.map(|_| ())
+        self.ask_again(id).await
     }
 
     async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {
@@ -356,49 +307,4 @@ impl GitHub for GitHubClient {
     async fn whoami(&self) -> Result<String, GitHubError> {
         Ok(self.app().await?.slug)
     }
-}
-
-/// Where deliveries are logged, and as whom the log is read.
-struct DeliveryLog {
-    list: Operation,
-    again: Operation,
-    who: As,
-    path: String,
-    subject: String,
-}
-
-impl GitHubClient {
-    /// The log of the configured webhook; without one, the App's own.
-    fn delivery_log(&self) -> DeliveryLog {
-        let (list, again) = match self.hook.as_ref().map(|hook| &hook.at) {
-            Some(RunnerScope::Organization(_)) => (op::ORG_DELIVERIES, op::ORG_REDELIVER),
-            Some(RunnerScope::Repository(_)) => (op::REPO_DELIVERIES, op::REPO_REDELIVER),
-            // Enterprises' webhooks have no log.
-            Some(RunnerScope::Enterprise(_)) | None => (op::DELIVERIES, op::REDELIVER),
-        };
-        match &self.hook {
-            Some(hook) => DeliveryLog {
-                list,
-                again,
-                who: As::Scope(hook.at.clone()),
-                path: format!("/{hook}/deliveries"),
-                subject: format!("the webhook {hook}"),
-            },
-            None => DeliveryLog {
-                list,
-                again,
-                who: As::App,
-                path: "/app/hook/deliveries".into(),
-                subject: "the App".into(),
-            },
-        }
-    }
-}
-
-/// The cursor of the next page in a `Link` header.
-fn next_cursor(link: &str) -> Option<String> {
-    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
-    let (_, rest) = next.split_once("cursor=")?;
-    let cursor: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "_-%".contains(*c)).collect();
-    (!cursor.is_empty()).then_some(cursor)
 }

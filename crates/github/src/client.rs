@@ -13,6 +13,7 @@ use crate::answer::Raw;
 use crate::config::{GitHubConfig, GitHubConfigError};
 use crate::locks::NamedLocks;
 use crate::operations::Operation;
+use crate::payer::Payer;
 use crate::transport::Transport;
 
 /// A read is tried so often in all.
@@ -108,20 +109,28 @@ impl GitHubClient {
         let mut tries = 0;
         loop {
             tries += 1;
+            // A limit of who pays is known before a token is made for it.
+            if let Some(payer) = self.access.payer(who) {
+                self.transport.may_call(payer, operation, path, subject)?;
+            }
             let authorization = self.access.authorization(&self.transport, who).await?;
             let may_repeat = operation.method == "GET" && tries < READ_TRIES;
-            let outcome =
-                self.transport.exchange(operation, authorization.as_ref(), path, subject, body.as_ref()).await;
+            let outcome = self.transport.exchange(operation, &authorization, path, subject, body.as_ref()).await;
             let raw = match outcome {
                 Ok(raw) => raw,
-                Err(_) if may_repeat => continue,
+                Err(GitHubError::Transient { .. }) if may_repeat => continue,
                 Err(error) => return Err(error),
             };
             match raw.status {
                 200..=299 => return Ok(raw),
                 401 if !renewed && self.access.renew(who, &raw.headers) => renewed = true,
                 500..=599 if may_repeat => {}
-                _ => return Err(raw.error(operation, subject, self.clock.now())),
+                _ => {
+                    if let (true, Payer::Installation(id)) = (raw.says_suspended(), authorization.payer) {
+                        self.access.suspended(id);
+                    }
+                    return Err(raw.error(operation, subject, self.clock.now()));
+                }
             }
         }
     }

@@ -51,6 +51,22 @@ impl GitHubConfig {
         Self { token: Some(token), ..Self::anonymous(server_url) }
     }
 
+    /// Whether a client made from this configuration can stand for one made from the other, with all that it remembers: tokens,
+    /// installations, limits. Who counts and who records is not compared. With a file of certificates it is never so: what the file
+    /// holds may have changed.
+    #[must_use]
+    pub fn makes_same_client(&self, other: &Self) -> bool {
+        let app = |config: &Self| {
+            let key = |app: &AppCredentials| (app.app_id.clone(), app.private_key_pem.expose().to_owned());
+            config.app.as_ref().map(key)
+        };
+        let token = |config: &Self| config.token.as_ref().map(|token| token.expose().to_owned());
+        let is_equal = (&self.server_url, &self.api_base, &self.hook, &self.proxy)
+            == (&other.server_url, &other.api_base, &other.hook, &other.proxy);
+        let has_no_file = self.ca_file.is_none() && other.ca_file.is_none();
+        is_equal && has_no_file && app(self) == app(other) && token(self) == token(other)
+    }
+
     /// Nobody in particular, for public things such as releases.
     #[must_use]
     pub fn anonymous(server_url: &str) -> Self {
@@ -111,7 +127,31 @@ pub fn api_base(server_url: &str) -> Result<String, GitHubConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use super::api_base;
+    use runnersmith_types::Secret;
+
+    use super::{AppCredentials, GitHubConfig, api_base};
+
+    #[test]
+    fn a_client_stands_for_another_only_if_it_would_be_made_in_the_same_way() {
+        let app = |id: &str, key: &str| AppCredentials { app_id: id.into(), private_key_pem: Secret::new(key) };
+        let config = || GitHubConfig::new("https://github.com", app("1", "key"));
+        let with = |change: fn(&mut GitHubConfig)| {
+            let mut changed = config();
+            change(&mut changed);
+            changed
+        };
+        assert!(config().makes_same_client(&with(|config| config.counter = Some(std::sync::Arc::new(|_, _| {})))));
+        for other in [
+            GitHubConfig::new("https://github.com", app("2", "key")),
+            GitHubConfig::new("https://github.com", app("1", "a new key")),
+            GitHubConfig::new("https://acme.ghe.com", app("1", "key")),
+            GitHubConfig::with_token("https://github.com", Secret::new("t")),
+            with(|config| config.proxy = Some("http://proxy".into())),
+            with(|config| config.ca_file = Some("ca.pem".into())),
+        ] {
+            assert!(!config().makes_same_client(&other));
+        }
+    }
 
     #[test]
     fn the_api_address_follows_from_the_server() {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::access::As;
 use crate::answer::{gone_is_fine, if_there, unusable};
+use crate::calls::DEFAULT_GROUP;
 use crate::control::{ControlClient, PAGES_MAX, escape_value};
 use crate::control_wire as wire;
 use crate::operations as op;
@@ -238,7 +239,9 @@ impl ControlRepository for ControlClient {
         let at = RunnerScope::Organization(owner.clone());
         let groups = self.organization.runner_groups(op::ORG_GROUPS, &at, &subject).await?;
         let wanted = group.to_lowercase();
-        let Some(found) = groups.into_iter().find(|found| found.name.to_lowercase() == wanted) else { return Ok(None) };
+        let named = groups.iter().find(|found| found.name.to_lowercase() == wanted);
+        let renamed = || groups.iter().find(|found| found.is_default && wanted == DEFAULT_GROUP.to_lowercase());
+        let Some(found) = named.or_else(renamed) else { return Ok(None) };
         let selected = if found.visibility == "selected" {
             Some(self.repositories_of_group(&owner, found.id, &subject).await?)
         } else {

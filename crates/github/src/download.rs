@@ -25,8 +25,7 @@ pub(crate) async fn download(client: &GitHubClient, url: &str, to: &Path) -> Res
             source: Box::new(error.without_url()),
         })
     };
-    let request = client.transport.get(url, TIMEOUT);
-    let mut answer = request.send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+    let mut answer = client.transport.get(url, TIMEOUT).await.map_err(failed)?;
     let mut file = tokio::fs::File::create(to).await.map_err(DownloadError::Disk)?;
     let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
     while let Some(chunk) = answer.chunk().await.map_err(failed)? {

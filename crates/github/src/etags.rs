@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-/// So many answers are kept; each is asked for again within minutes or never.
-const ANSWERS_MAX: usize = 256;
+/// So many answers are kept: the lists of all repositories of a round of sweeps, most of which are short. Fewer than a round
+/// asks for would be as good as none, because the oldest makes room.
+const ANSWERS_MAX: usize = 4_096;
 /// A larger answer is not kept.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// So many bytes of answers are kept.

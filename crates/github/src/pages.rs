@@ -11,7 +11,7 @@ use crate::operations::Operation;
 use crate::wire;
 
 /// So many items are asked for at once: GitHub's most.
-const PAGE_ITEMS: usize = 100;
+pub(crate) const PAGE_ITEMS: usize = 100;
 
 /// A page of a list as GitHub sends it: plain, or in an object that may say how long the whole list is.
 pub(crate) trait Page: DeserializeOwned {
@@ -60,6 +60,16 @@ impl Page for wire::Repositories {
     }
     fn items(self) -> Vec<wire::Repository> {
         self.repositories
+    }
+}
+
+impl Page for wire::Runs {
+    type Item = wire::Run;
+    fn total(&self) -> Option<u64> {
+        None
+    }
+    fn items(self) -> Vec<wire::Run> {
+        self.workflow_runs
     }
 }
 

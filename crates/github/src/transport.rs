@@ -1,4 +1,4 @@
-//! One exchange with GitHub over HTTP: bounded in time and bytes, counted, its rate limit remembered. It has no credentials of
+//! One exchange with GitHub over HTTP: bounded in time and bytes, counted, and not made while a rate limit holds. It has no credentials of
 //! its own; each exchange is given what it is authorised by.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use runnersmith_ports::{Clock, GitHubError};
-use runnersmith_types::{Secret, Timestamp};
 use serde_json::Value;
 
 use crate::answer::Raw;
 use crate::config::{GitHubConfig, GitHubConfigError, api_base};
 use crate::etags::ETags;
+use crate::limits::Limits;
 use crate::observers::{Counter, RecordedExchange, Recorder};
 use crate::operations::Operation;
+use crate::payer::{Authorization, Payer};
 
 /// No answer of ours is larger: 100 runs with their repositories are about 3 MB.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -25,14 +26,8 @@ pub(crate) struct Transport {
     clock: Arc<dyn Clock>,
     recorder: Option<Recorder>,
     counter: Option<Counter>,
-    memory: Mutex<Memory>,
-}
-
-#[derive(Default)]
-struct Memory {
-    /// No call before this moment.
-    limited_until: Option<Timestamp>,
-    etags: ETags,
+    etags: Mutex<ETags>,
+    limits: Limits,
 }
 
 impl Transport {
@@ -67,17 +62,42 @@ impl Transport {
             clock,
             recorder: config.recorder.clone(),
             counter: config.counter.clone(),
-            memory: Mutex::default(),
+            etags: Mutex::default(),
+            limits: Limits::default(),
         })
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn etags(&self) -> MutexGuard<'_, ETags> {
+        self.etags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a public file of any address; nothing is counted or remembered.
-    pub fn get(&self, url: &str, timeout: Duration) -> reqwest::RequestBuilder {
-        self.http.get(url).timeout(timeout)
+    /// Asks for a public file of any address. It is counted; no limit of the API concerns it.
+    ///
+    /// # Errors
+    /// When no answer came, or one that is no success.
+    pub async fn get(&self, url: &str, timeout: Duration) -> reqwest::Result<reqwest::Response> {
+        let sent = self.http.get(url).timeout(timeout).send().await;
+        self.count("download", &sent);
+        sent?.error_for_status()
+    }
+
+    fn count(&self, operation: &'static str, sent: &reqwest::Result<reqwest::Response>) {
+        if let Some(counter) = &self.counter {
+            counter(operation, sent.as_ref().map_or(0, |answer| answer.status().as_u16()));
+        }
+    }
+
+    /// Returns `Err` while a call must not be made because of a limit of who pays for it.
+    ///
+    /// # Errors
+    /// `RateLimited`, without a call.
+    pub fn may_call(&self, payer: Payer, operation: Operation, path: &str, subject: &str) -> Result<(), GitHubError> {
+        match self.limits.wait(payer, operation, path, self.clock.now()) {
+            Some(until) => {
+                Err(GitHubError::RateLimited { operation: operation.id, subject: subject.to_owned(), until })
+            }
+            None => Ok(()),
+        }
     }
 
     /// One call and its answer, whatever the status. A GET whose answer has not changed is answered as the last time.
@@ -87,15 +107,12 @@ impl Transport {
     pub async fn exchange(
         &self,
         operation: Operation,
-        authorization: Option<&Secret>,
+        authorization: &Authorization,
         path: &str,
         subject: &str,
         body: Option<&Value>,
     ) -> Result<Raw, GitHubError> {
-        let now = self.clock.now();
-        if let Some(until) = self.memory().limited_until.filter(|until| *until > now) {
-            return Err(GitHubError::RateLimited { operation: operation.id, subject: subject.to_owned(), until });
-        }
+        self.may_call(authorization.payer, operation, path, subject)?;
         let transient = |source: Box<dyn std::error::Error + Send + Sync>| GitHubError::Transient {
             operation: operation.id,
             subject: subject.to_owned(),
@@ -104,11 +121,14 @@ impl Transport {
         let request = self.request(operation, authorization, path, body).map_err(transient)?;
         // The address is left out of errors: it can hold more than a log should.
         let sent = request.send().await;
-        if let Some(counter) = &self.counter {
-            counter(operation.id, sent.as_ref().map_or(0, |answer| answer.status().as_u16()));
-        }
+        self.count(operation.id, &sent);
         let mut answer = sent.map_err(|error| transient(error.without_url().into()))?;
-        let mut raw = Raw { status: answer.status().as_u16(), headers: answer.headers().clone(), body: Vec::new() };
+        let mut raw = Raw {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            body: Vec::new(),
+            limited_until: None,
+        };
         while let Some(chunk) = answer.chunk().await.map_err(|error| transient(error.without_url().into()))? {
             if raw.body.len() + chunk.len() > ANSWER_BYTES_MAX {
                 return Err(transient(format!("the answer is larger than {ANSWER_BYTES_MAX} bytes").into()));
@@ -116,9 +136,7 @@ impl Transport {
             raw.body.extend_from_slice(&chunk);
         }
         // A limit is remembered, so that the next call is answered here.
-        if let Some(until) = raw.limit(self.clock.now()) {
-            self.memory().limited_until = Some(until);
-        }
+        raw.limited_until = self.limits.learn(authorization.payer, operation, &raw, self.clock.now());
         if let Some(recorder) = &self.recorder {
             recorder(&RecordedExchange {
                 operation: operation.id,
@@ -135,7 +153,7 @@ impl Transport {
     fn request(
         &self,
         operation: Operation,
-        authorization: Option<&Secret>,
+        authorization: &Authorization,
         path: &str,
         body: Option<&Value>,
     ) -> Result<reqwest::RequestBuilder, Box<dyn std::error::Error + Send + Sync>> {
@@ -145,7 +163,7 @@ impl Transport {
             .request(reqwest::Method::from_bytes(operation.method.as_bytes())?, url)
             .header("Accept", "application/vnd.github+json")
             .header("X-GitHub-Api-Version", "2022-11-28");
-        if let Some(secret) = authorization {
+        if let Some(secret) = &authorization.secret {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))?;
             value.set_sensitive(true);
             request = request.header("Authorization", value);
@@ -153,7 +171,7 @@ impl Transport {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let known = if operation.method == "GET" { self.memory().etags.of(path) } else { None };
+        let known = if operation.method == "GET" { self.etags().of(path) } else { None };
         if let Some(etag) = known.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header("If-None-Match", etag);
         }
@@ -163,7 +181,7 @@ impl Transport {
     /// Puts the known answer in place of a 304, and keeps an answer that may be asked for again.
     fn with_etag(&self, operation: Operation, path: &str, raw: Raw) -> Raw {
         if raw.status == 304
-            && let Some(body) = self.memory().etags.unchanged(path)
+            && let Some(body) = self.etags().unchanged(path)
         {
             return Raw { status: 200, body, ..raw };
         }
@@ -171,7 +189,7 @@ impl Transport {
             && raw.status == 200
             && let Some(etag) = raw.header("etag")
         {
-            self.memory().etags.keep(path, etag, &raw.body);
+            self.etags().keep(path, etag, &raw.body);
         }
         raw
     }

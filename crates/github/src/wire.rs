@@ -48,6 +48,7 @@ pub(crate) struct Account {
 pub(crate) struct Installation {
     pub id: u64,
     pub account: Option<Account>,
+    pub suspended_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -59,7 +60,10 @@ pub(crate) struct Repositories {
 #[derive(Deserialize)]
 pub(crate) struct Repository {
     pub full_name: String,
-    pub pushed_at: Option<String>,
+    #[serde(default)]
+    pub archived: bool,
+    #[serde(default)]
+    pub disabled: bool,
 }
 
 /// Something of which only the name matters.
@@ -106,6 +110,12 @@ pub(crate) struct Group {
     pub visibility: String,
     #[serde(default)]
     pub allows_public_repositories: bool,
+    /// The group that every place has, whatever its name.
+    #[serde(default, rename = "default")]
+    pub is_default: bool,
+    /// It is the enterprise's.
+    #[serde(default)]
+    pub inherited: bool,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +133,14 @@ pub(crate) struct Run {
     pub head_branch: Option<String>,
     pub event: Option<String>,
     pub head_repository: Option<Id>,
+    pub created_at: Option<String>,
+}
+
+impl Run {
+    /// A status that is not known here is not over.
+    pub fn is_over(&self) -> bool {
+        self.status.as_deref() == Some("completed")
+    }
 }
 
 #[derive(Deserialize)]

@@ -52,10 +52,12 @@ pub(crate) fn unserved(draft: &mut Draft<'_>, policies: &[&ScaleSet], jobs: &[(&
     let mut unserved = Unserved::new();
     let mut found = Vec::new();
     let mut to_ask: BTreeMap<Vec<RunnerScope>, Vec<(JobId, String)>> = BTreeMap::new();
-    for (job, why) in jobs.iter().filter(|(job, _)| job.fact.status == JobStatus::Queued && route::is_ours(&job.fact)) {
+    for (job, why) in
+        jobs.iter().filter(|(job, _)| job.fact.status == JobStatus::Queued && route::asks_for_self_hosted(&job.fact))
+    {
         let mut says = Finding::NotKnown;
         if draft.passed(age(job), draft.policy.timing.notify_after) {
-            if policies.iter().any(|policy| policy.only_fleet && route::covers(policy, &job.fact.repo)) {
+            if policies.iter().any(|policy| policy.only_fleet && route::may_serve(policy, &job.fact.repo)) {
                 says = Finding::Unserved(Notification::Impossible(format!("no scale set serves it: {why}")));
             } else if !is_known(draft, job) {
                 let places = places(policies, job);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use runnersmith_types::{
-    JobFact, Label, OwnerKind, RepoFullName, RunnerScope, ScaleSet, ScaleSetName, ScopeLevel, Target,
+    JobFact, Label, Owner, OwnerKind, RepoFullName, RunnerScope, ScaleSet, ScaleSetName, ScopeLevel, Target,
 };
 
 /// A set that can serve a job.
@@ -58,7 +58,7 @@ pub fn candidates(fact: &JobFact, policies: &[&ScaleSet]) -> Result<Vec<Candidat
 const SELF_HOSTED: &str = "self-hosted";
 
 /// Whether a job that no set serves may be a matter of ours at all: it asks for a self-hosted runner.
-pub(crate) fn is_ours(fact: &JobFact) -> bool {
+pub(crate) fn asks_for_self_hosted(fact: &JobFact) -> bool {
     fact.labels.iter().any(|label| label.as_str() == SELF_HOSTED)
 }
 
@@ -71,15 +71,61 @@ pub fn notifier<'a>(policies: &[&'a ScaleSet]) -> Option<&'a ScaleSet> {
     able.min_by_key(|policy| (!policy.notify, &policy.name)).copied()
 }
 
-/// Whether a set may serve jobs of this repository, whatever their labels.
-pub(crate) fn covers(policy: &ScaleSet, repo: &RepoFullName) -> bool {
+/// Returns why a job that was delivered is not even stored: no set can serve it and it does not ask for a self-hosted runner. A job
+/// that asks for one is kept although nothing serves it, so that its author can be notified.
+#[must_use]
+pub fn reject_at_intake(fact: &JobFact, policies: &[&ScaleSet]) -> Option<String> {
+    if asks_for_self_hosted(fact) {
+        return None;
+    }
+    candidates(fact, policies).err().map(|none| format!("no scale set serves it: {none}"))
+}
+
+/// Whether a job that a sweep has found is stored: a set can serve it, or the runner of a set has it. A sweep sees all jobs of a
+/// repository, and those of GitHub's own runners and of other fleets are not ours.
+#[must_use]
+pub fn is_ours(fact: &JobFact, policies: &[&ScaleSet]) -> bool {
+    let of_set = |set: ScaleSetName| policies.iter().any(|policy| policy.name == set);
+    fact.runner().and_then(|runner| runner.set()).is_some_and(of_set) || candidates(fact, policies).is_ok()
+}
+
+/// Whether the set may serve jobs of a repository, whatever their labels.
+#[must_use]
+pub fn may_serve(policy: &ScaleSet, repo: &RepoFullName) -> bool {
     let allowed = &policy.scope.allowed;
-    let place = match &policy.scope.at {
+    let is_allowed = allowed.is_empty() || allowed.iter().any(|pattern| pattern.covers(repo));
+    let is_there = match &policy.scope.at {
         Some(at @ RunnerScope::Repository(_)) => same_place(at, &RunnerScope::Repository(repo.clone())),
         Some(at @ RunnerScope::Organization(_)) => same_place(at, &RunnerScope::Organization(repo.owner())),
         Some(RunnerScope::Enterprise(_)) | None => true,
     };
-    place && (allowed.is_empty() || allowed.iter().any(|pattern| pattern.covers(repo)))
+    is_allowed && is_there
+}
+
+/// Whether the set may serve jobs of an owner, whatever their repositories and labels.
+#[must_use]
+pub fn may_serve_owner(policy: &ScaleSet, owner: &Owner) -> bool {
+    match &policy.scope.at {
+        Some(RunnerScope::Repository(repo)) => repo.owner().as_str().eq_ignore_ascii_case(owner.as_str()),
+        Some(RunnerScope::Organization(at)) => at.as_str().eq_ignore_ascii_case(owner.as_str()),
+        Some(RunnerScope::Enterprise(_)) | None => true,
+    }
+}
+
+/// A short text that is another one when the sets serve other jobs than before.
+#[must_use]
+pub fn fingerprint(policies: &[ScaleSet]) -> String {
+    let mut all: Vec<String> = policies
+        .iter()
+        .map(|set| format!("{} {:?} {} {:?}", set.name, set.labels, set.serves_unlabelled, set.scope))
+        .collect();
+    all.sort();
+    // FNV-1a: that two policies have one value by accident costs one late sweep.
+    let hash = all
+        .join("\n")
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
 }
 
 /// Whether one set serves the job, and with what target; else how far it is from it, and why.

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use runnersmith_types::{
-    DeliveryId, JobFact, JobId, Label, Registration, RegistrationId, RepoFullName, RunId, RunSummary, RunnerGroupName,
-    RunnerScope, Secret, Timestamp,
+    DeliveryId, JobFact, JobId, Label, Owner, Registration, RegistrationId, RepoFullName, RunId, RunSummary,
+    RunnerGroupName, RunnerScope, Secret, Timestamp,
 };
 
 /// Why a GitHub call failed: what a caller does differently.
@@ -138,6 +138,37 @@ pub struct RegistrationToken {
     pub url: String,
 }
 
+/// An owner for whom the App is installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstalledOwner {
+    /// The organisation or person.
+    pub owner: Owner,
+    /// The owner has suspended it: no call is allowed there.
+    pub is_suspended: bool,
+}
+
+/// One page of the repositories that an installation may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryPage {
+    /// The repositories; archived and disabled ones are left out, because they run nothing.
+    pub repositories: Vec<RepoFullName>,
+    /// Whether no page follows.
+    pub is_last: bool,
+}
+
+/// One page of the log of deliveries. The log is newest first and reaches three days back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryPage {
+    /// Attempts that failed.
+    pub failed: Vec<FailedDelivery>,
+    /// Deliveries that arrived.
+    pub delivered: Vec<DeliveryId>,
+    /// When the page's oldest attempt was made.
+    pub oldest_at: Option<Timestamp>,
+    /// What to ask for the next page with; `None` on the last.
+    pub next: Option<String>,
+}
+
 /// A delivery that GitHub could not bring to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedDelivery {
@@ -186,9 +217,12 @@ pub trait GitHub: Send + Sync + 'static {
     async fn registration_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError>;
     /// Removes a registration: `Ok` on 204 and 404, `Busy` on 422.
     async fn deregister(&self, at: &RunnerScope, id: RegistrationId) -> Result<(), GitHubError>;
-    /// Repositories in which the App is installed, at most `limit`, the most recently pushed first.
-    async fn repositories(&self, limit: usize) -> Result<Vec<RepoFullName>, GitHubError>;
-    /// Jobs that are queued or waiting in runs that are queued or in progress.
+    /// All owners for whom the App is installed.
+    async fn installed(&self) -> Result<Vec<InstalledOwner>, GitHubError>;
+    /// A page of the repositories that the installation of an owner may see; the first page is 1.
+    async fn repositories(&self, owner: &Owner, page: u32) -> Result<RepositoryPage, GitHubError>;
+    /// The jobs of all runs that are not over: queued, in progress, waiting, pending or requested. It costs one call for a
+    /// repository in which little runs, and otherwise one for each status and each run.
     async fn sweep(&self, repo: &RepoFullName) -> Result<Vec<JobFact>, GitHubError>;
     /// One run.
     async fn run(&self, repo: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError>;
@@ -201,8 +235,8 @@ pub trait GitHub: Send + Sync + 'static {
     ) -> Result<Vec<RunSummary>, GitHubError>;
     /// Re-runs the failed jobs of an ended run.
     async fn rerun_failed(&self, repo: &RepoFullName, id: RunId) -> Result<(), GitHubError>;
-    /// Deliveries at or after `since` that failed and were not delivered later, at most `limit`.
-    async fn failed_deliveries(&self, since: Timestamp, limit: usize) -> Result<Vec<FailedDelivery>, GitHubError>;
+    /// A page of the log of deliveries: the newest, or the one that [`DeliveryPage::next`] names.
+    async fn deliveries(&self, page: Option<&str>) -> Result<DeliveryPage, GitHubError>;
     /// Asks for a delivery again.
     async fn redeliver(&self, id: u64) -> Result<(), GitHubError>;
     /// Creates or updates a check run; answers its id.

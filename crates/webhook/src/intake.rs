@@ -10,19 +10,6 @@ use runnersmith_plan::route;
 use runnersmith_ports::{Clock, HistoryLedger, Message, Queue, QueueError};
 use runnersmith_types::{DeliveryId, EventKind, HistoryEvent, JobFact, ScaleSet};
 
-/// The label that says "not one of GitHub's own runners".
-const SELF_HOSTED: &str = "self-hosted";
-
-/// Returns why a fact is not even stored: no set can match it and it does not ask for a self-hosted runner. A job that asks for
-/// one is kept although nothing serves it, so that its author can be notified.
-#[must_use]
-pub fn reject_at_intake(fact: &JobFact, policies: &[&ScaleSet]) -> Option<String> {
-    if fact.labels.iter().any(|label| label.as_str() == SELF_HOSTED) {
-        return None;
-    }
-    route::candidates(fact, policies).err().map(|none| format!("no scale set serves it: {none}"))
-}
-
 /// What became of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -62,7 +49,7 @@ impl Intake {
         if let Message::Job(fact) = &message {
             let sets = (self.sets)();
             let policies: Vec<&ScaleSet> = sets.iter().collect();
-            if let Some(why) = reject_at_intake(fact, &policies) {
+            if let Some(why) = route::reject_at_intake(fact, &policies) {
                 self.record_dropped(fact, delivery, &why).await;
                 return Admission::Dropped(why);
             }

@@ -1,7 +1,12 @@
 //! The loop over a real ledger and queue, a clock that stands still, and doubles of GitHub and the machines that can be made to
 //! fail at any call.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that fails panics")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "each test file uses its part; a test that fails panics; what is counted is small"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -36,6 +41,16 @@ pub struct Script {
     pub is_down: bool,
     /// GitHub refuses registrations: their group is not there.
     pub has_no_group: bool,
+    /// Where the App is installed, whether it is suspended there, and which repositories there are; `acme/shop` if it is empty.
+    pub installed: BTreeMap<String, (bool, Vec<RepoFullName>)>,
+    /// Owners whose calls GitHub limits, and until when; `the App` for its own.
+    pub limited: BTreeMap<String, Timestamp>,
+    /// The log of deliveries, oldest first: the delivery's id, when it was tried, and whether it arrived.
+    pub log: Vec<(DeliveryId, Timestamp, bool)>,
+    /// Deliveries that were asked for again, by their place in the log.
+    pub asked: Vec<u64>,
+    /// HTTP calls that what was asked of GitHub is worth.
+    pub http: u64,
     /// Calls to GitHub that begin so are never answered.
     pub hangs: Vec<String>,
     /// The list of machines shows none of their ends.
@@ -62,6 +77,9 @@ pub enum Fault {
     Panics,
 }
 
+/// So many things are on a page of GitHub's lists.
+pub const PAGE: usize = 100;
+
 #[derive(Clone)]
 pub struct Doubles(pub Arc<Mutex<Script>>, pub Arc<ManualClock>);
 
@@ -78,6 +96,19 @@ impl Script {
     pub fn count(&self, beginning: &str) -> usize {
         self.calls.iter().filter(|call| call.starts_with(beginning)).count()
     }
+    /// Where the App is installed.
+    fn owners(&self) -> BTreeMap<String, (bool, Vec<RepoFullName>)> {
+        if self.installed.is_empty() {
+            return BTreeMap::from([("acme".into(), (false, vec![RepoFullName::parse("acme/shop").unwrap()]))]);
+        }
+        self.installed.clone()
+    }
+    /// The App is installed for this owner, who has these repositories.
+    pub fn install(&mut self, owner: &str, repositories: impl IntoIterator<Item = String>) {
+        let repositories =
+            repositories.into_iter().map(|name| RepoFullName::parse(&format!("{owner}/{name}")).unwrap());
+        self.installed.insert(owner.to_owned(), (false, repositories.collect()));
+    }
     pub fn fail(&mut self, beginning: &str, fault: Fault) {
         self.faults.push((beginning.to_owned(), fault));
     }
@@ -86,6 +117,15 @@ impl Script {
 impl Doubles {
     pub fn script(&self) -> std::sync::MutexGuard<'_, Script> {
         self.0.lock().unwrap()
+    }
+    /// Whether GitHub limits an owner's calls.
+    fn limit(&self, script: &Script, owner: &str, operation: &'static str) -> Result<(), GitHubError> {
+        match script.limited.get(owner) {
+            Some(until) if *until > self.1.now() => {
+                Err(GitHubError::RateLimited { operation, subject: owner.to_owned(), until: *until })
+            }
+            _ => Ok(()),
+        }
     }
     fn github(&self, operation: &'static str, fault: Option<Fault>) -> Result<(), GitHubError> {
         let subject = "a double".to_owned();
@@ -233,6 +273,7 @@ impl GitHub for Doubles {
     async fn registrations(&self, at: &RunnerScope) -> Result<Vec<Registration>, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("registrations {at}"));
+        script.http += 1;
         self.github("registrations", fault)?;
         Ok(script.registrations.values().cloned().collect())
     }
@@ -285,17 +326,41 @@ impl GitHub for Doubles {
         script.registrations.remove(&id.0);
         Ok(())
     }
-    async fn repositories(&self, _: usize) -> Result<Vec<RepoFullName>, GitHubError> {
-        Ok(vec![RepoFullName::parse("acme/shop").unwrap()])
+    async fn installed(&self) -> Result<Vec<InstalledOwner>, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault("installed".into());
+        let owners = script.owners();
+        script.http += owners.len().div_ceil(PAGE).max(1) as u64;
+        self.limit(&script, "the App", "installed")?;
+        self.github("installed", fault)?;
+        let shown = |(owner, (is_suspended, _)): (&String, &(bool, _))| InstalledOwner {
+            owner: Owner::parse(owner).unwrap(),
+            is_suspended: *is_suspended,
+        };
+        Ok(owners.iter().map(shown).collect())
+    }
+    async fn repositories(&self, owner: &Owner, page: u32) -> Result<RepositoryPage, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("repositories {owner} {page}"));
+        script.http += 1;
+        self.limit(&script, owner.as_str(), "repositories")?;
+        self.github("repositories", fault)?;
+        let owners = script.owners();
+        let (is_suspended, all) = &owners[owner.as_str()];
+        assert!(!is_suspended, "a suspended installation is asked");
+        let repositories: Vec<RepoFullName> = all.iter().skip((page as usize - 1) * PAGE).take(PAGE).cloned().collect();
+        Ok(RepositoryPage { is_last: repositories.len() < PAGE, repositories })
     }
     async fn sweep(&self, repo: &RepoFullName) -> Result<Vec<JobFact>, GitHubError> {
         let call = format!("sweep {repo}");
         let hangs = self.script().hangs.iter().any(|beginning| call.starts_with(beginning));
         let fault = self.script().fault(call);
+        self.script().http += 1;
         if hangs {
             std::future::pending::<()>().await;
         }
         let script = self.script();
+        self.limit(&script, repo.owner().as_str(), "sweep")?;
         self.github("sweep", fault)?;
         Ok(script.jobs.values().filter(|job| &job.repo == repo && job.status.is_open()).cloned().collect())
     }
@@ -320,10 +385,43 @@ impl GitHub for Doubles {
         }
         self.github("re-run", fault)
     }
-    async fn failed_deliveries(&self, _: Timestamp, _: usize) -> Result<Vec<FailedDelivery>, GitHubError> {
-        Ok(Vec::new())
+    async fn deliveries(&self, page: Option<&str>) -> Result<DeliveryPage, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("deliveries {}", page.unwrap_or("newest")));
+        script.http += 1;
+        self.limit(&script, "the App", "deliveries")?;
+        self.github("deliveries", fault)?;
+        let before = page.map_or(script.log.len(), |page| page.parse().unwrap());
+        let begin = before.saturating_sub(PAGE);
+        let mut shown = DeliveryPage {
+            oldest_at: script.log.get(begin).map(|(_, at, _)| *at),
+            next: (begin > 0).then(|| begin.to_string()),
+            ..DeliveryPage::default()
+        };
+        for (id, (guid, at, has_arrived)) in script.log[..before].iter().enumerate().skip(begin).rev() {
+            let (id, guid, at) = (id as u64, guid.clone(), *at);
+            if *has_arrived {
+                shown.delivered.push(guid);
+            } else {
+                shown.failed.push(FailedDelivery { id, guid, at, event: "workflow_job".into() });
+            }
+        }
+        Ok(shown)
     }
-    async fn redeliver(&self, _: u64) -> Result<(), GitHubError> {
+    async fn redeliver(&self, id: u64) -> Result<(), GitHubError> {
+        let call = format!("redeliver {id}");
+        let hangs = self.script().hangs.iter().any(|beginning| call.starts_with(beginning));
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        let mut script = self.script();
+        let fault = script.fault(call);
+        script.http += 1;
+        self.limit(&script, "the App", "redeliver")?;
+        self.github("redeliver", fault)?;
+        script.asked.push(id);
+        let again = (script.log[id as usize].0.clone(), self.1.now(), true);
+        script.log.push(again);
         Ok(())
     }
     async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {

@@ -15,7 +15,7 @@ use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig, OPERATIONS,
 use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::{CheckRun, GitHub, GitHubError, JitRequest, SystemClock};
 use runnersmith_types::{
-    HookAddress, JobId, JobStatus, Label, Owner, RepoFullName, RunId, RunnerGroupName, RunnerScope, Secret, Timestamp,
+    HookAddress, JobId, JobStatus, Label, Owner, RepoFullName, RunId, RunnerGroupName, RunnerScope, Secret,
 };
 
 /// A document, the client and the simulator that are checked by it, and what passed between them.
@@ -110,9 +110,9 @@ async fn hooks(bed: &Bed) {
         bed.simulator.set_faults(|faults| faults.lose_deliveries = 100);
         let workflow = WorkflowSpec { name: "ci".into(), jobs: vec![JobSpec::default()] };
         bed.simulator.cancel_run(bed.simulator.dispatch("acme/shop", workflow).unwrap());
-        let failed = client.failed_deliveries(Timestamp(0), 10).await.unwrap();
+        let failed = client.deliveries(None).await.unwrap().failed;
         assert!(!failed.is_empty(), "the log of {scope}'s webhook");
-        let of_app = bed.client.failed_deliveries(Timestamp(0), 100).await.unwrap();
+        let of_app = bed.client.deliveries(None).await.unwrap().failed;
         assert!(of_app.iter().all(|one| failed.iter().all(|other| other.guid != one.guid)), "the logs are apart");
         client.redeliver(failed[0].id).await.unwrap();
         bed.simulator.set_faults(|faults| faults.lose_deliveries = 0);
@@ -123,9 +123,11 @@ async fn hooks(bed: &Bed) {
 async fn jobs(bed: &Bed) {
     let (client, repo) = (&bed.client, shop());
     assert_eq!(client.whoami().await.unwrap(), "runnersmith");
-    assert_eq!(client.repositories(10).await.unwrap(), vec![repo.clone()]);
+    let owners: Vec<String> = client.installed().await.unwrap().iter().map(|found| found.owner.to_string()).collect();
+    assert_eq!(owners, ["acme", "acme-inc", "octocat"]);
+    let page = client.repositories(&repo.owner(), 1).await.unwrap();
+    assert_eq!((page.repositories, page.is_last), (vec![repo.clone()], true));
     bed.simulator.set_faults(|faults| faults.lose_deliveries = 100);
-    let begun = Timestamp(0);
     let job = |name: &str, labels: &[&str]| JobSpec {
         name: name.into(),
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
@@ -152,13 +154,13 @@ async fn jobs(bed: &Bed) {
     client.rerun_failed(&repo, run).await.unwrap();
     assert_eq!(client.run(&repo, run).await.unwrap().run_attempt, 2);
     tokio::time::timeout(Duration::from_secs(10), async {
-        while client.failed_deliveries(begun, 10).await.unwrap().is_empty() {
+        while client.deliveries(None).await.unwrap().failed.is_empty() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
     .await
     .unwrap();
-    let failed = client.failed_deliveries(begun, 10).await.unwrap();
+    let failed = client.deliveries(None).await.unwrap().failed;
     client.redeliver(failed[0].id).await.unwrap();
     let mut check = CheckRun {
         repo: repo.clone(),
@@ -239,6 +241,14 @@ async fn refusals_of_the_simulator_are_githubs() {
         assert_eq!(error.kind(), kind, "{status}: {error}");
         bed.simulator.set_faults(|faults| faults.fail.clear());
     }
+    bed.simulator.block("acme", Duration::from_secs(1), 429, false);
+    let error = bed.client.registrations(&org()).await.unwrap_err();
+    assert_eq!(error.kind(), "rate_limited", "{error}");
+    bed.simulator.suspend("acme-inc", true);
+    assert!(bed.client.installed().await.unwrap().iter().any(|found| found.is_suspended));
+    let inc = RunnerScope::Organization(Owner::parse("acme-inc").unwrap());
+    let error = bed.client.registrations(&inc).await.unwrap_err();
+    assert_eq!(error.kind(), "unauthorized", "{error}");
     let wrong = seen::check(&bed.seen, &github, &mut coverage);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

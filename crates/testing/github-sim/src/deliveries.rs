@@ -55,6 +55,9 @@ fn send(state: &mut State, of: u64, event: &str, action: &str, payload: &Value, 
     if !state.hooks.contains_key(&of) && state.apps.get(&of).is_none_or(|app| app.webhook_url.is_none()) {
         return;
     }
+    if Faults::take(&mut state.faults.forget_deliveries) {
+        return;
+    }
     let id = state.id();
     let lost = Faults::take(&mut state.faults.lose_deliveries);
     let delivery = Delivery {

@@ -20,6 +20,8 @@ pub struct Faults {
     pub broken_download: bool,
     /// So many of the next deliveries are lost: logged as failed, never sent.
     pub lose_deliveries: u32,
+    /// So many of the next deliveries are never tried, and not in any log.
+    pub forget_deliveries: u32,
     /// So many of the next deliveries are sent twice.
     pub double_deliveries: u32,
     /// Each delivery is late by so many milliseconds.

@@ -26,11 +26,12 @@ use serde_json::{Value, json};
 
 use crate::deliveries::flush;
 use crate::forms::objects as form;
-use crate::http::answer::{Answer, Query};
+use crate::http::answer::{Answer, Query, page, paged};
 use crate::http::call::Call;
 use crate::http::encoding::{decode, pairs};
 use crate::rules::people::{app as app_actor, may};
 use crate::state::actor::{Actor, Holder};
+use crate::state::limits::Payer;
 use crate::state::{State, World};
 use crate::{keys, time};
 
@@ -42,6 +43,21 @@ enum Caller {
     Holder(Holder),
     Nobody,
 }
+
+impl Caller {
+    /// Whose limit the call counts against.
+    fn payer(&self, token: &str) -> Payer {
+        match self {
+            Self::App(id) => Payer::App(*id),
+            Self::Installation(id) => Payer::Installation(*id),
+            Self::Holder(_) => Payer::Token(token.to_owned()),
+            Self::Nobody => Payer::Nobody,
+        }
+    }
+}
+
+/// What is created by others than Apps' runners, and counts against the limit on creating content.
+const CONTENT: [&str; 4] = ["check-runs", "issues", "comments", "pulls"];
 
 pub(crate) async fn entry(
     Shared(world): Shared<Arc<World>>,
@@ -60,8 +76,15 @@ pub(crate) async fn entry(
     let answer = {
         let mut state = world.lock();
         let query = pairs(uri.query().unwrap_or_default());
-        let answer = rest(&mut state, &method, &path, &query, &headers, &body).unless_known(&method, &headers);
+        let caller = caller(&state, &headers);
+        let payer = caller.payer(token(&headers));
+        let mut answer = rest(&mut state, &caller, &payer, (&method, &path, &query), &body)
+            .with_links(&state.base, uri.path(), &query)
+            .unless_known(&method, &headers);
         state.not_modified += u64::from(answer.status == 304);
+        let is_counted = answer.status != 304 && answer.limit.is_none() && answer.retry_after.is_none();
+        let now = state.now_ms();
+        answer.rate = Some(state.limits.charge(&payer, is_counted, now));
         answer
     };
     flush(&world);
@@ -69,11 +92,13 @@ pub(crate) async fn entry(
     answer
 }
 
+fn token(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.trim_start_matches("Bearer ").trim_start_matches("bearer ").trim_start_matches("token ")
+}
+
 fn caller(state: &State, headers: &HeaderMap) -> Caller {
-    let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
-        return Caller::Nobody;
-    };
-    let token = value.trim_start_matches("Bearer ").trim_start_matches("bearer ").trim_start_matches("token ");
+    let token = token(headers);
     if let Some((installation, end)) = state.tokens.get(token) {
         return if *end > time::now_ms() { Caller::Installation(*installation) } else { Caller::Nobody };
     }
@@ -88,11 +113,22 @@ fn caller(state: &State, headers: &HeaderMap) -> Caller {
     }
 }
 
-fn rest(state: &mut State, method: &Method, path: &str, query: &Query, headers: &HeaderMap, body: &Value) -> Answer {
+fn rest(
+    state: &mut State,
+    caller: &Caller,
+    payer: &Payer,
+    (method, path, query): (&Method, &str, &Query),
+    body: &Value,
+) -> Answer {
     let decoded: Vec<String> = path.trim_matches('/').split('/').map(decode).collect();
     let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let operation = format!("{method} {}", template(&segments));
     *state.calls.entry(operation.clone()).or_default() += 1;
+    let creates_content = method == Method::POST && segments.last().is_some_and(|last| CONTENT.contains(last));
+    let now = state.now_ms();
+    if let Some(refusal) = state.limits.refusal(payer, creates_content, now) {
+        return Answer::refused(refusal);
+    }
     if let Some(limit) = state.faults.limited() {
         return Answer::limited(limit);
     }
@@ -115,11 +151,11 @@ fn rest(state: &mut State, method: &Method, path: &str, query: &Query, headers: 
         ("POST", ["app-manifests", code, "conversions"]) => return apps::convert(state, code),
         _ => {}
     }
-    match caller(state, headers) {
+    match caller {
         Caller::Nobody => Answer::message(401, "Bad credentials"),
-        Caller::App(app) => as_app(state, app, method, &segments, query, body),
-        Caller::Installation(installation) => as_installation(state, installation, method, &segments, query, body),
-        Caller::Holder(holder) => as_holder(state, &holder, method, &segments, query, body),
+        Caller::App(app) => as_app(state, *app, method, &segments, query, body),
+        Caller::Installation(installation) => as_installation(state, *installation, method, &segments, query, body),
+        Caller::Holder(holder) => as_holder(state, holder, method, &segments, query, body),
     }
 }
 
@@ -161,6 +197,9 @@ fn template(segments: &[&str]) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// GitHub's words to whom an owner has suspended.
+const SUSPENDED: &str = "This installation has been suspended";
+
 fn as_app(state: &mut State, app: u64, method: &Method, segments: &[&str], query: &Query, body: &Value) -> Answer {
     let installation_of = |state: &State, owner: &str| {
         let found = state
@@ -175,7 +214,7 @@ fn as_app(state: &mut State, app: u64, method: &Method, segments: &[&str], query
         ("GET", ["app", "installations"]) => {
             let ids: Vec<u64> =
                 state.installations.iter().filter(|(_, (of, _))| *of == app).map(|(id, _)| *id).collect();
-            Answer::json(200, ids.into_iter().map(|id| form::installation(state, id)).collect())
+            page(ids.into_iter().map(|id| form::installation(state, id)).collect(), query)
         }
         ("GET", ["orgs", owner, "installation"]) if !state.owners.get(*owner).is_some_and(|(_, org)| *org) => {
             Answer::not_found()
@@ -192,6 +231,9 @@ fn as_app(state: &mut State, app: u64, method: &Method, segments: &[&str], query
             let Some(id) = id.parse().ok().filter(|id| state.installations.contains_key(id)) else {
                 return Answer::not_found();
             };
+            if state.suspended.contains(&id) {
+                return Answer::message(403, SUSPENDED);
+            }
             let (token, end) = (state.token("ghs_"), time::now_ms() + 3_600_000);
             state.tokens.insert(token.clone(), (id, end));
             Answer::json(
@@ -216,6 +258,9 @@ fn as_installation(
     let Some((app, owner)) = state.installations.get(&installation).cloned() else {
         return Answer::message(401, "Bad credentials");
     };
+    if state.suspended.contains(&installation) {
+        return Answer::message(403, SUSPENDED);
+    }
     let allowed = match segments {
         ["orgs" | "repos", of, ..] => of.eq_ignore_ascii_case(&owner),
         _ => true,
@@ -232,7 +277,7 @@ fn as_installation(
                 .cloned()
                 .collect();
             let repositories: Vec<Value> = names.iter().map(|name| form::full_repository(state, name)).collect();
-            Answer::json(200, json!({"total_count": repositories.len(), "repositories": repositories}))
+            paged(repositories, "repositories", query, state.faults.shift_pages)
         }
         ("GET", ["users", login]) => state
             .owners
@@ -244,8 +289,10 @@ fn as_installation(
             let actor = app_actor(state, app);
             repository(state, verb, &format!("{owner}/{repo}"), rest, (query, body), &actor)
         }
-        (verb, ["orgs", org, "hooks", rest @ ..]) => apps::org_hooks(state, verb, installation, org, rest, body)
-            .unwrap_or_else(|| deliveries::hook_log(state, verb, org, rest, query)),
+        (verb, ["orgs", org, "hooks", rest @ ..]) => {
+            apps::org_hooks(state, verb, installation, org, rest, (query, body))
+                .unwrap_or_else(|| deliveries::hook_log(state, verb, org, rest, query))
+        }
         (verb, segments) => organization(state, verb, segments, query, body),
     }
 }

@@ -3,6 +3,7 @@
 mod by_hand;
 mod setup;
 mod views;
+mod weather;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,9 +4,10 @@
 pub(crate) mod actor;
 pub(crate) mod apps;
 pub(crate) mod board;
+pub(crate) mod limits;
 pub(crate) mod runs;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,6 +16,7 @@ use crate::faults::Faults;
 use crate::options::{App, Options};
 use crate::state::apps::{AppState, Delivery, Hook, Registry};
 use crate::state::board::Board;
+use crate::state::limits::Limits;
 use crate::state::runs::{Check, Job, JobView, Runner, RunnerView};
 use crate::time;
 
@@ -28,6 +30,8 @@ pub(crate) struct State {
     pub apps: BTreeMap<u64, AppState>,
     /// Installation number: (App, owner).
     pub installations: BTreeMap<u64, (u64, String)>,
+    /// Installations that their owners have suspended.
+    pub suspended: BTreeSet<u64>,
     /// Token: (installation, end).
     pub tokens: BTreeMap<String, (u64, i64)>,
     /// Registration token: (scope, end).
@@ -44,6 +48,7 @@ pub(crate) struct State {
     pub outbox: Vec<u64>,
     pub calls: BTreeMap<String, u64>,
     pub not_modified: u64,
+    pub limits: Limits,
     pub registry: Registry,
     /// So much the stamps are ahead of the machine's clock, milliseconds.
     pub ahead_ms: i64,
@@ -74,6 +79,7 @@ impl World {
             repositories: BTreeMap::new(),
             apps: BTreeMap::new(),
             installations: BTreeMap::new(),
+            suspended: BTreeSet::new(),
             tokens: BTreeMap::new(),
             registration_tokens: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -86,6 +92,7 @@ impl World {
             outbox: Vec::new(),
             calls: BTreeMap::new(),
             not_modified: 0,
+            limits: Limits::default(),
             registry: Registry::default(),
             ahead_ms: 0,
             board: Board::default(),

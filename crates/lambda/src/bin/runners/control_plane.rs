@@ -10,10 +10,10 @@ use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::{CallLimits, Ports, Sets, World, housekeeping};
 use runnersmith_ec2::Ec2Machines;
-use runnersmith_github::GitHubClient;
+use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_lambda::settings::FRESH_FOR;
 use runnersmith_lambda::{LambdaSettings, variable};
-use runnersmith_ports::{Clock, SystemClock, chain};
+use runnersmith_ports::{Clock, GitHub, SystemClock, chain};
 use runnersmith_types::{ScaleSetName, Timestamp};
 use tokio::sync::Mutex;
 
@@ -27,8 +27,12 @@ pub(crate) struct ControlPlane {
     pub left_out: BTreeSet<ScaleSetName>,
     /// How long history is kept.
     pub history: Duration,
+    /// How often the schedule sweeps.
+    pub sweep_every: Duration,
     /// The address of the look-ups' queue, by which their batches are recognized.
     pub lookup_queue: Option<String>,
+    /// What its GitHub client was made from.
+    github: GitHubConfig,
     made_at: Timestamp,
 }
 
@@ -46,7 +50,8 @@ impl ControlPlanes {
         {
             return Ok(control_plane.clone());
         }
-        match make(clock).await {
+        let made = make(clock, known.as_deref()).await;
+        match made {
             Ok(control_plane) => Ok(known.insert(Arc::new(control_plane)).clone()),
             Err(error) => match known.as_ref() {
                 Some(old) => {
@@ -59,13 +64,22 @@ impl ControlPlanes {
     }
 }
 
-async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
+/// Makes the control plane. Where nothing of it has changed, the GitHub client of the one before goes on: its tokens, installations and
+/// limits would have to be asked for again, every five minutes in each function.
+async fn make(clock: Arc<dyn Clock>, before: Option<&ControlPlane>) -> Result<ControlPlane, Error> {
     let settings = LambdaSettings::read().await.map_err(|error| chain(&error))?;
-    let metrics = Arc::new(Metrics::new());
-    let mut github = settings.github().await.map_err(|error| chain(&error))?;
-    let counter = metrics.clone();
-    github.counter = Some(Arc::new(move |operation, status| counter.github_call(operation, status)));
-    let github = GitHubClient::new(github, clock.clone()).map_err(|error| chain(&error))?;
+    let mut github_config = settings.github().await.map_err(|error| chain(&error))?;
+    let same = before.filter(|before| before.github.makes_same_client(&github_config));
+    // The client counts into the metrics with which it was made.
+    let metrics = same.map_or_else(|| Arc::new(Metrics::new()), |same| same.world.metrics.clone());
+    let github: Arc<dyn GitHub> = match same {
+        Some(same) => same.world.ports.github.clone(),
+        None => {
+            let counter = metrics.clone();
+            github_config.counter = Some(Arc::new(move |operation, status| counter.github_call(operation, status)));
+            Arc::new(GitHubClient::new(github_config.clone(), clock.clone()).map_err(|error| chain(&error))?)
+        }
+    };
     let config = settings.config;
     let aws = config.aws.clone().unwrap_or_default();
     let services = AwsServices::with_session(settings.session, &aws, config.store.history);
@@ -82,7 +96,7 @@ async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
                 sets: config.ec2.keys().cloned().collect(),
             }),
             hand_off: services.hand_off().ok_or_else(|| needs("hand_off_path"))?,
-            github: Arc::new(github),
+            github,
             clock: clock.clone(),
         },
         sets: Sets::new(config.scale_sets),
@@ -104,7 +118,9 @@ async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
         machines,
         left_out: settings.left_out,
         history: config.store.history,
+        sweep_every: config.timer.sweep,
         lookup_queue: aws.lookup_queue_url,
+        github: github_config,
         made_at: clock.now(),
     })
 }

@@ -171,14 +171,16 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
 async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value, Error> {
     let world = &control_plane.world;
     let mut failed = Vec::new();
-    // Half of the time for what heals lost deliveries, the rest for the sets.
+    // Half of the time for what heals lost deliveries, the rest for the sets. Both parts of it go on where they ended.
     let healing = async {
-        match timer::redeliver(world).await {
-            Ok(count) => tracing::info!(count, "deliveries asked for again"),
-            Err(error) => failed.push(format!("deliveries: {}", chain(&error))),
+        match tokio::time::timeout(left(deadline) / 4, timer::redeliver(world)).await {
+            Ok(Ok(count)) => tracing::info!(count, "deliveries asked for again"),
+            Ok(Err(error)) => failed.push(format!("deliveries: {}", chain(&error))),
+            Err(_) => tracing::info!("there are more deliveries to ask for than there is time; the next run goes on"),
         }
-        if let Err(error) = timer::sweep(world).await {
-            failed.push(format!("sweep: {}", chain(&error)));
+        match timer::sweep(world, control_plane.sweep_every).await {
+            Ok(swept) => failed.extend(swept.failed.into_iter().map(|why| format!("sweep: {why}"))),
+            Err(error) => failed.push(format!("sweep: {}", chain(&error))),
         }
     };
     if tokio::time::timeout(left(deadline) / 2, healing).await.is_err() {

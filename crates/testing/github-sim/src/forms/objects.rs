@@ -219,7 +219,7 @@ pub(crate) fn group(state: &State, owner: &str) -> Value {
     let enterprise = owner.starts_with("enterprises/");
     let place = if enterprise { owner.to_owned() } else { format!("orgs/{owner}") };
     let mut group = json!({
-        "id": 1, "name": "Default", "visibility": "all", "default": true,
+        "id": 1, "name": state.board.default_groups.get(owner).map_or("Default", String::as_str), "visibility": "all", "default": true,
         "runners_url": format!("{}/{place}/actions/runner-groups/1/runners", state.base), "allows_public_repositories": false,
         "restricted_to_workflows": false, "selected_workflows": [], "workflow_restrictions_read_only": false,
     });
@@ -259,6 +259,7 @@ pub(crate) fn installation(state: &State, id: u64) -> Value {
     let kind = account["type"].clone();
     let (permissions, events) = apps::of_installation(state, id).unwrap_or_default();
     let at = format!("{}/app/installations/{id}", state.base);
+    let is_suspended = state.suspended.contains(&id);
     json!({
         "id": id, "account": account, "access_tokens_url": format!("{at}/access_tokens"),
         "repositories_url": format!("{}/installation/repositories", state.base),
@@ -266,7 +267,7 @@ pub(crate) fn installation(state: &State, id: u64) -> Value {
         "permissions": permissions, "events": events,
         "created_at": text(0), "updated_at": text(0), "single_file_name": null, "repository_selection": "all",
         "app_slug": state.apps.get(&app_id).map(|app| app.app.slug.clone()).unwrap_or_default(),
-        "suspended_by": null, "suspended_at": null,
+        "suspended_by": is_suspended.then(|| user(state, &owner)), "suspended_at": is_suspended.then(|| text(state.now_ms())),
     })
 }
 

@@ -59,6 +59,8 @@ pub(crate) fn handle(state: &mut State, verb: &str, scope: &str, rest: &[&str], 
             let wanted = query.get("status");
             let ids: Vec<u64> =
                 state.runs.iter().filter(|(_, (repository, _))| repository == scope).map(|(id, _)| *id).collect();
+            // A list with a filter shows a thousand runs at most, whatever there is.
+            let most = if wanted.is_some() { 1_000 } else { usize::MAX };
             let runs =
                 ids.into_iter().rev().filter(|id| wanted.is_none_or(|wanted| &form::run_status(state, *id) == wanted));
             let asked = |run: &Value| {
@@ -67,7 +69,7 @@ pub(crate) fn handle(state: &mut State, verb: &str, scope: &str, rest: &[&str], 
                 };
                 is("branch", "head_branch") && is("event", "event")
             };
-            let runs = runs.map(|id| form::run(state, id)).filter(asked).collect();
+            let runs = runs.take(most).map(|id| form::run(state, id)).filter(asked).collect();
             paged(runs, "workflow_runs", query, shift)
         }
         ("GET", ["runs", id]) => id
@@ -111,7 +113,7 @@ fn jit(state: &mut State, scope: &str, body: &Value) -> Answer {
     if state.runners.values().any(|runner| runner.scope == scope && runner.name == name) {
         return Answer::message(409, &format!("Already exists - A runner with the name {name} already exists."));
     }
-    if !groups::is_known(state, scope, group) {
+    if !groups::takes_runners(state, scope, group) {
         return Answer::not_found();
     }
     let (id, key) = runners::add(state, name.clone(), scope.to_owned(), labels, true, group);

@@ -12,7 +12,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::forms::objects as form;
-use crate::http::answer::Answer;
+use crate::http::answer::{self, Answer};
 use crate::http::encoding::pairs;
 use crate::rules::apps::{every, of_installation};
 use crate::rules::manifest::{check, register};
@@ -112,7 +112,7 @@ pub(crate) fn org_hooks(
     installation: u64,
     org: &str,
     rest: &[&str],
-    body: &Value,
+    (query, body): (&answer::Query, &Value),
 ) -> Option<Answer> {
     if rest.len() > 1 && rest.get(1) != Some(&"config") {
         return None;
@@ -129,7 +129,7 @@ pub(crate) fn org_hooks(
     Some(match (verb, rest, known) {
         ("GET", [], _) => {
             let ids = state.hooks.iter().filter(|(_, hook)| hook.scope == org).map(|(id, _)| *id);
-            Answer::json(200, ids.map(|id| org_hook(state, id)).collect())
+            answer::page(ids.map(|id| org_hook(state, id)).collect(), query)
         }
         ("POST", [], _) => {
             let url = text("/config/url").unwrap_or_default();

@@ -14,6 +14,7 @@ fn show(state: &State, scope: &str, id: u64, group: &Group) -> Value {
     shown["name"] = json!(group.name);
     shown["visibility"] = json!(group.visibility);
     shown["default"] = json!(false);
+    shown["inherited"] = json!(group.inherited);
     shown["runners_url"] = json!(format!("{at}/runners"));
     shown["allows_public_repositories"] = json!(group.allows_public);
     if group.visibility == "selected" {

@@ -1,11 +1,12 @@
 //! Runner groups: which repositories' jobs go to which runners.
 
 use crate::state::State;
-use crate::state::board::DEFAULT_GROUP;
+use crate::state::board::{DEFAULT_GROUP, Group};
 
-/// Whether a place has a group of this number.
-pub(crate) fn is_known(state: &State, scope: &str, group: u64) -> bool {
-    group == DEFAULT_GROUP || state.board.groups.get(&group).is_some_and(|group| group.org == scope)
+/// Whether runners of a place can be registered in the group of this number.
+pub(crate) fn takes_runners(state: &State, scope: &str, group: u64) -> bool {
+    let own = |group: &Group| group.org == scope && !group.inherited;
+    group == DEFAULT_GROUP || state.board.groups.get(&group).is_some_and(own)
 }
 
 /// Whether jobs of a repository may go to a group's runners.

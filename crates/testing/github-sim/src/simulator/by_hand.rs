@@ -202,11 +202,11 @@ impl Simulator {
         });
     }
 
-    /// Changes the status of such a run.
+    /// Changes the status of a run. One that was dispatched keeps it from now on, whatever becomes of its jobs.
     pub fn set_workflow_run_status(&self, id: u64, status: &str) {
         self.act(|state| {
-            let run = state.board.runs.get_mut(&id);
-            status.clone_into(&mut run.unwrap_or_else(|| panic!("run {id} was not added")).0);
+            assert!(state.runs.contains_key(&id), "run {id} was not added");
+            status.clone_into(&mut state.board.runs.entry(id).or_insert_with(|| (String::new(), 1)).0);
         });
     }
 

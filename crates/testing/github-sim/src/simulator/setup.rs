@@ -59,6 +59,7 @@ impl Simulator {
                 visibility: visibility.to_owned(),
                 repositories: repositories.iter().map(|name| (*name).to_owned()).collect(),
                 allows_public,
+                inherited: false,
             };
             state.board.groups.insert(id, group);
             id

@@ -40,6 +40,8 @@ pub(crate) struct Board {
     /// (organisation, slug) to members in lower case, and whether they have accepted.
     pub teams: BTreeMap<(String, String), BTreeMap<String, bool>>,
     pub groups: BTreeMap<u64, Group>,
+    /// The names of default groups that were given another.
+    pub default_groups: BTreeMap<String, String>,
     /// Tokens of people and workflows. They do not end.
     pub holders: BTreeMap<String, Holder>,
     /// Runs whose status a test says, with their attempt.
@@ -125,6 +127,8 @@ pub(crate) struct Group {
     pub visibility: String,
     pub repositories: Vec<String>,
     pub allows_public: bool,
+    /// It is the enterprise's: an organisation sees it and cannot register runners in it.
+    pub inherited: bool,
 }
 
 /// The group that every place has.
