@@ -57,6 +57,7 @@ impl Outside {
             return self.note(format!("{id} says {status:?}, which is lost"));
         }
         machine.shown.status = Some(status.clone());
+        self.counts.machine_changes += 1;
         self.note(format!("{id} says {status:?}"));
         let now = self.now();
         self.checks.truth_changed(&runner, now);
@@ -191,6 +192,7 @@ impl Outside {
         (machine.ended_at, machine.shown.state) = (Some(now), MachineState::Ended);
         let (job, launched_at, runner) = (machine.job, machine.shown.launched_at, machine.runner.clone());
         self.counts.machine_seconds += now.since(launched_at).as_secs();
+        self.counts.machine_changes += 1;
         self.note(format!("{id} has ended"));
         self.checks.truth_changed(&runner, now);
         self.lets_go(id, job);

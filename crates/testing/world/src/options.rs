@@ -112,14 +112,14 @@ impl Options {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let mut random = Random::fork(seed, "options");
-        let busy_time = secs(60 * random.between(60, 240));
+        let busy_time = secs(60 * random.between(40, 150));
         let sets = sets(&mut random);
         let (gated, foreign) = (some(&mut random, 200_000), some(&mut random, 200_000));
         Self {
             seed,
-            jobs: to_u32(random.between(30, 120)),
+            jobs: to_u32(random.between(20, 80)),
             busy_time,
-            quiet_time: secs(4 * 3600),
+            quiet_time: secs(150 * 60),
             processes: if random.happens(300_000) { 2 } else { 1 },
             sets,
             repositories: to_u32(random.between(1, 4)),
@@ -200,7 +200,7 @@ fn faults(random: &mut Random, busy_time: Duration) -> Faults {
         spot_notice: some(random, 150_000),
         hand_off_throttled: some(random, 50_000),
         ledger_error: some(random, 2_000),
-        crash: some(random, 1_000),
+        crash: some(random, 250),
     }
 }
 

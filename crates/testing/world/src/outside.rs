@@ -154,6 +154,8 @@ pub struct Counts {
     pub port_calls: u64,
     pub github_calls: u64,
     pub lost_deliveries: u32,
+    /// How often a machine said something new, or ended.
+    pub machine_changes: u64,
     pub machine_seconds: u64,
     pub job_seconds: u64,
 }

@@ -72,13 +72,13 @@ impl Shared {
         loop {
             let (next, machines) = self.with(|outside| {
                 let now = outside.now();
-                let machines = outside.trace.lines();
+                let before = outside.counts.machine_changes;
                 while let Some(event) = outside.agenda.take_due(now) {
                     outside.happens(event);
                 }
                 let next = outside.agenda.next_at();
                 *self.waited_for() = next.unwrap_or(Timestamp(i64::MAX));
-                (next, machines != outside.trace.lines())
+                (next, before != outside.counts.machine_changes)
             });
             if machines {
                 self.machines_changed.notify_waiters();
@@ -95,8 +95,10 @@ impl Shared {
 
 /// One control plane process.
 pub struct Process {
-    /// Who it is, in leases and in the trace.
+    /// Who it is in the trace: which process, and which life of it.
     pub name: String,
+    /// Who it is in leases: one host and process id for all of its lives, as in a container.
+    pub holder: String,
     /// What it works in.
     pub shared: Arc<Shared>,
     is_alive: AtomicBool,
@@ -110,8 +112,9 @@ pub struct Call(bool);
 impl Process {
     /// One that lives.
     #[must_use]
-    pub fn new(name: String, shared: Arc<Shared>) -> Self {
-        Self { name, shared, is_alive: AtomicBool::new(true), died: Notify::new() }
+    pub fn new(number: u32, life: u32, shared: Arc<Shared>) -> Self {
+        let (name, holder) = (format!("p{number}.{life}"), format!("p{number}"));
+        Self { name, holder, shared, is_alive: AtomicBool::new(true), died: Notify::new() }
     }
 
     /// Whether it lives.

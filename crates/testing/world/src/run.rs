@@ -128,7 +128,7 @@ async fn world(options: Options, alter: Option<Alter>, whole_trace: bool) -> Rep
 /// Runs a control plane, and starts it again from the ledger each time it has died.
 async fn keep_alive(shared: Arc<Shared>, number: u32, alter: Option<Alter>) {
     for life in 1_u32.. {
-        let process = Arc::new(Process::new(format!("p{number}.{life}"), shared.clone()));
+        let process = Arc::new(Process::new(number, life, shared.clone()));
         process.note("starts");
         let world = control_plane(&process);
         let world = alter.as_ref().map_or_else(|| world.clone(), |alter| alter(world.clone()));
@@ -161,7 +161,7 @@ fn control_plane(process: &Arc<Process>) -> World {
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),
         tasks: Arc::default(),
-        holder: process.name.clone(),
+        holder: process.holder.clone(),
         lease_ttl: LEASE_TTL,
         observer: None,
     }
