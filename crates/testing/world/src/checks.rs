@@ -70,8 +70,8 @@ impl fmt::Display for Violation {
 const ROUNDS_QUIET_MAX: u32 = 4;
 /// So many rounds are no rest at all: the bound at which the loop gives up.
 const ROUNDS_MAX: u32 = 24;
-/// The most violations that are kept: one broken rule may be broken by every call after.
-const VIOLATIONS_MAX: usize = 200;
+/// The most violations of one rule that are kept: it may be broken by every call after.
+const VIOLATIONS_MAX: usize = 30;
 /// What is seen may be so much older than what is true.
 const SEEN_LATE: Duration = secs(90);
 
@@ -106,7 +106,7 @@ pub struct Checks {
 impl Checks {
     /// Takes a violation down.
     pub fn broken(&mut self, at: Timestamp, rule: Rule, text: impl Into<String>) {
-        if self.violations.len() < VIOLATIONS_MAX {
+        if self.violations.iter().filter(|broken| broken.rule == rule).count() < VIOLATIONS_MAX {
             self.violations.push(Violation { at, rule, text: text.into() });
         }
     }

@@ -73,7 +73,10 @@ impl Outside {
     }
 
     pub(crate) fn boot_timer(&mut self, id: &MachineId) {
-        if self.working(id).is_some_and(|machine| machine.registration.is_none()) {
+        let idle = self.working(id).filter(|machine| machine.registration.is_none());
+        if let Some(fate) = idle.map(|machine| machine.fate) {
+            // A good one that got no hand-off in time failed as well; others are counted.
+            self.counts.failed_machines += u32::from(fate == Fate::Good);
             self.ends(id, "failed at boot timer");
         }
     }

@@ -10,6 +10,7 @@ mod end;
 mod fleet;
 mod github_wire;
 mod jobs;
+pub mod known;
 pub mod ledger;
 mod ledger_wire;
 pub mod options;

@@ -93,6 +93,8 @@ pub struct Options {
     pub job_time_max: Duration,
     /// How long a boot takes, at most.
     pub boot_time_max: Duration,
+    /// Whether a machine's change is seen at once (processes of one host), or within seconds (EC2).
+    pub machines_signal: bool,
     /// How many jobs of a million come in one burst with others.
     pub burst: u32,
     /// How many queued jobs of a million are cancelled before they run.
@@ -112,19 +114,24 @@ impl Options {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let mut random = Random::fork(seed, "options");
-        let busy_time = secs(60 * random.between(40, 150));
+        // Most worlds are small, so that there are many of them; what only shows in a long and busy one has some of those.
+        let is_large = random.happens(50_000);
+        let (jobs, minutes) =
+            if is_large { (random.between(60, 300), random.between(60, 360)) } else { (random.between(10, 50), random.between(30, 100)) };
+        let busy_time = secs(60 * minutes);
         let sets = sets(&mut random);
         let (gated, foreign) = (some(&mut random, 200_000), some(&mut random, 200_000));
         Self {
             seed,
-            jobs: to_u32(random.between(20, 80)),
+            jobs: to_u32(jobs),
             busy_time,
-            quiet_time: secs(150 * 60),
+            quiet_time: secs(120 * 60),
             processes: if random.happens(300_000) { 2 } else { 1 },
             sets,
             repositories: to_u32(random.between(1, 4)),
             job_time_max: secs(*random.one(&[60, 300, 900, 1_800])),
             boot_time_max: secs(random.between(20, 90)),
+            machines_signal: random.happens(250_000),
             burst: *random.one(&[0, 300_000, 900_000]),
             cancelled: some(&mut random, 150_000),
             gated,

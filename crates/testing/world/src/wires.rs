@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_ports::{
-    HandOff, HandOffError, LaunchRequest, Machines, MachinesError, Message, Queue, QueueError, Receipt,
+    Clock as _, HandOff, HandOffError, LaunchRequest, Machines, MachinesError, Message, Queue, QueueError, Receipt,
     ReceivedMessage, RunnerConfig,
 };
 use runnersmith_types::{
@@ -295,10 +295,16 @@ impl Machines for MachinesWire {
         result
     }
 
-    /// It knows of every change, so that it need not look every few seconds.
-    async fn wait(&self, _timeout: Duration) {
+    /// It knows of every change, so that it need not look every few seconds; but where a provider has no signal, a change is seen at
+    /// the next of the looks that there would be.
+    async fn wait(&self, timeout: Duration) {
         self.0.stays().await;
         self.0.shared.machines_changed.notified().await;
+        let (signal, now) = self.0.shared.with(|outside| (outside.options.machines_signal, outside.now()));
+        if !signal {
+            let since = u64::try_from(now.as_millis()).unwrap_or(0) % u64::try_from(timeout.as_millis()).unwrap_or(1).max(1);
+            self.0.shared.clock.sleep(timeout.saturating_sub(Duration::from_millis(since))).await;
+        }
         self.0.stays().await;
     }
 }
