@@ -137,7 +137,11 @@ impl Checks {
         if rounds == ROUNDS_MAX {
             self.broken(at, Rule::PassesRest, format!("{rounds} rounds over {set}"));
         } else if is_quiet && rounds == ROUNDS_QUIET_MAX + 1 {
-            self.broken(at, Rule::PassesRest, format!("more than {ROUNDS_QUIET_MAX} rounds over {set} on a quiet world"));
+            self.broken(
+                at,
+                Rule::PassesRest,
+                format!("more than {ROUNDS_QUIET_MAX} rounds over {set} on a quiet world"),
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use runnersmith_types::{Label, RegistrationName, RunnerState};
+use runnersmith_types::{Label, MachineStatus, RegistrationName, RunnerState};
 
 use crate::checks::Rule;
 use crate::github_wire::SECRET;
@@ -31,7 +31,8 @@ pub fn check(shared: &Shared, panics: u32) {
             let open = job.filter(|job| job.fact.status.is_open());
             let over = !outside.jobs[&id].status.is_open();
             if let Some(job) = open.filter(|_| over) {
-                outside.broken(Rule::NoRecordLeft, format!("job {id} is over and recorded as {}", job.fact.status.word()));
+                outside
+                    .broken(Rule::NoRecordLeft, format!("job {id} is over and recorded as {}", job.fact.status.word()));
             }
         }
         left_over(outside);
@@ -84,7 +85,9 @@ fn left_over(outside: &mut Outside) {
     let now = outside.now();
     let mut found = Vec::new();
     for set in &outside.options.sets {
-        let alive: Vec<_> = outside.machines_alive().filter(|machine| machine.shown.set == set.name).collect();
+        let mut alive: Vec<_> = outside.machines_alive().filter(|machine| machine.shown.set == set.name).collect();
+        // What serves nobody is the one too many.
+        alive.sort_by_key(|machine| (!machine.hung, machine.shown.status != Some(MachineStatus::Busy)));
         if alive.len() > min_idle(set) {
             let extra = alive.len() - min_idle(set);
             for machine in alive.iter().take(extra) {

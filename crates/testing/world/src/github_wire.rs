@@ -287,7 +287,8 @@ impl GitHub for GitHubWire {
                 let mut jobs = outside.jobs.values().filter(|job| job.sha == check.head_sha);
                 jobs.any(|job| job.whose == whose)
             };
-            if check.conclusion.as_deref() == Some("failure") && of_commit(Whose::Foreign) && !of_commit(Whose::Nobody) {
+            if check.conclusion.as_deref() == Some("failure") && of_commit(Whose::Foreign) && !of_commit(Whose::Nobody)
+            {
                 outside.broken(Rule::ForeignJobsAreLeftAlone, format!("a failing check run on {}", check.head_sha));
             }
             Ok(id)

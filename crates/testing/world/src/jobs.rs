@@ -106,7 +106,11 @@ impl Outside {
             return (Whose::Nobody, vec![label("self-hosted"), label("gpu")]);
         }
         let set = random.one(&self.options.sets).name.clone();
-        let labels = if random.happens(100_000) { vec![label("self-hosted")] } else { vec![label("self-hosted"), label(set.as_str())] };
+        let labels = if random.happens(100_000) {
+            vec![label("self-hosted")]
+        } else {
+            vec![label("self-hosted"), label(set.as_str())]
+        };
         (Whose::Ours, labels)
     }
 
@@ -169,6 +173,7 @@ impl Outside {
         (job.status, job.started_at) = (JobStatus::InProgress, Some(now));
         (job.runner, job.machine) = (Some((runner, name.clone())), machine.clone());
         let time = job.time;
+        self.job_moved_at = now;
         self.note(format!("job {id} in progress on {name}"));
         self.deliver(id);
         let Some(machine) = machine else { return };
@@ -193,6 +198,9 @@ impl Outside {
         let now = self.now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         (job.status, job.conclusion, job.ended_at) = (JobStatus::Completed, Some(conclusion), Some(now));
+        if job.whose == Whose::Ours {
+            self.job_moved_at = now;
+        }
         let (runner, started, machine) = (job.runner.clone(), job.started_at, job.machine.clone());
         if let Some(machine) = machine.and_then(|id| self.machines.get_mut(&id)) {
             machine.job = None;
@@ -215,12 +223,8 @@ impl Outside {
 
     /// The failed jobs of a run are queued again, as new jobs.
     pub(crate) fn run_again(&mut self, run: RunId) {
-        let failed: Vec<SimJob> = self
-            .jobs
-            .values()
-            .filter(|job| job.run == run && job.conclusion == Some("failure"))
-            .cloned()
-            .collect();
+        let failed: Vec<SimJob> =
+            self.jobs.values().filter(|job| job.run == run && job.conclusion == Some("failure")).cloned().collect();
         for job in failed {
             let id = JobId(self.number());
             let again = SimJob {

@@ -76,7 +76,12 @@ impl LedgerWire {
 
     fn recorded(&self, recorded: &[Recorded], _: &str) {
         for one in recorded {
-            self.process.note(&format!("records job {} {}: {:?}", one.job.id(), one.job.fact.status.word(), one.merged));
+            self.process.note(&format!(
+                "records job {} {}: {:?}",
+                one.job.id(),
+                one.job.fact.status.word(),
+                one.merged
+            ));
         }
     }
 

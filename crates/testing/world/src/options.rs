@@ -116,8 +116,11 @@ impl Options {
         let mut random = Random::fork(seed, "options");
         // Most worlds are small, so that there are many of them; what only shows in a long and busy one has some of those.
         let is_large = random.happens(50_000);
-        let (jobs, minutes) =
-            if is_large { (random.between(60, 300), random.between(60, 360)) } else { (random.between(10, 50), random.between(30, 100)) };
+        let (jobs, minutes) = if is_large {
+            (random.between(60, 300), random.between(60, 360))
+        } else {
+            (random.between(10, 50), random.between(30, 100))
+        };
         let busy_time = secs(60 * minutes);
         let sets = sets(&mut random);
         let (gated, foreign) = (some(&mut random, 200_000), some(&mut random, 200_000));
@@ -129,7 +132,7 @@ impl Options {
             processes: if random.happens(300_000) { 2 } else { 1 },
             sets,
             repositories: to_u32(random.between(1, 4)),
-            job_time_max: secs(*random.one(&[60, 300, 900, 1_800])),
+            job_time_max: secs(*random.one(if is_large { &[30, 60, 300, 300] } else { &[60, 300, 900, 1_800] })),
             boot_time_max: secs(random.between(20, 90)),
             machines_signal: random.happens(250_000),
             burst: *random.one(&[0, 300_000, 900_000]),
@@ -231,11 +234,7 @@ fn sets(random: &mut Random) -> Vec<ScaleSet> {
         set.rerun_interrupted = random.happens(300_000);
         let idle = if random.happens(200_000) { to_u32(random.between(1, 2)) } else { 0 };
         let place = RunnerScope::Organization(owner);
-        set.scope = Scope {
-            level: ScopeLevel::Organization,
-            at: (idle > 0).then_some(place),
-            allowed: Vec::new(),
-        };
+        set.scope = Scope { level: ScopeLevel::Organization, at: (idle > 0).then_some(place), allowed: Vec::new() };
         if idle > 0 {
             // From midnight to midnight: always.
             set.min_idle = vec![MinIdleEntry::Window {

@@ -191,6 +191,10 @@ pub struct Outside {
     pub queue: Arc<MemoryQueue>,
     /// Counted.
     pub counts: Counts,
+    /// How many violations have a line in the trace.
+    noted: usize,
+    /// When a job of ours last began or ended.
+    pub job_moved_at: Timestamp,
     /// A number that was never given.
     pub next: u64,
     /// All jobs.
@@ -232,6 +236,8 @@ impl Outside {
             checks: Checks::default(),
             queue,
             counts: Counts::default(),
+            noted: 0,
+            job_moved_at: BEGIN,
             next: 1_000,
             jobs: BTreeMap::new(),
             registrations: BTreeMap::new(),
@@ -278,9 +284,10 @@ impl Outside {
     #[must_use]
     pub fn in_window<'a>(&self, windows: impl IntoIterator<Item = &'a Window>) -> Option<Timestamp> {
         let now = self.now();
-        windows.into_iter().map(|(from, to)| (BEGIN.plus(*from), BEGIN.plus(*to))).find_map(|(from, to)| {
-            (from <= now && now < to).then_some(to)
-        })
+        windows
+            .into_iter()
+            .map(|(from, to)| (BEGIN.plus(*from), BEGIN.plus(*to)))
+            .find_map(|(from, to)| (from <= now && now < to).then_some(to))
     }
 
     /// Adds a line to the trace.
@@ -295,11 +302,17 @@ impl Outside {
         self.agenda.put(at, event);
     }
 
-    /// Takes a violation down, in the trace too.
+    /// Takes a violation down.
     pub fn broken(&mut self, rule: Rule, text: impl Into<String>) {
-        let text = text.into();
-        self.note(format!("BROKEN {rule:?}: {text}"));
         let now = self.now();
         self.checks.broken(now, rule, text);
+    }
+
+    /// Adds a line to the trace for each violation that has none.
+    pub fn note_violations(&mut self) {
+        while let Some(violation) = self.checks.violations.get(self.noted) {
+            self.trace.add(format!("BROKEN {violation}"));
+            self.noted += 1;
+        }
     }
 }

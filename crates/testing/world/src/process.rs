@@ -61,6 +61,7 @@ impl Shared {
     pub fn with<T>(&self, what: impl FnOnce(&mut Outside) -> T) -> T {
         let mut outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
         let result = what(&mut outside);
+        outside.note_violations();
         if outside.agenda.next_at().is_some_and(|next| next < *self.waited_for()) {
             self.earlier.notify_one();
         }

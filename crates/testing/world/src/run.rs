@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::loops::{self, Rhythm};
@@ -19,7 +20,7 @@ use crate::github_wire::GitHubWire;
 use crate::ledger::MemoryLedger;
 use crate::ledger_wire::LedgerWire;
 use crate::options::Options;
-use crate::outside::{Counts, Outside};
+use crate::outside::{Counts, Outside, Whose};
 use crate::process::{Process, Shared};
 use crate::queue::MemoryQueue;
 use crate::time::{VirtualClock, secs};
@@ -103,13 +104,11 @@ async fn world(options: Options, alter: Option<Alter>, whole_trace: bool) -> Rep
     let mut outside = Outside::new(options.clone(), clock, queue.clone(), whole_trace);
     outside.schedule_runs();
     let shared = Arc::new(Shared::new(clock, ledger, (queue, lookups), outside));
-    let planes: Vec<_> = (1..=options.processes)
-        .map(|number| tokio::spawn(keep_alive(shared.clone(), number, alter.clone())))
-        .collect();
-    let end_after = options.busy_time + options.quiet_time;
+    let planes: Vec<_> =
+        (1..=options.processes).map(|number| tokio::spawn(keep_alive(shared.clone(), number, alter.clone()))).collect();
     tokio::select! {
         biased;
-        () = clock.sleep(end_after) => {}
+        () = over(&shared, &options) => {}
         () = shared.live() => {}
     }
     planes.iter().for_each(tokio::task::JoinHandle::abort);
@@ -124,6 +123,30 @@ async fn world(options: Options, alter: Option<Alter>, whole_trace: bool) -> Rep
         tail: outside.trace.tail(),
     })
 }
+
+/// Returns when the quiet time is over. It is longer while jobs still begin and end, so that a long line is no fault, and so long after
+/// the last of them that what ran them can be gone.
+async fn over(shared: &Shared, options: &Options) {
+    shared.clock.sleep(options.busy_time + options.quiet_time).await;
+    for _ in 0..MORE_MAX {
+        let (moved_at, waits) = shared.with(|outside| {
+            let waits = outside.jobs.values().any(|job| job.whose == Whose::Ours && job.status.is_open());
+            (outside.job_moved_at, waits)
+        });
+        let still = shared.clock.now().since(moved_at);
+        if still >= if waits { STUCK_AFTER } else { CLEAN_AFTER } {
+            return;
+        }
+        shared.clock.sleep(secs(600)).await;
+    }
+}
+
+/// No job has begun or ended for so long: none will. The longest job takes half an hour, and launches may be paused for an hour.
+const STUCK_AFTER: Duration = secs(2 * 3_600);
+/// So long after the last job nothing of it may be left.
+const CLEAN_AFTER: Duration = secs(90 * 60);
+/// A world is at most so many ten minutes longer.
+const MORE_MAX: u32 = 200;
 
 /// Runs a control plane, and starts it again from the ledger each time it has died.
 async fn keep_alive(shared: Arc<Shared>, number: u32, alter: Option<Alter>) {

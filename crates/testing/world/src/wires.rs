@@ -10,8 +10,8 @@ use runnersmith_ports::{
     ReceivedMessage, RunnerConfig,
 };
 use runnersmith_types::{
-    ControlPlaneId, Label, Machine, MachineId, MachineState, RegistrationId, RunnerName, RunnerScope,
-    ScaleSetName, Timestamp,
+    ControlPlaneId, Label, Machine, MachineId, MachineState, RegistrationId, RunnerName, RunnerScope, ScaleSetName,
+    Timestamp,
 };
 
 use crate::agenda::Event;
@@ -254,7 +254,11 @@ impl Machines for MachinesWire {
         let call = self.0.begin("machines sets").await;
         let found = self.0.shared.with(|outside| {
             let listed = outside.shown_machines(|machine| machine.control_plane == *control_plane);
-            listed.into_iter().filter(|machine| machine.state != MachineState::Ended).map(|machine| machine.set).collect()
+            listed
+                .into_iter()
+                .filter(|machine| machine.state != MachineState::Ended)
+                .map(|machine| machine.set)
+                .collect()
         });
         self.0.end(call, "machines sets").await;
         Ok(found)
@@ -281,7 +285,8 @@ impl Machines for MachinesWire {
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {
         let call = self.0.begin("terminate").await;
         self.0.takes(50, 500).await;
-        let result = if self.is_throttled() { Err(MachinesError::Throttled { operation: "terminate" }) } else { Ok(()) };
+        let result =
+            if self.is_throttled() { Err(MachinesError::Throttled { operation: "terminate" }) } else { Ok(()) };
         self.0.shared.with(|outside| {
             let names: Vec<&str> = ids.iter().map(MachineId::as_str).collect();
             let ended = if result.is_ok() { "ok" } else { "throttled" };
@@ -302,7 +307,8 @@ impl Machines for MachinesWire {
         self.0.shared.machines_changed.notified().await;
         let (signal, now) = self.0.shared.with(|outside| (outside.options.machines_signal, outside.now()));
         if !signal {
-            let since = u64::try_from(now.as_millis()).unwrap_or(0) % u64::try_from(timeout.as_millis()).unwrap_or(1).max(1);
+            let since =
+                u64::try_from(now.as_millis()).unwrap_or(0) % u64::try_from(timeout.as_millis()).unwrap_or(1).max(1);
             self.0.shared.clock.sleep(timeout.saturating_sub(Duration::from_millis(since))).await;
         }
         self.0.stays().await;
@@ -386,9 +392,10 @@ impl HandOff for HandOffWire {
 
     async fn waiting(&self) -> Result<Vec<(MachineId, Timestamp)>, HandOffError> {
         let call = self.0.begin("hand-offs waiting").await;
-        let found = self.0.shared.with(|outside| {
-            outside.hand_offs.iter().map(|(machine, (_, at))| (machine.clone(), *at)).collect()
-        });
+        let found = self
+            .0
+            .shared
+            .with(|outside| outside.hand_offs.iter().map(|(machine, (_, at))| (machine.clone(), *at)).collect());
         self.0.end(call, "hand-offs waiting").await;
         Ok(found)
     }

@@ -15,7 +15,12 @@ use runnersmith_world::options::Faults;
 use runnersmith_world::{Alter, Options, Rule, run};
 
 /// Some world of the first seeds shows that the bug breaks the rule; without the bug none of them breaks it.
-fn found(rule: Rule, faults: &Faults, change: impl Fn(&mut Options), bug: impl Fn(World) -> World + Send + Sync + 'static) {
+fn found(
+    rule: Rule,
+    faults: &Faults,
+    change: impl Fn(&mut Options),
+    bug: impl Fn(World) -> World + Send + Sync + 'static,
+) {
     let alter: Alter = Arc::new(bug);
     let mut worlds = (1..=12).map(|seed| {
         let mut options = Options { faults: faults.clone(), ..Options::of_seed(seed).without_faults() };

@@ -23,7 +23,6 @@ async fn the_ledger_in_memory_keeps_its_contract() {
 async fn the_queue_in_memory_keeps_its_contract() {
     let clock = Arc::new(ManualClock::at(BEGIN));
     let of_world = MemoryQueue::new(clock.clone());
-    let world =
-        QueueWorld { queue: &of_world, clock: clock.as_ref(), receives_max: RECEIVES_MAX, reports_stale: true };
+    let world = QueueWorld { queue: &of_world, clock: clock.as_ref(), receives_max: RECEIVES_MAX, reports_stale: true };
     queue(&world).await;
 }
