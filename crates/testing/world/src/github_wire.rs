@@ -112,7 +112,12 @@ impl GitHubWire {
                     Err(GitHubError::RateLimited { operation, subject: subject.clone(), until })
                 }
                 Some(Fault::Before) => Err(transient()),
-                Some(Fault::After) => effect(outside).and(Err(transient())),
+                Some(Fault::After) => {
+                    outside.answer_lost = true;
+                    let result = effect(outside).and(Err(transient()));
+                    outside.answer_lost = false;
+                    result
+                }
                 None => effect(outside),
             };
             outside.note(format!("{} {operation} {subject}: {}", self.0.name, outcome(&result)));
@@ -168,7 +173,7 @@ impl GitHub for GitHubWire {
             let taken = outside.registrations.values().any(|known| known.name == name && known.removed_at.is_none());
             let now = outside.now();
             if let Some(set) = set_of(&name) {
-                outside.checks.effect(&set, now, format!("jit {name}"), !taken);
+                outside.effect(&set, format!("jit {name}"), !taken);
             }
             if taken {
                 let message = "Already exists".to_owned();
@@ -212,7 +217,7 @@ impl GitHub for GitHubWire {
             }
             let name = known.name.clone();
             if let Some(set) = set_of(&name) {
-                outside.checks.effect(&set, now, format!("deregister {name}"), is_there && !is_busy);
+                outside.effect(&set, format!("deregister {name}"), is_there && !is_busy);
             }
             if is_there && is_busy {
                 return Err(GitHubError::Busy { operation: "deregister", subject: id.to_string() });

@@ -66,7 +66,7 @@ pub const KNOWN: &[Known] = &[
         fault: "world 2",
         rule: Rule::NoRecordLeft,
         text: "runner recorded as busy",
-        follows: Some(Rule::NoMachineLeft),
+        follows: None,
         why: "its record is as wrong",
     },
     Known {

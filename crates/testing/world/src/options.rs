@@ -119,7 +119,7 @@ impl Options {
         let (jobs, minutes) = if is_large {
             (random.between(60, 300), random.between(60, 360))
         } else {
-            (random.between(10, 50), random.between(30, 100))
+            (random.between(8, 40), random.between(30, 90))
         };
         let busy_time = secs(60 * minutes);
         let sets = sets(&mut random);
@@ -128,7 +128,7 @@ impl Options {
             seed,
             jobs: to_u32(jobs),
             busy_time,
-            quiet_time: secs(120 * 60),
+            quiet_time: secs(60 * 60),
             processes: if random.happens(300_000) { 2 } else { 1 },
             sets,
             repositories: to_u32(random.between(1, 4)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use runnersmith_ports::Clock as _;
 use runnersmith_types::{
     BatchId, JobFact, JobId, JobStatus, Label, Machine, MachineId, RegistrationId, RepoFullName, RunId, RunnerName,
-    Timestamp,
+    ScaleSetName, Timestamp,
 };
 
 use crate::agenda::{Agenda, Event};
@@ -191,6 +191,8 @@ pub struct Outside {
     pub queue: Arc<MemoryQueue>,
     /// Counted.
     pub counts: Counts,
+    /// The call that is made now will not be answered.
+    pub answer_lost: bool,
     /// How many violations have a line in the trace.
     noted: usize,
     /// When a job of ours last began or ended.
@@ -236,6 +238,7 @@ impl Outside {
             checks: Checks::default(),
             queue,
             counts: Counts::default(),
+            answer_lost: false,
             noted: 0,
             job_moved_at: BEGIN,
             next: 1_000,
@@ -300,6 +303,14 @@ impl Outside {
     pub fn later(&mut self, after: Duration, event: Event) {
         let at = self.now().plus(after);
         self.agenda.put(at, event);
+    }
+
+    /// A pass had an effect on a set: did it change anything? Who got no answer cannot know it, and may ask again.
+    pub fn effect(&mut self, set: &ScaleSetName, effect: String, changed: bool) {
+        if changed || !self.answer_lost {
+            let now = self.now();
+            self.checks.effect(set, now, effect, changed);
+        }
     }
 
     /// Takes a violation down.

@@ -21,12 +21,12 @@ impl Random {
     pub fn fork(seed: u64, subject: &str) -> Self {
         let mixed = subject.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         let mut stream = Self::new(mixed);
-        let state = stream.next();
+        let state = stream.draw();
         Self::new(state)
     }
 
     /// The next number.
-    pub const fn next(&mut self) -> u64 {
+    pub const fn draw(&mut self) -> u64 {
         self.drawn += 1;
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -37,13 +37,13 @@ impl Random {
 
     /// A number from `low` to `high`, both included.
     pub const fn between(&mut self, low: u64, high: u64) -> u64 {
-        if high <= low { low } else { low + self.next() % (high - low + 1) }
+        if high <= low { low } else { low + self.draw() % (high - low + 1) }
     }
 
     /// Whether something happens that happens so often in a million.
     pub const fn happens(&mut self, per_million: u32) -> bool {
         // No number is drawn for what never happens.
-        per_million > 0 && self.next() % 1_000_000 < per_million as u64
+        per_million > 0 && self.draw() % 1_000_000 < per_million as u64
     }
 
     /// One of these.

@@ -143,8 +143,8 @@ async fn over(shared: &Shared, options: &Options) {
 
 /// No job has begun or ended for so long: none will. The longest job takes half an hour, and launches may be paused for an hour.
 const STUCK_AFTER: Duration = secs(2 * 3_600);
-/// So long after the last job nothing of it may be left.
-const CLEAN_AFTER: Duration = secs(90 * 60);
+/// So long after the last job nothing of it may be left: a hand-off is kept for an hour, and looked for every ten minutes.
+const CLEAN_AFTER: Duration = secs(75 * 60);
 /// A world is at most so many ten minutes longer.
 const MORE_MAX: u32 = 200;
 

@@ -133,7 +133,7 @@ impl Outside {
     fn launches(&mut self, request: &LaunchRequest) -> Vec<MachineId> {
         let (batch, now) = (&request.batch, self.now());
         let known = self.by_batch.get(&batch.id).cloned();
-        self.checks.effect(&batch.set, now, format!("launch {}", batch.id), known.is_none());
+        self.effect(&batch.set, format!("launch {}", batch.id), known.is_none());
         if let Some(known) = known {
             return known;
         }
@@ -143,7 +143,7 @@ impl Outside {
             count = usize::try_from(self.random.calls.between(0, count as u64 - 1)).unwrap_or(0);
         }
         let mut ids: Vec<MachineId> = (0..count)
-            .filter_map(|_| MachineId::parse(&format!("i-{:016x}", self.random.machines.next())).ok())
+            .filter_map(|_| MachineId::parse(&format!("i-{:016x}", self.random.machines.draw())).ok())
             .collect();
         ids.sort();
         let mut names = batch.runners.clone();
@@ -202,7 +202,7 @@ impl Outside {
             let text = format!("{id} of {} is ended and runs a job", machine.runner);
             self.broken(Rule::BusyIsKept, text);
         }
-        self.checks.effect(&set, now, format!("terminate {id}"), is_alive);
+        self.effect(&set, format!("terminate {id}"), is_alive);
         self.machine_ends(id);
     }
 }
@@ -237,7 +237,9 @@ impl Machines for MachinesWire {
                 }
                 Some(LaunchFault::Before) => Err(lost()),
                 Some(LaunchFault::After) => {
+                    outside.answer_lost = true;
                     outside.launches(request);
+                    outside.answer_lost = false;
                     Err(lost())
                 }
                 None => Ok(outside.launches(request)),
@@ -275,7 +277,7 @@ impl Machines for MachinesWire {
             }))
         };
         self.0.shared.with(|outside| {
-            let (now, quiet) = (outside.now(), outside.calm_at().plus(secs(3_600)));
+            let (now, quiet) = (outside.now(), outside.calm_at().plus(secs(20 * 60)));
             outside.checks.round(set, now, now > quiet);
         });
         self.0.end(call, "machines list").await;
