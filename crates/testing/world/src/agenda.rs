@@ -13,6 +13,8 @@ pub enum Event {
         /// How many.
         jobs: u32,
     },
+    /// A message arrives that nobody can read.
+    Poison,
     /// A job that waited at a gate is queued.
     GateOpens(JobId),
     /// Somebody cancels a job.

@@ -41,9 +41,7 @@ pub fn check(shared: &Shared, panics: u32) {
         for runner in records.iter().filter(|runner| runner.state != RunnerState::Idle || idle > kept) {
             outside.broken(Rule::NoRecordLeft, format!("runner recorded as {}: {}", runner.state.word(), runner.name));
         }
-        for (body, why) in dead {
-            outside.broken(Rule::NoDeadLetter, format!("{why}: {body}"));
-        }
+        dead_letters(outside, &dead);
         if ledger.contains(SECRET) || messages.contains(SECRET) {
             outside.broken(Rule::NoSecretStored, "a secret is in the ledger or the queue");
         }
@@ -78,6 +76,18 @@ fn notify_after(outside: &Outside, job: &SimJob) -> Duration {
     let serves = |labels: &BTreeSet<Label>| job.labels.iter().all(|label| labels.contains(label));
     let sets = outside.options.sets.iter();
     sets.filter(|set| serves(&set.labels)).map(|set| set.timing.notify_after).max().unwrap_or(secs(600))
+}
+
+/// I6: what nobody can read is a dead letter, once, and nothing else is.
+fn dead_letters(outside: &mut Outside, dead: &[(String, String)]) {
+    let (poison, good): (Vec<_>, Vec<_>) = dead.iter().partition(|(_, why)| why.starts_with("cannot be read"));
+    for (body, why) in good {
+        outside.broken(Rule::NoDeadLetter, format!("{why}: {body}"));
+    }
+    if poison.len() != outside.counts.poison as usize {
+        let text = format!("{} unreadable messages are set aside, {} came", poison.len(), outside.counts.poison);
+        outside.broken(Rule::NoDeadLetter, text);
+    }
 }
 
 /// I4: machines, registrations and hand-offs.

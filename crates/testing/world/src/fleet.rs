@@ -188,7 +188,7 @@ impl Outside {
         self.machine_ends(id);
     }
 
-    /// A machine is no more, whoever ended it.
+    /// A machine is no more, by whatever end.
     pub(crate) fn machine_ends(&mut self, id: &MachineId) {
         let now = self.now();
         let Some(machine) = self.machines.get_mut(id).filter(|machine| machine.ended_at.is_none()) else { return };
@@ -250,6 +250,7 @@ impl Outside {
     pub fn happens(&mut self, event: Event) {
         match event {
             Event::Run { jobs } => self.run_appears(jobs),
+            Event::Poison => self.poison(),
             Event::GateOpens(job) => self.gate_opens(job),
             Event::Cancel(job) => self.cancel(job),
             Event::Deliver(entry) => self.arrives(entry),

@@ -20,6 +20,10 @@ impl Outside {
         // The last faults shall meet jobs that run.
         let last = busy * 9 / 10;
         let burst_at = self.random.jobs.between(0, last);
+        for _ in 0..self.options.poison {
+            let at = secs(self.random.jobs.between(0, last));
+            self.later(at, Event::Poison);
+        }
         while left > 0 {
             let random = &mut self.random.jobs;
             let jobs = u32::try_from(random.between(1, 4)).unwrap_or(1).min(left);
@@ -31,6 +35,13 @@ impl Outside {
             left -= jobs;
             self.later(secs(at), Event::Run { jobs });
         }
+    }
+
+    /// A message arrives that nobody can read.
+    pub(crate) fn poison(&mut self) {
+        self.counts.poison += 1;
+        self.note("a message arrives that nobody can read");
+        self.queue.push("not a message", Duration::ZERO);
     }
 
     /// Jobs of one run appear.

@@ -75,7 +75,7 @@ pub struct Faults {
 /// What a seed chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The seed.
+    /// Where it all comes from.
     pub seed: u64,
     /// How many jobs there are.
     pub jobs: u32,
@@ -105,6 +105,8 @@ pub struct Options {
     pub foreign: u32,
     /// How many jobs of a million ask for a label that no runner has.
     pub impossible: u32,
+    /// How many messages come that nobody can read.
+    pub poison: u32,
     /// The faults.
     pub faults: Faults,
 }
@@ -140,6 +142,7 @@ impl Options {
             gated,
             foreign,
             impossible: if random.happens(200_000) { 30_000 } else { 0 },
+            poison: if random.happens(200_000) { to_u32(random.between(1, 5)) } else { 0 },
             faults: faults(&mut random, busy_time),
         }
     }

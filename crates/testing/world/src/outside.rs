@@ -150,6 +150,8 @@ pub struct Counts {
     pub jobs: u32,
     pub launched: u32,
     pub failed_machines: u32,
+    /// Messages that nobody can read.
+    pub poison: u32,
     pub crashes: u32,
     pub port_calls: u64,
     pub github_calls: u64,
@@ -177,7 +179,7 @@ pub struct Streams {
 /// Everything outside of the control plane.
 pub struct Outside {
     clock: VirtualClock,
-    /// What the seed chose.
+    /// What was chosen.
     pub options: Options,
     /// Random streams.
     pub random: Streams,

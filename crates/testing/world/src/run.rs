@@ -32,7 +32,7 @@ pub type Alter = Arc<dyn Fn(World) -> World + Send + Sync>;
 /// What came of a world.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What the seed chose.
+    /// What was chosen.
     pub options: Options,
     /// The rules that were broken.
     pub violations: Vec<Violation>,
