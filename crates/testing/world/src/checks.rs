@@ -15,6 +15,8 @@ pub enum Rule {
     EveryJobRuns,
     /// I1: who waits beyond the bound has a notification.
     AuthorIsNotified,
+    /// I1: a job does not wait long while its set has room.
+    RoomIsUsed,
     /// I2: never more machines than the maximum.
     Maximum,
     /// I3: a machine that runs a job is not ended by us.
@@ -176,6 +178,8 @@ impl Checks {
             if is_back && !is_launch && truth.plus(SEEN_LATE) < pass.begun_at {
                 let way: Vec<&str> = states.iter().map(|state| state.word()).collect();
                 let text = format!("{}: {}", way.join(" -> "), runner.name);
+                // Once for each way there and back.
+                states.drain(..states.len() - 1);
                 self.broken(at, Rule::NothingIsUnmarked, text);
             }
         }

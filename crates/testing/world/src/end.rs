@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use runnersmith_types::{Label, MachineStatus, RegistrationName, RunnerState};
+use runnersmith_types::{Label, MachineStatus, RegistrationName, RunnerState, ScaleSet};
 
 use crate::checks::Rule;
 use crate::github_wire::SECRET;
 use crate::options::min_idle;
-use crate::outside::{Outside, SimJob, Whose};
+use crate::outside::{Outside, SimJob, SimMachine, Whose};
 use crate::process::Shared;
 use crate::time::secs;
 
@@ -69,7 +69,36 @@ fn jobs(outside: &mut Outside) {
             found.push((Rule::AuthorIsNotified, text));
         }
     }
+    found.extend(waits_with_room(outside));
     found.into_iter().for_each(|(rule, text)| outside.broken(rule, text));
+}
+
+/// A job that still waits so long after the faults, or after it was queued, is one too many if its set has room then.
+const ROOM_IS_USED_WITHIN: Duration = secs(15 * 60);
+
+/// Jobs that wait although their set has room, and nothing is wrong any more.
+fn waits_with_room(outside: &Outside) -> Vec<(Rule, String)> {
+    let mut found = Vec::new();
+    for job in outside.jobs.values().filter(|job| job.whose == Whose::Ours) {
+        let Some(queued_at) = job.queued_at else { continue };
+        let at = queued_at.max(outside.calm_at()).plus(ROOM_IS_USED_WITHIN);
+        let waited_at = |at| job.started_at.or(job.ended_at).is_none_or(|ran_at| ran_at > at);
+        let serves = |set: &&ScaleSet| job.labels.iter().all(|label| set.labels.contains(label));
+        let room = |set: &ScaleSet, at| {
+            let is_there = |machine: &&SimMachine| {
+                let shown = &machine.shown;
+                shown.set == set.name && shown.launched_at <= at && machine.ended_at.is_none_or(|ended| ended > at)
+            };
+            outside.machines.values().filter(is_there).count() < set.runners_max as usize
+        };
+        let set = outside.options.sets.iter().find(serves);
+        // At two moments: a machine may just have made room.
+        if let Some(set) = set.filter(|set| [at, at.plus(secs(120))].iter().all(|at| waited_at(*at) && room(set, *at)))
+        {
+            found.push((Rule::RoomIsUsed, format!("job {} waits, and {} has room", job.id, set.name)));
+        }
+    }
+    found
 }
 
 fn notify_after(outside: &Outside, job: &SimJob) -> Duration {

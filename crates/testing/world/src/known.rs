@@ -56,6 +56,27 @@ pub const KNOWN: &[Known] = &[
         why: "such a pass goes on to the bound of its rounds",
     },
     Known {
+        fault: "world 1",
+        rule: Rule::NothingIsUnmarked,
+        text: "busy -> draining",
+        follows: None,
+        why: "the marks between two such removals",
+    },
+    Known {
+        fault: "world 1",
+        rule: Rule::NothingIsUnmarked,
+        text: "draining -> busy",
+        follows: None,
+        why: "the same, from the other side",
+    },
+    Known {
+        fault: "B",
+        rule: Rule::RoomIsUsed,
+        text: "has room",
+        follows: None,
+        why: "what GitHub's limits and outages did to hand-offs counts as boot failures, and the pause doubles for each machine",
+    },
+    Known {
         fault: "world 2",
         rule: Rule::NoMachineLeft,
         text: "says Some(Busy)",

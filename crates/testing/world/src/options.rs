@@ -2,6 +2,7 @@
 //! what one hides behind another shows in some of them (swarm testing).
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use runnersmith_types::{
@@ -109,6 +110,23 @@ pub struct Options {
     pub poison: u32,
     /// The faults.
     pub faults: Faults,
+}
+
+impl fmt::Display for Options {
+    /// What is chosen, in a screenful: a set is a line, and faults that never happen are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sets, faults, .. } = self;
+        let rest = format!("{:#?}", Self { sets: Vec::new(), faults: Faults::default(), ..self.clone() });
+        let all = format!("{rest}\n{faults:#?}");
+        let happens = |line: &&str| ![" 0,", " 0ns,", " [],"].iter().any(|none| line.ends_with(none));
+        all.lines().filter(happens).try_for_each(|line| writeln!(f, "{line}"))?;
+        for set in sets {
+            let (name, max, idle) = (&set.name, set.runners_max, min_idle(set));
+            let kind = if set.ephemeral { "ephemeral" } else { "reusable" };
+            writeln!(f, "set {name}: {kind}, at most {max}, idle {idle}, re-runs {}", set.rerun_interrupted)?;
+        }
+        Ok(())
+    }
 }
 
 impl Options {

@@ -51,7 +51,7 @@ pub struct Report {
 impl fmt::Display for Report {
     /// Enough to run it again and to begin to understand it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {:#?}", self.options.seed, self.options)?;
+        writeln!(f, "seed {}: {}", self.options.seed, self.options)?;
         writeln!(f, "the last {} of {} lines:", self.tail.len(), self.lines)?;
         self.tail.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         writeln!(f, "{:?}; {} passes, {} rounds; trace {}", self.counts, self.passes.0, self.passes.1, self.hash)?;

@@ -277,8 +277,8 @@ impl Machines for MachinesWire {
             }))
         };
         self.0.shared.with(|outside| {
-            let (now, quiet) = (outside.now(), outside.calm_at().plus(secs(20 * 60)));
-            outside.checks.round(set, now, now > quiet);
+            let (now, since) = (outside.now(), outside.calm_at().max(outside.job_moved_at));
+            outside.checks.round(set, now, now > since.plus(secs(20 * 60)));
         });
         self.0.end(call, "machines list").await;
         result
