@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use runnersmith_plan::fault::FaultKind;
 use runnersmith_plan::route;
 use runnersmith_ports::{LedgerError, Message, Queue, QueueError, Receipt, ReceivedMessage, chain};
 use runnersmith_types::job::Merged;
@@ -112,6 +113,8 @@ pub(crate) async fn set_aside(
         return consumed.note("leave a message to a newer program", extended);
     }
     world.metrics.dead_letter();
+    let cause = format!("messages could not be read; the last one: {why}");
+    world.faults.report(FaultKind::DeadLetters, "", &cause, world.ports.clock.now());
     let moved = queue.dead_letter(&message.receipt, &format!("cannot be read: {why}")).await;
     consumed.note("move a message to the dead-letter queue", moved);
 }

@@ -19,6 +19,22 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// A task that ran so long before it panicked begins again with the first pause.
 const CALM: Duration = Duration::from_secs(600);
 
+/// When a periodic task runs: for the first time so long after the start, then once in each period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// From the start to the first run.
+    pub first: Duration,
+    /// From the end of a run to the next.
+    pub then: Duration,
+}
+
+impl From<Duration> for Period {
+    /// Runs at once, then once in each period.
+    fn from(then: Duration) -> Self {
+        Self { first: Duration::ZERO, then }
+    }
+}
+
 /// Starts tasks, and waits for their end.
 pub struct Driver {
     tasks: Arc<Tasks>,
@@ -53,36 +69,41 @@ impl Driver {
         self.running.spawn(supervise(task, self.clock.clone(), self.stop.clone(), body));
     }
 
-    /// Starts a task that runs now, then once in each period, and early when it is notified. A run is not cut off by a stop.
+    /// Starts a task that runs in each period, and early when it is notified. A run is not cut off by a stop.
     pub fn every<F>(
         &mut self,
         name: &str,
         purpose: &str,
-        period: Duration,
+        period: impl Into<Period>,
         early: Arc<Notify>,
         work: impl Fn() -> F + Clone + Send + Sync + 'static,
     ) where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let task = self.tasks.register(name, purpose, Some(period));
+        let Period { first, then } = period.into();
+        let task = self.tasks.register(name, purpose, Some(then));
         let clock = self.clock.clone();
         let body = move |task: BackgroundTask, mut stop: watch::Receiver<bool>| {
             let (clock, early, work) = (clock.clone(), early.clone(), work.clone());
             async move {
+                let mut pause = first;
                 loop {
+                    if !pause.is_zero() {
+                        task.next(clock.now().plus(pause));
+                        tokio::select! {
+                            biased;
+                            () = stopped(&mut stop) => return,
+                            () = early.notified() => {}
+                            () = clock.sleep(pause) => {}
+                        }
+                    }
                     task.begin(clock.now());
                     let result = work().await;
                     if let Err(error) = &result {
                         tracing::error!(task = task.name(), error, "a background task failed; it runs again");
                     }
                     task.end(clock.now(), result);
-                    task.next(clock.now().plus(period));
-                    tokio::select! {
-                        biased;
-                        () = stopped(&mut stop) => return,
-                        () = early.notified() => {}
-                        () = clock.sleep(period) => {}
-                    }
+                    pause = then;
                 }
             }
         };
@@ -215,6 +236,25 @@ mod tests {
         let mut running = driver.into_running();
         while running.join_next().await.is_some() {}
         assert_eq!(bed.begun.elapsed().as_secs(), 131, "a stop does not wait for the period");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_periodic_task_may_run_later_than_at_the_start_for_the_first_time() {
+        let bed = Bed::new();
+        let (note, mut driver) = (bed.note(), bed.driver());
+        let period = Period { first: Duration::from_secs(600), then: Duration::from_secs(86_400) };
+        driver.every("drift", "looks for differences", period, Arc::default(), move || {
+            note();
+            async { Ok(()) }
+        });
+        tokio::time::sleep(Duration::from_secs(599)).await;
+        assert_eq!(bed.ran(), [0_u64; 0], "not while a server starts again and again");
+        assert_eq!(bed.tasks.all()[0].next_at, Some(Timestamp::from_secs(1_800_000_600)));
+        tokio::time::sleep(Duration::from_secs(2 * 86_400)).await;
+        assert_eq!(bed.ran(), [600, 600 + 86_400]);
+        bed.stop.send_replace(true);
+        let mut running = driver.into_running();
+        while running.join_next().await.is_some() {}
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
+use runnersmith_plan::fault::carried_on;
 use runnersmith_types::ScaleSetName;
 use tokio::sync::watch;
 
@@ -25,10 +26,18 @@ impl Default for Levels {
 }
 
 impl Levels {
-    /// Replaces the level of the policy's set and notifies the subscribers.
-    pub fn put(&self, level: SetLevel) {
+    /// Replaces the level of the policy's set and notifies the subscribers. Faults that go on keep their beginning; new ones are
+    /// logged.
+    pub fn put(&self, mut level: SetLevel) {
         let name = level.policy.name.clone();
-        self.levels.write().unwrap_or_else(PoisonError::into_inner).insert(name, level);
+        let mut levels = self.levels.write().unwrap_or_else(PoisonError::into_inner);
+        let before = levels.get(&name).map(|level| level.faults.as_slice()).unwrap_or_default();
+        for fault in level.faults.iter().filter(|fault| !before.iter().any(|old| old.is_same(fault))) {
+            tracing::warn!(set = %name, fault = fault.kind.word(), fix = fault.kind.fix(), "{fault}");
+        }
+        level.faults = carried_on(before, level.faults);
+        levels.insert(name, level);
+        drop(levels);
         self.touch();
     }
 

@@ -9,6 +9,7 @@ mod context;
 pub mod driver;
 mod effects;
 pub mod execute;
+pub mod faults;
 mod hand_over;
 pub mod housekeeping;
 mod launch;

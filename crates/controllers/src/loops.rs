@@ -139,7 +139,8 @@ const TASKS_STORED_EVERY: Duration = Duration::from_secs(60);
 
 async fn store_tasks(world: World) -> Result<(), String> {
     let ports = &world.ports;
-    let stored = tasks::store(ports.ledger.as_ref(), ports.clock.as_ref(), &world.holder, &world.tasks).await;
+    let faults = world.faults.all(&[], ports.clock.now());
+    let stored = tasks::store(ports.ledger.as_ref(), ports.clock.as_ref(), &world.holder, &world.tasks, faults).await;
     stored.map_err(|error| chain(&error))
 }
 

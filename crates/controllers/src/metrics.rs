@@ -13,8 +13,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
+use runnersmith_plan::fault::Fault;
 use runnersmith_plan::story::{self, StageName};
-use runnersmith_types::{Job, JobStatus, Runner, ScaleSetName, WaitingOn};
+use runnersmith_types::{Job, JobStatus, Runner, ScaleSetName};
 
 use crate::levels::SetLevel;
 use crate::tasks::TaskStatus;
@@ -46,9 +47,10 @@ const TASK_RUNS: &str = "runnersmith_task_runs";
 const TASK_FAILING: &str = "runnersmith_task_failing";
 const TASK_LAST_RUN: &str = "runnersmith_task_last_run_timestamp_seconds";
 const TASK_DURATION: &str = "runnersmith_task_duration_seconds";
+const FAULTS: &str = "runnersmith_faults";
 
 /// The table of all metrics. A counter's samples carry `_total` after its name.
-const REFERENCE: [(&str, &str, &str); 18] = [
+const REFERENCE: [(&str, &str, &str); 19] = [
     (DELIVERIES, "counter", "Webhook deliveries by event and by the HTTP status of our answer"),
     (ACTIONS, "counter", "Executed actions by kind and outcome (done, put_off, failed)"),
     (GITHUB_CALLS, "counter", "Calls to GitHub by operation and by what came of them"),
@@ -71,6 +73,7 @@ const REFERENCE: [(&str, &str, &str); 18] = [
     (TASK_FAILING, "gauge", "1 when the last run of a background task failed or panicked"),
     (TASK_LAST_RUN, "gauge", "When the last run of a background task began"),
     (TASK_DURATION, "gauge", "How long the last run of a background task took"),
+    (FAULTS, "gauge", "What is wrong now, by kind, as `runnersmith status` lists it"),
 ];
 
 /// (name, kind, help) of every metric, for the generated documentation.
@@ -117,6 +120,7 @@ pub struct Metrics {
     task_failing: Gauges,
     task_last_run: Seconds,
     task_duration: Seconds,
+    faults: Gauges,
 }
 
 impl Default for Metrics {
@@ -160,6 +164,7 @@ impl Metrics {
             task_failing: register(r, TASK_FAILING, Gauges::default()),
             task_last_run: register(r, TASK_LAST_RUN, Seconds::default()),
             task_duration: register(r, TASK_DURATION, Seconds::default()),
+            faults: register(r, FAULTS, Gauges::default()),
             registry,
         }
     }
@@ -240,7 +245,7 @@ impl Metrics {
             }
             let mut reasons: BTreeMap<&'static str, i64> = BTreeMap::new();
             for waiting in level.plan.waiting.iter().filter(|waiting| waiting.job.is_some()) {
-                *reasons.entry(reason_word(&waiting.on)).or_default() += 1;
+                *reasons.entry(waiting.on.word()).or_default() += 1;
             }
             for (reason, count) in reasons {
                 let labels = vec![("set", name.to_string()), ("reason", reason.to_owned())];
@@ -268,6 +273,14 @@ impl Metrics {
         }
     }
 
+    /// Takes the gauge of faults; done when metrics are read.
+    pub fn faults<'a>(&self, faults: impl IntoIterator<Item = &'a Fault>) {
+        self.faults.clear();
+        for fault in faults {
+            self.faults.get_or_create(&vec![("kind", fault.kind.word().to_owned())]).inc();
+        }
+    }
+
     /// Everything, as OpenMetrics text.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -283,25 +296,6 @@ impl Metrics {
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries are exact")]
 fn millis_to_seconds(millis: i64) -> f64 {
     millis as f64 / 1e3
-}
-
-/// A stable word for what is waited for.
-#[must_use]
-pub const fn reason_word(on: &WaitingOn) -> &'static str {
-    match on {
-        WaitingOn::Delay { .. } => "delay",
-        WaitingOn::Runner { .. } => "runner",
-        WaitingOn::Maximum { .. } => "maximum",
-        WaitingOn::Stalled { .. } => "stalled",
-        WaitingOn::Gate => "gate",
-        WaitingOn::NoSet { .. } => "no_set",
-        WaitingOn::Capacity { .. } => "capacity",
-        WaitingOn::Breaker { .. } => "breaker",
-        WaitingOn::Budget { .. } => "budget",
-        WaitingOn::UnknownSource { .. } => "unknown_source",
-        WaitingOn::MinIdle => "min_idle",
-        WaitingOn::Grace { .. } => "grace",
-    }
 }
 
 #[cfg(test)]
@@ -357,6 +351,18 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn faults_are_counted_by_kind_and_are_gone_when_they_are_over() {
+        use runnersmith_plan::fault::FaultKind;
+        let metrics = Metrics::new();
+        let fault = |about: &str| Fault::new(FaultKind::Capacity, about, "no capacity", Default::default());
+        metrics.faults(&[fault("linux"), fault("gpu")]);
+        let text = metrics.encode();
+        assert!(text.contains(r#"runnersmith_faults{kind="capacity"} 2"#), "{text}");
+        metrics.faults(&[]);
+        assert!(!metrics.encode().contains(r#"kind="capacity""#));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{LedgerError, Message, ReleaseOutcome};
-use runnersmith_types::{BatchId, RunnerState, ScaleSetName, Snapshot, Timestamp};
+use runnersmith_types::{BatchId, Plan, RunnerState, ScaleSetName, Snapshot, Timestamp};
 
 use crate::closing;
 use crate::execute::execute;
@@ -17,6 +17,8 @@ use crate::world::World;
 pub const LEASE_TTL: Duration = Duration::from_secs(20);
 /// A quiet world comes to rest in four rounds (invariant I9); a busy one may wake the pass again, so there is a wider bound.
 const ROUNDS_MAX: usize = 24;
+/// The most waits that one pass records: on DynamoDB each is a write of its own.
+const WAITS_RECORDED_MAX: usize = 200;
 
 /// What a pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +77,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
             break;
         }
         if plan.steps.is_empty() {
+            record_waits(world, set, &snapshot, &plan, now).await?;
             match ledger.release(&mut lease, world.lease_ttl).await? {
                 ReleaseOutcome::Released | ReleaseOutcome::Lost => {
                     schedule(world, set, passed.next_wake).await?;
@@ -100,6 +103,19 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
     schedule(world, set, passed.next_wake).await?;
     Ok(passed)
+}
+
+/// At the end of a pass: what jobs wait for since now. The rest of very many is recorded by the next passes.
+async fn record_waits(
+    world: &World,
+    set: &ScaleSetName,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let mut waits = runnersmith_plan::changed_waits(set, snapshot, plan, now);
+    waits.truncate(WAITS_RECORDED_MAX);
+    if waits.is_empty() { Ok(()) } else { world.ports.ledger.record_waits(waits).await }
 }
 
 /// Stored calls of which no runner waits for its machine any more: a crash, or a list that was quicker than the call's own

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use runnersmith_plan::fault::Fault;
 use runnersmith_ports::{Clock, Ledger, LedgerError};
 use runnersmith_types::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ const PROCESS_KEPT: Duration = Duration::from_secs(24 * 3600);
 const PROCESSES_MAX: usize = 10;
 /// The most tasks of a process that are kept in the ledger.
 const TASKS_MAX: usize = 40;
+/// The most faults of a process that are kept in the ledger.
+const FAULTS_MAX: usize = 20;
 /// The most bytes of an error that are kept.
 const ERROR_MAX: usize = 300;
 
@@ -104,6 +107,9 @@ pub struct ProcessTasks {
     pub at: Timestamp,
     /// Its tasks, by name.
     pub tasks: Vec<TaskStatus>,
+    /// What is wrong with it, its tasks apart.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
 }
 
 /// The background tasks of this process.
@@ -222,15 +228,22 @@ fn short(text: &str) -> String {
 ///
 /// # Errors
 /// When the ledger fails.
-pub async fn store(ledger: &dyn Ledger, clock: &dyn Clock, holder: &str, tasks: &Tasks) -> Result<(), LedgerError> {
+pub async fn store(
+    ledger: &dyn Ledger,
+    clock: &dyn Clock,
+    holder: &str,
+    tasks: &Tasks,
+    mut faults: Vec<Fault>,
+) -> Result<(), LedgerError> {
     let now = clock.now();
+    faults.truncate(FAULTS_MAX);
     let mut all = stored(ledger).await?;
     // A value of the ledger is bounded, and a server may have hundreds of sets: what goes wrong is kept first.
     let mut own = tasks.all();
     own.sort_by_key(|task| !task.is_failing());
     own.truncate(TASKS_MAX);
     all.retain(|process| process.holder != holder && now.since(process.at) < PROCESS_KEPT);
-    all.insert(0, ProcessTasks { holder: holder.to_owned(), at: now, tasks: own });
+    all.insert(0, ProcessTasks { holder: holder.to_owned(), at: now, tasks: own, faults });
     all.truncate(PROCESSES_MAX);
     let text =
         serde_json::to_string(&all).map_err(|error| LedgerError::Failed { operation: "set", source: error.into() })?;

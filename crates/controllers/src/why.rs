@@ -27,6 +27,8 @@ pub struct JobStoryJson {
     pub runner: Option<String>,
     #[serde(rename = "verdict")]
     pub sentence: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waited: Option<String>,
     pub stages: Vec<JobStageJson>,
     pub timeline: Vec<TimelineEntryJson>,
 }
@@ -62,6 +64,7 @@ impl From<&JobStory> for JobStoryJson {
             status: story.status,
             runner: story.runner.clone(),
             sentence: story.sentence.clone(),
+            waited: story.waited.clone(),
             stages: story
                 .stages
                 .iter()

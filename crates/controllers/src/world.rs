@@ -8,6 +8,7 @@ use std::time::Duration;
 use runnersmith_ports::{Clock, GitHub, HandOff, Ledger, Machines, Queue};
 use runnersmith_types::{Job, Runner, ScaleSet, ScaleSetName, Timing};
 
+use crate::faults::Faults;
 use crate::levels::Levels;
 use crate::metrics::Metrics;
 use crate::sets::Sets;
@@ -58,6 +59,8 @@ pub struct World {
     pub metrics: Arc<Metrics>,
     /// What the background tasks do, for people.
     pub tasks: Arc<Tasks>,
+    /// What is wrong, as far as no level says it, for people.
+    pub faults: Arc<Faults>,
     /// Who we are, in leases.
     pub holder: String,
     /// How long a lease holds without being renewed: so long a crashed holder stops its set.

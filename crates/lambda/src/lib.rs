@@ -6,16 +6,19 @@
 pub mod emf;
 pub mod settings;
 
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
 pub use settings::{LambdaSettings, SettingsError};
 
 /// Logs as JSON lines, which CloudWatch can filter by field. `RUNNERSMITH_LOG` is a filter such as `info`.
 fn logs() {
     let level = variable("RUNNERSMITH_LOG").unwrap_or_else(|| "info".into());
-    let filter =
-        tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter: Targets = level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
     // Lambda gives each line its time.
-    let logs = tracing_subscriber::fmt().json().without_time().with_env_filter(filter).with_writer(std::io::stdout);
-    let _ = logs.try_init();
+    let lines = tracing_subscriber::fmt().json().without_time().with_max_level(tracing::Level::TRACE);
+    let _ = lines.with_writer(std::io::stdout).finish().with(filter).try_init();
     // It fails only when one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use runnersmith_types::{Observed, Plan, RunnerState, ScaleSet, Snapshot, Timestamp};
+use runnersmith_types::{Observed, Plan, RunnerState, ScaleSet, Snapshot, Timestamp, saturating_u32};
+
+use crate::fault::{Fault, FaultKind};
 
 /// The most faults that are kept of one pass.
 const FAULTS_MAX: usize = 20;
@@ -20,8 +22,8 @@ pub struct SetLevel {
     pub runners_by_state: BTreeMap<&'static str, u32>,
     /// When.
     pub at: Timestamp,
-    /// What is wrong, in words: sources that did not answer, boot failures, capacity pools that failed lately, used-up budgets. At most 20.
-    pub faults: Vec<String>,
+    /// What is wrong: sources that did not answer, boot failures, capacity pools that failed lately, used-up budgets. At most 20.
+    pub faults: Vec<Fault>,
 }
 
 impl SetLevel {
@@ -32,7 +34,7 @@ impl SetLevel {
         for runner in snapshot.runners.iter().filter(|runner| runner.state != RunnerState::Gone) {
             *level.runners_by_state.entry(runner.state.word()).or_default() += 1;
         }
-        level.faults = faults(policy, snapshot);
+        level.faults = faults(policy, snapshot, at);
         level
     }
 
@@ -55,35 +57,48 @@ impl SetLevel {
     }
 }
 
-fn faults(policy: &ScaleSet, snapshot: &Snapshot) -> Vec<String> {
+/// Returns what is wrong with a scale set, as its snapshot shows it. At most 20.
+#[must_use]
+pub fn faults(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Vec<Fault> {
+    let set = policy.name.as_str();
     let mut faults = Vec::new();
-    if let Observed::Unknown { why } = &snapshot.machines {
-        faults.push(format!("machines are not known: {why}"));
+    let mut add = |fault: Fault| faults.push(fault);
+    if let Some(why) = unknown(&snapshot.machines) {
+        add(Fault::new(FaultKind::MachinesUnknown, set, format!("machines are not known: {why}"), now));
     }
     for (at, observed) in &snapshot.registrations {
-        // A signal's pass does not ask for registrations; that is no fault.
-        if let Observed::Unknown { why } = observed
-            && !why.starts_with("not asked")
-        {
-            faults.push(format!("registrations at {at} are not known: {why}"));
+        if let Some(why) = unknown(observed) {
+            let cause = format!("registrations at {at} are not known: {why}");
+            add(Fault::new(FaultKind::RegistrationsUnknown, format!("{set}, {at}"), cause, now));
         }
     }
     let failures = snapshot.boot_failures.total();
     if failures > 0 {
         let open = usize::try_from(policy.timing.boot_failures_max).is_ok_and(|max| failures >= max);
         let breaker = if open { "; launches are held back to one probe at a time" } else { "" };
-        faults.push(format!("{failures} machine(s) did not boot since the last one that did{breaker}"));
+        let cause = format!("{failures} machine(s) did not boot since the last one that did{breaker}");
+        let since = snapshot.boot_failures.newest.iter().map(|failure| failure.at).min().unwrap_or(now);
+        add(Fault::new(FaultKind::BootFailures, set, cause, now).since(since).times(saturating_u32(failures)));
     }
     for pool_failure in &snapshot.pool_failures {
-        faults.push(format!("{} is left alone for a while: {}", pool_failure.pool, pool_failure.why));
+        let cause = format!("{} is left alone for a while: {}", pool_failure.pool, pool_failure.why);
+        add(Fault::new(FaultKind::Capacity, format!("{set}, {}", pool_failure.pool), cause, now).since(pool_failure.at));
     }
     if snapshot.budget.jit_left == 0 {
-        faults.push("this minute's budget for new registrations is used up".to_owned());
+        add(Fault::new(FaultKind::CallBudget, set, "this minute's budget for new registrations is used up", now));
     }
     if snapshot.budget.calls_left == 0 {
-        faults.push("this minute's budget for GitHub calls is used up".to_owned());
+        add(Fault::new(FaultKind::CallBudget, set, "this minute's budget for GitHub calls is used up", now));
     }
-    faults.dedup();
+    faults.dedup_by(|one, other| one.is_same(other) && one.cause == other.cause);
     faults.truncate(FAULTS_MAX);
     faults
+}
+
+/// Why a source did not answer. That it was not asked, as in a message's pass, is no fault.
+fn unknown<T>(observed: &Observed<T>) -> Option<&str> {
+    match observed {
+        Observed::Unknown { why } if !why.starts_with("not asked") => Some(why),
+        Observed::Unknown { .. } | Observed::Seen { .. } => None,
+    }
 }

@@ -16,6 +16,7 @@ mod demand;
 mod draft;
 mod draining;
 mod fallback_order;
+pub mod fault;
 mod hand_off;
 mod interruption;
 mod launch;
@@ -29,9 +30,11 @@ pub mod schedule;
 mod share;
 pub mod story;
 mod verify;
+mod waits;
 
 pub use check_run::{CheckRunText, check_run_text};
 pub use lint::{PlanFault, lint};
+pub use waits::changed_waits;
 
 use runnersmith_types::{Plan, ScaleSet, Snapshot, Timestamp};
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use runnersmith_types::{EventKind, HistoryEvent, Job, JobId, JobStatus, Runner, Timestamp, WaitingOn};
+use runnersmith_types::{EventKind, HistoryEvent, Job, JobId, JobStatus, Runner, Timestamp, Wait, WaitingOn};
 
 /// A part of a job's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +105,8 @@ pub struct JobStory {
     pub runner: Option<String>,
     /// One sentence.
     pub sentence: String,
+    /// What it waited for, and how long, when that is over and was not the usual way to its runner: `waited 2 min 10 s: …, then …`.
+    pub waited: Option<String>,
     /// The stages that are over, in order.
     pub stages: Vec<JobStage>,
     /// Everything, oldest first.
@@ -125,6 +127,7 @@ impl JobStory {
             status: fact.status.word(),
             runner: fact.runner_name.clone().or_else(|| runner.map(|runner| runner.name.to_string())),
             sentence: sentence(job, history, waiting),
+            waited: waited_words(job),
             stages: stages(job, runner),
             timeline: timeline(job, runner, history),
         }
@@ -143,6 +146,7 @@ impl JobStory {
             status: "dropped",
             runner: None,
             sentence: format!("dropped when it was delivered: {}", last.text),
+            waited: None,
             stages: Vec::new(),
             timeline: lines(history.iter().map(line).collect()),
         })
@@ -225,6 +229,15 @@ fn queued_sentence(job: &Job, history: &[HistoryEvent], waiting: Option<&Waiting
     }
 }
 
+/// What a job that waits no more has waited for. Waits of no length are left out.
+fn waited_words(job: &Job) -> Option<String> {
+    let over = job.in_progress_at.or(job.ended_at)?;
+    let waits = job.waited(over).into_iter().filter(|waited| !waited.took.is_zero());
+    let parts: Vec<String> =
+        waits.map(|waited| format!("{}: {}", duration(waited.took), waited.wait.text.escape_debug())).collect();
+    (!parts.is_empty()).then(|| format!("waited {}", parts.join(", then ")))
+}
+
 /// When a wait ends at the earliest, if that is known.
 #[must_use]
 pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
@@ -267,6 +280,15 @@ fn lines(mut lines: Vec<TimelineEntry>) -> Vec<TimelineEntry> {
 /// History, and from the records what history does not say (it may be pruned, or a delivery may have been lost).
 fn timeline(job: &Job, runner: Option<&Runner>, history: &[HistoryEvent]) -> Vec<TimelineEntry> {
     let mut all: Vec<TimelineEntry> = history.iter().map(line).collect();
+    for wait in job.waits.iter().filter(|wait| wait.on != Wait::RUNNER) {
+        all.push(TimelineEntry {
+            at: wait.at,
+            since: Duration::ZERO,
+            kind: EventKind::Decided,
+            what: "waits".into(),
+            text: wait.text.clone(),
+        });
+    }
     let mut add = |at: Option<Timestamp>, what: &str, known_as: &[&str], text: String| {
         let known = history.iter().any(|event| event.what == what || known_as.contains(&event.what.as_str()));
         if let Some(at) = at
@@ -307,6 +329,9 @@ impl fmt::Display for JobStory {
             write!(f, "  {}  {} / {}", self.repo, self.workflow.escape_debug(), self.name.escape_debug())?;
         }
         writeln!(f, "\n{}", self.sentence)?;
+        if let Some(waited) = &self.waited {
+            writeln!(f, "{waited}")?;
+        }
         if !self.stages.is_empty() {
             writeln!(f)?;
         }

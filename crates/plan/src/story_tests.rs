@@ -91,6 +91,40 @@ fn what_is_said_is_one_sentence_for_every_state() {
 }
 
 #[test]
+fn a_job_that_waited_says_for_what_and_how_long_afterwards() {
+    let mut job = job(JobStatus::Queued, 100);
+    let mut waits = |at, on: &str, text: &str| {
+        job.waits_for(Wait { at: Timestamp::from_secs(at), on: on.into(), text: text.into() })
+    };
+    assert!(!waits(100, Wait::RUNNER, "a runner is on its way"), "that is the usual way");
+    assert!(waits(101, "maximum", "scale set linux is at its maximum of 8"));
+    assert!(!waits(150, "maximum", "scale set linux is at its maximum of 8"));
+    assert!(waits(231, "capacity", "no capacity\u{1b}"));
+    assert!(waits(262, Wait::RUNNER, "a runner is on its way"));
+    let now = JobStory::of(&job, None, &[], None);
+    assert_eq!(now.waited, None, "what it waits for now is in the sentence");
+    job.merge(fact(JobStatus::InProgress, 290));
+    let why = JobStory::of(&job, Some(&runner(262)), &[], None);
+    let waited = "waited 2 min 10 s: scale set linux is at its maximum of 8, then 31.0 s: no capacity\\u{1b}";
+    assert_eq!(why.waited.as_deref(), Some(waited));
+    assert!(why.to_string().contains(&format!("\nrunning on small-p1aa-1\n{waited}\n")), "{why}");
+    let lines = why.timeline.iter().filter(|line| line.what == "waits");
+    assert_eq!(lines.map(|line| line.at).collect::<Vec<_>>(), [101, 231].map(Timestamp::from_secs));
+}
+
+#[test]
+fn of_very_many_waits_the_newest_are_kept() {
+    let mut job = job(JobStatus::Queued, 100);
+    for at in 0..100 {
+        let on = if at % 2 == 0 { "maximum" } else { "capacity" };
+        job.waits_for(Wait { at: Timestamp::from_secs(100 + at), on: on.into(), text: on.into() });
+    }
+    let waited = job.waited(Timestamp::from_secs(300));
+    assert_eq!((waited.len(), waited[0].wait.at), (Job::WAITS_MAX, Timestamp::from_secs(180)));
+    assert_eq!(waited[19].took, Duration::from_secs(101), "it waits for the last one still");
+}
+
+#[test]
 fn the_text_is_aligned_and_no_foreign_control_character_reaches_a_terminal() {
     let mut job = job(JobStatus::Queued, 100);
     job.merge(fact(JobStatus::InProgress, 113));

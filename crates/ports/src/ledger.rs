@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
     Batch, BatchId, BootFailure, BootFailures, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, Notified,
-    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
+    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp, Wait,
 };
 
 /// Why a ledger call failed.
@@ -129,6 +129,8 @@ pub trait JobLedger: Send + Sync + 'static {
     async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError>;
     /// Records what its author was notified of.
     async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError>;
+    /// Records what jobs wait for from now on (by [`Job::waits_for`]). Jobs that are unknown, or wait no more, are skipped.
+    async fn record_waits(&self, waits: Vec<(JobId, Wait)>) -> Result<(), LedgerError>;
     /// Records that its machine was interrupted.
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError>;
     /// Records a re-run; `false` when that run was already re-run.

@@ -39,7 +39,7 @@ pub async fn ledger(config: &Config, _clock: Arc<dyn Clock>) -> Result<Option<Ar
 fn not_built() -> CommandFailure {
     CommandFailure::config(
         "the configuration names AWS, and this program was built without it",
-        "build it with `cargo build --release --features aws`, or take a released program",
+        "build it with `cargo build --profile dist --features aws`, or take a released program",
     )
 }
 

@@ -56,6 +56,6 @@ pub fn run(options: &cli::Migrate) -> Result<ExitStatus, CommandFailure> {
 pub fn run(options: &cli::Migrate) -> Result<ExitStatus, CommandFailure> {
     Err(CommandFailure::config(
         format!("read {}: this program was built without the feature `migrate`", options.directory.display()),
-        "build it with `cargo build --release --features migrate`, or take a released program",
+        "build it with `cargo build --profile dist --features migrate`, or take a released program",
     ))
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use runnersmith_config::Config;
 use runnersmith_controllers::CallLimits;
 use runnersmith_controllers::observe::observe_ledger;
+use runnersmith_plan::fault::Fault;
 use runnersmith_ports::{Clock, Ledger, LedgerError, SystemClock, chain};
 use runnersmith_sqlite::{OpenError, SqliteReader, SqliteStore};
 use runnersmith_types::{Plan, ScaleSet, Timestamp};
@@ -71,6 +72,21 @@ impl LedgerAndPolicy {
             calls_per_minute: config.limits.calls_per_minute,
         };
         Ok(Self { ledger, sets, limits, clock })
+    }
+
+    /// Returns what is wrong with the scale sets, as far as the ledger says it, and the time of that.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn faults(&self) -> Result<(Vec<Fault>, Timestamp), CommandFailure> {
+        let (mut faults, now) = (Vec::new(), self.clock.now());
+        for policy in &self.sets {
+            let snapshot = observe_ledger(self.ledger.as_ref(), &self.sets, policy, self.limits, now)
+                .await
+                .map_err(ledger_failed)?;
+            faults.extend(runnersmith_plan::level::faults(policy, &snapshot, now));
+        }
+        Ok((faults, now))
     }
 
     /// Returns what would be planned for each set from ledger and policy alone, and the time for which it is planned.

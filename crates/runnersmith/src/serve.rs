@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_config::Distribution;
+use runnersmith_controllers::faults::Faults;
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::{JobObserver, Ports, Sets, World, loops};
@@ -67,9 +68,13 @@ impl Server {
         })?;
         let address = listener.local_addr().map_err(|error| CommandFailure::internal(error.to_string()))?;
         let (metrics, counted) = (Arc::new(Metrics::new()), settings.github.clone());
-        let counter = metrics.clone();
+        let faults = Arc::new(Faults::default());
+        let (counter, seen, time) = (metrics.clone(), faults.clone(), clock.clone());
         let counted = GitHubConfig {
-            counter: Some(Arc::new(move |operation, status| counter.github_call(operation, status))),
+            counter: Some(Arc::new(move |operation, status| {
+                counter.github_call(operation, status);
+                seen.github_answered(operation, status, time.now());
+            })),
             ..counted
         };
         let traces = settings.otel.as_deref().map(Traces::new).transpose()?.map(Arc::new);
@@ -85,7 +90,7 @@ impl Server {
         };
         let github = Arc::new(github);
         let mut world = world(&settings, &store, github.clone(), distribution, clock.clone())?;
-        world.metrics = metrics;
+        (world.metrics, world.faults) = (metrics, faults);
         world.observer = traces.clone().map(|traces| traces as Arc<dyn JobObserver>);
         let embedded = restored(&world, store.record_store()).await?;
         let (stop, stopped) = watch::channel(false);
@@ -108,6 +113,7 @@ impl Server {
             levels: world.levels.clone(),
             metrics: world.metrics.clone(),
             tasks: world.tasks.clone(),
+            faults: world.faults.clone(),
             handler: Arc::new(receiver),
             readiness: Arc::new(Ready {
                 world: world.clone(),
@@ -130,7 +136,7 @@ impl Server {
         let loops = loops::start(&world, settings.rhythm, &stopped);
         let requests = requests.map_or_else(Default::default, |mode| {
             let ends_within = mode.ends_within();
-            (JoinSet::from_iter([mode.run(stopped.clone())]), ends_within)
+            (mode.start(world.tasks.clone(), world.ports.clock.clone(), stopped.clone()), ends_within)
         });
         Ok(Self { address, world, embedded, stop, traces, loops, requests, web })
     }
@@ -212,6 +218,7 @@ pub fn world(
         holder: format!("{}-{}", hostname(), std::process::id()),
         lease_ttl: settings.rhythm.lease,
         tasks: Arc::default(),
+        faults: Arc::default(),
         observer: None,
     };
     Ok(world)

@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exit::{CommandFailure, ExitStatus};
 
@@ -19,12 +21,13 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, CommandFailure> {
         .map_err(|error| CommandFailure::internal(format!("start the runtime: {error}")))
 }
 
-/// Logs to standard error: JSON lines, or text for people.
+/// Logs to standard error: JSON lines, or text for people. `level` is a level, or levels by target (`info,hyper=warn`); what is
+/// neither counts as `info`.
 pub fn logs(json: bool, level: &str) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter: Targets = level.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::stderr);
     // A second initialisation (two servers in one test process) keeps the first.
-    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+    let _ = if json { lines.json().finish().with(filter).try_init() } else { lines.finish().with(filter).try_init() };
 }
 
 /// SIGINT and SIGTERM. From its making on they do not end the program by themselves; one that comes meanwhile is kept.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use runnersmith_controllers::faults::of_task;
 use runnersmith_controllers::tasks::{self, ProcessTasks};
 use runnersmith_controllers::why::duration;
-use runnersmith_ports::{Clock as _, SystemClock};
+use runnersmith_plan::fault::{Fault, FaultKind};
 use runnersmith_types::Timestamp;
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ struct StatusJson {
     jobs: Vec<JobJson>,
     /// The background tasks of each server on this ledger, as it last recorded them.
     servers: Vec<ProcessTasks>,
+    /// What is wrong; with anything here the exit code is 5.
+    faults: Vec<Fault>,
 }
 
 #[derive(Serialize)]
@@ -51,7 +54,9 @@ struct JobJson {
 
 /// `runnersmith status`.
 pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> {
-    let LedgerAndPolicy { ledger, sets: policies, .. } = LedgerAndPolicy::open(&options).await?;
+    let opened = LedgerAndPolicy::open(&options).await?;
+    let (of_sets, now) = opened.faults().await?;
+    let LedgerAndPolicy { ledger, sets: policies, .. } = opened;
     let counts = ledger.counts().await.map_err(ledger_failed)?;
     let mut sets = Vec::new();
     for policy in &policies {
@@ -88,10 +93,43 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> 
         })
         .collect();
     let servers = tasks::stored(ledger.as_ref()).await.map_err(ledger_failed)?;
-    let status = StatusJson { sets, jobs, servers };
+    let mut faults = of_servers(&servers, now);
+    faults.extend(of_sets);
+    let exit = if faults.is_empty() { ExitStatus::Success } else { ExitStatus::Faults };
+    let status = StatusJson { sets, jobs, servers, faults };
     if options.json {
         report::json(&status)?;
-        return Ok(ExitStatus::Success);
+    } else {
+        print(status, now);
+    }
+    Ok(exit)
+}
+
+/// What is wrong with the servers on this ledger. One that has stopped is a fault only when no other runs.
+fn of_servers(servers: &[ProcessTasks], now: Timestamp) -> Vec<Fault> {
+    let (running, stopped): (Vec<_>, Vec<_>) =
+        servers.iter().partition(|server| now.since(server.at) <= SERVER_STOPPED_AFTER);
+    let last = stopped.iter().max_by_key(|server| server.at).filter(|_| running.is_empty());
+    let mut faults: Vec<Fault> = last
+        .map(|server| {
+            let cause = format!("the server was last seen {} ago", duration(now.since(server.at)));
+            Fault::new(FaultKind::ServerStopped, server.holder.clone(), cause, now).since(server.at)
+        })
+        .into_iter()
+        .collect();
+    for server in running {
+        faults.extend(server.faults.iter().cloned());
+        faults.extend(server.tasks.iter().filter_map(|task| of_task(task, now)));
+    }
+    faults
+}
+
+fn print(status: StatusJson, now: Timestamp) {
+    if status.faults.is_empty() {
+        report::line("no faults");
+    }
+    for fault in &status.faults {
+        report::line(&format!("FAULT {fault} ({}); {}", fault.age(now), fault.kind.fix()));
     }
     for set in status.sets {
         report::line(&format!(
@@ -110,7 +148,6 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> 
         let runner = job.runner.map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
         report::line(&format!("job {} {} {}{runner}: {}", job.id, job.repository, job.status, job.name.escape_debug()));
     }
-    let now = SystemClock.now();
     for server in status.servers {
         let (age, ago) = (now.since(server.at), duration(now.since(server.at)));
         if age > SERVER_STOPPED_AFTER {
@@ -123,5 +160,37 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> 
             report::line(&format!("  {}: {last}; next run: {next}", task.name));
         }
     }
-    Ok(ExitStatus::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use runnersmith_controllers::tasks::Tasks;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn server(holder: &str, seconds_ago: u64) -> ProcessTasks {
+        let tasks = Arc::new(Tasks::default());
+        let task = tasks.register("sweep", "finds jobs", None);
+        task.begin(NOW);
+        task.end(NOW, Err("GitHub is down".into()));
+        let at = NOW.minus(Duration::from_secs(seconds_ago));
+        let faults = vec![Fault::new(FaultKind::DeadLetters, "", "2 messages", at)];
+        ProcessTasks { holder: holder.into(), at, tasks: tasks.all(), faults }
+    }
+
+    fn words(servers: &[ProcessTasks]) -> Vec<String> {
+        of_servers(servers, NOW).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_server_that_stopped_is_a_fault_unless_another_runs() {
+        assert!(words(&[]).is_empty(), "there never was one, as with functions");
+        assert_eq!(words(&[server("old", 900), server("new", 600)]), ["new: the server was last seen 10 min 00 s ago"]);
+        let own = ["2 messages", "background task sweep: failed: GitHub is down"];
+        assert_eq!(words(&[server("old", 900), server("new", 60)]), own, "its own faults, and nothing of the old one");
+    }
 }

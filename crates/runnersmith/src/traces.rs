@@ -27,7 +27,7 @@ mod none {
         pub fn new(_endpoint: &str) -> Result<Self, CommandFailure> {
             Err(CommandFailure::config(
                 "the configuration has [otel], and this program was built without the feature `traces`",
-                "build it with `cargo build --release --features traces`, or take a released program",
+                "build it with `cargo build --profile dist --features traces`, or take a released program",
             ))
         }
 

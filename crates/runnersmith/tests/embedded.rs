@@ -73,6 +73,7 @@ impl ControlPlane {
             holder: "test".into(),
             lease_ttl: Duration::from_secs(20),
             tasks: Arc::default(),
+            faults: Arc::default(),
             observer: None,
         };
         let embedded = Embedded::new(world.clone(), Arc::new(store.record_store()));

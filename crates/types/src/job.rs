@@ -3,6 +3,8 @@
 //! Deliveries are lost, late, doubled and out of order. The merge here is the only place where a
 //! fact changes a job, so that every store and every signal agrees on the outcome.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{DeliveryId, JobId, Label, RegistrationId, RepoFullName, RunId, RunnerName};
@@ -165,6 +167,31 @@ pub struct Notified {
     pub text: String,
 }
 
+/// What a job waited for, from a moment until its next wait, or until it ran or was over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// Since when.
+    pub at: Timestamp,
+    /// The stable word of what it waited for, as [`crate::WaitingOn::word`] returns it.
+    pub on: String,
+    /// For people, at most 300 characters.
+    pub text: String,
+}
+
+impl Wait {
+    /// The word of the usual wait: a runner is idle, or on its way.
+    pub const RUNNER: &str = "runner";
+}
+
+/// A wait and how long it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waited<'a> {
+    /// The wait.
+    pub wait: &'a Wait,
+    /// How long it was, or is so far.
+    pub took: Duration,
+}
+
 /// The durable record of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -190,6 +217,9 @@ pub struct Job {
     pub notified: Option<Notified>,
     /// Its machine was interrupted while it ran.
     pub interrupted_at: Option<Timestamp>,
+    /// What it waited for, oldest first; the newest [`Job::WAITS_MAX`]. A time without an entry was the usual way to its runner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Wait>,
     /// Grows by one with each stored change.
     pub version: u64,
     /// The version of the stored form.
@@ -209,6 +239,39 @@ pub enum Merged {
 }
 
 impl Job {
+    /// The most waits that are kept of a job.
+    pub const WAITS_MAX: usize = 20;
+
+    /// Returns whether to wait for this would be a change worth recording. That a runner is on its way is worth it only after
+    /// something else was waited for.
+    #[must_use]
+    pub fn is_news(&self, on: &str) -> bool {
+        let may_wait = matches!(self.fact.status, JobStatus::Waiting | JobStatus::Queued);
+        may_wait && self.waits.last().map_or(Wait::RUNNER, |last| &last.on) != on
+    }
+
+    /// Records what it waits for from now on. Returns whether that is a change.
+    pub fn waits_for(&mut self, wait: Wait) -> bool {
+        if !self.is_news(&wait.on) {
+            return false;
+        }
+        if self.waits.len() >= Self::WAITS_MAX {
+            self.waits.remove(0);
+        }
+        self.waits.push(wait);
+        true
+    }
+
+    /// Returns what it waited for, and how long, oldest first, without the usual way to its runner.
+    #[must_use]
+    pub fn waited(&self, now: Timestamp) -> Vec<Waited<'_>> {
+        let over = self.in_progress_at.or(self.ended_at).unwrap_or(now);
+        let ends = self.waits.iter().skip(1).map(|next| next.at).chain([over]);
+        let all = self.waits.iter().zip(ends);
+        let real = all.filter(|(wait, _)| wait.on != Wait::RUNNER);
+        real.map(|(wait, end)| Waited { wait, took: end.since(wait.at) }).collect()
+    }
+
     /// The record that a first fact makes.
     #[must_use]
     pub fn first(fact: JobFact) -> Self {
@@ -223,6 +286,7 @@ impl Job {
             stalled: None,
             notified: None,
             interrupted_at: None,
+            waits: Vec::new(),
             version: 1,
             record_version: RecordVersion::CURRENT,
             fact,

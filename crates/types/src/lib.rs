@@ -32,7 +32,7 @@ pub use ids::{
     BatchId, ControlPlaneId, DeliveryId, JobId, Label, MachineId, Owner, ParseError, RegistrationId, RepoFullName,
     RunId, RunnerGroupName, RunnerName, ScaleSetName,
 };
-pub use job::{Conclusion, FactSource, Job, JobFact, JobStatus, Notified, OwnerKind, Stalled};
+pub use job::{Conclusion, FactSource, Job, JobFact, JobStatus, Notified, OwnerKind, Stalled, Wait, Waited};
 pub use names::{RegistrationName, RunnerNameParts};
 pub use number::saturating_u32;
 pub use plan::{

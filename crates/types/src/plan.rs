@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName};
+use crate::job::Wait;
 use crate::policy::{CapacityPool, RunnerScope, Target};
 use crate::runner::RunnerUpdate;
 use crate::snapshot::PoolFailure;
@@ -323,6 +324,27 @@ pub enum WaitingOn {
         /// Until when.
         until: Timestamp,
     },
+}
+
+impl WaitingOn {
+    /// Returns a stable word, as in the ledger.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Delay { .. } => "delay",
+            Self::Runner { .. } => Wait::RUNNER,
+            Self::Maximum { .. } => "maximum",
+            Self::Stalled { .. } => "stalled",
+            Self::Gate => "gate",
+            Self::NoSet { .. } => "no_set",
+            Self::Capacity { .. } => "capacity",
+            Self::Breaker { .. } => "breaker",
+            Self::Budget { .. } => "budget",
+            Self::UnknownSource { .. } => "unknown_source",
+            Self::MinIdle => "min_idle",
+            Self::Grace { .. } => "grace",
+        }
+    }
 }
 
 impl fmt::Display for WaitingOn {

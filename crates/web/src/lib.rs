@@ -11,6 +11,7 @@ mod pages;
 mod views;
 mod webhook;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,12 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use runnersmith_controllers::levels::Levels;
+use runnersmith_controllers::faults::{Fault, Faults};
+use runnersmith_controllers::levels::{Levels, SetLevel};
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::tasks::Tasks;
 use runnersmith_ports::{Clock, WorkLedger};
-use runnersmith_types::{Secret, WebhookPath};
+use runnersmith_types::{ScaleSetName, Secret, WebhookPath};
 
 pub use live::CONNECTIONS_MAX;
 pub use runnersmith_webhook::{Answer, DeliveryHandler, RawDelivery};
@@ -53,6 +55,8 @@ pub struct WebState {
     pub metrics: Arc<Metrics>,
     /// What the background tasks do.
     pub tasks: Arc<Tasks>,
+    /// What is wrong with this process.
+    pub faults: Arc<Faults>,
     /// Takes the webhook's deliveries.
     pub handler: Arc<dyn DeliveryHandler>,
     /// For `/readyz`.
@@ -141,10 +145,18 @@ async fn readyz(State(app): State<App>) -> Response {
     }
 }
 
+/// What is wrong now: with the process, then with each scale set.
+pub(crate) fn all_faults(web: &WebState, levels: &BTreeMap<ScaleSetName, SetLevel>) -> Vec<Fault> {
+    let mut all = web.faults.all(&web.tasks.all(), web.clock.now());
+    all.extend(levels.values().flat_map(|level| level.faults.iter().cloned()));
+    all
+}
+
 async fn metrics(State(app): State<App>) -> Response {
     let levels = app.web.levels.all();
     app.web.metrics.levels(levels.values());
     app.web.metrics.tasks(&app.web.tasks.all());
+    app.web.metrics.faults(&all_faults(&app.web, &levels));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], app.web.metrics.encode()).into_response()
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use runnersmith_controllers::faults::Fault;
 use runnersmith_controllers::levels::SetLevel;
 use runnersmith_controllers::tasks::TaskStatus;
 use runnersmith_controllers::why::{JobStory, duration, until, utc};
 use runnersmith_ports::LedgerError;
 use runnersmith_types::{
-    EventKind, HistoryEvent, Job, JobStatus, Runner, RunnerName, RunnerState, Timestamp, WaitingOn,
+    EventKind, HistoryEvent, Job, JobStatus, Runner, RunnerName, RunnerState, ScaleSetName, Timestamp, WaitingOn,
 };
 use serde::Serialize;
 
@@ -140,9 +141,23 @@ pub(crate) struct TaskRow {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Fault {
-    set: String,
+pub(crate) struct FaultRow {
+    /// The scale set whose page says more, if it is about one.
+    set: Option<String>,
+    kind: &'static str,
     text: String,
+    fix: &'static str,
+    age: String,
+}
+
+fn fault_row(fault: &Fault, set: Option<&ScaleSetName>, now: Timestamp) -> FaultRow {
+    FaultRow {
+        set: set.map(ToString::to_string),
+        kind: fault.kind.word(),
+        text: fault.to_string(),
+        fix: fault.kind.fix(),
+        age: fault.age(now),
+    }
 }
 
 #[derive(Template, Serialize)]
@@ -155,7 +170,7 @@ pub(crate) struct Overview {
     runners: Vec<RunnerRow>,
     runners_more: usize,
     decisions: Vec<EventRow>,
-    faults: Vec<Fault>,
+    faults: Vec<FaultRow>,
     tasks: Vec<TaskRow>,
 }
 
@@ -191,10 +206,10 @@ impl Overview {
         let runners_more = alive.saturating_sub(ROWS_MAX);
         let runners = runners.iter().take(ROWS_MAX).map(|runner| runner_row(runner, now)).collect();
         let history = web.ledger.recent_history(DECISIONS_MAX).await?;
-        let faults: Vec<Fault> = levels
-            .iter()
-            .flat_map(|(set, level)| level.faults.iter().map(|text| Fault { set: set.to_string(), text: text.clone() }))
-            .collect();
+        let own = web.faults.all(&web.tasks.all(), now);
+        let mut faults: Vec<FaultRow> = own.iter().map(|fault| fault_row(fault, None, now)).collect();
+        let of_sets = levels.iter().flat_map(|(set, level)| level.faults.iter().map(move |fault| (set, fault)));
+        faults.extend(of_sets.map(|(set, fault)| fault_row(fault, Some(set), now)));
         let trouble = match faults.len() {
             0 => "no faults".to_owned(),
             1 => "1 fault".to_owned(),
@@ -383,6 +398,7 @@ pub(crate) struct JobView {
     class: &'static str,
     runner: Option<String>,
     result: String,
+    waited: Option<String>,
     stages: Vec<StageRow>,
     timeline: Vec<EventRow>,
 }
@@ -426,6 +442,7 @@ impl JobView {
             },
             runner: why.runner.clone(),
             result: why.sentence.clone(),
+            waited: why.waited.clone(),
             stages,
             timeline,
         }
@@ -444,7 +461,7 @@ pub(crate) struct SetView {
     group: String,
     ephemeral: bool,
     fallback_order: Vec<String>,
-    faults: Vec<String>,
+    faults: Vec<FaultRow>,
     steps: Vec<PlanRow>,
     waiting: Vec<PlanRow>,
     runners: Vec<RunnerRow>,
@@ -467,7 +484,7 @@ impl SetView {
             group: level.policy.group.to_string(),
             ephemeral: level.policy.ephemeral,
             fallback_order: level.policy.fallback_order.pools.iter().map(ToString::to_string).collect(),
-            faults: level.faults.clone(),
+            faults: level.faults.iter().map(|fault| fault_row(fault, None, now)).collect(),
             steps: steps.map(|s| PlanRow { what: s.action.to_string(), why: s.reason.to_string() }).collect(),
             waiting: waiting.map(|w| PlanRow { what: who(w), why: on_text(&w.on, now) }).collect(),
             runners: runners.iter().take(ROWS_MAX).map(|runner| runner_row(runner, now)).collect(),

@@ -7,6 +7,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use runnersmith_controllers::faults::FaultKind;
 use runnersmith_webhook::{Answer, RawDelivery};
 
 use crate::App;
@@ -38,6 +39,16 @@ pub(crate) async fn deliver(
         Err(_) => Answer::new(400, "the delivery's body could not be read"),
     };
     app.web.metrics.delivery(event.as_deref().unwrap_or(""), answer.status);
+    let (faults, now) = (&app.web.faults, app.web.clock.now());
+    match answer.status {
+        // In memory alone: who has no secret must not be able to make us work.
+        401 => {
+            faults.report(FaultKind::SignatureRejected, "", &format!("deliveries are refused: {}", answer.reason), now)
+        }
+        503 => faults.report(FaultKind::DeliveryNotStored, "", &answer.reason, now),
+        202 => faults.clear(FaultKind::DeliveryNotStored, ""),
+        _ => {}
+    }
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Json(serde_json::json!({ "reason": answer.reason }))).into_response()
 }

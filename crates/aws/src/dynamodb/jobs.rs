@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use runnersmith_ports::{JobLedger, LedgerError, Recorded};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    FactSource, Job, JobFact, JobId, JobStatus, Notified, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp,
+    FactSource, Job, JobFact, JobId, JobStatus, Notified, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp, Wait,
 };
 
 use super::DynamoLedger;
@@ -17,6 +18,8 @@ use super::table::{Fault, Item, Page, Terms, as_ledger, key, number, read_text, 
 const SHARDS: u64 = 8;
 /// Two writers of one job: so often the later one reads again.
 const ATTEMPTS_MAX: usize = 20;
+/// Jobs that are changed side by side.
+const CHANGED_AT_ONCE: usize = 16;
 
 /// Passes look back twenty minutes; a job that ended so long ago is history.
 const LONG_OVER: Duration = Duration::from_secs(3600);
@@ -66,6 +69,17 @@ impl JobLedger for DynamoLedger {
             true
         };
         self.change_job(id, notify).await.map_err(as_ledger("record a notification"))
+    }
+
+    async fn record_waits(&self, waits: Vec<(JobId, Wait)>) -> Result<(), LedgerError> {
+        let changes = waits
+            .into_iter()
+            .map(|(id, wait)| async move { self.change_job(id, |job| job.waits_for(wait.clone())).await });
+        let mut done = futures_util::stream::iter(changes).buffer_unordered(CHANGED_AT_ONCE);
+        while let Some(changed) = done.next().await {
+            changed.map_err(as_ledger("record waits"))?;
+        }
+        Ok(())
     }
 
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {

@@ -399,6 +399,7 @@ fn world(home: &std::path::Path, policy: ScaleSet, doubles: &Doubles, clock: &Ar
         holder: holder.into(),
         lease_ttl: runnersmith_controllers::pass::LEASE_TTL,
         tasks: Arc::default(),
+        faults: Arc::default(),
         observer: None,
     }
 }

@@ -71,7 +71,7 @@ impl Vault {
         let path = path_of(path)?;
         Err(CommandFailure::config(
             format!("--ssm-path {path}: this program was built without AWS"),
-            "build it with `cargo build --release --features aws`, or use --key-out and --env-out",
+            "build it with `cargo build --profile dist --features aws`, or use --key-out and --env-out",
         ))
     }
 

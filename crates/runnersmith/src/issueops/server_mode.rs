@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_config::Provisioning;
+use runnersmith_controllers::driver::{Driver, Period, stopped};
+use runnersmith_controllers::tasks::{BackgroundTask, Tasks};
 use runnersmith_github::{ControlClient, GitHubClient};
 use runnersmith_issueops_engine::{
     ChangeReconciler, Drift, Handled, Progress, ReconcileError, ReconcilerParts, Rights, Runs, Seal,
@@ -18,7 +20,7 @@ use runnersmith_provision_embedded::Embedded;
 use runnersmith_types::{ChangeTrigger, RepoFullName, Secret};
 use runnersmith_webhook::{ChangeEvent, DeliveryListener};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::runs::ProcessRuns;
 use crate::exit::CommandFailure;
@@ -180,28 +182,78 @@ impl ServerMode {
         self.reconcilers.ends_within()
     }
 
-    /// Looks where deliveries say, and everywhere from time to time, until `stop` says so.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut tasks = JoinSet::new();
+    /// Starts the background tasks: one looks where deliveries say, and everywhere once in each tick; one follows what drains; one
+    /// looks for drift. They are shown in `tasks`, and end when `stop` says so, each after what is under way.
+    pub fn start(self, tasks: Arc<Tasks>, clock: Arc<dyn Clock>, stop: watch::Receiver<bool>) -> JoinSet<()> {
+        let mut driver = Driver::new(tasks, clock.clone(), stop);
+        let drains = watch::channel(false).0;
+        let requests = Requests {
+            looks: tokio::sync::Mutex::new(self.looks),
+            reconcilers: self.reconcilers.clone(),
+            clock: clock.clone(),
+            tick: self.tick,
+            drains: drains.clone(),
+        };
+        let requests = Arc::new(requests);
+        driver.spawn("requests", "handles what issues and pull requests ask for", move |task, stop| {
+            let requests = requests.clone();
+            async move { requests.run(task, stop).await }
+        });
+        let reconcilers = self.reconcilers.clone();
+        driver.spawn("draining environments", "follows environments until nothing of them is left", {
+            move |task, stop| drain(reconcilers.clone(), drains.clone(), clock.clone(), task, stop)
+        });
+        if let Some(period) = drift_period(self.drift) {
+            let reconcilers = self.reconcilers;
+            driver.every("drift", "looks for what differs from its state", period, Arc::default(), move || {
+                drift(reconcilers.clone())
+            });
+        }
+        driver.into_running()
+    }
+}
+
+/// When drift is looked for: soon after the start for the first time, or never.
+fn drift_period(every: Duration) -> Option<Period> {
+    (!every.is_zero()).then(|| Period { first: every.min(DRIFT_FIRST), then: every })
+}
+
+/// Handles requests.
+struct Requests {
+    /// Held by the one task; it is kept when that is started again.
+    looks: tokio::sync::Mutex<mpsc::Receiver<ChangeTrigger>>,
+    reconcilers: Arc<dyn Reconcilers>,
+    clock: Arc<dyn Clock>,
+    tick: Duration,
+    /// Set when an environment drains.
+    drains: watch::Sender<bool>,
+}
+
+impl Requests {
+    async fn run(&self, task: BackgroundTask, mut stop: watch::Receiver<bool>) {
+        let mut looks = self.looks.lock().await;
+        let mut under_way: JoinSet<Result<(), String>> = JoinSet::new();
         let at_once = Arc::new(Semaphore::new(AT_ONCE));
         let ticking = Arc::new(Semaphore::new(1));
-        let mut tick = tokio::time::interval(self.tick);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (drains, draining) = watch::channel(false);
-        tasks.spawn(drain(self.reconcilers.clone(), drains.clone(), draining, stop.clone()));
-        let reconcilers = self.reconcilers.clone();
-        tasks.spawn(look_for_drift(self.drift, stop.clone(), async move || drift(reconcilers.as_ref()).await));
+        let mut tick_at = self.clock.now();
         loop {
             // One place is taken before a look is: what has none waits in the queue, which is bounded.
             let turn = tokio::select! {
+                biased;
+                () = stopped(&mut stop) => break,
+                Some(ended) = under_way.join_next() => { self.over(&task, ended); continue }
                 Ok(turn) = at_once.clone().acquire_owned() => turn,
-                _ = stop.wait_for(|stop| *stop) => break,
             };
+            task.next(tick_at);
             let trigger = tokio::select! {
-                Some(trigger) = self.looks.recv() => trigger,
-                _ = tick.tick() => ChangeTrigger::Tick,
-                Some(_) = tasks.join_next() => continue,
-                _ = stop.wait_for(|stop| *stop) => break,
+                biased;
+                () = stopped(&mut stop) => break,
+                Some(ended) = under_way.join_next() => { self.over(&task, ended); continue }
+                () = self.clock.sleep(tick_at.since(self.clock.now())) => {
+                    tick_at = self.clock.now().plus(self.tick);
+                    ChangeTrigger::Tick
+                }
+                Some(trigger) = looks.recv() => trigger,
             };
             // One look at everything at a time is enough.
             let tick = match trigger {
@@ -211,30 +263,48 @@ impl ServerMode {
                 },
                 _ => None,
             };
-            let (reconcilers, drains) = (self.reconcilers.clone(), drains.clone());
-            tasks.spawn(async move {
-                look(reconcilers.as_ref(), &trigger, &drains).await;
+            let (reconcilers, drains) = (self.reconcilers.clone(), self.drains.clone());
+            task.begin(self.clock.now());
+            under_way.spawn(async move {
+                let looked = look(reconcilers.as_ref(), &trigger, &drains).await;
                 drop((turn, tick));
+                looked
             });
         }
         // What is under way comes to its end: its records say how far it is.
-        while tasks.join_next().await.is_some() {}
+        while let Some(ended) = under_way.join_next().await {
+            self.over(&task, ended);
+        }
         self.reconcilers.completed().await;
+    }
+
+    fn over(&self, task: &BackgroundTask, ended: Result<Result<(), String>, JoinError>) {
+        match ended {
+            Ok(result) => task.end(self.clock.now(), result),
+            Err(error) => {
+                tracing::error!(%error, "a look at a request panicked; this is a defect, please report it");
+                task.panicked(self.clock.now(), &error.to_string());
+            }
+        }
     }
 }
 
-async fn look(reconcilers: &dyn Reconcilers, trigger: &ChangeTrigger, drains: &watch::Sender<bool>) {
+async fn look(
+    reconcilers: &dyn Reconcilers,
+    trigger: &ChangeTrigger,
+    drains: &watch::Sender<bool>,
+) -> Result<(), String> {
     let looked = match reconcilers.reconciler().await {
         Ok(reconciler) => reconciler.handle(trigger).await,
         Err(failure) => {
             tracing::error!(error = %failure.what, hint = failure.hint.as_deref(), "requests cannot be handled");
-            return;
+            return Err(failure.what);
         }
     };
-    log_outcome(looked, drains);
+    log_outcome(looked, drains)
 }
 
-fn log_outcome(looked: Result<Handled, ReconcileError>, drains: &watch::Sender<bool>) {
+fn log_outcome(looked: Result<Handled, ReconcileError>, drains: &watch::Sender<bool>) -> Result<(), String> {
     match looked {
         Ok(handled) => {
             for failed in &handled.failed {
@@ -243,9 +313,11 @@ fn log_outcome(looked: Result<Handled, ReconcileError>, drains: &watch::Sender<b
             if !handled.draining.is_empty() {
                 drains.send_if_modified(|draining| !std::mem::replace(draining, true));
             }
+            if handled.failed.is_empty() { Ok(()) } else { Err(handled.failed.join("; ")) }
         }
         Err(error) => {
-            tracing::error!(error = %chain(&error), "a request could not be looked at; the next tick goes on")
+            tracing::error!(error = %chain(&error), "a request could not be looked at; the next tick goes on");
+            Err(chain(&error))
         }
     }
 }
@@ -260,77 +332,62 @@ fn warn_once(warned: &mut String, failed: String) {
 }
 
 /// Looks for what differs from its state.
-async fn drift(reconcilers: &dyn Reconcilers) {
-    let found = match reconcilers.reconciler().await {
-        Ok(reconciler) => reconciler.drift().await.map_err(|error| chain(&error)),
-        Err(failure) => Err(failure.what),
-    };
-    match found {
-        Ok(found) => {
-            for (environment, drift) in found {
-                if let Drift::Failed(why) = drift {
-                    tracing::warn!(environment, error = %why.escape_debug(), "it could not be found out whether it differs from its state");
-                }
-            }
+async fn drift(reconcilers: Arc<dyn Reconcilers>) -> Result<(), String> {
+    let reconciler = reconcilers.reconciler().await.map_err(|failure| failure.what)?;
+    for (environment, drift) in reconciler.drift().await.map_err(|error| chain(&error))? {
+        if let Drift::Failed(why) = drift {
+            tracing::warn!(environment, error = %why.escape_debug(), "it could not be found out whether it differs from its state");
         }
-        Err(error) => tracing::warn!(error = %error.escape_debug(), "drift could not be looked for"),
     }
-}
-
-/// Looks for drift from time to time, soon after the start for the first time.
-async fn look_for_drift(every: Duration, mut stop: watch::Receiver<bool>, mut look: impl AsyncFnMut()) {
-    if every.is_zero() {
-        return;
-    }
-    let mut wait = every.min(DRIFT_FIRST);
-    while tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_err() {
-        look().await;
-        wait = every;
-    }
+    Ok(())
 }
 
 /// Looks at draining environments, as long as there are any.
 async fn drain(
     reconcilers: Arc<dyn Reconcilers>,
     drains: watch::Sender<bool>,
-    mut draining: watch::Receiver<bool>,
+    clock: Arc<dyn Clock>,
+    task: BackgroundTask,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut every = tokio::time::interval(DRAIN_EVERY);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut draining = drains.subscribe();
     let mut warned = String::new();
     loop {
         tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
             found = draining.wait_for(|draining| *draining) => if found.is_err() { return },
-            _ = stop.wait_for(|stop| *stop) => return,
         }
-        tokio::select! {
-            _ = every.tick() => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        let reconciler = match reconcilers.reconciler().await {
-            Ok(reconciler) => reconciler,
-            Err(failure) => {
-                let hint = failure.hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-                warn_once(&mut warned, failure.what + &hint);
-                continue;
-            }
-        };
+        task.begin(clock.now());
         // Before the look: what is received while it goes on may be about an environment that it does not see yet.
         drains.send_replace(false);
-        let looks_again = match reconciler.proceed().await {
-            Ok(handled) => {
-                warn_once(&mut warned, handled.failed.join("; "));
-                !handled.draining.is_empty()
-            }
-            Err(error) => {
-                warn_once(&mut warned, chain(&error));
-                true
-            }
-        };
+        let (looks_again, failed) = proceed(reconcilers.as_ref()).await;
+        warn_once(&mut warned, failed.clone());
+        task.end(clock.now(), if failed.is_empty() { Ok(()) } else { Err(failed) });
         if looks_again {
             drains.send_replace(true);
+            task.next(clock.now().plus(DRAIN_EVERY));
         }
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
+            () = clock.sleep(DRAIN_EVERY) => {}
+        }
+    }
+}
+
+/// One look at what drains: whether to look again, and what failed.
+async fn proceed(reconcilers: &dyn Reconcilers) -> (bool, String) {
+    let reconciler = match reconcilers.reconciler().await {
+        Ok(reconciler) => reconciler,
+        Err(failure) => {
+            let hint = failure.hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+            return (true, failure.what + &hint);
+        }
+    };
+    match reconciler.proceed().await {
+        Ok(handled) => (!handled.draining.is_empty(), handled.failed.join("; ")),
+        Err(error) => (true, chain(&error)),
     }
 }
 
@@ -369,7 +426,7 @@ fn terraform(
 ) -> Result<Arc<dyn Reconcilers>, CommandFailure> {
     Err(CommandFailure::config(
         "[issueops] provisioner = \"terraform\" keeps its records on S3, and this program was built without AWS",
-        "take a released program, build it with `cargo build --release --features aws`, or use \"embedded\"",
+        "take a released program, build it with `cargo build --profile dist --features aws`, or use \"embedded\"",
     ))
 }
 
@@ -379,37 +436,12 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    /// At which second of the server's life it looks, in so long.
-    async fn looks(every: Duration, within: Duration) -> Vec<u64> {
-        let (_stop, stopped) = watch::channel(false);
-        let (started, mut at) = (tokio::time::Instant::now(), Vec::new());
-        let looking = look_for_drift(every, stopped, async || at.push(started.elapsed().as_secs()));
-        // It goes on for as long as the server does.
-        let _ = tokio::time::timeout(within, looking).await;
-        at
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn drift_is_looked_for_until_the_server_stops() {
-        let (stop, stopped) = watch::channel(false);
-        let mut looks = 0;
-        let looking = look_for_drift(HOUR, stopped, async || {
-            looks += 1;
-            stop.send_replace(looks == 3);
-        });
-        tokio::time::timeout(24 * HOUR, looking).await.expect("it ends with the signal");
-        assert_eq!(looks, 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn drift_is_looked_for_soon_after_the_start_and_then_from_time_to_time() {
-        assert_eq!(looks(24 * HOUR, 50 * HOUR).await, [600, 600 + 86_400, 600 + 2 * 86_400]);
-        assert_eq!(
-            looks(HOUR / 12, Duration::from_secs(1_000)).await,
-            [300, 600, 900],
-            "sooner when it is to look often"
-        );
-        assert_eq!(looks(24 * HOUR, Duration::from_secs(599)).await, [0_u64; 0], "not while it starts again and again");
-        assert_eq!(looks(Duration::ZERO, 50 * HOUR).await, [0_u64; 0], "never");
+    #[test]
+    fn drift_is_looked_for_soon_after_the_start_and_then_from_time_to_time() {
+        let (minute, day) = (Duration::from_secs(60), 24 * HOUR);
+        assert_eq!(drift_period(day), Some(Period { first: 10 * minute, then: day }));
+        let sooner = "sooner when it is to look often";
+        assert_eq!(drift_period(5 * minute), Some(Period { first: 5 * minute, then: 5 * minute }), "{sooner}");
+        assert_eq!(drift_period(Duration::ZERO), None, "never");
     }
 }

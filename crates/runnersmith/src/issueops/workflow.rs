@@ -184,6 +184,6 @@ async fn made(
 ) -> Result<(Arc<ChangeReconciler>, Stop), CommandFailure> {
     Err(CommandFailure::config(
         "IssueOps in a workflow keeps its records on S3, and this program was built without AWS",
-        "take a released program, or build it with `cargo build --release --features aws`",
+        "take a released program, or build it with `cargo build --profile dist --features aws`",
     ))
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use runnersmith_ports::{JobLedger, LedgerError, Recorded};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    FactSource, Job, JobFact, JobId, JobStatus, Notified, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp,
+    FactSource, Job, JobFact, JobId, JobStatus, Notified, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp, Wait,
 };
 use rusqlite::{Connection, params};
 
@@ -65,6 +65,13 @@ impl JobLedger for SqliteLedger {
         self.change_job("record a notification", id, notify).await
     }
 
+    async fn record_waits(&self, waits: Vec<(JobId, Wait)>) -> Result<(), LedgerError> {
+        self.write("record waits", move |connection| {
+            waits.into_iter().try_for_each(|(id, wait)| change(connection, id, |job| job.waits_for(wait)).map(|_| ()))
+        })
+        .await
+    }
+
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {
         let interrupt = move |job: &mut Job| {
             let first = job.interrupted_at.is_none();
@@ -111,17 +118,19 @@ impl SqliteLedger {
         id: JobId,
         change: impl FnOnce(&mut Job) -> bool + Send + 'static,
     ) -> Result<bool, LedgerError> {
-        self.write(operation, move |connection| {
-            let Some(mut job) = record::<Job>(connection, JOB, [id.0.cast_signed()])? else { return Ok(false) };
-            if !change(&mut job) {
-                return Ok(false);
-            }
-            job.version += 1;
-            put_job(connection, &job)?;
-            Ok(true)
-        })
-        .await
+        self.write(operation, move |connection| self::change(connection, id, change)).await
     }
+}
+
+/// Changes a job's record. Returns whether it is there and `change` says that it changed.
+fn change(connection: &Connection, id: JobId, change: impl FnOnce(&mut Job) -> bool) -> Result<bool, Fault> {
+    let Some(mut job) = record::<Job>(connection, JOB, [id.0.cast_signed()])? else { return Ok(false) };
+    if !change(&mut job) {
+        return Ok(false);
+    }
+    job.version += 1;
+    put_job(connection, &job)?;
+    Ok(true)
 }
 
 fn merge(connection: &Connection, fact: JobFact) -> Result<Recorded, Fault> {

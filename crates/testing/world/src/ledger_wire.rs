@@ -12,7 +12,7 @@ use runnersmith_ports::{
 };
 use runnersmith_types::{
     Batch, BatchId, BootFailure, BootFailures, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, Notified,
-    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
+    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp, Wait,
 };
 
 use crate::ledger::MemoryLedger;
@@ -131,6 +131,7 @@ wire! { JobLedger:
     fn recent_jobs(limit: usize) -> Vec<Job>;
     fn stall_job(id: JobId, stalled: Stalled) -> bool => wrote;
     fn record_notification(id: JobId, notified: Notified) -> bool => wrote;
+    fn record_waits(waits: Vec<(JobId, Wait)>) -> () => wrote;
     fn interrupted_job(id: JobId, at: Timestamp) -> bool => wrote;
     fn rerun(repo: &RepoFullName, run: RunId) -> bool => wrote;
     fn reruns() -> Vec<(RepoFullName, RunId)>;

@@ -184,6 +184,7 @@ fn control_plane(process: &Arc<Process>) -> World {
         levels: Arc::new(Levels::default()),
         metrics: Arc::new(Metrics::new()),
         tasks: Arc::default(),
+        faults: Arc::default(),
         holder: process.holder.clone(),
         lease_ttl: LEASE_TTL,
         observer: None,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use runnersmith_controllers::faults::{Fault, FaultKind};
 use runnersmith_controllers::levels::{Levels, SetLevel};
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_ports::Clock;
@@ -13,7 +14,7 @@ use runnersmith_types::{
     Action, Batch, BatchId, Conclusion, ControlPlaneId, EventKind, FactSource, FallbackOrder, HistoryEvent, Intent,
     Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, Plan, PlanStep, Reason, RecordAction,
     RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
-    ScaleSetName, Scope, Secret, Stalled, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
+    ScaleSetName, Scope, Secret, Stalled, Target, Timestamp, Wait, Waiting, WaitingOn, WebhookPath,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
@@ -64,6 +65,9 @@ impl JobLedger for FakeLedger {
     }
     async fn record_notification(&self, _: JobId, _: Notified) -> Result<bool, LedgerError> {
         not_here("record_notification")
+    }
+    async fn record_waits(&self, _: Vec<(JobId, Wait)>) -> Result<(), LedgerError> {
+        not_here("record_waits")
     }
     async fn interrupted_job(&self, _: JobId, _: Timestamp) -> Result<bool, LedgerError> {
         not_here("interrupted_job")
@@ -183,6 +187,7 @@ pub fn world(token: Option<&str>) -> World {
         levels: levels.clone(),
         metrics: Arc::new(Metrics::new()),
         tasks: Arc::default(),
+        faults: Arc::default(),
         handler: receiver.clone(),
         readiness: Arc::new(Ready(levels)),
         clock: Arc::new(FixedClock),
@@ -360,7 +365,12 @@ pub fn fill(world: &World) {
         },
         runners_by_state: count(&[("busy", 2)]),
         at: at(3),
-        faults: vec!["registrations at acme are not known: github registrations acme: rate limited".into()],
+        faults: vec![Fault::new(
+            FaultKind::RegistrationsUnknown,
+            "small, acme",
+            "registrations at acme are not known: github registrations acme: rate limited",
+            Timestamp::from_secs(NOW - 250),
+        )],
     });
     world.state.levels.put(SetLevel {
         policy: policy("small", &small, 10),

@@ -96,6 +96,7 @@ async fn make(clock: Arc<dyn Clock>) -> Result<ControlPlane, Error> {
         holder: variable("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_else(|| format!("function-{}", std::process::id())),
         lease_ttl: config.timer.lease,
         tasks: Arc::default(),
+        faults: Arc::default(),
         observer: None,
     };
     Ok(ControlPlane {

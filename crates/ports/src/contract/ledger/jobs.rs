@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runnersmith_types::job::Merged;
-use runnersmith_types::{FactSource, JobId, JobStatus, Notified, Stalled, Timestamp};
+use runnersmith_types::{FactSource, JobId, JobStatus, Notified, Stalled, Timestamp, Wait};
 
 use super::{LedgerWorld, TTL, good};
 use crate::clock::Clock as _;
@@ -46,6 +46,32 @@ pub(super) async fn a_run_that_changes_frees_its_held_jobs(world: &LedgerWorld<'
     assert!(held_now(21).await, "another run has not");
     for (id, run) in [(11, 10), (12, 10), (21, 20)] {
         world.record(id, run, JobStatus::Completed, FactSource::Delivery).await;
+    }
+}
+
+pub(super) async fn waits_are_recorded_when_they_change(world: &LedgerWorld<'_>) {
+    world.record(41, 40, JobStatus::Queued, FactSource::Delivery).await;
+    world.record(42, 40, JobStatus::InProgress, FactSource::Delivery).await;
+    let wait = |on: &str| Wait { at: world.clock.now(), on: on.to_owned(), text: format!("because of {on}") };
+    let record = async |on: &str| {
+        good(world.ledger.record_waits([41, 42, 404].map(|id| (JobId(id), wait(on))).into()).await);
+        let waits = async |id| good(world.ledger.job(JobId(id)).await).map(|job| job.waits).unwrap_or_default();
+        assert!(waits(42).await.is_empty(), "it runs, and waits no more");
+        waits(41).await.iter().map(|wait| wait.on.clone()).collect::<Vec<_>>()
+    };
+    assert!(record("runner").await.is_empty(), "the usual way to a runner is no news");
+    assert_eq!(record("maximum").await, ["maximum"]);
+    let since = world.clock.now();
+    world.clock.advance(Duration::from_secs(5));
+    assert_eq!(record("maximum").await, ["maximum"], "it still waits for that");
+    assert_eq!(record("runner").await, ["maximum", "runner"]);
+    world.record(41, 40, JobStatus::InProgress, FactSource::Delivery).await;
+    let job = good(world.ledger.job(JobId(41)).await);
+    let waited = job.as_ref().map(|job| job.waited(world.clock.now())).unwrap_or_default();
+    let times: Vec<_> = waited.iter().map(|waited| (waited.wait.at, waited.took)).collect();
+    assert_eq!(times, [(since, Duration::from_secs(5))], "facts leave them alone");
+    for id in [41, 42] {
+        world.record(id, 40, JobStatus::Completed, FactSource::Delivery).await;
     }
 }
 

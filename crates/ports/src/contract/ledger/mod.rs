@@ -121,6 +121,7 @@ pub async fn ledger(world: &LedgerWorld<'_>) {
     jobs::facts_merge_in_the_order_of_life(world).await;
     jobs::a_run_that_changes_frees_its_held_jobs(world).await;
     jobs::details_of_a_job_are_kept(world).await;
+    jobs::waits_are_recorded_when_they_change(world).await;
     leases::a_lease_has_one_holder_and_ends(world).await;
     leases::a_wake_up_during_a_pass_is_not_lost(world).await;
     leases::a_set_that_is_closed_stays_so_until_it_is_opened(world).await;

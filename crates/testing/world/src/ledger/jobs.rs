@@ -5,7 +5,7 @@ use runnersmith_ports::{HistoryLedger, JobLedger, LedgerError, Recorded};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
     FactSource, HistoryEvent, Job, JobFact, JobId, JobStatus, Notified, RepoFullName, RunId, RunnerName, ScaleSetName,
-    Stalled, Timestamp,
+    Stalled, Timestamp, Wait,
 };
 
 use super::{MemoryLedger, Tables};
@@ -98,6 +98,14 @@ impl JobLedger for MemoryLedger {
             job.notified = Some(notified);
             true
         }))
+    }
+
+    async fn record_waits(&self, waits: Vec<(JobId, Wait)>) -> Result<(), LedgerError> {
+        let mut tables = self.tables();
+        for (id, wait) in waits {
+            tables.change_job(id, |job| job.waits_for(wait));
+        }
+        Ok(())
     }
 
     async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {

@@ -1,0 +1,225 @@
+//! What is wrong, as one typed list: the same in `status`, on the dashboard, in metrics and in the log.
+//!
+//! It is apart from the plan because nothing is decided from it. A fault says its cause and what to do, so that nobody has to
+//! search for either.
+
+use std::fmt;
+use std::time::Duration;
+
+use runnersmith_types::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::story::duration;
+
+/// The most characters of a cause.
+const CAUSE_MAX: usize = 300;
+
+/// What kind of thing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// GitHub does not accept the App: its id or key is wrong, or it was deleted.
+    AppRefused,
+    /// GitHub does not answer, or only with errors of its own.
+    GithubDown,
+    /// GitHub's list of registrations is not known.
+    RegistrationsUnknown,
+    /// The list of machines is not known.
+    MachinesUnknown,
+    /// Machines did not boot, or their runners never came online.
+    BootFailures,
+    /// A capacity pool refused a launch and is left alone for a while.
+    Capacity,
+    /// This minute's calls are used up.
+    CallBudget,
+    /// Deliveries came whose signature is wrong.
+    SignatureRejected,
+    /// Deliveries could not be stored; GitHub was asked to send them again.
+    DeliveryNotStored,
+    /// Messages could not be read and went to the dead-letter queue.
+    DeadLetters,
+    /// A background task failed, or panicked and was started again.
+    TaskFailing,
+    /// The server has said nothing for minutes.
+    ServerStopped,
+    /// What another version of the program recorded and this one does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl FaultKind {
+    /// A stable word, as in metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AppRefused => "app_refused",
+            Self::GithubDown => "github_down",
+            Self::RegistrationsUnknown => "registrations_unknown",
+            Self::MachinesUnknown => "machines_unknown",
+            Self::BootFailures => "boot_failures",
+            Self::Capacity => "capacity",
+            Self::CallBudget => "call_budget",
+            Self::SignatureRejected => "signature_rejected",
+            Self::DeliveryNotStored => "delivery_not_stored",
+            Self::DeadLetters => "dead_letters",
+            Self::TaskFailing => "task_failing",
+            Self::ServerStopped => "server_stopped",
+            Self::Other => "other",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn fix(self) -> &'static str {
+        match self {
+            Self::AppRefused => {
+                "check [github] app_id and private key; `runnersmith app check` says what the App lacks"
+            }
+            Self::GithubDown => "see https://www.githubstatus.com; jobs start when GitHub answers again",
+            Self::RegistrationsUnknown => {
+                "`runnersmith app check` says what the App lacks; nothing is removed meanwhile"
+            }
+            Self::MachinesUnknown => {
+                "check the credentials and the network of this program; nothing is removed meanwhile"
+            }
+            Self::BootFailures => "read the log of a failed machine; its runner's page names it",
+            Self::Capacity => "other pools are tried; add machine types or zones if it lasts",
+            Self::CallBudget => "the next minute has a new one; raise [limits] if GitHub grants the App more",
+            Self::SignatureRejected => "make the webhook's secret in GitHub and in the configuration the same",
+            Self::DeliveryNotStored => "check the disk of the [store] directory, or the queue's permissions",
+            Self::DeadLetters => "the log says what could not be read; the messages are kept in the dead-letter queue",
+            Self::TaskFailing => "the log has the whole error; a panic is a defect, please report it",
+            Self::ServerStopped => "start `runnersmith serve`, or see its service's log for why it ended",
+            Self::Other => "use the newest program to read it",
+        }
+    }
+
+    /// How long it counts after it was last seen, when nothing says that it is over.
+    #[must_use]
+    pub const fn lasts(self) -> Duration {
+        match self {
+            Self::SignatureRejected | Self::DeadLetters => Duration::from_secs(3_600),
+            _ => Duration::from_secs(600),
+        }
+    }
+
+    /// So often in a row it must be seen before it counts: a single answer may be a coincidence.
+    #[must_use]
+    pub const fn counts_from(self) -> u32 {
+        match self {
+            Self::AppRefused => 2,
+            Self::GithubDown => 5,
+            _ => 1,
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What kind of thing.
+    pub kind: FaultKind,
+    /// What it is about: a scale set, a pool, a place in GitHub, a task; empty for the whole control plane.
+    pub about: String,
+    /// Why, in words; at most 300 characters. May hold foreign text: anyone who shows it escapes it.
+    pub cause: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was last seen.
+    pub last_at: Timestamp,
+    /// How often it was seen.
+    pub count: u32,
+}
+
+impl Fault {
+    /// A fault that is seen for the first time.
+    #[must_use]
+    pub fn new(kind: FaultKind, about: impl Into<String>, cause: impl Into<String>, now: Timestamp) -> Self {
+        let cause = cause.into().chars().take(CAUSE_MAX).collect();
+        Self { kind, about: about.into(), cause, since: now, last_at: now, count: 1 }
+    }
+
+    /// Seen so often.
+    #[must_use]
+    pub fn times(self, count: u32) -> Self {
+        Self { count, ..self }
+    }
+
+    /// Seen for the first time then.
+    #[must_use]
+    pub fn since(self, since: Timestamp) -> Self {
+        Self { since, ..self }
+    }
+
+    /// Whether it is the same fault, seen at another time.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.about == other.about
+    }
+
+    /// Since when and how often, for people: `for 4 min 10 s, 12 times`.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> String {
+        let times = if self.count > 1 { format!(", {} times", self.count) } else { String::new() };
+        format!("for {}{times}", duration(now.since(self.since)))
+    }
+}
+
+/// What and why, on one line; foreign text is escaped.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.about.is_empty() {
+            write!(f, "{}: ", self.about.escape_debug())?;
+        }
+        write!(f, "{}", self.cause.escape_debug())
+    }
+}
+
+/// The faults of now, where those that were there before keep their beginning.
+#[must_use]
+pub fn carried_on(before: &[Fault], now: Vec<Fault>) -> Vec<Fault> {
+    let begun = |fault: &Fault| before.iter().find(|old| old.is_same(fault)).map(|old| old.since);
+    now.into_iter()
+        .map(|fault| {
+            let since = begun(&fault).map_or(fault.since, |since| since.min(fault.since));
+            fault.since(since)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_fault_says_what_since_when_and_how_often_and_escapes_what_others_wrote() {
+        let fault = Fault::new(FaultKind::Capacity, "spot c7a.large", "no capacity\u{1b}[2J", at(100)).times(3);
+        assert_eq!(fault.to_string(), "spot c7a.large: no capacity\\u{1b}[2J");
+        assert_eq!(fault.age(at(350)), "for 4 min 10 s, 3 times");
+        assert_eq!(Fault::new(FaultKind::GithubDown, "", "502", at(0)).to_string(), "502");
+        assert_eq!(Fault::new(FaultKind::GithubDown, "", "x".repeat(999), at(0)).cause.len(), CAUSE_MAX);
+    }
+
+    #[test]
+    fn a_fault_that_goes_on_keeps_its_beginning_and_a_new_one_has_its_own() {
+        let old = Fault::new(FaultKind::MachinesUnknown, "linux", "time-out", at(100));
+        let new = vec![
+            Fault::new(FaultKind::MachinesUnknown, "linux", "refused", at(160)),
+            Fault::new(FaultKind::MachinesUnknown, "gpu", "refused", at(160)),
+        ];
+        let now = carried_on(&[old], new);
+        assert_eq!(now.iter().map(|fault| fault.since).collect::<Vec<_>>(), [at(100), at(160)]);
+        assert_eq!(now[0].cause, "refused", "the newest cause is said");
+    }
+
+    #[test]
+    fn what_a_newer_program_recorded_can_be_read() {
+        let text = r#"{"kind":"moon_phase","about":"","cause":"full","since":1,"last_at":2,"count":1}"#;
+        let fault: Fault = serde_json::from_str(text).unwrap();
+        assert_eq!((fault.kind, fault.cause.as_str()), (FaultKind::Other, "full"));
+    }
+}
