@@ -1,7 +1,7 @@
 //! Worlds of many seeds: no rule is broken but by what is known, and the same seed is the same world.
 //!
 //! The seeds follow from the commit's tree, so that each change is tried in other worlds and each run of one commit in the same ones.
-//! `WORLD_SEEDS=<count>` runs more or fewer, `WORLD_SEED=<seed>` one alone, with its whole trace.
+//! `WORLD_SEEDS=<count>` runs more or fewer, `WORLD_FIRST=<seed>` others, `WORLD_SEED=<seed>` one alone, with its whole trace.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
@@ -26,8 +26,11 @@ fn count() -> u64 {
     setting("WORLD_SEEDS").unwrap_or(if is_ci { SEEDS.0 } else { SEEDS.1 })
 }
 
-/// The first seed: of the commit's tree when there is one.
+/// The first seed: of the commit's tree when there is one, unless another is asked for.
 fn first_seed() -> u64 {
+    if let Some(first) = setting("WORLD_FIRST") {
+        return first;
+    }
     let tree = Command::new("git").args(["rev-parse", "HEAD^{tree}"]).output();
     let tree = tree.ok().filter(|output| output.status.success()).map(|output| output.stdout).unwrap_or_default();
     let digits = String::from_utf8(tree).unwrap_or_default();
@@ -46,6 +49,8 @@ struct Sums {
     crashes: u64,
     failed_machines: u64,
     port_calls: u64,
+    machine_seconds: u64,
+    job_seconds: u64,
     /// In how many worlds each known fault was seen.
     known: BTreeMap<&'static str, u64>,
     failed: Vec<Report>,
@@ -58,6 +63,8 @@ impl Sums {
         self.crashes += u64::from(report.counts.crashes);
         self.failed_machines += u64::from(report.counts.failed_machines);
         self.port_calls += report.counts.port_calls;
+        self.machine_seconds += report.counts.machine_seconds;
+        self.job_seconds += report.counts.job_seconds;
         let all = &report.violations;
         let seen: BTreeSet<_> =
             all.iter().filter_map(|violation| known(violation, all)).map(|known| known.fault).collect();
@@ -100,6 +107,11 @@ fn no_seed_breaks_a_rule() {
         sums.crashes,
         sums.port_calls,
         begun.elapsed().as_secs_f64()
+    );
+    println!(
+        "{:.2} machine seconds for a job second, {} port calls for a job",
+        sums.machine_seconds as f64 / sums.job_seconds.max(1) as f64,
+        sums.port_calls / sums.jobs.max(1)
     );
     for fault in KNOWN.iter().map(|known| known.fault).collect::<BTreeSet<_>>() {
         let seeds = sums.known.get(fault).copied().unwrap_or(0);
