@@ -92,7 +92,7 @@ impl Machines for BadMachines {
             if works && self.1 == MachinesBug::EndsBusy {
                 self.0.terminate(std::slice::from_ref(&machine.id)).await?;
             }
-            if listens && self.1 == MachinesBug::Wavers && look % 2 == 0 {
+            if listens && self.1 == MachinesBug::Wavers && look.is_multiple_of(2) {
                 machine.status = Some(MachineStatus::Busy);
             }
         }
