@@ -40,6 +40,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<(ScaleSet, Option<Ec2Set>)
         token_when_jit_exhausted: reader.boolean("token_when_jit_exhausted", default.token_when_jit_exhausted),
         rerun_interrupted: reader.boolean("rerun_interrupted", default.rerun_interrupted),
         notify: reader.boolean("tell", default.notify),
+        only_fleet: reader.boolean("only_fleet", default.only_fleet),
         name: default.name,
         labels: default.labels,
         fallback_order: on_ec2.as_ref().map_or(default.fallback_order, |(_, fallback_order)| fallback_order.clone()),
@@ -118,6 +119,12 @@ fn timing(reader: &Reader<'_>, ephemeral: bool) -> Timing {
     Timing {
         delay: seconds("delay_seconds", 900).unwrap_or(delay),
         running_min: minutes("minimum_running_time_in_minutes", 1_440).unwrap_or(default.running_min),
+        launch_deadline: reader
+            .time("launch_deadline_minutes", Unit::Minutes, 1..=120)
+            .unwrap_or(default.launch_deadline),
+        stale_status_after: reader
+            .time("stale_status_after_minutes", Unit::Minutes, 1..=1_440)
+            .unwrap_or(default.stale_status_after),
         boot_deadline: reader.time("boot_deadline_minutes", Unit::Minutes, 1..=120).unwrap_or(default.boot_deadline),
         lifetime_max: reader.time("lifetime_hours", Unit::Hours, 1..=720).unwrap_or(default.lifetime_max),
         hard_end_after: reader

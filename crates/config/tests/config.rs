@@ -65,6 +65,7 @@ fn a_commented_out_default_in_the_example_is_the_default() {
         "token_when",
         "rerun_",
         "tell",
+        "only_fleet",
         "_seconds",
         "_minutes",
         "_hours",
@@ -127,6 +128,8 @@ fn the_least_file_has_the_designs_defaults() {
     let set = &config.scale_sets[0];
     assert_eq!(set.timing, Timing::default());
     assert!(set.ephemeral && set.notify && set.token_when_jit_exhausted && !set.rerun_interrupted);
+    assert!(!set.only_fleet, "others may serve what no set here does");
+    assert!(Config::parse(&least("only_fleet = true")).unwrap().scale_sets[0].only_fleet);
     assert_eq!((set.runners_max, set.scope.level), (3, ScopeLevel::Organization));
     assert_eq!(config.local.distribution, Distribution::Latest { prerelease: false });
     assert!(config.server.listen.ip().is_loopback());

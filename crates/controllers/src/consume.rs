@@ -217,8 +217,8 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
 fn concerns(fact: &JobFact, policies: &[&ScaleSet]) -> Vec<ScaleSetName> {
     let mut sets: Vec<ScaleSetName> = match route::candidates(fact, policies) {
         Ok(candidates) => candidates.into_iter().map(|candidate| candidate.set).collect(),
-        // The first set by name owns what no set can serve, so that its author is notified.
-        Err(_) => policies.iter().map(|policy| policy.name.clone()).min().into_iter().collect(),
+        // What no set can serve is the matter of the set that posts notifications.
+        Err(_) => route::notifier(policies).map(|policy| policy.name.clone()).into_iter().collect(),
     };
     if let Some(set) = fact.runner().and_then(|runner| runner.set()) {
         sets.extend(policies.iter().map(|policy| &policy.name).filter(|name| **name == set).cloned());

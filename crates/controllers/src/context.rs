@@ -6,10 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, chain};
-use runnersmith_types::{Job, JobId, Runner, RunnerName, RunnerUpdate, ScaleSet, Snapshot};
+use runnersmith_ports::{BudgetKind, GitHubError, LedgerError, RegistrationToken, chain};
+use runnersmith_types::{
+    HandOffReport, Job, JobId, Runner, RunnerName, RunnerScope, RunnerUpdate, ScaleSet, Snapshot, Timestamp,
+};
+use tokio::sync::Mutex;
 
-use crate::world::World;
+use crate::world::{NOTIFICATIONS_PER_MINUTE, World};
 
 /// What came of one action.
 #[derive(Debug)]
@@ -28,22 +31,30 @@ pub(crate) struct ActionResult {
     pub outcome: Outcome,
     /// Changes of runners.
     pub updates: Vec<(RunnerName, RunnerUpdate)>,
+    /// When it may succeed, if that is known of what was put off.
+    pub retry_at: Option<Timestamp>,
+    /// What it says of the hand-offs of its place.
+    pub hand_off: Option<HandOffReport>,
 }
 
 impl ActionResult {
     pub(crate) fn done(text: impl Into<String>, updates: Vec<(RunnerName, RunnerUpdate)>) -> Self {
-        Self { outcome: Outcome::Done(text.into()), updates }
+        Self { outcome: Outcome::Done(text.into()), updates, retry_at: None, hand_off: None }
     }
     pub(crate) fn put_off(text: impl Into<String>) -> Self {
-        Self { outcome: Outcome::PutOff(text.into()), updates: Vec::new() }
+        Self { outcome: Outcome::PutOff(text.into()), updates: Vec::new(), retry_at: None, hand_off: None }
+    }
+    /// Put off until a time that is known.
+    pub(crate) fn put_off_until(text: impl Into<String>, until: Timestamp) -> Self {
+        Self { retry_at: Some(until), ..Self::put_off(text) }
     }
     pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { outcome: Outcome::Failed(chain(error)), updates: Vec::new() }
+        Self { outcome: Outcome::Failed(chain(error)), updates: Vec::new(), retry_at: None, hand_off: None }
     }
     /// A GitHub error: a limit puts off, anything else fails.
     pub(crate) fn github(error: &GitHubError) -> Self {
         match error {
-            GitHubError::RateLimited { .. } => Self::put_off(error.to_string()),
+            GitHubError::RateLimited { until, .. } => Self::put_off_until(error.to_string(), *until),
             GitHubError::NotFound { .. }
             | GitHubError::Conflict { .. }
             | GitHubError::Busy { .. }
@@ -55,6 +66,14 @@ impl ActionResult {
     }
 }
 
+/// Why there is no registration token.
+pub(crate) enum TokenMissing {
+    /// GitHub gave none.
+    GitHub(GitHubError),
+    /// It was not asked for.
+    Other(ActionResult),
+}
+
 /// The context of one execution: the world, the policy, and the records the plan was made from.
 pub(crate) struct ExecutionContext<'a> {
     pub world: &'a World,
@@ -64,7 +83,12 @@ pub(crate) struct ExecutionContext<'a> {
     pub snapshot: &'a Snapshot,
     /// Calls that were taken from the budget at once.
     prepaid_calls: AtomicU32,
+    /// Registration tokens of this round by place; nothing where one could not be had.
+    tokens: Mutex<BTreeMap<RunnerScope, Option<RegistrationToken>>>,
 }
+
+/// Registration tokens that are asked for in a minute, by all loops together. The client keeps each for most of its hour.
+const TOKENS_PER_MINUTE: u32 = 30;
 
 impl<'a> ExecutionContext<'a> {
     pub(crate) fn new(world: &'a World, policy: &'a ScaleSet, snapshot: &'a Snapshot) -> Self {
@@ -75,6 +99,7 @@ impl<'a> ExecutionContext<'a> {
             jobs: snapshot.jobs.iter().map(|job| (job.id(), job)).collect(),
             snapshot,
             prepaid_calls: AtomicU32::new(0),
+            tokens: Mutex::default(),
         }
     }
 
@@ -98,12 +123,11 @@ impl<'a> ExecutionContext<'a> {
         }
     }
 
-    /// Takes one unit of the budget for content-creating writes. Returns `false` when nothing is left of it.
+    /// Takes one unit of a budget for content-creating writes. Returns `false` when nothing is left of it.
     ///
     /// # Errors
     /// When the ledger cannot say.
-    pub(crate) async fn take_write(&self) -> Result<bool, LedgerError> {
-        let kind = BudgetKind::Jit;
+    pub(crate) async fn take_write(&self, kind: BudgetKind) -> Result<bool, LedgerError> {
         Ok(self.world.ports.ledger.take_budget(kind, 1, self.limit(kind)).await?.is_some())
     }
 
@@ -119,14 +143,44 @@ impl<'a> ExecutionContext<'a> {
         let kind = BudgetKind::Calls;
         match self.world.ports.ledger.take_budget(kind, 1, self.limit(kind)).await {
             Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(ActionResult::put_off("this minute's call budget is used up")),
+            Ok(None) => Err(ActionResult::put_off_until(
+                "this minute's call budget is used up",
+                self.snapshot.budget.refills_at,
+            )),
             Err(error) => Err(ActionResult::failed(&error)),
         }
+    }
+
+    /// The registration token of a place: asked for once in a round, however many runners need it.
+    ///
+    /// # Errors
+    /// What comes of the hand-off that needs it. Only the one that asked says why it failed.
+    pub(crate) async fn registration_token(&self, at: &RunnerScope) -> Result<RegistrationToken, TokenMissing> {
+        let mut tokens = self.tokens.lock().await;
+        if let Some(known) = tokens.get(at) {
+            let failed = || TokenMissing::Other(ActionResult::put_off("its place gets no registration token now"));
+            return known.clone().ok_or_else(failed);
+        }
+        let kind = BudgetKind::Tokens;
+        match self.world.ports.ledger.take_budget(kind, 1, self.limit(kind)).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let text = "this minute's budget for registration tokens is used up";
+                let put_off = ActionResult::put_off_until(text, self.snapshot.budget.refills_at);
+                return Err(TokenMissing::Other(put_off));
+            }
+            Err(error) => return Err(TokenMissing::Other(ActionResult::failed(&error))),
+        }
+        let asked = self.world.ports.github.registration_token(at).await;
+        tokens.insert(at.clone(), asked.as_ref().ok().cloned());
+        asked.map_err(TokenMissing::GitHub)
     }
 
     const fn limit(&self, kind: BudgetKind) -> u32 {
         match kind {
             BudgetKind::Jit => self.world.limits.jit_per_minute,
+            BudgetKind::Notifications => NOTIFICATIONS_PER_MINUTE,
+            BudgetKind::Tokens => TOKENS_PER_MINUTE,
             BudgetKind::Calls => self.world.limits.calls_per_minute,
         }
     }

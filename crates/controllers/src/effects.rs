@@ -1,13 +1,13 @@
 //! The remote effects: each action that changes the world outside the ledger, with what its outcome means.
 
-use runnersmith_ports::GitHubError;
+use runnersmith_ports::{CheckRun, GitHubError};
 use runnersmith_types::{
-    EffectAction, FactSource, Job, JobFact, JobId, JobStatus, MachineId, RegistrationId, RepoFullName, RunnerName,
-    RunnerScope, RunnerUpdate, Stalled,
+    EffectAction, FactSource, Job, JobFact, JobId, JobStatus, JobUpdate, MachineId, RegistrationId, RepoFullName,
+    RunId, RunnerName, RunnerScope, RunnerUpdate, Stalled,
 };
 
 use crate::context::{ActionResult, ExecutionContext};
-use crate::{hand_over, notify};
+use crate::{hand_over, notify, rerun};
 
 /// Has one effect. Returns what came of it; nothing is retried.
 pub(crate) async fn run(context: &ExecutionContext<'_>, action: EffectAction) -> ActionResult {
@@ -30,7 +30,8 @@ pub(crate) async fn run(context: &ExecutionContext<'_>, action: EffectAction) ->
                 Err(error) => ActionResult::failed(&error),
             }
         }
-        EffectAction::VerifyJob { job, repo } => verify(context, job, &repo).await,
+        EffectAction::VerifyJob { job, repo, run } => verify(context, job, &repo, run).await,
+        EffectAction::EndJob { job } => end_job(context, job).await,
         EffectAction::Stall { job, until } => {
             let stalled = Stalled { since: context.world.ports.clock.now(), until };
             match context.world.ports.ledger.stall_job(job, stalled).await {
@@ -39,15 +40,30 @@ pub(crate) async fn run(context: &ExecutionContext<'_>, action: EffectAction) ->
                 Err(error) => ActionResult::failed(&error),
             }
         }
-        EffectAction::Notify { repo, head_sha, jobs } => notify::notify(context, repo, head_sha, jobs).await,
-        EffectAction::Interrupted { job } => {
-            let at = context.world.ports.clock.now();
-            match context.world.ports.ledger.interrupted_job(job, at).await {
-                Ok(_) => ActionResult::done("recorded", Vec::new()),
-                Err(error) => ActionResult::failed(&error),
-            }
+        EffectAction::RecordWaits { jobs, notifier } => notify::record_waits(context, jobs, notifier).await,
+        EffectAction::FindRunners { at, jobs } => notify::find_runners(context, &at, jobs).await,
+        EffectAction::Notify { repo, head_sha, check_run: id, text, jobs } => {
+            let (title, summary, conclusion) = (text.title, text.summary, text.conclusion.map(str::to_owned));
+            notify::notify(context, CheckRun { repo, head_sha, id, title, summary, conclusion }, jobs).await
         }
-        EffectAction::Rerun { repo, run } => rerun(context, &repo, run).await,
+        EffectAction::Interrupted { job, rerun } => {
+            let at = context.world.ports.clock.now();
+            update_jobs(context, vec![(job, JobUpdate::Interrupted { at, rerun })]).await
+        }
+        EffectAction::Rerun { repo, run, run_attempt, jobs } => {
+            rerun::rerun(context, rerun::Interrupted { repo, run, run_attempt, jobs }).await
+        }
+        EffectAction::NoRerun { jobs, why } => {
+            let settled = |job| (job, JobUpdate::RerunSettled(why.to_owned()));
+            update_jobs(context, jobs.into_iter().map(settled).collect()).await
+        }
+    }
+}
+
+async fn update_jobs(context: &ExecutionContext<'_>, updates: Vec<(JobId, JobUpdate)>) -> ActionResult {
+    match context.world.ports.ledger.update_jobs(updates).await {
+        Ok(_) => ActionResult::done("recorded", Vec::new()),
+        Err(error) => ActionResult::failed(&error),
     }
 }
 
@@ -60,11 +76,12 @@ async fn look_up(
     if let Err(result) = context.take_call().await {
         return result;
     }
+    let asked_at = context.world.ports.clock.now();
     match context.world.ports.github.registration(at, id).await {
         Ok(found) => {
             let mut updates = vec![(runner.clone(), RunnerUpdate::RegistrationSeen)];
             if found.busy {
-                updates.push((runner, RunnerUpdate::Busy(None)));
+                updates.push((runner, RunnerUpdate::BusyAtGitHub(asked_at)));
             }
             ActionResult::done(format!("GitHub knows registration {id}"), updates)
         }
@@ -131,7 +148,7 @@ pub(crate) async fn terminate(
     effects
 }
 
-async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName) -> ActionResult {
+async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, run: Option<RunId>) -> ActionResult {
     let Some(job) = context.jobs.get(&id) else { return ActionResult::put_off("the job is not open any more") };
     if let Err(result) = context.take_call().await {
         return result;
@@ -149,9 +166,53 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName) 
         }
         Err(error) => return ActionResult::github(&error),
     };
-    let word = fact.status.word();
+    let said = format!("GitHub says: {}", fact.status.word());
+    let (fact, said) = match run.filter(|_| fact.status == JobStatus::Queued) {
+        Some(run) => by_its_run(context, repo, run, fact, said).await,
+        None => (fact, said),
+    };
     match context.world.ports.ledger.record_facts(vec![fact], &[]).await {
-        Ok(_) => ActionResult::done(format!("GitHub says: {word}"), Vec::new()),
+        Ok(_) => ActionResult::done(said, Vec::new()),
+        Err(error) => ActionResult::failed(&error),
+    }
+}
+
+/// What a queued job's run says of it. A run that cannot be asked for says nothing; the next time will do.
+async fn by_its_run(
+    context: &ExecutionContext<'_>,
+    repo: &RepoFullName,
+    run: RunId,
+    fact: JobFact,
+    said: String,
+) -> (JobFact, String) {
+    if context.take_call().await.is_err() {
+        return (fact, said);
+    }
+    let now = context.world.ports.clock.now();
+    match context.world.ports.github.run(repo, run).await {
+        Ok(seen) => match fact.by_its_run(
+            &seen.status,
+            seen.run_attempt,
+            seen.conclusion.as_ref().map(|conclusion| conclusion.0.as_str()),
+            now,
+        ) {
+            Some(over) => (over, format!("{said}, but its run {run} is over")),
+            None => (fact, format!("{said}, and its run is {}", seen.status)),
+        },
+        Err(GitHubError::NotFound { .. }) => {
+            let gone = JobFact { status: JobStatus::Gone, ..fact };
+            (gone, format!("{said}, but GitHub does not know its run {run} any more"))
+        }
+        Err(error) => (fact, format!("{said}; its run could not be asked for: {error}")),
+    }
+}
+
+/// Ends a job that GitHub has left queued for longer than it does.
+async fn end_job(context: &ExecutionContext<'_>, id: JobId) -> ActionResult {
+    let Some(job) = context.jobs.get(&id) else { return ActionResult::put_off("the job is not open any more") };
+    let fact = job.fact.ended("cancelled", context.world.ports.clock.now());
+    match context.world.ports.ledger.record_facts(vec![fact], &[]).await {
+        Ok(_) => ActionResult::done("recorded as over", Vec::new()),
         Err(error) => ActionResult::failed(&error),
     }
 }
@@ -162,30 +223,11 @@ async fn refused(context: &ExecutionContext<'_>, job: &Job, error: &GitHubError)
     let asked = JobFact { source: FactSource::Get, received_at: now, ..job.fact.clone() };
     let mut recorded = ledger.record_facts(vec![asked], &[]).await.map(|_| ());
     if recorded.is_ok() && job.fact.status == JobStatus::Queued {
-        let stalled = Stalled { since: now, until: now.plus(context.policy.timing.stall_for) };
+        let stalled = Stalled::again(job.stalled, context.policy.timing.stall_for, now);
         recorded = ledger.stall_job(job.id(), stalled).await.map(|_| ());
     }
     match recorded {
         Ok(()) => ActionResult::done(format!("GitHub does not let us look: {error}"), Vec::new()),
         Err(error) => ActionResult::failed(&error),
-    }
-}
-
-async fn rerun(context: &ExecutionContext<'_>, repo: &RepoFullName, run: runnersmith_types::RunId) -> ActionResult {
-    let ports = &context.world.ports;
-    match ports.github.run(repo, run).await {
-        Ok(summary) if summary.status == "completed" => {}
-        // GitHub answers 403 until the whole run has ended.
-        Ok(_) => return ActionResult::put_off("the run has not ended yet"),
-        Err(error) => return ActionResult::github(&error),
-    }
-    match ports.ledger.rerun(repo, run).await {
-        Ok(true) => {}
-        Ok(false) => return ActionResult::put_off("it was re-run before"),
-        Err(error) => return ActionResult::failed(&error),
-    }
-    match ports.github.rerun_failed(repo, run).await {
-        Ok(()) => ActionResult::done(format!("the failed jobs of run {run} are re-run"), Vec::new()),
-        Err(error) => ActionResult::github(&error),
     }
 }

@@ -4,14 +4,14 @@
 use futures_util::StreamExt;
 use runnersmith_ports::{Lease, LedgerError};
 use runnersmith_types::{
-    EffectAction, EventKind, HistoryEvent, Intent, LaunchAction, MachineId, Plan, Reason, RecordAction, RunnerName,
-    RunnerUpdate, ScaleSet, Snapshot,
+    Action, EffectAction, EventKind, HandOffFaults, HandOffReport, HistoryEvent, Intent, LaunchAction, MachineId, Plan,
+    Reason, RecordAction, RunnerName, RunnerScope, RunnerUpdate, ScaleSet, Snapshot, Timestamp,
 };
 
 use crate::context::{ActionResult, ExecutionContext, Outcome};
 use crate::work::{About, Subject, Task, Work};
 use crate::world::World;
-use crate::{effects, hand_over, launch};
+use crate::{effects, hand_over, launch, pauses};
 
 /// Remote effects that run side by side. GitHub asks clients not to be wildly parallel; the hand-offs of a burst are paced by the budget anyway.
 const SIDE_BY_SIDE: usize = 16;
@@ -19,7 +19,20 @@ const SIDE_BY_SIDE: usize = 16;
 /// again, which every action bears.
 const RECORDED_TOGETHER: usize = 32;
 
-/// Executes a plan. Returns whether anything had its effect.
+/// What came of a plan.
+#[derive(Debug, Default)]
+pub struct Executed {
+    /// Whether anything had its effect.
+    pub progressed: bool,
+    /// Whether something failed, or was put off for no known time.
+    pub failed: bool,
+    /// When what was put off may succeed, as far as that is known; the earliest.
+    pub retry_at: Option<Timestamp>,
+    /// The actions that had no effect. Nothing is gained by repeating them at once.
+    pub without_effect: Vec<Action>,
+}
+
+/// Executes a plan. Returns what came of it.
 ///
 /// # Errors
 /// Only when the ledger fails or the lease is lost; then nothing more is issued.
@@ -29,14 +42,21 @@ pub async fn execute(
     snapshot: &Snapshot,
     lease: &mut Lease,
     plan: Plan,
-) -> Result<bool, LedgerError> {
+) -> Result<Executed, LedgerError> {
     let context = ExecutionContext::new(world, policy, snapshot);
-    let mut execution = Execution { context: &context, lease, events: Vec::new(), progressed: false };
+    let mut execution = Execution {
+        context: &context,
+        lease,
+        events: Vec::new(),
+        hand_offs: Vec::new(),
+        faults: snapshot.hand_off_faults.clone(),
+        executed: Executed::default(),
+    };
     let executed = execution.execute(Work::of(plan.steps)).await;
     // Also of a pass that ended early: what was done before is recorded.
     let appended = world.ports.ledger.append(std::mem::take(&mut execution.events)).await;
     executed.and(appended)?;
-    Ok(execution.progressed)
+    Ok(execution.executed)
 }
 
 /// One plan while it is executed.
@@ -45,8 +65,11 @@ struct Execution<'a> {
     lease: &'a mut Lease,
     /// What the ledger's history will say of it.
     events: Vec<HistoryEvent>,
-    /// Whether anything had its effect.
-    progressed: bool,
+    /// What the hand-offs said of their places.
+    hand_offs: Vec<HandOffReport>,
+    /// What is known of them, with what this plan brings.
+    faults: HandOffFaults,
+    executed: Executed,
 }
 
 impl Execution<'_> {
@@ -64,20 +87,47 @@ impl Execution<'_> {
             return Ok(());
         }
         let (mut updates, mut reasons) = (Vec::with_capacity(tasks.len()), Vec::with_capacity(tasks.len()));
+        let mut failures = Vec::new();
         for Task { action, about } in tasks {
             updates.push(match action {
                 RecordAction::Update { runner, update } => (runner, update),
                 RecordAction::Withdraw { runner } => {
                     (runner, RunnerUpdate::Gone(format!("withdrawn: {}", about.reason)))
                 }
+                RecordAction::BootFailed(failure) => {
+                    failures.push((Some(failure), about));
+                    continue;
+                }
+                RecordAction::Booted { .. } => {
+                    failures.push((None, about));
+                    continue;
+                }
+                RecordAction::Silent { at, why } => {
+                    self.silent(&at, &why).await?;
+                    self.event(EventKind::Seen, about.kind, &Reason(why), about.subject);
+                    continue;
+                }
             });
             reasons.push(about.reason);
         }
-        let changed = self.context.world.ports.ledger.update(self.lease, updates.clone()).await?;
-        self.progressed |= !changed.is_empty();
-        after_updates(self.context, &updates).await?;
+        if !updates.is_empty() {
+            let changed = self.context.world.ports.ledger.update(self.lease, updates.clone()).await?;
+            self.executed.progressed |= !changed.is_empty();
+        }
         for ((runner, update), reason) in updates.into_iter().zip(reasons) {
             self.event(EventKind::Seen, update.word(), &reason, Subject::runner(&runner));
+        }
+        for (failure, About { kind, reason, subject }) in failures {
+            let (ledger, set) = (&self.context.world.ports.ledger, &self.context.policy.name);
+            match failure {
+                Some(failure) => {
+                    ledger.boot_failed(set, failure).await?;
+                    self.context.world.metrics.boot_failed(set);
+                }
+                None => ledger.boot_succeeded(set).await?,
+            }
+            self.executed.progressed = true;
+            self.event(EventKind::Seen, kind, &reason, subject);
         }
         Ok(())
     }
@@ -89,7 +139,7 @@ impl Execution<'_> {
             let ledger = &self.context.world.ports.ledger;
             match ledger.intend(self.lease, runners, policy.ephemeral, policy.runners_max).await {
                 Ok(()) => {
-                    self.progressed = true;
+                    self.executed.progressed = true;
                     self.event(EventKind::Decided, kind, &reason, subject);
                     for name in &names {
                         self.event(EventKind::Decided, kind, &reason, Subject::runner(name));
@@ -108,8 +158,9 @@ impl Execution<'_> {
     async fn launch(&mut self, tasks: Vec<Task<LaunchAction>>) -> Result<(), LedgerError> {
         for Task { action, about } in tasks {
             self.keep_lease().await?;
+            let again = matches!(action, LaunchAction::Again { .. }).then(|| Action::Launch(action.clone()));
             let result = launch::launch(self.context, self.lease, action).await?;
-            self.finish(vec![(about, result)]).await?;
+            self.finish(vec![(again, about, result)]).await?;
         }
         Ok(())
     }
@@ -118,18 +169,49 @@ impl Execution<'_> {
     async fn run(&mut self, tasks: Vec<Task<EffectAction>>) -> Result<(), LedgerError> {
         let context = self.context;
         let (tasks, put_off) = hand_over::reserve(context, self.lease, tasks).await?;
-        self.finish(put_off).await?;
+        self.finish(put_off.into_iter().map(|(about, result)| (None, about, result)).collect()).await?;
         let asks = tasks.iter().filter(|task| is_one_call(&task.action)).count();
         context.prepay_calls(u32::try_from(asks).unwrap_or(u32::MAX)).await;
         let mut results = futures_util::stream::iter(tasks)
-            .map(|Task { action, about }| async move { (about, effects::run(context, action).await) })
+            .map(|Task { action, about }| async move {
+                // A hand-off's failures have a memory of their own, which says when one is tried again.
+                let known = (!matches!(action, EffectAction::HandOff { .. })).then(|| Action::Effect(action.clone()));
+                (known, about, effects::run(context, action).await)
+            })
             .buffer_unordered(SIDE_BY_SIDE)
             .ready_chunks(RECORDED_TOGETHER);
-        while let Some(chunk) = results.next().await {
+        let clock = context.world.ports.clock.clone();
+        loop {
+            // An effect may take long: the lease is kept meanwhile.
+            let chunk = tokio::select! {
+                biased;
+                chunk = results.next() => chunk,
+                () = clock.sleep(context.world.lease_ttl / 4) => Some(Vec::new()),
+            };
+            let Some(chunk) = chunk else { break };
             self.keep_lease().await?;
             self.finish(chunk).await?;
         }
-        Ok(())
+        self.remember_hand_offs().await
+    }
+
+    /// Places where hand-offs failed, or succeed again, are recorded: the planner says when they are tried again.
+    async fn remember_hand_offs(&mut self) -> Result<(), LedgerError> {
+        let ports = &self.context.world.ports;
+        if !self.faults.round(&std::mem::take(&mut self.hand_offs), ports.clock.now()) {
+            return Ok(());
+        }
+        let untils = self.faults.faults.iter().filter(|fault| fault.is_active()).map(|fault| fault.until);
+        self.executed.retry_at = untils.chain(self.executed.retry_at).min();
+        pauses::store_hand_off_faults(ports.ledger.as_ref(), &self.context.policy.name, &self.faults).await
+    }
+
+    /// Records that GitHub does not answer for a place.
+    async fn silent(&mut self, at: &RunnerScope, why: &str) -> Result<(), LedgerError> {
+        let ports = &self.context.world.ports;
+        self.faults.silent(at, why, ports.clock.now());
+        self.executed.progressed = true;
+        pauses::store_hand_off_faults(ports.ledger.as_ref(), &self.context.policy.name, &self.faults).await
     }
 
     /// Ends machines in one call.
@@ -139,8 +221,13 @@ impl Execution<'_> {
         }
         self.keep_lease().await?;
         let (machines, abouts): (Vec<_>, Vec<_>) = tasks.into_iter().map(|task| (task.action, task.about)).unzip();
+        let ends = |(machine, runner): &(MachineId, Option<RunnerName>)| {
+            Some(Action::Terminate { machine: machine.clone(), runner: runner.clone() })
+        };
+        let actions: Vec<_> = machines.iter().map(ends).collect();
         let results = effects::terminate(self.context, machines).await;
-        self.finish(abouts.into_iter().zip(results).collect()).await
+        let results = actions.into_iter().zip(abouts.into_iter().zip(results));
+        self.finish(results.map(|(action, (about, result))| (action, about, result)).collect()).await
     }
 
     /// Executors stop issuing near the lease's end: it is renewed in time, or given up.
@@ -153,13 +240,20 @@ impl Execution<'_> {
     }
 
     /// Records the updates of several actions in one go, then what came of each.
-    async fn finish(&mut self, mut results: Vec<(About, ActionResult)>) -> Result<(), LedgerError> {
+    async fn finish(&mut self, mut results: Vec<(Option<Action>, About, ActionResult)>) -> Result<(), LedgerError> {
         let updates: Vec<(RunnerName, RunnerUpdate)> =
-            results.iter_mut().flat_map(|(_, result)| std::mem::take(&mut result.updates)).collect();
+            results.iter_mut().flat_map(|(_, _, result)| std::mem::take(&mut result.updates)).collect();
         if !updates.is_empty() {
             self.context.world.ports.ledger.update(self.lease, updates).await?;
         }
-        for (about, result) in results {
+        for (action, about, result) in results {
+            if !matches!(result.outcome, Outcome::Done(_)) {
+                // A hand-off that failed has its next try in the record of its place.
+                self.executed.failed |= result.retry_at.is_none() && result.hand_off.is_none();
+                self.executed.retry_at = self.executed.retry_at.into_iter().chain(result.retry_at).min();
+                self.executed.without_effect.extend(action);
+            }
+            self.hand_offs.extend(result.hand_off);
             self.report(about, result.outcome);
         }
         Ok(())
@@ -181,7 +275,7 @@ impl Execution<'_> {
                     reason = %reason,
                     "{text}"
                 );
-                self.progressed = true;
+                self.executed.progressed = true;
                 (EventKind::Done, format!("{reason}; {text}"), "done")
             }
             Outcome::PutOff(text) => (EventKind::Decided, format!("{reason}; put off: {text}"), "put_off"),
@@ -211,48 +305,12 @@ const fn is_one_call(action: &EffectAction) -> bool {
         | EffectAction::ExpireHandOff { .. }
         | EffectAction::PoolFailure(_)
         | EffectAction::Stall { .. }
+        | EffectAction::RecordWaits { .. }
+        | EffectAction::FindRunners { .. }
+        | EffectAction::EndJob { .. }
         | EffectAction::Notify { .. }
         | EffectAction::Interrupted { .. }
-        | EffectAction::Rerun { .. } => false,
+        | EffectAction::Rerun { .. }
+        | EffectAction::NoRerun { .. } => false,
     }
-}
-
-/// Things that follow from an observation at once: the breaker's memory.
-async fn after_updates(
-    context: &ExecutionContext<'_>,
-    updates: &[(RunnerName, RunnerUpdate)],
-) -> Result<(), LedgerError> {
-    let ledger = &context.world.ports.ledger;
-    let came_online = updates.iter().any(|(name, update)| {
-        matches!(update, RunnerUpdate::Idle(_) | RunnerUpdate::Busy(_))
-            && context.runners.get(name).is_some_and(|runner| runner.online_at.is_none())
-    });
-    if came_online && context.snapshot.boot_failures.total() > 0 {
-        ledger.boot_succeeded(&context.policy.name).await?;
-    }
-    for (name, update) in updates {
-        let Some(runner) = context.runners.get(name) else { continue };
-        let now_seen = updates
-            .iter()
-            .any(|(other, update)| other == name && matches!(update, RunnerUpdate::Idle(_) | RunnerUpdate::Busy(_)));
-        let warned = context
-            .snapshot
-            .machines
-            .value()
-            .into_iter()
-            .flatten()
-            .any(|machine| runner.machine.as_ref() == Some(&machine.id) && machine.interrupted_at.is_some());
-        let lag = context.policy.timing.ghost_grace;
-        let never_online = runner.was_never_online(lag) && runner.machine.is_some() && !now_seen && !warned;
-        if matches!(update, RunnerUpdate::Draining | RunnerUpdate::Lost)
-            && never_online
-            && let Some(pool) = runner.pool.clone()
-        {
-            let at = context.world.ports.clock.now();
-            let failure = runnersmith_types::BootFailure::new(name.clone(), pool, at);
-            ledger.boot_failed(&context.policy.name, failure).await?;
-            context.world.metrics.boot_failed(&context.policy.name);
-        }
-    }
-    Ok(())
 }

@@ -51,7 +51,7 @@ impl Faults {
             0 => self.report(FaultKind::GithubDown, "", &format!("{operation}: GitHub did not answer"), now),
             500.. => self.report(FaultKind::GithubDown, "", &format!("{operation}: GitHub answered {status}"), now),
             401 => self.report(FaultKind::AppRefused, "", &format!("{operation}: GitHub answered 401"), now),
-            200..400 => {
+            200..=399 => {
                 self.clear(FaultKind::GithubDown, "");
                 self.clear(FaultKind::AppRefused, "");
             }

@@ -1,12 +1,15 @@
 //! Handing a machine its runner's configuration. A JIT config is not idempotent and cannot be read again, so every
 //! step is recorded before it is taken, and a config that may be lost is replaced by the next attempt's.
 
-use runnersmith_ports::{BudgetKind, GitHubError, HandOffError, JitRequest, Lease, LedgerError, RunnerConfig};
+use std::time::Duration;
+
+use runnersmith_ports::{BudgetKind, GitHubError, HandOffError, JitRequest, Lease, LedgerError, RunnerConfig, chain};
 use runnersmith_types::{
-    EffectAction, HandOffMeans, MachineId, MachineStatus, Runner, RunnerName, RunnerScope, RunnerUpdate, saturating_u32,
+    EffectAction, HandOffMeans, HandOffReport, HandOffTrouble, MachineId, MachineStatus, Runner, RunnerName,
+    RunnerScope, RunnerUpdate, saturating_u32,
 };
 
-use crate::context::{ActionResult, ExecutionContext};
+use crate::context::{ActionResult, ExecutionContext, TokenMissing};
 use crate::work::{About, Task};
 
 /// Registers the runner by the planned means and puts its config where only its machine reads it.
@@ -43,26 +46,97 @@ async fn jit(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineI
         Ok(config) => config,
         // The next round finds the registration by its name and clears it away.
         Err(error @ GitHubError::Conflict { .. }) => return ActionResult::put_off(error.to_string()),
-        // Nothing was registered for certain: the next attempt needs no look-up.
+        // Nothing was registered for certain: the next try needs no look-up, and no other name.
         Err(
             error @ (GitHubError::RateLimited { .. }
             | GitHubError::Refused { .. }
             | GitHubError::Unauthorized { .. }
             | GitHubError::NotInstalled { .. }
             | GitHubError::NotFound { .. }),
-        ) => return ActionResult { updates: vec![(name, RunnerUpdate::NextAttempt)], ..ActionResult::github(&error) },
-        Err(error) => return ActionResult::github(&error),
+        ) => return ActionResult { updates: vec![(name, RunnerUpdate::JitNotMade)], ..refused(runner, &error) },
+        Err(error) => return refused(runner, &error),
     };
     let registered = (name.clone(), RunnerUpdate::Registered(config.registration));
-    let put = ports.hand_off.put(machine, &name, at, &RunnerConfig::Jit { encoded: config.encoded }).await;
-    match put {
-        Ok(()) => ActionResult::done("JIT config handed over", vec![registered, (name, RunnerUpdate::HandedOff)]),
-        // The registration is recorded even so: the machine's end will remove it.
-        Err(error @ HandOffError::MachineGone { .. }) => {
-            ActionResult { updates: vec![registered, (name, RunnerUpdate::HandedOff)], ..ActionResult::failed(&error) }
+    match put(context, runner, machine, &RunnerConfig::Jit { encoded: config.encoded }).await {
+        Ok(()) => {
+            let labels = (name.clone(), RunnerUpdate::Labels(context.policy.labels.clone()));
+            let updates = vec![registered, labels, (name, RunnerUpdate::HandedOff)];
+            ActionResult {
+                hand_off: Some(HandOffReport::Succeeded { at: at.clone() }),
+                ..ActionResult::done("JIT config handed over", updates)
+            }
         }
-        Err(error) => ActionResult { updates: vec![registered], ..ActionResult::failed(&error) },
+        // The registration is recorded even so: the machine's end will remove it.
+        Err(error @ HandOffError::MachineGone { .. }) => ActionResult {
+            updates: vec![registered, (name, RunnerUpdate::HandedOff)],
+            hand_off: Some(HandOffReport::Succeeded { at: at.clone() }),
+            ..ActionResult::failed(&error)
+        },
+        Err(error) => ActionResult { updates: vec![registered], ..not_stored(runner, &error) },
     }
+}
+
+/// Puts a configuration. It cannot be had again, so that a put that fails is tried again at once, and with more patience than
+/// anything else: what is stored in AWS is limited to a few puts a second, and a burst has many.
+async fn put(
+    context: &ExecutionContext<'_>,
+    runner: &Runner,
+    machine: &MachineId,
+    config: &RunnerConfig,
+) -> Result<(), HandOffError> {
+    let ports = &context.world.ports;
+    let mut pauses = PUT_PAUSES.iter();
+    loop {
+        let error = match ports.hand_off.put(machine, &runner.name, &runner.target.at, config).await {
+            done @ (Ok(()) | Err(HandOffError::MachineGone { .. })) => return done,
+            Err(error) => error,
+        };
+        let Some(pause) = pauses.next() else { return Err(error) };
+        tracing::info!(runner = %runner.name, error = %chain(&error), "a configuration is put again");
+        ports.clock.sleep(*pause).await;
+    }
+}
+
+/// The pauses between the tries to put a configuration: half a minute together, in which the set's lease is kept.
+const PUT_PAUSES: [Duration; 7] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
+
+/// A hand-off that GitHub did not let us make: what it says of its place is remembered.
+fn refused(runner: &Runner, error: &GitHubError) -> ActionResult {
+    let (trouble, until) = match error {
+        GitHubError::RateLimited { until, .. } => (HandOffTrouble::Limited, Some(*until)),
+        GitHubError::Transient { .. } => (HandOffTrouble::Unavailable, None),
+        GitHubError::NotFound { .. }
+        | GitHubError::Refused { .. }
+        | GitHubError::Unauthorized { .. }
+        | GitHubError::NotInstalled { .. } => (HandOffTrouble::Refused, None),
+        GitHubError::Conflict { .. } | GitHubError::Busy { .. } => return ActionResult::github(error),
+    };
+    // The same words for every runner of the place.
+    let why = chain(error).replace(&format!("{} at ", runner.registration_name()), "");
+    let at = runner.target.at.clone();
+    let why = why.trim_start_matches("github ").to_owned();
+    let report = HandOffReport::Failed { at, trouble, why, until };
+    ActionResult { hand_off: Some(report), ..ActionResult::github(error) }
+}
+
+fn not_stored(runner: &Runner, error: &HandOffError) -> ActionResult {
+    let at = runner.target.at.clone();
+    let why = match error {
+        HandOffError::Throttled { .. } => "throttled".to_owned(),
+        HandOffError::MachineGone { .. } | HandOffError::NotListed { .. } | HandOffError::Failed { .. } => {
+            std::error::Error::source(error).map_or_else(|| "failed".to_owned(), chain)
+        }
+    };
+    let report = HandOffReport::Failed { at, trouble: HandOffTrouble::NotStored, why, until: None };
+    ActionResult { hand_off: Some(report), ..ActionResult::failed(error) }
 }
 
 /// What may go on, and what comes of the rest.
@@ -85,12 +159,13 @@ pub(crate) async fn reserve(
         let first = jit_runner(&action)
             .filter(|name| context.runners.get(*name).is_some_and(|record| record.jit_requested_at.is_none()));
         if let Some(runner) = first {
-            let granted = if together > 0 { Ok(true) } else { context.take_write().await };
+            let granted = if together > 0 { Ok(true) } else { context.take_write(BudgetKind::Jit).await };
             together = together.saturating_sub(1);
             match granted {
                 Ok(true) => updates.push((runner.clone(), RunnerUpdate::JitRequested)),
                 Ok(false) => {
-                    refused.push((about, ActionResult::put_off("this minute's JIT budget is used up")));
+                    let until = context.snapshot.budget.refills_at;
+                    refused.push((about, ActionResult::put_off_until("this minute's JIT budget is used up", until)));
                     continue;
                 }
                 Err(error) => {
@@ -165,9 +240,9 @@ async fn clear_lost_attempt(
         }
         Ok(Some(found)) => match ports.github.deregister(at, found.id).await {
             Ok(()) => ActionResult::done("the lost registration is removed", vec![(name, RunnerUpdate::NextAttempt)]),
-            Err(error) => ActionResult::github(&error),
+            Err(error) => refused(runner, &error),
         },
-        Err(error) => ActionResult::github(&error),
+        Err(error) => refused(runner, &error),
     }
 }
 
@@ -188,11 +263,11 @@ fn has_read(context: &ExecutionContext<'_>, machine: &MachineId) -> bool {
 }
 
 async fn token(context: &ExecutionContext<'_>, runner: &Runner, machine: &MachineId) -> ActionResult {
-    let ports = &context.world.ports;
     let at = &runner.target.at;
-    let token = match ports.github.registration_token(at).await {
+    let token = match context.registration_token(at).await {
         Ok(token) => token,
-        Err(error) => return ActionResult::github(&error),
+        Err(TokenMissing::GitHub(error)) => return refused(runner, &error),
+        Err(TokenMissing::Other(result)) => return result,
     };
     let labels: Vec<&str> = context.policy.labels.iter().map(runnersmith_types::Label::as_str).collect();
     let group = match at {
@@ -207,10 +282,16 @@ async fn token(context: &ExecutionContext<'_>, runner: &Runner, machine: &Machin
         group,
         ephemeral: runner.ephemeral,
     };
-    match ports.hand_off.put(machine, &runner.name, at, &config).await {
+    match put(context, runner, machine, &config).await {
         Ok(()) => {
-            ActionResult::done("registration token handed over", vec![(runner.name.clone(), RunnerUpdate::HandedOff)])
+            let labels = (runner.name.clone(), RunnerUpdate::Labels(context.policy.labels.clone()));
+            let handed = (runner.name.clone(), RunnerUpdate::HandedOff);
+            ActionResult {
+                hand_off: Some(HandOffReport::Succeeded { at: at.clone() }),
+                ..ActionResult::done("registration token handed over", vec![labels, handed])
+            }
         }
-        Err(error) => ActionResult::failed(&error),
+        Err(error @ HandOffError::MachineGone { .. }) => ActionResult::failed(&error),
+        Err(error) => not_stored(runner, &error),
     }
 }

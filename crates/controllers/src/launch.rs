@@ -1,8 +1,8 @@
 //! Launching: the batch is stored before the call, so that a crash at any point makes the same call again with the same token.
 
-use runnersmith_ports::{LaunchRequest, Lease, LedgerError, MachinesError};
+use runnersmith_ports::{LaunchRequest, Lease, LedgerError, MachinesError, chain};
 use runnersmith_types::{
-    Batch, BootFailure, LaunchAction, MachineId, PoolFailure, RecordVersion, RunnerName, RunnerUpdate,
+    Batch, BootFailure, BootFailureCause, LaunchAction, MachineId, PoolFailure, RecordVersion, RunnerName, RunnerUpdate,
 };
 
 use crate::context::{ActionResult, ExecutionContext};
@@ -46,6 +46,10 @@ pub(crate) async fn launch(
     let request = LaunchRequest { batch: batch.clone(), control_plane: context.snapshot.control_plane.clone() };
     context.world.metrics.launch_called(&context.policy.name, batch.runners.len());
     match context.world.ports.machines.launch(&request).await {
+        Ok(machines) if machines.is_empty() => {
+            let (operation, what) = ("launch", "the answer names no machine".to_owned());
+            refused(context, lease, &batch, MachinesError::NothingLaunched { operation, what }).await
+        }
         Ok(machines) => {
             let result = bind(&batch, machines);
             // The bindings first, then "settled": a crash between them makes the call again, which is harmless.
@@ -73,7 +77,11 @@ fn bind(batch: &Batch, mut machines: Vec<MachineId>) -> ActionResult {
     ActionResult::done(format!("{got} of {wanted} machines on {}", batch.pool), updates)
 }
 
-/// The call was refused: nothing was launched, so the runners are intents again. Where that is not certain, they stay launching.
+/// The cause of a launch call's failure, as it is stored: at most so many characters.
+const CAUSE_CHARS_MAX: usize = 300;
+
+/// The call was refused: nothing was launched, so the runners are intents again. Where that is not certain, they stay launching, and
+/// the try is recorded, so that the planner can make the next one after a pause.
 async fn refused(
     context: &ExecutionContext<'_>,
     lease: &Lease,
@@ -82,9 +90,21 @@ async fn refused(
 ) -> Result<ActionResult, LedgerError> {
     let ledger = &context.world.ports.ledger;
     let now = context.world.ports.clock.now();
+    let cause: String = chain(&error).chars().take(CAUSE_CHARS_MAX).collect();
+    // One of the runners carries the batch's tries.
+    let tried: Vec<(RunnerName, RunnerUpdate)> =
+        batch.runners.iter().take(1).map(|runner| (runner.clone(), RunnerUpdate::LaunchTried(cause.clone()))).collect();
     match &error {
-        MachinesError::Throttled { .. } => return Ok(ActionResult::put_off(error.to_string())),
-        MachinesError::Failed { .. } => return Ok(ActionResult::failed(&error)),
+        MachinesError::Throttled { .. } => {
+            return Ok(ActionResult { updates: tried, ..ActionResult::put_off(error.to_string()) });
+        }
+        MachinesError::Failed { .. } => return Ok(ActionResult { updates: tried, ..ActionResult::failed(&error) }),
+        MachinesError::NothingLaunched { .. } => {
+            let failed = |runner: &RunnerName| (runner.clone(), RunnerUpdate::LaunchFailed(cause.clone()));
+            ledger.update(lease, batch.runners.iter().map(failed).collect()).await?;
+            ledger.complete_batch(lease, &batch.id).await?;
+            return Ok(ActionResult::put_off(error.to_string()));
+        }
         MachinesError::NoCapacity { pool, .. } => {
             let pool_failure = PoolFailure::new(pool.clone(), now, "no capacity".into());
             ledger.pool_failure(&context.policy.name, pool_failure).await?;
@@ -94,6 +114,8 @@ async fn refused(
             ledger.pool_failure(&context.policy.name, pool_failure).await?;
             if let Some(runner) = batch.runners.first() {
                 let failure = BootFailure::new(runner.clone(), batch.pool.clone(), now);
+                let failure = failure.because(BootFailureCause::Refused, error.to_string(), now);
+                let failure = context.snapshot.boot_failures.clone().add(failure);
                 ledger.boot_failed(&context.policy.name, failure).await?;
             }
         }

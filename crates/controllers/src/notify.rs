@@ -1,43 +1,146 @@
-//! Posting notifications: within the bound a job runs, or its author can read in GitHub why not. One check run per repository and commit, updated.
+//! Posting notifications: within the bound a job runs, or its author can read in GitHub why not. One check run per repository and
+//! commit, updated. What it says, and when, is the plan's decision.
 
-use runnersmith_plan::check_run_text;
-use runnersmith_ports::CheckRun;
-use runnersmith_types::{JobId, Notification, Notified, RepoFullName};
+use std::time::Duration;
+
+use runnersmith_plan::wait_reason;
+use runnersmith_ports::{BudgetKind, CheckRun, GitHubError, Message, chain};
+use runnersmith_types::{
+    FailedTries, JobId, JobUpdate, Label, Notification, Notified, RunnerScope, ScaleSetName, Timestamp, WaitKind,
+    WaitReason,
+};
 
 use crate::context::{ActionResult, ExecutionContext};
 
-/// Creates or updates the commit's check run and records what each job's author was notified of.
+/// The pauses after a refusal: GitHub does not change its mind within seconds, and a permission is granted by people.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3_600));
+
+/// Records why jobs wait, and wakes the set that posts it.
+pub(crate) async fn record_waits(
+    context: &ExecutionContext<'_>,
+    jobs: Vec<(JobId, Option<WaitReason>)>,
+    notifier: Option<ScaleSetName>,
+) -> ActionResult {
+    let ports = &context.world.ports;
+    let updates = jobs.into_iter().map(|(job, reason)| (job, JobUpdate::Waits(reason))).collect();
+    if let Err(error) = ports.ledger.update_jobs(updates).await {
+        return ActionResult::failed(&error);
+    }
+    let Some(set) = notifier else { return ActionResult::done("recorded", Vec::new()) };
+    if let Err(error) = ports.ledger.wake(&set).await {
+        return ActionResult::failed(&error);
+    }
+    let text = format!("recorded; {set} posts it");
+    if let Err(error) = ports.queue.send(&Message::Wake { set }.to_body(), Duration::ZERO).await {
+        // The timer's pass comes anyway.
+        tracing::warn!(error = %chain(&error), "the set that posts notifications could not be woken");
+    }
+    ActionResult::done(text, Vec::new())
+}
+
+/// Asks GitHub for the runners at some places, and records of each job whether one of them has its labels.
+pub(crate) async fn find_runners(
+    context: &ExecutionContext<'_>,
+    at: &[RunnerScope],
+    jobs: Vec<(JobId, String)>,
+) -> ActionResult {
+    let ports = &context.world.ports;
+    let mut registrations = Vec::new();
+    let mut silent = None;
+    for place in at {
+        if let Err(result) = context.take_call().await {
+            return result;
+        }
+        match ports.github.registrations(place).await {
+            Ok(found) => registrations.extend(found),
+            // Runners that the App may not see are not visible, and its author reads just that.
+            Err(
+                GitHubError::Unauthorized { .. }
+                | GitHubError::NotInstalled { .. }
+                | GitHubError::NotFound { .. }
+                | GitHubError::Refused { .. },
+            ) => {}
+            Err(error) => silent = Some(error),
+        }
+    }
+    let now = ports.clock.now();
+    let reason = |(job, text): (JobId, String)| {
+        let labels: &[Label] = context.jobs.get(&job).map_or(&[], |job| &job.fact.labels);
+        let reason = match silent {
+            None => wait_reason(labels, &registrations, now, text),
+            Some(_) => WaitReason { at: now, kind: WaitKind::Unknown, text },
+        };
+        (job, Some(reason))
+    };
+    let reasons: Vec<(JobId, Option<WaitReason>)> = jobs.into_iter().map(reason).collect();
+    let elsewhere = |(_, reason): &&(JobId, Option<WaitReason>)| {
+        reason.as_ref().is_some_and(|reason| reason.kind == WaitKind::Elsewhere)
+    };
+    let count = reasons.iter().filter(elsewhere).count();
+    let text = format!("for {count} of {} job(s) there is an online runner of another fleet", reasons.len());
+    let updates = reasons.into_iter().map(|(job, reason)| (job, JobUpdate::Waits(reason))).collect();
+    match (ports.ledger.update_jobs(updates).await, silent) {
+        (Err(error), _) => ActionResult::failed(&error),
+        (Ok(_), Some(error)) => ActionResult::github(&error),
+        (Ok(_), None) => ActionResult::done(text, Vec::new()),
+    }
+}
+
+/// Creates or updates a commit's check run, and records what the authors of its jobs were notified of; or that GitHub refused, so that
+/// it is not asked again soon.
 pub(crate) async fn notify(
     context: &ExecutionContext<'_>,
-    repo: RepoFullName,
-    head_sha: String,
+    check: CheckRun,
     jobs: Vec<(JobId, Notification)>,
 ) -> ActionResult {
-    match context.take_write().await {
+    match context.take_write(BudgetKind::Notifications).await {
         Ok(true) => {}
-        Ok(false) => return ActionResult::put_off("this minute's budget for writes is used up"),
+        Ok(false) => return ActionResult::put_off("this minute's budget for check runs is used up"),
         Err(error) => return ActionResult::failed(&error),
     }
     let ports = &context.world.ports;
-    // Jobs of the commit that have a notification already share its check run.
-    let id = context
-        .jobs
-        .values()
-        .filter(|job| job.fact.repo == repo && job.fact.head_sha == head_sha)
-        .find_map(|job| job.notified.as_ref().map(|notified| notified.check_run));
-    let text = check_run_text(&jobs, |id| context.jobs.get(&id).map(|job| job.fact.name.as_str()));
-    let conclusion = text.conclusion.map(str::to_owned);
-    let check = CheckRun { repo, head_sha, id, title: text.title, summary: text.summary, conclusion };
-    let check_run = match ports.github.notify(&check).await {
-        Ok(id) => id,
-        Err(error) => return ActionResult::github(&error),
-    };
+    let posted = ports.github.notify(&check).await;
     let at = ports.clock.now();
-    for (job, notification) in &jobs {
-        let notified = Notified { at, check_run, text: notification.text().to_owned() };
-        if let Err(error) = ports.ledger.record_notification(*job, notified).await {
-            return ActionResult::failed(&error);
+    let updates = match &posted {
+        Ok(check_run) => {
+            jobs.into_iter().map(|(job, notification)| (job, notified(*check_run, &notification, at))).collect()
         }
+        Err(error) => refused(context, &check, &jobs, error, at),
+    };
+    if let Err(error) = ports.ledger.update_jobs(updates).await {
+        return ActionResult::failed(&error);
     }
-    ActionResult::done(format!("{} by check run {check_run}", check.title), Vec::new())
+    match posted {
+        Ok(check_run) => ActionResult::done(format!("{} by check run {check_run}", check.title), Vec::new()),
+        Err(error) => ActionResult::github(&error),
+    }
+}
+
+fn notified(check_run: u64, notification: &Notification, at: Timestamp) -> JobUpdate {
+    let (text, closed) = (notification.text().to_owned(), notification.is_settled());
+    JobUpdate::Notified(Notified { at, check_run, text, closed })
+}
+
+/// What is recorded of a check run that GitHub did not take. One job remembers it for the whole commit.
+fn refused(
+    context: &ExecutionContext<'_>,
+    check: &CheckRun,
+    jobs: &[(JobId, Notification)],
+    error: &GitHubError,
+    at: Timestamp,
+) -> Vec<(JobId, JobUpdate)> {
+    let of_commit =
+        || context.jobs.values().filter(|job| job.fact.repo == check.repo && job.fact.head_sha == check.head_sha);
+    let before = of_commit().filter_map(|job| job.notify_failed).max_by_key(|tries| tries.last_at);
+    let not_before = match error {
+        GitHubError::RateLimited { until, .. } => Some(*until),
+        _ => None,
+    };
+    let tries = FailedTries::again(before, at, PAUSES, not_before);
+    let mut updates: Vec<(JobId, JobUpdate)> =
+        jobs.iter().take(1).map(|(job, _)| (*job, JobUpdate::NotifyFailed(tries))).collect();
+    if check.id.is_some() && matches!(error, GitHubError::NotFound { .. }) {
+        updates.extend(of_commit().map(|job| (job.id(), JobUpdate::CheckRunGone)));
+    }
+    updates
 }

@@ -9,7 +9,8 @@ use runnersmith_types::{
     Timestamp,
 };
 
-use crate::world::{CallLimits, Ports, World};
+use crate::pauses;
+use crate::world::{CallLimits, NOTIFICATIONS_PER_MINUTE, Ports, World};
 
 /// How much a pass reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Depth {
     Full,
 }
 
-/// How far back ended jobs still bear on a plan (finished runners, notifications to close).
+/// How far back ended jobs still bear on a plan (finished runners, rows of a check run); what is followed is read however old it is.
 const ENDED_LOOK_BACK: std::time::Duration = std::time::Duration::from_secs(20 * 60);
 
 /// What is seen of a set outside the ledger, and of which control plane.
@@ -106,6 +107,7 @@ async fn with_ledger(
             Peer { policy: peer.clone(), alive, supply }
         })
         .collect();
+    let pauses = pauses::read_pauses(ledger, &policy.name, now.minus(policy.fallback_order.cool_down)).await?;
     Ok(Snapshot {
         control_plane: outside.control_plane,
         next_serial: ledger.next_serial().await?,
@@ -115,9 +117,10 @@ async fn with_ledger(
         peers,
         machines: outside.machines,
         registrations: outside.registrations,
-        budget: budget(ledger, limits, now).await?,
-        pool_failures: ledger.pool_failures(&policy.name, now.minus(policy.fallback_order.cool_down)).await?,
-        boot_failures: ledger.boot_failures(&policy.name).await?,
+        budget: budget(ledger, sets, policy, limits, now).await?,
+        pool_failures: pauses.pool_failures,
+        boot_failures: pauses.boot_failures,
+        hand_off_faults: pauses.hand_off_faults,
         reruns: ledger.reruns().await?,
     })
 }
@@ -152,17 +155,33 @@ async fn registrations_at(ports: &Ports, calls_max: u32, at: &RunnerScope) -> Ob
         }
         Err(error) => {
             tracing::warn!(error = %chain(&error), at = %at, "registrations could not be listed");
-            Observed::Unknown { why: format!("registrations: {error}") }
+            let silent = matches!(error, GitHubError::Transient { .. });
+            let begin = if silent { runnersmith_plan::NO_ANSWER } else { "registrations: " };
+            Observed::Unknown { why: format!("{begin}{error}") }
         }
     }
 }
 
-async fn budget(ledger: &dyn Ledger, limits: CallLimits, now: Timestamp) -> Result<Budget, LedgerError> {
+async fn budget(
+    ledger: &dyn Ledger,
+    sets: &[ScaleSet],
+    policy: &ScaleSet,
+    limits: CallLimits,
+    now: Timestamp,
+) -> Result<Budget, LedgerError> {
     let jit = ledger.used_budget(BudgetKind::Jit).await?;
     let calls = ledger.used_budget(BudgetKind::Calls).await?;
+    let notifies = runnersmith_plan::route::notifier(&sets.iter().collect::<Vec<_>>())
+        .is_some_and(|notifier| notifier.notify && notifier.name == policy.name);
+    let notifications_left = if notifies {
+        NOTIFICATIONS_PER_MINUTE.saturating_sub(ledger.used_budget(BudgetKind::Notifications).await?)
+    } else {
+        0
+    };
     Ok(Budget {
         jit_left: limits.jit_per_minute.saturating_sub(jit),
         calls_left: limits.calls_per_minute.saturating_sub(calls),
+        notifications_left,
         refills_at: Timestamp::from_millis((now.as_millis() / 60_000 + 1) * 60_000),
     })
 }

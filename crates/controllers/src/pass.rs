@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runnersmith_plan::changed_waits;
 use runnersmith_ports::{LedgerError, Message, ReleaseOutcome};
-use runnersmith_types::{BatchId, Plan, RunnerState, ScaleSetName, Snapshot, Timestamp};
+use runnersmith_types::{Action, BatchId, JobId, JobUpdate, RunnerState, ScaleSetName, Snapshot, Timestamp, Wait};
 
 use crate::closing;
 use crate::execute::execute;
 use crate::levels::SetLevel;
 use crate::observe::{Depth, observe};
+use crate::pauses;
 use crate::world::World;
 
 /// By default a lease is so short that a crashed holder does not stop a set for long; a pass renews it.
@@ -54,7 +56,9 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         return Ok(Passed::default());
     };
     let mut passed = Passed::default();
-    let mut depth = depth;
+    let (mut depth, mut ended) = (depth, BTreeSet::new());
+    // What had no effect in this pass is not repeated in it: that would only hammer.
+    let (mut without_effect, mut failed, mut retry_at) = (Vec::new(), false, None);
     while passed.rounds < ROUNDS_MAX {
         if !Arc::ptr_eq(&named, &world.sets.load()) {
             // There are other sets by now: what is decided next is decided from them, by a pass of its own.
@@ -67,7 +71,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
             ledger.complete_batch(&lease, batch).await?;
         }
         let now = world.ports.clock.now();
-        let plan = runnersmith_plan::plan(policy, &snapshot, now);
+        let mut plan = runnersmith_plan::plan(policy, &snapshot, now);
         let findings = runnersmith_plan::lint(policy, &snapshot, &plan);
         world.levels.put(SetLevel::of(policy, &snapshot, &plan, now));
         passed.next_wake = plan.next_wake;
@@ -76,24 +80,35 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
             tracing::error!(set = %set, findings = ?findings, "the plan breaks a rule and is not executed");
             break;
         }
-        if plan.steps.is_empty() {
-            record_waits(world, set, &snapshot, &plan, now).await?;
-            match ledger.release(&mut lease, world.lease_ttl).await? {
-                ReleaseOutcome::Released | ReleaseOutcome::Lost => {
-                    schedule(world, set, passed.next_wake).await?;
-                    return Ok(passed);
-                }
-                ReleaseOutcome::WokenAgain => continue,
+        let waits = changed_waits(set, &snapshot, &plan, now);
+        // Nothing is recorded of the end of a machine without a record, and the provider's list may lag: once in a pass is enough.
+        plan.steps.retain(|step| match &step.action {
+            Action::Terminate { machine, runner: None } => ended.insert(machine.clone()),
+            action => !without_effect.contains(action),
+        });
+        if !plan.steps.is_empty() {
+            passed.actions += plan.steps.len();
+            let executed = execute(world, policy, &snapshot, &mut lease, plan).await?;
+            depth = Depth::Partial;
+            without_effect.extend(executed.without_effect);
+            failed |= executed.failed;
+            retry_at = retry_at.into_iter().chain(executed.retry_at).min();
+            if executed.progressed {
+                continue;
             }
         }
-        passed.actions += plan.steps.len();
-        let progressed = execute(world, policy, &snapshot, &mut lease, plan).await?;
-        depth = Depth::Partial;
-        if !progressed {
-            // Everything failed or was put off: trying again at once would only hammer; the next pass retries.
-            passed.next_wake =
-                Some(world.ports.clock.now().plus(RETRY_AFTER).min(passed.next_wake.unwrap_or(Timestamp(i64::MAX))));
-            break;
+        if failed {
+            retry_at = retry_at.into_iter().chain([pauses::retry_at(ledger.as_ref(), set, now).await?]).min();
+            failed = false;
+        }
+        passed.next_wake = passed.next_wake.into_iter().chain(retry_at).min();
+        record_waits(world, waits).await?;
+        match ledger.release(&mut lease, world.lease_ttl).await? {
+            ReleaseOutcome::Released | ReleaseOutcome::Lost => {
+                schedule(world, set, passed.next_wake).await?;
+                return Ok(passed);
+            }
+            ReleaseOutcome::WokenAgain => {}
         }
     }
     if passed.rounds >= ROUNDS_MAX {
@@ -106,16 +121,13 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
 }
 
 /// At the end of a pass: what jobs wait for since now. The rest of very many is recorded by the next passes.
-async fn record_waits(
-    world: &World,
-    set: &ScaleSetName,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    now: Timestamp,
-) -> Result<(), LedgerError> {
-    let mut waits = runnersmith_plan::changed_waits(set, snapshot, plan, now);
-    waits.truncate(WAITS_RECORDED_MAX);
-    if waits.is_empty() { Ok(()) } else { world.ports.ledger.record_waits(waits).await }
+async fn record_waits(world: &World, waits: Vec<(JobId, Wait)>) -> Result<(), LedgerError> {
+    let waits = waits.into_iter().take(WAITS_RECORDED_MAX);
+    let updates: Vec<_> = waits.map(|(job, wait)| (job, JobUpdate::WaitsFor(wait))).collect();
+    if !updates.is_empty() {
+        world.ports.ledger.update_jobs(updates).await?;
+    }
+    Ok(())
 }
 
 /// Stored calls of which no runner waits for its machine any more: a crash, or a list that was quicker than the call's own
@@ -126,7 +138,7 @@ fn over(snapshot: &Snapshot) -> impl Iterator<Item = &BatchId> {
     snapshot.batches.iter().map(|batch| &batch.id).filter(move |id| !needed.contains(id))
 }
 
-/// After a pass in which nothing succeeded.
+/// After a pass that did not come to rest.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// The next pass is a delayed message to oneself; one that is already under way and early enough serves.

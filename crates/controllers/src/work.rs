@@ -1,7 +1,8 @@
 //! A plan's steps by the way in which they are executed, each with what the ledger and the log will say of it.
 
 use runnersmith_types::{
-    Action, EffectAction, Intent, JobId, LaunchAction, MachineId, PlanStep, Reason, RecordAction, RunnerName,
+    Action, BootFailure, EffectAction, Intent, JobId, LaunchAction, MachineId, PlanStep, Reason, RecordAction,
+    RunnerName,
 };
 
 /// What an action is about.
@@ -23,10 +24,13 @@ impl Subject {
 
     fn of(action: &Action) -> Self {
         match action {
-            Action::Record(RecordAction::Withdraw { runner } | RecordAction::Update { runner, .. }) => {
-                Self::runner(runner)
-            }
-            Action::Intend { .. } | Action::Launch(_) => Self::default(),
+            Action::Record(
+                RecordAction::Withdraw { runner }
+                | RecordAction::Update { runner, .. }
+                | RecordAction::BootFailed(BootFailure { runner, .. })
+                | RecordAction::Booted { runner },
+            ) => Self::runner(runner),
+            Action::Record(RecordAction::Silent { .. }) | Action::Intend { .. } | Action::Launch(_) => Self::default(),
             Action::Effect(action) => Self::of_effect(action),
             Action::Terminate { machine, runner } => Self::machine(machine, runner.as_ref()),
         }
@@ -39,10 +43,16 @@ impl Subject {
             }
             EffectAction::LookUp { runner, .. } | EffectAction::Deregister { runner, .. } => Self::runner(runner),
             EffectAction::VerifyJob { job, .. }
+            | EffectAction::EndJob { job }
             | EffectAction::Stall { job, .. }
-            | EffectAction::Interrupted { job } => Self { job: Some(*job), ..Self::default() },
+            | EffectAction::Interrupted { job, .. } => Self { job: Some(*job), ..Self::default() },
             EffectAction::Notify { jobs, .. } => Self { job: jobs.first().map(|(job, _)| *job), ..Self::default() },
-            EffectAction::PoolFailure(_) | EffectAction::Rerun { .. } => Self::default(),
+            EffectAction::Rerun { jobs, .. } | EffectAction::NoRerun { jobs, .. } => {
+                Self { job: jobs.first().copied(), ..Self::default() }
+            }
+            EffectAction::PoolFailure(_) | EffectAction::RecordWaits { .. } | EffectAction::FindRunners { .. } => {
+                Self::default()
+            }
         }
     }
 }

@@ -33,10 +33,14 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Check runs a minute, for all commits together. GitHub allows 80 content-creating requests a minute and 500 an hour ("Rate limits
+/// for the REST API", secondary limits), and a limit that they hit would stop hand-offs as well.
+pub const NOTIFICATIONS_PER_MINUTE: u32 = 20;
+
 /// Limits that bind all loops of one App together, per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
-    /// JIT configs and other content-creating writes. GitHub grants about 180 a minute before its secondary limits.
+    /// JIT configs. GitHub grants about 180 a minute before its secondary limits.
     pub jit_per_minute: u32,
     /// Other calls.
     pub calls_per_minute: u32,

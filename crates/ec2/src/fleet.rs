@@ -13,7 +13,7 @@ use aws_sdk_ec2::types::{
 use runnersmith_aws::AwsFailure;
 use runnersmith_ports::{LaunchRequest, MachinesError};
 use runnersmith_types::ec2::{Allocation, BY_ATTRIBUTES, POOL_SEPARATOR};
-use runnersmith_types::{Ec2Set, MachineId, Market};
+use runnersmith_types::{CapacityPool, Ec2Set, MachineId, Market};
 
 use crate::{folded, tags};
 
@@ -36,7 +36,7 @@ pub(crate) enum Asks {
 
 /// EC2's codes, from its API reference ("Error codes for the Amazon EC2 API") and CreateFleet's own.
 pub(crate) fn asks(code: &str) -> Asks {
-    const CAPACITY: [&str; 8] = [
+    const CAPACITY: [&str; 9] = [
         "InsufficientInstanceCapacity",
         "InsufficientHostCapacity",
         "InsufficientReservedInstanceCapacity",
@@ -45,14 +45,18 @@ pub(crate) fn asks(code: &str) -> Asks {
         "SpotMaxPriceTooLow",
         "InsufficientFreeAddressesInSubnet",
         "MaxSpotFleetRequestCountExceeded",
+        "ReservationCapacityExceeded",
     ];
-    const QUOTA: [&str; 6] = [
+    const QUOTA: [&str; 9] = [
         "VcpuLimitExceeded",
         "InstanceLimitExceeded",
         "MaxSpotInstanceCountExceeded",
         "VolumeLimitExceeded",
         "MaxIOPSLimitExceeded",
         "PendingVerification",
+        "TargetCapacityLimitExceededException",
+        "ResourceLimitExceeded",
+        "NetworkInterfaceLimitExceeded",
     ];
     const THROTTLED: [&str; 4] = ["RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException"];
     const REQUEST: [&str; 9] = [
@@ -136,13 +140,20 @@ pub(crate) async fn launch(
         })
         .max();
     let (_, code, message) = most_severe.unwrap_or((0, "UnfulfillableCapacity", "the fleet is empty"));
+    Err(without_machines(pool, code, message))
+}
+
+/// What an answer without any machine means, by the most severe of its errors.
+fn without_machines(pool: &CapacityPool, code: &str, message: &str) -> MachinesError {
     let what = format!("{code}: {message}");
-    Err(match asks(code) {
+    match asks(code) {
         Asks::Capacity | Asks::Other => MachinesError::NoCapacity { operation: OPERATION, pool: pool.clone() },
-        Asks::Throttled => MachinesError::Throttled { operation: OPERATION },
+        // The call itself was answered, so its token is spent: EC2 answers the same nothing to it from now on (karpenter-provider-aws
+        // #8923 shows RequestLimitExceeded in an answer, runs-on #251 a token that is remembered after a fleet without machines).
+        Asks::Throttled => MachinesError::NothingLaunched { operation: OPERATION, what },
         Asks::Quota => MachinesError::Quota { operation: OPERATION, what },
         Asks::Request => MachinesError::BadRequest { operation: OPERATION, what },
-    })
+    }
 }
 
 const fn rank(asks: Asks) -> u8 {
@@ -245,7 +256,21 @@ fn labels(request: &LaunchRequest) -> TagSpecification {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asks, asks};
+    use runnersmith_ports::MachinesError;
+    use runnersmith_types::FallbackOrder;
+
+    use super::{Asks, asks, without_machines};
+
+    #[test]
+    fn a_throttled_fleet_without_machines_has_spent_its_token() {
+        let pool = &FallbackOrder::local().pools[0];
+        let of = |code| without_machines(pool, code, "why");
+        assert!(
+            matches!(of("RequestLimitExceeded"), MachinesError::NothingLaunched { what, .. } if what.contains("why"))
+        );
+        assert!(matches!(of("VcpuLimitExceeded"), MachinesError::Quota { .. }));
+        assert!(matches!(of("NoSuchCodeYet"), MachinesError::NoCapacity { .. }), "nothing was launched for certain");
+    }
 
     #[test]
     fn codes_are_questions() {
@@ -254,6 +279,12 @@ mod tests {
             ("SpotMaxPriceTooLow", Asks::Capacity),
             ("RequestLimitExceeded", Asks::Throttled),
             ("VcpuLimitExceeded", Asks::Quota),
+            ("TargetCapacityLimitExceededException", Asks::Quota),
+            ("ResourceLimitExceeded", Asks::Quota),
+            ("NetworkInterfaceLimitExceeded", Asks::Quota),
+            ("ReservationCapacityExceeded", Asks::Capacity),
+            // The same token with other parameters: whether the first call launched anything is not known from the answer.
+            ("IdempotentParameterMismatch", Asks::Other),
             ("InvalidLaunchTemplateId.NotFound", Asks::Request),
             ("UnauthorizedOperation", Asks::Request),
             ("InternalError", Asks::Other),

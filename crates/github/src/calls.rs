@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use runnersmith_ports::{
-    CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary,
-};
+use runnersmith_ports::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken};
 use runnersmith_types::{
-    DeliveryId, FactSource, JobFact, JobId, Label, Owner, OwnerKind, Registration, RegistrationId, RepoFullName, RunId,
-    RunnerScope, Secret, Timestamp,
+    Conclusion, DeliveryId, FactSource, JobFact, JobId, Label, Owner, OwnerKind, Registration, RegistrationId,
+    RepoFullName, RunId, RunSummary, RunnerScope, Secret, Timestamp,
 };
 use serde_json::json;
 
 use crate::access::As;
 use crate::answer::{gone_is_fine, unusable};
 use crate::client::GitHubClient;
+use crate::control::escape_value;
 use crate::operations::{self as op, Operation};
 use crate::wire;
 
@@ -49,6 +48,19 @@ fn registration(found: wire::Runner) -> Registration {
         online: found.status == "online",
         busy: found.busy,
         labels: found.labels.iter().map(|label| Label::of_job(&label.name)).collect(),
+    }
+}
+
+fn run(found: wire::Run) -> RunSummary {
+    RunSummary {
+        id: RunId(found.id),
+        status: found.status.unwrap_or_default(),
+        conclusion: found.conclusion.map(Conclusion),
+        run_attempt: found.run_attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(0),
+        workflow: found.workflow_id.unwrap_or(0),
+        branch: found.head_branch.unwrap_or_default(),
+        event: found.event.unwrap_or_default(),
+        head_repository: found.head_repository.map_or(0, |repository| repository.id),
     }
 }
 
@@ -244,7 +256,19 @@ impl GitHub for GitHubClient {
                 None,
             )
             .await?;
-        Ok(RunSummary { id: RunId(found.id), status: found.status.unwrap_or_default() })
+        Ok(run(found))
+    }
+
+    async fn runs_of_branch(
+        &self,
+        repo: &RepoFullName,
+        branch: &str,
+        event: &str,
+    ) -> Result<Vec<RunSummary>, GitHubError> {
+        let (branch, event) = (escape_value(branch), escape_value(event));
+        let path = format!("/repos/{repo}/actions/runs?branch={branch}&event={event}&per_page=100");
+        let answer: wire::Runs = self.call(op::RUNS, As::repository(repo), &path, repo.as_str(), None).await?;
+        Ok(answer.workflow_runs.into_iter().map(run).collect())
     }
 
     async fn rerun_failed(&self, repo: &RepoFullName, id: RunId) -> Result<(), GitHubError> {

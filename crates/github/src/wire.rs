@@ -117,7 +117,12 @@ pub(crate) struct Runs {
 pub(crate) struct Run {
     pub id: u64,
     pub status: Option<String>,
+    pub conclusion: Option<String>,
     pub run_attempt: Option<u64>,
+    pub workflow_id: Option<u64>,
+    pub head_branch: Option<String>,
+    pub event: Option<String>,
+    pub head_repository: Option<Id>,
 }
 
 #[derive(Deserialize)]

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig};
-use runnersmith_github_sim::{App, Limit, Options, Simulator};
+use runnersmith_github_sim::{App, JobSpec, Limit, Options, Simulator, WorkflowSpec};
 use runnersmith_ports::{Clock, GitHub, GitHubError, JitRequest, ManualClock, SystemClock};
-use runnersmith_types::{Label, Owner, RegistrationId, RunnerGroupName, RunnerScope, Secret};
+use runnersmith_types::{
+    Conclusion, Label, Owner, RegistrationId, RepoFullName, RunId, RunnerGroupName, RunnerScope, Secret,
+};
 
 const LIST: &str = "GET /orgs/{org}/actions/runners";
 const MINT: &str = "POST /app/installations/{id}/access_tokens";
@@ -193,4 +195,26 @@ fn a_key_that_is_invalid_is_refused_without_being_shown() {
         let shown = format!("{error} {error:?}");
         assert!(bad.is_empty() || !shown.contains("c2VjcmV0"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_run_says_how_it_ended_and_at_which_attempt_and_the_runs_of_its_branch_are_found() {
+    let (simulator, client) = bed().await;
+    let repo = RepoFullName::parse("acme/shop").unwrap();
+    let build = JobSpec { name: "build".into(), labels: vec!["linux".into()], ..JobSpec::default() };
+    let workflow = WorkflowSpec { name: "ci".into(), jobs: vec![build] };
+    let id = RunId(simulator.dispatch("acme/shop", workflow.clone()).unwrap());
+    let run = client.run(&repo, id).await.unwrap();
+    assert_eq!((run.status.as_str(), run.conclusion, run.run_attempt), ("queued", None, 1));
+    assert_eq!((run.branch.as_str(), run.event.as_str()), ("main", "workflow_dispatch"));
+    simulator.cancel_run(id.0);
+    let ended = client.run(&repo, id).await.unwrap();
+    assert_eq!(ended.conclusion, Some(Conclusion("cancelled".into())));
+    let newer = RunId(simulator.dispatch("acme/shop", workflow).unwrap());
+    let found = client.runs_of_branch(&repo, "main", "workflow_dispatch").await.unwrap();
+    assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), [newer, id]);
+    assert_eq!((found[1].workflow, found[1].head_repository), (ended.workflow, ended.head_repository));
+    assert_eq!(client.runs_of_branch(&repo, "a branch/with & signs", "push").await.unwrap(), []);
+    client.rerun_failed(&repo, id).await.unwrap();
+    assert_eq!(client.run(&repo, id).await.unwrap().run_attempt, 2, "a re-run counts when it is accepted");
 }

@@ -7,16 +7,17 @@ use std::time::Duration;
 use runnersmith_types::{CapacityPool, RunnerState, WaitingOn, saturating_u32};
 
 use crate::draft::Draft;
+use crate::failure::is_on_probation;
 
 /// The pause between probes never grows beyond this.
 const BACKOFF_MAX: Duration = Duration::from_secs(3600);
 
-pub(crate) enum Breaker<'a> {
+pub(crate) enum Breaker {
     /// Machines boot.
     Closed,
     /// Too many failures, all on the same capacity pool: another capacity pool, that can be tried now, shows whether it is the capacity pool or the
     /// image.
-    Doubted { failed: BTreeSet<&'a CapacityPool> },
+    Doubted { failed: BTreeSet<CapacityPool> },
     /// Machines do not boot on two capacity pools (or on the only one).
     Open {
         on: WaitingOn,
@@ -27,25 +28,28 @@ pub(crate) enum Breaker<'a> {
 
 /// The breaker, with the capacity pools that can be tried now. It opens at the threshold when no other capacity pool can be, so that a
 /// broken image does not hide behind a lack of capacity, and at twice the threshold whatever the capacity pools.
-pub(crate) fn state<'a>(draft: &mut Draft<'a>, warm: &[&CapacityPool]) -> Breaker<'a> {
-    let failures = &draft.snapshot.boot_failures;
+pub(crate) fn state(draft: &mut Draft<'_>, warm: &[&CapacityPool]) -> Breaker {
+    let failures = &draft.boot_failures;
     let timing = &draft.policy.timing;
     let threshold = timing.boot_failures_max.max(1) as usize;
     let total = failures.total();
     if total < threshold {
         return Breaker::Closed;
     }
-    let failed: BTreeSet<&CapacityPool> = failures.newest.iter().map(|failure| &failure.pool).collect();
-    let other = warm.iter().any(|pool| !failed.contains(pool));
+    let failed: BTreeSet<CapacityPool> = failures.newest.iter().map(|failure| failure.pool.clone()).collect();
+    let other = warm.iter().any(|pool| !failed.contains(*pool));
     if failed.len() < 2 && other && total < 2 * threshold {
         return Breaker::Doubted { failed };
     }
     let last = failures.newest.iter().map(|failure| failure.at).max().unwrap_or(draft.now);
-    let doublings = saturating_u32(total - threshold).min(16);
+    let cause = failures.newest.last().map(|failure| failure.cause).unwrap_or_default();
+    // A batch of ten machines that fail together is one round, and so is each probe.
+    let doublings = failures.rounds_beyond(threshold).min(16);
     let probe_at = last.plus(timing.probe_backoff.saturating_mul(1 << doublings).min(BACKOFF_MAX));
-    let on = WaitingOn::Breaker { probe_at, failures: saturating_u32(total) };
-    let under_way =
-        draft.runners.iter().any(|runner| matches!(runner.state, RunnerState::Launching | RunnerState::Booting));
+    let on = WaitingOn::Breaker { probe_at, failures: saturating_u32(total), cause };
+    let under_way = draft.runners.iter().any(|runner| {
+        matches!(runner.state, RunnerState::Launching | RunnerState::Booting) || is_on_probation(draft, runner)
+    });
     draft.wake_at(probe_at);
     Breaker::Open { on, probe: !under_way && probe_at <= draft.now }
 }

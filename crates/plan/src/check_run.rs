@@ -1,50 +1,56 @@
 //! What a commit's check run says of jobs that wait: title, table and conclusion.
 //!
-//! It is apart from what posts it because it is a function of the notifications alone, and apart from the planner because a
-//! plan carries what each job is notified of, not how GitHub shows it.
+//! It is apart from the rules of notifying because it is a function of the rows alone: the complete list of a commit's jobs that
+//! wait or were notified of, whatever sets serve them.
 
 use std::fmt::Write as _;
 
-use runnersmith_types::{JobId, Notification};
+use runnersmith_types::{CheckRunText, JobId, Notification};
 
 /// Rows of the table. A check run's summary holds 65,535 characters; a row here has at most about 600.
 const ROWS_MAX: usize = 100;
 /// Characters of a cell.
 const CELL_MAX: usize = 300;
 
-/// The text of a check run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckRunText {
-    /// One line.
-    pub title: String,
-    /// Markdown: a table of the jobs and why they wait.
-    pub summary: String,
-    /// GitHub's word for how it ended; `None` while any job waits.
-    pub conclusion: Option<&'static str>,
-}
-
-/// Returns what the check run says of these jobs, which are those whose notifications are new; `name` gives a job's name, if it
-/// is known, and its number stands for it otherwise.
-#[must_use]
-pub fn check_run_text<'a>(jobs: &[(JobId, Notification)], name: impl Fn(JobId) -> Option<&'a str>) -> CheckRunText {
-    let count = |of: fn(&Notification) -> bool| jobs.iter().filter(|(_, notification)| of(notification)).count();
+/// Returns what the check run says of these jobs, each with its name (its number stands for an empty one). They are all jobs of the
+/// commit that wait or were notified of, in the order in which they are shown.
+pub(crate) fn check_run_text<'a>(
+    rows: impl Iterator<Item = (&'a str, JobId, &'a Notification)> + Clone,
+) -> CheckRunText {
+    let count = |of: fn(&Notification) -> bool| rows.clone().filter(|(_, _, notification)| of(notification)).count();
     let waiting = count(|notification| matches!(notification, Notification::Waiting(_)));
+    let unserved = count(|notification| matches!(notification, Notification::Unserved(_)));
     let impossible = count(|notification| matches!(notification, Notification::Impossible(_)));
-    let (title, conclusion) = match (waiting, impossible) {
-        (0, 0) => ("Every job that waited has a runner or is over".to_owned(), Some("success")),
-        (_, 0) => (format!("{waiting} job(s) wait for a runner"), None),
-        (0, _) => (format!("{impossible} job(s) can never run here"), Some("failure")),
-        (_, _) => (format!("{waiting} job(s) wait for a runner, {impossible} can never run here"), None),
+    let conclusion = match (waiting, impossible, unserved) {
+        (1.., _, _) => None,
+        (0, 1.., _) => Some("failure"),
+        // Another fleet may come and serve them.
+        (0, 0, 1..) => Some("neutral"),
+        (0, 0, 0) => Some("success"),
     };
     let mut summary = String::from("| job | why |\n| --- | --- |\n");
-    for (id, notification) in jobs.iter().take(ROWS_MAX) {
-        let name = name(*id).map_or_else(|| id.to_string(), str::to_owned);
+    for (name, id, notification) in rows.clone().take(ROWS_MAX) {
+        let name = if name.is_empty() { id.to_string() } else { name.to_owned() };
         let _ = writeln!(summary, "| {} | {} |", cell(&name), cell(notification.text()));
     }
-    if jobs.len() > ROWS_MAX {
-        let _ = writeln!(summary, "\n… and {} more.", jobs.len() - ROWS_MAX);
+    let all = rows.count();
+    if all > ROWS_MAX {
+        let _ = writeln!(summary, "\n… and {} more.", all - ROWS_MAX);
     }
-    CheckRunText { title, summary, conclusion }
+    CheckRunText { title: title(waiting, unserved + impossible), summary, conclusion }
+}
+
+fn title(waiting: usize, unserved: usize) -> String {
+    let jobs = |count: usize, one: &str, many: &str| {
+        if count == 1 { format!("1 job {one}") } else { format!("{count} jobs {many}") }
+    };
+    let waits = jobs(waiting, "waits for a runner", "wait for a runner");
+    match (waiting, unserved) {
+        (0, 0) => "Every job that waited has a runner or is over".to_owned(),
+        (_, 0) => waits,
+        (0, _) => jobs(unserved, "has no scale set here", "have no scale set here"),
+        (_, _) => format!("{waits}, {unserved} without a scale set here"),
+    }
 }
 
 /// A text inside a Markdown table cell: nothing in it can end the cell, begin markup, or mention anybody.
@@ -75,20 +81,31 @@ mod tests {
         assert!(!safe.contains("@e"), "{safe}");
     }
 
+    /// The first job has a name, the others have none.
     fn text(notifications: &[Notification]) -> CheckRunText {
-        let jobs: Vec<_> = (1..).map(JobId).zip(notifications.iter().cloned()).collect();
-        check_run_text(&jobs, |id| (id == JobId(1)).then_some("build | it"))
+        let name = |index: u64| if index == 1 { "build | it" } else { "" };
+        let rows: Vec<_> = (1..).zip(notifications).map(|(index, one)| (name(index), JobId(index), one)).collect();
+        check_run_text(rows.into_iter())
     }
 
     #[test]
     fn the_title_counts_what_waits_and_the_conclusion_comes_when_nothing_does() {
         let waiting = Notification::Waiting("a runner is on its way".into());
         let impossible = Notification::Impossible("no scale set serves it: none".into());
+        let unserved = Notification::Unserved("no scale set serves it: none".into());
         let over = Notification::Settled("it is running or over".into());
+        let no_set = "1 job has no scale set here";
         for (notifications, title, conclusion) in [
-            (vec![waiting.clone(), over.clone()], "1 job(s) wait for a runner", None),
-            (vec![impossible.clone(), over.clone()], "1 job(s) can never run here", Some("failure")),
-            (vec![waiting.clone(), waiting, impossible], "2 job(s) wait for a runner, 1 can never run here", None),
+            (vec![waiting.clone(), over.clone()], "1 job waits for a runner", None),
+            (vec![unserved.clone(), over.clone()], no_set, Some("neutral")),
+            (vec![impossible.clone(), over.clone()], no_set, Some("failure")),
+            (vec![impossible.clone(), unserved.clone()], "2 jobs have no scale set here", Some("failure")),
+            (
+                vec![waiting.clone(), waiting.clone(), impossible],
+                "2 jobs wait for a runner, 1 without a scale set here",
+                None,
+            ),
+            (vec![waiting, unserved], "1 job waits for a runner, 1 without a scale set here", None),
             (vec![over], "Every job that waited has a runner or is over", Some("success")),
         ] {
             let text = text(&notifications);

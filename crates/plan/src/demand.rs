@@ -6,7 +6,7 @@ use runnersmith_types::{Job, RecordAction, RunnerScope, RunnerState as S, Timest
 
 use crate::draft::{Draft, age};
 use crate::share::Shared;
-use crate::{fallback_order, launch, schedule};
+use crate::{evidence, fallback_order, hand_off, launch, schedule};
 
 /// Launches what demand and the minimum of idle runners need beyond the supply, within the maximum, the fallback order and the breaker. Returns how
 /// many runners each place needs, its minimum of idle runners included.
@@ -29,6 +29,7 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Runne
     let missing: BTreeMap<&RunnerScope, usize> = need
         .iter()
         .map(|(at, need)| (at, need.saturating_sub(have.get(at).copied().unwrap_or(0))))
+        .map(|(at, missing)| (at, hand_off::launchable(draft, at, missing)))
         .filter(|(_, missing)| *missing > 0)
         .collect();
     let way = fallback_order::decide(draft);
@@ -40,8 +41,7 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Runne
         fallback_order::LaunchDecision::Deny(_) => 0,
     };
     // One probe after the other goes round the places, so that one that cannot boot does not stop the others.
-    let turn =
-        if matches!(way, fallback_order::LaunchDecision::Probe(..)) { draft.snapshot.boot_failures.total() } else { 0 };
+    let turn = if matches!(way, fallback_order::LaunchDecision::Probe(..)) { draft.boot_failures.total() } else { 0 };
     let granted = round_robin(&missing, slots, lines, turn);
     // Intents are on their way only where launching goes on.
     let coming = match &way {
@@ -55,10 +55,10 @@ pub(crate) fn meet(draft: &mut Draft<'_>, shared: &Shared<'_>) -> BTreeMap<Runne
     need
 }
 
-/// Runners that can take a job, by place.
+/// Runners that can take the set's jobs, by place.
 fn supply(draft: &Draft<'_>, counts: impl Fn(S) -> bool) -> BTreeMap<RunnerScope, usize> {
     let mut have = BTreeMap::new();
-    for runner in draft.runners.iter().filter(|runner| runner.state.is_supply() && counts(runner.state)) {
+    for runner in draft.runners.iter().filter(|runner| draft.is_supply(runner) && counts(runner.state)) {
         *have.entry(runner.target.at.clone()).or_default() += 1;
     }
     have
@@ -73,7 +73,7 @@ fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
     let mut beyond = draft.alive().saturating_sub(draft.policy.runners_max as usize);
     let mut intents = draft.in_state(S::Intended);
     // A name that a source calls busy is not taken back, whatever the record says.
-    intents.retain(|index| draft.evidence(*index).busy(draft.policy.ephemeral).is_none());
+    intents.retain(|index| evidence::busy(draft, *index).is_none());
     intents.sort_by_key(|index| std::cmp::Reverse(draft.runners[*index].serial));
     for index in intents {
         let here = surplus.get_mut(&draft.runners[index].target.at);
@@ -132,8 +132,12 @@ fn explain(
     let mut behind: BTreeSet<(Timestamp, runnersmith_types::JobId)> = BTreeSet::new();
     for (at, line) in lines {
         let coming = count(have, at) + count(granted, at);
+        let stopped = hand_off::stopped(draft, at);
+        let configured = if stopped.is_some() { hand_off::configured(draft, at) } else { 0 };
         for (place, job) in line.iter().enumerate() {
-            let on = if place < coming {
+            let on = if let Some(on) = stopped.as_ref().filter(|_| place >= configured) {
+                on.clone()
+            } else if place < coming {
                 WaitingOn::Runner { supply: saturating_u32(coming) }
             } else {
                 match way {

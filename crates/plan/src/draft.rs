@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use runnersmith_types::{
-    Action, EffectAction, Job, JobId, JobStatus, LaunchAction, Machine, MachineId, MachineState, MachineStatus,
-    Observed, Plan, PlanStep, Reason, RecordAction, Registration, Runner, RunnerName, RunnerScope, RunnerState,
-    RunnerUpdate, ScaleSet, Snapshot, Timestamp, Waiting, WaitingOn, saturating_u32,
+    Action, BootFailures, EffectAction, Job, JobId, JobStatus, LaunchAction, Machine, MachineId, MachineState,
+    MachineStatus, Observed, Plan, PlanStep, Reason, RecordAction, Registration, Runner, RunnerName, RunnerScope,
+    RunnerState, RunnerUpdate, ScaleSet, Snapshot, Timestamp, Waiting, WaitingOn, saturating_u32,
 };
 
 pub(crate) struct Draft<'a> {
@@ -24,6 +24,8 @@ pub(crate) struct Draft<'a> {
     registrations: HashMap<(&'a RunnerScope, &'a str), &'a Registration>,
     pub steps: Vec<PlanStep>,
     pub waiting: Vec<Waiting>,
+    /// The boot failures, with those of this plan.
+    pub boot_failures: BootFailures,
     wake: Option<Timestamp>,
     pub demand: u32,
     pub min_idle: u32,
@@ -50,23 +52,15 @@ impl<'a> Evidence<'a> {
     pub fn status(&self) -> Option<&'a MachineStatus> {
         self.machine.and_then(|machine| machine.status.as_ref())
     }
+    /// Whether the machine says that a job runs on it, believed or not.
+    pub fn status_is_busy(&self) -> bool {
+        self.status() == Some(&MachineStatus::Busy)
+    }
     /// Whether GitHub or the machine itself says that an ephemeral runner's one job is over.
     pub fn ended_its_job(&self, ephemeral: bool) -> bool {
         ephemeral
             && (self.completed().is_some()
                 || matches!(self.status(), Some(MachineStatus::JobDone | MachineStatus::Ended(_))))
-    }
-    /// Whether any source says that it has a job. GitHub's flag may be stale for minutes (actions/runner#4422), so it
-    /// does not count against GitHub's own word that an ephemeral runner's one job is completed.
-    pub fn busy(&self, ephemeral: bool) -> Option<&'static str> {
-        if self.running().is_some() {
-            return Some("GitHub says that a job runs on it");
-        }
-        if self.status() == Some(&MachineStatus::Busy) {
-            return Some("the machine says that a job runs on it");
-        }
-        let over = ephemeral && self.completed().is_some();
-        (self.registration.is_some_and(|registration| registration.busy) && !over).then_some("GitHub shows it busy")
     }
 }
 
@@ -118,10 +112,18 @@ impl<'a> Draft<'a> {
             registrations,
             steps: Vec::new(),
             waiting: Vec::new(),
+            boot_failures: snapshot.boot_failures.clone(),
             wake: None,
             demand: 0,
             min_idle: 0,
         }
+    }
+
+    /// The policies of all sets, this one's included.
+    pub fn policies(&self) -> Vec<&'a ScaleSet> {
+        let mut policies: Vec<&ScaleSet> = self.snapshot.peers.iter().map(|peer| &peer.policy).collect();
+        policies.push(self.policy);
+        policies
     }
 
     /// What the sources say of the runner with this index.
@@ -209,13 +211,18 @@ impl<'a> Draft<'a> {
         self.runners.iter().filter(|runner| runner.state.is_alive()).count()
     }
 
+    /// Whether the runner will or can take the set's jobs: by its state, and by the labels that it really has.
+    pub fn is_supply(&self, runner: &Runner) -> bool {
+        runner.state.is_supply() && runner.lacks_label(&self.policy.labels).is_none()
+    }
+
     /// The indexes of runners in a state.
     pub fn in_state(&self, state: RunnerState) -> Vec<usize> {
         (0..self.runners.len()).filter(|index| self.runners[*index].state == state).collect()
     }
 
     pub fn finish(mut self) -> Plan {
-        let supply = self.runners.iter().filter(|runner| runner.state.is_supply()).count();
+        let supply = self.runners.iter().filter(|runner| self.is_supply(runner)).count();
         self.steps.sort_by_key(|step| order(&step.action));
         Plan {
             steps: self.steps,
@@ -245,7 +252,12 @@ fn life(machine: &Machine) -> (u8, bool, Timestamp) {
 /// Records first, then what makes runners, then what removes them, then what concerns jobs.
 const fn order(action: &Action) -> u8 {
     match action {
-        Action::Record(RecordAction::Update { .. }) => 0,
+        Action::Record(
+            RecordAction::Update { .. }
+            | RecordAction::BootFailed(_)
+            | RecordAction::Silent { .. }
+            | RecordAction::Booted { .. },
+        ) => 0,
         Action::Effect(EffectAction::Interrupted { .. }) => 1,
         Action::Record(RecordAction::Withdraw { .. }) => 2,
         Action::Intend { .. } => 3,
@@ -258,8 +270,9 @@ const fn order(action: &Action) -> u8 {
         Action::Effect(EffectAction::ExpireHandOff { .. }) => 10,
         Action::Effect(EffectAction::PoolFailure(_)) => 11,
         Action::Effect(EffectAction::VerifyJob { .. }) => 12,
-        Action::Effect(EffectAction::Stall { .. }) => 13,
-        Action::Effect(EffectAction::Notify { .. }) => 14,
-        Action::Effect(EffectAction::Rerun { .. }) => 15,
+        Action::Effect(EffectAction::Stall { .. } | EffectAction::EndJob { .. }) => 13,
+        Action::Effect(EffectAction::RecordWaits { .. } | EffectAction::FindRunners { .. }) => 14,
+        Action::Effect(EffectAction::Notify { .. }) => 15,
+        Action::Effect(EffectAction::Rerun { .. } | EffectAction::NoRerun { .. }) => 16,
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_types::{
-    Action, BatchId, EffectAction, MachineId, MachineState, MachineStatus, RunnerName, RunnerState as S, RunnerUpdate,
-    Timestamp, WaitingOn,
+    Action, BatchId, EffectAction, Machine, MachineId, MachineState, MachineStatus, RunnerName, RunnerState as S,
+    RunnerUpdate, Timestamp, WaitingOn,
 };
 
 use crate::draft::Draft;
+use crate::evidence;
 
 /// So long after its machine has ended a runner is not kept for a job that GitHub shows as running.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
@@ -18,6 +19,9 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Everything that draining, lost and finished runners still need.
 pub(crate) fn draining(draft: &mut Draft<'_>) {
     for index in 0..draft.runners.len() {
+        if end_at_its_hard_end(draft, index) {
+            continue;
+        }
         let runner = &draft.runners[index];
         match runner.state {
             S::Finished => {
@@ -94,7 +98,8 @@ fn waits_for_its_job(draft: &mut Draft<'_>, index: usize, since: Timestamp) -> b
     if draft.passed(since, timing.ghost_grace) && still && job.interrupted_at.is_none() {
         let name = &draft.runners[index].name;
         let reason = format!("the machine of {name} is gone while GitHub says that the job runs on it");
-        draft.step(EffectAction::Interrupted { job: job.id() }, reason);
+        let rerun = draft.policy.rerun_interrupted;
+        draft.step(EffectAction::Interrupted { job: job.id(), rerun }, reason);
     }
     let what = "its machine is gone; GitHub has not ended its job yet";
     draft.wait_runner(index, WaitingOn::Grace { what, until: job.changed_at.plus(timing.verify_after) });
@@ -103,10 +108,11 @@ fn waits_for_its_job(draft: &mut Draft<'_>, index: usize, since: Timestamp) -> b
 
 /// Whether any source says that it has a job, and its machine is there.
 fn waits_while_busy(draft: &mut Draft<'_>, index: usize, since: Timestamp) -> bool {
-    let Some(what) = draft.evidence(index).busy(draft.policy.ephemeral) else { return false };
+    let Some(by) = evidence::busy(draft, index) else { return false };
     if draft.is_gone(index) {
         return false;
     }
+    let what = by.text();
     let until = since.plus(draft.policy.timing.lifetime_max).plus(draft.policy.timing.hard_end_after);
     draft.wait_runner(index, WaitingOn::Grace { what, until });
     true
@@ -126,7 +132,8 @@ fn waits_for_its_registration(draft: &mut Draft<'_>, index: usize, since: Timest
     let at = runner.target.at.clone();
     let missing = runner.missing_registration >= 2 || runner.deregistered_at.is_some();
     if let Some(registration) = runner.registration.filter(|_| !missing) {
-        let asked_at = runner.looked_up_at.filter(|asked_at| *asked_at >= since);
+        // A refusal counts whenever it was: a runner that is lost or taken out again is no newer word.
+        let asked_at = runner.looked_up_at.filter(|asked_at| *asked_at >= since).max(runner.removal_refused_at);
         if asked_at.is_none_or(|asked_at| draft.passed(asked_at, grace)) {
             let runner = &draft.runners[index];
             let (name, reason) = (runner.name.clone(), format!("it is {}", runner.state.word()));
@@ -166,10 +173,10 @@ fn terminate(draft: &mut Draft<'_>, index: usize, why: &str) {
         }
         return;
     };
-    if let Some(what) = seen.busy(ephemeral) {
+    if let Some(by) = evidence::busy_by(draft, index, &seen) {
         let timing = &draft.policy.timing;
         let until = machine.launched_at.plus(timing.lifetime_max).plus(timing.hard_end_after);
-        draft.wait_runner(index, WaitingOn::Grace { what, until });
+        draft.wait_runner(index, WaitingOn::Grace { what: by.text(), until });
         return;
     }
     let unregistered = runner.deregistered_at.is_some() || runner.missing_registration >= 2;
@@ -185,6 +192,22 @@ fn terminate(draft: &mut Draft<'_>, index: usize, why: &str) {
     }
 }
 
+/// Ends a machine that has outlived its own hard end, whatever is said of it: no source may keep one forever. Returns whether it is
+/// such a machine.
+fn end_at_its_hard_end(draft: &mut Draft<'_>, index: usize) -> bool {
+    let Some(machine) = draft.evidence(index).machine else { return false };
+    if !evidence::is_past_its_hard_end(draft, machine) {
+        return false;
+    }
+    let runner = &draft.runners[index];
+    let (name, asked_at) = (runner.name.clone(), runner.terminated_at);
+    if asked_at.is_none_or(|asked_at| draft.passed(asked_at, draft.policy.timing.ghost_grace)) {
+        let action = Action::Terminate { machine: machine.id.clone(), runner: Some(name) };
+        draft.step(action, "it is past its hard end and did not end itself");
+    }
+    true
+}
+
 /// Machines with our tags but without a record, past grace: the record was never written or is history.
 pub(crate) fn untracked_machines(draft: &mut Draft<'_>) {
     let known: BTreeSet<&MachineId> = draft.runners.iter().filter_map(|runner| runner.machine.as_ref()).collect();
@@ -195,17 +218,23 @@ pub(crate) fn untracked_machines(draft: &mut Draft<'_>) {
         .map(|batch| &batch.id)
         .chain(draft.runners.iter().filter(|runner| runner.state == S::Launching).filter_map(|r| r.batch.as_ref()))
         .collect();
-    let untracked_machines: Vec<(MachineId, Timestamp)> = draft
+    let untracked_machines: Vec<&Machine> = draft
         .machines
         .values()
         .filter(|machine| machine.control_plane == draft.snapshot.control_plane && machine.set == draft.policy.name)
-        .filter(|machine| machine.state != MachineState::Ended && machine.status != Some(MachineStatus::Busy))
+        .filter(|machine| machine.state != MachineState::Ended)
         .filter(|machine| !known.contains(&machine.id) && !launching.contains(&machine.batch))
-        .map(|machine| (machine.id.clone(), machine.launched_at))
+        .copied()
         .collect();
-    for (machine, launched_at) in untracked_machines {
-        if draft.passed(launched_at, draft.policy.timing.ghost_grace) {
-            let runner: Option<RunnerName> = None;
+    for machine in untracked_machines {
+        let says_busy = machine.status == Some(MachineStatus::Busy);
+        let is_due = if says_busy {
+            evidence::is_past_its_hard_end(draft, machine)
+        } else {
+            draft.passed(machine.launched_at, draft.policy.timing.ghost_grace)
+        };
+        if is_due {
+            let (machine, runner): (MachineId, Option<RunnerName>) = (machine.id.clone(), None);
             draft.step(Action::Terminate { machine, runner }, "it has our tags and no record");
         }
     }

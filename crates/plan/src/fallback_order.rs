@@ -1,7 +1,5 @@
 //! Rule 9: where to buy next. One zone without capacity must not stop the others, and cheap comes before dear.
 
-use std::collections::BTreeSet;
-
 use runnersmith_types::{CapacityPool, Timestamp, WaitingOn};
 
 use crate::breaker::{self, Breaker};
@@ -29,14 +27,13 @@ pub(crate) fn decide(draft: &mut Draft<'_>) -> LaunchDecision {
     match breaker::state(draft, &warm) {
         Breaker::Closed => LaunchDecision::Allow((*first).clone()),
         Breaker::Doubted { failed } => {
-            let failed: BTreeSet<&CapacityPool> = failed.into_iter().collect();
             let other = warm.iter().find(|pool| !failed.contains(**pool)).unwrap_or(first);
             LaunchDecision::Allow((*other).clone())
         }
         Breaker::Open { on, probe: false } => LaunchDecision::Deny(on),
         // Probes go round the capacity pools, so that one good capacity pool among bad ones is found.
         Breaker::Open { on, probe: true } => {
-            let turn = draft.snapshot.boot_failures.total() % warm.len();
+            let turn = draft.boot_failures.total() % warm.len();
             LaunchDecision::Probe(warm.get(turn).map_or_else(|| (*first).clone(), |pool| (*pool).clone()), on)
         }
     }

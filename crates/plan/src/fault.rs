@@ -22,6 +22,12 @@ pub enum FaultKind {
     AppRefused,
     /// GitHub does not answer, or only with errors of its own.
     GithubDown,
+    /// GitHub's rate limit holds calls back.
+    GithubLimited,
+    /// GitHub refuses to register runners: their group, a permission or the installation is not there.
+    RegistrationsRefused,
+    /// Runners' configurations cannot be put where their machines read them.
+    HandOffNotStored,
     /// GitHub's list of registrations is not known.
     RegistrationsUnknown,
     /// The list of machines is not known.
@@ -54,6 +60,9 @@ impl FaultKind {
         match self {
             Self::AppRefused => "app_refused",
             Self::GithubDown => "github_down",
+            Self::GithubLimited => "github_limited",
+            Self::RegistrationsRefused => "registrations_refused",
+            Self::HandOffNotStored => "hand_off_not_stored",
             Self::RegistrationsUnknown => "registrations_unknown",
             Self::MachinesUnknown => "machines_unknown",
             Self::BootFailures => "boot_failures",
@@ -76,6 +85,13 @@ impl FaultKind {
                 "check [github] app_id and private key; `runnersmith app check` says what the App lacks"
             }
             Self::GithubDown => "see https://www.githubstatus.com; jobs start when GitHub answers again",
+            Self::GithubLimited => {
+                "calls go on when the limit ends; fewer control planes on one App leave more for each"
+            }
+            Self::RegistrationsRefused => {
+                "check the set's runner group and where it registers (`runnersmith app check`), then `runnersmith reset-pause <set>`"
+            }
+            Self::HandOffNotStored => "check the permissions and limits of where hand-offs are stored, and its disk",
             Self::RegistrationsUnknown => {
                 "`runnersmith app check` says what the App lacks; nothing is removed meanwhile"
             }

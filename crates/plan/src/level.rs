@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use runnersmith_types::{Observed, Plan, RunnerState, ScaleSet, Snapshot, Timestamp, saturating_u32};
+use runnersmith_types::{HandOffTrouble, Observed, Plan, RunnerState, ScaleSet, Snapshot, Timestamp, saturating_u32};
 
 use crate::fault::{Fault, FaultKind};
+use crate::story::utc;
 
 /// The most faults that are kept of one pass.
 const FAULTS_MAX: usize = 20;
@@ -76,9 +77,23 @@ pub fn faults(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Vec<Fau
     if failures > 0 {
         let open = usize::try_from(policy.timing.boot_failures_max).is_ok_and(|max| failures >= max);
         let breaker = if open { "; launches are held back to one probe at a time" } else { "" };
-        let cause = format!("{failures} machine(s) did not boot since the last one that did{breaker}");
+        let last = snapshot.boot_failures.newest.last();
+        let what = last.map(|failure| failure.cause).unwrap_or_default().text();
+        let why = last.filter(|failure| !failure.why.is_empty());
+        let why = why.map(|failure| format!(" (the last, {}: {})", failure.runner, failure.why)).unwrap_or_default();
+        let cause = format!("{failures} machine(s) {what} since the last one that worked{why}{breaker}");
         let since = snapshot.boot_failures.newest.iter().map(|failure| failure.at).min().unwrap_or(now);
         add(Fault::new(FaultKind::BootFailures, set, cause, now).since(since).times(saturating_u32(failures)));
+    }
+    for fault in snapshot.hand_off_faults.faults.iter().filter(|fault| fault.is_active()) {
+        let kind = match fault.trouble {
+            HandOffTrouble::Limited => FaultKind::GithubLimited,
+            HandOffTrouble::Unavailable => FaultKind::GithubDown,
+            HandOffTrouble::Refused => FaultKind::RegistrationsRefused,
+            HandOffTrouble::NotStored => FaultKind::HandOffNotStored,
+        };
+        let cause = format!("{fault}; tried again at {}", utc(fault.until));
+        add(Fault::new(kind, format!("{set}, {}", fault.at), cause, now).since(fault.since).times(fault.rounds));
     }
     for pool_failure in &snapshot.pool_failures {
         let cause = format!("{} is left alone for a while: {}", pool_failure.pool, pool_failure.why);

@@ -3,8 +3,7 @@
 //! It is a crate of its own so that no decision can read a clock, a file, the network or the environment: it cannot
 //! reach them. It is total (every input gives a plan), deterministic, and the order of its input is irrelevant.
 //!
-//! Beside the plan it holds what is said of it, which is pure as well: the story of a job (`story`), a set's level (`level`) and
-//! the text of a commit's check run.
+//! Beside the plan it holds what is said of it, which is pure as well: the story of a job (`story`) and a set's level (`level`).
 //!
 //! How it converges: observations are applied to a working copy of the runners first, and everything else is decided on
 //! the copy. One round therefore both sees and decides; the updates are steps too, so that executing the plan brings the
@@ -15,6 +14,9 @@ mod check_run;
 mod demand;
 mod draft;
 mod draining;
+mod elsewhere;
+mod evidence;
+mod failure;
 mod fallback_order;
 pub mod fault;
 mod hand_off;
@@ -32,7 +34,9 @@ pub mod story;
 mod verify;
 mod waits;
 
-pub use check_run::{CheckRunText, check_run_text};
+pub use elsewhere::{has_labels, wait_reason};
+pub use failure::NO_ANSWER;
+pub use interruption::{RerunDecision, decide_rerun, is_superseded};
 pub use lint::{PlanFault, lint};
 pub use waits::changed_waits;
 
@@ -45,8 +49,10 @@ use runnersmith_types::{Plan, ScaleSet, Snapshot, Timestamp};
 pub fn plan(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Plan {
     let mut draft = draft::Draft::new(policy, snapshot, now);
     observe::observe(&mut draft);
+    launch::give_up(&mut draft);
     interruption::warned(&mut draft);
     removal::expired(&mut draft);
+    failure::find(&mut draft);
     let shared = share::share(&mut draft);
     let need = demand::meet(&mut draft, &shared);
     hand_off::hand_off(&mut draft);

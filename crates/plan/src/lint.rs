@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use runnersmith_types::{
-    Action, EffectAction, Intent, Job, JobStatus, LaunchAction, Machine, MachineId, MachineState, MachineStatus, Plan,
-    RecordAction, Runner, RunnerName, RunnerUpdate, ScaleSet, Snapshot,
+    Action, EffectAction, Intent, Job, JobStatus, LaunchAction, Machine, MachineId, MachineState, MachineStatus,
+    Observed, Plan, RecordAction, Runner, RunnerName, RunnerUpdate, ScaleSet, Snapshot, Timestamp,
 };
 
 /// A rule that a plan breaks.
@@ -14,15 +14,18 @@ pub struct PlanFault(pub String);
 /// Checks a plan against the rules that must hold whatever the planner thinks. Returns what it breaks; nothing for a good plan.
 #[must_use]
 pub fn lint(policy: &ScaleSet, snapshot: &Snapshot, plan: &Plan) -> Vec<PlanFault> {
-    let mut linter = Linter::new(snapshot);
+    let mut linter = Linter::new(policy, snapshot);
     for step in &plan.steps {
         linter.action(&step.action);
     }
-    linter.total(policy, snapshot)
+    linter.total(snapshot)
 }
 
 /// What the snapshot says, and what the plan has done so far.
 struct Linter<'a> {
+    policy: &'a ScaleSet,
+    /// When the machines were seen.
+    seen_at: Timestamp,
     faults: Vec<PlanFault>,
     runners: BTreeMap<&'a RunnerName, &'a Runner>,
     /// Runners with a job, by GitHub's word.
@@ -36,10 +39,13 @@ struct Linter<'a> {
 }
 
 impl<'a> Linter<'a> {
-    fn new(snapshot: &'a Snapshot) -> Self {
+    fn new(policy: &'a ScaleSet, snapshot: &'a Snapshot) -> Self {
         let running = snapshot.jobs.iter().filter(|job| job.fact.status == JobStatus::InProgress);
         let machines = snapshot.machines.value().into_iter().flatten();
+        let seen_at = if let Observed::Seen { at, .. } = &snapshot.machines { *at } else { Timestamp::default() };
         Self {
+            policy,
+            seen_at,
             faults: Vec::new(),
             runners: snapshot.runners.iter().rev().map(|runner| (&runner.name, runner)).collect(),
             busy: running.filter_map(Job::runner).collect(),
@@ -61,7 +67,13 @@ impl<'a> Linter<'a> {
                 self.withdrawn.insert(runner);
             }
             Action::Record(RecordAction::Update { update: RunnerUpdate::Gone(_), .. }) => self.gone += 1,
-            Action::Record(RecordAction::Update { .. }) | Action::Launch(LaunchAction::Again { .. }) => {}
+            Action::Record(
+                RecordAction::Update { .. }
+                | RecordAction::BootFailed(_)
+                | RecordAction::Silent { .. }
+                | RecordAction::Booted { .. },
+            )
+            | Action::Launch(LaunchAction::Again { .. }) => {}
             Action::Intend { runners } => self.intend(runners),
             Action::Launch(LaunchAction::First { runners, .. }) => self.launch(runners),
             Action::Effect(EffectAction::Deregister { runner, .. }) => self.deregister(runner),
@@ -71,10 +83,14 @@ impl<'a> Linter<'a> {
                 | EffectAction::ExpireHandOff { .. }
                 | EffectAction::PoolFailure(_)
                 | EffectAction::VerifyJob { .. }
+                | EffectAction::EndJob { .. }
                 | EffectAction::Stall { .. }
+                | EffectAction::RecordWaits { .. }
+                | EffectAction::FindRunners { .. }
                 | EffectAction::Notify { .. }
                 | EffectAction::Interrupted { .. }
-                | EffectAction::Rerun { .. },
+                | EffectAction::Rerun { .. }
+                | EffectAction::NoRerun { .. },
             ) => {}
             Action::Terminate { machine, runner } => self.terminate(machine, runner.as_ref()),
         }
@@ -112,19 +128,30 @@ impl<'a> Linter<'a> {
         let Some(seen) = self.machines.get(machine) else {
             return self.fault(format!("{machine} is to be ended and is not in the list"));
         };
-        if seen.status == Some(MachineStatus::Busy) || runner.is_some_and(|runner| self.busy.contains(runner)) {
+        // No word keeps a machine past its hard end, and one that was contradicted for long enough does not count.
+        let timing = &self.policy.timing;
+        let hard_end = seen.launched_at.plus(timing.lifetime_max + timing.hard_end_after);
+        if hard_end <= self.seen_at {
+            return;
+        }
+        let record = runner.and_then(|runner| self.runners.get(runner));
+        // The plan was made a moment after the machines were seen.
+        let at = self.seen_at.plus(timing.ghost_grace);
+        let is_stale = record.is_some_and(|known| known.is_status_stale(timing.stale_status_after, at));
+        let says_busy = seen.status == Some(MachineStatus::Busy) && !is_stale;
+        if says_busy || runner.is_some_and(|runner| self.busy.contains(runner)) {
             self.fault(format!("{machine} is to be ended and has a job"));
         }
     }
 
     /// What only the whole plan can break. Returns all that was found.
-    fn total(mut self, policy: &ScaleSet, snapshot: &Snapshot) -> Vec<PlanFault> {
+    fn total(mut self, snapshot: &Snapshot) -> Vec<PlanFault> {
         let both: Vec<&RunnerName> = self.withdrawn.intersection(&self.launched).copied().collect();
         for runner in both {
             self.fault(format!("{runner} is both launched and withdrawn"));
         }
         let alive = snapshot.runners.iter().filter(|runner| runner.state.is_alive()).count();
-        let (intended, runners_max) = (self.intended.len(), policy.runners_max);
+        let (intended, runners_max) = (self.intended.len(), self.policy.runners_max);
         if intended > 0 && alive + intended > runners_max as usize + self.withdrawn.len() + self.gone {
             self.fault(format!("{alive} alive and {intended} intended are more than the maximum of {runners_max}"));
         }

@@ -1,11 +1,12 @@
-//! From evidence to states. Any source that says busy is believed; idle needs all that speak; absence proves nothing
-//! unless a list is complete or an id was asked for.
+//! From evidence to states. Any source that says busy is believed until a newer word says otherwise; idle needs all that speak; absence
+//! proves nothing unless a list is complete or an id was asked for.
 
 use std::collections::HashMap;
 
 use runnersmith_types::{BatchId, JobStatus, MachineId, MachineStatus, RunnerState as S, RunnerUpdate, WaitingOn};
 
 use crate::draft::{Draft, Evidence};
+use crate::evidence::{self, BusyBy};
 
 /// Turns what was seen into updates.
 pub(crate) fn observe(draft: &mut Draft<'_>) {
@@ -88,8 +89,13 @@ fn observe_present(draft: &mut Draft<'_>, index: usize) {
     {
         draft.update(index, RunnerUpdate::Registered(registration.id), "GitHub shows its registration");
     }
-    // The machine's own word that the one job is over is newer than GitHub's that it runs.
-    let over = state == S::Finished && seen.ended_its_job(ephemeral);
+    evidence::record_labels(draft, index, &seen);
+    evidence::doubt(draft, index, &seen);
+    // The machine's own word that the one job is over is newer than GitHub's that it runs; and a machine that said busy at the end of
+    // its one job, and still does, says nothing new.
+    let by = evidence::busy_by(draft, index, &seen);
+    let says_nothing_new = by == Some(BusyBy::Machine) && draft.runners[index].status_doubted_since.is_some();
+    let over = state == S::Finished && (seen.ended_its_job(ephemeral) || says_nothing_new);
     if let Some(job) = seen.running() {
         if !over && (state != S::Busy || draft.runners[index].job != Some(job.id())) {
             draft.update(index, RunnerUpdate::Busy(Some(job.id())), format!("job {} runs on it", job.id()));
@@ -99,9 +105,9 @@ fn observe_present(draft: &mut Draft<'_>, index: usize) {
         if state != S::Draining {
             draft.update(index, RunnerUpdate::Finished, "its one job is over");
         }
-    } else if let Some(why) = seen.busy(ephemeral) {
-        if !over && state != S::Busy {
-            draft.update(index, RunnerUpdate::Busy(None), why);
+    } else if let Some(by) = by {
+        if !over {
+            evidence::record_busy(draft, index, &seen, by);
         }
     } else {
         observe_idle(draft, index, seen);
@@ -201,14 +207,16 @@ fn idle_again(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
     let over = runner.job.is_some() && seen.job.is_some_and(|job| Some(job.id()) == runner.job);
     // That GitHub does not show the job ends it only with every other source's word: see `observe_idle`.
     let over = over && !(runner.ephemeral && is_dropped(&seen));
+    // GitHub alone had said busy, and a job of it ended later.
+    let was_github = runner.github_said_busy_at().is_some();
+    let over = over || (was_github && seen.completed().is_some());
     let online = seen.registration.is_some_and(|registration| registration.online);
-    // GitHub's refusal (422) is newer than a job's first sign on the machine: it is believed for a while.
-    let (refused_at, quiet) = (runner.looked_up_at, draft.policy.timing.settle);
-    let deregistered = runner.deregistered_at.is_some();
-    if !(over || listens(&seen) || online) || refused_at.is_some_and(|at| !draft.passed(at, quiet)) {
+    // What its machine says was contradicted for too long.
+    let stale = seen.status_is_busy();
+    if !(over || listens(&seen) || online || stale) {
         return;
     }
-    if deregistered {
+    if runner.deregistered_at.is_some() {
         draft.update(index, RunnerUpdate::Draining, "its job is over, and it is not registered any more");
     } else {
         let registration = seen.registration.map(|registration| registration.id);

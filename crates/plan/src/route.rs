@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use runnersmith_types::{JobFact, Label, OwnerKind, RunnerScope, ScaleSet, ScaleSetName, ScopeLevel, Target};
+use runnersmith_types::{
+    JobFact, Label, OwnerKind, RepoFullName, RunnerScope, ScaleSet, ScaleSetName, ScopeLevel, Target,
+};
 
 /// A set that can serve a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,34 @@ pub fn candidates(fact: &JobFact, policies: &[&ScaleSet]) -> Result<Vec<Candidat
     Ok(found.into_iter().map(|(_, _, candidate)| candidate).collect())
 }
 
+/// The label that says "not one of GitHub's own runners".
+const SELF_HOSTED: &str = "self-hosted";
+
+/// Whether a job that no set serves may be a matter of ours at all: it asks for a self-hosted runner.
+pub(crate) fn is_ours(fact: &JobFact) -> bool {
+    fact.labels.iter().any(|label| label.as_str() == SELF_HOSTED)
+}
+
+/// Returns the set whose pass posts all notifications, those of jobs that no set serves included: the first by name that notifies.
+/// So a commit's check run has one writer, which the set's lease makes sure of. Where no set notifies, the first by name says at
+/// least in the plan what is not served. A set that can serve nothing, such as one that is on its way out, is nobody to ask.
+#[must_use]
+pub fn notifier<'a>(policies: &[&'a ScaleSet]) -> Option<&'a ScaleSet> {
+    let able = policies.iter().filter(|policy| !policy.labels.is_empty() || policy.serves_unlabelled);
+    able.min_by_key(|policy| (!policy.notify, &policy.name)).copied()
+}
+
+/// Whether a set may serve jobs of this repository, whatever their labels.
+pub(crate) fn covers(policy: &ScaleSet, repo: &RepoFullName) -> bool {
+    let allowed = &policy.scope.allowed;
+    let place = match &policy.scope.at {
+        Some(at @ RunnerScope::Repository(_)) => same_place(at, &RunnerScope::Repository(repo.clone())),
+        Some(at @ RunnerScope::Organization(_)) => same_place(at, &RunnerScope::Organization(repo.owner())),
+        Some(RunnerScope::Enterprise(_)) | None => true,
+    };
+    place && (allowed.is_empty() || allowed.iter().any(|pattern| pattern.covers(repo)))
+}
+
 /// Whether one set serves the job, and with what target; else how far it is from it, and why.
 fn serves(fact: &JobFact, policy: &ScaleSet) -> Result<Target, (usize, String)> {
     let name = &policy.name;
@@ -63,7 +93,8 @@ fn serves(fact: &JobFact, policy: &ScaleSet) -> Result<Target, (usize, String)> 
     }
     let missing: Vec<&Label> = fact.labels.iter().filter(|label| !policy.labels.contains(label)).collect();
     if !missing.is_empty() {
-        let shown: Vec<String> = missing.iter().take(5).map(ToString::to_string).collect();
+        // Each in quotes of its own: a label may hold commas and blanks.
+        let shown: Vec<String> = missing.iter().take(5).map(|label| format!("{:?}", label.as_str())).collect();
         return Err((missing.len(), format!("{name} is nearest, its runners lack {}", shown.join(", "))));
     }
     if !policy.scope.allowed.is_empty() && !policy.scope.allowed.iter().any(|pattern| pattern.covers(&fact.repo)) {

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use runnersmith_types::{
-    EffectAction, Job, JobStatus, RunnerScope, RunnerState as S, ScaleSet, ScaleSetName, Snapshot, Target, Timestamp,
-    WaitingOn,
+    EffectAction, Job, JobFact, JobStatus, Registration, RunnerScope, RunnerState as S, RunnerUpdate, ScaleSet,
+    ScaleSetName, Stalled, Target, Timestamp, WaitingOn,
 };
 
 use crate::draft::{Draft, age};
@@ -24,14 +24,11 @@ pub(crate) struct Shared<'a> {
 /// best set that has a runner for it, else to the best that has room for one more: so a job stays where a machine was
 /// bought for it, and what exceeds one set's maximum goes to the next at once.
 pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
-    let (snapshot, policy): (&'a Snapshot, &'a ScaleSet) = (draft.snapshot, draft.policy);
-    let mut policies: Vec<&ScaleSet> = snapshot.peers.iter().map(|peer| &peer.policy).collect();
-    policies.push(policy);
-    // A set that can serve nothing, such as one that is on its way out, is nobody to ask.
-    let able = policies.iter().filter(|policy| !policy.labels.is_empty() || policy.serves_unlabelled);
-    let notifier = able.map(|policy| &policy.name).min() == Some(&policy.name);
+    let policy: &'a ScaleSet = draft.policy;
+    let policies = draft.policies();
+    let notifier = route::notifier(&policies).is_some_and(|notifier| notifier.name == policy.name);
     let mut capacity = Capacity::of(draft);
-    let idle_since = idle_since(draft);
+    let mut idle = idle_runners(draft);
     let mut open: Vec<&'a Job> =
         draft.jobs.iter().copied().filter(|job| job.fact.status <= JobStatus::Queued).collect();
     open.sort_by_key(|job| (age(job), job.id()));
@@ -57,7 +54,7 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
         let found = if counts { capacity.take(&candidates) } else { None };
         if let Some(chosen) = found.or_else(|| candidates.first())
             && chosen.set == policy.name
-            && wants(draft, job, idle_since.get(&chosen.target.at).copied())
+            && wants(draft, job, idle.get_mut(&chosen.target.at))
         {
             shared.wanted.entry(chosen.target.at.clone()).or_default().push(job);
         }
@@ -135,24 +132,38 @@ fn take_one(count: Option<&mut usize>) -> bool {
     }
 }
 
-/// Since when each place has had a runner that could have taken a job: idle, and online by GitHub's own word in this pass.
-fn idle_since(draft: &Draft<'_>) -> HashMap<RunnerScope, Timestamp> {
-    let mut longest: HashMap<RunnerScope, Timestamp> = HashMap::new();
+/// A runner that could have taken a job all the while: idle, and online by GitHub's own word in this pass.
+struct IdleRunner<'a> {
+    index: usize,
+    since: Timestamp,
+    registration: &'a Registration,
+}
+
+/// Those runners by place, the longest idle first. Only where machines are known too: what is proved by one ends it.
+fn idle_runners<'a>(draft: &Draft<'a>) -> HashMap<RunnerScope, Vec<IdleRunner<'a>>> {
+    let mut idle: HashMap<RunnerScope, Vec<IdleRunner<'a>>> = HashMap::new();
     for (index, runner) in draft.runners.iter().enumerate().filter(|(_, runner)| runner.state == S::Idle) {
-        let online = draft.evidence(index).registration.is_some_and(|seen| seen.online && !seen.busy);
-        if let Some(since) = runner.idle_since.filter(|_| online) {
-            let slot = longest.entry(runner.target.at.clone()).or_insert(since);
-            *slot = since.min(*slot);
+        let seen =
+            draft.evidence(index).registration.filter(|seen| seen.online && !seen.busy && draft.is_supply(runner));
+        if let (Some(since), Some(registration), None) = (runner.idle_since, seen, draft.unknown(&runner.target.at)) {
+            let runners = idle.entry(runner.target.at.clone()).or_default();
+            runners.push(IdleRunner { index, since, registration });
         }
     }
-    longest
+    for runners in idle.values_mut() {
+        runners.sort_by_key(|runner| (runner.since, runner.index));
+    }
+    idle
 }
 
 /// Whether the job is demand now; if not, says what it waits for.
-fn wants(draft: &mut Draft<'_>, job: &Job, idle_since: Option<Timestamp>) -> bool {
+fn wants(draft: &mut Draft<'_>, job: &Job, idle: Option<&mut Vec<IdleRunner<'_>>>) -> bool {
     let id = job.id();
     if job.fact.status == JobStatus::Waiting {
         draft.wait_job(id, WaitingOn::Gate);
+        return false;
+    }
+    if is_over(draft, job) {
         return false;
     }
     if let Some(stalled) = job.stalled
@@ -167,17 +178,46 @@ fn wants(draft: &mut Draft<'_>, job: &Job, idle_since: Option<Timestamp>) -> boo
         draft.wait_job(id, WaitingOn::Delay { until: age(job).plus(delay) });
         return false;
     }
-    !stall(draft, job, idle_since)
+    !idle.is_some_and(|idle| stall(draft, job, idle))
 }
 
-/// A job still queued although a runner of its target was idle all the while is not what we can help by launching.
-fn stall(draft: &mut Draft<'_>, job: &Job, idle_since: Option<Timestamp>) -> bool {
-    let Some(idle_since) = idle_since else { return false };
-    let tested_from = job.stalled.map_or(age(job), |stalled| stalled.until.max(age(job)));
-    if !draft.passed(idle_since.max(tested_from), draft.policy.timing.stall_after) {
+/// GitHub ends a job that nobody took within 24 hours. One that it still calls queued after that, by its own word, is over.
+fn is_over(draft: &mut Draft<'_>, job: &Job) -> bool {
+    let since = job.changed_at.max(age(job));
+    let end = since.plus(JobFact::QUEUED_MAX);
+    if !draft.passed(since, JobFact::QUEUED_MAX) {
         return false;
     }
-    let until = draft.now.plus(draft.policy.timing.stall_for);
+    let until = draft.now.plus(draft.policy.timing.verify_after);
+    draft.wake_at(until);
+    draft.wait_job(job.id(), WaitingOn::Stalled { until });
+    if job.verified_at.is_some_and(|at| at >= end) {
+        draft.step(EffectAction::EndJob { job: job.id() }, "nobody took it within GitHub's limit of 24 hours");
+    }
+    true
+}
+
+/// A job that is still queued although a runner of its target was idle all the while is not what we can help by launching. Each such
+/// runner proves it of one job, the oldest first, and goes: all other jobs stay demand.
+fn stall(draft: &mut Draft<'_>, job: &Job, idle: &mut Vec<IdleRunner<'_>>) -> bool {
+    let tested_from = job.stalled.map_or(age(job), |stalled| stalled.until.max(age(job)));
+    let after = draft.policy.timing.stall_after;
+    let mut proof = None;
+    for (place, runner) in idle.iter().enumerate().filter(|(_, runner)| matches(runner.registration, job)) {
+        if draft.passed(runner.since.max(tested_from), after) {
+            proof = Some(place);
+            break;
+        }
+    }
+    let Some(place) = proof else { return false };
+    let runner = idle.remove(place);
+    let stalled = Stalled::again(job.stalled, draft.policy.timing.stall_for, draft.now);
+    let until = stalled.until;
+    draft.update(
+        runner.index,
+        RunnerUpdate::Draining,
+        format!("it was idle and GitHub did not give it job {}", job.id()),
+    );
     draft.step(
         EffectAction::Stall { job: job.id(), until },
         "a matching runner was idle and GitHub did not give it the job",
@@ -185,4 +225,10 @@ fn stall(draft: &mut Draft<'_>, job: &Job, idle_since: Option<Timestamp>) -> boo
     draft.wait_job(job.id(), WaitingOn::Stalled { until });
     draft.wake_at(until);
     true
+}
+
+/// Whether the labels that GitHub shows of the runner are all that the job asks for; where it shows none, they are the policy's.
+fn matches(registration: &Registration, job: &Job) -> bool {
+    let labels = &registration.labels;
+    labels.is_empty() || job.fact.labels.iter().all(|wanted| labels.contains(wanted))
 }

@@ -218,9 +218,10 @@ fn queued_sentence(job: &Job, history: &[HistoryEvent], waiting: Option<&Waiting
             "waits: stalled until {}: a matching runner was idle and GitHub did not assign the job",
             utc(stalled.until)
         ),
-        (None, None) => match &job.notified {
-            Some(notified) => format!("waits: {}", notified.text),
-            None => "queued: the next pass over its scale set decides".to_owned(),
+        (None, None) => match (&job.waits, &job.notified) {
+            (Some(reason), _) => format!("waits: {}", reason.text),
+            (None, Some(notified)) => format!("waits: {}", notified.text),
+            (None, None) => "queued: the next pass over its scale set decides".to_owned(),
         },
     };
     match history.last() {
@@ -246,6 +247,7 @@ pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
         | WaitingOn::Stalled { until }
         | WaitingOn::Capacity { until }
         | WaitingOn::Budget { until }
+        | WaitingOn::HandOff { until, .. }
         | WaitingOn::Grace { until, .. } => Some(*until),
         WaitingOn::Breaker { probe_at, .. } => Some(*probe_at),
         WaitingOn::Runner { .. }
@@ -280,7 +282,7 @@ fn lines(mut lines: Vec<TimelineEntry>) -> Vec<TimelineEntry> {
 /// History, and from the records what history does not say (it may be pruned, or a delivery may have been lost).
 fn timeline(job: &Job, runner: Option<&Runner>, history: &[HistoryEvent]) -> Vec<TimelineEntry> {
     let mut all: Vec<TimelineEntry> = history.iter().map(line).collect();
-    for wait in job.waits.iter().filter(|wait| wait.on != Wait::RUNNER) {
+    for wait in job.wait_history.iter().filter(|wait| wait.on != Wait::RUNNER) {
         all.push(TimelineEntry {
             at: wait.at,
             since: Duration::ZERO,

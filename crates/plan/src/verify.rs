@@ -30,7 +30,9 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
             continue;
         }
         let news_at = job.verified_at.map_or(job.changed_at, |at| at.max(job.changed_at));
-        if asked.contains(&job.id()) || draft.passed(news_at, after) {
+        // What stalls a job may be that it is over: its run is asked at once.
+        let doubted = job.stalled.is_some_and(|stalled| news_at < stalled.since);
+        if doubted || asked.contains(&job.id()) || draft.passed(news_at, after) {
             due.push((news_at, job));
         }
     }
@@ -40,8 +42,13 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
         draft.wake_at(draft.snapshot.budget.refills_at);
     }
     for (_, job) in due.into_iter().take(calls) {
-        let action = EffectAction::VerifyJob { job: job.id(), repo: job.fact.repo.clone() };
-        draft.step(action, "there was no news of it for a while");
+        let run = job.stalled.map(|_| job.fact.run);
+        let action = EffectAction::VerifyJob { job: job.id(), repo: job.fact.repo.clone(), run };
+        let reason = match run {
+            Some(_) => "it is stalled: its run may be over",
+            None => "there was no news of it for a while",
+        };
+        draft.step(action, reason);
     }
 }
 

@@ -10,9 +10,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use runnersmith_plan::{lint, plan};
 use runnersmith_types::{
-    Action, Batch, EffectAction, JobStatus, LaunchAction, MachineState, MachineStatus, MinIdleEntry, Observed, Plan,
-    RecordAction, RecordVersion, RunnerState, RunnerUpdate, ScaleSet, Snapshot, Timestamp, WaitingOn,
+    Action, Batch, BootFailure, BootFailureCause, EffectAction, HandOffTrouble, JobStatus, LaunchAction, MachineState,
+    MachineStatus, MinIdleEntry, Observed, Plan, RecordAction, RecordVersion, RunnerState, RunnerUpdate, ScaleSet,
+    Snapshot, Timestamp, WaitingOn,
 };
+use support::passes::pass;
 use support::{NOW, acme, execute, job_of, machine, name, on, org, policy, registration, runner_at, secs, snapshot};
 
 const STATES: [RunnerState; 8] = [
@@ -70,6 +72,7 @@ prop_compose! {
         machines_known in prop::bool::weighted(0.85),
         machines_complete in prop::bool::weighted(0.9),
         registrations_known in prop::bool::weighted(0.85),
+        (troubles, trouble_age, failures) in (0..8_u8, 0..200_u64, 0..8_u64),
     ) -> (ScaleSet, Snapshot) {
         let mut set = policy();
         set.ephemeral = ephemeral;
@@ -133,6 +136,20 @@ prop_compose! {
                 Observed::Unknown { why: "503".into() }
             };
             world.registrations.insert(place, seen);
+        }
+        // In most worlds nothing has failed.
+        for n in 0..troubles.saturating_sub(4) {
+            let trouble = [HandOffTrouble::Unavailable, HandOffTrouble::Refused, HandOffTrouble::Limited][n as usize % 3];
+            let place = if n % 2 == 0 { acme() } else { org("elsewhere") };
+            for at in [trouble_age, trouble_age / 2] {
+                world.hand_off_faults.failed(&place, trouble, "502", None, NOW.minus(secs(at)));
+            }
+        }
+        for n in 0..failures.saturating_sub(3) {
+            let cause = if n % 2 == 0 { BootFailureCause::NeverOnline } else { BootFailureCause::NoJob };
+            let (at, launched) = (NOW.minus(secs(400 - 60 * n)), NOW.minus(secs(700)));
+            let pool = set.fallback_order.pools[0].clone();
+            world.boot_failures.add(BootFailure::new(name(100 + n), pool, at).because(cause, "exit 3", launched));
         }
         (set, world)
     }
@@ -256,7 +273,9 @@ proptest! {
     fn a_quiet_world_needs_at_most_four_rounds_and_nothing_twice((set, mut world) in worlds()) {
         let (mut launched, mut removed) = (BTreeSet::new(), BTreeSet::new());
         let mut last = Plan::default();
-        for round in 0..=4 {
+        // Where hand-offs failed, one machine tries for all first, and more are launched when it has succeeded.
+        let rounds = if world.hand_off_faults.faults.is_empty() { 4 } else { 7 };
+        for round in 0..=rounds {
             last = plan(&set, &world, NOW);
             if last.steps.is_empty() {
                 return Ok(());
@@ -279,7 +298,19 @@ proptest! {
             }
             execute(&set, &mut world, &last, NOW);
         }
-        prop_assert!(false, "still busy after four rounds:\n{}", support::shown(&last).join("\n"));
+        prop_assert!(false, "still busy after {rounds} rounds:\n{}", support::shown(&last).join("\n"));
+    }
+
+    #[test]
+    fn within_a_pass_nothing_is_marked_and_unmarked_and_no_effect_is_had_twice(
+        (set, mut world) in worlds(),
+        refused in any::<u64>(),
+        jump in 0..900_u64,
+    ) {
+        for seconds in [0, 2, 2 + jump] {
+            let passed = pass(&set, &mut world, NOW.plus(secs(seconds)), |serial| refused >> (serial % 64) & 1 == 1);
+            prop_assert!(passed.faults.is_empty(), "after {} s: {:#?}\n{:#?}", seconds, passed.faults, passed.rounds);
+        }
     }
 
     #[test]

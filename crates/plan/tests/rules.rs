@@ -214,13 +214,18 @@ fn a_busy_runner_whose_job_is_unknown_cancels_one_queued_job() {
 #[test]
 fn an_organisation_set_refuses_a_persons_job_with_the_reason() {
     let mut world = snapshot();
-    let mut personal = job_of("octocat/app", 1, JobStatus::Queued, ago(secs(30)));
+    let mut personal = job_of("octocat/app", 1, JobStatus::Queued, ago(mins(10)));
     personal.fact.owner_kind = OwnerKind::User;
     world.jobs.push(personal);
+    let asked = planned(&world);
+    has_not(&asked, "intend");
+    assert!(waits(&asked, 1).unwrap().to_string().contains("octocat is a person"), "{:?}", waits(&asked, 1));
+    has(&asked, "find runners at octocat/app for 1 jobs: no scale set serves them; another fleet may");
+    has_not(&asked, "notify ");
+    execute(&policy(), &mut world, &asked, NOW);
     let plan = planned(&world);
-    has_not(&plan, "intend");
-    assert!(waits(&plan, 1).unwrap().to_string().contains("octocat is a person"), "{:?}", waits(&plan, 1));
-    has(&plan, "notify ");
+    has_not(&plan, "find");
+    has(&plan, "notify job 1 is unserved, no scale set serves it, and no online runner that is visible here has all");
 }
 
 #[test]
@@ -243,7 +248,7 @@ fn an_author_is_notified_within_the_bound_and_again_only_when_the_cause_changes(
     let notified_1 = plan(&set, &world, NOW);
     has(&notified_1, "notify ");
     let text = "the scale set is at its maximum of 1 runners; the job keeps its place in the line";
-    world.jobs[1].notified = Some(Notified { at: ago(mins(5)), check_run: 1, text: text.into() });
+    world.jobs[1].notified = Some(Notified { at: ago(mins(5)), check_run: 1, text: text.into(), closed: false });
     has_not(&plan(&set, &world, NOW), "notify");
     world.jobs[1].fact.status = JobStatus::Completed;
     has(&plan(&set, &world, NOW), "notify job 1 is over");

@@ -156,16 +156,17 @@ fn intents_beyond_a_lowered_maximum_are_taken_back() {
 }
 
 #[test]
-fn a_launch_without_an_answer_is_made_again_with_its_token_never_abandoned() {
+fn a_launch_without_an_answer_is_made_again_with_its_token_until_its_deadline() {
     let mut world = snapshot();
-    with(&mut world, runner(1, S::Launching), None, None);
+    with(&mut world, runner_at(1, S::Launching, ago(secs(299)), &acme()), None, None);
     has(&planned(&world), "relaunch batch-1: its answer is not known; the same token launches nothing twice");
 }
 
 #[test]
 fn a_launching_runner_is_bound_when_all_machines_of_its_batch_are_seen() {
     let mut world = snapshot();
-    let (first, mut second) = (runner(1, S::Launching), runner(2, S::Launching));
+    let launching = |serial| runner_at(serial, S::Launching, ago(mins(1)), &acme());
+    let (first, mut second) = (launching(1), launching(2));
     second.batch = first.batch.clone();
     world.batches.push(runnersmith_types::Batch {
         id: first.batch.clone().unwrap(),

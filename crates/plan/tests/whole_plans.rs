@@ -63,7 +63,7 @@ fn records_come_first_then_launches_then_removals_then_jobs() {
     let mut world = snapshot();
     world.jobs.extend((1..=3).map(queued));
     world.jobs.push(job_of("acme/shop", 4, JobStatus::Queued, ago(mins(11))));
-    with(&mut world, runner(1, S::Launching), None, None);
+    with(&mut world, runner_at(1, S::Launching, ago(mins(1)), &acme()), None, None);
     with(&mut world, runner(2, S::Booting), Some(machine(2, Some(MachineStatus::Booting))), None);
     let mut gone = machine(3, None);
     gone.state = MachineState::Ended;

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use runnersmith_types::{
-    DeliveryId, JobFact, JobId, Label, Registration, RegistrationId, RepoFullName, RunId, RunnerGroupName, RunnerScope,
-    Secret, Timestamp,
+    DeliveryId, JobFact, JobId, Label, Registration, RegistrationId, RepoFullName, RunId, RunSummary, RunnerGroupName,
+    RunnerScope, Secret, Timestamp,
 };
 
 /// Why a GitHub call failed: what a caller does differently.
@@ -138,15 +138,6 @@ pub struct RegistrationToken {
     pub url: String,
 }
 
-/// A workflow run, as far as a sweep or a re-run needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunSummary {
-    /// Its number.
-    pub id: RunId,
-    /// GitHub's word (`queued`, `in_progress`, `completed`, …).
-    pub status: String,
-}
-
 /// A delivery that GitHub could not bring to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedDelivery {
@@ -201,6 +192,13 @@ pub trait GitHub: Send + Sync + 'static {
     async fn sweep(&self, repo: &RepoFullName) -> Result<Vec<JobFact>, GitHubError>;
     /// One run.
     async fn run(&self, repo: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError>;
+    /// The newest runs of a branch that an event started, of all workflows, at most a page.
+    async fn runs_of_branch(
+        &self,
+        repo: &RepoFullName,
+        branch: &str,
+        event: &str,
+    ) -> Result<Vec<RunSummary>, GitHubError>;
     /// Re-runs the failed jobs of an ended run.
     async fn rerun_failed(&self, repo: &RepoFullName, id: RunId) -> Result<(), GitHubError>;
     /// Deliveries at or after `since` that failed and were not delivered later, at most `limit`.

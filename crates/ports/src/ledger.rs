@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    Batch, BatchId, BootFailure, BootFailures, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, Notified,
-    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp, Wait,
+    Batch, BatchId, BootFailure, BootFailures, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, JobUpdate,
+    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
 };
 
 /// Why a ledger call failed.
@@ -94,8 +94,12 @@ pub enum ReleaseOutcome {
 /// An API budget of the App, counted per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BudgetKind {
-    /// JIT configs and other content-creating writes (GitHub grants about 180 a minute).
+    /// JIT configs (GitHub grants about 180 content-creating writes a minute).
     Jit,
+    /// Check runs: a storm of them must not take what hand-offs need.
+    Notifications,
+    /// Registration tokens: few, since one serves an hour of runners, and apart, so that their failures use up nothing else.
+    Tokens,
     /// All other calls.
     Calls,
 }
@@ -106,6 +110,8 @@ impl BudgetKind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Jit => "jit",
+            Self::Notifications => "notifications",
+            Self::Tokens => "tokens",
             Self::Calls => "calls",
         }
     }
@@ -120,20 +126,18 @@ pub trait JobLedger: Send + Sync + 'static {
     async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError>;
     /// One job.
     async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError>;
-    /// All open jobs; and of those that ended at or after `ended_since` the ones that still matter: their runner is alive, their
-    /// author was notified, or their machine was interrupted. By id.
+    /// All open jobs; those that are followed after their end ([`Job::is_followed`]), however long ago it was; and of those that
+    /// ended at or after `ended_since` the ones that still matter: their runner is alive, their author was notified, or their
+    /// machine was interrupted. By id.
     async fn open_jobs(&self, ended_since: Timestamp) -> Result<Vec<Job>, LedgerError>;
     /// The newest jobs by first sight, at most `limit`.
     async fn recent_jobs(&self, limit: usize) -> Result<Vec<Job>, LedgerError>;
     /// Marks a queued job stalled. `false` when it is not queued any more.
     async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError>;
-    /// Records what its author was notified of.
-    async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError>;
-    /// Records what jobs wait for from now on (by [`Job::waits_for`]). Jobs that are unknown, or wait no more, are skipped.
-    async fn record_waits(&self, waits: Vec<(JobId, Wait)>) -> Result<(), LedgerError>;
-    /// Records that its machine was interrupted.
-    async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError>;
-    /// Records a re-run; `false` when that run was already re-run.
+    /// Records decisions about jobs (by [`Job::update`]), in order; each in a transaction of its own or all in one. Unknown jobs are
+    /// skipped. After an error some may be recorded; recording them again changes nothing more. Returns the jobs that changed.
+    async fn update_jobs(&self, updates: Vec<(JobId, JobUpdate)>) -> Result<Vec<JobId>, LedgerError>;
+    /// Records that a run was re-run; `false` when that is recorded already.
     async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError>;
     /// Runs that were re-run.
     async fn reruns(&self) -> Result<Vec<(RepoFullName, RunId)>, LedgerError>;

@@ -24,7 +24,7 @@ pub use clock::{Clock, SystemClock};
 #[cfg(feature = "contract")]
 pub use clock::{ManualClock, TestClock};
 pub use control::ControlRepository;
-pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary};
+pub use github::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken};
 pub use hand_off::{HandOff, HandOffError, RunnerConfig};
 pub use ledger::{
     BudgetKind, BudgetLedger, HistoryLedger, JobLedger, Lease, LeaseLedger, Ledger, LedgerError, Recorded,

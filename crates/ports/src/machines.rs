@@ -31,6 +31,14 @@ pub enum MachinesError {
         /// The call.
         operation: &'static str,
     },
+    /// Nothing was launched, for a reason that passes by itself, and the call's token is spent: the next try is another call, a little later.
+    #[error("machines {operation}: nothing was launched: {what}")]
+    NothingLaunched {
+        /// The call.
+        operation: &'static str,
+        /// Why.
+        what: String,
+    },
     /// An account limit; a person must raise it. Nothing was launched.
     #[error("machines {operation}: a quota is used up: {what}")]
     Quota {
@@ -47,7 +55,7 @@ pub enum MachinesError {
         /// What is wrong.
         what: String,
     },
-    /// Anything else; the effect may have happened, so the call is made again with the same token.
+    /// Anything else; the effect may have happened, so the call is made again with the same token, for a bounded time.
     #[error("machines {operation} failed")]
     Failed {
         /// The call.

@@ -29,6 +29,8 @@ pub enum CliCommand {
     Status(Query),
     /// Show what would be done now, and why. Nothing is done.
     Plan(Query),
+    /// End the pauses of a scale set after failures: what was held back is tried at its next pass.
+    ResetPause(ResetPause),
     /// Check a configuration file and say what it means.
     Check(ConfigFile),
     /// Read Terraform files with a block of philips-labs/github-runner and say what changes. Nothing is written.
@@ -199,6 +201,16 @@ pub struct WhyOptions {
     /// Where and how.
     #[command(flatten)]
     pub query: Query,
+}
+
+/// Options of `reset-pause`.
+#[derive(Args, Debug)]
+pub struct ResetPause {
+    /// The scale set.
+    pub set: String,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub file: ConfigFile,
 }
 
 /// Options of what only reads.

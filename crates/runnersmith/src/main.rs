@@ -15,6 +15,7 @@ mod plan;
 mod query;
 mod random;
 mod report;
+mod reset_pause;
 mod serve;
 mod settings;
 mod startup;
@@ -48,6 +49,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CommandFailure> {
         CliCommand::Why(options) => startup::runtime()?.block_on(why::command(options)),
         CliCommand::Status(options) => startup::runtime()?.block_on(status::command(options)),
         CliCommand::Plan(options) => startup::runtime()?.block_on(plan::command(options)),
+        CliCommand::ResetPause(options) => startup::runtime()?.block_on(reset_pause::command(options)),
         CliCommand::Check(options) => query::check(&options),
         CliCommand::Migrate(options) => migrate::run(&options),
         CliCommand::App { command } => startup::runtime()?.block_on(app::command(command)),

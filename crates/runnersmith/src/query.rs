@@ -106,7 +106,11 @@ impl LedgerAndPolicy {
     }
 }
 
-fn reader(file: &Path, clock: Arc<dyn Clock>) -> Result<SqliteReader, CommandFailure> {
+/// Opens the ledger's file for reading alone.
+///
+/// # Errors
+/// When it is not there, is of a newer version or cannot be read.
+pub fn reader(file: &Path, clock: Arc<dyn Clock>) -> Result<SqliteReader, CommandFailure> {
     SqliteStore::open_read_only(file, clock).map_err(|error| match error {
         OpenError::Missing => no_ledger(file),
         OpenError::Newer { .. } => CommandFailure::outside(

@@ -33,6 +33,12 @@ impl SqliteReader {
         Ok(Self { reader: Writer::start_read_only(connection, "ledger-reader"), clock, version })
     }
 
+    /// Whether the file is of this program's version: to open it for writing upgrades nothing.
+    #[must_use]
+    pub const fn is_current(&self) -> bool {
+        self.version == KNOWN
+    }
+
     /// The ledger. Each of its writes fails and says that the store is open for reading only.
     #[must_use]
     pub fn ledger(&self) -> SqliteLedger {

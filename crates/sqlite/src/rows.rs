@@ -30,6 +30,15 @@ pub(crate) fn record<T: DeserializeOwned>(
     Ok(records(connection, sql, params)?.into_iter().next())
 }
 
+/// What the column `open` says of a job: 1 while it is open, 2 while it is followed after its end, 0 when it is over.
+fn open(job: &Job) -> u8 {
+    match (job.fact.status.is_open(), job.is_followed()) {
+        (true, _) => 1,
+        (false, true) => 2,
+        (false, false) => 0,
+    }
+}
+
 pub(crate) fn put_job(connection: &Connection, job: &Job) -> Result<(), Fault> {
     let sql =
         "INSERT OR REPLACE INTO jobs (id, open, first_seen, ended_at, repo, run, status, runner, followed, record)
@@ -37,7 +46,7 @@ pub(crate) fn put_job(connection: &Connection, job: &Job) -> Result<(), Fault> {
     let runner = job.runner().map(|name| name.to_string());
     connection.prepare_cached(sql)?.execute(params![
         job.id().0.cast_signed(),
-        job.fact.status.is_open(),
+        open(job),
         job.first_seen_at.as_millis(),
         job.ended_at.map(runnersmith_types::Timestamp::as_millis),
         job.fact.repo.as_str(),

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::follow_up::{FailedTries, PendingRerun, WaitReason};
 use crate::ids::{DeliveryId, JobId, Label, RegistrationId, RepoFullName, RunId, RunnerName};
 use crate::names::RegistrationName;
 use crate::time::Timestamp;
 use crate::version::RecordVersion;
+use crate::wait::Wait;
 
 /// Where a job stands. The order is the order of life: a later state never goes back by a late delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,6 +28,18 @@ pub enum JobStatus {
     Completed,
     /// GitHub does not know it any more (404 or 403 by id).
     Gone,
+}
+
+impl Stalled {
+    /// The longest pause between two tests.
+    pub const PAUSE_MAX: Duration = Duration::from_secs(2 * 3600);
+
+    /// Stalled from now on: for the first pause, or for twice as long as the last time.
+    #[must_use]
+    pub fn again(last: Option<Self>, first: Duration, now: Timestamp) -> Self {
+        let doubled = last.map_or(Duration::ZERO, |last| last.until.since(last.since) * 2).min(Self::PAUSE_MAX);
+        Self { since: now, until: now.plus(doubled.max(first)) }
+    }
 }
 
 impl JobStatus {
@@ -139,6 +153,29 @@ pub struct JobFact {
 impl JobFact {
     /// The most labels of a job that are kept.
     pub const LABELS_MAX: usize = 100;
+    /// GitHub ends a job that no self-hosted runner took within 24 hours ("Usage limits" of self-hosted runners: job queue time).
+    pub const QUEUED_MAX: Duration = Duration::from_secs(24 * 3600);
+
+    /// The fact that a job is over, by what is known of its run, although GitHub still calls the job queued. The run's own end and a
+    /// later attempt of it end the job; `None` while neither is there.
+    #[must_use]
+    pub fn by_its_run(&self, status: &str, attempt: u32, conclusion: Option<&str>, now: Timestamp) -> Option<Self> {
+        let later_attempt = self.run_attempt > 0 && attempt > self.run_attempt;
+        let over = status == "completed" || later_attempt;
+        over.then(|| self.ended(conclusion.filter(|_| !later_attempt).unwrap_or("cancelled"), now))
+    }
+
+    /// The fact that the job is over since now, with GitHub's word for how.
+    #[must_use]
+    pub fn ended(&self, conclusion: &str, now: Timestamp) -> Self {
+        Self {
+            source: FactSource::Get,
+            received_at: now,
+            status: JobStatus::Completed,
+            conclusion: Some(Conclusion(conclusion.chars().take(32).collect())),
+            ..self.clone()
+        }
+    }
 
     /// Returns the runner that GitHub names, whatever the attempt of its registration, if it may be one of ours.
     #[must_use]
@@ -165,31 +202,9 @@ pub struct Notified {
     pub check_run: u64,
     /// What was said; a change is reported again.
     pub text: String,
-}
-
-/// What a job waited for, from a moment until its next wait, or until it ran or was over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wait {
-    /// Since when.
-    pub at: Timestamp,
-    /// The stable word of what it waited for, as [`crate::WaitingOn::word`] returns it.
-    pub on: String,
-    /// For people, at most 300 characters.
-    pub text: String,
-}
-
-impl Wait {
-    /// The word of the usual wait: a runner is idle, or on its way.
-    pub const RUNNER: &str = "runner";
-}
-
-/// A wait and how long it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waited<'a> {
-    /// The wait.
-    pub wait: &'a Wait,
-    /// How long it was, or is so far.
-    pub took: Duration,
+    /// Whether it said that nothing is waited for any more. Older records do not say; they are closed once more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
 }
 
 /// The durable record of a job.
@@ -215,11 +230,20 @@ pub struct Job {
     /// What its author was notified of, if anything.
     #[serde(rename = "told")]
     pub notified: Option<Notified>,
+    /// Why it waits, as far as its author is to know; of a queued job.
+    #[serde(default)]
+    pub waits: Option<WaitReason>,
+    /// Tries to notify its author that failed since the last one that did not.
+    #[serde(default)]
+    pub notify_failed: Option<FailedTries>,
     /// Its machine was interrupted while it ran.
     pub interrupted_at: Option<Timestamp>,
+    /// The re-run of its run that the interruption asks for.
+    #[serde(default)]
+    pub rerun: Option<PendingRerun>,
     /// What it waited for, oldest first; the newest [`Job::WAITS_MAX`]. A time without an entry was the usual way to its runner.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waits: Vec<Wait>,
+    pub wait_history: Vec<Wait>,
     /// Grows by one with each stored change.
     pub version: u64,
     /// The version of the stored form.
@@ -239,39 +263,6 @@ pub enum Merged {
 }
 
 impl Job {
-    /// The most waits that are kept of a job.
-    pub const WAITS_MAX: usize = 20;
-
-    /// Returns whether to wait for this would be a change worth recording. That a runner is on its way is worth it only after
-    /// something else was waited for.
-    #[must_use]
-    pub fn is_news(&self, on: &str) -> bool {
-        let may_wait = matches!(self.fact.status, JobStatus::Waiting | JobStatus::Queued);
-        may_wait && self.waits.last().map_or(Wait::RUNNER, |last| &last.on) != on
-    }
-
-    /// Records what it waits for from now on. Returns whether that is a change.
-    pub fn waits_for(&mut self, wait: Wait) -> bool {
-        if !self.is_news(&wait.on) {
-            return false;
-        }
-        if self.waits.len() >= Self::WAITS_MAX {
-            self.waits.remove(0);
-        }
-        self.waits.push(wait);
-        true
-    }
-
-    /// Returns what it waited for, and how long, oldest first, without the usual way to its runner.
-    #[must_use]
-    pub fn waited(&self, now: Timestamp) -> Vec<Waited<'_>> {
-        let over = self.in_progress_at.or(self.ended_at).unwrap_or(now);
-        let ends = self.waits.iter().skip(1).map(|next| next.at).chain([over]);
-        let all = self.waits.iter().zip(ends);
-        let real = all.filter(|(wait, _)| wait.on != Wait::RUNNER);
-        real.map(|(wait, end)| Waited { wait, took: end.since(wait.at) }).collect()
-    }
-
     /// The record that a first fact makes.
     #[must_use]
     pub fn first(fact: JobFact) -> Self {
@@ -285,8 +276,11 @@ impl Job {
             verified_at: None,
             stalled: None,
             notified: None,
+            waits: None,
+            notify_failed: None,
             interrupted_at: None,
-            waits: Vec::new(),
+            rerun: None,
+            wait_history: Vec::new(),
             version: 1,
             record_version: RecordVersion::CURRENT,
             fact,

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName};
-use crate::job::Wait;
+use crate::failure::{BootFailure, BootFailureCause};
+use crate::follow_up::WaitReason;
+use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RepoFullName, RunId, RunnerName, ScaleSetName};
+use crate::notification::{CheckRunText, Notification};
 use crate::policy::{CapacityPool, RunnerScope, Target};
-use crate::runner::RunnerUpdate;
+use crate::runner_update::RunnerUpdate;
 use crate::snapshot::PoolFailure;
 use crate::time::Timestamp;
+use crate::wait::Wait;
 
 /// One pass's decision for one scale set.
 #[must_use]
@@ -75,27 +78,6 @@ impl fmt::Display for HandOffMeans {
     }
 }
 
-/// What the author of a job is notified of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notification {
-    /// Not yet, and why; the job is still demand.
-    Waiting(String),
-    /// Never: no set can serve it.
-    Impossible(String),
-    /// It runs, ended, or is gone: the notification is closed.
-    Settled(String),
-}
-
-impl Notification {
-    /// Returns what it says, in one sentence.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Waiting(text) | Self::Impossible(text) | Self::Settled(text) => text,
-        }
-    }
-}
-
 /// One idempotent thing to do, with one outcome. There is a variant for each way in which actions are executed, so that what
 /// executes one kind cannot be given another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +114,20 @@ pub enum RecordAction {
     },
     /// Take back an intent that was never launched.
     Withdraw {
+        /// The runner.
+        runner: RunnerName,
+    },
+    /// Remember that a machine failed.
+    BootFailed(BootFailure),
+    /// Remember that GitHub does not answer for a place: what fails meanwhile is its own fault.
+    Silent {
+        /// The place.
+        at: RunnerScope,
+        /// Why, in words.
+        why: String,
+    },
+    /// A runner proved that machines work: the boot failures are forgotten.
+    Booted {
         /// The runner.
         runner: RunnerName,
     },
@@ -201,6 +197,13 @@ pub enum EffectAction {
         job: JobId,
         /// Its repository.
         repo: RepoFullName,
+        /// Its run, which is asked for too if the job is still queued: one that is over ends the job.
+        run: Option<RunId>,
+    },
+    /// Record that a job is over which GitHub still calls queued.
+    EndJob {
+        /// The job.
+        job: JobId,
     },
     /// Take a job out of demand for a while.
     Stall {
@@ -209,26 +212,57 @@ pub enum EffectAction {
         /// Until when.
         until: Timestamp,
     },
+    /// Record why jobs wait, for the set whose pass posts notifications.
+    RecordWaits {
+        /// The jobs, each with its reason; `None` when it does not wait any more.
+        jobs: Vec<(JobId, Option<WaitReason>)>,
+        /// The set to wake, if it is another.
+        notifier: Option<ScaleSetName>,
+    },
+    /// Ask GitHub whether an online runner has the labels of jobs that no set serves.
+    FindRunners {
+        /// Where to look.
+        at: Vec<RunnerScope>,
+        /// The jobs, each with what is recorded when there is no such runner.
+        jobs: Vec<(JobId, String)>,
+    },
     /// Notify authors, by one check run for the repository and commit.
     Notify {
         /// The repository.
         repo: RepoFullName,
         /// The commit.
         head_sha: String,
-        /// The jobs, each with its notification.
+        /// The check run to update, if there is one.
+        check_run: Option<u64>,
+        /// What it says of all jobs of the commit that wait or were notified of.
+        text: CheckRunText,
+        /// The jobs of which it says something new, each with that.
         jobs: Vec<(JobId, Notification)>,
     },
     /// Record that a job lost its machine.
     Interrupted {
         /// The job.
         job: JobId,
+        /// Whether its run is to be re-run for that.
+        rerun: bool,
     },
-    /// Re-run the failed jobs of a run that has ended.
+    /// Re-run the failed jobs of a run, if it has ended and nobody else has done so.
     Rerun {
         /// The repository.
         repo: RepoFullName,
         /// The run.
         run: RunId,
+        /// The attempt that was interrupted; 0 where it is not known.
+        run_attempt: u32,
+        /// Its jobs that lost their machines.
+        jobs: Vec<JobId>,
+    },
+    /// Record that nothing is to be done about the run of jobs that lost their machines.
+    NoRerun {
+        /// The jobs.
+        jobs: Vec<JobId>,
+        /// Why, in words.
+        why: &'static str,
     },
 }
 
@@ -298,12 +332,21 @@ pub enum WaitingOn {
         /// The first is tried again then.
         until: Timestamp,
     },
-    /// The breaker is open after boot failures.
+    /// Launches are paused after boot failures.
     Breaker {
         /// The next probe.
         probe_at: Timestamp,
         /// Failures so far.
         failures: u32,
+        /// What the last machine that failed did.
+        cause: BootFailureCause,
+    },
+    /// Runners cannot be given their configurations.
+    HandOff {
+        /// What is wrong, in words.
+        why: String,
+        /// Tried again then.
+        until: Timestamp,
     },
     /// GitHub's budget is used up.
     Budget {
@@ -340,6 +383,7 @@ impl WaitingOn {
             Self::Capacity { .. } => "capacity",
             Self::Breaker { .. } => "breaker",
             Self::Budget { .. } => "budget",
+            Self::HandOff { .. } => "hand_off",
             Self::UnknownSource { .. } => "unknown_source",
             Self::MinIdle => "min_idle",
             Self::Grace { .. } => "grace",
@@ -362,12 +406,15 @@ impl fmt::Display for WaitingOn {
             Self::Gate => write!(f, "waits for an environment's approval or a concurrency group"),
             Self::NoSet { why } => write!(f, "no scale set serves it: {why}"),
             Self::Capacity { .. } => write!(f, "no capacity: every capacity pool is cooling down after a failure"),
-            Self::Breaker { failures, .. } => {
-                write!(
-                    f,
-                    "launches are paused after {failures} boot failures; one machine is launched at a time as a probe"
-                )
+            Self::Breaker { failures, cause, .. } => {
+                let what = match cause {
+                    BootFailureCause::NeverOnline => "boot failures",
+                    BootFailureCause::NoJob => "runners that came online and ended without a job",
+                    BootFailureCause::Refused => "refused launches",
+                };
+                write!(f, "launches are paused after {failures} {what}; one machine is launched at a time as a probe")
             }
+            Self::HandOff { why, .. } => write!(f, "{why}"),
             Self::Budget { .. } => write!(f, "GitHub's API budget is used up for this minute"),
             Self::UnknownSource { why } => write!(f, "a source did not answer: {why}"),
             Self::MinIdle => write!(f, "kept as one of the minimum of idle runners"),
@@ -383,6 +430,9 @@ impl Action {
         match self {
             Self::Record(RecordAction::Update { .. }) => "mark",
             Self::Record(RecordAction::Withdraw { .. }) => "withdraw",
+            Self::Record(RecordAction::BootFailed(_)) => "boot_failed",
+            Self::Record(RecordAction::Silent { .. }) => "silent",
+            Self::Record(RecordAction::Booted { .. }) => "booted",
             Self::Intend { .. } => "intend",
             Self::Launch(action) => action.kind(),
             Self::Effect(action) => action.kind(),
@@ -413,10 +463,14 @@ impl EffectAction {
             Self::ExpireHandOff { .. } => "expire_hand_off",
             Self::PoolFailure(_) => "strike",
             Self::VerifyJob { .. } => "verify_job",
+            Self::EndJob { .. } => "end_job",
             Self::Stall { .. } => "hold",
+            Self::RecordWaits { .. } => "record_waits",
+            Self::FindRunners { .. } => "find_runners",
             Self::Notify { .. } => "tell",
             Self::Interrupted { .. } => "interrupted",
             Self::Rerun { .. } => "rerun",
+            Self::NoRerun { .. } => "no_rerun",
         }
     }
 }
@@ -439,6 +493,9 @@ impl fmt::Display for RecordAction {
         match self {
             Self::Update { runner, .. } => write!(f, "record what was seen of {runner}"),
             Self::Withdraw { runner } => write!(f, "withdraw {runner}"),
+            Self::BootFailed(failure) => write!(f, "remember that {} failed", failure.runner),
+            Self::Silent { at, .. } => write!(f, "remember that GitHub does not answer for {at}"),
+            Self::Booted { .. } => write!(f, "forget the boot failures"),
         }
     }
 }
@@ -463,10 +520,14 @@ impl fmt::Display for EffectAction {
             Self::ExpireHandOff { runner, .. } => write!(f, "delete the hand-off of {runner}"),
             Self::PoolFailure(pool_failure) => write!(f, "leave {} alone for a while", pool_failure.pool),
             Self::VerifyJob { job, .. } => write!(f, "ask GitHub for job {job}"),
+            Self::EndJob { job } => write!(f, "record that job {job} is over"),
             Self::Stall { job, .. } => write!(f, "stall job {job}"),
             Self::Notify { repo, jobs, .. } => write!(f, "notify the authors of {} job(s) in {repo}", jobs.len()),
-            Self::Interrupted { job } => write!(f, "record that job {job} lost its machine"),
-            Self::Rerun { repo, run } => write!(f, "re-run the failed jobs of run {run} in {repo}"),
+            Self::RecordWaits { jobs, .. } => write!(f, "record why {} job(s) wait", jobs.len()),
+            Self::FindRunners { jobs, .. } => write!(f, "ask for runners with the labels of {} job(s)", jobs.len()),
+            Self::Interrupted { job, .. } => write!(f, "record that job {job} lost its machine"),
+            Self::Rerun { repo, run, .. } => write!(f, "re-run the failed jobs of run {run} in {repo}"),
+            Self::NoRerun { jobs, .. } => write!(f, "record that {} job(s) need no re-run", jobs.len()),
         }
     }
 }

@@ -189,6 +189,12 @@ pub struct Timing {
     pub delay: Duration,
     /// A machine is not removed as surplus before it is this old. Default 5 min.
     pub running_min: Duration,
+    /// After so long a launch call without a usable answer is given up, if no machine of it is to be seen. Default 5 min.
+    #[serde(default = "launch_deadline")]
+    pub launch_deadline: Duration,
+    /// After so long a machine's word that it has a job loses against GitHub and the ledger, if both say the contrary. Default 10 min.
+    #[serde(default = "stale_status_after")]
+    pub stale_status_after: Duration,
     /// From the hand-off's put to the first sign of life. Default 5 min.
     pub boot_deadline: Duration,
     /// Past it a machine that is not busy goes; a busy one is reported. Default 5 days.
@@ -217,12 +223,22 @@ pub struct Timing {
     pub probe_backoff: Duration,
 }
 
+const fn launch_deadline() -> Duration {
+    Duration::from_secs(5 * 60)
+}
+
+const fn stale_status_after() -> Duration {
+    Duration::from_secs(10 * 60)
+}
+
 impl Default for Timing {
     fn default() -> Self {
         let min = |m: u64| Duration::from_secs(60 * m);
         Self {
             delay: Duration::ZERO,
             running_min: min(5),
+            launch_deadline: launch_deadline(),
+            stale_status_after: stale_status_after(),
             boot_deadline: min(5),
             lifetime_max: min(5 * 24 * 60),
             hard_end_after: min(60),
@@ -271,6 +287,9 @@ pub struct ScaleSet {
     pub rerun_interrupted: bool,
     /// Notify authors by a check run why their job does not run. Needs the App's Checks write permission.
     pub notify: bool,
+    /// The operator says that no other fleet serves the repositories of this set: a job that no set serves fails its check.
+    #[serde(default)]
+    pub only_fleet: bool,
 }
 
 impl ScaleSet {
@@ -297,6 +316,7 @@ impl ScaleSet {
             token_when_jit_exhausted: true,
             rerun_interrupted: false,
             notify: true,
+            only_fleet: false,
         }
     }
 }

@@ -1,77 +1,17 @@
 //! A runner of ours: one registration and the machine under it, as one record with its evidence.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BatchId, JobId, MachineId, RegistrationId, RunnerName};
+use crate::ids::{BatchId, JobId, Label, MachineId, RegistrationId, RunnerName};
 use crate::names::RegistrationName;
 use crate::policy::{CapacityPool, Target};
+use crate::runner_state::RunnerState;
+use crate::runner_update::RunnerUpdate;
 use crate::time::Timestamp;
 use crate::version::RecordVersion;
-
-/// Where a runner stands. `design`: every state has evidence, an exit and a deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunnerState {
-    /// Recorded; nothing launched.
-    Intended,
-    /// Its batch is stored; the call may or may not have happened.
-    Launching,
-    /// Its machine is known; not seen online yet.
-    Booting,
-    /// Online, not busy by any source.
-    Idle,
-    /// Some source says that it has a job.
-    Busy,
-    /// Deregistered, or asked to end.
-    Draining,
-    /// Ephemeral, its job completed.
-    Finished,
-    /// Registration gone without a job, or machine gone with one.
-    Lost,
-    /// Nothing of it is left; history.
-    Gone,
-}
-
-impl RunnerState {
-    /// Whether it counts against the maximum: everything that has, or may have, a machine, and every intent.
-    #[must_use]
-    pub const fn is_alive(self) -> bool {
-        match self {
-            Self::Intended
-            | Self::Launching
-            | Self::Booting
-            | Self::Idle
-            | Self::Busy
-            | Self::Draining
-            | Self::Finished
-            | Self::Lost => true,
-            Self::Gone => false,
-        }
-    }
-    /// Whether it will or can take a job: the supply of rule 2.
-    #[must_use]
-    pub const fn is_supply(self) -> bool {
-        match self {
-            Self::Intended | Self::Launching | Self::Booting | Self::Idle => true,
-            Self::Busy | Self::Draining | Self::Finished | Self::Lost | Self::Gone => false,
-        }
-    }
-    /// A word for people.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Intended => "intended",
-            Self::Launching => "launching",
-            Self::Booting => "booting",
-            Self::Idle => "idle",
-            Self::Busy => "busy",
-            Self::Draining => "draining",
-            Self::Finished => "finished",
-            Self::Lost => "lost",
-            Self::Gone => "gone",
-        }
-    }
-}
 
 /// The durable record of a runner, with the time of each stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,10 +39,25 @@ pub struct Runner {
     pub registration: Option<RegistrationId>,
     /// The job it has or had, by any source.
     pub job: Option<JobId>,
+    /// The labels of its registration, by GitHub's newest word or as they were asked for. Empty: not known.
+    #[serde(default)]
+    pub labels: BTreeSet<Label>,
+    /// When that was said.
+    #[serde(default)]
+    pub labels_at: Option<Timestamp>,
     /// Recorded.
     pub intended_at: Timestamp,
     /// Batch stored.
     pub launching_at: Option<Timestamp>,
+    /// When its launch call last had no usable answer.
+    #[serde(default)]
+    pub launch_tried_at: Option<Timestamp>,
+    /// How often launch calls for it had no usable answer.
+    #[serde(default)]
+    pub launch_failures: u32,
+    /// What the last such answer was, for people.
+    #[serde(default)]
+    pub launch_error: Option<String>,
     /// Machine bound.
     pub machine_at: Option<Timestamp>,
     /// JIT config asked for (recorded before the call, which is not idempotent).
@@ -118,6 +73,15 @@ pub struct Runner {
     pub offline_since: Option<Timestamp>,
     /// First seen busy.
     pub busy_at: Option<Timestamp>,
+    /// When GitHub last said that it has a job, while no other source did: its list, or an answer to a question by id.
+    #[serde(default)]
+    pub github_busy_at: Option<Timestamp>,
+    /// When GitHub last refused to remove its registration, because it has a job (422).
+    #[serde(default)]
+    pub removal_refused_at: Option<Timestamp>,
+    /// Since when GitHub and the ledger say that it has no job, while its machine says that it has one.
+    #[serde(default)]
+    pub status_doubted_since: Option<Timestamp>,
     /// Decided to remove.
     pub draining_at: Option<Timestamp>,
     /// GitHub answered 204 or 404 to its removal.
@@ -147,93 +111,6 @@ pub struct Runner {
     pub record_version: RecordVersion<1>,
 }
 
-/// One change of a runner's record. The planner or an execution's outcome gives it; [`Runner::update`] is the only place that applies it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunnerUpdate {
-    /// Its batch is stored.
-    Launching {
-        /// The batch.
-        batch: BatchId,
-        /// The capacity pool.
-        #[serde(rename = "rung")]
-        pool: CapacityPool,
-    },
-    /// Its batch certainly launched no machine for it (no capacity): back to an intent.
-    NotLaunched,
-    /// Its machine is known.
-    Machine(MachineId),
-    /// A JIT config is about to be asked for.
-    JitRequested,
-    /// A registration exists.
-    Registered(RegistrationId),
-    /// A JIT config was lost; the next attempt begins.
-    NextAttempt,
-    /// The hand-off is put.
-    HandedOff,
-    /// Seen online and not busy by a source. `Some` registration when GitHub gave it.
-    Idle(Option<RegistrationId>),
-    /// Some source says busy.
-    Busy(Option<JobId>),
-    /// GitHub shows it offline.
-    Offline,
-    /// Removal decided.
-    Draining,
-    /// GitHub said 422: it has a job after all. Keep.
-    RemovalRefused,
-    /// GitHub answered 204 or 404.
-    Deregistered,
-    /// Its job completed.
-    Finished,
-    /// Something of it is missing.
-    Lost,
-    /// GitHub answered 404 for it by id.
-    RegistrationMissing,
-    /// GitHub knows it, by id.
-    RegistrationSeen,
-    /// Its machine is missing from a complete list.
-    MachineMissing,
-    /// Its machine is there.
-    MachineSeen,
-    /// Termination was asked for.
-    Terminated,
-    /// The hand-off is used or deleted.
-    HandOffGone,
-    /// Nothing is left of it.
-    Gone(String),
-}
-
-impl RunnerUpdate {
-    /// Returns a stable word, as in the ledger's history.
-    #[must_use]
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Launching { .. } => "launching",
-            Self::NotLaunched => "not_launched",
-            Self::Machine(_) => "machine",
-            Self::JitRequested => "jit_requested",
-            Self::Registered(_) => "registered",
-            Self::NextAttempt => "next_attempt",
-            Self::HandedOff => "handed_off",
-            Self::Idle(_) => "idle",
-            Self::Busy(_) => "busy",
-            Self::Offline => "offline",
-            Self::Draining => "draining",
-            Self::RemovalRefused => "removal_refused",
-            Self::Deregistered => "deregistered",
-            Self::Finished => "finished",
-            Self::Lost => "lost",
-            Self::RegistrationMissing => "registration_missing",
-            Self::RegistrationSeen => "registration_seen",
-            Self::MachineMissing => "machine_missing",
-            Self::MachineSeen => "machine_seen",
-            Self::Terminated => "terminated",
-            Self::HandOffGone => "hand_off_gone",
-            Self::Gone(_) => "gone",
-        }
-    }
-}
-
 impl Runner {
     /// A new intent.
     #[must_use]
@@ -250,8 +127,13 @@ impl Runner {
             pool: None,
             registration: None,
             job: None,
+            labels: BTreeSet::new(),
+            labels_at: None,
             intended_at: at,
             launching_at: None,
+            launch_tried_at: None,
+            launch_failures: 0,
+            launch_error: None,
             machine_at: None,
             jit_requested_at: None,
             handed_at: None,
@@ -259,6 +141,9 @@ impl Runner {
             idle_since: None,
             offline_since: None,
             busy_at: None,
+            github_busy_at: None,
+            removal_refused_at: None,
+            status_doubted_since: None,
             draining_at: None,
             deregistered_at: None,
             finished_at: None,
@@ -284,10 +169,29 @@ impl Runner {
             && self.handoff_gone_at.is_none()
     }
 
+    /// Whether its machine's word that it has a job is not believed any more: for so long GitHub and the ledger said the contrary.
+    #[must_use]
+    pub fn is_status_stale(&self, after: Duration, now: Timestamp) -> bool {
+        self.status_doubted_since.is_some_and(|since| since.plus(after) <= now)
+    }
+
+    /// Returns when GitHub last said that it has a job, as far as that is recorded and newer than its end by another source's word.
+    #[must_use]
+    pub fn github_said_busy_at(&self) -> Option<Timestamp> {
+        let said_at = self.github_busy_at.max(self.removal_refused_at);
+        said_at.filter(|at| Some(*at) > self.lost_at.max(self.finished_at))
+    }
+
+    /// Returns a label of these that its registration lacks, as far as its labels are known.
+    #[must_use]
+    pub fn lacks_label<'a>(&self, labels: &'a BTreeSet<Label>) -> Option<&'a Label> {
+        labels.iter().find(|label| !self.labels.is_empty() && !self.labels.contains(*label))
+    }
+
     /// Whether GitHub has never shown it online: no source said so, or only the machine itself, and GitHub the contrary from the
     /// start (within the time that its lists may lag).
     #[must_use]
-    pub fn was_never_online(&self, lag: std::time::Duration) -> bool {
+    pub fn was_never_online(&self, lag: Duration) -> bool {
         match (self.online_at, self.offline_since) {
             (None, _) => true,
             (Some(online), Some(offline)) => self.busy_at.is_none() && offline <= online.plus(lag),
@@ -307,14 +211,25 @@ impl Runner {
         match update {
             RunnerUpdate::Launching { batch, pool } => self.launching(batch, pool, at),
             RunnerUpdate::NotLaunched => self.not_launched(),
+            RunnerUpdate::LaunchTried(cause) => self.launch_tried(cause, at),
+            RunnerUpdate::LaunchFailed(cause) => self.launch_failed(cause, at),
             RunnerUpdate::Machine(id) => self.bind(id, at),
             RunnerUpdate::JitRequested => set_once(&mut self.jit_requested_at, at),
             RunnerUpdate::Registered(id) => self.registration = Some(id),
+            RunnerUpdate::JitNotMade => {
+                if self.registration.is_none() && self.handed_at.is_none() {
+                    self.jit_requested_at = None;
+                }
+            }
+            RunnerUpdate::Labels(labels) => self.labelled(labels, at),
             RunnerUpdate::NextAttempt => self.next_attempt(),
             RunnerUpdate::HandedOff => set_once(&mut self.handed_at, at),
             RunnerUpdate::HandOffGone => set_once(&mut self.handoff_gone_at, at),
             RunnerUpdate::Idle(registration) => self.idle(registration, at),
             RunnerUpdate::Busy(job) => self.busy(job, at),
+            RunnerUpdate::BusyAtGitHub(said_at) => self.busy_at_github(said_at, at),
+            RunnerUpdate::StatusDoubted => set_once(&mut self.status_doubted_since, at),
+            RunnerUpdate::StatusBelieved => self.status_doubted_since = None,
             RunnerUpdate::Offline => {
                 if self.state == RunnerState::Idle {
                     set_once(&mut self.offline_since, at);
@@ -348,6 +263,7 @@ impl Runner {
         if self.state == RunnerState::Intended {
             self.state = RunnerState::Launching;
             (self.batch, self.pool, self.launching_at) = (Some(batch), Some(pool), Some(at));
+            self.launch_error = None;
         }
     }
 
@@ -358,9 +274,28 @@ impl Runner {
         }
     }
 
+    fn launch_tried(&mut self, cause: String, at: Timestamp) {
+        if self.state == RunnerState::Launching && self.machine.is_none() {
+            self.launch_failures = self.launch_failures.saturating_add(1);
+            (self.launch_tried_at, self.launch_error) = (Some(at), Some(cause));
+        }
+    }
+
+    fn launch_failed(&mut self, cause: String, at: Timestamp) {
+        self.launch_tried(cause, at);
+        self.not_launched();
+    }
+
+    fn labelled(&mut self, labels: BTreeSet<Label>, at: Timestamp) {
+        if self.labels != labels {
+            (self.labels, self.labels_at) = (labels, Some(at));
+        }
+    }
+
     fn bind(&mut self, machine: MachineId, at: Timestamp) {
         if self.machine.is_none() && matches!(self.state, RunnerState::Intended | RunnerState::Launching) {
             (self.state, self.machine, self.machine_at) = (RunnerState::Booting, Some(machine), Some(at));
+            self.launch_error = None;
         }
     }
 
@@ -386,6 +321,7 @@ impl Runner {
         set_once(&mut self.idle_since, at);
         self.offline_since = None;
         self.missing_registration = 0;
+        (self.github_busy_at, self.removal_refused_at) = (None, None);
     }
 
     fn busy(&mut self, job: Option<JobId>, at: Timestamp) {
@@ -399,6 +335,16 @@ impl Runner {
         self.idle_since = None;
         (self.draining_at, self.lost_at, self.finished_at, self.offline_since) = (None, None, None, None);
         self.job = job.or(self.job);
+        if job.is_some() {
+            self.status_doubted_since = None;
+        }
+    }
+
+    fn busy_at_github(&mut self, said_at: Timestamp, at: Timestamp) {
+        self.busy(None, at);
+        if self.state == RunnerState::Busy {
+            self.github_busy_at = self.github_busy_at.max(Some(said_at));
+        }
     }
 
     fn draining(&mut self, at: Timestamp) {
@@ -410,6 +356,7 @@ impl Runner {
     }
 
     fn removal_refused(&mut self, at: Timestamp) {
+        self.removal_refused_at = Some(at);
         if matches!(self.state, RunnerState::Draining | RunnerState::Idle | RunnerState::Booting) {
             self.state = RunnerState::Busy;
             self.draining_at = None;
@@ -444,27 +391,4 @@ impl Runner {
 /// The first time counts.
 fn set_once(time: &mut Option<Timestamp>, at: Timestamp) {
     time.get_or_insert(at);
-}
-
-/// One launch call, stored before it is made so that a crash can make it again with the same token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Batch {
-    /// Its id, which is its idempotency token.
-    pub id: BatchId,
-    /// The target of its runners' set.
-    pub set: crate::ids::ScaleSetName,
-    /// Where it buys.
-    #[serde(rename = "rung")]
-    pub pool: CapacityPool,
-    /// Its runners, sorted; machines are bound sorted id to sorted name.
-    pub runners: Vec<RunnerName>,
-    /// When stored.
-    pub stored_at: Timestamp,
-    /// The machine's own hard end, milliseconds since the epoch.
-    pub hard_end_at: Timestamp,
-    /// Every machine that the call gave is bound: the call need not be made again.
-    pub settled: bool,
-    /// The version of the stored form.
-    #[serde(default)]
-    pub record_version: RecordVersion<1>,
 }

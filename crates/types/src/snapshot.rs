@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{
-    BatchId, ControlPlaneId, Label, MachineId, RegistrationId, RepoFullName, RunId, RunnerName, ScaleSetName,
-};
+use crate::batch::Batch;
+use crate::failure::BootFailures;
+use crate::hand_off_fault::HandOffFaults;
+use crate::ids::{BatchId, ControlPlaneId, Label, MachineId, RegistrationId, RepoFullName, RunId, ScaleSetName};
 use crate::job::Job;
 use crate::policy::{CapacityPool, RunnerScope, ScaleSet};
-use crate::runner::{Batch, Runner};
+use crate::runner::Runner;
 use crate::time::Timestamp;
 use crate::version::RecordVersion;
 
@@ -142,6 +143,8 @@ pub struct Budget {
     pub jit_left: u32,
     /// Other calls that may still be made now.
     pub calls_left: u32,
+    /// Check runs that may still be posted now; counted only for the set whose pass posts them.
+    pub notifications_left: u32,
     /// When the budgets are full again.
     pub refills_at: Timestamp,
 }
@@ -169,59 +172,6 @@ impl PoolFailure {
     }
 }
 
-/// A machine that never came online, or a launch that failed for another reason than capacity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BootFailure {
-    /// The runner.
-    pub runner: RunnerName,
-    /// Where.
-    #[serde(rename = "rung")]
-    pub pool: CapacityPool,
-    /// When.
-    pub at: Timestamp,
-    /// The version of the stored form.
-    #[serde(default)]
-    pub record_version: RecordVersion<1>,
-}
-
-impl BootFailure {
-    /// A failure of the present version's form.
-    #[must_use]
-    pub const fn new(runner: RunnerName, pool: CapacityPool, at: Timestamp) -> Self {
-        Self { runner, pool, at, record_version: RecordVersion::CURRENT }
-    }
-}
-
-/// The boot failures of a set since the last runner that came online: the newest, and how many are older than those.
-///
-/// The newest say when the last one was, and on which capacity pools; all together say whose turn the next probe is. Either alone
-/// would stand still once there are more than a ledger returns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BootFailures {
-    /// Failures that are older than the newest.
-    pub older: usize,
-    /// The newest, oldest of them first. At most [`BootFailures::NEWEST_MAX`].
-    pub newest: Vec<BootFailure>,
-}
-
-impl BootFailures {
-    /// The most that a ledger returns as the newest.
-    pub const NEWEST_MAX: usize = 100;
-
-    /// Returns how many there are.
-    #[must_use]
-    pub const fn total(&self) -> usize {
-        self.older + self.newest.len()
-    }
-
-    /// Returns the newest of all failures, which are given oldest first, with the number of the others.
-    #[must_use]
-    pub fn of(mut all: Vec<BootFailure>) -> Self {
-        let newest = all.split_off(all.len().saturating_sub(Self::NEWEST_MAX));
-        Self { older: all.len(), newest }
-    }
-}
-
 /// Everything that one plan of one scale set is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -229,7 +179,8 @@ pub struct Snapshot {
     pub control_plane: ControlPlaneId,
     /// The first serial that is free for new runner names.
     pub next_serial: u64,
-    /// All open jobs of all sets, and those that ended within the last minutes (for finished runners).
+    /// All open jobs of all sets, those that ended within the last minutes (for finished runners), and those that are followed
+    /// after their end ([`Job::is_followed`]).
     pub jobs: Vec<Job>,
     /// This set's runners that are not gone.
     pub runners: Vec<Runner>,
@@ -245,8 +196,10 @@ pub struct Snapshot {
     pub budget: Budget,
     /// Recent failures of capacity pools.
     pub pool_failures: Vec<PoolFailure>,
-    /// Boot failures since the last runner that came online.
+    /// Boot failures since the last success, or since an operator's reset.
     pub boot_failures: BootFailures,
+    /// Places where hand-offs fail, or failed lately.
+    pub hand_off_faults: HandOffFaults,
     /// Runs whose failed jobs were already re-run after an interruption.
     pub reruns: Vec<(RepoFullName, RunId)>,
 }

@@ -1,14 +1,15 @@
 //! Jobs: one item each, changed only from the version that was read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use runnersmith_ports::{JobLedger, LedgerError, Recorded};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    FactSource, Job, JobFact, JobId, JobStatus, Notified, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp, Wait,
+    FactSource, Job, JobFact, JobId, JobStatus, JobUpdate, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp,
 };
 
 use super::DynamoLedger;
@@ -18,10 +19,10 @@ use super::table::{Fault, Item, Page, Terms, as_ledger, key, number, read_text, 
 const SHARDS: u64 = 8;
 /// Two writers of one job: so often the later one reads again.
 const ATTEMPTS_MAX: usize = 20;
-/// Jobs that are changed side by side.
-const CHANGED_AT_ONCE: usize = 16;
+/// Jobs that are updated side by side.
+const UPDATED_AT_ONCE: usize = 16;
 
-/// Passes look back twenty minutes; a job that ended so long ago is history.
+/// Passes look back twenty minutes; a job that ended so long ago is history, unless something is left to do about it.
 const LONG_OVER: Duration = Duration::from_secs(3600);
 
 fn partition(id: JobId) -> String {
@@ -36,8 +37,8 @@ fn done_key(id: JobId) -> String {
     format!("done#{:020}", id.0)
 }
 
-/// Its author was notified, or it was interrupted: that has to be closed.
-fn is_followed(job: &Job) -> bool {
+/// Its author was notified, or it was interrupted: it is shown for a while after its end.
+fn is_noted(job: &Job) -> bool {
     job.notified.is_some() || job.interrupted_at.is_some()
 }
 
@@ -63,32 +64,8 @@ impl JobLedger for DynamoLedger {
         self.stall(id, stalled).await.map_err(as_ledger("mark a job stalled"))
     }
 
-    async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError> {
-        let notify = |job: &mut Job| {
-            job.notified = Some(notified.clone());
-            true
-        };
-        self.change_job(id, notify).await.map_err(as_ledger("record a notification"))
-    }
-
-    async fn record_waits(&self, waits: Vec<(JobId, Wait)>) -> Result<(), LedgerError> {
-        let changes = waits
-            .into_iter()
-            .map(|(id, wait)| async move { self.change_job(id, |job| job.waits_for(wait.clone())).await });
-        let mut done = futures_util::stream::iter(changes).buffer_unordered(CHANGED_AT_ONCE);
-        while let Some(changed) = done.next().await {
-            changed.map_err(as_ledger("record waits"))?;
-        }
-        Ok(())
-    }
-
-    async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {
-        let interrupt = |job: &mut Job| {
-            let first = job.interrupted_at.is_none();
-            job.interrupted_at.get_or_insert(at);
-            first
-        };
-        self.change_job(id, interrupt).await.map_err(as_ledger("record an interruption"))
+    async fn update_jobs(&self, updates: Vec<(JobId, JobUpdate)>) -> Result<Vec<JobId>, LedgerError> {
+        self.update_each(updates).await.map_err(as_ledger("update jobs"))
     }
 
     async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError> {
@@ -124,7 +101,7 @@ impl DynamoLedger {
         Ok(item)
     }
 
-    /// Nothing is done about a job any more that ended so long ago, even if it is followed.
+    /// Whether it ended so long ago that it is no longer shown; one that is followed is read all the same.
     fn is_long_over(&self, job: &Job) -> bool {
         job.ended_at.is_some_and(|at| self.clock.now().since(at) >= LONG_OVER)
     }
@@ -134,7 +111,7 @@ impl DynamoLedger {
         for shard in 0..SHARDS {
             for item in self.table.query(&format!("jobs#{shard}"), "open#", Page::default()).await? {
                 let job: Job = record(&item)?;
-                if self.is_long_over(&job) {
+                if self.is_long_over(&job) && !job.is_followed() {
                     self.change_job(job.id(), |_| true).await?;
                 }
             }
@@ -161,7 +138,8 @@ impl DynamoLedger {
     /// Writes a job that was read at `version`, moving it between open and done where its life says so.
     async fn write_job(&self, job: &Job, version: u64, was_open: bool) -> Result<(), Fault> {
         let stays = job.fact.status.is_open()
-            || (!self.is_long_over(job) && (is_followed(job) || self.has_live_runner(job).await?));
+            || job.is_followed()
+            || (!self.is_long_over(job) && (is_noted(job) || self.has_live_runner(job).await?));
         let unchanged = || Terms::when("version = :version").value(":version", number(version));
         if version == 0 {
             // Whether it is new is asked of both places where it could be.
@@ -263,6 +241,24 @@ impl DynamoLedger {
         Err(Fault::other(format!("job {id} is changed by others all the time")))
     }
 
+    /// The updates of one job are applied together and in order; different jobs are changed side by side.
+    async fn update_each(&self, updates: Vec<(JobId, JobUpdate)>) -> Result<Vec<JobId>, Fault> {
+        let mut by_job: BTreeMap<JobId, Vec<JobUpdate>> = BTreeMap::new();
+        for (id, update) in updates {
+            by_job.entry(id).or_default().push(update);
+        }
+        let change = |(id, updates): (JobId, Vec<JobUpdate>)| async move {
+            let apply = |job: &mut Job| {
+                let news: Vec<bool> = updates.iter().map(|update| job.update(update.clone())).collect();
+                news.contains(&true)
+            };
+            Ok::<_, Fault>(self.change_job(id, apply).await?.then_some(id))
+        };
+        let changed: Vec<Option<JobId>> =
+            futures_util::stream::iter(by_job).map(change).buffered(UPDATED_AT_ONCE).try_collect().await?;
+        Ok(changed.into_iter().flatten().collect())
+    }
+
     pub(super) async fn stall(&self, id: JobId, stalled: Stalled) -> Result<bool, Fault> {
         let Some(job) = self.read_job(id).await? else { return Ok(false) };
         // The pointer first: one without a stalled job is harmless, a stalled job without one would not be freed by its run.
@@ -285,7 +281,8 @@ impl DynamoLedger {
         for item in try_join_all(shards).await?.into_iter().flatten() {
             let job: Job = record(&item)?;
             let ended_lately = job.ended_at.is_some_and(|at| at >= ended_since);
-            if job.fact.status.is_open() || (ended_lately && (is_followed(&job) || self.has_live_runner(&job).await?)) {
+            let matters = job.fact.status.is_open() || job.is_followed();
+            if matters || (ended_lately && (is_noted(&job) || self.has_live_runner(&job).await?)) {
                 jobs.push(job);
             }
         }
@@ -295,7 +292,7 @@ impl DynamoLedger {
 
     /// A runner is gone: its job, if it has ended, is history.
     pub(super) async fn archive_job(&self, id: JobId) -> Result<(), Fault> {
-        self.change_job(id, |job| !job.fact.status.is_open() && !is_followed(job)).await.map(drop)
+        self.change_job(id, |job| !job.fact.status.is_open() && !job.is_followed() && !is_noted(job)).await.map(drop)
     }
 
     pub(super) async fn read_recent_jobs(&self, limit: usize) -> Result<Vec<Job>, Fault> {

@@ -24,12 +24,22 @@ pub struct Script {
     pub machines: BTreeMap<MachineId, Machine>,
     pub by_batch: BTreeMap<BatchId, Vec<MachineId>>,
     pub registrations: BTreeMap<u64, Registration>,
+    /// Registrations that no list shows.
+    pub hidden: BTreeMap<u64, Registration>,
     pub handed: BTreeMap<MachineId, String>,
     pub put_at: BTreeMap<MachineId, Timestamp>,
     pub jobs: BTreeMap<JobId, JobFact>,
     pub notified: Vec<CheckRun>,
+    /// Runs that are not just failed ones.
+    pub runs: BTreeMap<RunId, RunSummary>,
+    /// GitHub answers no call.
+    pub is_down: bool,
+    /// GitHub refuses registrations: their group is not there.
+    pub has_no_group: bool,
     /// Calls to GitHub that begin so are never answered.
     pub hangs: Vec<String>,
+    /// The list of machines shows none of their ends.
+    pub ends_lag: bool,
     next: u64,
 }
 
@@ -40,8 +50,14 @@ pub enum Fault {
     /// Nothing happens.
     Unavailable,
     NoCapacity,
+    /// Nothing happens, and the token is spent.
+    NothingLaunched,
     RateLimited,
     Busy,
+    /// GitHub answers 403.
+    Refused,
+    /// GitHub answers 404.
+    Unknown,
     /// A mistake of ours: it panics. Of the list of machines alone.
     Panics,
 }
@@ -52,7 +68,11 @@ pub struct Doubles(pub Arc<Mutex<Script>>, pub Arc<ManualClock>);
 impl Script {
     fn fault(&mut self, call: String) -> Option<Fault> {
         let found = self.faults.iter().position(|(beginning, _)| call.starts_with(beginning.as_str()));
+        let mine = ["launch", "list", "terminate", "put"].iter().any(|beginning| call.starts_with(beginning));
         self.calls.push(call);
+        if self.is_down && !mine {
+            return Some(Fault::Unavailable);
+        }
         found.map(|index| self.faults.remove(index).1)
     }
     pub fn count(&self, beginning: &str) -> usize {
@@ -77,9 +97,11 @@ impl Doubles {
                 until: self.1.now().plus(Duration::from_secs(1_800)),
             }),
             Some(Fault::Busy) => Err(GitHubError::Busy { operation, subject }),
-            Some(Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity | Fault::Panics) => {
-                Err(GitHubError::Transient { operation, subject, source: "502".into() })
-            }
+            Some(Fault::Refused) => Err(GitHubError::Unauthorized { operation, subject, message: "403".into() }),
+            Some(Fault::Unknown) => Err(GitHubError::NotFound { operation, subject }),
+            Some(
+                Fault::AnswerLost | Fault::Unavailable | Fault::NoCapacity | Fault::NothingLaunched | Fault::Panics,
+            ) => Err(GitHubError::Transient { operation, subject, source: "502".into() }),
         }
     }
 }
@@ -92,6 +114,9 @@ impl Machines for Doubles {
         let fault = script.fault(format!("launch {}", request.batch.runners.len()));
         if fault == Some(Fault::NoCapacity) {
             return Err(MachinesError::NoCapacity { operation: "launch", pool: request.batch.pool.clone() });
+        }
+        if fault == Some(Fault::NothingLaunched) {
+            return Err(MachinesError::NothingLaunched { operation: "launch", what: "throttled".into() });
         }
         let lost = || MachinesError::Failed { operation: "launch", source: "timeout".into() };
         if fault == Some(Fault::Unavailable) {
@@ -148,7 +173,8 @@ impl Machines for Doubles {
             if script.fault(format!("terminate {id}")).is_some() {
                 return Err(MachinesError::Throttled { operation: "terminate" });
             }
-            if let Some(machine) = script.machines.get_mut(id) {
+            let lags = script.ends_lag;
+            if let Some(machine) = script.machines.get_mut(id).filter(|_| !lags) {
                 machine.state = MachineState::Ended;
             }
         }
@@ -214,7 +240,7 @@ impl GitHub for Doubles {
         let mut script = self.script();
         let fault = script.fault(format!("registration {id}"));
         self.github("registration", fault)?;
-        let found = script.registrations.get(&id.0).cloned();
+        let found = script.registrations.get(&id.0).or_else(|| script.hidden.get(&id.0)).cloned();
         found.ok_or(GitHubError::NotFound { operation: "registration", subject: id.to_string() })
     }
     async fn registration_by_name(&self, _: &RunnerScope, name: &str) -> Result<Option<Registration>, GitHubError> {
@@ -228,6 +254,10 @@ impl GitHub for Doubles {
         let fault = script.fault(format!("jit {}", request.name));
         if matches!(fault, Some(Fault::Unavailable | Fault::RateLimited)) {
             self.github("jit", fault)?;
+        }
+        if script.has_no_group {
+            let subject = format!("runner group \"{}\" of {}", request.group, request.at);
+            return Err(GitHubError::NotFound { operation: "runner groups", subject });
         }
         if script.registrations.values().any(|found| found.name == request.name) {
             let (operation, subject) = ("jit", request.name.clone());
@@ -270,11 +300,25 @@ impl GitHub for Doubles {
         Ok(script.jobs.values().filter(|job| &job.repo == repo && job.status.is_open()).cloned().collect())
     }
     async fn run(&self, _: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
-        Ok(RunSummary { id, status: "completed".into() })
+        let mut script = self.script();
+        let fault = script.fault(format!("run {id}"));
+        self.github("run", fault)?;
+        Ok(script.runs.get(&id).cloned().unwrap_or_else(|| run(id.0, "completed", Some("failure"))))
+    }
+    async fn runs_of_branch(&self, _: &RepoFullName, branch: &str, _: &str) -> Result<Vec<RunSummary>, GitHubError> {
+        let mut script = self.script();
+        let fault = script.fault(format!("runs of {branch}"));
+        self.github("runs", fault)?;
+        Ok(script.runs.values().filter(|run| run.branch == branch).cloned().collect())
     }
     async fn rerun_failed(&self, _: &RepoFullName, id: RunId) -> Result<(), GitHubError> {
-        self.script().calls.push(format!("rerun {id}"));
-        Ok(())
+        let mut script = self.script();
+        let fault = script.fault(format!("rerun {id}"));
+        if matches!(fault, None | Some(Fault::AnswerLost)) {
+            let again = script.runs.entry(id).or_insert_with(|| run(id.0, "completed", Some("failure")));
+            (again.run_attempt, again.status, again.conclusion) = (again.run_attempt + 1, "queued".into(), None);
+        }
+        self.github("re-run", fault)
     }
     async fn failed_deliveries(&self, _: Timestamp, _: usize) -> Result<Vec<FailedDelivery>, GitHubError> {
         Ok(Vec::new())
@@ -291,6 +335,20 @@ impl GitHub for Doubles {
     }
     async fn whoami(&self) -> Result<String, GitHubError> {
         Ok("double".into())
+    }
+}
+
+/// A run at its first attempt, on the branch `main`.
+pub fn run(id: u64, status: &str, conclusion: Option<&str>) -> RunSummary {
+    RunSummary {
+        id: RunId(id),
+        status: status.into(),
+        conclusion: conclusion.map(|word| Conclusion(word.into())),
+        run_attempt: 1,
+        workflow: 3,
+        branch: "main".into(),
+        event: "push".into(),
+        head_repository: 5,
     }
 }
 
@@ -336,6 +394,10 @@ impl Bed {
         let make =
             format!("CREATE TRIGGER refused BEFORE {change} BEGIN SELECT RAISE(ABORT, 'refused by the test'); END");
         file.execute_batch(if is_refused { &make } else { "DROP TRIGGER refused" }).unwrap();
+    }
+
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub async fn queued(&self, ids: std::ops::RangeInclusive<u64>) {

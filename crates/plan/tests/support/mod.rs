@@ -2,16 +2,19 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test that fails panics")]
 
+pub mod passes;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
     Action, Batch, BatchId, BootFailures, Budget, CapacityPool, Conclusion, ControlPlaneId, EffectAction, FactSource,
-    FallbackOrder, HandOffMeans, Job, JobFact, JobId, JobStatus, Label, LaunchAction, Machine, MachineId, MachineState,
-    MachineStatus, Notification, Notified, Observed, Owner, OwnerKind, Plan, PlanStep, RecordAction, RecordVersion,
-    Registration, RegistrationId, RepoFullName, RunId, Runner, RunnerName, RunnerScope, RunnerState, RunnerUpdate,
-    ScaleSet, ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitingOn,
+    FallbackOrder, HandOffFaults, HandOffMeans, Job, JobFact, JobId, JobStatus, JobUpdate, Label, LaunchAction,
+    Machine, MachineId, MachineState, MachineStatus, Notification, Notified, Observed, Owner, OwnerKind, Plan,
+    PlanStep, RecordAction, RecordVersion, Registration, RegistrationId, RepoFullName, RunId, Runner, RunnerName,
+    RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitKind,
+    WaitReason, WaitingOn,
 };
 
 /// Any moment will do; this one is a Thursday at noon, UTC.
@@ -168,10 +171,11 @@ pub fn snapshot() -> Snapshot {
         peers: Vec::new(),
         machines: Observed::seen(Vec::new(), NOW),
         registrations: BTreeMap::from([(acme(), Observed::seen(Vec::new(), NOW))]),
-        budget: Budget { jit_left: 100, calls_left: 500, refills_at: NOW.plus(secs(60)) },
+        budget: Budget { jit_left: 100, calls_left: 500, notifications_left: 20, refills_at: NOW.plus(secs(60)) },
         pool_failures: Vec::new(),
         boot_failures: BootFailures::default(),
         reruns: Vec::new(),
+        hand_off_faults: HandOffFaults::default(),
     }
 }
 
@@ -189,17 +193,21 @@ pub fn with(snapshot: &mut Snapshot, runner: Runner, machine: Option<Machine>, r
 }
 
 /// How the lines of [`shown`] begin.
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 20] = [
     "deregister",
     "end",
     "expire",
     "fail",
+    "find",
+    "forget",
     "hand",
     "intend",
     "interrupt",
     "launch",
+    "leave",
     "look",
     "notify",
+    "record",
     "relaunch",
     "rerun",
     "stall",
@@ -218,12 +226,18 @@ pub fn shown(plan: &Plan) -> Vec<String> {
                 vec![format!("update {runner} {}", update.word())]
             }
             Action::Record(RecordAction::Withdraw { runner }) => vec![format!("withdraw {runner}")],
+            Action::Record(RecordAction::BootFailed(failure)) => {
+                vec![format!("fail {} {:?}", failure.runner, failure.cause)]
+            }
+            Action::Record(RecordAction::Silent { at, .. }) => vec![format!("update {at} is silent")],
+            Action::Record(RecordAction::Booted { runner }) => vec![format!("forget failures by {runner}")],
             Action::Intend { runners } => vec![format!("intend {}", runners.len())],
             Action::Launch(LaunchAction::First { runners, pool, .. }) => {
                 vec![format!("launch {} {pool}", runners.len())]
             }
             Action::Launch(LaunchAction::Again { batch }) => vec![format!("relaunch {batch}")],
             Action::Effect(EffectAction::Notify { jobs, .. }) => jobs.iter().map(shown_notification).collect(),
+            Action::Effect(EffectAction::RecordWaits { jobs, .. }) => jobs.iter().map(shown_wait).collect(),
             Action::Effect(effect) => vec![shown_effect(effect)],
             Action::Terminate { machine, .. } => vec![format!("end {machine}")],
         };
@@ -232,9 +246,17 @@ pub fn shown(plan: &Plan) -> Vec<String> {
     plan.steps.iter().flat_map(lines).collect()
 }
 
+fn shown_wait((job, reason): &(JobId, Option<WaitReason>)) -> String {
+    match reason {
+        Some(reason) => format!("record job {job} {:?}, {}", reason.kind, reason.text).to_lowercase(),
+        None => format!("record job {job} no more"),
+    }
+}
+
 fn shown_notification((job, notification): &(JobId, Notification)) -> String {
     let (kind, text) = match notification {
         Notification::Waiting(text) => ("waits", text),
+        Notification::Unserved(text) => ("is unserved", text),
         Notification::Impossible(text) => ("is impossible", text),
         Notification::Settled(text) => ("is over", text),
     };
@@ -255,10 +277,18 @@ fn shown_effect(effect: &EffectAction) -> String {
         EffectAction::ExpireHandOff { runner, .. } => format!("expire {runner}"),
         EffectAction::PoolFailure(failure) => format!("fail pool {}", failure.pool),
         EffectAction::VerifyJob { job, .. } => format!("verify {job}"),
+        EffectAction::EndJob { job } => format!("end job {job}"),
         EffectAction::Stall { job, .. } => format!("stall {job}"),
         EffectAction::Notify { jobs, .. } => format!("notify {} jobs", jobs.len()),
-        EffectAction::Interrupted { job } => format!("interrupt {job}"),
+        EffectAction::RecordWaits { jobs, .. } => format!("record {} jobs", jobs.len()),
+        EffectAction::FindRunners { at, jobs } => {
+            let at: Vec<String> = at.iter().map(ToString::to_string).collect();
+            format!("find runners at {} for {} jobs", at.join(" and "), jobs.len())
+        }
+        EffectAction::Interrupted { job, .. } => format!("interrupt {job}"),
+        EffectAction::Rerun { run, run_attempt, .. } if *run_attempt > 1 => format!("rerun {run} after {run_attempt}"),
         EffectAction::Rerun { run, .. } => format!("rerun {run}"),
+        EffectAction::NoRerun { jobs, .. } => format!("leave rerun of {} jobs", jobs.len()),
     }
 }
 
@@ -347,6 +377,9 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
                 }
             }
             update(snapshot, runner, RunnerUpdate::HandedOff, now);
+            if let Some(at) = place(snapshot, runner) {
+                snapshot.hand_off_faults.succeeded(&at);
+            }
         }
         Action::Record(RecordAction::Update { runner, update: change }) => {
             update(snapshot, runner, change.clone(), now)
@@ -380,23 +413,46 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
         Action::Effect(EffectAction::VerifyJob { job, .. }) => {
             change_job(snapshot, *job, |job| job.verified_at = Some(now))
         }
+        Action::Record(RecordAction::BootFailed(failure)) => snapshot.boot_failures.newest.push(failure.clone()),
+        Action::Record(RecordAction::Silent { at, why }) => snapshot.hand_off_faults.silent(at, why, now),
+        Action::Record(RecordAction::Booted { .. }) => snapshot.boot_failures = BootFailures::default(),
+        Action::Effect(EffectAction::EndJob { job }) => {
+            change_job(snapshot, *job, |job| job.fact.status = JobStatus::Completed);
+        }
         Action::Effect(EffectAction::Stall { job, until }) => {
             change_job(snapshot, *job, |job| job.stalled = Some(Stalled { since: now, until: *until }));
         }
-        Action::Effect(EffectAction::Notify { jobs, .. }) => {
-            for (id, notification) in jobs {
-                let notified = Notified { at: now, check_run: 1, text: notification.text().to_owned() };
-                change_job(snapshot, *id, |job| job.notified = Some(notified));
+        Action::Effect(EffectAction::RecordWaits { jobs, .. }) => {
+            for (id, reason) in jobs {
+                update_job(snapshot, *id, JobUpdate::Waits(reason.clone()));
             }
         }
-        Action::Effect(EffectAction::Interrupted { job }) => {
-            change_job(snapshot, *job, |job| job.interrupted_at = Some(now))
+        Action::Effect(EffectAction::FindRunners { jobs, .. }) => {
+            for (id, text) in jobs {
+                let reason = WaitReason { at: now, kind: WaitKind::Unserved, text: text.clone() };
+                update_job(snapshot, *id, JobUpdate::Waits(Some(reason)));
+            }
         }
-        Action::Effect(EffectAction::Rerun { repo, run }) => snapshot.reruns.push((repo.clone(), *run)),
+        Action::Effect(EffectAction::Notify { jobs, .. }) => {
+            for (id, notification) in jobs {
+                let (text, closed) = (notification.text().to_owned(), notification.is_settled());
+                update_job(snapshot, *id, JobUpdate::Notified(Notified { at: now, check_run: 1, text, closed }));
+            }
+        }
+        Action::Effect(EffectAction::Interrupted { job, rerun }) => {
+            update_job(snapshot, *job, JobUpdate::Interrupted { at: now, rerun: *rerun })
+        }
+        Action::Effect(EffectAction::Rerun { repo, run, jobs, .. }) => {
+            snapshot.reruns.push((repo.clone(), *run));
+            jobs.iter().for_each(|id| update_job(snapshot, *id, JobUpdate::RerunSettled("it is re-run".into())));
+        }
+        Action::Effect(EffectAction::NoRerun { jobs, why }) => {
+            jobs.iter().for_each(|id| update_job(snapshot, *id, JobUpdate::RerunSettled((*why).to_owned())));
+        }
     }
 }
 
-fn serial(name: &RunnerName) -> u64 {
+pub fn serial(name: &RunnerName) -> u64 {
     name.as_str().rsplit('-').next().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
@@ -411,6 +467,12 @@ fn update(snapshot: &mut Snapshot, name: &RunnerName, change: RunnerUpdate, now:
         }
     }
     snapshot.runners.retain(|runner| runner.state.is_alive());
+}
+
+fn update_job(snapshot: &mut Snapshot, id: JobId, update: JobUpdate) {
+    change_job(snapshot, id, |job| {
+        job.update(update);
+    });
 }
 
 fn change_job(snapshot: &mut Snapshot, id: JobId, change: impl FnOnce(&mut Job)) {

@@ -70,7 +70,7 @@ impl HistoryLedger for SqliteLedger {
         self.write("prune", move |connection| {
             let mut gone = 0;
             for sql in [
-                "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE open = 0 AND ended_at < ?1 LIMIT ?2)",
+                "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE open IN (0, 2) AND ended_at < ?1 LIMIT ?2)",
                 "DELETE FROM runners WHERE name IN (SELECT name FROM runners WHERE alive = 0 AND gone_at < ?1 LIMIT ?2)",
                 "DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE settled = 1 AND stored_at < ?1 LIMIT ?2)",
                 "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ?1 LIMIT ?2)",

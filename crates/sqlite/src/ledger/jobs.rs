@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use runnersmith_ports::{JobLedger, LedgerError, Recorded};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    FactSource, Job, JobFact, JobId, JobStatus, Notified, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp, Wait,
+    FactSource, Job, JobFact, JobId, JobStatus, JobUpdate, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp,
 };
 use rusqlite::{Connection, params};
 
@@ -32,7 +32,7 @@ impl JobLedger for SqliteLedger {
 
     async fn open_jobs(&self, ended_since: Timestamp) -> Result<Vec<Job>, LedgerError> {
         self.read("open jobs", move |connection| {
-            let sql = "SELECT record FROM jobs WHERE open = 1 OR (open = 0 AND ended_at >= ?1 AND
+            let sql = "SELECT record FROM jobs WHERE open IN (1, 2) OR (open = 0 AND ended_at >= ?1 AND
                 (followed = 1 OR runner IN (SELECT name FROM runners WHERE alive = 1))) ORDER BY id";
             records(connection, sql, [ended_since.as_millis()])
         })
@@ -57,28 +57,17 @@ impl JobLedger for SqliteLedger {
         self.change_job("mark a job stalled", id, stall).await
     }
 
-    async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError> {
-        let notify = move |job: &mut Job| {
-            job.notified = Some(notified);
-            true
-        };
-        self.change_job("record a notification", id, notify).await
-    }
-
-    async fn record_waits(&self, waits: Vec<(JobId, Wait)>) -> Result<(), LedgerError> {
-        self.write("record waits", move |connection| {
-            waits.into_iter().try_for_each(|(id, wait)| change(connection, id, |job| job.waits_for(wait)).map(|_| ()))
+    async fn update_jobs(&self, updates: Vec<(JobId, JobUpdate)>) -> Result<Vec<JobId>, LedgerError> {
+        self.write("update jobs", move |connection| {
+            let mut changed: Vec<JobId> = Vec::new();
+            for (id, update) in updates {
+                if change_in(connection, id, |job| job.update(update))? && !changed.contains(&id) {
+                    changed.push(id);
+                }
+            }
+            Ok(changed)
         })
         .await
-    }
-
-    async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {
-        let interrupt = move |job: &mut Job| {
-            let first = job.interrupted_at.is_none();
-            job.interrupted_at.get_or_insert(at);
-            first
-        };
-        self.change_job("record an interruption", id, interrupt).await
     }
 
     async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError> {
@@ -118,12 +107,11 @@ impl SqliteLedger {
         id: JobId,
         change: impl FnOnce(&mut Job) -> bool + Send + 'static,
     ) -> Result<bool, LedgerError> {
-        self.write(operation, move |connection| self::change(connection, id, change)).await
+        self.write(operation, move |connection| change_in(connection, id, change)).await
     }
 }
 
-/// Changes a job's record. Returns whether it is there and `change` says that it changed.
-fn change(connection: &Connection, id: JobId, change: impl FnOnce(&mut Job) -> bool) -> Result<bool, Fault> {
+fn change_in(connection: &Connection, id: JobId, change: impl FnOnce(&mut Job) -> bool) -> Result<bool, Fault> {
     let Some(mut job) = record::<Job>(connection, JOB, [id.0.cast_signed()])? else { return Ok(false) };
     if !change(&mut job) {
         return Ok(false);

@@ -71,7 +71,8 @@ pub fn jobs_are_right(jobs: &BTreeMap<u64, Job>) {
     );
     let job = |id: u64| &jobs[&id];
     assert_eq!(job(103).stalled, Some(Stalled { since: at(10), until: at(610) }));
-    let notified = Notified { at: at(10), check_run: 4711, text: "held: a matching runner was idle".into() };
+    let notified =
+        Notified { at: at(10), check_run: 4711, text: "held: a matching runner was idle".into(), closed: false };
     assert_eq!((job(103).notified.clone(), job(103).version), (Some(notified), 3));
     assert_eq!((job(107).interrupted_at, job(108).interrupted_at), (Some(at(10)), Some(at(10))));
     assert_eq!(job(108).notified.as_ref().unwrap().text, "its machine was interrupted");

@@ -144,7 +144,13 @@ async fn jobs(bed: &Bed) {
     let refused = client.rerun_failed(&repo, run).await.unwrap_err();
     assert!(matches!(refused, GitHubError::Unauthorized { .. } | GitHubError::Refused { .. }), "{refused}");
     bed.simulator.cancel_run(run.0);
+    let of_branch = client.runs_of_branch(&repo, "main", "workflow_dispatch").await.unwrap();
+    let ended = of_branch.iter().find(|found| found.id == run).unwrap();
+    assert_eq!(ended.conclusion.as_ref().map(|conclusion| conclusion.0.as_str()), Some("cancelled"));
+    assert!(ended.run_attempt == 1 && ended.workflow > 0 && ended.head_repository > 0, "{ended:?}");
+    assert!(client.runs_of_branch(&repo, "next/one", "push").await.unwrap().is_empty());
     client.rerun_failed(&repo, run).await.unwrap();
+    assert_eq!(client.run(&repo, run).await.unwrap().run_attempt, 2);
     tokio::time::timeout(Duration::from_secs(10), async {
         while client.failed_deliveries(begun, 10).await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -33,6 +33,8 @@ pub(crate) struct State {
     /// Registration token: (scope, end).
     pub registration_tokens: BTreeMap<String, (String, i64)>,
     pub runs: BTreeMap<u64, (String, String)>,
+    /// Runs that were run again, with their attempt.
+    pub attempts: BTreeMap<u64, u64>,
     pub jobs: BTreeMap<u64, Job>,
     pub runners: BTreeMap<u64, Runner>,
     pub checks: BTreeMap<u64, Check>,
@@ -75,6 +77,7 @@ impl World {
             tokens: BTreeMap::new(),
             registration_tokens: BTreeMap::new(),
             runs: BTreeMap::new(),
+            attempts: BTreeMap::new(),
             jobs: BTreeMap::new(),
             runners: BTreeMap::new(),
             checks: BTreeMap::new(),

@@ -12,9 +12,9 @@ use runnersmith_ports::Clock;
 use runnersmith_ports::ledger::{HistoryLedger, JobLedger, Lease, LedgerError, Recorded, RunnerLedger};
 use runnersmith_types::{
     Action, Batch, BatchId, Conclusion, ControlPlaneId, EventKind, FactSource, FallbackOrder, HistoryEvent, Intent,
-    Job, JobFact, JobId, JobStatus, Label, MachineId, Notified, Owner, Plan, PlanStep, Reason, RecordAction,
+    Job, JobFact, JobId, JobStatus, JobUpdate, Label, MachineId, Owner, Plan, PlanStep, Reason, RecordAction,
     RepoFullName, RunId, Runner, RunnerGroupName, RunnerName, RunnerScope, RunnerState, RunnerUpdate, ScaleSet,
-    ScaleSetName, Scope, Secret, Stalled, Target, Timestamp, Wait, Waiting, WaitingOn, WebhookPath,
+    ScaleSetName, Scope, Secret, Stalled, Target, Timestamp, Waiting, WaitingOn, WebhookPath,
 };
 use runnersmith_web::{Answer, DeliveryHandler, RawDelivery, Readiness, WebState};
 
@@ -63,14 +63,8 @@ impl JobLedger for FakeLedger {
     async fn stall_job(&self, _: JobId, _: Stalled) -> Result<bool, LedgerError> {
         not_here("hold_job")
     }
-    async fn record_notification(&self, _: JobId, _: Notified) -> Result<bool, LedgerError> {
-        not_here("record_notification")
-    }
-    async fn record_waits(&self, _: Vec<(JobId, Wait)>) -> Result<(), LedgerError> {
-        not_here("record_waits")
-    }
-    async fn interrupted_job(&self, _: JobId, _: Timestamp) -> Result<bool, LedgerError> {
-        not_here("interrupted_job")
+    async fn update_jobs(&self, _: Vec<(JobId, JobUpdate)>) -> Result<Vec<JobId>, LedgerError> {
+        not_here("update_jobs")
     }
     async fn rerun(&self, _: &RepoFullName, _: RunId) -> Result<bool, LedgerError> {
         not_here("rerun")
@@ -222,6 +216,7 @@ pub fn policy(name: &str, labels: &[&str], runners_max: u32) -> ScaleSet {
         token_when_jit_exhausted: true,
         rerun_interrupted: true,
         notify: true,
+        only_fleet: false,
     }
 }
 

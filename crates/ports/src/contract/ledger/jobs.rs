@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use runnersmith_types::job::Merged;
-use runnersmith_types::{FactSource, JobId, JobStatus, Notified, Stalled, Timestamp, Wait};
+use runnersmith_types::{
+    FactSource, FailedTries, Job, JobId, JobStatus, JobUpdate, Notified, PendingRerun, Stalled, Timestamp, Wait,
+};
 
 use super::{LedgerWorld, TTL, good};
 use crate::clock::Clock as _;
@@ -54,8 +56,9 @@ pub(super) async fn waits_are_recorded_when_they_change(world: &LedgerWorld<'_>)
     world.record(42, 40, JobStatus::InProgress, FactSource::Delivery).await;
     let wait = |on: &str| Wait { at: world.clock.now(), on: on.to_owned(), text: format!("because of {on}") };
     let record = async |on: &str| {
-        good(world.ledger.record_waits([41, 42, 404].map(|id| (JobId(id), wait(on))).into()).await);
-        let waits = async |id| good(world.ledger.job(JobId(id)).await).map(|job| job.waits).unwrap_or_default();
+        let updates = [41, 42, 404].map(|id| (JobId(id), JobUpdate::WaitsFor(wait(on))));
+        good(world.ledger.update_jobs(updates.into()).await);
+        let waits = async |id| good(world.ledger.job(JobId(id)).await).map(|job| job.wait_history).unwrap_or_default();
         assert!(waits(42).await.is_empty(), "it runs, and waits no more");
         waits(41).await.iter().map(|wait| wait.on.clone()).collect::<Vec<_>>()
     };
@@ -77,21 +80,44 @@ pub(super) async fn waits_are_recorded_when_they_change(world: &LedgerWorld<'_>)
 
 pub(super) async fn details_of_a_job_are_kept(world: &LedgerWorld<'_>) {
     world.record(31, 30, JobStatus::Queued, FactSource::Delivery).await;
-    let notified = Notified { at: world.clock.now(), check_run: 7, text: "waits".into() };
-    assert!(good(world.ledger.record_notification(JobId(31), notified.clone()).await));
+    let notified = Notified { at: world.clock.now(), check_run: 7, text: "waits".into(), closed: false };
+    let update = async |id, update| good(world.ledger.update_jobs(vec![(JobId(id), update)]).await);
+    assert_eq!(update(31, JobUpdate::Notified(notified.clone())).await, [JobId(31)]);
     let at = world.clock.now();
-    assert!(good(world.ledger.interrupted_job(JobId(31), at).await), "the first time it is news");
-    assert!(!good(world.ledger.interrupted_job(JobId(31), at).await), "the second time it is not");
-    assert!(
-        !good(world.ledger.record_notification(JobId(404), notified.clone()).await),
-        "nobody is notified of an unknown job"
-    );
+    let interrupted = JobUpdate::Interrupted { at, rerun: false };
+    assert_eq!(update(31, interrupted.clone()).await, [JobId(31)], "the first time it is news");
+    assert_eq!(update(31, interrupted).await, [], "the second time it is not");
+    assert_eq!(update(404, JobUpdate::Notified(notified.clone())).await, [], "nobody is notified of an unknown job");
     world.record(31, 30, JobStatus::Completed, FactSource::Delivery).await;
     let job = good(world.ledger.job(JobId(31)).await);
     assert!(
-        job.is_some_and(|job| job.notified == Some(notified) && job.interrupted_at == Some(at)),
+        job.is_some_and(|job| job.notified == Some(notified.clone()) && job.interrupted_at == Some(at)),
         "facts leave them alone"
     );
     assert_eq!(good(world.ledger.open_jobs(at).await).len(), 1, "its author was notified: that has to be closed");
+    assert_eq!(good(world.ledger.open_jobs(at.plus(TTL)).await).len(), 1, "however long ago it ended");
+    update(31, JobUpdate::Notified(Notified { closed: true, ..notified })).await;
+    assert_eq!(good(world.ledger.open_jobs(at).await).len(), 1, "it ended only now");
     assert!(good(world.ledger.open_jobs(at.plus(TTL)).await).is_empty(), "older than asked for");
+}
+
+pub(super) async fn a_job_whose_run_is_to_be_run_again_is_read_until_that_is_settled(world: &LedgerWorld<'_>) {
+    let update = async |id, update| good(world.ledger.update_jobs(vec![(JobId(id), update)]).await);
+    for (id, rerun) in [(41, true), (42, false)] {
+        world.record(id, 40, JobStatus::InProgress, FactSource::Delivery).await;
+        update(id, JobUpdate::Interrupted { at: world.clock.now(), rerun }).await;
+        world.record(id, 40, JobStatus::Completed, FactSource::Delivery).await;
+    }
+    world.clock.advance(Duration::from_secs(7 * 24 * 3_600));
+    let read = async || -> Vec<JobId> {
+        good(world.ledger.open_jobs(world.clock.now()).await).iter().map(Job::id).filter(|id| id.0 / 10 == 4).collect()
+    };
+    assert_eq!(read().await, [JobId(41)]);
+    let tries = FailedTries { count: 1, last_at: world.clock.now(), next_at: world.clock.now().plus(TTL) };
+    update(41, JobUpdate::RerunTried(tries)).await;
+    let rerun = good(world.ledger.job(JobId(41)).await).and_then(|job| job.rerun);
+    assert_eq!(rerun, Some(PendingRerun { run_attempt: 1, tries: Some(tries), outcome: None }));
+    assert_eq!(read().await, [JobId(41)]);
+    update(41, JobUpdate::RerunSettled("it is re-run".into())).await;
+    assert_eq!(read().await, []);
 }

@@ -147,6 +147,7 @@ pub(crate) fn complete(state: &mut State, id: u64, conclusion: &str) {
 
 /// Failed jobs come again, as GitHub does it: as new jobs with numbers of their own.
 pub(crate) fn rerun(state: &mut State, run: u64) {
+    *state.attempts.entry(run).or_insert(1) += 1;
     let failed: Vec<u64> = state
         .jobs
         .values()

@@ -125,7 +125,7 @@ fn job_common(state: &State, job: &Job) -> Value {
     let url = format!("{}/repos/{}", state.base, job.repository);
     let runner = job.runner.as_ref();
     json!({
-        "id": job.id, "run_id": job.run, "run_url": format!("{url}/actions/runs/{}", job.run), "run_attempt": 1,
+        "id": job.id, "run_id": job.run, "run_url": format!("{url}/actions/runs/{}", job.run), "run_attempt": attempt(state, job.run),
         "node_id": format!("CR_{}", job.id), "head_sha": HEAD_SHA, "head_branch": "main", "url": format!("{url}/actions/jobs/{}", job.id),
         "html_url": format!("{}/{}/actions/runs/{}/job/{}", state.base, job.repository, job.run, job.id),
         "status": if job.status == "pending" { "queued" } else { job.status }, "conclusion": job.conclusion,
@@ -147,6 +147,11 @@ pub(crate) fn workflow_job(state: &State, job: &Job) -> Value {
     job_common(state, job)
 }
 
+/// A run's attempt, from 1: GitHub counts one when it accepts a re-run.
+fn attempt(state: &State, run: u64) -> u64 {
+    state.attempts.get(&run).copied().unwrap_or(1)
+}
+
 /// A workflow run.
 pub(crate) fn run(state: &State, id: u64) -> Value {
     let (full_name, name) = state.runs.get(&id).cloned().unwrap_or_default();
@@ -164,9 +169,14 @@ pub(crate) fn run(state: &State, id: u64) -> Value {
         "queued"
     };
     let said = state.board.runs.get(&id);
-    let (status, attempt) = said.map_or((status, 1), |(status, attempt)| (status.as_str(), *attempt));
+    let (status, attempt) = said.map_or((status, attempt(state, id)), |(status, attempt)| (status.as_str(), *attempt));
     let over = status == "completed";
-    let conclusion = over.then_some(if failed { "failure" } else { "success" });
+    let cancelled = jobs.iter().any(|job| job.conclusion.as_deref() == Some("cancelled"));
+    let conclusion = over.then_some(match (failed, cancelled) {
+        (true, _) => "failure",
+        (false, true) => "cancelled",
+        (false, false) => "success",
+    });
     let mut run = json!({
         "id": id, "name": name, "node_id": format!("WFR_{id}"), "head_branch": "main", "head_sha": HEAD_SHA,
         "path": ".github/workflows/test.yml", "display_title": name, "run_number": id, "run_attempt": attempt, "event": "workflow_dispatch",

@@ -61,7 +61,14 @@ pub(crate) fn handle(state: &mut State, verb: &str, scope: &str, rest: &[&str], 
                 state.runs.iter().filter(|(_, (repository, _))| repository == scope).map(|(id, _)| *id).collect();
             let runs =
                 ids.into_iter().rev().filter(|id| wanted.is_none_or(|wanted| &form::run_status(state, *id) == wanted));
-            paged(runs.map(|id| form::run(state, id)).collect(), "workflow_runs", query, shift)
+            let asked = |run: &Value| {
+                let is = |parameter: &str, field: &str| {
+                    query.get(parameter).is_none_or(|wanted| run[field].as_str() == Some(wanted.as_str()))
+                };
+                is("branch", "head_branch") && is("event", "event")
+            };
+            let runs = runs.map(|id| form::run(state, id)).filter(asked).collect();
+            paged(runs, "workflow_runs", query, shift)
         }
         ("GET", ["runs", id]) => id
             .parse()
