@@ -1,14 +1,13 @@
 //! A process's way to GitHub: limits, outages, calls that fail before or after their effect, lists that lag.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runnersmith_ports::{
-    CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken, RunSummary,
-};
+use runnersmith_ports::{CheckRun, FailedDelivery, GitHub, GitHubError, JitConfig, JitRequest, RegistrationToken};
 use runnersmith_types::{
-    FactSource, JobFact, JobId, JobStatus, Registration, RegistrationId, RegistrationName, RepoFullName, RunId,
-    RunnerScope, ScaleSetName, Secret, Timestamp,
+    Conclusion, FactSource, JobFact, JobId, JobStatus, Registration, RegistrationId, RegistrationName, RepoFullName,
+    RunId, RunSummary, RunnerScope, ScaleSetName, Secret, Timestamp,
 };
 
 use crate::checks::Rule;
@@ -55,6 +54,26 @@ impl Outside {
         }
         let after = self.rate(|faults| faults.github_error_after);
         self.random.calls.happens(after).then_some(Fault::After)
+    }
+
+    /// A run: each is of a workflow and a branch of its own, so that none supersedes another.
+    fn run_summary(&self, id: RunId) -> RunSummary {
+        let jobs = || self.jobs.values().filter(|job| job.run == id);
+        let open = jobs().any(|job| job.status.is_open());
+        let attempt = jobs().map(|job| job.attempt).max().unwrap_or(1);
+        let bad = jobs()
+            .filter(|job| job.attempt == attempt)
+            .find_map(|job| job.conclusion.filter(|word| *word != "success"));
+        RunSummary {
+            id,
+            status: if open { "in_progress" } else { "completed" }.into(),
+            conclusion: (!open).then(|| Conclusion(bad.unwrap_or("success").into())),
+            run_attempt: attempt,
+            workflow: id.0,
+            branch: format!("branch-{id}"),
+            event: "push".into(),
+            head_repository: 1,
+        }
     }
 
     fn shown_registrations(&self) -> Vec<Registration> {
@@ -245,11 +264,18 @@ impl GitHub for GitHubWire {
     }
 
     async fn run(&self, _: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
-        let asked = move |outside: &mut Outside| {
-            let open = outside.jobs.values().any(|job| job.run == id && job.status.is_open());
-            Ok(RunSummary { id, status: if open { "in_progress" } else { "completed" }.into() })
-        };
+        let asked = move |outside: &mut Outside| Ok(outside.run_summary(id));
         self.call("run", id.to_string(), asked).await
+    }
+
+    async fn runs_of_branch(&self, repo: &RepoFullName, _: &str, _: &str) -> Result<Vec<RunSummary>, GitHubError> {
+        let wanted = repo.clone();
+        let asked = move |outside: &mut Outside| {
+            let runs: BTreeSet<RunId> =
+                outside.jobs.values().filter(|job| job.repo == wanted).map(|job| job.run).collect();
+            Ok(runs.into_iter().rev().take(100).map(|run| outside.run_summary(run)).collect())
+        };
+        self.call("runs of a branch", repo.to_string(), asked).await
     }
 
     async fn rerun_failed(&self, _: &RepoFullName, id: RunId) -> Result<(), GitHubError> {

@@ -21,13 +21,6 @@ pub struct Known {
 /// All of them.
 pub const KNOWN: &[Known] = &[
     Known {
-        fault: "A",
-        rule: Rule::ForeignJobsAreLeftAlone,
-        text: "a failing check run",
-        follows: None,
-        why: "another fleet's job gets a failing check run",
-    },
-    Known {
         fault: "O",
         rule: Rule::NothingIsUnmarked,
         text: "idle -> busy -> idle",
@@ -40,69 +33,6 @@ pub const KNOWN: &[Known] = &[
         text: "busy -> idle -> busy",
         follows: None,
         why: "the same, from the other side",
-    },
-    Known {
-        fault: "world 1",
-        rule: Rule::NoEffectIsRepeated,
-        text: "deregister",
-        follows: None,
-        why: "a removal that GitHub refuses is made again in each round of a pass",
-    },
-    Known {
-        fault: "world 1",
-        rule: Rule::PassesRest,
-        text: "rounds over",
-        follows: Some(Rule::NoEffectIsRepeated),
-        why: "such a pass goes on to the bound of its rounds",
-    },
-    Known {
-        fault: "world 1",
-        rule: Rule::NothingIsUnmarked,
-        text: "busy -> draining",
-        follows: None,
-        why: "the marks between two such removals",
-    },
-    Known {
-        fault: "world 1",
-        rule: Rule::NothingIsUnmarked,
-        text: "draining -> busy",
-        follows: None,
-        why: "the same, from the other side",
-    },
-    Known {
-        fault: "B",
-        rule: Rule::RoomIsUsed,
-        text: "has room",
-        follows: None,
-        why: "what GitHub's limits and outages did to hand-offs counts as boot failures, and the pause doubles for each machine",
-    },
-    Known {
-        fault: "world 2",
-        rule: Rule::NoMachineLeft,
-        text: "says Some(Busy)",
-        follows: None,
-        why: "a machine whose last word is busy is believed forever, also one that hangs and was for one job only",
-    },
-    Known {
-        fault: "world 2",
-        rule: Rule::NoRecordLeft,
-        text: "runner recorded as busy",
-        follows: None,
-        why: "its record is as wrong",
-    },
-    Known {
-        fault: "world 2",
-        rule: Rule::EveryJobRuns,
-        text: "queued",
-        follows: Some(Rule::NoMachineLeft),
-        why: "such machines take all the room of a set",
-    },
-    Known {
-        fault: "world 2",
-        rule: Rule::NothingIsUnmarked,
-        text: "busy -> lost -> busy",
-        follows: None,
-        why: "a full round calls such a runner lost, the next round busy by its machine's old word",
     },
     Known {
         fault: "throttled list",

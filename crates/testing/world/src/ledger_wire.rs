@@ -11,8 +11,8 @@ use runnersmith_ports::{
     RunnerLedger,
 };
 use runnersmith_types::{
-    Batch, BatchId, BootFailure, BootFailures, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, Notified,
-    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp, Wait,
+    Batch, BatchId, BootFailure, BootFailures, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, JobUpdate,
+    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
 };
 
 use crate::ledger::MemoryLedger;
@@ -130,9 +130,7 @@ wire! { JobLedger:
     fn open_jobs(ended_since: Timestamp) -> Vec<Job>;
     fn recent_jobs(limit: usize) -> Vec<Job>;
     fn stall_job(id: JobId, stalled: Stalled) -> bool => wrote;
-    fn record_notification(id: JobId, notified: Notified) -> bool => wrote;
-    fn record_waits(waits: Vec<(JobId, Wait)>) -> () => wrote;
-    fn interrupted_job(id: JobId, at: Timestamp) -> bool => wrote;
+    fn update_jobs(updates: Vec<(JobId, JobUpdate)>) -> Vec<JobId> => wrote;
     fn rerun(repo: &RepoFullName, run: RunId) -> bool => wrote;
     fn reruns() -> Vec<(RepoFullName, RunId)>;
 }

@@ -315,6 +315,14 @@ impl GitHub for BadGitHub {
     async fn run(&self, repo: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
         self.0.run(repo, id).await
     }
+    async fn runs_of_branch(
+        &self,
+        repo: &RepoFullName,
+        branch: &str,
+        event: &str,
+    ) -> Result<Vec<RunSummary>, GitHubError> {
+        self.0.runs_of_branch(repo, branch, event).await
+    }
     async fn rerun_failed(&self, repo: &RepoFullName, id: RunId) -> Result<(), GitHubError> {
         self.0.rerun_failed(repo, id).await
     }

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use runnersmith_ports::{HistoryLedger, JobLedger, LedgerError, Recorded};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    FactSource, HistoryEvent, Job, JobFact, JobId, JobStatus, Notified, RepoFullName, RunId, RunnerName, ScaleSetName,
-    Stalled, Timestamp, Wait,
+    FactSource, HistoryEvent, Job, JobFact, JobId, JobStatus, JobUpdate, RepoFullName, RunId, RunnerName, ScaleSetName,
+    Stalled, Timestamp,
 };
 
 use super::{MemoryLedger, Tables};
@@ -43,9 +43,12 @@ impl Tables {
     }
 
     fn change_job(&mut self, id: JobId, change: impl FnOnce(&mut Job) -> bool) -> bool {
-        let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let changed = change(job);
-        job.version += u64::from(changed);
+        let Some(mut job) = self.jobs.get(&id).cloned() else { return false };
+        let changed = change(&mut job);
+        if changed {
+            job.version += 1;
+            self.put_job(job);
+        }
         changed
     }
 }
@@ -93,27 +96,15 @@ impl JobLedger for MemoryLedger {
         }))
     }
 
-    async fn record_notification(&self, id: JobId, notified: Notified) -> Result<bool, LedgerError> {
-        Ok(self.tables().change_job(id, |job| {
-            job.notified = Some(notified);
-            true
-        }))
-    }
-
-    async fn record_waits(&self, waits: Vec<(JobId, Wait)>) -> Result<(), LedgerError> {
+    async fn update_jobs(&self, updates: Vec<(JobId, JobUpdate)>) -> Result<Vec<JobId>, LedgerError> {
         let mut tables = self.tables();
-        for (id, wait) in waits {
-            tables.change_job(id, |job| job.waits_for(wait));
+        let mut changed = Vec::new();
+        for (id, update) in updates {
+            if tables.change_job(id, |job| job.update(update)) && !changed.contains(&id) {
+                changed.push(id);
+            }
         }
-        Ok(())
-    }
-
-    async fn interrupted_job(&self, id: JobId, at: Timestamp) -> Result<bool, LedgerError> {
-        Ok(self.tables().change_job(id, |job| {
-            let first = job.interrupted_at.is_none();
-            job.interrupted_at.get_or_insert(at);
-            first
-        }))
+        Ok(changed)
     }
 
     async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError> {

@@ -26,6 +26,7 @@ pub struct MemoryLedger {
 #[derive(Default)]
 struct Tables {
     jobs: BTreeMap<JobId, Job>,
+    /// Open ones, and those that are followed after their end.
     open: BTreeSet<JobId>,
     /// Ended jobs by the time of their end.
     ended: BTreeSet<(Timestamp, JobId)>,
@@ -115,7 +116,7 @@ impl Tables {
             self.ended.remove(&(at, id));
         }
         self.open.remove(&id);
-        if job.fact.status.is_open() {
+        if job.fact.status.is_open() || job.is_followed() {
             self.open.insert(id);
         } else if let Some(at) = job.ended_at {
             self.ended.insert((at, id));
