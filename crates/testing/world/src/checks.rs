@@ -45,7 +45,7 @@ pub enum Rule {
     NoEffectIsRepeated,
     /// Nothing is marked and unmarked within one pass.
     NothingIsUnmarked,
-    /// A job of others is none of our business: no failing check run because of it.
+    /// A job of others does not concern us: no failing check run because of it.
     ForeignJobsAreLeftAlone,
     /// No task panics.
     NoPanic,

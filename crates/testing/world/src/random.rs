@@ -49,7 +49,7 @@ impl Random {
     /// One of these.
     ///
     /// # Panics
-    /// When there is none.
+    /// When the list is empty.
     pub fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         let last = of.len().saturating_sub(1) as u64;
         &of[usize::try_from(self.between(0, last)).unwrap_or(0)]
