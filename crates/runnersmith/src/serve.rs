@@ -67,16 +67,8 @@ impl Server {
             )
         })?;
         let address = listener.local_addr().map_err(|error| CommandFailure::internal(error.to_string()))?;
-        let (metrics, counted) = (Arc::new(Metrics::new()), settings.github.clone());
-        let faults = Arc::new(Faults::default());
-        let (counter, seen, time) = (metrics.clone(), faults.clone(), clock.clone());
-        let counted = GitHubConfig {
-            counter: Some(Arc::new(move |operation, status| {
-                counter.github_call(operation, status);
-                seen.github_answered(operation, status, time.now());
-            })),
-            ..counted
-        };
+        let (metrics, faults) = (Arc::new(Metrics::new()), Arc::new(Faults::default()));
+        let counted = counted(settings.github.clone(), &metrics, &faults, &clock);
         let traces = settings.otel.as_deref().map(Traces::new).transpose()?.map(Arc::new);
         let github = crate::client::github(counted, clock.clone(), "check the [github] section")?;
         let store = open_store(&settings.data, clock.clone())?;
@@ -152,6 +144,16 @@ impl Server {
             let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
         }
     }
+}
+
+/// GitHub's client as it is configured, with each call counted, and what its answers say of GitHub.
+fn counted(config: GitHubConfig, metrics: &Arc<Metrics>, faults: &Arc<Faults>, clock: &Arc<dyn Clock>) -> GitHubConfig {
+    let (metrics, faults, clock) = (metrics.clone(), faults.clone(), clock.clone());
+    let counter = move |operation, status| {
+        metrics.github_call(operation, status);
+        faults.github_answered(operation, status, clock.now());
+    };
+    GitHubConfig { counter: Some(Arc::new(counter)), ..config }
 }
 
 /// Waits for what is under way, each for the time that it has.

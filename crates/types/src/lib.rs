@@ -32,6 +32,7 @@ pub mod snapshot;
 pub mod time;
 mod version;
 mod wait;
+mod waiting;
 mod webhook_path;
 
 pub use batch::Batch;
@@ -52,9 +53,7 @@ pub use job_update::JobUpdate;
 pub use names::{RegistrationName, RunnerNameParts};
 pub use notification::{CheckRunText, Notification};
 pub use number::saturating_u32;
-pub use plan::{
-    Action, EffectAction, HandOffMeans, Intent, LaunchAction, Plan, PlanStep, Reason, RecordAction, Waiting, WaitingOn,
-};
+pub use plan::{Action, EffectAction, HandOffMeans, Intent, LaunchAction, Plan, PlanStep, Reason, RecordAction};
 pub use policy::{
     CapacityPool, Day, FallbackOrder, INTENTS_MAX, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet, Scope,
     ScopeLevel, Target, Timing,
@@ -69,4 +68,5 @@ pub use snapshot::{Budget, Machine, MachineState, MachineStatus, Observed, Peer,
 pub use time::Timestamp;
 pub use version::RecordVersion;
 pub use wait::{Wait, Waited};
+pub use waiting::{Waiting, WaitingOn};
 pub use webhook_path::WebhookPath;

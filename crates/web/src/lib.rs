@@ -6,6 +6,7 @@
 
 mod api;
 mod auth;
+mod fault_row;
 mod live;
 mod pages;
 mod views;

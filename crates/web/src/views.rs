@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use runnersmith_controllers::faults::Fault;
 use runnersmith_controllers::levels::SetLevel;
 use runnersmith_controllers::tasks::TaskStatus;
 use runnersmith_controllers::why::{JobStory, duration, until, utc};
 use runnersmith_ports::LedgerError;
 use runnersmith_types::{
-    EventKind, HistoryEvent, Job, JobStatus, Runner, RunnerName, RunnerState, ScaleSetName, Timestamp, WaitingOn,
+    EventKind, HistoryEvent, Job, JobStatus, Runner, RunnerName, RunnerState, Timestamp, WaitingOn,
 };
 use serde::Serialize;
 
 use crate::WebState;
+use crate::fault_row::{FaultRow, fault_row};
 
 /// The most rows of one table; what is beyond is counted.
 const ROWS_MAX: usize = 100;
@@ -138,26 +138,6 @@ pub(crate) struct TaskRow {
     last: String,
     next: String,
     failing: bool,
-}
-
-#[derive(Serialize)]
-pub(crate) struct FaultRow {
-    /// The scale set whose page says more, if it is about one.
-    set: Option<String>,
-    kind: &'static str,
-    text: String,
-    fix: &'static str,
-    age: String,
-}
-
-fn fault_row(fault: &Fault, set: Option<&ScaleSetName>, now: Timestamp) -> FaultRow {
-    FaultRow {
-        set: set.map(ToString::to_string),
-        kind: fault.kind.word(),
-        text: fault.to_string(),
-        fix: fault.kind.fix(),
-        age: fault.age(now),
-    }
 }
 
 #[derive(Template, Serialize)]

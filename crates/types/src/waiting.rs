@@ -1,0 +1,149 @@
+//! What a plan does nothing about, and what that waits for.
+//!
+//! It is apart from the actions because nothing is done by it: it is shown, and recorded when it changes.
+
+use std::fmt;
+
+use crate::failure::BootFailureCause;
+use crate::ids::{JobId, RunnerName};
+use crate::time::Timestamp;
+use crate::wait::Wait;
+
+/// What nothing is done about, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The job, if it is about one.
+    pub job: Option<JobId>,
+    /// The runner, if it is about one.
+    pub runner: Option<RunnerName>,
+    /// What is waited for.
+    pub on: WaitingOn,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitingOn {
+    /// The set's delay has not passed.
+    Delay {
+        /// When it has.
+        until: Timestamp,
+    },
+    /// A runner is idle or on its way for it.
+    Runner {
+        /// How many runners are on their way or idle.
+        supply: u32,
+    },
+    /// The set is at its maximum.
+    Maximum {
+        /// The maximum.
+        runners_max: u32,
+        /// Its place in the line, from 1; for display.
+        position: u32,
+    },
+    /// It is stalled: a matching runner was idle and GitHub did not give it the job.
+    Stalled {
+        /// Tested again then.
+        until: Timestamp,
+    },
+    /// The environment's gate or concurrency group (GitHub's `waiting`).
+    Gate,
+    /// No set serves its labels.
+    NoSet {
+        /// What is missing, in words.
+        why: String,
+    },
+    /// Every capacity pool of the fallback order is cooling down.
+    Capacity {
+        /// The first is tried again then.
+        until: Timestamp,
+    },
+    /// Launches are paused after boot failures.
+    Breaker {
+        /// The next probe.
+        probe_at: Timestamp,
+        /// Failures so far.
+        failures: u32,
+        /// What the last machine that failed did.
+        cause: BootFailureCause,
+    },
+    /// Runners cannot be given their configurations.
+    HandOff {
+        /// What is wrong, in words.
+        why: String,
+        /// Tried again then.
+        until: Timestamp,
+    },
+    /// GitHub's budget is used up.
+    Budget {
+        /// When it refills.
+        until: Timestamp,
+    },
+    /// A source did not answer, so nothing is removed.
+    UnknownSource {
+        /// Which and why.
+        why: String,
+    },
+    /// Kept by the minimum of idle runners.
+    MinIdle,
+    /// Not old enough to be removed, not confirmed idle long enough, settling, or in a grace time.
+    Grace {
+        /// What, in words.
+        what: &'static str,
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+impl WaitingOn {
+    /// Returns a stable word, as in the ledger.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Delay { .. } => "delay",
+            Self::Runner { .. } => Wait::RUNNER,
+            Self::Maximum { .. } => "maximum",
+            Self::Stalled { .. } => "stalled",
+            Self::Gate => "gate",
+            Self::NoSet { .. } => "no_set",
+            Self::Capacity { .. } => "capacity",
+            Self::Breaker { .. } => "breaker",
+            Self::Budget { .. } => "budget",
+            Self::HandOff { .. } => "hand_off",
+            Self::UnknownSource { .. } => "unknown_source",
+            Self::MinIdle => "min_idle",
+            Self::Grace { .. } => "grace",
+        }
+    }
+}
+
+impl fmt::Display for WaitingOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delay { .. } => write!(f, "waits out the set's delay"),
+            Self::Runner { supply } => write!(f, "a runner is on its way ({supply} idle or booting)"),
+            Self::Maximum { runners_max, position } => {
+                write!(f, "the set is at its maximum of {runners_max}; place {position} in the line")
+            }
+            Self::Stalled { .. } => write!(
+                f,
+                "stalled: a matching runner was idle and GitHub did not assign the job (max-parallel, or the runner group excludes the repository)"
+            ),
+            Self::Gate => write!(f, "waits for an environment's approval or a concurrency group"),
+            Self::NoSet { why } => write!(f, "no scale set serves it: {why}"),
+            Self::Capacity { .. } => write!(f, "no capacity: every capacity pool is cooling down after a failure"),
+            Self::Breaker { failures, cause, .. } => {
+                let what = match cause {
+                    BootFailureCause::NeverOnline => "boot failures",
+                    BootFailureCause::NoJob => "runners that came online and ended without a job",
+                    BootFailureCause::Refused => "refused launches",
+                };
+                write!(f, "launches are paused after {failures} {what}; one machine is launched at a time as a probe")
+            }
+            Self::HandOff { why, .. } => write!(f, "{why}"),
+            Self::Budget { .. } => write!(f, "GitHub's API budget is used up for this minute"),
+            Self::UnknownSource { why } => write!(f, "a source did not answer: {why}"),
+            Self::MinIdle => write!(f, "kept as one of the minimum of idle runners"),
+            Self::Grace { what, .. } => write!(f, "{what}"),
+        }
+    }
+}
