@@ -1,6 +1,6 @@
 //! What is wrong with this process, as far as no scale set's level says it: counted in memory, so that a fault costs no call.
 //!
-//! It is apart from the levels because those are made anew by each pass; these are reported where they are seen, and end when
+//! It is apart from the levels because each pass makes those again; these are reported where they are seen, and end when
 //! something says so or after a time. The ledger gets a copy with the tasks, at most one write a minute.
 
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ impl Faults {
                 self.clear(FaultKind::GithubDown, "");
                 self.clear(FaultKind::AppRefused, "");
             }
-            // GitHub is there, and what it says is somebody else's to judge.
+            // GitHub is there; the caller knows what its answer means.
             _ => self.clear(FaultKind::GithubDown, ""),
         }
     }

@@ -1,4 +1,4 @@
-//! What jobs wait for, as it is recorded when it changes, so that `why` can tell it afterwards.
+//! What jobs wait for, as it is recorded when it changes, so that `why` can say it afterwards.
 //!
 //! It is apart from the plan because it is no action: nothing is decided from it, and a pass that only records it has come to rest.
 

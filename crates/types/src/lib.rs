@@ -17,6 +17,7 @@ mod hook;
 pub mod ids;
 pub mod job;
 mod job_update;
+mod job_waits;
 mod names;
 mod notification;
 mod number;
