@@ -206,6 +206,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Whether the provider gave no list of machines.
+    pub const fn machines_unknown(&self) -> bool {
+        matches!(self.snapshot.machines, Observed::Unknown { .. })
+    }
+
     /// Runners that count against the maximum.
     pub fn alive(&self) -> usize {
         self.runners.iter().filter(|runner| runner.state.is_alive()).count()

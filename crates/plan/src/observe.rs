@@ -14,6 +14,8 @@ pub(crate) fn observe(draft: &mut Draft<'_>) {
     for index in 0..draft.runners.len() {
         match draft.runners[index].state {
             S::Gone | S::Intended | S::Launching => {}
+            // That its machine has ended may be what it is lost by; no list takes that back.
+            S::Lost if draft.machines_unknown() => {}
             S::Booting | S::Idle | S::Busy | S::Draining | S::Finished | S::Lost => {
                 if is_there(draft, index) {
                     observe_present(draft, index);
@@ -213,7 +215,8 @@ fn idle_again(draft: &mut Draft<'_>, index: usize, seen: Evidence<'_>) {
     let online = seen.registration.is_some_and(|registration| registration.online);
     // What its machine says was contradicted for too long.
     let stale = seen.status_is_busy();
-    if !(over || listens(&seen) || online || stale) {
+    // Its machine may say that it is busy, and could not be asked: unknown is not idle.
+    if draft.machines_unknown() || !(over || listens(&seen) || online || stale) {
         return;
     }
     if runner.deregistered_at.is_some() {

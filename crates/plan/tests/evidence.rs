@@ -308,3 +308,48 @@ fn a_reusable_runner_past_its_lifetime_drains_at_its_jobs_end_without_a_full_pas
     is_good(&passed);
     assert_eq!(passed.count("deregister"), 1);
 }
+
+// ---- a list that fails ---------------------------------------------------------------------------------------------
+
+#[test]
+fn a_busy_runner_stays_busy_while_its_machine_cannot_be_asked() {
+    let mut world = one(S::Busy, MachineStatus::Busy, false);
+    let machines = std::mem::replace(&mut world.machines, Observed::Unknown { why: "throttled".into() });
+    is_good(&pass(&reusable(), &mut world, NOW, NOBODY));
+    assert_eq!(state(&world), S::Busy, "only its machine says that it is busy, and the list of machines failed");
+    let over = on(job(1, runnersmith_types::JobStatus::Completed), &world.runners[0]);
+    world.runners[0].job = Some(over.id());
+    world.jobs.push(over);
+    is_good(&partial_pass(&reusable(), &mut world, NOW, NOBODY));
+    assert_eq!(state(&world), S::Busy, "it may have the next job already");
+    world.machines = machines;
+    the_machine(&mut world).status = Some(MachineStatus::Listening);
+    is_good(&pass(&reusable(), &mut world, NOW.plus(mins(1)), NOBODY));
+    assert_eq!(state(&world), S::Idle);
+}
+
+#[test]
+fn a_runner_that_is_lost_with_its_machine_is_not_busy_again_when_the_list_of_machines_fails() {
+    let mut world = one(S::Lost, MachineStatus::Busy, true);
+    the_machine(&mut world).state = runnersmith_types::MachineState::Ended;
+    let runs = on(job(1, runnersmith_types::JobStatus::InProgress), &world.runners[0]);
+    world.jobs.push(runs);
+    let machines = std::mem::replace(&mut world.machines, Observed::Unknown { why: "throttled".into() });
+    is_good(&partial_pass(&reusable(), &mut world, NOW, NOBODY));
+    assert_eq!(state(&world), S::Lost, "nothing newer was said of its machine");
+    world.machines = machines;
+    is_good(&partial_pass(&reusable(), &mut world, NOW.plus(mins(1)), NOBODY));
+    assert_eq!(state(&world), S::Lost);
+}
+
+#[test]
+fn what_github_said_before_does_not_help_a_machine_that_is_doubted_since() {
+    let mut world = one(S::Busy, MachineStatus::Busy, false);
+    world.runners[0].github_busy_at = Some(ago(mins(5)));
+    for minute in 0..=10 {
+        assert_eq!(state(&world), S::Busy, "after {minute} min");
+        // The second round of a pass does not ask GitHub: only what is recorded of its word is known then.
+        is_good(&pass(&reusable(), &mut world, NOW.plus(mins(minute)), NOBODY));
+    }
+    assert_ne!(state(&world), S::Busy, "its machine alone has said so for ten minutes");
+}

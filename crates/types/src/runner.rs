@@ -228,7 +228,11 @@ impl Runner {
             RunnerUpdate::Idle(registration) => self.idle(registration, at),
             RunnerUpdate::Busy(job) => self.busy(job, at),
             RunnerUpdate::BusyAtGitHub(said_at) => self.busy_at_github(said_at, at),
-            RunnerUpdate::StatusDoubted => set_once(&mut self.status_doubted_since, at),
+            RunnerUpdate::StatusDoubted => {
+                set_once(&mut self.status_doubted_since, at);
+                // What GitHub said before is over: its newest word is the contrary.
+                (self.github_busy_at, self.removal_refused_at) = (None, None);
+            }
             RunnerUpdate::StatusBelieved => self.status_doubted_since = None,
             RunnerUpdate::Offline => {
                 if self.state == RunnerState::Idle {

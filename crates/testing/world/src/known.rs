@@ -19,29 +19,7 @@ pub struct Known {
 }
 
 /// All of them.
-pub const KNOWN: &[Known] = &[
-    Known {
-        fault: "O",
-        rule: Rule::NothingIsUnmarked,
-        text: "idle -> busy -> idle",
-        follows: None,
-        why: "GitHub's word of one round is taken back by the next round, which does not ask",
-    },
-    Known {
-        fault: "O",
-        rule: Rule::NothingIsUnmarked,
-        text: "busy -> idle -> busy",
-        follows: None,
-        why: "the same, from the other side",
-    },
-    Known {
-        fault: "throttled list",
-        rule: Rule::NothingIsUnmarked,
-        text: "lost -> busy -> lost",
-        follows: None,
-        why: "a runner whose machine was seen to have ended is busy again when the list of machines fails once",
-    },
-];
+pub const KNOWN: &[Known] = &[];
 
 /// The known fault that a violation shows, if it is one; `all` are those of its world.
 #[must_use]
