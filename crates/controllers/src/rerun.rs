@@ -29,7 +29,7 @@ enum Found {
     /// Nothing is left to do, and why.
     Settled(String),
     /// It is looked at again.
-    Later { pauses: (Duration, Duration), result: ActionResult, error: Option<GitHubError> },
+    Later { pauses: (Duration, Duration), result: Box<ActionResult>, error: Option<GitHubError> },
 }
 
 /// Re-runs the failed jobs of the run if it has ended and nothing speaks against it. The success is recorded after the call: after a
@@ -52,7 +52,7 @@ pub(crate) async fn rerun(context: &ExecutionContext<'_>, interrupted: Interrupt
                 Some(_) | None => None,
             };
             let before = before.max_by_key(|tries| tries.last_at);
-            (Err(FailedTries::again(before, ports.clock.now(), pauses, not_before)), result)
+            (Err(FailedTries::again(before, ports.clock.now(), pauses, not_before)), *result)
         }
         Err(result) => return result,
     };
@@ -86,7 +86,7 @@ async fn look(context: &ExecutionContext<'_>, interrupted: &Interrupted) -> Resu
         RerunDecision::Again => {}
         RerunDecision::Leave(why) => return Ok(Found::Settled(why.into())),
         RerunDecision::NotYet => {
-            let result = ActionResult::put_off("the run has not ended yet");
+            let result = Box::new(ActionResult::put_off("the run has not ended yet"));
             return Ok(Found::Later { pauses: LOOKS, result, error: None });
         }
     }
@@ -124,5 +124,5 @@ async fn superseded(
 }
 
 fn later(error: GitHubError) -> Found {
-    Found::Later { pauses: REFUSALS, result: ActionResult::github(&error), error: Some(error) }
+    Found::Later { pauses: REFUSALS, result: Box::new(ActionResult::github(&error)), error: Some(error) }
 }

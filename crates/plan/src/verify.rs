@@ -1,6 +1,7 @@
 //! What is asked of GitHub about jobs: a lost delivery must not leave a job in a state forever.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use runnersmith_types::{EffectAction, Job, JobId, JobStatus, RunnerState as S, ScaleSetName};
 
@@ -13,13 +14,16 @@ const CALLS_RESERVED: u32 = 20;
 /// GitHub gives the oldest job first, mostly: so many of them are asked for each runner whose job is not known.
 const ASKED_PER_RUNNER: usize = 2;
 
+/// What is due so soon after others is asked with them: one pass for all, not one round for each.
+const ASKED_TOGETHER: Duration = Duration::from_secs(5);
+
 /// Open jobs of this set that had no news for long are asked for by id, the longest silent first.
 pub(crate) fn verify(draft: &mut Draft<'_>) {
     let after = draft.policy.timing.verify_after;
     let mut asked = lost_jobs(draft);
     asked.extend(taken_jobs(draft));
     let queued: HashSet<JobId> = draft.waiting.iter().filter_map(|waiting| waiting.job).collect();
-    let mut due = Vec::new();
+    let (mut due, mut soon) = (Vec::new(), Vec::new());
     for job in draft.jobs.clone() {
         let ours = match job.fact.status {
             JobStatus::Waiting | JobStatus::Queued => queued.contains(&job.id()),
@@ -34,7 +38,12 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
         let doubted = job.stalled.is_some_and(|stalled| news_at < stalled.since);
         if doubted || asked.contains(&job.id()) || draft.passed(news_at, after) {
             due.push((news_at, job));
+        } else if news_at.plus(after) <= draft.now.plus(ASKED_TOGETHER) {
+            soon.push((news_at, job));
         }
+    }
+    if !due.is_empty() {
+        due.append(&mut soon);
     }
     due.sort_by_key(|(news_at, job)| (*news_at, job.id()));
     let calls = draft.snapshot.budget.calls_left.saturating_sub(CALLS_RESERVED) as usize;

@@ -109,6 +109,20 @@ fn a_queued_job_without_news_for_long_is_asked_for() {
 }
 
 #[test]
+fn what_is_due_within_seconds_of_others_is_asked_for_with_them() {
+    let mut world = snapshot();
+    for (id, seconds) in [(1, 600), (2, 597), (3, 590)] {
+        world.jobs.push(job_of("acme/shop", id, JobStatus::Queued, ago(secs(seconds))));
+    }
+    let plan = planned(&world);
+    has(&plan, "verify 1");
+    has(&plan, "verify 2");
+    has_not(&plan, "verify 3");
+    world.jobs.remove(0);
+    has_not(&planned(&world), "verify");
+}
+
+#[test]
 fn the_delay_of_reusable_runners_is_waited_out() {
     let mut set = policy();
     (set.ephemeral, set.timing.delay) = (false, secs(30));

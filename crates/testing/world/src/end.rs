@@ -8,7 +8,7 @@ use runnersmith_types::{Label, MachineStatus, RegistrationName, RunnerState, Sca
 use crate::checks::Rule;
 use crate::github_wire::SECRET;
 use crate::options::min_idle;
-use crate::outside::{Outside, SimJob, SimMachine, Whose};
+use crate::outside::{Delivery, Outside, SimJob, SimMachine, Whose};
 use crate::process::Shared;
 use crate::time::secs;
 
@@ -60,6 +60,11 @@ fn jobs(outside: &mut Outside) {
             found.push((Rule::EveryJobRuns, format!("job {} is {}", job.id, job.status.word())));
         }
         let Some(queued_at) = job.queued_at.filter(|_| job.whose != Whose::Foreign) else { continue };
+        // A sweep stores no job that no set serves: it is known only if a delivery of it came.
+        let came = |entry: &&Delivery| entry.fact.id == job.id && !entry.failed;
+        if job.whose == Whose::Nobody && !outside.deliveries.values().any(|entry| came(&entry)) {
+            continue;
+        }
         // Calm for the whole of the bound: before, GitHub may have refused.
         let from = queued_at.max(calm_at);
         let due = from.plus(notify_after(outside, job)).plus(NOTIFY_SLACK);
