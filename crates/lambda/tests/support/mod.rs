@@ -491,9 +491,10 @@ impl Bed {
         let audit = self.emulator().audit().unwrap_or_default();
         let denied: Vec<_> = audit.iter().filter(|(_, result)| *result != "allow").collect();
         panic!(
-            "never seen: {what}\ndenied: {denied:?}\n{history}\n{logs}\n{consoles}\njobs: {:#?}\nleft: {:#?}",
+            "never seen: {what}\ndenied: {denied:?}\n{history}\n{logs}\n{consoles}\njobs: {:#?}\nleft: {:#?}\ndeliveries: {:?}",
             self.jobs(),
-            self.leftovers()
+            self.leftovers(),
+            self.github.deliveries()
         );
     }
 
