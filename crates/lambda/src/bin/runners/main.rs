@@ -178,8 +178,7 @@ async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value
             Ok(Err(error)) => failed.push(format!("deliveries: {}", chain(&error))),
             Err(_) => tracing::info!("there are more deliveries to ask for than there is time; the next run goes on"),
         }
-        // Where jobs are is looked at by every other run at the latest, as often as the timer's minute allows.
-        match timer::sweep(world, control_plane.sweep_every.min(Duration::from_secs(60))).await {
+        match timer::sweep(world, control_plane.sweep_every).await {
             Ok(swept) => failed.extend(swept.failed.into_iter().map(|why| format!("sweep: {why}"))),
             Err(error) => failed.push(format!("sweep: {}", chain(&error))),
         }
