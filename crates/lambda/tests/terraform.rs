@@ -148,7 +148,7 @@ async fn two_environments_live_side_by_side_and_one_is_destroyed() {
     let bed = Bed::listening(account, github.simulator.clone(), github.app, &at("green"), parts("green")).await;
     for environment in ["blue", "green"] {
         let address = format!("{}/webhook", bed.host().api(&at(environment)));
-        assert_ne!(github.simulator.add_hook("orgs/acme", &address, SECRET), 0);
+        assert_ne!(github.simulator.add_hook("acme", &address, SECRET), 0);
     }
     emulator.enforce_policies().unwrap();
     let machines = bed.quick_machines_of(roles["green"].clone(), roles.clone());
@@ -156,6 +156,13 @@ async fn two_environments_live_side_by_side_and_one_is_destroyed() {
         bed.dispatch_for(&["self-hosted", environment], 3, 100);
     }
     bed.completes(&machines, 6, 3 * MINUTE).await;
+    let accepted =
+        bed.github.deliveries().into_iter().filter(|(event, _, status)| event == "workflow_job" && *status == 202);
+    assert!(
+        accepted.count() >= 2 * 6,
+        "they came by deliveries to both, not by the sweep that heals: {:?}",
+        bed.github.deliveries()
+    );
     let ran = |environment: &str| {
         // A runner's name begins with its set's, and each environment's set has the environment's.
         let jobs = bed

@@ -111,10 +111,15 @@ impl Simulator {
     }
 
     /// Adds a webhook of an organisation (`org`) or a repository (`owner/repo`); its number.
+    ///
+    /// # Panics
+    /// When neither is there: nothing would ever be delivered to it.
     #[must_use]
     pub fn add_hook(&self, scope: &str, url: &str, secret: &str) -> u64 {
-        let hook = Hook { scope: scope.to_owned(), url: url.to_owned(), secret: secret.to_owned() };
-        self.world.lock().add_hook(hook)
+        let mut state = self.world.lock();
+        let is_there = state.owners.contains_key(scope) || state.repositories.contains_key(scope);
+        assert!(is_there, "a webhook of {scope:?}, which is neither an owner nor a repository here");
+        state.add_hook(Hook { scope: scope.to_owned(), url: url.to_owned(), secret: secret.to_owned() })
     }
 
     /// Sends every App's deliveries there from now on.
