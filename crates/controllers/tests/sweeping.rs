@@ -351,18 +351,12 @@ async fn a_function_that_has_no_time_left_asks_for_few_deliveries_again() {
     let bed = Bed::new(policy(2));
     failed_deliveries(&bed, 90, Duration::from_secs(12));
     bed.doubles.script().hangs = vec!["redeliver 35".into()];
-    let mut begun = Box::pin(timer::redeliver(&bed.world));
-    for _ in 0..3_000 {
-        tokio::select! {
-            biased;
-            done = &mut begun => panic!("it did not hang: {done:?}"),
-            () = tokio::time::sleep(Duration::from_millis(10)) => {}
-        }
-        if asked(&bed).len() == 54 {
-            break;
-        }
+    let hung = bed.doubles.script().hung.clone();
+    tokio::select! {
+        biased;
+        done = timer::redeliver(&bed.world) => panic!("it did not hang: {done:?}"),
+        () = hung.notified() => {}
     }
-    drop(begun);
     assert_eq!(asked(&bed).len(), 54, "the next one is never answered");
     bed.doubles.script().hangs.clear();
     tick(&bed, &bed.world).await;

@@ -46,7 +46,7 @@ pub struct DeliveryCursor {
     /// When the reading that is under way began.
     #[serde(default)]
     pub began_at: Option<Timestamp>,
-    /// The page on which it goes on; the newest, if there is none.
+    /// The page on which it goes on; `None`: the newest.
     #[serde(default)]
     pub page: Option<String>,
     /// How often not all of that page could be asked for.

@@ -55,7 +55,7 @@ const BANNED: &[(&str, &str, usize)] = &[
     ("strangers", "untracked machines", 0),
     ("settle", "confirm, complete, drain", 12),
     ("voice", "machine status", 14),
-    ("is none", "is invalid", 11),
+    ("is none", "is invalid", 10),
     ("told", "notified; reported", 3),
     ("tell", "notify; report", 17),
     ("judge", "check", 0),

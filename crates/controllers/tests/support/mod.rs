@@ -53,6 +53,8 @@ pub struct Script {
     pub http: u64,
     /// Calls to GitHub that begin so are never answered.
     pub hangs: Vec<String>,
+    /// Notified when such a call begins.
+    pub hung: Arc<tokio::sync::Notify>,
     /// The list of machines shows none of their ends.
     pub ends_lag: bool,
     next: u64,
@@ -115,6 +117,18 @@ impl Script {
 }
 
 impl Doubles {
+    /// Never returns for a call that hangs.
+    async fn hang_if_asked(&self, call: &str) {
+        let hung = {
+            let script = self.script();
+            script.hangs.iter().any(|beginning| call.starts_with(beginning)).then(|| script.hung.clone())
+        };
+        if let Some(hung) = hung {
+            hung.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub fn script(&self) -> std::sync::MutexGuard<'_, Script> {
         self.0.lock().unwrap()
     }
@@ -353,12 +367,9 @@ impl GitHub for Doubles {
     }
     async fn sweep(&self, repo: &RepoFullName) -> Result<Vec<JobFact>, GitHubError> {
         let call = format!("sweep {repo}");
-        let hangs = self.script().hangs.iter().any(|beginning| call.starts_with(beginning));
-        let fault = self.script().fault(call);
+        let fault = self.script().fault(call.clone());
         self.script().http += 1;
-        if hangs {
-            std::future::pending::<()>().await;
-        }
+        self.hang_if_asked(&call).await;
         let script = self.script();
         self.limit(&script, repo.owner().as_str(), "sweep")?;
         self.github("sweep", fault)?;
@@ -410,10 +421,7 @@ impl GitHub for Doubles {
     }
     async fn redeliver(&self, id: u64) -> Result<(), GitHubError> {
         let call = format!("redeliver {id}");
-        let hangs = self.script().hangs.iter().any(|beginning| call.starts_with(beginning));
-        if hangs {
-            std::future::pending::<()>().await;
-        }
+        self.hang_if_asked(&call).await;
         let mut script = self.script();
         let fault = script.fault(call);
         script.http += 1;
