@@ -93,7 +93,7 @@ impl Raw {
         let reset = self.number("x-ratelimit-reset")?;
         let theirs = self.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let theirs = theirs.map_or(now.as_secs(), |date| date.timestamp().as_second());
-        Some(now.plus(Duration::from_secs(u64::try_from(reset - theirs).unwrap_or(0))))
+        Some(now.plus(Duration::from_secs(u64::try_from(reset.saturating_sub(theirs)).unwrap_or(0))))
     }
 
     /// A header's text.

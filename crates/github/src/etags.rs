@@ -11,7 +11,7 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// So many bytes of answers are kept.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The last answers to GETs, by path. The credential is not part of the key: one client is one App, and a path names its owner.
+/// The last answers to GETs, by whose limit pays and path: one path, such as an installation's repositories, may be many lists.
 #[derive(Default)]
 pub(crate) struct ETags {
     answers: HashMap<String, Kept>,

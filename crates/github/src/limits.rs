@@ -114,7 +114,9 @@ struct Known {
     secondary_until: Option<Timestamp>,
     content_until: Option<Timestamp>,
     /// Secondary limits without `Retry-After` in a row.
-    in_a_row: u32,
+    secondary_in_a_row: u32,
+    /// The same for the limit on creating content, which only those calls meet.
+    content_in_a_row: u32,
 }
 
 /// What is known of the limits of all who pay.
@@ -140,23 +142,34 @@ impl Limits {
         let mut all = self.all();
         let known = all.entry(payer).or_default();
         known.learn_hour(raw, now);
+        let makes_content = CONTENT.contains(&operation);
         let Some((kind, stated)) = raw.limit(now) else {
-            if raw.status < 400 && known.secondary_until.is_none_or(|until| until <= now) {
-                known.in_a_row = 0;
+            let is_over = |until: Option<Timestamp>| raw.status < 400 && until.is_none_or(|until| until <= now);
+            if is_over(known.secondary_until) {
+                known.secondary_in_a_row = 0;
+            }
+            if makes_content && is_over(known.content_until) {
+                known.content_in_a_row = 0;
             }
             return None;
         };
-        let until = stated.unwrap_or_else(|| {
-            let pause = SECONDARY.saturating_mul(1 << known.in_a_row.min(8)).min(SECONDARY_MAX);
-            known.in_a_row += 1;
-            now.plus(pause)
-        });
-        let until = until.clamp(now.plus(Duration::from_secs(1)), now.plus(HOUR));
-        let slot = match kind {
-            LimitKind::Primary => &mut known.primary_until,
-            LimitKind::Content if CONTENT.contains(&operation) => &mut known.content_until,
-            LimitKind::Content | LimitKind::Secondary => &mut known.secondary_until,
+        let mut once = 0;
+        let (slot, in_a_row) = match kind {
+            LimitKind::Primary => (&mut known.primary_until, &mut once),
+            LimitKind::Content if makes_content => (&mut known.content_until, &mut known.content_in_a_row),
+            LimitKind::Content | LimitKind::Secondary => (&mut known.secondary_until, &mut known.secondary_in_a_row),
         };
+        let until = match (stated, *slot) {
+            (Some(stated), _) => stated,
+            // Calls that were under way when the limit was met say it once more: that is the same time.
+            (None, Some(until)) if until > now => until,
+            (None, _) => {
+                let pause = SECONDARY.saturating_mul(1 << (*in_a_row).min(8)).min(SECONDARY_MAX);
+                *in_a_row = in_a_row.saturating_add(1);
+                now.plus(pause)
+            }
+        };
+        let until = until.clamp(now.plus(Duration::from_secs(1)), now.plus(HOUR));
         *slot = Some(until);
         Some(until)
     }
@@ -164,6 +177,10 @@ impl Limits {
 
 impl Known {
     fn learn_hour(&mut self, raw: &Raw, now: Timestamp) {
+        // A refused credential is counted against the caller's address, and its headers are that address's.
+        if raw.status == 401 {
+            return;
+        }
         // Other resources (search, code scanning) have limits of their own, which are not used here.
         if raw.header("x-ratelimit-resource").is_some_and(|resource| resource != "core") {
             return;
@@ -174,7 +191,10 @@ impl Known {
             return;
         };
         let resets_at = resets_at.min(now.plus(HOUR));
-        let same_hour = |hour: &Hour| hour.resets_at > now && resets_at.since(hour.resets_at) < Duration::from_secs(60);
+        let same_hour = |hour: &Hour| {
+            let is_near = resets_at.since(hour.resets_at) < Duration::from_secs(60);
+            hour.limit == limit && hour.resets_at > now && is_near
+        };
         // Answers overtake each other: within an hour the least that was said is true.
         let least = self.hour.filter(same_hour).map_or(remaining, |hour| hour.remaining.min(remaining));
         self.hour = Some(Hour { limit, remaining: least, resets_at });
@@ -244,6 +264,26 @@ mod tests {
         raw.headers.insert("date", HeaderValue::from_static("Fri, 15 Jan 2027 10:00:00 GMT"));
         let until = Limits::default().learn(ACME, op::ORG_JIT, &raw, NOW);
         assert_eq!(seconds(until), Some(60), "our clock is two hours behind GitHub's");
+    }
+
+    #[test]
+    fn a_refused_credential_says_nothing_of_the_hour() {
+        let limits = Limits::default();
+        limits.learn(Payer::App, op::INSTALLATIONS, &hour(200, 5_000, 4_900, 1_800), NOW);
+        limits.learn(Payer::App, op::INSTALLATIONS, &hour(401, 60, 0, 1_800), NOW);
+        assert_eq!(limits.wait(Payer::App, op::INSTALLATIONS, "", NOW), None);
+    }
+
+    #[test]
+    fn calls_that_meet_a_limit_together_meet_it_once() {
+        let limits = Limits::default();
+        let limited = answer(403, &[], "You have exceeded a secondary rate limit");
+        for _ in 0..6 {
+            assert_eq!(seconds(limits.learn(ACME, op::ORG_JIT, &limited, NOW)), Some(60));
+        }
+        let later = NOW.plus(Duration::from_secs(61));
+        let until = limits.learn(ACME, op::ORG_JIT, &limited, later);
+        assert_eq!(until, Some(later.plus(Duration::from_secs(120))), "the next time it is longer");
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Transport {
                 response_body: serde_json::from_slice(&raw.body).ok(),
             });
         }
-        Ok(self.with_etag(operation, path, raw))
+        Ok(self.with_etag(operation, &etag_key(authorization.payer, path), raw))
     }
 
     fn request(
@@ -171,7 +171,8 @@ impl Transport {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let known = if operation.method == "GET" { self.etags().of(path) } else { None };
+        let known =
+            if operation.method == "GET" { self.etags().of(&etag_key(authorization.payer, path)) } else { None };
         if let Some(etag) = known.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
             request = request.header("If-None-Match", etag);
         }
@@ -179,9 +180,9 @@ impl Transport {
     }
 
     /// Puts the known answer in place of a 304, and keeps an answer that may be asked for again.
-    fn with_etag(&self, operation: Operation, path: &str, raw: Raw) -> Raw {
+    fn with_etag(&self, operation: Operation, key: &str, raw: Raw) -> Raw {
         if raw.status == 304
-            && let Some(body) = self.etags().unchanged(path)
+            && let Some(body) = self.etags().unchanged(key)
         {
             return Raw { status: 200, body, ..raw };
         }
@@ -189,8 +190,13 @@ impl Transport {
             && raw.status == 200
             && let Some(etag) = raw.header("etag")
         {
-            self.etags().keep(path, etag, &raw.body);
+            self.etags().keep(key, etag, &raw.body);
         }
         raw
     }
+}
+
+/// By what an answer is kept.
+fn etag_key(payer: Payer, path: &str) -> String {
+    format!("{payer:?} {path}")
 }
