@@ -60,9 +60,9 @@ fn jobs(outside: &mut Outside) {
             found.push((Rule::EveryJobRuns, format!("job {} is {}", job.id, job.status.word())));
         }
         let Some(queued_at) = job.queued_at.filter(|_| job.whose != Whose::Foreign) else { continue };
-        // A sweep stores no job that no set serves: it is known only if a delivery of it came.
-        let came = |entry: &&Delivery| entry.fact.id == job.id && !entry.failed;
-        if job.whose == Whose::Nobody && !outside.deliveries.values().any(|entry| came(&entry)) {
+        // A sweep stores no job that no set serves: it is known only if GitHub sent a delivery of it, one that failed included.
+        let was_sent = |entry: &Delivery| entry.fact.id == job.id;
+        if job.whose == Whose::Nobody && !outside.deliveries.values().any(was_sent) {
             continue;
         }
         // Calm for the whole of the bound: before, GitHub may have refused.

@@ -197,6 +197,7 @@ impl LeaseLedger for LedgerWire {
         let call = self.process.begin("ledger release").await;
         let fails = self.weather().await;
         if fails == Fails::Before {
+            self.process.end(call, "ledger release").await;
             return Err(failed("release"));
         }
         let result = self.ledger.release(lease, ttl).await;
