@@ -168,7 +168,10 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, 
     };
     let said = format!("GitHub says: {}", fact.status.word());
     let (fact, said) = match run.filter(|_| fact.status == JobStatus::Queued) {
-        Some(run) => by_its_run(context, repo, run, fact, said).await,
+        Some(run) => match by_its_run(context, repo, run, fact, said).await {
+            Ok(found) => found,
+            Err(result) => return *result,
+        },
         None => (fact, said),
     };
     match context.world.ports.ledger.record_facts(vec![fact], &[]).await {
@@ -177,19 +180,20 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, 
     }
 }
 
-/// What a queued job's run says of it. A run that cannot be asked for says nothing; the next time will do.
+/// What a queued job's run says of it. A run that GitHub cannot be asked for says nothing; the next time will do.
+///
+/// # Errors
+/// What comes of the action when no call is left: nothing is recorded then, so that the run is asked for soon.
 async fn by_its_run(
     context: &ExecutionContext<'_>,
     repo: &RepoFullName,
     run: RunId,
     fact: JobFact,
     said: String,
-) -> (JobFact, String) {
-    if context.take_call().await.is_err() {
-        return (fact, said);
-    }
+) -> Result<(JobFact, String), Box<ActionResult>> {
+    context.take_call().await.map_err(Box::new)?;
     let now = context.world.ports.clock.now();
-    match context.world.ports.github.run(repo, run).await {
+    Ok(match context.world.ports.github.run(repo, run).await {
         Ok(seen) => match fact.by_its_run(
             &seen.status,
             seen.run_attempt,
@@ -204,7 +208,7 @@ async fn by_its_run(
             (gone, format!("{said}, but GitHub does not know its run {run} any more"))
         }
         Err(error) => (fact, format!("{said}; its run could not be asked for: {error}")),
-    }
+    })
 }
 
 /// Ends a job that GitHub has left queued for longer than it does.
@@ -223,7 +227,8 @@ async fn refused(context: &ExecutionContext<'_>, job: &Job, error: &GitHubError)
     let asked = JobFact { source: FactSource::Get, received_at: now, ..job.fact.clone() };
     let mut recorded = ledger.record_facts(vec![asked], &[]).await.map(|_| ());
     if recorded.is_ok() && job.fact.status == JobStatus::Queued {
-        let stalled = Stalled::again(job.stalled, context.policy.timing.stall_for, now);
+        // Not longer each time: the App may be allowed to look again at any moment.
+        let stalled = Stalled { since: now, until: now.plus(context.policy.timing.stall_for) };
         recorded = ledger.stall_job(job.id(), stalled).await.map(|_| ());
     }
     match recorded {

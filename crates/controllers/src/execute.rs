@@ -297,7 +297,7 @@ impl Execution<'_> {
     }
 }
 
-/// Whether an action takes one call of the budget, always.
+/// Whether an action takes one call of the budget at least, always.
 const fn is_one_call(action: &EffectAction) -> bool {
     match action {
         EffectAction::LookUp { .. } | EffectAction::Deregister { .. } | EffectAction::VerifyJob { .. } => true,

@@ -47,6 +47,10 @@ impl Faults {
 
     /// GitHub answered a call with this status; 0: it did not answer.
     pub fn github_answered(&self, operation: &str, status: u16, now: Timestamp) {
+        // Of any address, which need not be GitHub's.
+        if operation == "download" {
+            return;
+        }
         match status {
             0 => self.report(FaultKind::GithubDown, "", &format!("{operation}: GitHub did not answer"), now),
             500.. => self.report(FaultKind::GithubDown, "", &format!("{operation}: GitHub answered {status}"), now),
@@ -80,7 +84,9 @@ pub fn of_task(task: &TaskStatus, now: Timestamp) -> Option<Fault> {
         Outcome::Waiting | Outcome::Done => return None,
     };
     let about = format!("background task {}", task.name);
-    Some(Fault::new(FaultKind::TaskFailing, about, cause, task.started_at.unwrap_or(now)))
+    let fault = Fault::new(FaultKind::TaskFailing, about, cause, task.started_at.unwrap_or(now));
+    let since = task.failing_since.unwrap_or(fault.since);
+    Some(fault.since(since).times(task.failed_in_a_row.max(1)))
 }
 
 #[cfg(test)]
@@ -137,10 +143,13 @@ mod tests {
     fn a_failing_task_is_a_fault_and_there_are_never_very_many() {
         let (faults, tasks) = (Faults::default(), Arc::new(Tasks::default()));
         let task = tasks.register("sweep", "finds jobs", None);
-        task.begin(at(0));
-        task.end(at(1), Err("GitHub is down".into()));
+        for second in [0, 30] {
+            task.begin(at(second));
+            task.end(at(second + 1), Err("GitHub is down".into()));
+        }
         let all = faults.all(&tasks.all(), at(60));
         assert_eq!((all.len(), all[0].to_string()), (1, "background task sweep: failed: GitHub is down".into()));
+        assert_eq!(all[0].age(at(60)), "for 1 min 00 s, 2 times");
         for number in 0..1_000 {
             faults.report(FaultKind::DeadLetters, &number.to_string(), "cannot be read", at(number));
         }

@@ -85,17 +85,22 @@ async fn put(
     config: &RunnerConfig,
 ) -> Result<(), HandOffError> {
     let ports = &context.world.ports;
-    let mut pauses = PUT_PAUSES.iter();
+    let mut pauses = PUT_PAUSES.iter().enumerate();
     loop {
         let error = match ports.hand_off.put(machine, &runner.name, &runner.target.at, config).await {
             done @ (Ok(()) | Err(HandOffError::MachineGone { .. })) => return done,
             Err(error) => error,
         };
-        let Some(pause) = pauses.next() else { return Err(error) };
+        // What is refused for another reason than too many puts is seldom well half a minute later, and others wait meanwhile.
+        let may_wait = |tries: usize| tries < OTHER_PAUSES || matches!(error, HandOffError::Throttled { .. });
+        let Some((_, pause)) = pauses.next().filter(|(tries, _)| may_wait(*tries)) else { return Err(error) };
         tracing::info!(runner = %runner.name, error = %chain(&error), "a configuration is put again");
         ports.clock.sleep(*pause).await;
     }
 }
+
+/// So many of [`PUT_PAUSES`] are made after failures that are no throttling.
+const OTHER_PAUSES: usize = 3;
 
 /// The pauses between the tries to put a configuration: half a minute together, in which the set's lease is kept.
 const PUT_PAUSES: [Duration; 7] = [

@@ -139,7 +139,8 @@ const TASKS_STORED_EVERY: Duration = Duration::from_secs(60);
 
 async fn store_tasks(world: World) -> Result<(), String> {
     let ports = &world.ports;
-    let faults = world.faults.all(&[], ports.clock.now());
+    let mut faults = world.faults.all(&[], ports.clock.now());
+    faults.extend(world.levels.all().into_values().flat_map(|level| level.faults));
     let stored = tasks::store(ports.ledger.as_ref(), ports.clock.as_ref(), &world.holder, &world.tasks, faults).await;
     stored.map_err(|error| chain(&error))
 }

@@ -80,8 +80,9 @@ pub(crate) async fn retry_at<L: BudgetLedger + ?Sized>(
     Ok(pause.until)
 }
 
-/// Ends all pauses of a set, as they are at `now`: launches, capacity pools and hand-offs that were held back after failures are
-/// tried at the set's next pass, which is woken. What fails later pauses again.
+/// Ends the pauses of a set's launches, capacity pools and hand-offs, as they are at `now`: what was held back after failures is tried
+/// at the set's next pass. A pass that is under way looks again; a caller who wants one at once sends the set's wake-up as well. What
+/// fails later pauses again. Notifications and re-runs keep their pauses.
 ///
 /// # Errors
 /// When the ledger cannot be written.

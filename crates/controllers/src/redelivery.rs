@@ -62,7 +62,7 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
         None => before(ledger.get(CURSOR_BEFORE).await?, now),
     };
     cursor.begin(now);
-    let known = failures(world).await?;
+    let mut known = failures(world).await?;
     let mut failures = known;
     let (mut arrived, mut asked) = (BTreeSet::new(), 0);
     for _ in 0..PAGES_MAX {
@@ -79,6 +79,11 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
         };
         arrived.extend(page.delivered.iter().cloned());
         failures.learn(&cursor, &page, &arrived);
+        if failures != known {
+            // At once: whoever sweeps must know it also when the time is over before all are asked for.
+            stored::write(ledger, FAILURES, &failures).await?;
+            known = failures;
+        }
         let (count, unfinished) = ask(world, &mut cursor, &page, &arrived, ASKED_MAX - asked).await?;
         asked += count;
         let goes_on = match unfinished {
@@ -90,9 +95,6 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
             break;
         }
         stored::write(ledger, CURSOR, &cursor).await?;
-    }
-    if failures != known {
-        stored::write(ledger, FAILURES, &failures).await?;
     }
     stored::write(ledger, CURSOR, &cursor).await?;
     Ok(asked)

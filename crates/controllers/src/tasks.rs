@@ -63,6 +63,12 @@ pub struct TaskStatus {
     pub runs: u64,
     /// Of them, those that failed, panics included.
     pub failures: u64,
+    /// When the first of the runs began that failed since the last that did not.
+    #[serde(default)]
+    pub failing_since: Option<Timestamp>,
+    /// How many those are.
+    #[serde(default)]
+    pub failed_in_a_row: u32,
 }
 
 impl TaskStatus {
@@ -134,6 +140,8 @@ impl Tasks {
             next_at: None,
             runs: 0,
             failures: 0,
+            failing_since: None,
+            failed_in_a_row: 0,
         };
         self.all_mut().insert(name.to_owned(), status);
         BackgroundTask { tasks: self.clone(), name: name.into() }
@@ -195,7 +203,13 @@ impl BackgroundTask {
         self.change(|status| {
             status.took_ms = status.started_at.map(|begun| millis(now.since(begun)));
             status.runs += 1;
-            status.failures += u64::from(outcome != Outcome::Done);
+            if outcome == Outcome::Done {
+                (status.failing_since, status.failed_in_a_row) = (None, 0);
+            } else {
+                status.failures += 1;
+                status.failing_since = status.failing_since.or(status.started_at);
+                status.failed_in_a_row = status.failed_in_a_row.saturating_add(1);
+            }
             status.outcome = outcome;
         });
     }

@@ -35,13 +35,18 @@ pub(crate) type Unserved = BTreeMap<JobId, Finding>;
 
 /// Whether an online runner has all labels of a job, so that it may get it.
 #[must_use]
-pub fn has_labels(labels: &[Label], registrations: &[Registration]) -> bool {
-    registrations.iter().any(|found| found.online && labels.iter().all(|label| found.labels.contains(label)))
+pub fn has_labels<'a>(labels: &[Label], registrations: impl IntoIterator<Item = &'a Registration>) -> bool {
+    registrations.into_iter().any(|found| found.online && labels.iter().all(|label| found.labels.contains(label)))
 }
 
 /// What is recorded of a job after its labels were looked for among these registrations.
 #[must_use]
-pub fn wait_reason(labels: &[Label], registrations: &[Registration], at: Timestamp, text: String) -> WaitReason {
+pub fn wait_reason<'a>(
+    labels: &[Label],
+    registrations: impl IntoIterator<Item = &'a Registration>,
+    at: Timestamp,
+    text: String,
+) -> WaitReason {
     let kind = if has_labels(labels, registrations) { WaitKind::Elsewhere } else { WaitKind::Unserved };
     WaitReason { at, kind, text }
 }
@@ -63,7 +68,7 @@ pub(crate) fn unserved(draft: &mut Draft<'_>, policies: &[&ScaleSet], jobs: &[(&
                 let places = places(policies, job);
                 match listed(draft, &places) {
                     Some(all) => {
-                        let reason = wait_reason(&job.fact.labels, &all, draft.now, why.clone());
+                        let reason = wait_reason(&job.fact.labels, all, draft.now, why.clone());
                         says = finding(reason.kind, why);
                         found.push((job.id(), Some(reason)));
                     }
@@ -135,10 +140,10 @@ fn places(policies: &[&ScaleSet], job: &Job) -> Vec<RunnerScope> {
 }
 
 /// The registrations at all these places, if each was read in this pass.
-fn listed(draft: &Draft<'_>, places: &[RunnerScope]) -> Option<Vec<Registration>> {
+fn listed<'a>(draft: &Draft<'a>, places: &[RunnerScope]) -> Option<Vec<&'a Registration>> {
     let mut all = Vec::new();
     for at in places {
-        all.extend(draft.snapshot.registrations.get(at).and_then(Observed::value)?.iter().cloned());
+        all.extend(draft.snapshot.registrations.get(at).and_then(Observed::value)?.iter());
     }
     Some(all)
 }

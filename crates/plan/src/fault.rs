@@ -191,16 +191,18 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The faults of now, where those that were there before keep their beginning.
+/// The faults of now, where those that were there before keep their beginning. Where GitHub's registrations were not asked for
+/// (`asked` is false), what was wrong with them before still is.
 #[must_use]
-pub fn carried_on(before: &[Fault], now: Vec<Fault>) -> Vec<Fault> {
+pub fn carried_on(before: &[Fault], now: Vec<Fault>, asked: bool) -> Vec<Fault> {
     let begun = |fault: &Fault| before.iter().find(|old| old.is_same(fault)).map(|old| old.since);
-    now.into_iter()
-        .map(|fault| {
-            let since = begun(&fault).map_or(fault.since, |since| since.min(fault.since));
-            fault.since(since)
-        })
-        .collect()
+    let kept = before.iter().filter(|old| !asked && old.kind == FaultKind::RegistrationsUnknown);
+    let kept: Vec<Fault> = kept.filter(|old| !now.iter().any(|fault| fault.is_same(old))).cloned().collect();
+    let now = now.into_iter().map(|fault| {
+        let since = begun(&fault).map_or(fault.since, |since| since.min(fault.since));
+        fault.since(since)
+    });
+    now.chain(kept).collect()
 }
 
 #[cfg(test)]
@@ -227,9 +229,22 @@ mod tests {
             Fault::new(FaultKind::MachinesUnknown, "linux", "refused", at(160)),
             Fault::new(FaultKind::MachinesUnknown, "gpu", "refused", at(160)),
         ];
-        let now = carried_on(&[old], new);
+        let now = carried_on(&[old], new, true);
         assert_eq!(now.iter().map(|fault| fault.since).collect::<Vec<_>>(), [at(100), at(160)]);
         assert_eq!(now[0].cause, "refused", "the newest cause is said");
+    }
+
+    #[test]
+    fn a_round_that_does_not_ask_for_registrations_does_not_end_their_fault() {
+        let old = [
+            Fault::new(FaultKind::RegistrationsUnknown, "linux, acme", "502", at(100)),
+            Fault::new(FaultKind::MachinesUnknown, "linux", "time-out", at(100)),
+        ];
+        assert_eq!(carried_on(&old, Vec::new(), false), old[..1]);
+        assert_eq!(carried_on(&old, Vec::new(), true), []);
+        let again = Fault::new(FaultKind::RegistrationsUnknown, "linux, acme", "503", at(160));
+        let now = carried_on(&old, vec![again], false);
+        assert_eq!((now.len(), now[0].cause.as_str(), now[0].since), (1, "503", at(100)));
     }
 
     #[test]

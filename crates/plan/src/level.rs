@@ -25,6 +25,8 @@ pub struct SetLevel {
     pub at: Timestamp,
     /// What is wrong: sources that did not answer, boot failures, capacity pools that failed lately, used-up budgets. At most 20.
     pub faults: Vec<Fault>,
+    /// Whether GitHub was asked for the registrations of every place.
+    pub asked_github: bool,
 }
 
 impl SetLevel {
@@ -36,13 +38,21 @@ impl SetLevel {
             *level.runners_by_state.entry(runner.state.word()).or_default() += 1;
         }
         level.faults = faults(policy, snapshot, at);
+        level.asked_github = !snapshot.registrations.values().any(was_not_asked);
         level
     }
 
     /// A level of which only the plan is known.
     #[must_use]
     pub fn of_plan(policy: &ScaleSet, plan: &Plan, at: Timestamp) -> Self {
-        Self { policy: policy.clone(), plan: plan.clone(), runners_by_state: BTreeMap::new(), at, faults: Vec::new() }
+        Self {
+            policy: policy.clone(),
+            plan: plan.clone(),
+            runners_by_state: BTreeMap::new(),
+            at,
+            faults: Vec::new(),
+            asked_github: true,
+        }
     }
 
     /// Runners in any of these states.
@@ -85,7 +95,7 @@ pub fn faults(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Vec<Fau
         let since = snapshot.boot_failures.newest.iter().map(|failure| failure.at).min().unwrap_or(now);
         add(Fault::new(FaultKind::BootFailures, set, cause, now).since(since).times(saturating_u32(failures)));
     }
-    for fault in snapshot.hand_off_faults.faults.iter().filter(|fault| fault.is_active()) {
+    for fault in snapshot.hand_off_faults.faults.iter().filter(|fault| fault.is_current(now)) {
         let kind = match fault.trouble {
             HandOffTrouble::Limited => FaultKind::GithubLimited,
             HandOffTrouble::Unavailable => FaultKind::GithubDown,
@@ -113,7 +123,12 @@ pub fn faults(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Vec<Fau
 /// Why a source did not answer. That it was not asked, as in a message's pass, is no fault.
 fn unknown<T>(observed: &Observed<T>) -> Option<&str> {
     match observed {
-        Observed::Unknown { why } if !why.starts_with("not asked") => Some(why),
+        Observed::Unknown { why } if !was_not_asked(observed) => Some(why),
         Observed::Unknown { .. } | Observed::Seen { .. } => None,
     }
+}
+
+/// Whether a source was not asked at all.
+fn was_not_asked<T>(observed: &Observed<T>) -> bool {
+    matches!(observed, Observed::Unknown { why } if why.starts_with("not asked"))
 }

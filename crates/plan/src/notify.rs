@@ -66,7 +66,7 @@ fn explained(draft: &mut Draft<'_>) -> BTreeMap<JobId, String> {
     for job in draft.jobs.clone().into_iter().filter(|job| job.fact.status == JobStatus::Queued) {
         let Some(on) = waits.get(&job.id()).filter(|on| !matches!(on, WaitingOn::NoSet { .. })) else { continue };
         // It waits already for longer than it should.
-        let at_once = matches!(on, WaitingOn::Stalled { .. });
+        let at_once = matches!(on, WaitingOn::Stalled { .. } | WaitingOn::Overdue { .. });
         if at_once || draft.passed(age(job), draft.policy.timing.notify_after) {
             reasons.insert(job.id(), waiting_text(on));
         }
@@ -199,6 +199,7 @@ fn waiting_text(on: &WaitingOn) -> String {
         WaitingOn::Runner { .. } => "a runner is on its way".to_owned(),
         WaitingOn::Delay { .. }
         | WaitingOn::Stalled { .. }
+        | WaitingOn::Overdue { .. }
         | WaitingOn::Gate
         | WaitingOn::NoSet { .. }
         | WaitingOn::Capacity { .. }

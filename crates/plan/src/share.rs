@@ -190,7 +190,7 @@ fn is_over(draft: &mut Draft<'_>, job: &Job) -> bool {
     }
     let until = draft.now.plus(draft.policy.timing.verify_after);
     draft.wake_at(until);
-    draft.wait_job(job.id(), WaitingOn::Stalled { until });
+    draft.wait_job(job.id(), WaitingOn::Overdue { until });
     if job.verified_at.is_some_and(|at| at >= end) {
         draft.step(EffectAction::EndJob { job: job.id() }, "nobody took it within GitHub's limit of 24 hours");
     }
@@ -202,14 +202,11 @@ fn is_over(draft: &mut Draft<'_>, job: &Job) -> bool {
 fn stall(draft: &mut Draft<'_>, job: &Job, idle: &mut Vec<IdleRunner<'_>>) -> bool {
     let tested_from = job.stalled.map_or(age(job), |stalled| stalled.until.max(age(job)));
     let after = draft.policy.timing.stall_after;
-    let mut proof = None;
-    for (place, runner) in idle.iter().enumerate().filter(|(_, runner)| matches(runner.registration, job)) {
-        if draft.passed(runner.since.max(tested_from), after) {
-            proof = Some(place);
-            break;
-        }
+    // The longest idle comes first: where it does not prove it yet, no other does.
+    let Some(place) = idle.iter().position(|runner| matches(runner.registration, job)) else { return false };
+    if !draft.passed(idle[place].since.max(tested_from), after) {
+        return false;
     }
-    let Some(place) = proof else { return false };
     let runner = idle.remove(place);
     let stalled = Stalled::again(job.stalled, draft.policy.timing.stall_for, draft.now);
     let until = stalled.until;

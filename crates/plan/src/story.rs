@@ -245,6 +245,7 @@ pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
     match on {
         WaitingOn::Delay { until }
         | WaitingOn::Stalled { until }
+        | WaitingOn::Overdue { until }
         | WaitingOn::Capacity { until }
         | WaitingOn::Budget { until }
         | WaitingOn::HandOff { until, .. }

@@ -68,13 +68,23 @@ impl HandOffFault {
         self.rounds > 0
     }
 
+    /// Whether hand-offs fail now as far as is known: one that nobody has tried for minutes after its pause says nothing any more.
+    #[must_use]
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        const UNTRIED: Duration = Duration::from_secs(600);
+        self.is_active() && now.since(self.until) < UNTRIED
+    }
+
     /// Whether it lasts so long, or will, that a machine launched now would only wait.
     #[must_use]
     pub fn stops_launches(&self, now: Timestamp) -> bool {
         const SHORT: Duration = Duration::from_secs(60);
+        if !self.is_current(now) {
+            return false;
+        }
         match self.trouble {
-            HandOffTrouble::Limited => self.is_active() && self.until.since(now) > SHORT,
-            HandOffTrouble::Unavailable => self.is_active() && now.since(self.since) >= SHORT,
+            HandOffTrouble::Limited => self.until.since(now) > SHORT,
+            HandOffTrouble::Unavailable => now.since(self.since) >= SHORT,
             HandOffTrouble::Refused | HandOffTrouble::NotStored => self.rounds >= 2,
         }
     }
@@ -142,7 +152,7 @@ pub struct HandOffFaults {
 
 impl HandOffFaults {
     /// The most places that are remembered.
-    const PLACES_MAX: usize = 100;
+    const PLACES_MAX: usize = 500;
     /// What is over is remembered for so long: it may excuse a machine that ended since.
     const KEPT: Duration = Duration::from_secs(86_400);
 
@@ -172,7 +182,9 @@ impl HandOffFaults {
         let why = why.chars().take(300).collect();
         self.faults.retain(|fault| fault.is_active() || now.since(fault.failed_at) < Self::KEPT);
         if self.faults.len() >= Self::PLACES_MAX {
-            self.faults.remove(0);
+            // What is well again goes first.
+            let over = self.faults.iter().position(|fault| !fault.is_active()).unwrap_or(0);
+            self.faults.remove(over);
         }
         let at = at.clone();
         self.faults.push(HandOffFault { at, trouble, why, since, failed_at: now, silent_at, until, rounds });
@@ -276,6 +288,30 @@ mod tests {
         assert!(faults.succeeded(&at) && !faults.succeeded(&at));
         assert_eq!(faults.active(&at), None);
         assert!(faults.failed_since(&at, START), "it is remembered that it failed");
+    }
+
+    #[test]
+    fn a_hundred_places_and_one_that_fail_all_keep_their_rounds() {
+        let at = |number: u32| RunnerScope::Organization(Owner::parse(&format!("org{number}")).unwrap());
+        let mut faults = HandOffFaults::default();
+        for _ in 0..4 {
+            (0..101).for_each(|number| faults.failed(&at(number), HandOffTrouble::Unavailable, "502", None, START));
+        }
+        assert!((0..101).all(|number| faults.active(&at(number)).is_some_and(|fault| fault.rounds == 4)));
+        (500..1_000).for_each(|number| faults.failed(&at(number), HandOffTrouble::Unavailable, "502", None, START));
+        assert_eq!(faults.faults.len(), HandOffFaults::PLACES_MAX);
+    }
+
+    #[test]
+    fn a_failure_that_nobody_tried_again_for_minutes_says_nothing_any_more() {
+        let at = RunnerScope::Organization(Owner::parse("acme").unwrap());
+        let mut faults = HandOffFaults::default();
+        for _ in 0..3 {
+            faults.failed(&at, HandOffTrouble::Refused, "404", None, START);
+        }
+        let fault = faults.active(&at).unwrap();
+        assert!(fault.stops_launches(START.plus(secs(120))) && fault.is_current(fault.until.plus(secs(599))));
+        assert!(!fault.is_current(fault.until.plus(secs(600))) && !fault.stops_launches(fault.until.plus(secs(600))));
     }
 
     #[test]

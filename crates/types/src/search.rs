@@ -87,10 +87,11 @@ impl DeliveryCursor {
     /// A delivery was asked for, or cannot be.
     pub fn asked(&mut self, delivery: DeliveryId, at: Timestamp) {
         self.asked.insert(delivery, at);
+        // The log is read from the newest on: the newest are on pages that are done with.
         while self.asked.len() > ASKED_MAX
-            && let Some(oldest) = self.asked.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone())
+            && let Some(newest) = self.asked.iter().max_by_key(|(_, at)| **at).map(|(id, _)| id.clone())
         {
-            self.asked.remove(&oldest);
+            self.asked.remove(&newest);
         }
     }
 

@@ -45,6 +45,11 @@ pub enum WaitingOn {
         /// Tested again then.
         until: Timestamp,
     },
+    /// GitHub still calls it queued although its own limit of 24 hours is over.
+    Overdue {
+        /// GitHub is asked for it again then.
+        until: Timestamp,
+    },
     /// The environment's gate or concurrency group (GitHub's `waiting`).
     Gate,
     /// No set serves its labels.
@@ -103,6 +108,7 @@ impl WaitingOn {
             Self::Runner { .. } => Wait::RUNNER,
             Self::Maximum { .. } => "maximum",
             Self::Stalled { .. } => "stalled",
+            Self::Overdue { .. } => "overdue",
             Self::Gate => "gate",
             Self::NoSet { .. } => "no_set",
             Self::Capacity { .. } => "capacity",
@@ -128,6 +134,12 @@ impl fmt::Display for WaitingOn {
                 f,
                 "stalled: a matching runner was idle and GitHub did not assign the job (max-parallel, or the runner group excludes the repository)"
             ),
+            Self::Overdue { .. } => {
+                write!(
+                    f,
+                    "GitHub ends jobs that nobody took within 24 hours, and still calls it queued; it is asked for it"
+                )
+            }
             Self::Gate => write!(f, "waits for an environment's approval or a concurrency group"),
             Self::NoSet { why } => write!(f, "no scale set serves it: {why}"),
             Self::Capacity { .. } => write!(f, "no capacity: every capacity pool is cooling down after a failure"),

@@ -46,7 +46,10 @@ pub(crate) async fn deliver(
             faults.report(FaultKind::SignatureRejected, "", &format!("deliveries are refused: {}", answer.reason), now)
         }
         503 => faults.report(FaultKind::DeliveryNotStored, "", &answer.reason, now),
-        202 => faults.clear(FaultKind::DeliveryNotStored, ""),
+        202 if answer.stored => {
+            faults.clear(FaultKind::DeliveryNotStored, "");
+            faults.clear(FaultKind::SignatureRejected, "");
+        }
         _ => {}
     }
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -46,13 +46,15 @@ pub struct Answer {
     pub reason: String,
     /// No scale set serves the job: newer settings might.
     pub unserved: bool,
+    /// The queue has it.
+    pub stored: bool,
 }
 
 impl Answer {
     /// An answer.
     #[must_use]
     pub fn new(status: u16, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into(), unserved: false }
+        Self { status, reason: reason.into(), unserved: false, stored: false }
     }
 }
 
@@ -125,7 +127,7 @@ impl WebhookReceiver {
                         event = %event.escape_debug(),
                         "delivery accepted"
                     );
-                    answer(202, "accepted")
+                    Answer { stored: true, ..answer(202, "accepted") }
                 }
                 Admission::Dropped(why) => Answer { unserved: true, ..answer(202, why) },
                 Admission::Failed(why) => return answer(503, why),

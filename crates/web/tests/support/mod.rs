@@ -366,6 +366,7 @@ pub fn fill(world: &World) {
             "registrations at acme are not known: github registrations acme: rate limited",
             Timestamp::from_secs(NOW - 250),
         )],
+        asked_github: true,
     });
     world.state.levels.put(SetLevel {
         policy: policy("small", &small, 10),
@@ -383,5 +384,6 @@ pub fn fill(world: &World) {
         runners_by_state: count(&[("busy", 2), ("idle", 1), ("booting", 1), ("finished", 1)]),
         at: at(2),
         faults: Vec::new(),
+        asked_github: true,
     });
 }

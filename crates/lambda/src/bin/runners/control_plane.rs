@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lambda_runtime::Error;
 use runnersmith_aws::wiring::{AwsServices, SplitMachines};
+use runnersmith_controllers::faults::Faults;
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::{CallLimits, Ports, Sets, World, housekeeping};
@@ -14,7 +15,7 @@ use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_lambda::settings::FRESH_FOR;
 use runnersmith_lambda::{LambdaSettings, variable};
 use runnersmith_ports::{Clock, GitHub, SystemClock, chain};
-use runnersmith_types::{ScaleSetName, Timestamp};
+use runnersmith_types::{ScaleSet, ScaleSetName, Timestamp};
 use tokio::sync::Mutex;
 
 /// A control plane as the settings say.
@@ -72,15 +73,22 @@ async fn make(clock: Arc<dyn Clock>, before: Option<&ControlPlane>) -> Result<Co
     let same = before.filter(|before| before.github.makes_same_client(&github_config));
     // The client counts into the metrics with which it was made.
     let metrics = same.map_or_else(|| Arc::new(Metrics::new()), |same| same.world.metrics.clone());
+    // What is wrong stays so, whatever the settings.
+    let (levels, faults): (Arc<Levels>, Arc<Faults>) =
+        before.map_or_else(Default::default, |before| (before.world.levels.clone(), before.world.faults.clone()));
     let github: Arc<dyn GitHub> = match same {
         Some(same) => same.world.ports.github.clone(),
         None => {
-            let counter = metrics.clone();
-            github_config.counter = Some(Arc::new(move |operation, status| counter.github_call(operation, status)));
+            let (counter, seen, time) = (metrics.clone(), faults.clone(), clock.clone());
+            github_config.counter = Some(Arc::new(move |operation, status| {
+                counter.github_call(operation, status);
+                seen.github_answered(operation, status, time.now());
+            }));
             Arc::new(GitHubClient::new(github_config.clone(), clock.clone()).map_err(|error| chain(&error))?)
         }
     };
     let config = settings.config;
+    forget_levels(&levels, &config.scale_sets);
     let aws = config.aws.clone().unwrap_or_default();
     let services = AwsServices::with_session(settings.session, &aws, config.store.history);
     let needs = |what: &str| format!("the control plane's settings have no aws.{what}, which a function needs");
@@ -105,12 +113,12 @@ async fn make(clock: Arc<dyn Clock>, before: Option<&ControlPlane>) -> Result<Co
             jit_per_minute: config.limits.jit_per_minute,
             calls_per_minute: config.limits.calls_per_minute,
         },
-        levels: Arc::new(Levels::default()),
+        levels,
         metrics,
         holder: variable("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_else(|| format!("function-{}", std::process::id())),
         lease_ttl: config.timer.lease,
         tasks: Arc::default(),
-        faults: Arc::default(),
+        faults,
         observer: None,
     };
     Ok(ControlPlane {
@@ -123,4 +131,10 @@ async fn make(clock: Arc<dyn Clock>, before: Option<&ControlPlane>) -> Result<Co
         github: github_config,
         made_at: clock.now(),
     })
+}
+
+/// Sets that are not in the settings any more have no level.
+fn forget_levels(levels: &Levels, sets: &[ScaleSet]) {
+    let named = |name: &ScaleSetName| sets.iter().any(|set| set.name == *name);
+    levels.all().into_keys().filter(|name| !named(name)).for_each(|name| levels.forget(&name));
 }

@@ -111,11 +111,25 @@ fn waiting(world: &World, set: &ScaleSetName) -> String {
     counts.into_iter().map(|(what, count)| format!("{count} × {what}")).collect::<Vec<_>>().join("; ")
 }
 
-/// The level of each set, for CloudWatch.
+/// The level of each set, and what is wrong by kind, for CloudWatch.
 fn measure(world: &World) {
-    let now = world.ports.clock.now().as_millis();
+    let at = world.ports.clock.now();
+    let now = at.as_millis();
     let environment = variable(runnersmith_lambda::settings::PATH).unwrap_or_default();
-    for (_, level) in world.levels.all() {
+    let levels = world.levels.all();
+    let mut kinds: BTreeMap<&'static str, u32> = BTreeMap::new();
+    let of_process = world.faults.all(&[], at);
+    for fault in of_process.iter().chain(levels.values().flat_map(|level| &level.faults)) {
+        *kinds.entry(fault.kind.word()).or_default() += 1;
+    }
+    for (kind, count) in kinds {
+        emf::write(&emf::line(
+            now,
+            &[("Plane", &environment), ("Kind", kind)],
+            &[("Faults", "Count", f64::from(count))],
+        ));
+    }
+    for level in levels.into_values() {
         let waiting = level.plan.waiting.iter().filter(|waiting| waiting.job.is_some()).count();
         let count = |value: u32| f64::from(value);
         let metrics = [
