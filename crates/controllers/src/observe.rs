@@ -43,9 +43,9 @@ pub async fn observe(
 ) -> Result<Snapshot, LedgerError> {
     let ports = &world.ports;
     let ledger = ports.ledger.as_ref();
-    let control_plane = ledger.control_plane().await?;
+    let (control_plane, places) = tokio::try_join!(ledger.control_plane(), places(ledger, policy, ports.clock.now()))?;
     let mut registrations = BTreeMap::new();
-    for at in places(ledger, policy, ports.clock.now()).await? {
+    for at in places {
         let observed = match depth {
             Depth::Partial => Observed::Unknown { why: "not asked for in this pass".into() },
             Depth::Full => registrations_at(ports, &at).await,
@@ -77,9 +77,9 @@ pub async fn observe_ledger(
     now: Timestamp,
 ) -> Result<Snapshot, LedgerError> {
     const WHY: &str = "not asked by this command";
-    let places = places(ledger, policy, now).await?;
+    let (control_plane, places) = tokio::try_join!(ledger.control_plane(), places(ledger, policy, now))?;
     let outside = Outside {
-        control_plane: ledger.control_plane().await?,
+        control_plane,
         machines: Observed::Unknown { why: WHY.into() },
         registrations: places.into_iter().map(|at| (at, Observed::Unknown { why: WHY.into() })).collect(),
     };
@@ -95,10 +95,18 @@ async fn with_ledger(
     now: Timestamp,
     outside: Outside,
 ) -> Result<Snapshot, LedgerError> {
-    let runners = ledger.live_runners(&policy.name).await?;
-    let jobs = ledger.open_jobs(now.minus(ENDED_LOOK_BACK)).await?;
-    let counts: BTreeMap<_, _> =
-        ledger.counts().await?.into_iter().map(|(set, alive, supply)| (set, (alive, supply))).collect();
+    // None of these needs what another says, so they are one step: on DynamoDB each is a way of its own.
+    let (runners, jobs, counts, pauses, next_serial, batches, budget, reruns) = tokio::try_join!(
+        ledger.live_runners(&policy.name),
+        ledger.open_jobs(now.minus(ENDED_LOOK_BACK)),
+        ledger.counts(),
+        pauses::read_pauses(ledger, &policy.name, now.minus(policy.fallback_order.cool_down)),
+        ledger.next_serial(),
+        ledger.open_batches(&policy.name),
+        budget(ledger, sets, policy, limits, now),
+        ledger.reruns(),
+    )?;
+    let counts: BTreeMap<_, _> = counts.into_iter().map(|(set, alive, supply)| (set, (alive, supply))).collect();
     let peers = sets
         .iter()
         .filter(|peer| peer.name != policy.name)
@@ -107,21 +115,20 @@ async fn with_ledger(
             Peer { policy: peer.clone(), alive, supply }
         })
         .collect();
-    let pauses = pauses::read_pauses(ledger, &policy.name, now.minus(policy.fallback_order.cool_down)).await?;
     Ok(Snapshot {
         control_plane: outside.control_plane,
-        next_serial: ledger.next_serial().await?,
+        next_serial,
         jobs,
         runners,
-        batches: ledger.open_batches(&policy.name).await?,
+        batches,
         peers,
         machines: outside.machines,
         registrations: outside.registrations,
-        budget: budget(ledger, sets, policy, limits, now).await?,
+        budget,
         pool_failures: pauses.pool_failures,
         boot_failures: pauses.boot_failures,
         hand_off_faults: pauses.hand_off_faults,
-        reruns: ledger.reruns().await?,
+        reruns,
     })
 }
 
@@ -164,19 +171,20 @@ async fn budget(
     limits: CallLimits,
     now: Timestamp,
 ) -> Result<Budget, LedgerError> {
-    let jit = ledger.used_budget(BudgetKind::Jit).await?;
-    let calls = ledger.used_budget(BudgetKind::Calls).await?;
     let notifies = runnersmith_plan::route::notifier(&sets.iter().collect::<Vec<_>>())
         .is_some_and(|notifier| notifier.notify && notifier.name == policy.name);
-    let notifications_left = if notifies {
-        NOTIFICATIONS_PER_MINUTE.saturating_sub(ledger.used_budget(BudgetKind::Notifications).await?)
-    } else {
-        0
+    let notifications = async {
+        match notifies {
+            true => ledger.used_budget(BudgetKind::Notifications).await,
+            false => Ok(NOTIFICATIONS_PER_MINUTE),
+        }
     };
+    let (jit, calls, notifications) =
+        tokio::try_join!(ledger.used_budget(BudgetKind::Jit), ledger.used_budget(BudgetKind::Calls), notifications)?;
     Ok(Budget {
         jit_left: limits.jit_per_minute.saturating_sub(jit),
         calls_left: limits.calls_per_minute.saturating_sub(calls),
-        notifications_left,
+        notifications_left: NOTIFICATIONS_PER_MINUTE.saturating_sub(notifications),
         refills_at: Timestamp::from_millis((now.as_millis() / 60_000 + 1) * 60_000),
     })
 }

@@ -82,7 +82,8 @@ fn issue(repository: &str) -> Value {
 #[tokio::test]
 async fn a_job_and_a_change_come_in_by_one_entry_point_and_each_goes_its_own_way() {
     let bed = Bed::new();
-    assert_eq!(bed.deliver("workflow_job", &job().to_string(), "secret").await, Answer::new(202, "accepted"));
+    let stored = Answer { stored: true, ..Answer::new(202, "accepted") };
+    assert_eq!(bed.deliver("workflow_job", &job().to_string(), "secret").await, stored);
     let opened = bed.deliver("issues", &issue(CONTROL).to_string(), "secret").await;
     assert_eq!(opened, Answer::new(202, "it is looked at"));
     assert_eq!(*bed.events.0.lock().unwrap(), [ChangeTrigger::Issue { number: 5, editor: None }]);

@@ -4,3 +4,4 @@ pub mod ledger;
 pub mod machines;
 pub mod queue;
 pub mod record_store;
+pub mod steps;
