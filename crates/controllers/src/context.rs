@@ -35,21 +35,35 @@ pub(crate) struct ActionResult {
     pub retry_at: Option<Timestamp>,
     /// What it says of the hand-offs of its place.
     pub hand_off: Option<HandOffReport>,
+    /// GitHub did not answer for this place, and why.
+    pub silent: Option<(RunnerScope, String)>,
 }
 
 impl ActionResult {
     pub(crate) fn done(text: impl Into<String>, updates: Vec<(RunnerName, RunnerUpdate)>) -> Self {
-        Self { outcome: Outcome::Done(text.into()), updates, retry_at: None, hand_off: None }
+        Self { outcome: Outcome::Done(text.into()), updates, retry_at: None, hand_off: None, silent: None }
     }
     pub(crate) fn put_off(text: impl Into<String>) -> Self {
-        Self { outcome: Outcome::PutOff(text.into()), updates: Vec::new(), retry_at: None, hand_off: None }
+        Self {
+            outcome: Outcome::PutOff(text.into()),
+            updates: Vec::new(),
+            retry_at: None,
+            hand_off: None,
+            silent: None,
+        }
     }
     /// Put off until a time that is known.
     pub(crate) fn put_off_until(text: impl Into<String>, until: Timestamp) -> Self {
         Self { retry_at: Some(until), ..Self::put_off(text) }
     }
     pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { outcome: Outcome::Failed(chain(error)), updates: Vec::new(), retry_at: None, hand_off: None }
+        Self {
+            outcome: Outcome::Failed(chain(error)),
+            updates: Vec::new(),
+            retry_at: None,
+            hand_off: None,
+            silent: None,
+        }
     }
     /// A GitHub error: a limit puts off, anything else fails.
     pub(crate) fn github(error: &GitHubError) -> Self {

@@ -164,6 +164,11 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, 
         Err(error @ (GitHubError::Unauthorized { .. } | GitHubError::NotInstalled { .. })) => {
             return refused(context, job, &error).await;
         }
+        Err(error @ GitHubError::Transient { .. }) => {
+            let at = context.policy.scope.at.clone();
+            let at = at.unwrap_or_else(|| RunnerScope::Organization(repo.owner()));
+            return ActionResult { silent: Some((at, error.to_string())), ..ActionResult::github(&error) };
+        }
         Err(error) => return ActionResult::github(&error),
     };
     let said = format!("GitHub says: {}", fact.status.word());

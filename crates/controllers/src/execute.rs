@@ -49,6 +49,7 @@ pub async fn execute(
         lease,
         events: Vec::new(),
         hand_offs: Vec::new(),
+        silences: Vec::new(),
         faults: snapshot.hand_off_faults.clone(),
         executed: Executed::default(),
     };
@@ -67,6 +68,8 @@ struct Execution<'a> {
     events: Vec<HistoryEvent>,
     /// What the hand-offs said of their places.
     hand_offs: Vec<HandOffReport>,
+    /// Places for which GitHub did not answer, each once, and why.
+    silences: Vec<(RunnerScope, String)>,
     /// What is known of them, with what this plan brings.
     faults: HandOffFaults,
     executed: Executed,
@@ -192,13 +195,18 @@ impl Execution<'_> {
             self.keep_lease().await?;
             self.finish(chunk).await?;
         }
-        self.remember_hand_offs().await
+        self.remember_failures().await
     }
 
-    /// Places where hand-offs failed, or succeed again, are recorded: the planner says when they are tried again.
-    async fn remember_hand_offs(&mut self) -> Result<(), LedgerError> {
+    /// Places where hand-offs failed, or succeed again, or for which GitHub did not answer, are recorded: the planner says when what
+    /// failed is tried again, and how much is asked meanwhile.
+    async fn remember_failures(&mut self) -> Result<(), LedgerError> {
         let ports = &self.context.world.ports;
-        if !self.faults.round(&std::mem::take(&mut self.hand_offs), ports.clock.now()) {
+        let now = ports.clock.now();
+        let is_news = self.faults.round(&std::mem::take(&mut self.hand_offs), now);
+        let silences = std::mem::take(&mut self.silences);
+        silences.iter().for_each(|(at, why)| self.faults.silent(at, why, now));
+        if !is_news && silences.is_empty() {
             return Ok(());
         }
         let untils = self.faults.faults.iter().filter(|fault| fault.is_active()).map(|fault| fault.until);
@@ -254,6 +262,7 @@ impl Execution<'_> {
                 self.executed.without_effect.extend(action);
             }
             self.hand_offs.extend(result.hand_off);
+            self.silences.extend(result.silent.filter(|(at, _)| self.silences.iter().all(|(known, _)| known != at)));
             self.report(about, result.outcome);
         }
         Ok(())

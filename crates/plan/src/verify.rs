@@ -17,6 +17,12 @@ const ASKED_PER_RUNNER: usize = 2;
 /// What is due so soon after others is asked with them: one pass for all, not one round for each.
 const ASKED_TOGETHER: Duration = Duration::from_secs(5);
 
+/// While GitHub does not answer, so many are asked for in a round: to see whether it does again, not to add to its trouble.
+const ASKED_IN_SILENCE: usize = 1;
+
+/// So long GitHub is believed silent after it gave no answer; the timer's passes ask it each minute.
+const SILENT_FOR: Duration = Duration::from_secs(150);
+
 /// Open jobs of this set that had no news for long are asked for by id, the longest silent first.
 pub(crate) fn verify(draft: &mut Draft<'_>) {
     let after = draft.policy.timing.verify_after;
@@ -50,6 +56,7 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
     if due.len() > calls {
         draft.wake_at(draft.snapshot.budget.refills_at);
     }
+    let calls = if is_silent(draft) { calls.min(ASKED_IN_SILENCE) } else { calls };
     for (_, job) in due.into_iter().take(calls) {
         let run = job.stalled.map(|_| job.fact.run);
         let action = EffectAction::VerifyJob { job: job.id(), repo: job.fact.repo.clone(), run };
@@ -59,6 +66,14 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
         };
         draft.step(action, reason);
     }
+}
+
+/// Whether GitHub gave no answer lately, and none about a job since.
+fn is_silent(draft: &Draft<'_>) -> bool {
+    draft.snapshot.hand_off_faults.last_silence().is_some_and(|silent| {
+        draft.now.since(silent) < SILENT_FOR
+            && draft.jobs.iter().all(|job| job.verified_at.is_none_or(|verified| verified <= silent))
+    })
 }
 
 /// Running jobs whose machine has been gone for a grace time and that were not asked for since.

@@ -214,7 +214,7 @@ impl HandOffFaults {
         changed
     }
 
-    /// GitHub did not answer for a place at `now`. That alone holds no hand-off back, but it excuses a machine that ends since.
+    /// GitHub did not answer for a place at `now`, whatever it was asked. That alone holds no hand-off back, but it excuses a machine that ends since.
     pub fn silent(&mut self, at: &RunnerScope, why: &str, now: Timestamp) {
         if let Some(fault) = self.faults.iter_mut().find(|fault| &fault.at == at) {
             (fault.failed_at, fault.silent_at) = (now, Some(now));
@@ -246,6 +246,12 @@ impl HandOffFaults {
     #[must_use]
     pub fn silent_since(&self, at: &RunnerScope, moment: Timestamp) -> bool {
         self.faults.iter().any(|fault| &fault.at == at && fault.silent_at.is_some_and(|silent| silent >= moment))
+    }
+
+    /// The last time that GitHub did not answer for any of the places.
+    #[must_use]
+    pub fn last_silence(&self) -> Option<Timestamp> {
+        self.faults.iter().filter_map(|fault| fault.silent_at).max()
     }
 
     /// The same after an operator's reset: what failed before it is tried again at once.

@@ -278,6 +278,7 @@ impl GitHub for Doubles {
     async fn job(&self, _: &RepoFullName, id: JobId) -> Result<JobFact, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("job {id}"));
+        script.http += 1;
         self.github("job", fault)?;
         let found = script.jobs.get(&id).cloned();
         // What GitHub says now is as old as now.
@@ -294,6 +295,7 @@ impl GitHub for Doubles {
     async fn registration(&self, _: &RunnerScope, id: RegistrationId) -> Result<Registration, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("registration {id}"));
+        script.http += 1;
         self.github("registration", fault)?;
         let found = script.registrations.get(&id.0).or_else(|| script.hidden.get(&id.0)).cloned();
         found.ok_or(GitHubError::NotFound { operation: "registration", subject: id.to_string() })
@@ -301,12 +303,14 @@ impl GitHub for Doubles {
     async fn registration_by_name(&self, _: &RunnerScope, name: &str) -> Result<Option<Registration>, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("by name {name}"));
+        script.http += 1;
         self.github("registration by name", fault)?;
         Ok(script.registrations.values().find(|found| found.name == name).cloned())
     }
     async fn jit_config(&self, request: &JitRequest) -> Result<JitConfig, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("jit {}", request.name));
+        script.http += 1;
         if matches!(fault, Some(Fault::Unavailable | Fault::RateLimited)) {
             self.github("jit", fault)?;
         }
@@ -329,6 +333,7 @@ impl GitHub for Doubles {
     async fn registration_token(&self, at: &RunnerScope) -> Result<RegistrationToken, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("token {at}"));
+        script.http += 1;
         self.github("token", fault)?;
         let expires_at = self.1.now().plus(Duration::from_secs(3_600));
         Ok(RegistrationToken { token: Secret::new("t"), expires_at, url: "https://github.com/acme".into() })
@@ -336,6 +341,7 @@ impl GitHub for Doubles {
     async fn deregister(&self, _: &RunnerScope, id: RegistrationId) -> Result<(), GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("deregister {id}"));
+        script.http += 1;
         self.github("deregister", fault)?;
         script.registrations.remove(&id.0);
         Ok(())
@@ -378,18 +384,21 @@ impl GitHub for Doubles {
     async fn run(&self, _: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("run {id}"));
+        script.http += 1;
         self.github("run", fault)?;
         Ok(script.runs.get(&id).cloned().unwrap_or_else(|| run(id.0, "completed", Some("failure"))))
     }
     async fn runs_of_branch(&self, _: &RepoFullName, branch: &str, _: &str) -> Result<Vec<RunSummary>, GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("runs of {branch}"));
+        script.http += 1;
         self.github("runs", fault)?;
         Ok(script.runs.values().filter(|run| run.branch == branch).cloned().collect())
     }
     async fn rerun_failed(&self, _: &RepoFullName, id: RunId) -> Result<(), GitHubError> {
         let mut script = self.script();
         let fault = script.fault(format!("rerun {id}"));
+        script.http += 1;
         if matches!(fault, None | Some(Fault::AnswerLost)) {
             let again = script.runs.entry(id).or_insert_with(|| run(id.0, "completed", Some("failure")));
             (again.run_attempt, again.status, again.conclusion) = (again.run_attempt + 1, "queued".into(), None);
@@ -435,6 +444,7 @@ impl GitHub for Doubles {
     async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {
         let mut script = self.script();
         let fault = script.fault("notify".into());
+        script.http += 1;
         self.github("notify", fault)?;
         script.notified.push(check.clone());
         Ok(check.id.unwrap_or(7))

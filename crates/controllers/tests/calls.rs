@@ -1,0 +1,186 @@
+//! What a control plane asks of GitHub in an hour, counted: while a day's jobs run, and while GitHub does not answer. What it asks while
+//! nothing happens is counted at the simulator, with the real client (`github/tests/calls.rs`).
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails panics; the figures are printed")]
+
+mod support;
+
+use std::time::Duration;
+
+use runnersmith_controllers::{Depth, timer};
+use runnersmith_types::*;
+use support::{Bed, policy, run};
+
+/// An hour of GitHub's: the least that an installation may ask ("Rate limits for the REST API").
+const LIMIT: u64 = 5_000;
+const HOUR: u64 = 3_600;
+
+/// A fleet whose machines boot in 20 seconds and whose jobs take five minutes.
+struct Fleet {
+    bed: Bed,
+    second: u64,
+    next: u64,
+    woken: bool,
+    wake: Option<Timestamp>,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let mut policy = policy(20);
+        policy.scope.at = Some(RunnerScope::Organization(Owner::parse("acme").unwrap()));
+        let bed = Bed::new(policy);
+        bed.doubles.script().install("acme", (0..50).map(|n| format!("r-{n}")).chain(["shop".to_owned()]));
+        Self { bed, second: 0, next: 1, woken: false, wake: None }
+    }
+
+    /// Jobs come, a batch each half hour, as many in a day as said.
+    async fn hour(&mut self, a_day: u64) -> u64 {
+        let before = self.bed.doubles.script().http;
+        for _ in 0..HOUR {
+            if self.second % (HOUR / 2) == 0 {
+                let count = a_day / 48;
+                if count > 0 {
+                    self.queued(count).await;
+                }
+            }
+            self.pass_a_second().await;
+        }
+        self.bed.doubles.script().http - before
+    }
+
+    /// Jobs that GitHub knows, and whose runs go on.
+    async fn queued(&mut self, count: u64) {
+        let ids = self.next..=self.next + count - 1;
+        self.bed.queued(ids.clone()).await;
+        for id in ids {
+            self.tell_github(id).await;
+        }
+        self.next += count;
+        self.woken = true;
+    }
+
+    /// GitHub says of a job what the ledger has of it.
+    async fn tell_github(&self, id: u64) {
+        let fact = self.bed.world.ports.ledger.job(JobId(id)).await.unwrap().unwrap().fact;
+        let mut script = self.bed.doubles.script();
+        script.runs.insert(fact.run, run(fact.run.0, "in_progress", None));
+        script.jobs.insert(fact.id, JobFact { source: FactSource::Get, ..fact });
+    }
+
+    async fn pass_a_second(&mut self) {
+        self.bed.clock.advance(Duration::from_secs(1));
+        self.second += 1;
+        let now = self.bed.clock_now();
+        if self.second % 5 == 0 {
+            self.machines(now).await;
+        }
+        if self.second % 300 == 0 {
+            let _ = timer::redeliver(&self.bed.world).await.unwrap();
+            let _ = timer::sweep(&self.bed.world, Duration::from_secs(300)).await.unwrap();
+        }
+        let full = self.second % 60 == 0;
+        if full || self.woken || self.wake.is_some_and(|wake| wake <= now) {
+            self.woken = false;
+            self.wake = self.bed.pass(if full { Depth::Full } else { Depth::Partial }).await.next_wake;
+        }
+    }
+
+    /// Machines come online, take the oldest job, end with it; GitHub removes the registration of an ephemeral runner.
+    async fn machines(&mut self, now: Timestamp) {
+        if self.bed.doubles.script().is_down {
+            return;
+        }
+        let jobs = self.bed.world.ports.ledger.open_jobs(Timestamp(i64::MAX)).await.unwrap();
+        let mut queued = jobs.iter().filter(|job| job.fact.status == JobStatus::Queued);
+        for runner in self.bed.runners().await {
+            let Some(id) = runner.machine.clone() else { continue };
+            let status = {
+                let script = self.bed.doubles.script();
+                let Some(machine) = script.machines.get(&id).filter(|machine| machine.state == MachineState::Running)
+                else {
+                    continue;
+                };
+                let put_for = script.put_at.get(&id).map(|at| now.since(*at).as_secs());
+                match (&machine.status, put_for) {
+                    (Some(MachineStatus::Booting), Some(20..)) => MachineStatus::Listening,
+                    (Some(MachineStatus::Listening), _) => MachineStatus::Busy,
+                    (Some(MachineStatus::Busy), Some(320..)) => MachineStatus::JobDone,
+                    _ => continue,
+                }
+            };
+            let job = match status {
+                MachineStatus::Busy => queued.next(),
+                _ => jobs.iter().find(|job| job.runner().as_ref() == Some(&runner.name)),
+            };
+            match (&status, job) {
+                (MachineStatus::Busy, Some(job)) => {
+                    self.bed.fact(job.id().0, JobStatus::InProgress, Some(&runner)).await;
+                    self.tell_github(job.id().0).await;
+                }
+                (MachineStatus::Busy, None) => continue,
+                (MachineStatus::JobDone, Some(job)) => {
+                    self.bed.fact(job.id().0, JobStatus::Completed, Some(&runner)).await;
+                    self.tell_github(job.id().0).await;
+                }
+                _ => {}
+            }
+            let mut script = self.bed.doubles.script();
+            let name = runner.registration_name().to_string();
+            if status == MachineStatus::JobDone {
+                script.registrations.retain(|_, found| found.name != name);
+                script.machines.get_mut(&id).unwrap().state = MachineState::Ended;
+            }
+            for found in script.registrations.values_mut().filter(|found| found.name == name) {
+                (found.online, found.busy) = (true, status == MachineStatus::Busy);
+            }
+            script.machines.get_mut(&id).unwrap().status = Some(status);
+            self.woken = true;
+        }
+    }
+
+    /// How often each kind of call was made, the most frequent first.
+    fn kinds(&self) -> Vec<(usize, String)> {
+        let mut kinds = std::collections::BTreeMap::<String, usize>::new();
+        for call in &self.bed.doubles.script().calls {
+            *kinds.entry(call.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+        let mut kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| (count, kind)).collect();
+        kinds.sort_unstable_by(|a, b| b.cmp(a));
+        kinds
+    }
+
+    async fn completed(&self) -> usize {
+        let jobs = self.bed.world.ports.ledger.recent_jobs(10_000).await.unwrap();
+        jobs.iter().filter(|job| job.fact.status == JobStatus::Completed).count()
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_jobs_a_day_take_a_small_part_of_the_hours_limit() {
+    let mut fleet = Fleet::new();
+    let mut hours = Vec::new();
+    for _ in 0..4 {
+        hours.push(fleet.hour(1_000).await);
+    }
+    let jobs = fleet.completed().await;
+    println!("1,000 jobs a day, 51 repositories: {hours:?} calls an hour, {jobs} jobs in four hours");
+    assert!(jobs >= 140, "{jobs} jobs ran");
+    assert!(hours.iter().all(|calls| *calls < LIMIT / 10), "{hours:?}");
+    let jits = fleet.bed.doubles.script().count("jit ");
+    assert!(jits <= jobs + 25, "{jits} configurations for {jobs} jobs");
+}
+
+#[tokio::test]
+async fn an_outage_is_asked_about_less_and_less() {
+    let mut fleet = Fleet::new();
+    fleet.hour(1_000).await;
+    fleet.bed.doubles.script().is_down = true;
+    let hours = [fleet.hour(1_000).await, fleet.hour(1_000).await];
+    println!("GitHub answers nothing, and 20 jobs wait more each half hour: {hours:?} calls an hour");
+    assert!(hours.iter().all(|calls| *calls < 700), "{hours:?}: {:?}", fleet.kinds());
+    fleet.bed.doubles.script().is_down = false;
+    let after = fleet.hour(1_000).await;
+    println!("the hour after it: {after} calls");
+    assert!(after < LIMIT / 10);
+    assert!(fleet.completed().await >= 100, "{} jobs ran", fleet.completed().await);
+}
