@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use runnersmith_plan::fault::FaultKind;
 use runnersmith_plan::route;
-use runnersmith_ports::{LedgerError, Message, Queue, QueueError, Receipt, ReceivedMessage, chain};
+use runnersmith_ports::{LedgerError, Message, Queue, QueueError, Receipt, ReceivedMessage, Recorded, chain};
 use runnersmith_types::job::Merged;
-use runnersmith_types::{EventKind, HistoryEvent, JobFact, JobStatus, ScaleSet, ScaleSetName};
+use runnersmith_types::{FactSource, JobFact, JobStatus, ScaleSet, ScaleSetName};
 
 use crate::lookups;
 use crate::world::World;
@@ -220,34 +220,32 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
     let concerned: BTreeSet<ScaleSetName> = facts.iter().flat_map(|fact| concerns(fact, &policies)).collect();
     let wake: Vec<ScaleSetName> = concerned.iter().cloned().collect();
     let recorded = world.ports.ledger.record_facts(facts, &wake).await?;
-    let mut events = Vec::with_capacity(recorded.len());
-    for record in &recorded {
-        if record.merged == Merged::Nothing && !record.new {
-            continue;
-        }
-        let fact = &record.job.fact;
-        let text = fact.runner_name.as_ref().map_or_else(
-            || format!("GitHub says {}", fact.status.word()),
-            |runner| format!("GitHub says {} on {}", fact.status.word(), runner.escape_debug()),
-        );
-        let mut event = HistoryEvent::new(fact.received_at, EventKind::Seen, fact.status.word(), text);
-        event.job = Some(fact.id);
-        event.delivery.clone_from(&fact.delivery);
-        event.runner = record.job.runner();
-        events.push(event);
-        if record.merged == Merged::Status {
-            log_status(record);
-        }
-        if record.merged == Merged::Status && fact.status >= JobStatus::InProgress {
+    if let Some(cause) = recorded.iter().filter_map(undelivered).last() {
+        world.faults.report(FaultKind::NoDelivery, "", &cause, world.ports.clock.now());
+    }
+    for record in recorded.iter().filter(|record| record.merged == Merged::Status) {
+        log_status(record);
+        if record.job.fact.status >= JobStatus::InProgress {
             measure(world, record).await;
         }
     }
-    world.ports.ledger.append(events).await?;
     woken.extend(concerned);
     // The set of a runner that no policy names any more: it is on its way out, and waits for just this.
     let theirs = recorded.iter().filter_map(|record| record.job.runner()?.set());
     woken.extend(theirs.filter(|set| !sets.iter().any(|known| known.name == *set)));
     Ok(())
+}
+
+/// What a recorded fact says of deliveries, when a sweep was the first to see a job that a delivery should have reported long before.
+fn undelivered(recorded: &Recorded) -> Option<String> {
+    const LATE: Duration = Duration::from_secs(120);
+    let fact = &recorded.job.fact;
+    let queued_for = fact.received_at.since(fact.created_at?);
+    let is_late = recorded.new && fact.source == FactSource::Sweep && queued_for >= LATE;
+    is_late.then(|| {
+        let (job, repo, minutes) = (fact.id, &fact.repo, queued_for.as_secs() / 60);
+        format!("job {job} of {repo} had been queued for {minutes} min when a sweep found it; no delivery came")
+    })
 }
 
 /// The sets that a fact concerns: those that could serve the job, and the one whose runner it names.
@@ -264,7 +262,7 @@ fn concerns(fact: &JobFact, policies: &[&ScaleSet]) -> Vec<ScaleSetName> {
 }
 
 /// Stage latencies when a job of ours starts, and its trace when it ends.
-async fn measure(world: &World, record: &runnersmith_ports::Recorded) {
+async fn measure(world: &World, record: &Recorded) {
     let Some(name) = record.job.runner() else { return };
     let runner = match world.ports.ledger.runner(&name).await {
         Ok(runner) => runner,
@@ -277,7 +275,7 @@ async fn measure(world: &World, record: &runnersmith_ports::Recorded) {
 }
 
 /// One line for each change of a job's status.
-fn log_status(record: &runnersmith_ports::Recorded) {
+fn log_status(record: &Recorded) {
     let fact = &record.job.fact;
     tracing::info!(
         correlation_id = %fact.id.correlation_id(),

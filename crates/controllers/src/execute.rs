@@ -2,10 +2,11 @@
 //! nothing is retried here: the next round or pass does that.
 
 use futures_util::StreamExt;
-use runnersmith_ports::{Lease, LedgerError};
+use runnersmith_plan::fault::FaultKind;
+use runnersmith_ports::{Lease, Ledger, LedgerError};
 use runnersmith_types::{
     Action, EffectAction, EventKind, HandOffFaults, HandOffReport, HistoryEvent, Intent, LaunchAction, MachineId, Plan,
-    Reason, RecordAction, RunnerName, RunnerScope, RunnerUpdate, ScaleSet, Snapshot, Timestamp,
+    Reason, RecordAction, Runner, RunnerName, RunnerScope, RunnerUpdate, ScaleSet, Snapshot, Timestamp,
 };
 
 use crate::context::{ActionResult, ExecutionContext, Outcome};
@@ -54,9 +55,13 @@ pub async fn execute(
         executed: Executed::default(),
     };
     let executed = execution.execute(Work::of(plan.steps)).await;
-    // Also of a pass that ended early: what was done before is recorded.
-    let appended = world.ports.ledger.append(std::mem::take(&mut execution.events)).await;
-    executed.and(appended)?;
+    // Also of a pass that ended early.
+    let written = execution.write(Vec::new()).await;
+    let ended = executed.and(written);
+    if let Err(error @ LedgerError::LeaseLost { .. }) = &ended {
+        world.faults.report(FaultKind::LeaseLost, policy.name.as_str(), &error.to_string(), world.ports.clock.now());
+    }
+    ended?;
     Ok(execution.executed)
 }
 
@@ -64,7 +69,7 @@ pub async fn execute(
 struct Execution<'a> {
     context: &'a ExecutionContext<'a>,
     lease: &'a mut Lease,
-    /// What the ledger's history will say of it.
+    /// History that is not written yet.
     events: Vec<HistoryEvent>,
     /// What the hand-offs said of their places.
     hand_offs: Vec<HandOffReport>,
@@ -113,13 +118,11 @@ impl Execution<'_> {
             });
             reasons.push(about.reason);
         }
-        if !updates.is_empty() {
-            let changed = self.context.world.ports.ledger.update(self.lease, updates.clone()).await?;
-            self.executed.progressed |= !changed.is_empty();
+        for ((runner, update), reason) in updates.iter().zip(reasons) {
+            self.event(EventKind::Seen, update.word(), &reason, Subject::runner(runner));
         }
-        for ((runner, update), reason) in updates.into_iter().zip(reasons) {
-            self.event(EventKind::Seen, update.word(), &reason, Subject::runner(&runner));
-        }
+        let changed = self.write(updates).await?;
+        self.executed.progressed |= !changed.is_empty();
         for (failure, About { kind, reason, subject }) in failures {
             let (ledger, set) = (&self.context.world.ports.ledger, &self.context.policy.name);
             match failure {
@@ -162,8 +165,12 @@ impl Execution<'_> {
         for Task { action, about } in tasks {
             self.keep_lease().await?;
             let again = matches!(action, LaunchAction::Again { .. }).then(|| Action::Launch(action.clone()));
-            let result = launch::launch(self.context, self.lease, action).await?;
-            self.finish(vec![(again, about, result)]).await?;
+            let (ledger, events) = (self.context.world.ports.ledger.clone(), std::mem::take(&mut self.events));
+            // What led to the call is recorded while it is made.
+            let (result, written) =
+                tokio::join!(launch::launch(self.context, self.lease, action), append(ledger.as_ref(), events));
+            written?;
+            self.finish(vec![(again, about, result?)]).await?;
         }
         Ok(())
     }
@@ -171,6 +178,9 @@ impl Execution<'_> {
     /// All other effects run side by side; the outcomes that are there are recorded together.
     async fn run(&mut self, tasks: Vec<Task<EffectAction>>) -> Result<(), LedgerError> {
         let context = self.context;
+        if !tasks.is_empty() {
+            self.write(Vec::new()).await?;
+        }
         let (tasks, put_off) = hand_over::reserve(context, self.lease, tasks).await?;
         self.finish(put_off.into_iter().map(|(about, result)| (None, about, result)).collect()).await?;
         let asks = tasks.iter().filter(|task| is_one_call(&task.action)).count();
@@ -247,13 +257,21 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Records the updates of several actions in one go, then what came of each.
+    /// Writes updates and the history until now, side by side, so that a pass that is cut off later has lost neither. Returns the
+    /// runners that changed.
+    async fn write(&mut self, updates: Vec<(RunnerName, RunnerUpdate)>) -> Result<Vec<Runner>, LedgerError> {
+        let ledger = &self.context.world.ports.ledger;
+        let update =
+            async { if updates.is_empty() { Ok(Vec::new()) } else { ledger.update(self.lease, updates).await } };
+        let events = std::mem::take(&mut self.events);
+        let (changed, written) = tokio::join!(update, append(ledger.as_ref(), events));
+        written.and(changed)
+    }
+
+    /// Records the updates of several actions in one go, with what came of each.
     async fn finish(&mut self, mut results: Vec<(Option<Action>, About, ActionResult)>) -> Result<(), LedgerError> {
         let updates: Vec<(RunnerName, RunnerUpdate)> =
             results.iter_mut().flat_map(|(_, _, result)| std::mem::take(&mut result.updates)).collect();
-        if !updates.is_empty() {
-            self.context.world.ports.ledger.update(self.lease, updates).await?;
-        }
         for (action, about, result) in results {
             if !matches!(result.outcome, Outcome::Done(_)) {
                 // A hand-off that failed has its next try in the record of its place.
@@ -265,7 +283,7 @@ impl Execution<'_> {
             self.silences.extend(result.silent.filter(|(at, _)| self.silences.iter().all(|(known, _)| known != at)));
             self.report(about, result.outcome);
         }
-        Ok(())
+        self.write(updates).await.map(drop)
     }
 
     /// Reports what came of an action to the log, the metrics and the history.
@@ -304,6 +322,10 @@ impl Execution<'_> {
         (event.job, event.runner, event.machine) = (subject.job, subject.runner, subject.machine);
         self.events.push(event);
     }
+}
+
+async fn append(ledger: &dyn Ledger, events: Vec<HistoryEvent>) -> Result<(), LedgerError> {
+    if events.is_empty() { Ok(()) } else { ledger.append(events).await }
 }
 
 /// Whether an action takes one call of the budget at least, always.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use runnersmith_plan::fault::{Fault, FaultKind};
+use runnersmith_ports::{Notice, NoticeKind};
 use runnersmith_types::Timestamp;
 
 use crate::tasks::{Outcome, TaskStatus};
@@ -43,6 +44,19 @@ impl Faults {
     /// It is over.
     pub fn clear(&self, kind: FaultKind, about: &str) {
         self.all_mut().remove(&(kind, about.to_owned()));
+    }
+
+    /// A GitHub client noticed something, or that it is well again.
+    pub fn noticed(&self, notice: &Notice, now: Timestamp) {
+        let kind = match notice.kind {
+            NoticeKind::Permission => FaultKind::PermissionMissing,
+            NoticeKind::RateLimit => FaultKind::RateLimitLow,
+            NoticeKind::Clock => FaultKind::ClockWrong,
+        };
+        match &notice.wrong {
+            Some(cause) => self.report(kind, &notice.about, cause, now),
+            None => self.clear(kind, &notice.about),
+        }
     }
 
     /// GitHub answered a call with this status; 0: it did not answer.

@@ -51,20 +51,17 @@ pub(crate) async fn launch(
             refused(context, lease, &batch, MachinesError::NothingLaunched { operation, what }).await
         }
         Ok(machines) => {
-            let result = bind(&batch, machines);
-            // The bindings first, then "settled": a crash between them makes the call again, which is harmless.
-            if !result.updates.is_empty() {
-                ledger.update(lease, result.updates.clone()).await?;
-            }
-            ledger.complete_batch(lease, &batch.id).await?;
-            Ok(ActionResult { updates: Vec::new(), ..result })
+            let (said, updates) = bind(&batch, machines);
+            ledger.complete_batch(lease, &batch.id, updates).await?;
+            Ok(ActionResult::done(said, Vec::new()))
         }
         Err(error) => refused(context, lease, &batch, error).await,
     }
 }
 
-/// Sorted machines to sorted runners. Fewer machines than runners: the rest were not launched.
-fn bind(batch: &Batch, mut machines: Vec<MachineId>) -> ActionResult {
+/// Sorted machines to sorted runners. Fewer machines than runners: the rest were not launched. Returns what it says of that, and the
+/// runners' updates.
+fn bind(batch: &Batch, mut machines: Vec<MachineId>) -> (String, Vec<(RunnerName, RunnerUpdate)>) {
     machines.sort();
     machines.dedup();
     let mut updates: Vec<(RunnerName, RunnerUpdate)> = Vec::with_capacity(batch.runners.len());
@@ -74,7 +71,7 @@ fn bind(batch: &Batch, mut machines: Vec<MachineId>) -> ActionResult {
         let update = machines.next().map_or(RunnerUpdate::NotLaunched, RunnerUpdate::Machine);
         updates.push((runner.clone(), update));
     }
-    ActionResult::done(format!("{got} of {wanted} machines on {}", batch.pool), updates)
+    (format!("{got} of {wanted} machines on {}", batch.pool), updates)
 }
 
 /// The cause of a launch call's failure, as it is stored: at most so many characters.
@@ -101,8 +98,7 @@ async fn refused(
         MachinesError::Failed { .. } => return Ok(ActionResult { updates: tried, ..ActionResult::failed(&error) }),
         MachinesError::NothingLaunched { .. } => {
             let failed = |runner: &RunnerName| (runner.clone(), RunnerUpdate::LaunchFailed(cause.clone()));
-            ledger.update(lease, batch.runners.iter().map(failed).collect()).await?;
-            ledger.complete_batch(lease, &batch.id).await?;
+            ledger.complete_batch(lease, &batch.id, batch.runners.iter().map(failed).collect()).await?;
             return Ok(ActionResult::put_off(error.to_string()));
         }
         MachinesError::NoCapacity { pool, .. } => {
@@ -110,7 +106,8 @@ async fn refused(
             ledger.pool_failure(&context.policy.name, pool_failure).await?;
         }
         MachinesError::Quota { .. } | MachinesError::BadRequest { .. } => {
-            let pool_failure = PoolFailure::new(batch.pool.clone(), now, error.to_string());
+            let is_quota = matches!(error, MachinesError::Quota { .. });
+            let pool_failure = PoolFailure { is_quota, ..PoolFailure::new(batch.pool.clone(), now, error.to_string()) };
             ledger.pool_failure(&context.policy.name, pool_failure).await?;
             if let Some(runner) = batch.runners.first() {
                 let failure = BootFailure::new(runner.clone(), batch.pool.clone(), now);
@@ -121,7 +118,6 @@ async fn refused(
         }
     }
     let updates = batch.runners.iter().map(|runner| (runner.clone(), RunnerUpdate::NotLaunched)).collect();
-    ledger.update(lease, updates).await?;
-    ledger.complete_batch(lease, &batch.id).await?;
+    ledger.complete_batch(lease, &batch.id, updates).await?;
     Ok(ActionResult::failed(&error))
 }

@@ -68,7 +68,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
         passed.rounds += 1;
         let snapshot = observe(world, &sets, policy, depth).await?;
         for batch in over(&snapshot) {
-            ledger.complete_batch(&lease, batch).await?;
+            ledger.complete_batch(&lease, batch, Vec::new()).await?;
         }
         let now = world.ports.clock.now();
         let mut plan = runnersmith_plan::plan(policy, &snapshot, now);

@@ -24,3 +24,21 @@ async fn a_pass_that_ends_early_has_recorded_what_it_did_before() {
     bed.pass(Depth::Full).await;
     assert_eq!(bed.machines_made(), 1);
 }
+
+/// A function's time is over while GitHub has not answered: the pass is dropped where it stands.
+#[tokio::test]
+async fn a_pass_that_is_cut_off_has_recorded_what_it_did_before() {
+    let bed = Bed::new(policy(2));
+    bed.queued(1..=2).await;
+    let hung = bed.doubles.script().hung.clone();
+    bed.doubles.script().hangs = vec!["jit".into()];
+    let linux = set("linux");
+    tokio::select! {
+        biased;
+        passed = pass(&bed.world, &linux, Depth::Full) => panic!("nothing hung: {passed:?}"),
+        () = hung.notified() => {}
+    }
+    let history = bed.world.ports.ledger.recent_history(100).await.unwrap();
+    let count = |what: &str| history.iter().filter(|event| event.what == what).count();
+    assert!(count("intend") > 0 && count("launch") > 0, "{history:#?}");
+}

@@ -89,7 +89,7 @@ async fn a_server_launches_for_a_job_while_a_look_up_hangs() {
     let bed = Bed::new(policy(2));
     let lookups = bed.world.ports.lookups.clone().unwrap();
     bed.doubles.script().hangs = vec!["sweep".into()];
-    send(bed.world.ports.queue.as_ref(), (0..20).map(sweep)).await;
+    send(bed.world.ports.queue.as_ref(), (0..100).map(sweep)).await;
     let (stop, stopped) = watch::channel(false);
     let never = Duration::from_secs(3_600);
     let rhythm = Rhythm { sweep: never, full_pass: never, ..Rhythm::default() };

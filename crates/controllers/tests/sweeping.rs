@@ -440,3 +440,26 @@ async fn a_hundred_sweeps_in_the_queue_delay_no_fact() {
     consume::consume(&bed.world, batch).await;
     assert!(is_known(&bed, 1).await && swept(&bed).is_empty());
 }
+
+#[tokio::test]
+async fn a_job_that_only_a_sweep_found_says_that_deliveries_do_not_come() {
+    let bed = Bed::new(policy(2));
+    let faults = || bed.world.faults.all(&[], bed.clock.now()).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let queued_for = |id, seconds| {
+        let at = bed.clock.now().minus(Duration::from_secs(seconds));
+        let fact = JobFact { created_at: Some(at), ..job(&bed, id, "acme/shop", &["self-hosted", "linux"]) };
+        bed.doubles.script().jobs.insert(JobId(id), fact);
+    };
+    queued_for(1, 90);
+    timer::sweep(&bed.world, TICK).await.unwrap();
+    assert!(is_known(&bed, 1).await && faults().is_empty(), "its delivery may be on its way: {:?}", faults());
+    delivered(&bed, 3, "acme/shop").await;
+    queued_for(2, 250);
+    bed.clock.advance(TICK);
+    timer::sweep(&bed.world, TICK).await.unwrap();
+    assert_eq!(
+        faults(),
+        ["job 2 of acme/shop had been queued for 4 min when a sweep found it; no delivery came"],
+        "a sweep looks where jobs are"
+    );
+}

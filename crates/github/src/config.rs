@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use runnersmith_types::{HookAddress, Secret};
 
-use crate::observers::{Counter, Recorder};
+use crate::observers::{Counter, NoticeObserver, Recorder};
 
 /// An App's credentials.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct GitHubConfig {
     pub recorder: Option<Recorder>,
     /// Sees every call: its operation, and the status or 0 when there was no answer. For metrics.
     pub counter: Option<Counter>,
+    /// Sees what each answer says beside what was asked: permissions, the hour's calls, the time.
+    pub notices: Option<NoticeObserver>,
 }
 
 impl GitHubConfig {
@@ -80,6 +82,7 @@ impl GitHubConfig {
             proxy: None,
             recorder: None,
             counter: None,
+            notices: None,
         }
     }
 }

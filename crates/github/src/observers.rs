@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use runnersmith_ports::Notice;
 use serde_json::Value;
 
 /// What a recorder sees. It holds tokens and configs: for tests only.
@@ -19,6 +20,9 @@ pub struct RecordedExchange {
 
 /// Sees every exchange.
 pub type Recorder = Arc<dyn Fn(&RecordedExchange) + Send + Sync>;
+
+/// Sees what each answer says beside what was asked.
+pub type NoticeObserver = Arc<dyn Fn(&Notice) + Send + Sync>;
 
 /// Sees every call: its operation, and the status or 0.
 pub type Counter = Arc<dyn Fn(&'static str, u16) + Send + Sync>;

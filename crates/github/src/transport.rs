@@ -12,7 +12,8 @@ use crate::answer::Raw;
 use crate::config::{GitHubConfig, GitHubConfigError, api_base};
 use crate::etags::ETags;
 use crate::limits::Limits;
-use crate::observers::{Counter, RecordedExchange, Recorder};
+use crate::notice;
+use crate::observers::{Counter, NoticeObserver, RecordedExchange, Recorder};
 use crate::operations::Operation;
 use crate::payer::{Authorization, Payer};
 
@@ -26,6 +27,7 @@ pub(crate) struct Transport {
     clock: Arc<dyn Clock>,
     recorder: Option<Recorder>,
     counter: Option<Counter>,
+    notices: Option<NoticeObserver>,
     etags: Mutex<ETags>,
     limits: Limits,
 }
@@ -62,6 +64,7 @@ impl Transport {
             clock,
             recorder: config.recorder.clone(),
             counter: config.counter.clone(),
+            notices: config.notices.clone(),
             etags: Mutex::default(),
             limits: Limits::default(),
         })
@@ -137,6 +140,11 @@ impl Transport {
         }
         // A limit is remembered, so that the next call is answered here.
         raw.limited_until = self.limits.learn(authorization.payer, operation, &raw, self.clock.now());
+        if let Some(observer) = &self.notices {
+            notice::notices(operation, authorization.payer, &raw, self.clock.now())
+                .iter()
+                .for_each(|notice| observer(notice));
+        }
         if let Some(recorder) = &self.recorder {
             recorder(&RecordedExchange {
                 operation: operation.id,

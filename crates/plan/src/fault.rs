@@ -28,6 +28,14 @@ pub enum FaultKind {
     RegistrationsRefused,
     /// Runners' configurations cannot be put where their machines read them.
     HandOffNotStored,
+    /// GitHub refuses a call because the App was not granted a permission.
+    PermissionMissing,
+    /// Less than a tenth of the hour's calls to GitHub is left.
+    RateLimitLow,
+    /// This machine's clock is not GitHub's.
+    ClockWrong,
+    /// Jobs wait of which no delivery came.
+    NoDelivery,
     /// GitHub's list of registrations is not known.
     RegistrationsUnknown,
     /// The list of machines is not known.
@@ -36,6 +44,8 @@ pub enum FaultKind {
     BootFailures,
     /// A capacity pool refused a launch and is left alone for a while.
     Capacity,
+    /// A quota of the account refused a launch.
+    Quota,
     /// This minute's calls are used up.
     CallBudget,
     /// Deliveries came whose signature is wrong.
@@ -44,6 +54,8 @@ pub enum FaultKind {
     DeliveryNotStored,
     /// Messages could not be read and went to the dead-letter queue.
     DeadLetters,
+    /// A set's lease was lost in the middle of a pass: another process took it.
+    LeaseLost,
     /// A background task failed, or panicked and was started again.
     TaskFailing,
     /// The server has said nothing for minutes.
@@ -67,6 +79,12 @@ impl FaultKind {
             Self::MachinesUnknown => "machines_unknown",
             Self::BootFailures => "boot_failures",
             Self::Capacity => "capacity",
+            Self::Quota => "quota",
+            Self::PermissionMissing => "permission_missing",
+            Self::RateLimitLow => "rate_limit_low",
+            Self::ClockWrong => "clock_wrong",
+            Self::NoDelivery => "no_delivery",
+            Self::LeaseLost => "lease_lost",
             Self::CallBudget => "call_budget",
             Self::SignatureRejected => "signature_rejected",
             Self::DeliveryNotStored => "delivery_not_stored",
@@ -100,6 +118,20 @@ impl FaultKind {
             }
             Self::BootFailures => "read the log of a failed machine; its runner's page names it",
             Self::Capacity => "other pools are tried; add machine types or zones if it lasts",
+            Self::Quota => "ask AWS for a higher quota of running instances, or lower runners_max",
+            Self::PermissionMissing => {
+                "`runnersmith app check` says what the App lacks; grant it, and let the organisation accept it"
+            }
+            Self::RateLimitLow => {
+                "lists and sweeps wait until the hour is over; fewer control planes on one App leave more for each"
+            }
+            Self::ClockWrong => "set this machine's clock by NTP; calls are signed by GitHub's time meanwhile",
+            Self::NoDelivery => {
+                "check the webhook's address, secret and events in GitHub, and its recent deliveries; sweeps find jobs minutes late"
+            }
+            Self::LeaseLost => {
+                "see whether this process was stopped for long, or the ledger is slow; the next pass goes on"
+            }
             Self::CallBudget => "the next minute has a new one; raise [limits] if GitHub grants the App more",
             Self::SignatureRejected => "make the webhook's secret in GitHub and in the configuration the same",
             Self::DeliveryNotStored => "check the disk of the [store] directory, or the queue's permissions",
@@ -114,7 +146,9 @@ impl FaultKind {
     #[must_use]
     pub const fn lasts(self) -> Duration {
         match self {
-            Self::SignatureRejected | Self::DeadLetters => Duration::from_secs(3_600),
+            Self::SignatureRejected | Self::DeadLetters | Self::PermissionMissing | Self::ClockWrong => {
+                Duration::from_secs(3_600)
+            }
             _ => Duration::from_secs(600),
         }
     }
@@ -123,7 +157,7 @@ impl FaultKind {
     #[must_use]
     pub const fn counts_from(self) -> u32 {
         match self {
-            Self::AppRefused => 2,
+            Self::AppRefused | Self::LeaseLost => 2,
             Self::GithubDown => 5,
             _ => 1,
         }

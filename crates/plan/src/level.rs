@@ -107,7 +107,8 @@ pub fn faults(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Vec<Fau
     }
     for pool_failure in &snapshot.pool_failures {
         let cause = format!("{} is left alone for a while: {}", pool_failure.pool, pool_failure.why);
-        add(Fault::new(FaultKind::Capacity, format!("{set}, {}", pool_failure.pool), cause, now).since(pool_failure.at));
+        let kind = if pool_failure.is_quota { FaultKind::Quota } else { FaultKind::Capacity };
+        add(Fault::new(kind, format!("{set}, {}", pool_failure.pool), cause, now).since(pool_failure.at));
     }
     if snapshot.budget.jit_left == 0 {
         add(Fault::new(FaultKind::CallBudget, set, "this minute's budget for new registrations is used up", now));

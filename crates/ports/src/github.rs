@@ -244,3 +244,25 @@ pub trait GitHub: Send + Sync + 'static {
     /// Checks that the App's key works; answers the App's slug.
     async fn whoami(&self) -> Result<String, GitHubError>;
 }
+
+/// What a GitHub client notices in answers beside what it asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What kind of thing.
+    pub kind: NoticeKind,
+    /// What it is about: an operation, or whose limit it is; empty for the whole client.
+    pub about: String,
+    /// What is wrong, in words. `None`: it is well.
+    pub wrong: Option<String>,
+}
+
+/// Kinds of what a client notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// The App was not granted what a call needs.
+    Permission,
+    /// How much of the hour's calls is left.
+    RateLimit,
+    /// Whether this machine's clock is GitHub's.
+    Clock,
+}

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    Batch, BatchId, BootFailure, BootFailures, ControlPlaneId, HistoryEvent, Intent, Job, JobFact, JobId, JobUpdate,
-    PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
+    Batch, BatchId, BootFailure, BootFailures, ControlPlaneId, EventKind, HistoryEvent, Intent, Job, JobFact, JobId,
+    JobUpdate, PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
 };
 
 /// Why a ledger call failed.
@@ -67,6 +67,24 @@ pub struct Recorded {
     pub job: Job,
 }
 
+impl Recorded {
+    /// Returns the line of history of what a fact changed; nothing when it brought no news. The ledger writes it with the job.
+    #[must_use]
+    pub fn event(&self) -> Option<HistoryEvent> {
+        if self.merged == Merged::Nothing && !self.new {
+            return None;
+        }
+        let fact = &self.job.fact;
+        let on = fact.runner_name.as_ref().map_or_else(String::new, |runner| format!(" on {}", runner.escape_debug()));
+        let text = format!("GitHub says {}{on}", fact.status.word());
+        let mut event = HistoryEvent::new(fact.received_at, EventKind::Seen, fact.status.word(), text);
+        event.job = Some(fact.id);
+        event.delivery.clone_from(&fact.delivery);
+        event.runner = self.job.runner();
+        Some(event)
+    }
+}
+
 /// The right to decide about one set for a while. Not `Clone`: there is one holder.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -120,8 +138,8 @@ impl BudgetKind {
 /// Jobs: what is known of each, and what was done about it.
 #[async_trait]
 pub trait JobLedger: Send + Sync + 'static {
-    /// Merges facts (by [`Job::merge`]), each in a transaction of its own or all in one, and then wakes the given sets. When
-    /// a job's status changes, other jobs of the same run that are stalled stop being stalled. After an error some facts may
+    /// Merges facts (by [`Job::merge`]), each in a transaction of its own or all in one, with its line of history
+    /// ([`Recorded::event`]) in the same, and then wakes the given sets. When a job's status changes, other jobs of the same run that are stalled stop being stalled. After an error some facts may
     /// be recorded; recording them again changes nothing. Returns them in the order of the facts.
     async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError>;
     /// One job.
@@ -184,8 +202,14 @@ pub trait RunnerLedger: Send + Sync + 'static {
     async fn batch(&self, id: &BatchId) -> Result<Option<Batch>, LedgerError>;
     /// The set's batches that are not complete.
     async fn open_batches(&self, set: &ScaleSetName) -> Result<Vec<Batch>, LedgerError>;
-    /// Marks a batch complete: each machine that its call gave is bound.
-    async fn complete_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError>;
+    /// Applies what a batch's call did to its runners, as [`RunnerLedger::update`] does, and then marks the batch complete. After an
+    /// error some updates may be applied and the batch be open; doing it again changes nothing more.
+    async fn complete_batch(
+        &self,
+        lease: &Lease,
+        id: &BatchId,
+        updates: Vec<(RunnerName, RunnerUpdate)>,
+    ) -> Result<(), LedgerError>;
     /// Applies updates (by [`Runner::update`]) under the lease, in order; the updates of one runner in one transaction, as many runners
     /// together as the store can. Unknown runners are skipped. Returns the changed records.
     async fn update(&self, lease: &Lease, updates: Vec<(RunnerName, RunnerUpdate)>)

@@ -25,8 +25,8 @@ pub use clock::{Clock, SystemClock};
 pub use clock::{ManualClock, TestClock};
 pub use control::ControlRepository;
 pub use github::{
-    CheckRun, DeliveryPage, FailedDelivery, GitHub, GitHubError, InstalledOwner, JitConfig, JitRequest,
-    RegistrationToken, RepositoryPage,
+    CheckRun, DeliveryPage, FailedDelivery, GitHub, GitHubError, InstalledOwner, JitConfig, JitRequest, Notice,
+    NoticeKind, RegistrationToken, RepositoryPage,
 };
 pub use hand_off::{HandOff, HandOffError, RunnerConfig};
 pub use ledger::{

@@ -14,7 +14,7 @@ use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::{JobObserver, Ports, Sets, World, loops};
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
-use runnersmith_ports::{Clock, GitHub, SystemClock, chain};
+use runnersmith_ports::{Clock, GitHub, Notice, SystemClock, chain};
 use runnersmith_provision_embedded::{Embedded, RecordError};
 use runnersmith_sqlite::{SqliteRecordStore, SqliteStore};
 use runnersmith_types::ScaleSetName;
@@ -149,11 +149,13 @@ impl Server {
 /// GitHub's client as it is configured, with each call counted, and what its answers say of GitHub.
 fn counted(config: GitHubConfig, metrics: &Arc<Metrics>, faults: &Arc<Faults>, clock: &Arc<dyn Clock>) -> GitHubConfig {
     let (metrics, faults, clock) = (metrics.clone(), faults.clone(), clock.clone());
+    let (seen, time) = (faults.clone(), clock.clone());
+    let notices = move |notice: &Notice| seen.noticed(notice, time.now());
     let counter = move |operation, status| {
         metrics.github_call(operation, status);
         faults.github_answered(operation, status, clock.now());
     };
-    GitHubConfig { counter: Some(Arc::new(counter)), ..config }
+    GitHubConfig { counter: Some(Arc::new(counter)), notices: Some(Arc::new(notices)), ..config }
 }
 
 /// Waits for what is under way, each for the time that it has.

@@ -159,6 +159,9 @@ pub struct PoolFailure {
     pub at: Timestamp,
     /// Why, in words.
     pub why: String,
+    /// A quota of the account refused it, which no other moment changes.
+    #[serde(default)]
+    pub is_quota: bool,
     /// The version of the stored form.
     #[serde(default)]
     pub record_version: RecordVersion<1>,
@@ -168,7 +171,7 @@ impl PoolFailure {
     /// A failure of the present version's form.
     #[must_use]
     pub const fn new(pool: CapacityPool, at: Timestamp, why: String) -> Self {
-        Self { pool, at, why, record_version: RecordVersion::CURRENT }
+        Self { pool, at, why, is_quota: false, record_version: RecordVersion::CURRENT }
     }
 }
 

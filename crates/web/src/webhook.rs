@@ -48,6 +48,7 @@ pub(crate) async fn deliver(
         503 => faults.report(FaultKind::DeliveryNotStored, "", &answer.reason, now),
         202 if answer.stored => {
             faults.clear(FaultKind::DeliveryNotStored, "");
+            faults.clear(FaultKind::NoDelivery, "");
             faults.clear(FaultKind::SignatureRejected, "");
         }
         _ => {}

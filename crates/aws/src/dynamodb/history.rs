@@ -66,22 +66,28 @@ impl DynamoLedger {
     pub(super) async fn write_events(&self, events: &[HistoryEvent]) -> Result<(), Fault> {
         let mut puts = Vec::with_capacity(events.len());
         for event in events {
-            let moment = self.moment(event.at);
-            let places = [
-                event.job.map(|job| format!("events#job#{job}")),
-                event.runner.as_ref().map(|runner| format!("events#runner#{runner}")),
-            ];
-            let mut places: Vec<String> = places.into_iter().flatten().collect();
-            if places.is_empty() {
-                places.push("events#other".into());
-            }
-            for (n, place) in places.into_iter().enumerate() {
-                // Every copy is pruned, the first is shown.
-                let kind = if n == 0 { "event" } else { "event copy" };
-                puts.push(self.pruned_by_age(with_record(key(place, &moment), event)?, kind, event.at));
-            }
+            puts.append(&mut self.event_items(event)?);
         }
         self.table.write_all(puts, Vec::new()).await
+    }
+
+    /// The items of one line of history: one under each thing that it is about.
+    pub(super) fn event_items(&self, event: &HistoryEvent) -> Result<Vec<Item>, Fault> {
+        let moment = self.moment(event.at);
+        let places = [
+            event.job.map(|job| format!("events#job#{job}")),
+            event.runner.as_ref().map(|runner| format!("events#runner#{runner}")),
+        ];
+        let mut places: Vec<String> = places.into_iter().flatten().collect();
+        if places.is_empty() {
+            places.push("events#other".into());
+        }
+        let item = |(n, place)| {
+            // Every copy is pruned, the first is shown.
+            let kind = if n == 0 { "event" } else { "event copy" };
+            Ok(self.pruned_by_age(with_record(key(place, &moment), event)?, kind, event.at))
+        };
+        places.into_iter().enumerate().map(item).collect()
     }
 
     async fn events_at(&self, place: &str, limit: usize) -> Result<Vec<(String, HistoryEvent)>, Fault> {

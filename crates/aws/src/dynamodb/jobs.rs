@@ -9,7 +9,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use runnersmith_ports::{JobLedger, LedgerError, Recorded};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{
-    FactSource, Job, JobFact, JobId, JobStatus, JobUpdate, RepoFullName, RunId, ScaleSetName, Stalled, Timestamp,
+    FactSource, HistoryEvent, Job, JobFact, JobId, JobStatus, JobUpdate, RepoFullName, RunId, ScaleSetName, Stalled,
+    Timestamp,
 };
 
 use super::DynamoLedger;
@@ -135,8 +136,19 @@ impl DynamoLedger {
         Ok(self.find_job(id).await?.map(|(job, _)| job))
     }
 
-    /// Writes a job that was read at `version`, moving it between open and done where its life says so.
-    async fn write_job(&self, job: &Job, version: u64, was_open: bool) -> Result<(), Fault> {
+    /// Writes a job that was read at `version`, moving it between open and done where its life says so, and its line of history with
+    /// it, if it has one.
+    async fn write_job(
+        &self,
+        job: &Job,
+        version: u64,
+        was_open: bool,
+        event: Option<&HistoryEvent>,
+    ) -> Result<(), Fault> {
+        let mut lines = Vec::new();
+        for item in event.map_or(Ok(Vec::new()), |event| self.event_items(event))? {
+            lines.push(self.table.putting(item, Terms::default())?);
+        }
         let stays = job.fact.status.is_open()
             || job.is_followed()
             || (!self.is_long_over(job) && (is_noted(job) || self.has_live_runner(job).await?));
@@ -145,23 +157,26 @@ impl DynamoLedger {
             // Whether it is new is asked of both places where it could be.
             let absent = || Terms::when("attribute_not_exists(pk)");
             let other = key(partition(job.id()), if stays { done_key(job.id()) } else { open_key(job.id()) });
-            let items =
+            let mut items =
                 vec![self.table.putting(self.job_item(job, stays)?, absent())?, self.table.checking(other, absent())?];
+            items.append(&mut lines);
             return self.table.transact(items).await;
         }
         if stays == was_open {
-            return self.table.put(self.job_item(job, stays)?, unchanged()).await;
+            let item = self.job_item(job, stays)?;
+            if lines.is_empty() {
+                return self.table.put(item, unchanged()).await;
+            }
+            lines.push(self.table.putting(item, unchanged())?);
+            return self.table.transact(lines).await;
         }
         let (old, absent) = (
             key(partition(job.id()), if was_open { open_key(job.id()) } else { done_key(job.id()) }),
             Terms::when("attribute_not_exists(pk)"),
         );
-        self.table
-            .transact(vec![
-                self.table.deleting_when(old, unchanged())?,
-                self.table.putting(self.job_item(job, stays)?, absent)?,
-            ])
-            .await
+        lines.push(self.table.deleting_when(old, unchanged())?);
+        lines.push(self.table.putting(self.job_item(job, stays)?, absent)?);
+        self.table.transact(lines).await
     }
 
     async fn has_live_runner(&self, job: &Job) -> Result<bool, Fault> {
@@ -177,9 +192,9 @@ impl DynamoLedger {
             let found = self.find_job(fact.id).await?;
             let recorded = match found {
                 None => {
-                    let job = Job::first(fact.clone());
-                    match self.write_job(&job, 0, false).await {
-                        Ok(()) => Recorded { merged: Merged::Status, new: true, job },
+                    let recorded = Recorded { merged: Merged::Status, new: true, job: Job::first(fact.clone()) };
+                    match self.write_job(&recorded.job, 0, false, recorded.event().as_ref()).await {
+                        Ok(()) => recorded,
                         Err(Fault::Condition(..)) => continue,
                         Err(fault) => return Err(fault),
                     }
@@ -187,18 +202,21 @@ impl DynamoLedger {
                 Some((mut job, was_open)) => {
                     let (version, stalled) = (job.version, job.stalled.is_some());
                     let merged = job.merge(fact.clone());
-                    if merged != Merged::Nothing || asked {
-                        job.version += 1;
-                        match self.write_job(&job, version, was_open).await {
+                    let is_news = merged != Merged::Nothing || asked;
+                    job.version += u64::from(is_news);
+                    let recorded = Recorded { merged, new: false, job };
+                    let job = &recorded.job;
+                    if is_news {
+                        match self.write_job(job, version, was_open, recorded.event().as_ref()).await {
                             Ok(()) => {}
                             Err(Fault::Condition(..)) => continue,
                             Err(fault) => return Err(fault),
                         }
                     }
                     if stalled && job.stalled.is_none() {
-                        self.table.delete(&held_partition(&job), &job.id().to_string()).await?;
+                        self.table.delete(&held_partition(job), &job.id().to_string()).await?;
                     }
-                    Recorded { merged, new: false, job }
+                    recorded
                 }
             };
             if recorded.merged == Merged::Status {
@@ -232,7 +250,7 @@ impl DynamoLedger {
                 return Ok(false);
             }
             job.version += 1;
-            match self.write_job(&job, version, was_open).await {
+            match self.write_job(&job, version, was_open, None).await {
                 Ok(()) => return Ok(true),
                 Err(Fault::Condition(..)) => {}
                 Err(fault) => return Err(fault),

@@ -63,7 +63,16 @@ impl RunnerLedger for DynamoLedger {
         self.read_open_batches(set).await.map_err(as_ledger("open batches"))
     }
 
-    async fn complete_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
+    async fn complete_batch(
+        &self,
+        lease: &Lease,
+        id: &BatchId,
+        updates: Vec<(RunnerName, RunnerUpdate)>,
+    ) -> Result<(), LedgerError> {
+        // The bindings first, then "complete": a crash between them makes the call again, which is harmless.
+        if !updates.is_empty() {
+            self.write_updates(lease, updates).await?;
+        }
         self.close_batch(lease, id).await
     }
 

@@ -308,6 +308,7 @@ impl GitHub for Doubles {
         Ok(script.registrations.values().find(|found| found.name == name).cloned())
     }
     async fn jit_config(&self, request: &JitRequest) -> Result<JitConfig, GitHubError> {
+        self.hang_if_asked("jit").await;
         let mut script = self.script();
         let fault = script.fault(format!("jit {}", request.name));
         script.http += 1;

@@ -91,7 +91,7 @@ counted! { RunnerLedger:
     fn store_batch(lease: &Lease, batch: Batch) -> ();
     fn batch(id: &BatchId) -> Option<Batch>;
     fn open_batches(set: &ScaleSetName) -> Vec<Batch>;
-    fn complete_batch(lease: &Lease, id: &BatchId) -> ();
+    fn complete_batch(lease: &Lease, id: &BatchId, updates: Vec<(RunnerName, RunnerUpdate)>) -> ();
     fn update(lease: &Lease, updates: Vec<(RunnerName, RunnerUpdate)>) -> Vec<Runner>;
     fn live_runners(set: &ScaleSetName) -> Vec<Runner>;
     fn counts() -> Vec<(ScaleSetName, u32, u32)>;

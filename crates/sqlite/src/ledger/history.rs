@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use runnersmith_ports::{HistoryLedger, LedgerError};
 use runnersmith_types::{HistoryEvent, JobId, RunnerName, Timestamp};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{SqliteLedger, bound};
+use crate::error::Fault;
 use crate::rows::records;
 
 #[async_trait]
@@ -14,21 +15,8 @@ impl HistoryLedger for SqliteLedger {
         if events.is_empty() {
             return Ok(());
         }
-        self.write("append history", move |connection| {
-            let mut statement =
-                connection.prepare_cached("INSERT INTO events (at, job, runner, record) VALUES (?1, ?2, ?3, ?4)")?;
-            for event in &events {
-                let runner = event.runner.as_ref().map(RunnerName::as_str);
-                statement.execute(params![
-                    event.at.as_millis(),
-                    event.job.map(|id| id.0.cast_signed()),
-                    runner,
-                    serde_json::to_string(event)?
-                ])?;
-            }
-            Ok(())
-        })
-        .await
+        self.write("append history", move |connection| events.iter().try_for_each(|event| put_event(connection, event)))
+            .await
     }
 
     async fn history_of_job(&self, job: JobId, limit: usize) -> Result<Vec<HistoryEvent>, LedgerError> {
@@ -85,4 +73,16 @@ impl HistoryLedger for SqliteLedger {
         })
         .await
     }
+}
+
+/// Writes one line of history.
+pub(super) fn put_event(connection: &Connection, event: &HistoryEvent) -> Result<(), Fault> {
+    let sql = "INSERT INTO events (at, job, runner, record) VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute(params![
+        event.at.as_millis(),
+        event.job.map(|id| id.0.cast_signed()),
+        event.runner.as_ref().map(RunnerName::as_str),
+        serde_json::to_string(event)?
+    ])?;
+    Ok(())
 }

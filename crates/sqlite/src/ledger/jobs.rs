@@ -8,6 +8,7 @@ use runnersmith_types::{
 };
 use rusqlite::{Connection, params};
 
+use super::history::put_event;
 use super::{SqliteLedger, bound, bump};
 use crate::error::Fault;
 use crate::rows::{put_job, record, records};
@@ -127,7 +128,7 @@ fn merge(connection: &Connection, fact: JobFact) -> Result<Recorded, Fault> {
         let job = Job::first(fact);
         put_job(connection, &job)?;
         release_run(connection, &job)?;
-        return Ok(Recorded { merged: Merged::Status, new: true, job });
+        return with_history(connection, Recorded { merged: Merged::Status, new: true, job });
     };
     let merged = job.merge(fact);
     if merged != Merged::Nothing || asked {
@@ -137,7 +138,12 @@ fn merge(connection: &Connection, fact: JobFact) -> Result<Recorded, Fault> {
     if merged == Merged::Status {
         release_run(connection, &job)?;
     }
-    Ok(Recorded { merged, new: false, job })
+    with_history(connection, Recorded { merged, new: false, job })
+}
+
+fn with_history(connection: &Connection, recorded: Recorded) -> Result<Recorded, Fault> {
+    recorded.event().map_or(Ok(()), |event| put_event(connection, &event))?;
+    Ok(recorded)
 }
 
 /// A run that changes may have freed its stalled jobs.

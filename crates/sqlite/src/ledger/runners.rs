@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use runnersmith_ports::{Lease, LedgerError, RunnerLedger};
 use runnersmith_types::{
-    Batch, BatchId, ControlPlaneId, Intent, Runner, RunnerName, RunnerState, RunnerUpdate, ScaleSetName,
+    Batch, BatchId, ControlPlaneId, Intent, Runner, RunnerName, RunnerState, RunnerUpdate, ScaleSetName, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -115,10 +115,16 @@ impl RunnerLedger for SqliteLedger {
         .await
     }
 
-    async fn complete_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
-        let (fence, id) = (self.fence(lease), id.clone());
+    async fn complete_batch(
+        &self,
+        lease: &Lease,
+        id: &BatchId,
+        updates: Vec<(RunnerName, RunnerUpdate)>,
+    ) -> Result<(), LedgerError> {
+        let (fence, id, now) = (self.fence(lease), id.clone(), self.clock.now());
         self.write("complete a batch", move |connection| {
             fence.holds(connection)?;
+            update_in(connection, &fence.set, updates, now)?;
             connection
                 .prepare_cached("UPDATE batches SET settled = 1, record = json_set(record, '$.settled', json('true')) WHERE id = ?1")?
                 .execute([id.as_str()])?;
@@ -135,21 +141,7 @@ impl RunnerLedger for SqliteLedger {
         let (fence, now) = (self.fence(lease), self.clock.now());
         self.write("update runners", move |connection| {
             fence.holds(connection)?;
-            let mut changed: BTreeMap<RunnerName, Runner> = BTreeMap::new();
-            for (name, update) in updates {
-                let found = match changed.remove(&name) {
-                    Some(runner) => Some(runner),
-                    None => record::<Runner>(connection, RUNNER, [name.as_str()])?,
-                };
-                let Some(mut runner) = found.filter(|runner| runner.target.set == fence.set) else { continue };
-                let version = runner.version;
-                if runner.update(update, now) {
-                    runner.version = version + 1;
-                    put_runner(connection, &runner)?;
-                    changed.insert(name, runner);
-                }
-            }
-            Ok(changed.into_values().collect())
+            update_in(connection, &fence.set, updates, now)
         })
         .await
     }
@@ -199,4 +191,28 @@ impl RunnerLedger for SqliteLedger {
 
 fn serial(connection: &Connection) -> Result<u64, Fault> {
     Ok(value(connection, "serial")?.and_then(|text| text.parse().ok()).unwrap_or(1))
+}
+
+/// Updates runners of a set, in order. Returns those that changed.
+fn update_in(
+    connection: &Connection,
+    set: &ScaleSetName,
+    updates: Vec<(RunnerName, RunnerUpdate)>,
+    now: Timestamp,
+) -> Result<Vec<Runner>, Fault> {
+    let mut changed: BTreeMap<RunnerName, Runner> = BTreeMap::new();
+    for (name, update) in updates {
+        let found = match changed.get(&name) {
+            Some(runner) => Some(runner.clone()),
+            None => record::<Runner>(connection, RUNNER, [name.as_str()])?,
+        };
+        let Some(mut runner) = found.filter(|runner| runner.target.set == *set) else { continue };
+        let version = runner.version;
+        if runner.update(update, now) {
+            runner.version = version + 1;
+            put_runner(connection, &runner)?;
+            changed.insert(name, runner);
+        }
+    }
+    Ok(changed.into_values().collect())
 }

@@ -142,7 +142,7 @@ wire! { RunnerLedger:
     fn store_batch(lease: &Lease, batch: Batch) -> () => wrote;
     fn batch(id: &BatchId) -> Option<Batch>;
     fn open_batches(set: &ScaleSetName) -> Vec<Batch>;
-    fn complete_batch(lease: &Lease, id: &BatchId) -> () => wrote;
+    fn complete_batch(lease: &Lease, id: &BatchId, updates: Vec<(RunnerName, RunnerUpdate)>) -> () => wrote;
     fn update(lease: &Lease, updates: Vec<(RunnerName, RunnerUpdate)>) -> Vec<Runner> => updated;
     fn live_runners(set: &ScaleSetName) -> Vec<Runner>;
     fn counts() -> Vec<(ScaleSetName, u32, u32)>;

@@ -94,7 +94,12 @@ impl RunnerLedger for FakeLedger {
     async fn open_batches(&self, _: &ScaleSetName) -> Result<Vec<Batch>, LedgerError> {
         not_here("open_batches")
     }
-    async fn complete_batch(&self, _: &Lease, _: &BatchId) -> Result<(), LedgerError> {
+    async fn complete_batch(
+        &self,
+        _: &Lease,
+        _: &BatchId,
+        _: Vec<(RunnerName, RunnerUpdate)>,
+    ) -> Result<(), LedgerError> {
         not_here("complete_batch")
     }
     async fn update(&self, _: &Lease, _: Vec<(RunnerName, RunnerUpdate)>) -> Result<Vec<Runner>, LedgerError> {

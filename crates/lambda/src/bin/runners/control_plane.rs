@@ -79,6 +79,8 @@ async fn make(clock: Arc<dyn Clock>, before: Option<&ControlPlane>) -> Result<Co
     let github: Arc<dyn GitHub> = match same {
         Some(same) => same.world.ports.github.clone(),
         None => {
+            let (noticed, at) = (faults.clone(), clock.clone());
+            github_config.notices = Some(Arc::new(move |notice| noticed.noticed(notice, at.now())));
             let (counter, seen, time) = (metrics.clone(), faults.clone(), clock.clone());
             github_config.counter = Some(Arc::new(move |operation, status| {
                 counter.github_call(operation, status);

@@ -25,6 +25,22 @@ pub(super) async fn history_is_read_oldest_first(world: &LedgerWorld<'_>) {
     assert!(good(world.ledger.history_of_job(JobId(901), 10).await).is_empty());
 }
 
+pub(super) async fn a_fact_and_its_line_of_history_are_written_together(world: &LedgerWorld<'_>) {
+    let lines = async || {
+        let history = good(world.ledger.history_of_job(JobId(910), 10).await);
+        history.into_iter().map(|event| (event.what, event.text)).collect::<Vec<_>>()
+    };
+    for status in [JobStatus::Queued, JobStatus::Queued, JobStatus::InProgress, JobStatus::Queued] {
+        world.clock.advance(Duration::from_secs(1));
+        world.record(910, 91, status, FactSource::Delivery).await;
+    }
+    let line = |word: &str| (word.to_owned(), format!("GitHub says {word}"));
+    assert_eq!(lines().await, [line("queued"), line("in progress")], "what is no news has no line");
+    world.clock.advance(Duration::from_secs(1));
+    world.record(910, 91, JobStatus::Completed, FactSource::Get).await;
+    assert_eq!(lines().await.last(), Some(&line("completed")));
+}
+
 pub(super) async fn what_is_remembered_for_later_is_pruned_by_its_age(world: &LedgerWorld<'_>) {
     let linux = set("linux");
     let failed = async |n: u64| {

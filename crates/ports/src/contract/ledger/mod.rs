@@ -135,6 +135,7 @@ pub async fn ledger(world: &LedgerWorld<'_>) {
     budgets::a_budget_is_a_minutes(world).await;
     budgets::pool_failures_boot_failures_and_reruns_are_kept(world).await;
     history::history_is_read_oldest_first(world).await;
+    history::a_fact_and_its_line_of_history_are_written_together(world).await;
     history::only_what_is_over_is_pruned(world).await;
     history::what_is_remembered_for_later_is_pruned_by_its_age(world).await;
 }

@@ -24,7 +24,10 @@ pub(super) async fn a_stale_lease_writes_nothing(world: &LedgerWorld<'_>) {
     assert!(matches!(marked, Err(LedgerError::LeaseLost { .. })));
     let batch = batch(world, &intents);
     assert!(matches!(world.ledger.store_batch(&stale, batch.clone()).await, Err(LedgerError::LeaseLost { .. })));
-    assert!(matches!(world.ledger.complete_batch(&stale, &batch.id).await, Err(LedgerError::LeaseLost { .. })));
+    assert!(matches!(
+        world.ledger.complete_batch(&stale, &batch.id, Vec::new()).await,
+        Err(LedgerError::LeaseLost { .. })
+    ));
     assert_eq!(good(world.ledger.live_runners(&set("linux")).await).len(), 1);
     world.clear(current).await;
 }
@@ -87,7 +90,12 @@ pub(super) async fn a_batch_is_stored_with_all_its_runners_or_not_at_all(world: 
     assert!(matches!(twice, Err(LedgerError::Conflict { .. })), "a call is stored once: {twice:?}");
     assert_eq!(good(world.ledger.batch(&stored.id).await), Some(stored.clone()));
     assert_eq!(good(world.ledger.open_batches(&set("linux")).await), vec![stored.clone()]);
-    good(world.ledger.complete_batch(&lease, &stored.id).await);
+    let bound = RunnerUpdate::Machine(good(MachineId::parse("m-9")));
+    let updates = vec![(stored.runners[0].clone(), bound), (stored.runners[1].clone(), RunnerUpdate::NotLaunched)];
+    good(world.ledger.complete_batch(&lease, &stored.id, updates).await);
+    let states: Vec<RunnerState> =
+        good(world.ledger.live_runners(&set("linux")).await).iter().map(|runner| runner.state).collect();
+    assert_eq!(states, [RunnerState::Booting, RunnerState::Intended]);
     assert!(good(world.ledger.open_batches(&set("linux")).await).is_empty());
     assert!(good(world.ledger.batch(&stored.id).await).is_some_and(|batch| batch.settled));
     world.clear(lease).await;

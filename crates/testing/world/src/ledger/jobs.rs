@@ -11,6 +11,12 @@ use runnersmith_types::{
 use super::{MemoryLedger, Tables};
 
 impl Tables {
+    fn record(&mut self, fact: JobFact) -> Recorded {
+        let recorded = self.merge(fact);
+        self.history.extend(recorded.event());
+        recorded
+    }
+
     fn merge(&mut self, fact: JobFact) -> Recorded {
         let asked = fact.source != FactSource::Delivery;
         let Some(mut job) = self.jobs.get(&fact.id).cloned() else {
@@ -57,7 +63,7 @@ impl Tables {
 impl JobLedger for MemoryLedger {
     async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError> {
         let mut tables = self.tables();
-        let recorded = facts.into_iter().map(|fact| tables.merge(fact)).collect();
+        let recorded = facts.into_iter().map(|fact| tables.record(fact)).collect();
         wake.iter().for_each(|set| tables.wake(set));
         Ok(recorded)
     }

@@ -5,10 +5,28 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use runnersmith_ports::{Lease, LedgerError, RunnerLedger};
 use runnersmith_types::{
-    Batch, BatchId, ControlPlaneId, Intent, Runner, RunnerName, RunnerState, RunnerUpdate, ScaleSetName, saturating_u32,
+    Batch, BatchId, ControlPlaneId, Intent, Runner, RunnerName, RunnerState, RunnerUpdate, ScaleSetName, Timestamp,
+    saturating_u32,
 };
 
-use super::{MemoryLedger, conflict};
+use super::{MemoryLedger, Tables, conflict};
+
+impl Tables {
+    /// Updates runners of a lease's set, in order. Returns those that changed.
+    fn update(&mut self, lease: &Lease, updates: Vec<(RunnerName, RunnerUpdate)>, now: Timestamp) -> Vec<Runner> {
+        let mut changed: BTreeMap<RunnerName, Runner> = BTreeMap::new();
+        for (name, update) in updates {
+            let known = self.runners.get(&name).filter(|runner| runner.target.set == lease.set);
+            let Some(mut runner) = known.cloned() else { continue };
+            if runner.update(update, now) {
+                runner.version += 1;
+                self.put_runner(runner.clone());
+                changed.insert(name, runner);
+            }
+        }
+        changed.into_values().collect()
+    }
+}
 
 #[async_trait]
 impl RunnerLedger for MemoryLedger {
@@ -83,10 +101,16 @@ impl RunnerLedger for MemoryLedger {
         Ok(open.filter(|batch| batch.set == *set).cloned().collect())
     }
 
-    async fn complete_batch(&self, lease: &Lease, id: &BatchId) -> Result<(), LedgerError> {
+    async fn complete_batch(
+        &self,
+        lease: &Lease,
+        id: &BatchId,
+        updates: Vec<(RunnerName, RunnerUpdate)>,
+    ) -> Result<(), LedgerError> {
         let now = self.clock.now();
         let mut tables = self.tables();
         tables.check("complete a batch", lease, now)?;
+        tables.update(lease, updates, now);
         tables.open_batches.remove(id);
         if let Some(batch) = tables.batches.get_mut(id) {
             batch.settled = true;
@@ -102,17 +126,7 @@ impl RunnerLedger for MemoryLedger {
         let now = self.clock.now();
         let mut tables = self.tables();
         tables.check("update runners", lease, now)?;
-        let mut changed: BTreeMap<RunnerName, Runner> = BTreeMap::new();
-        for (name, update) in updates {
-            let known = tables.runners.get(&name).filter(|runner| runner.target.set == lease.set);
-            let Some(mut runner) = known.cloned() else { continue };
-            if runner.update(update, now) {
-                runner.version += 1;
-                tables.put_runner(runner.clone());
-                changed.insert(name, runner);
-            }
-        }
-        Ok(changed.into_values().collect())
+        Ok(tables.update(lease, updates, now))
     }
 
     async fn live_runners(&self, set: &ScaleSetName) -> Result<Vec<Runner>, LedgerError> {
