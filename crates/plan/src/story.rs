@@ -147,7 +147,7 @@ impl JobStory {
             runner: None,
             sentence: format!(
                 "a delivery for this job came at {} and was not used: {}",
-                moment(last.at, "%Y-%m-%d %H:%M:%S UTC"),
+                utc_seconds(last.at),
                 last.text
             ),
             waited: None,
@@ -378,8 +378,13 @@ pub fn utc(at: Timestamp) -> String {
     moment(at, "%Y-%m-%d %H:%M:%S%.3fZ")
 }
 
-/// A moment in UTC, in a form of `strftime`.
-pub(crate) fn moment(at: Timestamp, form: &str) -> String {
+/// A moment for people, in UTC to the second.
+#[must_use]
+pub fn utc_seconds(at: Timestamp) -> String {
+    moment(at, "%Y-%m-%d %H:%M:%S UTC")
+}
+
+fn moment(at: Timestamp, form: &str) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis())
         .map_or_else(|_| format!("{at}"), |moment| moment.strftime(form).to_string())
 }
