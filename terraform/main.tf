@@ -100,6 +100,8 @@ module "control_plane" {
   log  = { retention = var.logging_retention_in_days }
   role = { path = var.role_path, permissions_boundary = var.role_permissions_boundary }
   tags = var.tags
+
+  readers = var.readers
 }
 
 module "scale_set" {

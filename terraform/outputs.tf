@@ -33,6 +33,16 @@ output "machine_policies" {
   value       = { for name, set in module.scale_set : name => set.role_policy }
 }
 
+output "reader_policy" {
+  description = "What runnersmith why, status and jobs with --aws need, as JSON: for a policy of one's own where readers are not given."
+  value       = module.control_plane.reader_policy
+}
+
+output "reader_role_arn" {
+  description = "The role that readers may assume; null without readers."
+  value       = module.control_plane.reader_role_arn
+}
+
 output "scale_set_policies" {
   description = "The registered policies, as JSON, by scale set."
   value       = { for name, set in module.scale_set : name => set.policy }

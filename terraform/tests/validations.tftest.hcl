@@ -239,3 +239,11 @@ run "refuses_scale_sets_market" {
   }
   expect_failures = [var.scale_sets]
 }
+
+run "refuses_readers" {
+  command = plan
+  variables {
+    readers = ["on-call"]
+  }
+  expect_failures = [var.readers]
+}

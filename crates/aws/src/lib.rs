@@ -14,6 +14,8 @@ pub mod objects;
 #[cfg(feature = "objects")]
 pub mod record_store;
 pub mod session;
+#[cfg(feature = "settings")]
+pub mod settings;
 #[cfg(feature = "queue")]
 pub mod sqs;
 #[cfg(feature = "parameters")]
@@ -27,6 +29,8 @@ pub use error::{AwsFailure, AwsFailureKind};
 #[cfg(feature = "objects")]
 pub use record_store::ObjectRecordStore;
 pub use session::Session;
+#[cfg(feature = "settings")]
+pub use settings::{StoredSettings, StoredSettingsError};
 #[cfg(feature = "queue")]
 pub use sqs::SqsQueue;
 #[cfg(feature = "parameters")]

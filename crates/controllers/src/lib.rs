@@ -12,6 +12,7 @@ pub mod execute;
 pub mod faults;
 mod hand_over;
 pub mod housekeeping;
+pub mod job_list;
 mod launch;
 pub mod levels;
 pub mod lookups;

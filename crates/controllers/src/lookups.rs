@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use runnersmith_plan::route;
 use runnersmith_ports::{GitHubError, LedgerError, Message, Queue, ReceivedMessage, chain};
-use runnersmith_types::{JobFact, ScaleSet};
+use runnersmith_types::{EventKind, HistoryEvent, JobFact, JobId, ScaleSet};
 
 use crate::consume::{Consumed, keep_swept, record_what_can_be, retry_after, set_aside};
 use crate::world::World;
@@ -35,6 +35,8 @@ pub async fn look_up(world: &World, queue: &dyn Queue, messages: Vec<ReceivedMes
 enum Found {
     /// One job that a delivery has named: it is kept as one that was delivered.
     Named(Vec<JobFact>),
+    /// GitHub does not know the job that a delivery has named.
+    Unknown(JobId, String),
     /// All open jobs of a repository.
     Swept(Vec<JobFact>),
     /// It could not be asked, or did not answer: again after so long.
@@ -51,6 +53,9 @@ async fn one(world: &World, queue: &dyn Queue, message: &ReceivedMessage) -> Con
         }
         Ok(Message::CheckRun { repo, job }) => match world.ports.github.job(&repo, job).await {
             Ok(fact) => Found::Named(vec![fact]),
+            Err(error) if is_nothing_there(&error) => {
+                Found::Unknown(job, format!("GitHub does not show the job of this check run: {}", chain(&error)))
+            }
             Err(error) => not_found(world, message, &error),
         },
         Ok(Message::Sweep { repo }) => match world.ports.github.sweep(&repo).await {
@@ -64,6 +69,7 @@ async fn one(world: &World, queue: &dyn Queue, message: &ReceivedMessage) -> Con
     };
     let kept = match answer {
         Found::Named(facts) => keep_named(world, facts, &mut consumed).await,
+        Found::Unknown(job, why) => record_dropped(world, [(job, why)]).await,
         Found::Swept(facts) => keep_swept(world, facts, &mut consumed.woken).await,
         Found::Later(after, why) => {
             tracing::warn!(why, retry_in_s = after.as_secs(), "GitHub could not be asked; it is asked again");
@@ -86,14 +92,29 @@ async fn one(world: &World, queue: &dyn Queue, message: &ReceivedMessage) -> Con
 async fn keep_named(world: &World, mut facts: Vec<JobFact>, consumed: &mut Consumed) -> Result<(), LedgerError> {
     let sets = world.sets.load();
     let policies: Vec<&ScaleSet> = sets.iter().collect();
-    facts.retain(|fact| route::reject_at_intake(fact, &policies).is_none());
+    let reject = |fact: &JobFact| route::reject_at_intake(fact, &policies);
+    record_dropped(world, facts.iter().filter_map(|fact| Some((fact.id, reject(fact)?)))).await?;
+    facts.retain(|fact| reject(fact).is_none());
     record_what_can_be(world, facts, &mut consumed.woken).await
+}
+
+/// Records for `why` that deliveries named these jobs and were not used, and for what reason.
+async fn record_dropped(world: &World, dropped: impl IntoIterator<Item = (JobId, String)>) -> Result<(), LedgerError> {
+    let now = world.ports.clock.now();
+    let event =
+        |(job, why)| HistoryEvent { job: Some(job), ..HistoryEvent::new(now, EventKind::Dropped, "delivery", why) };
+    let events: Vec<HistoryEvent> = dropped.into_iter().map(event).collect();
+    if events.is_empty() { Ok(()) } else { world.ports.ledger.append(events).await }
+}
+
+/// The repository or the job is gone, or the App was removed: there is nothing to know any more.
+const fn is_nothing_there(error: &GitHubError) -> bool {
+    matches!(error, GitHubError::NotFound { .. } | GitHubError::NotInstalled { .. })
 }
 
 fn not_found(world: &World, message: &ReceivedMessage, error: &GitHubError) -> Found {
     let pause = PAUSE.max(retry_after(message.receives));
     match error {
-        // The repository or the job is gone, or the App was removed: there is nothing to know any more.
         GitHubError::NotFound { .. } | GitHubError::NotInstalled { .. } => Found::Named(Vec::new()),
         // The limit's end is the next try.
         GitHubError::RateLimited { until, .. } => {

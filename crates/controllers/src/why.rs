@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::levels::Levels;
 
+pub use runnersmith_plan::question::{Asked, JobQuestion, JobTextError, parse_job};
 pub use runnersmith_plan::story::{
-    JobStage, JobStory, JobTextError, StageName, TimelineEntry, duration, parse_job, stages, until, utc,
+    JobStage, JobStory, StageName, TimelineEntry, duration, stages, until, utc, utc_seconds,
 };
 
 /// The most lines of history that are read for one job.

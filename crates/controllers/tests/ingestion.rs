@@ -7,10 +7,11 @@ mod support;
 use std::time::Duration;
 
 use runnersmith_controllers::loops::{self, Rhythm};
+use runnersmith_controllers::why::why;
 use runnersmith_controllers::{consume, lookups};
 use runnersmith_ports::contract::ledger::fact;
 use runnersmith_ports::{Message, Queue};
-use runnersmith_types::{FactSource, JobId, JobStatus, RepoFullName};
+use runnersmith_types::{FactSource, JobFact, JobId, JobStatus, Label, RepoFullName};
 use support::{Bed, Fault, policy, set};
 use tokio::sync::watch;
 
@@ -177,4 +178,29 @@ async fn a_look_up_that_github_limits_comes_again_when_the_limit_is_over() {
     let batch = queue.receive(10, lookups::VISIBILITY).await.unwrap();
     assert!(lookups::look_up(&bed.world, queue.as_ref(), batch).await.failed.is_empty());
     assert_eq!(queue.depth().await.unwrap(), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_check_run_that_leads_to_no_job_of_ours_is_in_the_jobs_history() {
+    let bed = Bed::new(policy(2));
+    let hosted = JobFact {
+        labels: vec![Label::of_job("ubuntu-latest")],
+        ..fact(5, 5, JobStatus::Queued, FactSource::Get, bed.clock_now())
+    };
+    bed.doubles.script().jobs.insert(JobId(5), hosted);
+    let repo = RepoFullName::parse("acme/shop").unwrap();
+    let body = |job| Message::CheckRun { repo: repo.clone(), job: JobId(job) }.to_body();
+    let waiting = bed.world.ports.lookups.as_ref().unwrap();
+    send(waiting.as_ref(), [body(4), body(5)]).await;
+    let batch = waiting.receive(10, lookups::VISIBILITY).await.unwrap();
+    lookups::look_up(&bed.world, waiting.as_ref(), batch).await;
+    assert_eq!((jobs(&bed).await, waiting.depth().await.unwrap()), (0, (0, 0, 0)));
+    let why = async |job| {
+        let story = why(bed.world.ports.ledger.as_ref(), None, JobId(job)).await.unwrap().unwrap();
+        story.sentence.split_once(" UTC ").unwrap().1.to_owned()
+    };
+    let unknown = why(4).await;
+    assert!(unknown.starts_with("and was not used: GitHub does not show the job of this check run: "), "{unknown}");
+    let hosted = why(5).await;
+    assert!(hosted.starts_with("and was not used: no scale set serves it: "), "{hosted}");
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runnersmith_aws::{AwsFailure, Parameters, Session};
-use runnersmith_config::{Config, ConfigError, Source};
+use runnersmith_aws::{AwsFailure, Parameters, Session, StoredSettings, StoredSettingsError};
+use runnersmith_config::{Config, Source};
 use runnersmith_github::{AppCredentials, GitHubConfig, private_key_pem};
 use runnersmith_types::{ScaleSetName, Secret};
 
@@ -28,7 +28,7 @@ pub enum SettingsError {
     /// Its own variable.
     #[error("the environment variable {PATH} is not set; hint: the Terraform module sets it")]
     NoPath,
-    /// Parameter Store.
+    /// A secret in Parameter Store.
     #[error("read settings below {path}")]
     Read {
         /// The path.
@@ -37,18 +37,12 @@ pub enum SettingsError {
         #[source]
         source: AwsFailure,
     },
-    /// There are none.
+    /// Something that a function needs is not among them.
     #[error("there is no parameter {0}; hint: was the control plane's stack applied?")]
     Missing(String),
-    /// They are not valid.
-    #[error("the settings below {path}")]
-    Invalid {
-        /// The path.
-        path: String,
-        /// What is wrong with them.
-        #[source]
-        source: ConfigError,
-    },
+    /// They are missing, unreadable or not valid.
+    #[error(transparent)]
+    Stored(#[from] StoredSettingsError),
     /// A secret.
     #[error("{0}")]
     Secret(String),
@@ -71,20 +65,9 @@ impl LambdaSettings {
     /// When they are missing, unreadable or wrong; a scale set that is wrong is only logged and left out.
     pub async fn read() -> Result<Self, SettingsError> {
         let path = variable(PATH).ok_or(SettingsError::NoPath)?;
-        let path = format!("{}/config", path.trim_end_matches('/'));
+        let path = StoredSettings::path(&path);
         let session = Session::from_environment(None, None).await;
-        let found = Parameters::new(&session)
-            .below(&path)
-            .await
-            .map_err(|source| SettingsError::Read { path: path.clone(), source })?;
-        let control_plane = found.get("plane").ok_or_else(|| SettingsError::Missing(format!("{path}/plane")))?;
-        let sets: BTreeMap<String, String> = found
-            .iter()
-            .filter(|(name, _)| name.starts_with("sets/"))
-            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
-            .collect();
-        let (config, left_out) = Config::from_parameters(&path, control_plane.expose(), &sets)
-            .map_err(|source| SettingsError::Invalid { path: path.clone(), source })?;
+        let StoredSettings { config, left_out } = StoredSettings::read(&session, &path).await?;
         let mut unread = BTreeSet::new();
         for (name, error) in left_out {
             unread.extend(name.strip_prefix("sets/").and_then(|name| ScaleSetName::parse(name).ok()));

@@ -109,6 +109,44 @@ async fn an_environment_is_applied_runs_jobs_is_changed_and_destroyed() {
     assert_eq!(left(&emulator), before, "the account is as it was");
 }
 
+/// The file that the module's own test compares with its output, and `runnersmith/tests/environment.rs` runs the commands under.
+#[test]
+fn a_reader_reads_the_ledger_and_the_settings_of_its_environment_and_no_secret() {
+    let policy = include_str!("../../../terraform/tests/fixtures/reader-policy.json");
+    let aws = |service: &str, what: &str| format!("arn:aws:{service}:eu-west-1:123456789012:{what}");
+    let none = Context::new();
+    for (environment, own) in [("ci", true), ("other", false), ("ci2", false), ("xci", false)] {
+        let parameter = |rest: &str| aws("ssm", &format!("parameter/runnersmith/{environment}/{rest}"));
+        let table = |rest: &str| aws("dynamodb", &format!("table/{environment}-ledger{rest}"));
+        for (action, resource, expected) in [
+            ("ssm:GetParametersByPath", parameter("config"), own),
+            ("ssm:GetParametersByPath", parameter("config/sets/linux"), own),
+            ("ssm:GetParametersByPath", parameter("secrets"), false),
+            ("ssm:GetParametersByPath", parameter("secrets/private-key"), false),
+            ("ssm:GetParametersByPath", parameter("hand-off"), false),
+            ("ssm:GetParametersByPath", aws("ssm", &format!("parameter/runnersmith/{environment}")), false),
+            ("ssm:GetParameter", parameter("secrets/webhook-secret"), false),
+            ("ssm:GetParameters", parameter("secrets/private-key"), false),
+            ("ssm:PutParameter", parameter("config/plane"), false),
+            ("dynamodb:GetItem", table(""), own),
+            ("dynamodb:Query", table(""), own),
+            ("dynamodb:Query", table("/index/by_kind"), own),
+            ("dynamodb:Scan", table(""), false),
+            ("dynamodb:PutItem", table(""), false),
+            ("dynamodb:DeleteItem", table(""), false),
+        ] {
+            assert_eq!(allows(policy, action, &resource, &none), expected, "{action} {resource}");
+        }
+    }
+    let key = aws("kms", "key/made");
+    let by = |service: &'static str| Context::from([("kms:ViaService", service)]);
+    assert!(allows(policy, "kms:Decrypt", &key, &by("dynamodb.eu-west-1.amazonaws.com")));
+    for context in [by("ssm.eu-west-1.amazonaws.com"), by("dynamodb.us-east-1.amazonaws.com"), none.clone()] {
+        assert!(!allows(policy, "kms:Decrypt", &key, &context), "{context:?}");
+    }
+    assert_eq!(about_everything(policy), Vec::<String>::new());
+}
+
 /// Two environments of one account, each with a control plane, a queue, a ledger and a webhook of its own: jobs go through both at
 /// once under enforced policies, then one is destroyed while jobs run in the other, which does not notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,8 @@
 //! It is a crate of its own so that no decision can read a clock, a file, the network or the environment: it cannot
 //! reach them. It is total (every input gives a plan), deterministic, and the order of its input is irrelevant.
 //!
-//! Beside the plan it holds what is said of it, which is pure as well: the story of a job (`story`) and a set's level (`level`).
+//! Beside the plan it holds what is said of it, which is pure as well: the story of a job (`story`), which jobs a question is about
+//! (`question`), the list of jobs (`job_list`) and a set's level (`level`).
 //!
 //! How it converges: observations are applied to a working copy of the runners first, and everything else is decided on
 //! the copy. One round therefore both sees and decides; the updates are steps too, so that executing the plan brings the
@@ -21,11 +22,13 @@ mod fallback_order;
 pub mod fault;
 mod hand_off;
 mod interruption;
+pub mod job_list;
 mod launch;
 pub mod level;
 mod lint;
 mod notify;
 mod observe;
+pub mod question;
 mod removal;
 pub mod route;
 pub mod schedule;

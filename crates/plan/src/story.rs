@@ -133,7 +133,7 @@ impl JobStory {
         }
     }
 
-    /// The story of a job that was rejected at intake: there is no record of it but the drop itself.
+    /// The story of a job whose deliveries were not used: there is no record of it but that.
     #[must_use]
     pub fn dropped(id: JobId, history: &[HistoryEvent]) -> Option<Self> {
         let last = history.iter().rev().find(|event| event.kind == EventKind::Dropped)?;
@@ -145,7 +145,11 @@ impl JobStory {
             labels: Vec::new(),
             status: "dropped",
             runner: None,
-            sentence: format!("dropped when it was delivered: {}", last.text),
+            sentence: format!(
+                "a delivery for this job came at {} and was not used: {}",
+                utc_seconds(last.at),
+                last.text
+            ),
             waited: None,
             stages: Vec::new(),
             timeline: lines(history.iter().map(line).collect()),
@@ -371,50 +375,18 @@ pub fn duration(took: Duration) -> String {
 /// A moment for people, in UTC to the millisecond.
 #[must_use]
 pub fn utc(at: Timestamp) -> String {
+    moment(at, "%Y-%m-%d %H:%M:%S%.3fZ")
+}
+
+/// A moment for people, in UTC to the second.
+#[must_use]
+pub fn utc_seconds(at: Timestamp) -> String {
+    moment(at, "%Y-%m-%d %H:%M:%S UTC")
+}
+
+fn moment(at: Timestamp, form: &str) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis())
-        .map_or_else(|_| format!("{at}"), |moment| moment.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
-}
-
-/// Why a text names no job.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("parse job {given:?}: {rule}")]
-pub struct JobTextError {
-    /// What was given, at most 120 characters.
-    pub given: String,
-    /// What it should have been.
-    pub rule: &'static str,
-}
-
-/// Reads a job's number, or its address on a page or in the API of GitHub.
-///
-/// # Errors
-/// When the text is neither; a run's address says that a run has many jobs.
-pub fn parse_job(text: &str) -> Result<JobId, JobTextError> {
-    let refuse = |rule| JobTextError { given: text.chars().take(120).collect(), rule };
-    let number = |text: &str| text.parse::<u64>().ok().filter(|id| *id > 0).map(JobId);
-    let trimmed = text.trim();
-    if let Some(id) = number(trimmed) {
-        return Ok(id);
-    }
-    let plain = "a job's number or its address in GitHub is needed";
-    let Some((_, rest)) = trimmed.split_once("://") else { return Err(refuse(plain)) };
-    let path = rest.split(['?', '#']).next().unwrap_or_default();
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).take(20).collect();
-    let mut runs = false;
-    for (index, pair) in parts.windows(2).enumerate() {
-        let of_actions = index > 0 && parts.get(index - 1) == Some(&"actions");
-        match pair {
-            ["job" | "jobs" | "check-runs", id] => return number(id).ok_or_else(|| refuse(plain)),
-            ["runs", id] if !of_actions => return number(id).ok_or_else(|| refuse(plain)),
-            ["runs", _] => runs = true,
-            _ => {}
-        }
-    }
-    Err(refuse(if runs {
-        "this is a run, which may have many jobs; open one of them and take its address"
-    } else {
-        plain
-    }))
+        .map_or_else(|_| format!("{at}"), |moment| moment.strftime(form).to_string())
 }
 
 #[cfg(test)]

@@ -150,6 +150,9 @@ pub trait JobLedger: Send + Sync + 'static {
     async fn open_jobs(&self, ended_since: Timestamp) -> Result<Vec<Job>, LedgerError>;
     /// The newest jobs by first sight, at most `limit`.
     async fn recent_jobs(&self, limit: usize) -> Result<Vec<Job>, LedgerError>;
+    /// The newest jobs by first sight of those that were first seen before `before`, newest first: at least `limit`, unless there are
+    /// no more. With the last one come all others of its moment, so that the next page begins before that moment and misses none.
+    async fn jobs_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError>;
     /// Marks a queued job stalled. `false` when it is not queued any more.
     async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError>;
     /// Records decisions about jobs (by [`Job::update`]), in order; each in a transaction of its own or all in one. Unknown jobs are

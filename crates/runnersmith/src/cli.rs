@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use runnersmith_controllers::job_list::OUTCOMES;
+use runnersmith_types::{RepoFullName, ScaleSetName};
 
 /// Self-hosted GitHub Actions runners that come when a job is queued and are gone when it is done.
 #[derive(Debug, Parser)]
@@ -26,7 +28,9 @@ pub enum CliCommand {
     /// Show why a job runs or does not run.
     Why(WhyOptions),
     /// Show scale sets, open jobs and runners.
-    Status(Query),
+    Status(ReadOptions),
+    /// List jobs, past ones included, newest first.
+    Jobs(JobsOptions),
     /// Show what would be done now, and why. Nothing is done.
     Plan(Query),
     /// End the pauses of a scale set after failures: what was held back is tried at its next pass.
@@ -60,6 +64,19 @@ pub enum CliCommand {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+}
+
+impl CliCommand {
+    /// Whether the command reads and prints JSON, so that its failure is to be JSON as well.
+    pub const fn reads_as_json(&self) -> bool {
+        match self {
+            Self::Why(options) => options.read.query.json,
+            Self::Status(options) => options.query.json,
+            Self::Jobs(options) => options.read.query.json,
+            Self::Plan(options) => options.json,
+            _ => false,
+        }
+    }
 }
 
 /// The configuration file.
@@ -196,11 +213,48 @@ pub struct Demo {
 /// Options of `why`.
 #[derive(Args, Debug)]
 pub struct WhyOptions {
-    /// The job: its number, or its address in GitHub.
+    /// The job: its number, its address in GitHub (or its run's or check's), its runner's name, or its own name in quotes.
     pub job: String,
     /// Where and how.
     #[command(flatten)]
+    pub read: ReadOptions,
+}
+
+/// Options of `jobs`.
+#[derive(Args, Debug)]
+pub struct JobsOptions {
+    /// Only jobs of this repository.
+    #[arg(long, value_name = "OWNER/NAME", value_parser = |text: &str| RepoFullName::parse(text))]
+    pub repository: Option<RepoFullName>,
+    /// Only jobs of this scale set: its runners' jobs, and those that it would serve first.
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| ScaleSetName::parse(text))]
+    pub set: Option<ScaleSetName>,
+    /// Only jobs that were first seen since: 24h, 7d, or a time such as 2026-01-31T09:00:00Z.
+    #[arg(long, value_name = "DURATION|TIME")]
+    pub since: Option<String>,
+    /// Only jobs that ended so, or that are open.
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(OUTCOMES))]
+    pub outcome: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Where and how.
+    #[command(flatten)]
+    pub read: ReadOptions,
+}
+
+/// Options of what only reads the ledger.
+#[derive(Args, Debug)]
+pub struct ReadOptions {
+    /// Where and how.
+    #[command(flatten)]
     pub query: Query,
+    /// Read a control plane of functions on AWS: its environment's name in Terraform. No configuration file is read then.
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub aws: Option<String>,
+    /// Its region; without it the one of the usual AWS settings (AWS_REGION, AWS_PROFILE).
+    #[arg(long, requires = "aws")]
+    pub region: Option<String>,
 }
 
 /// Options of `reset-pause`.

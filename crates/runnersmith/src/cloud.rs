@@ -5,12 +5,19 @@ use std::sync::Arc;
 
 #[cfg(feature = "aws")]
 use runnersmith_aws::wiring::{AwsServices, secret_names};
+#[cfg(feature = "aws")]
+use runnersmith_aws::{AwsFailureKind, Session, StoredSettings, StoredSettingsError};
 use runnersmith_config::Config;
 use runnersmith_controllers::Ports;
+#[cfg(feature = "aws")]
+use runnersmith_ports::chain;
 use runnersmith_ports::{Clock, Ledger};
 use runnersmith_types::{ScaleSet, Secret};
 
 use crate::exit::CommandFailure;
+#[cfg(feature = "aws")]
+use crate::exit::ExitStatus;
+use crate::query::EnvironmentSource;
 
 /// Returns the ledger on AWS; `None` when the configuration does not put it there. No secret is asked for.
 ///
@@ -20,6 +27,81 @@ use crate::exit::CommandFailure;
 pub async fn ledger(config: &Config, clock: Arc<dyn Clock>) -> Result<Option<Arc<dyn Ledger>>, CommandFailure> {
     let Some(aws) = config.aws.as_ref().filter(|aws| aws.table.is_some()) else { return Ok(None) };
     Ok(AwsServices::new(aws, config.store.history).await.ledger_for_reading(clock))
+}
+
+/// Opens an environment of the Terraform module for reading: the settings that its functions read, and its ledger. No secret is asked
+/// for.
+///
+/// # Errors
+/// When the environment is not there, may not be read, or its settings are wrong.
+#[cfg(feature = "aws")]
+pub async fn environment(
+    name: &str,
+    region: Option<&str>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Config, Arc<dyn Ledger>, EnvironmentSource), CommandFailure> {
+    let usage = |what: String, hint: &str| CommandFailure { status: ExitStatus::Usage, what, hint: Some(hint.into()) };
+    let path = StoredSettings::path_of_environment(name).ok_or_else(|| {
+        usage(format!("no environment can be named {name:?}"), "it is the input `environment` of the Terraform module")
+    })?;
+    let session = Session::from_environment(region, None).await;
+    let Some(region) = session.region().map(str::to_owned) else {
+        return Err(usage("no AWS region is given".into(), "give --region, or set AWS_REGION or AWS_PROFILE"));
+    };
+    let settings = StoredSettings::path(&path);
+    let read = StoredSettings::read(&session, &settings).await;
+    let StoredSettings { config, left_out } = read.map_err(|error| unread(name, &region, &error))?;
+    for (parameter, error) in left_out {
+        crate::report::note(&format!("warning: {settings}/{parameter} is left out: {}", chain(&error)));
+    }
+    let found = config.aws.as_ref().and_then(|aws| {
+        let ledger = AwsServices::with_session(session, aws, config.store.history).ledger_for_reading(clock)?;
+        Some((ledger, aws.table.clone()?))
+    });
+    let Some((ledger, table)) = found else {
+        let what = format!("the settings of environment {name} in {region} name no ledger");
+        return Err(CommandFailure::config(what, "its Terraform module writes aws.table into them"));
+    };
+    let source = EnvironmentSource { environment: name.to_owned(), region, table, settings };
+    Ok((config, ledger, source))
+}
+
+/// Why an environment cannot be read.
+#[cfg(feature = "aws")]
+fn unread(name: &str, region: &str, error: &StoredSettingsError) -> CommandFailure {
+    match error {
+        StoredSettingsError::Missing(parameter) => CommandFailure::outside(
+            format!("there is no environment {name} in region {region}: it has no parameter {parameter}"),
+            "check the name (the input `environment` of the Terraform module), --region, and which account AWS_PROFILE leads to",
+        ),
+        StoredSettingsError::Read { source, .. } if source.kind() == AwsFailureKind::Denied => CommandFailure::outside(
+            format!("environment {name} in region {region} may not be read: {}", chain(error)),
+            "check the name; the Terraform module's input `readers` and its output `reader_policy` say who may read and what is needed",
+        ),
+        StoredSettingsError::Read { .. } => CommandFailure::outside(
+            format!("environment {name} in region {region} could not be read: {}", chain(error)),
+            "credentials and region come from the usual places (AWS_PROFILE, AWS_REGION)",
+        ),
+        StoredSettingsError::Invalid { .. } => CommandFailure::config(
+            format!("environment {name} in region {region}: {}", chain(error)),
+            "use the program of the version that the environment's module and functions have",
+        ),
+    }
+}
+
+/// Returns nothing: this program was built without AWS.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "the same face with and without AWS")]
+pub async fn environment(
+    _name: &str,
+    _region: Option<&str>,
+    _clock: Arc<dyn Clock>,
+) -> Result<(Config, Arc<dyn Ledger>, EnvironmentSource), CommandFailure> {
+    let hint = "build it with `cargo build --profile dist --features aws`, or take a released program";
+    Err(CommandFailure::config("--aws is given, and this program was built without AWS", hint))
 }
 
 /// Returns nothing: without the feature no ledger is on AWS.

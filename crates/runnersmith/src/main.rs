@@ -10,6 +10,7 @@ mod demo;
 mod exit;
 mod init;
 mod issueops;
+mod jobs;
 mod migrate;
 mod plan;
 mod query;
@@ -32,10 +33,14 @@ use crate::exit::{CommandFailure, ExitStatus};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let is_json = cli.command.reads_as_json();
     match run(cli) {
         Ok(status) => status.into(),
         Err(failure) => {
             report::failure(&failure);
+            if is_json {
+                report::json_failure(&failure);
+            }
             failure.status.into()
         }
     }
@@ -48,6 +53,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CommandFailure> {
         CliCommand::Demo(options) => startup::runtime()?.block_on(demo::command(options)),
         CliCommand::Why(options) => startup::runtime()?.block_on(why::command(options)),
         CliCommand::Status(options) => startup::runtime()?.block_on(status::command(options)),
+        CliCommand::Jobs(options) => startup::runtime()?.block_on(jobs::command(options)),
         CliCommand::Plan(options) => startup::runtime()?.block_on(plan::command(options)),
         CliCommand::ResetPause(options) => startup::runtime()?.block_on(reset_pause::command(options)),
         CliCommand::Check(options) => query::check(&options),

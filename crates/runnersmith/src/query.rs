@@ -1,6 +1,6 @@
-//! What the commands share that only read: the configuration and, for `why` and `status`, the ledger opened for reading alone.
+//! What the commands share that only read: the configuration and, for `why`, `status` and `jobs`, the ledger opened for reading alone.
 //!
-//! Those two need neither a secret nor GitHub nor machines, so that anyone who may read the ledger's file may ask, also while no
+//! Those need neither a secret nor GitHub nor machines, so that anyone who may read the ledger's file may ask, also while no
 //! server runs.
 
 use std::path::Path;
@@ -13,6 +13,7 @@ use runnersmith_plan::fault::Fault;
 use runnersmith_ports::{Clock, Ledger, LedgerError, SystemClock, chain};
 use runnersmith_sqlite::{OpenError, SqliteReader, SqliteStore};
 use runnersmith_types::{Plan, ScaleSet, Timestamp};
+use serde::Serialize;
 
 use crate::cli;
 use crate::exit::{CommandFailure, ExitStatus};
@@ -40,11 +41,64 @@ pub struct LedgerAndPolicy {
     pub ledger: Arc<dyn Ledger>,
     /// The scale sets: the configuration's, and those of applied environments.
     pub sets: Vec<ScaleSet>,
+    /// Where GitHub's pages are.
+    pub server_url: String,
+    /// What is read.
+    pub source: Source,
     limits: CallLimits,
     clock: Arc<dyn Clock>,
 }
 
+/// What is read: of this host, or of an environment on AWS.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A configuration file, and the ledger that it names.
+    Configuration(String),
+    /// An environment of the Terraform module.
+    Aws(EnvironmentSource),
+}
+
+/// What is read of an environment.
+#[derive(Clone, Debug, Serialize)]
+pub struct EnvironmentSource {
+    /// Its name.
+    pub environment: String,
+    /// Its region.
+    pub region: String,
+    /// The ledger's table.
+    pub table: String,
+    /// The path of the settings in Parameter Store.
+    pub settings: String,
+}
+
+impl std::fmt::Display for EnvironmentSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { environment, region, table, settings } = self;
+        write!(f, "environment {environment} in {region}: table {table}, settings below {settings}")
+    }
+}
+
 impl LedgerAndPolicy {
+    /// Opens what the options name: an environment on AWS, or what the configuration says.
+    ///
+    /// # Errors
+    /// When it is not there, is wrong or cannot be read.
+    pub async fn open_for(options: &cli::ReadOptions) -> Result<Self, CommandFailure> {
+        let Some(environment) = &options.aws else { return Self::open(&options.query).await };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (config, ledger, source) =
+            crate::cloud::environment(environment, options.region.as_deref(), clock.clone()).await?;
+        Ok(Self {
+            ledger,
+            sets: config.scale_sets.clone(),
+            server_url: config.github.server_url.clone(),
+            source: Source::Aws(source),
+            limits: limits(&config),
+            clock,
+        })
+    }
+
     /// Reads the configuration and opens the ledger that it names. No secret is read, and nothing is made or upgraded.
     ///
     /// # Errors
@@ -67,11 +121,14 @@ impl LedgerAndPolicy {
                 .map_err(crate::serve::unreadable)?,
             None => config.scale_sets.clone(),
         };
-        let limits = CallLimits {
-            jit_per_minute: config.limits.jit_per_minute,
-            calls_per_minute: config.limits.calls_per_minute,
-        };
-        Ok(Self { ledger, sets, limits, clock })
+        Ok(Self {
+            ledger,
+            sets,
+            server_url: config.github.server_url.clone(),
+            source: Source::Configuration(options.file.config.display().to_string()),
+            limits: limits(&config),
+            clock,
+        })
     }
 
     /// Returns what is wrong with the scale sets, as far as the ledger says it, and the time of that.
@@ -104,6 +161,10 @@ impl LedgerAndPolicy {
         }
         Ok(plans)
     }
+}
+
+fn limits(config: &Config) -> CallLimits {
+    CallLimits { jit_per_minute: config.limits.jit_per_minute, calls_per_minute: config.limits.calls_per_minute }
 }
 
 /// Opens the ledger's file for reading alone.
@@ -148,7 +209,7 @@ pub fn no_ledger(file: &Path) -> CommandFailure {
 
 /// The ledger does not answer.
 pub fn ledger_failed(error: LedgerError) -> CommandFailure {
-    CommandFailure::outside(chain(&error), "is the [store] directory the one that `serve` uses?")
+    CommandFailure::outside(chain(&error), "is it the ledger that the server uses, and may this user read it?")
 }
 
 /// `runnersmith check`.

@@ -31,6 +31,16 @@ pub fn json<T: serde::Serialize>(value: &T) -> Result<(), CommandFailure> {
     Ok(())
 }
 
+/// A failure for programs that read the data as JSON.
+pub fn json_failure(failure: &CommandFailure) {
+    let value = serde_json::json!({
+        "error": failure.what,
+        "hint": failure.hint,
+        "exit_code": failure.status as u8,
+    });
+    line(&format!("{value:#}"));
+}
+
 /// A failure and its hint.
 pub fn failure(failure: &CommandFailure) {
     note(&format!("error: {}", failure.what));

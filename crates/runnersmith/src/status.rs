@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::exit::{CommandFailure, ExitStatus};
-use crate::query::{LedgerAndPolicy, ledger_failed};
+use crate::query::{LedgerAndPolicy, Source, ledger_failed};
 use crate::report;
 
 /// A server records its tasks once a minute; one that has not for so long does not run.
@@ -19,6 +19,8 @@ const SERVER_STOPPED_AFTER: Duration = Duration::from_secs(180);
 
 #[derive(Serialize)]
 struct StatusJson {
+    /// What was read.
+    source: Source,
     sets: Vec<SetJson>,
     jobs: Vec<JobJson>,
     /// The background tasks of each server on this ledger, as it last recorded them.
@@ -53,10 +55,10 @@ struct JobJson {
 }
 
 /// `runnersmith status`.
-pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> {
-    let opened = LedgerAndPolicy::open(&options).await?;
+pub async fn command(options: cli::ReadOptions) -> Result<ExitStatus, CommandFailure> {
+    let opened = LedgerAndPolicy::open_for(&options).await?;
     let (of_sets, now) = opened.faults().await?;
-    let LedgerAndPolicy { ledger, sets: policies, .. } = opened;
+    let LedgerAndPolicy { ledger, sets: policies, source, .. } = opened;
     let counts = ledger.counts().await.map_err(ledger_failed)?;
     let mut sets = Vec::new();
     for policy in &policies {
@@ -99,8 +101,8 @@ pub async fn command(options: cli::Query) -> Result<ExitStatus, CommandFailure> 
         of_sets.into_iter().filter(|fault| !faults.iter().any(|known| known.is_same(fault))).collect();
     faults.extend(news);
     let exit = if faults.is_empty() { ExitStatus::Success } else { ExitStatus::Faults };
-    let status = StatusJson { sets, jobs, servers, faults };
-    if options.json {
+    let status = StatusJson { source, sets, jobs, servers, faults };
+    if options.query.json {
         report::json(&status)?;
     } else {
         print(status, now);
@@ -128,6 +130,9 @@ fn of_servers(servers: &[ProcessTasks], now: Timestamp) -> Vec<Fault> {
 }
 
 fn print(status: StatusJson, now: Timestamp) {
+    if let Source::Aws(environment) = &status.source {
+        report::line(&environment.to_string());
+    }
     if status.faults.is_empty() {
         report::line("no faults");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use runnersmith_plan::route;
 use runnersmith_ports::{Clock, HistoryLedger, Message, Queue, QueueError};
-use runnersmith_types::{DeliveryId, EventKind, HistoryEvent, JobFact, ScaleSet};
+use runnersmith_types::{DeliveryId, EventKind, HistoryEvent, JobId, ScaleSet};
 
 /// What became of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Intake {
             let sets = (self.sets)();
             let policies: Vec<&ScaleSet> = sets.iter().collect();
             if let Some(why) = route::reject_at_intake(fact, &policies) {
-                self.record_dropped(fact, delivery, &why).await;
+                self.record_dropped(fact.id, delivery, &why).await;
                 return Admission::Dropped(why);
             }
         }
@@ -67,12 +67,14 @@ impl Intake {
         }
     }
 
-    async fn record_dropped(&self, fact: &JobFact, delivery: Option<DeliveryId>, why: &str) {
+    /// Records for `why` that a verified delivery named a job and was not used. What cannot be recorded is only logged: the answer
+    /// to GitHub does not depend on it.
+    pub async fn record_dropped(&self, job: JobId, delivery: Option<DeliveryId>, why: &str) {
         let mut event = HistoryEvent::new(self.clock.now(), EventKind::Dropped, "delivery", why);
-        event.job = Some(fact.id);
+        event.job = Some(job);
         event.delivery = delivery;
         if let Err(error) = self.ledger.append(vec![event]).await {
-            tracing::warn!(error = %runnersmith_ports::chain(&error), job = fact.id.0, "a dropped delivery could not be recorded");
+            tracing::warn!(error = %runnersmith_ports::chain(&error), job = job.0, "a dropped delivery could not be recorded");
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use runnersmith_ports::{Clock, Message};
-use runnersmith_types::{DeliveryId, Secret};
+use runnersmith_types::{DeliveryId, JobId, Secret};
 
 pub use change_trigger::{ChangeEvent, Ignored, change_trigger};
 pub use intake::{Admission, Intake};
@@ -107,13 +107,21 @@ impl DeliveryHandler for WebhookReceiver {
                 let reply = self.listener.as_ref().and_then(|listener| listener.on_change(&change));
                 answer(202, reply.unwrap_or_else(|| payload::UNUSED_EVENT.to_owned()))
             }
-            Ok(Payload::Unused { reason }) => answer(202, reason),
-            Err(error) => answer(400, error.to_string()),
+            Ok(Payload::Unused { reason, job }) => self.drop_it(job, delivery, answer(202, reason)).await,
+            Err(error) => self.drop_it(error.job, delivery, answer(400, error.to_string())).await,
         }
     }
 }
 
 impl WebhookReceiver {
+    /// Records that a delivery is not used, if it names a job. Returns the answer as it is.
+    async fn drop_it(&self, job: Option<JobId>, delivery: Option<DeliveryId>, answer: Answer) -> Answer {
+        if let Some(job) = job {
+            self.intake.record_dropped(job, delivery, &answer.reason).await;
+        }
+        answer
+    }
+
     /// Admits what one delivery holds. Returns the last answer, or the first that asks GitHub to deliver again.
     async fn admit_all(&self, messages: Vec<Message>, event: &str, delivery: Option<DeliveryId>) -> Answer {
         let mut last = answer(202, "nothing in it concerns us");

@@ -28,6 +28,8 @@ pub enum Payload {
     Unused {
         /// Why, for GitHub's delivery log.
         reason: String,
+        /// The job that it is about, if somebody may ask what became of that delivery.
+        job: Option<JobId>,
     },
 }
 
@@ -37,6 +39,8 @@ pub enum Payload {
 pub struct PayloadError {
     event: String,
     why: String,
+    /// The job that it is about, as far as that could be read.
+    pub job: Option<JobId>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +59,17 @@ struct Owner {
 struct JobPayload {
     workflow_job: WorkflowJobPayload,
     repository: Repository,
+}
+
+/// As little of a job's payload as says which job it is about.
+#[derive(Deserialize)]
+struct NamedJobPayload {
+    workflow_job: NamedJob,
+}
+
+#[derive(Deserialize)]
+struct NamedJob {
+    id: u64,
 }
 
 #[derive(Deserialize)]
@@ -109,11 +124,14 @@ impl Payload {
             // One that cannot be read is as little a failed delivery as one that nobody reads.
             _ => Ok(ChangeEvent::parse(event, body).map_or_else(|_| Self::unused(UNUSED_EVENT), Self::Change)),
         };
-        parsed.map_err(|why| PayloadError { event: shown(event), why })
+        parsed.map_err(|why| {
+            let job = if event == "workflow_job" { job_named(body) } else { None };
+            PayloadError { event: shown(event), why, job }
+        })
     }
 
     fn unused(reason: impl Into<String>) -> Self {
-        Self::Unused { reason: reason.into() }
+        Self::Unused { reason: reason.into(), job: None }
     }
 }
 
@@ -131,8 +149,16 @@ fn job(delivery: Option<DeliveryId>, body: &[u8], received_at: Timestamp) -> Res
             fact.delivery = delivery;
             Payload::Messages(vec![Message::Job(Box::new(fact))])
         }
-        None => Payload::unused(format!("the job's status {status:?} is not one that we know")),
+        None => {
+            let reason = format!("the job's status {status:?} is not one that we know");
+            Payload::Unused { reason, job: job_named(body) }
+        }
     })
+}
+
+/// Returns the job that a payload is about, whatever else is wrong with it.
+fn job_named(body: &[u8]) -> Option<JobId> {
+    read::<NamedJobPayload>(body).ok().map(|named| JobId(named.workflow_job.id))
 }
 
 fn check_run(body: &[u8]) -> Result<Payload, String> {

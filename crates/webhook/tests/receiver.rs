@@ -6,9 +6,9 @@
 use std::sync::{Arc, Mutex};
 
 use ring::hmac;
-use runnersmith_ports::{Message, Queue as _, SystemClock};
+use runnersmith_ports::{HistoryLedger as _, Message, Queue as _, SystemClock};
 use runnersmith_sqlite::SqliteStore;
-use runnersmith_types::{ChangeTrigger, JobId, Secret};
+use runnersmith_types::{ChangeTrigger, EventKind, JobId, Secret};
 use runnersmith_webhook::{
     Answer, ChangeEvent, DeliveryHandler as _, DeliveryListener, Intake, RawDelivery, WebhookReceiver,
 };
@@ -82,8 +82,8 @@ fn issue(repository: &str) -> Value {
 #[tokio::test]
 async fn a_job_and_a_change_come_in_by_one_entry_point_and_each_goes_its_own_way() {
     let bed = Bed::new();
-    let stored = Answer { stored: true, ..Answer::new(202, "accepted") };
-    assert_eq!(bed.deliver("workflow_job", &job().to_string(), "secret").await, stored);
+    let accepted = Answer { stored: true, ..Answer::new(202, "accepted") };
+    assert_eq!(bed.deliver("workflow_job", &job().to_string(), "secret").await, accepted);
     let opened = bed.deliver("issues", &issue(CONTROL).to_string(), "secret").await;
     assert_eq!(opened, Answer::new(202, "it is looked at"));
     assert_eq!(*bed.events.0.lock().unwrap(), [ChangeTrigger::Issue { number: 5, editor: None }]);
@@ -108,4 +108,29 @@ async fn what_is_of_another_repository_or_cannot_be_read_or_is_not_signed_goes_n
     assert_eq!(run, Answer::new(202, "workflow runs are followed by their jobs"), "it is not even read");
     assert!(bed.events.0.lock().unwrap().is_empty());
     assert!(bed.queued().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_that_names_a_job_and_is_not_used_is_in_the_jobs_history() {
+    let bed = Bed::new();
+    let mut unknown = job();
+    unknown["workflow_job"]["status"] = "paused".into();
+    let mut without_run = job();
+    without_run["workflow_job"]["run_id"] = Value::Null;
+    without_run["workflow_job"]["id"] = 2.into();
+    let status = "the job's status \"paused\" is not one that we know";
+    assert_eq!(bed.deliver("workflow_job", &unknown.to_string(), "secret").await, Answer::new(202, status));
+    let refused = bed.deliver("workflow_job", &without_run.to_string(), "secret").await;
+    assert_eq!(refused.status, 400);
+    let history = async |id| bed.store.ledger().history_of_job(JobId(id), 10).await.unwrap();
+    for (id, reason) in [(1, status), (2, refused.reason.as_str())] {
+        let history = history(id).await;
+        let [event] = history.as_slice() else { panic!("{history:?}") };
+        assert_eq!((event.kind, event.text.as_str()), (EventKind::Dropped, reason));
+    }
+
+    // Who has no secret writes nothing.
+    without_run["workflow_job"]["id"] = 3.into();
+    assert_eq!(bed.deliver("workflow_job", &without_run.to_string(), "another").await.status, 401);
+    assert!(history(3).await.is_empty());
 }

@@ -38,6 +38,16 @@ output "policies" {
   value       = { for name, function in module.function : name => function.policy }
 }
 
+output "reader_policy" {
+  description = "What a reader needs, as JSON: for a policy of one's own where readers are not given."
+  value       = local.reader_policy
+}
+
+output "reader_role_arn" {
+  description = "The role that readers may assume; null without readers."
+  value       = one(aws_iam_role.reader[*].arn)
+}
+
 output "settings" {
   description = "The control plane's settings as the functions read them, as JSON. No secrets are in it."
   value       = aws_ssm_parameter.plane.insecure_value

@@ -139,6 +139,18 @@ variable "log" {
   nullable = false
 }
 
+variable "readers" {
+  description = "ARNs of roles, users or accounts (arn:aws:iam::<account>:root) that may assume a role that reads ledger and settings, for runnersmith why, status and jobs with --aws; none: no such role, only its policy as an output."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for reader in var.readers : can(regex("^arn:[a-z-]+:(iam|sts)::[0-9]{12}:[^*]+$", reader))])
+    error_message = "A reader is the ARN of a role, a user or an account, without wildcards."
+  }
+}
+
 variable "role" {
   description = "Path and permissions boundary of all roles."
   type = object({

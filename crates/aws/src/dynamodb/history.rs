@@ -9,7 +9,7 @@ use runnersmith_types::{HistoryEvent, JobId, RunnerName, Timestamp};
 
 use super::DynamoLedger;
 use super::table::{
-    Fault, Item, Page, as_ledger, key, number, place, read_number, read_text, record, text, with_record,
+    Fault, Item, Page, Times, as_ledger, key, number, place, read_number, read_text, record, text, with_record,
 };
 
 #[async_trait]
@@ -125,7 +125,7 @@ impl DynamoLedger {
 
     pub(super) async fn read_recent_history(&self, limit: usize) -> Result<Vec<HistoryEvent>, Fault> {
         let page = Page { limit: Some(limit), newest_first: true };
-        self.table.by_kind("event", None, page).await?.iter().map(record).collect()
+        self.table.by_kind("event", Times::All, page).await?.iter().map(record).collect()
     }
 
     /// Drops what ended before a time. Returns how many items went.
@@ -134,12 +134,12 @@ impl DynamoLedger {
         let mut gone = 0;
         for kind in ["job", "batch", "event", "event copy", "strike", "boot", "rerun"] {
             let page = Page { limit: Some(limit), newest_first: false };
-            let items = self.table.by_kind(kind, Some(before.as_millis()), page).await?;
+            let items = self.table.by_kind(kind, Times::Before(before.as_millis()), page).await?;
             gone += self.drop_items(items.iter().filter(|item| is_over(item, before))).await?;
         }
         // Runners are in the order of their serials, which is the order of their beginnings.
         let page = Page { limit: Some(limit), newest_first: false };
-        let runners = self.table.by_kind("runner", None, page).await?;
+        let runners = self.table.by_kind("runner", Times::All, page).await?;
         gone += self.drop_items(runners.iter().filter(|item| is_over(item, before))).await?;
         Ok(gone)
     }

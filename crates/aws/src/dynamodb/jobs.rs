@@ -1,5 +1,6 @@
 //! Jobs: one item each, changed only from the version that was read.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use runnersmith_types::{
 };
 
 use super::DynamoLedger;
-use super::table::{Fault, Item, Page, Terms, as_ledger, key, number, read_text, record, text, with_record};
+use super::table::{
+    Fault, Item, Page, Terms, Times, as_ledger, key, number, read_number, read_text, record, text, with_record,
+};
 
 /// Open jobs are spread over so many partitions. It must never change: it says where a job is.
 const SHARDS: u64 = 8;
@@ -59,6 +62,10 @@ impl JobLedger for DynamoLedger {
 
     async fn recent_jobs(&self, limit: usize) -> Result<Vec<Job>, LedgerError> {
         self.read_recent_jobs(limit).await.map_err(as_ledger("recent jobs"))
+    }
+
+    async fn jobs_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
+        self.read_jobs_before(before, limit).await.map_err(as_ledger("jobs before"))
     }
 
     async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError> {
@@ -315,7 +322,24 @@ impl DynamoLedger {
 
     pub(super) async fn read_recent_jobs(&self, limit: usize) -> Result<Vec<Job>, Fault> {
         let page = Page { limit: Some(limit), newest_first: true };
-        self.table.by_kind("job", None, page).await?.iter().map(record).collect()
+        self.table.by_kind("job", Times::All, page).await?.iter().map(record).collect()
+    }
+
+    /// The index does not order items of one moment, so that the last moment of a page is read whole.
+    pub(super) async fn read_jobs_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, Fault> {
+        let page = Page { limit: Some(limit.max(1)), newest_first: true };
+        let mut items = self.table.by_kind("job", Times::Before(before.as_millis()), page).await?;
+        if items.len() >= limit
+            && let Some(last) = items.last().map(|item| read_number(item, "at"))
+        {
+            items.retain(|item| read_number(item, "at") != last);
+            items.extend(self.table.by_kind("job", Times::At(last), Page::default()).await?);
+        }
+        let mut jobs: Vec<Job> = items.iter().map(record).collect::<Result<_, _>>()?;
+        // The newest record first: the index may show a job twice while it is moved from the open ones to the others.
+        jobs.sort_by_key(|job| Reverse((job.first_seen_at, job.id(), job.version)));
+        jobs.dedup_by_key(|job| job.id());
+        Ok(jobs)
     }
 
     pub(super) async fn record_all(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, Fault> {

@@ -12,7 +12,7 @@ use runnersmith_types::{
 use super::DynamoLedger;
 use super::leases::row;
 use super::table::{
-    Fault, Item, Page, Terms, as_ledger, key, nonce, number, read_number, read_text, record, text, with_record,
+    Fault, Item, Page, Terms, Times, as_ledger, key, nonce, number, read_number, read_text, record, text, with_record,
 };
 
 /// A transaction has at most 100 items; a changed runner that is gone needs two, and the lease's row one.
@@ -359,7 +359,7 @@ impl DynamoLedger {
 
     pub(super) async fn read_recent_runners(&self, limit: usize) -> Result<Vec<Runner>, Fault> {
         let page = Page { limit: Some(limit), newest_first: true };
-        self.table.by_kind("runner", None, page).await?.iter().map(record).collect()
+        self.table.by_kind("runner", Times::All, page).await?.iter().map(record).collect()
     }
 
     pub(super) async fn set_counts(&self) -> Result<Vec<(ScaleSetName, u32, u32)>, Fault> {

@@ -64,6 +64,14 @@ pub(super) struct Page {
     pub newest_first: bool,
 }
 
+/// The times of the items that the index is asked for, in milliseconds.
+#[derive(Clone, Copy)]
+pub(super) enum Times {
+    All,
+    Before(i64),
+    At(i64),
+}
+
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
@@ -187,15 +195,20 @@ impl Table {
     }
 
     /// Items of a kind from the index, by time: history, which may lag behind.
-    pub(super) async fn by_kind(&self, kind: &str, before: Option<i64>, page: Page) -> Result<Vec<Item>, Fault> {
+    pub(super) async fn by_kind(&self, kind: &str, times: Times, page: Page) -> Result<Vec<Item>, Fault> {
         let base = self.client.query().table_name(&self.name).index_name("by_kind");
         let base = base.expression_attribute_values(":kind", text(kind)).scan_index_forward(!page.newest_first);
-        let base = match before {
-            None => base.key_condition_expression("kind = :kind"),
-            Some(before) => base
-                .key_condition_expression("kind = :kind AND #at < :before")
-                .expression_attribute_names("#at", "at")
-                .expression_attribute_values(":before", number(before)),
+        let (condition, time) = match times {
+            Times::All => ("kind = :kind", None),
+            Times::Before(time) => ("kind = :kind AND #at < :time", Some(time)),
+            Times::At(time) => ("kind = :kind AND #at = :time", Some(time)),
+        };
+        let base = base.key_condition_expression(condition);
+        let base = match time {
+            None => base,
+            Some(time) => {
+                base.expression_attribute_names("#at", "at").expression_attribute_values(":time", number(time))
+            }
         };
         self.pages(base, page.limit).await
     }

@@ -47,6 +47,16 @@ impl JobLedger for SqliteLedger {
         .await
     }
 
+    async fn jobs_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
+        self.read("jobs before", move |connection| {
+            let sql = "SELECT record FROM jobs WHERE first_seen < ?1 AND first_seen >= COALESCE(
+                (SELECT first_seen FROM jobs WHERE first_seen < ?1 ORDER BY first_seen DESC LIMIT 1 OFFSET ?2), ?3)
+                ORDER BY first_seen DESC, id DESC";
+            records(connection, sql, params![before.as_millis(), bound(limit.saturating_sub(1)), i64::MIN])
+        })
+        .await
+    }
+
     async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError> {
         let stall = move |job: &mut Job| {
             let queued = job.fact.status == JobStatus::Queued;

@@ -129,6 +129,7 @@ wire! { JobLedger:
     fn job(id: JobId) -> Option<Job>;
     fn open_jobs(ended_since: Timestamp) -> Vec<Job>;
     fn recent_jobs(limit: usize) -> Vec<Job>;
+    fn jobs_before(before: Timestamp, limit: usize) -> Vec<Job>;
     fn stall_job(id: JobId, stalled: Stalled) -> bool => wrote;
     fn update_jobs(updates: Vec<(JobId, JobUpdate)>) -> Vec<JobId> => wrote;
     fn rerun(repo: &RepoFullName, run: RunId) -> bool => wrote;

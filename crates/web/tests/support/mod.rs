@@ -60,6 +60,9 @@ impl JobLedger for FakeLedger {
     async fn recent_jobs(&self, _: usize) -> Result<Vec<Job>, LedgerError> {
         self.read(|shown| shown.jobs.clone())
     }
+    async fn jobs_before(&self, before: Timestamp, _: usize) -> Result<Vec<Job>, LedgerError> {
+        self.read(|shown| shown.jobs.iter().filter(|job| job.first_seen_at < before).cloned().collect())
+    }
     async fn stall_job(&self, _: JobId, _: Stalled) -> Result<bool, LedgerError> {
         not_here("hold_job")
     }

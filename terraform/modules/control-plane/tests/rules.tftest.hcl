@@ -8,6 +8,12 @@ mock_provider "aws" {
   mock_resource "aws_sqs_queue" { defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:queue", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/queue" } }
   mock_resource "aws_iam_role" { defaults = { arn = "arn:aws:iam::123456789012:role/role" } }
   mock_resource "aws_lambda_function" { defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:function", invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-west-1:123456789012:function:function/invocations" } }
+  mock_resource "aws_cloudwatch_event_rule" { defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/rule" } }
+  mock_resource "aws_cloudwatch_log_group" { defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:group" } }
+  mock_resource "aws_s3_bucket" { defaults = { arn = "arn:aws:s3:::bucket", id = "bucket" } }
+  mock_resource "aws_apigatewayv2_api" { defaults = { api_endpoint = "https://a1.execute-api.eu-west-1.amazonaws.com", execution_arn = "arn:aws:execute-api:eu-west-1:123456789012:a1" } }
+  mock_resource "aws_ssm_parameter" { defaults = { arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/p" } }
+  mock_resource "aws_dynamodb_table" { defaults = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ci-ledger" } }
   mock_resource "aws_kms_key" { defaults = { arn = "arn:aws:kms:eu-west-1:123456789012:key/made", key_id = "made" } }
 }
 
@@ -56,4 +62,54 @@ run "refuses_unknown_distribution" {
     distribution = { architectures = ["x86_64"] }
   }
   expect_failures = [var.distribution]
+}
+
+run "refuses_everybody_as_a_reader" {
+  command = plan
+  variables {
+    readers = ["arn:aws:iam::123456789012:role/on-call", "*"]
+  }
+  expect_failures = [var.readers]
+}
+
+run "without_readers_there_is_the_policy_alone" {
+  command = apply
+  assert {
+    condition     = length(aws_iam_role.reader) == 0 && output.reader_role_arn == null
+    error_message = "a role is there that nobody asked for"
+  }
+  assert {
+    condition     = jsonencode(jsondecode(output.reader_policy)) == jsonencode(jsondecode(file("../../tests/fixtures/reader-policy.json")))
+    error_message = "tests/fixtures/reader-policy.json is another one than ${output.reader_policy}"
+  }
+}
+
+run "readers_may_assume_the_role" {
+  command = apply
+  variables {
+    readers = ["arn:aws:iam::123456789012:role/on-call"]
+  }
+  assert {
+    condition     = aws_iam_role_policy.reader[0].policy == output.reader_policy
+    error_message = "the role may do other things than the output says"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.reader[0].assume_role_policy).Statement[0].Principal.AWS == ["arn:aws:iam::123456789012:role/on-call"]
+    error_message = "others may assume the role"
+  }
+  assert {
+    condition     = aws_iam_role.reader[0].name == "ci-reader"
+    error_message = "the role is named otherwise"
+  }
+}
+
+run "a_reader_needs_no_key_where_there_is_none" {
+  command = apply
+  variables {
+    encryption = { enabled = false }
+  }
+  assert {
+    condition     = [for statement in jsondecode(output.reader_policy).Statement : statement.Sid] == ["OwnSettings", "OwnLedger"]
+    error_message = "a key is in it"
+  }
 }

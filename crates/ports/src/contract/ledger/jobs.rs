@@ -121,3 +121,35 @@ pub(super) async fn a_job_whose_run_is_to_be_run_again_is_read_until_that_is_set
     update(41, JobUpdate::RerunSettled("it is re-run".into())).await;
     assert_eq!(read().await, []);
 }
+
+pub(super) async fn pages_of_jobs_miss_none_and_repeat_none(world: &LedgerWorld<'_>) {
+    world.clock.advance(Duration::from_secs(1));
+    let begun = world.clock.now();
+    // Three of one moment, one of the next, and so on: no page of two ends where a moment ends.
+    for moment in 0..4 {
+        let ids =
+            if moment % 2 == 0 { 100 + moment * 10..103 + moment * 10 } else { 100 + moment * 10..101 + moment * 10 };
+        for id in ids {
+            world.record(id, 99, JobStatus::Queued, FactSource::Delivery).await;
+            world.record(id, 99, JobStatus::Completed, FactSource::Delivery).await;
+        }
+        world.clock.advance(Duration::from_secs(1));
+    }
+    let (mut before, mut pages) = (Timestamp(i64::MAX), Vec::new());
+    loop {
+        let page = good(world.ledger.jobs_before(before, 2).await);
+        let newest_first = page.is_sorted_by(|a, b| a.first_seen_at >= b.first_seen_at);
+        assert!(newest_first && page.iter().all(|job| job.first_seen_at < before), "{page:?}");
+        match page.last() {
+            Some(last) if last.first_seen_at >= begun => before = last.first_seen_at,
+            _ => break,
+        }
+        let mut ids: Vec<u64> = page.iter().map(|job| job.id().0).collect();
+        ids.sort_unstable();
+        pages.push(ids);
+    }
+    assert_eq!(pages, [vec![120, 121, 122, 130], vec![100, 101, 102, 110]]);
+    assert!(good(world.ledger.jobs_before(Timestamp(0), 2).await).is_empty());
+    let all = good(world.ledger.jobs_before(Timestamp(i64::MAX), usize::MAX).await);
+    assert!(all.len() > 8, "a limit that is larger than there are jobs");
+}

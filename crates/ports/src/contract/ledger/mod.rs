@@ -121,6 +121,7 @@ pub async fn ledger(world: &LedgerWorld<'_>) {
     jobs::facts_merge_in_the_order_of_life(world).await;
     jobs::a_run_that_changes_frees_its_held_jobs(world).await;
     jobs::details_of_a_job_are_kept(world).await;
+    jobs::pages_of_jobs_miss_none_and_repeat_none(world).await;
     jobs::waits_are_recorded_when_they_change(world).await;
     jobs::a_job_whose_run_is_to_be_run_again_is_read_until_that_is_settled(world).await;
     leases::a_lease_has_one_holder_and_ends(world).await;

@@ -92,6 +92,16 @@ impl JobLedger for MemoryLedger {
         Ok(jobs)
     }
 
+    async fn jobs_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
+        let mut jobs: Vec<Job> =
+            self.tables().jobs.values().filter(|job| job.first_seen_at < before).cloned().collect();
+        jobs.sort_by_key(|job| std::cmp::Reverse((job.first_seen_at, job.id())));
+        if let Some(last) = jobs.get(limit.saturating_sub(1)).map(|job| job.first_seen_at) {
+            jobs.retain(|job| job.first_seen_at >= last);
+        }
+        Ok(jobs)
+    }
+
     async fn stall_job(&self, id: JobId, stalled: Stalled) -> Result<bool, LedgerError> {
         Ok(self.tables().change_job(id, |job| {
             let queued = job.fact.status == JobStatus::Queued;
