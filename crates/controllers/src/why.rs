@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::levels::Levels;
 
 pub use runnersmith_plan::story::{
-    JobStage, JobStory, JobTextError, StageName, TimelineEntry, duration, parse_job, stages, until, utc,
+    JobStage, JobStory, JobTextError, StageName, TimelineEntry, duration, escaped, parse_job, sentence, stages, until,
+    utc,
 };
 
 /// The most lines of history that are read for one job.

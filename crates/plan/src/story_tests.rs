@@ -84,7 +84,11 @@ fn what_is_said_is_one_sentence_for_every_state() {
             .starts_with("completed on small-p1aa-1")
     );
     assert!(JobStory::of(&job(JobStatus::Gone, 100), None, &[], None).sentence.starts_with("gone"));
-    assert!(JobStory::of(&job(JobStatus::Waiting, 100), None, &[], None).sentence.starts_with("waits: an environment"));
+    assert!(
+        JobStory::of(&job(JobStatus::Waiting, 100), None, &[], None)
+            .sentence
+            .starts_with("waits: GitHub holds it back for an environment")
+    );
     let failed = HistoryEvent::new(Timestamp(1), EventKind::Failed, "launch", "no capacity");
     let why = JobStory::of(&job(JobStatus::Queued, 100), None, &[failed], None);
     assert!(why.sentence.ends_with("failed last: launch (no capacity)"), "{}", why.sentence);

@@ -191,7 +191,8 @@ fn a_failed_pool_cools_down_and_the_next_is_taken() {
     world.pool_failures.push(PoolFailure::new(pool(2), ago(secs(20)), "no capacity".into()));
     let shut = plan(&set, &world, NOW);
     has_not(&shut, "launch");
-    assert_eq!(waits(&shut, 1), Some(&WaitingOn::Capacity { until: NOW.plus(secs(40)) }));
+    let Some(WaitingOn::Capacity { until, .. }) = waits(&shut, 1) else { panic!("{:?}", shut.waiting) };
+    assert_eq!(*until, NOW.plus(secs(40)));
     world.pool_failures[0].at = ago(secs(60));
     has(&plan(&set, &world, NOW), "launch 1 spot m1.large");
 }
@@ -247,7 +248,7 @@ fn an_author_is_notified_within_the_bound_and_again_only_when_the_cause_changes(
     world.jobs[1] = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(10)));
     let notified_1 = plan(&set, &world, NOW);
     has(&notified_1, "notify ");
-    let text = "the scale set is at its maximum of 1 runners; the job keeps its place in the line";
+    let text = "the scale set is at its maximum of 1 runner; the job keeps its place in the line";
     world.jobs[1].notified = Some(Notified { at: ago(mins(5)), check_run: 1, text: text.into(), closed: false });
     has_not(&plan(&set, &world, NOW), "notify");
     world.jobs[1].fact.status = JobStatus::Completed;

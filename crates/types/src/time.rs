@@ -48,8 +48,12 @@ impl Timestamp {
     }
 }
 
+/// In UTC to the millisecond: what people read is no count of seconds. A moment that no calendar has is one.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}", self.0.div_euclid(1000), self.0.rem_euclid(1000))
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(moment) => write!(f, "{}", moment.strftime("%Y-%m-%d %H:%M:%S%.3fZ")),
+            Err(_) => write!(f, "{}.{:03}", self.0.div_euclid(1000), self.0.rem_euclid(1000)),
+        }
     }
 }

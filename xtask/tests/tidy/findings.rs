@@ -10,15 +10,64 @@ use crate::tree::none;
 const FINDINGS: &str = "docs/findings.md";
 /// How many findings of each reading there are: public bug reports, code, GitHub's documents, a world, a newcomer.
 const EXPECTED: [&str; 54] = [
-    "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S", "T", "B1", "B1b", "B2", "B3",
-    "B4", "B5", "B5b", "B6", "B7", "B8", "B9", "B10", "B11", "B12", "B13", "B14", "B15", "B16", "B17", "B18", "B19", "world 1",
-    "world 2", "world 3", "github A4", "github A7", "github A9", "github D1", "github D2", "github D3", "github D4", "github D5",
-    "github D6", "github D7",
+    "A",
+    "B",
+    "C",
+    "D",
+    "E",
+    "F",
+    "G",
+    "H",
+    "I",
+    "J",
+    "K",
+    "L",
+    "M",
+    "N",
+    "O",
+    "P",
+    "Q",
+    "R",
+    "S",
+    "T",
+    "B1",
+    "B1b",
+    "B2",
+    "B3",
+    "B4",
+    "B5",
+    "B5b",
+    "B6",
+    "B7",
+    "B8",
+    "B9",
+    "B10",
+    "B11",
+    "B12",
+    "B13",
+    "B14",
+    "B15",
+    "B16",
+    "B17",
+    "B18",
+    "B19",
+    "world 1",
+    "world 2",
+    "world 3",
+    "github A4",
+    "github A7",
+    "github A9",
+    "github D1",
+    "github D2",
+    "github D3",
+    "github D4",
+    "github D5",
+    "github D6",
+    "github D7",
 ];
 /// The numbers of the public reports that were found safe.
-const SAFE: [u32; 28] = [
-    4, 18, 23, 26, 30, 31, 34, 38, 39, 41, 42, 43, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 65, 67, 68, 69,
-];
+const SAFE: [u32; 28] =
+    [4, 18, 23, 26, 30, 31, 34, 38, 39, 41, 42, 43, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 65, 67, 68, 69];
 
 /// A row of a table of four cells; the number is its line's.
 struct Row {
@@ -52,7 +101,8 @@ fn wrong_tests(cell: &str) -> Vec<String> {
             }
             None => test,
         };
-        let is_there = |text: &String| text.contains(&format!("fn {name}(")) || text.contains(&format!("run \"{name}\""));
+        let is_there =
+            |text: &String| text.contains(&format!("fn {name}(")) || text.contains(&format!("run \"{name}\""));
         match &text {
             None => wrong.push(format!("{test}: there is no such file")),
             Some(text) if !is_there(text) => wrong.push(format!("{test}: its file has no such test")),
@@ -73,7 +123,9 @@ fn every_finding_has_a_row_whose_tests_are_there_or_that_says_why_it_is_open() {
         };
         found.insert(finding.split(" (").next().unwrap_or_default().to_owned());
         if what.is_empty() || note.is_empty() {
-            wrong.push(format!("{FINDINGS}:{number}: say what was wrong, and since when its test holds it or why it is open"));
+            wrong.push(format!(
+                "{FINDINGS}:{number}: say what was wrong, and since when its test holds it or why it is open"
+            ));
         }
         match (tests.contains('`'), tests.starts_with("open") || tests.starts_with("no test")) {
             (false, false) => wrong.push(format!("{FINDINGS}:{number}: name its tests, or say that it is open")),
@@ -105,6 +157,8 @@ fn every_report_that_was_safe_has_a_test_that_keeps_it_so() {
         }
         wrong.extend(wrong_tests(tests).into_iter().map(|test| format!("{FINDINGS}:{number}: {test}")));
     }
-    wrong.extend(SAFE.iter().filter(|number| !found.contains(number)).map(|number| format!("report {number} has no row")));
+    wrong.extend(
+        SAFE.iter().filter(|number| !found.contains(number)).map(|number| format!("report {number} has no row")),
+    );
     none(&wrong);
 }
