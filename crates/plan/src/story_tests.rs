@@ -139,6 +139,15 @@ fn the_text_is_aligned_and_no_foreign_control_character_reaches_a_terminal() {
 }
 
 #[test]
+fn quotes_stay_as_they_are_and_what_cannot_be_seen_is_escaped() {
+    assert_eq!(escaped("GitHub's \"gpu\""), "GitHub's \"gpu\"");
+    assert_eq!(escaped("a\u{1b}[2J\nb\u{202e}"), "a\\u{1b}[2J\\nb\\u{202e}");
+    let seen = HistoryEvent::new(Timestamp::from_secs(100), EventKind::Seen, "queued", "GitHub's word");
+    let text = JobStory::of(&job(JobStatus::Queued, 100), None, &[seen], None).to_string();
+    assert!(text.contains("GitHub's word"), "{text}");
+}
+
+#[test]
 fn what_history_says_is_not_said_again_from_the_records() {
     let mut runner = runner(101);
     runner.update(RunnerUpdate::Gone("done".into()), Timestamp::from_secs(130));

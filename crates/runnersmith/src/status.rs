@@ -193,6 +193,7 @@ mod tests {
     use std::sync::Arc;
 
     use runnersmith_controllers::tasks::Tasks;
+    use runnersmith_types::{FactSource, JobFact, OwnerKind, RepoFullName, RunId};
 
     use super::*;
 
@@ -218,5 +219,42 @@ mod tests {
         assert_eq!(words(&[server("old", 900), server("new", 600)]), ["new: the server was last seen 10 min 00 s ago"]);
         let own = ["2 messages", "background task sweep: failed: GitHub is down"];
         assert_eq!(words(&[server("old", 900), server("new", 60)]), own, "its own faults, and nothing of the old one");
+    }
+
+    fn fact(status: JobStatus) -> JobFact {
+        JobFact {
+            source: FactSource::Delivery,
+            received_at: NOW,
+            delivery: None,
+            id: JobId(7),
+            run: RunId(1),
+            run_attempt: 1,
+            repo: RepoFullName::parse("acme/app").unwrap(),
+            owner_kind: OwnerKind::Organization,
+            head_sha: String::new(),
+            name: "build".into(),
+            workflow: "ci".into(),
+            labels: Vec::new(),
+            labels_cut: false,
+            status,
+            conclusion: None,
+            runner_name: None,
+            runner_id: None,
+            created_at: None,
+            started_at: None,
+            completed_at: None,
+        }
+    }
+
+    #[test]
+    fn a_job_that_waits_says_for_what_in_the_words_of_why() {
+        let on = WaitingOn::Maximum { runners_max: 4, position: 2 };
+        let line = JobJson::of(Job::first(fact(JobStatus::Queued)), Some(&on)).line();
+        assert_eq!(line, "job 7 acme/app queued: build; waits: the set is at its maximum of 4; place 2 in the line");
+        let mut runs = Job::first(fact(JobStatus::InProgress));
+        runs.fact.runner_name = Some("small-p1aa-1".into());
+        runs.fact.name = "GitHub's \u{1b}[2J".into();
+        let line = JobJson::of(runs, None).line();
+        assert_eq!(line, "job 7 acme/app in progress on small-p1aa-1: GitHub's \\u{1b}[2J");
     }
 }

@@ -40,6 +40,20 @@ async fn victim() {
     while tasks.join_next().await.is_some() {}
 }
 
+/// B8: whoever asks for readiness, a load balancer or anybody, makes no scan.
+#[tokio::test]
+async fn readiness_reads_one_row_and_no_job() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("ledger");
+    let ledger = open(&path).ledger();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    for table in ["jobs", "runners", "events"] {
+        file.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    ledger.ping().await.unwrap();
+    assert!(ledger.recent_jobs(1).await.is_err(), "what reads them fails");
+}
+
 #[tokio::test]
 async fn a_file_of_the_first_version_gets_its_record_store_and_keeps_what_is_in_it() {
     let home = tempfile::tempdir().unwrap();

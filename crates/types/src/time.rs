@@ -57,3 +57,15 @@ impl fmt::Display for Timestamp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_read_in_utc() {
+        assert_eq!(Timestamp(1_795_916_937_717).to_string(), "2026-11-29 01:48:57.717Z");
+        assert_eq!(Timestamp(-1).to_string(), "1969-12-31 23:59:59.999Z");
+        assert_eq!(Timestamp(i64::MAX).to_string(), "9223372036854775.807", "no calendar has it");
+    }
+}

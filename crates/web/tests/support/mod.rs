@@ -154,7 +154,7 @@ impl DeliveryHandler for WebhookReceiver {
             return Answer::new(401, "the signature is missing or wrong");
         }
         self.0.lock().unwrap().push(delivery);
-        Answer::new(202, "accepted")
+        Answer { stored: true, ..Answer::new(202, "accepted") }
     }
 }
 
