@@ -249,7 +249,7 @@ impl ChangeReconciler {
     }
 }
 
-/// Why a plan that cannot be stored is none, and what to do.
+/// Why a plan that cannot be stored counts as failed, and what to do.
 fn too_large(bytes: usize) -> ChangeFailure {
     const MIB: usize = 1024 * 1024;
     let message = format!(

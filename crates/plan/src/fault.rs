@@ -9,7 +9,7 @@ use std::time::Duration;
 use runnersmith_types::{HandOffTrouble, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::story::{duration, escaped};
+use crate::words::{duration, escaped};
 
 /// The most characters of a cause.
 const CAUSE_MAX: usize = 300;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use runnersmith_types::{Observed, Plan, RunnerState, ScaleSet, Snapshot, Timestamp, saturating_u32};
 
 use crate::fault::{Fault, FaultKind};
-use crate::story::utc;
+use crate::words::utc;
 
 /// The most faults that are kept of one pass.
 const FAULTS_MAX: usize = 20;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::fault::FaultKind;
+pub use crate::words::{duration, escaped, utc};
 use runnersmith_types::{EventKind, HistoryEvent, Job, JobId, JobStatus, Runner, Timestamp, Wait, WaitingOn};
 
 /// A part of a job's way.
@@ -385,36 +386,6 @@ impl fmt::Display for JobStory {
         }
         Ok(())
     }
-}
-
-/// A foreign text for a terminal: control characters and what cannot be seen are escaped, quotes stay as they are.
-#[must_use]
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '\'' | '"') { out.push(c) } else { out.extend(c.escape_debug()) }
-    }
-    out
-}
-
-/// A duration for people: two significant parts.
-#[must_use]
-pub fn duration(took: Duration) -> String {
-    let seconds = took.as_secs();
-    match seconds {
-        0 if took.is_zero() => "0 s".to_owned(),
-        0 => format!("{} ms", took.subsec_millis()),
-        1..60 => format!("{}.{} s", seconds, took.subsec_millis() / 100),
-        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{} h {:02} min", seconds / 3_600, seconds % 3_600 / 60),
-        _ => format!("{} d {:02} h", seconds / 86_400, seconds % 86_400 / 3_600),
-    }
-}
-
-/// A moment for people, in UTC to the millisecond.
-#[must_use]
-pub fn utc(at: Timestamp) -> String {
-    at.to_string()
 }
 
 /// Why a text names no job.

@@ -40,7 +40,7 @@ async fn victim() {
     while tasks.join_next().await.is_some() {}
 }
 
-/// B8: whoever asks for readiness, a load balancer or anybody, makes no scan.
+/// B8: a load balancer, or anyone who asks for readiness, makes no scan.
 #[tokio::test]
 async fn readiness_reads_one_row_and_no_job() {
     let home = tempfile::tempdir().unwrap();

@@ -77,7 +77,7 @@ impl JobLedger for FakeLedger {
 #[async_trait]
 impl RunnerLedger for FakeLedger {
     async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
-        not_here("plane")
+        not_here("control_plane")
     }
     async fn next_serial(&self) -> Result<u64, LedgerError> {
         not_here("next_serial")
