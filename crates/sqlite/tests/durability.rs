@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{
-    BudgetLedger as _, Expect, LedgerError, Queue as _, QueueError, RecordStore as _, RunnerLedger as _, SystemClock,
+    BudgetLedger as _, Expect, HistoryLedger as _, JobLedger as _, LedgerError, Queue as _, QueueError,
+    RecordStore as _, RunnerLedger as _, SystemClock,
 };
 use runnersmith_sqlite::{OpenError, SqliteStore};
 
