@@ -97,11 +97,13 @@ printf 'echo "report $1 with ${{AWS_ACCESS_KEY_ID:-nothing}}"; exit 7' >report.s
 hook busy >started.sh <<'END'
 echo "the snippet with $AWS_ACCESS_KEY_ID"
 END
-bash started.sh"#,
+hook job-done >completed.sh </dev/null
+bash started.sh && bash completed.sh"#,
         function("hook")
     );
     let (code, said) = bash(home.path(), &script);
-    assert_eq!((code, said.as_str()), (Some(0), "report busy with nothing\nthe snippet with of-the-job\n"));
+    let expected = "report busy with nothing\nthe snippet with of-the-job\nreport job-done with nothing\n";
+    assert_eq!((code, said.as_str()), (Some(0), expected));
 }
 
 /// 38: jobs found no Docker, or a user that was not yet in its group.
