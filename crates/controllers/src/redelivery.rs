@@ -80,7 +80,7 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
         arrived.extend(page.delivered.iter().cloned());
         failures.learn(&cursor, &page, &arrived);
         if failures != known {
-            // At once: whoever sweeps must know it also when the time is over before all are asked for.
+            // At once: a sweep must know it also when the time is over before all are asked for.
             stored::write(ledger, FAILURES, &failures).await?;
             known = failures;
         }

@@ -9,7 +9,7 @@ use crate::levels::Levels;
 
 pub use runnersmith_plan::question::{Asked, JobQuestion, JobTextError, parse_job};
 pub use runnersmith_plan::story::{
-    JobStage, JobStory, StageName, TimelineEntry, duration, stages, until, utc, utc_seconds,
+    JobStage, JobStory, StageName, TimelineEntry, duration, escaped, sentence, stages, until, utc, utc_seconds,
 };
 
 /// The most lines of history that are read for one job.

@@ -228,7 +228,7 @@ async fn a_runner_group_that_is_not_there_is_said_and_asked_for_slowly() {
     assert!(faults.iter().any(|fault| fault.starts_with(cause)), "{faults:?}");
     for job in 1..=5 {
         let why = life.why(job).await;
-        assert!(why.starts_with(&format!("waits: {cause} (until ")), "{why}");
+        assert!(why.starts_with(&format!("waits: {cause} (tried again at ")), "{why}");
     }
     assert_eq!(life.boot_failures().await, 0, "no image is to blame");
     life.bed.doubles.script().has_no_group = false;

@@ -47,8 +47,8 @@ async fn two_wait() -> (Bed, Runner) {
 async fn the_jobs_of_a_commit_that_wait_are_one_check_run_with_a_row_for_each() {
     let (bed, _) = two_wait().await;
     let summary = "| job | why |\n| --- | --- |\n\
-        | job 2 | the scale set is at its maximum of 1 runners; the job keeps its place in the line |\n\
-        | job 3 | the scale set is at its maximum of 1 runners; the job keeps its place in the line |\n";
+        | job 2 | the scale set is at its maximum of 1 runner; the job keeps its place in the line |\n\
+        | job 3 | the scale set is at its maximum of 1 runner; the job keeps its place in the line |\n";
     let expected = CheckRun {
         repo: RepoFullName::parse("acme/shop").unwrap(),
         head_sha: "c0ffee".into(),
@@ -77,7 +77,7 @@ async fn one_job_that_gets_a_runner_leaves_the_check_run_of_its_commit_open_whil
     assert_eq!(posted(&bed).len(), 2);
     assert_eq!((last.id, last.title.as_str(), last.conclusion), (Some(7), "1 job waits for a runner", None));
     let rows: Vec<&str> = last.summary.lines().skip(2).collect();
-    let waits = "the scale set is at its maximum of 1 runners; the job keeps its place in the line";
+    let waits = "the scale set is at its maximum of 1 runner; the job keeps its place in the line";
     assert_eq!(rows, [format!("| job 3 | {waits} |"), "| job 2 | it is running or over |".to_owned()]);
     bed.fact(3, JobStatus::Completed, None).await;
     bed.clock.advance(Duration::from_secs(10));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use runnersmith_ports::GitHubError;
+use runnersmith_ports::{GitHubError, chain};
 use serde::Deserialize;
 use tokio::fs;
 
@@ -57,13 +57,40 @@ struct Asset {
     digest: Option<String>,
 }
 
-/// Fetches the newest release for this machine into a directory, unless it is there already. Returns the archive's path.
+/// Fetches the newest release for this machine into a directory, unless it is there already. Returns the archive's path. While GitHub
+/// does not give it, the newest that is in the directory is used: a server that starts in an outage must take deliveries.
 ///
 /// # Errors
 /// When it cannot be found, fetched, verified or written; what was there before stays.
 pub async fn fetch_runner(client: &GitHubClient, prerelease: bool, directory: &Path) -> Result<PathBuf, ReleaseError> {
     let platform = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
-    newest(client, prerelease).await?.archive(platform)?.fetch(client, directory).await
+    let fetched = match newest(client, prerelease).await {
+        Ok(release) => release.archive(platform)?.fetch(client, directory).await,
+        Err(error) => Err(error),
+    };
+    let Err(ReleaseError::GitHub(error)) = fetched else { return fetched };
+    let Some(there) = newest_in(directory, platform).await else { return Err(error.into()) };
+    let archive = there.display();
+    tracing::warn!(error = %chain(&error), %archive, "the newest runner cannot be fetched; the newest that is here is used");
+    Ok(there)
+}
+
+/// The archive of the newest version in a directory; only whole and verified ones have such a name.
+async fn newest_in(directory: &Path, platform: &str) -> Option<PathBuf> {
+    let prefix = format!("actions-runner-{platform}-");
+    let mut entries = fs::read_dir(directory).await.ok()?;
+    let mut newest: Option<(Vec<u64>, PathBuf)> = None;
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let version = name.strip_prefix(&prefix).and_then(|end| end.strip_suffix(".tar.gz")).and_then(numbers);
+        newest = newest.max(version.map(|version| (version, entry.path())));
+    }
+    newest.map(|(_, path)| path)
+}
+
+/// A version's numbers, in their order: 2.330.0 is newer than 2.99.0.
+fn numbers(version: &str) -> Option<Vec<u64>> {
+    version.split('.').map(|part| part.parse().ok()).collect()
 }
 
 /// A release of `actions/runner`.

@@ -218,3 +218,23 @@ async fn a_run_says_how_it_ended_and_at_which_attempt_and_the_runs_of_its_branch
     client.rerun_failed(&repo, id).await.unwrap();
     assert_eq!(client.run(&repo, id).await.unwrap().run_attempt, 2, "a re-run counts when it is accepted");
 }
+
+/// A server that starts in an outage of GitHub's, or when its address has used up the calls without a credential, takes deliveries.
+#[tokio::test]
+async fn without_github_the_newest_archive_that_is_here_is_used() {
+    let (simulator, app) = simulator().await;
+    let home = tempfile::tempdir().unwrap();
+    let mut config = GitHubConfig::new(&simulator.base_url(), app);
+    // Nobody listens there.
+    config.api_base = Some("http://127.0.0.1:1".into());
+    let client = GitHubClient::new(config, Arc::new(SystemClock)).unwrap();
+    let fetch = async || runnersmith_github::releases::fetch_runner(&client, false, home.path()).await;
+    assert!(fetch().await.is_err(), "nothing is here");
+    let platform = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
+    let name = |version: &str| format!("actions-runner-{platform}-{version}.tar.gz");
+    for other in [name("2.99.0"), name("2.330.0"), format!("{}.part", name("2.331.0")), name("newest"), "other".into()]
+    {
+        std::fs::write(home.path().join(other), "").unwrap();
+    }
+    assert_eq!(fetch().await.unwrap(), home.path().join(name("2.330.0")));
+}

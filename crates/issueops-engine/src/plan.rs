@@ -9,6 +9,7 @@ use runnersmith_issueops::comment::Layout;
 use runnersmith_issueops::render::{LOCK_FILE, VALUES_FILE};
 use runnersmith_issueops::summary::{EnvironmentFleet, GroupAccess};
 use runnersmith_ports::control::FileChanges;
+use runnersmith_ports::record_store::RECORD_BYTES_MAX;
 use runnersmith_ports::{Expect, GitHubError, chain};
 
 use crate::base::BaseError;
@@ -123,7 +124,9 @@ impl ChangeReconciler {
         let parts = self.parts_of(work, record, workspace, made, &layout).await?;
         // Two runs may make the same plan at once; what one of them drops is not the other's.
         let key = plan_key(environment.as_str(), &format!("{}-{todo}", parts.digest().short()));
-        self.write_bundle(work, record, workspace, made, (&key, &layout)).await?;
+        if let Some(too_large) = self.write_bundle(work, record, workspace, made, (&key, &layout)).await? {
+            return Ok(Done { event: Some(LifecycleEvent::PlanFailed(too_large)), notes });
+        }
         let continuations = self.post_continuations(record, &layout).await?;
         // Once it is destroyed, and also when that is half done, nothing else says what led there.
         let outputs = match record.change.kind {
@@ -168,7 +171,8 @@ impl ChangeReconciler {
     }
 
     /// Stores the plan under its key, sealed, with everything that its comment is made from; a text that is too long for
-    /// comments lies beside it.
+    /// comments lies beside it. A plan that is larger than a record can be is not stored: the failure is returned, since another
+    /// plan of the same change would be as large.
     async fn write_bundle(
         &self,
         work: &Work,
@@ -176,7 +180,7 @@ impl ChangeReconciler {
         workspace: &Workspace,
         made: &MadePlan,
         (key, layout): (&str, &Layout),
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<Option<ChangeFailure>, ReconcileError> {
         let differences = match record.change.is_hand_edited {
             true => self.check_head(work, record, &record.head).await?.differences,
             false => Vec::new(),
@@ -200,14 +204,18 @@ impl ChangeReconciler {
             differences: &differences,
         });
         let record_store = self.change_store.record_store();
-        if let Some(file) = &layout.file {
-            let text = text_key(key);
-            record_store.put(&text, file.as_bytes(), &Expect::Any).await.map_err(ChangeStoreError::from)?;
-            bundle.place = Some(format!("{}{text}", self.parts.record_store_name));
-        }
+        let text = layout.file.as_ref().map(|file| (text_key(key), file.as_bytes()));
+        bundle.place = text.as_ref().map(|(text, _)| format!("{}{text}", self.parts.record_store_name));
         let sealed = self.parts.seal.seal(key, &bundle.write()?)?;
+        let largest = text.as_ref().map_or(0, |(_, bytes)| bytes.len()).max(sealed.len());
+        if largest > RECORD_BYTES_MAX {
+            return Ok(Some(too_large(largest)));
+        }
+        if let Some((text, bytes)) = text {
+            record_store.put(&text, bytes, &Expect::Any).await.map_err(ChangeStoreError::from)?;
+        }
         record_store.put(key, &sealed, &Expect::Any).await.map_err(ChangeStoreError::from)?;
-        Ok(())
+        Ok(None)
     }
 
     /// Further comments, each at its place; those that are too many go.
@@ -239,4 +247,15 @@ impl ChangeReconciler {
             }
         }
     }
+}
+
+/// Why a plan that cannot be stored counts as failed, and what to do.
+fn too_large(bytes: usize) -> ChangeFailure {
+    const MIB: usize = 1024 * 1024;
+    let message = format!(
+        "the plan takes {} MB when it is stored, and {} MB can be stored; change the environment in smaller steps",
+        bytes.div_ceil(MIB),
+        RECORD_BYTES_MAX / MIB
+    );
+    ChangeFailure::new(ChangeStage::Plan, message)
 }

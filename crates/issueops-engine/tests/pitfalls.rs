@@ -350,6 +350,24 @@ async fn a_failed_plan_says_so_and_a_lock_of_the_state_is_explained() {
     assert!(matches!(world.record("team").await.change.state, State::Planned(_)));
 }
 
+/// B11: a plan file of 50 MB is 67 MB in Base64, and a record has at most 64. Planning it again at each tick would never end.
+#[tokio::test]
+async fn a_plan_that_is_too_large_to_be_stored_is_reported_and_not_made_again_and_again() {
+    let world = World::new().await;
+    world.provisioner.cloud.lock().unwrap().padding = 50 * 1024 * 1024;
+    world.ask("ann", &block("team", 3), SET).await;
+    let pull = world.record("team").await.change.pull;
+    let answer = world.answer(pull);
+    assert!(answer.contains("the plan takes 67 MB when it is stored, and 64 MB can be stored"), "{answer}");
+    for _ in 0..3 {
+        world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    }
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), 1, "nobody asked for another plan");
+    world.provisioner.cloud.lock().unwrap().padding = 0;
+    world.order(pull, "wanda", "/plan").await;
+    assert!(matches!(world.record("team").await.change.state, State::Planned(_)), "{}", world.said(pull));
+}
+
 #[tokio::test]
 async fn a_branch_that_cannot_be_merged_is_not_applied() {
     let world = World::new().await;

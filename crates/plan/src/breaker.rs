@@ -42,11 +42,14 @@ pub(crate) fn state(draft: &mut Draft<'_>, warm: &[&CapacityPool]) -> Breaker {
         return Breaker::Doubted { failed };
     }
     let last = failures.newest.iter().map(|failure| failure.at).max().unwrap_or(draft.now);
-    let cause = failures.newest.last().map(|failure| failure.cause).unwrap_or_default();
+    let newest = failures.newest.last();
+    let cause = newest.map(|failure| failure.cause).unwrap_or_default();
+    let why = newest.filter(|failure| !failure.why.is_empty());
+    let why = why.map(|failure| format!("{}, {}", failure.runner, failure.why)).unwrap_or_default();
     // A batch of ten machines that fail together is one round, and so is each probe.
     let doublings = failures.rounds_beyond(threshold).min(16);
     let probe_at = last.plus(timing.probe_backoff.saturating_mul(1 << doublings).min(BACKOFF_MAX));
-    let on = WaitingOn::Breaker { probe_at, failures: saturating_u32(total), cause };
+    let on = WaitingOn::Breaker { probe_at, failures: saturating_u32(total), cause, why };
     let under_way = draft.runners.iter().any(|runner| {
         matches!(runner.state, RunnerState::Launching | RunnerState::Booting) || is_on_probation(draft, runner)
     });

@@ -22,7 +22,9 @@ pub(crate) fn decide(draft: &mut Draft<'_>) -> LaunchDecision {
         let fallback_order = &draft.policy.fallback_order;
         let until = fallback_order.pools.iter().filter_map(|pool| cool_until(draft, pool)).min().unwrap_or(draft.now);
         draft.wake_at(until);
-        return LaunchDecision::Deny(WaitingOn::Capacity { until });
+        let last = draft.snapshot.pool_failures.iter().max_by_key(|failure| (failure.at, &failure.pool));
+        let why = last.map(|failure| format!("{}, {}", failure.pool, failure.why)).unwrap_or_default();
+        return LaunchDecision::Deny(WaitingOn::Capacity { why, until });
     };
     match breaker::state(draft, &warm) {
         Breaker::Closed => LaunchDecision::Allow((*first).clone()),

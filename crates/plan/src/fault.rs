@@ -6,10 +6,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use runnersmith_types::Timestamp;
+use runnersmith_types::{HandOffTrouble, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::story::duration;
+use crate::words::{duration, escaped};
 
 /// The most characters of a cause.
 const CAUSE_MAX: usize = 300;
@@ -95,6 +95,17 @@ impl FaultKind {
         }
     }
 
+    /// The kind of the trouble that hand-offs have.
+    #[must_use]
+    pub const fn of_hand_offs(trouble: HandOffTrouble) -> Self {
+        match trouble {
+            HandOffTrouble::Limited => Self::GithubLimited,
+            HandOffTrouble::Unavailable => Self::GithubDown,
+            HandOffTrouble::Refused => Self::RegistrationsRefused,
+            HandOffTrouble::NotStored => Self::HandOffNotStored,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub const fn fix(self) -> &'static str {
@@ -111,13 +122,17 @@ impl FaultKind {
             }
             Self::HandOffNotStored => "check the permissions and limits of where hand-offs are stored, and its disk",
             Self::RegistrationsUnknown => {
-                "`runnersmith app check` says what the App lacks; nothing is removed meanwhile"
+                "nothing is removed meanwhile; where GitHub refuses, `runnersmith app check` says what the App lacks"
             }
             Self::MachinesUnknown => {
-                "check the credentials and the network of this program; nothing is removed meanwhile"
+                "nothing is removed meanwhile; check the credentials and the network of this program"
             }
-            Self::BootFailures => "read the log of a failed machine; its runner's page names it",
-            Self::Capacity => "other pools are tried; add machine types or zones if it lasts",
+            Self::BootFailures => {
+                "correct what the last one says (its runner's page names the log), then `runnersmith reset-pause <set>`"
+            }
+            Self::Capacity => {
+                "add machine types, zones or on-demand machines to the scale set's fallback order if it lasts"
+            }
             Self::Quota => "ask AWS for a higher quota of running instances, or lower runners_max",
             Self::PermissionMissing => {
                 "`runnersmith app check` says what the App lacks; grant it, and let the organisation accept it"
@@ -215,13 +230,21 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// All that is known of it on one line, as `status` prints it: what, since when, how often, and what to do.
+    #[must_use]
+    pub fn line(&self, now: Timestamp) -> String {
+        format!("FAULT {self} ({}); {}", self.age(now), self.kind.fix())
+    }
+}
+
 /// What and why, on one line; foreign text is escaped.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.about.is_empty() {
-            write!(f, "{}: ", self.about.escape_debug())?;
+            write!(f, "{}: ", escaped(&self.about))?;
         }
-        write!(f, "{}", self.cause.escape_debug())
+        write!(f, "{}", escaped(&self.cause))
     }
 }
 

@@ -59,7 +59,7 @@ fn hand_over(draft: &mut Draft<'_>, index: usize, jit_left: &mut u32) {
 }
 
 fn waits_for(fault: &HandOffFault) -> WaitingOn {
-    WaitingOn::HandOff { why: fault.to_string(), until: fault.until }
+    WaitingOn::HandOff { trouble: fault.trouble, why: fault.to_string(), until: fault.until }
 }
 
 /// How long a machine that was there since `born` may wait for its configuration: where hand-offs have failed since, as long as it

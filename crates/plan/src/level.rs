@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use runnersmith_types::{HandOffTrouble, Observed, Plan, RunnerState, ScaleSet, Snapshot, Timestamp, saturating_u32};
+use runnersmith_types::{Observed, Plan, RunnerState, ScaleSet, Snapshot, Timestamp, saturating_u32};
 
 use crate::fault::{Fault, FaultKind};
-use crate::story::utc;
+use crate::words::utc;
 
 /// The most faults that are kept of one pass.
 const FAULTS_MAX: usize = 20;
@@ -96,17 +96,13 @@ pub fn faults(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Vec<Fau
         add(Fault::new(FaultKind::BootFailures, set, cause, now).since(since).times(saturating_u32(failures)));
     }
     for fault in snapshot.hand_off_faults.faults.iter().filter(|fault| fault.is_current(now)) {
-        let kind = match fault.trouble {
-            HandOffTrouble::Limited => FaultKind::GithubLimited,
-            HandOffTrouble::Unavailable => FaultKind::GithubDown,
-            HandOffTrouble::Refused => FaultKind::RegistrationsRefused,
-            HandOffTrouble::NotStored => FaultKind::HandOffNotStored,
-        };
+        let kind = FaultKind::of_hand_offs(fault.trouble);
         let cause = format!("{fault}; tried again at {}", utc(fault.until));
         add(Fault::new(kind, format!("{set}, {}", fault.at), cause, now).since(fault.since).times(fault.rounds));
     }
     for pool_failure in &snapshot.pool_failures {
-        let cause = format!("{} is left alone for a while: {}", pool_failure.pool, pool_failure.why);
+        let until = utc(pool_failure.at.plus(policy.fallback_order.cool_down));
+        let cause = format!("it had no capacity or failed, and is tried again at {until}: {}", pool_failure.why);
         let kind = if pool_failure.is_quota { FaultKind::Quota } else { FaultKind::Capacity };
         add(Fault::new(kind, format!("{set}, {}", pool_failure.pool), cause, now).since(pool_failure.at));
     }

@@ -36,6 +36,7 @@ mod share;
 pub mod story;
 mod verify;
 mod waits;
+mod words;
 
 pub use elsewhere::{has_labels, wait_reason};
 pub use failure::NO_ANSWER;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use runnersmith_types::{
-    BootFailureCause, EffectAction, Job, JobId, JobStatus, Notification, RepoFullName, ScaleSetName, Timestamp,
-    WaitKind, WaitReason, WaitingOn,
+    BootFailureCause, EffectAction, HandOffTrouble, Job, JobId, JobStatus, Notification, RepoFullName, ScaleSetName,
+    Timestamp, WaitKind, WaitReason, WaitingOn,
 };
 
 use crate::check_run::check_run_text;
@@ -188,23 +188,34 @@ fn notification(job: &Job, own: &BTreeMap<JobId, String>, unserved: &Unserved) -
 fn waiting_text(on: &WaitingOn) -> String {
     match on {
         WaitingOn::Maximum { runners_max, .. } => {
-            format!("the scale set is at its maximum of {runners_max} runners; the job keeps its place in the line")
+            let runners = if *runners_max == 1 { "1 runner".to_owned() } else { format!("{runners_max} runners") };
+            format!("the scale set is at its maximum of {runners}; the job keeps its place in the line")
         }
         WaitingOn::Breaker { cause: BootFailureCause::NoJob, .. } => {
             "runners of this scale set end without a job at the moment; one is tried at a time".to_owned()
         }
-        WaitingOn::Breaker { .. } => {
+        WaitingOn::Breaker { cause: BootFailureCause::NeverOnline, .. } => {
             "machines of this scale set do not boot at the moment; one is tried at a time".to_owned()
         }
+        WaitingOn::Breaker { cause: BootFailureCause::Refused, .. } => {
+            "launches of this scale set are refused at the moment; one is tried at a time".to_owned()
+        }
         WaitingOn::Runner { .. } => "a runner is on its way".to_owned(),
+        WaitingOn::Capacity { .. } => {
+            "no machine of this scale set could be had; each kind is tried again in turn".to_owned()
+        }
+        WaitingOn::HandOff { trouble: HandOffTrouble::Limited | HandOffTrouble::Unavailable, why, .. } => {
+            format!("{why}; the job starts when that is over")
+        }
+        WaitingOn::HandOff { trouble: HandOffTrouble::Refused | HandOffTrouble::NotStored, why, .. } => {
+            format!("{why}; somebody who runs Runnersmith has to correct that")
+        }
         WaitingOn::Delay { .. }
         | WaitingOn::Stalled { .. }
         | WaitingOn::Overdue { .. }
         | WaitingOn::Gate
         | WaitingOn::NoSet { .. }
-        | WaitingOn::Capacity { .. }
         | WaitingOn::Budget { .. }
-        | WaitingOn::HandOff { .. }
         | WaitingOn::UnknownSource { .. }
         | WaitingOn::MinIdle
         | WaitingOn::Grace { .. } => on.to_string(),

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::fault::FaultKind;
+pub use crate::words::{duration, escaped, utc, utc_seconds};
 use runnersmith_types::{EventKind, HistoryEvent, Job, JobId, JobStatus, Runner, Timestamp, Wait, WaitingOn};
 
 /// A part of a job's way.
@@ -194,7 +196,9 @@ pub fn stages(job: &Job, runner: Option<&Runner>) -> Vec<JobStage> {
     stages
 }
 
-fn sentence(job: &Job, history: &[HistoryEvent], waiting: Option<&WaitingOn>) -> String {
+/// Returns where a job stands and why, in one sentence: by its record, what happened to it, and what the last plan said of it.
+#[must_use]
+pub fn sentence(job: &Job, history: &[HistoryEvent], waiting: Option<&WaitingOn>) -> String {
     let on = job.fact.runner_name.as_deref().map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
     match job.fact.status {
         JobStatus::Completed => {
@@ -207,21 +211,15 @@ fn sentence(job: &Job, history: &[HistoryEvent], waiting: Option<&WaitingOn>) ->
             let lost = if job.interrupted_at.is_some() { ", but its machine was interrupted" } else { "" };
             format!("running{on}{lost}")
         }
-        JobStatus::Waiting => format!("waits: {}", WaitingOn::Gate.to_string().trim_start_matches("waits for ")),
+        JobStatus::Waiting => waits_words(&WaitingOn::Gate),
         JobStatus::Queued => queued_sentence(job, history, waiting),
     }
 }
 
 fn queued_sentence(job: &Job, history: &[HistoryEvent], waiting: Option<&WaitingOn>) -> String {
     let text = match (waiting, job.stalled) {
-        (Some(on), _) => match until(on) {
-            Some(until) => format!("waits: {on} (until {})", utc(until)),
-            None => format!("waits: {on}"),
-        },
-        (None, Some(stalled)) => format!(
-            "waits: stalled until {}: a matching runner was idle and GitHub did not assign the job",
-            utc(stalled.until)
-        ),
+        (Some(on), _) => waits_words(on),
+        (None, Some(stalled)) => waits_words(&WaitingOn::Stalled { until: stalled.until }),
         (None, None) => match (&job.waits, &job.notified) {
             (Some(reason), _) => format!("waits: {}", reason.text),
             (None, Some(notified)) => format!("waits: {}", notified.text),
@@ -239,8 +237,44 @@ fn waited_words(job: &Job) -> Option<String> {
     let over = job.in_progress_at.or(job.ended_at)?;
     let waits = job.waited(over).into_iter().filter(|waited| !waited.took.is_zero());
     let parts: Vec<String> =
-        waits.map(|waited| format!("{}: {}", duration(waited.took), waited.wait.text.escape_debug())).collect();
+        waits.map(|waited| format!("{}: {}", duration(waited.took), escaped(&waited.wait.text))).collect();
     (!parts.is_empty()).then(|| format!("waited {}", parts.join(", then ")))
+}
+
+/// What is waited for, until when or when it is tried again, and what somebody can do about it.
+fn waits_words(on: &WaitingOn) -> String {
+    let time = match (until(on), on) {
+        (None, _) => String::new(),
+        (Some(until), WaitingOn::Delay { .. } | WaitingOn::Grace { .. }) => format!(" (until {})", utc(until)),
+        (Some(until), WaitingOn::Overdue { .. }) => format!(" (it is asked again at {})", utc(until)),
+        (Some(until), WaitingOn::Breaker { .. }) => format!(" (the next probe at {})", utc(until)),
+        (Some(until), _) => format!(" (tried again at {})", utc(until)),
+    };
+    let fix = fix(on).map(|fix| format!("; {fix}")).unwrap_or_default();
+    format!("waits: {on}{time}{fix}")
+}
+
+/// What somebody can do about a wait; `None` where waiting is all there is.
+#[must_use]
+pub const fn fix(on: &WaitingOn) -> Option<&'static str> {
+    match on {
+        WaitingOn::Stalled { .. } => {
+            Some("if it is not max-parallel, let the scale set's runner group have the repository")
+        }
+        WaitingOn::Overdue { .. } => Some("run it again if GitHub does not end it"),
+        WaitingOn::NoSet { .. } => Some("correct the job's `runs-on`, or give a scale set its labels"),
+        WaitingOn::Capacity { .. } => Some(FaultKind::Capacity.fix()),
+        WaitingOn::Breaker { .. } => Some(FaultKind::BootFailures.fix()),
+        WaitingOn::HandOff { trouble, .. } => Some(FaultKind::of_hand_offs(*trouble).fix()),
+        WaitingOn::Delay { .. }
+        | WaitingOn::Runner { .. }
+        | WaitingOn::Maximum { .. }
+        | WaitingOn::Gate
+        | WaitingOn::Budget { .. }
+        | WaitingOn::UnknownSource { .. }
+        | WaitingOn::MinIdle
+        | WaitingOn::Grace { .. } => None,
+    }
 }
 
 /// When a wait ends at the earliest, if that is known.
@@ -250,7 +284,7 @@ pub const fn until(on: &WaitingOn) -> Option<Timestamp> {
         WaitingOn::Delay { until }
         | WaitingOn::Stalled { until }
         | WaitingOn::Overdue { until }
-        | WaitingOn::Capacity { until }
+        | WaitingOn::Capacity { until, .. }
         | WaitingOn::Budget { until }
         | WaitingOn::HandOff { until, .. }
         | WaitingOn::Grace { until, .. } => Some(*until),
@@ -333,7 +367,7 @@ impl fmt::Display for JobStory {
         // Foreign text is escaped: a terminal obeys control characters.
         write!(f, "job {}", self.id)?;
         if !self.repo.is_empty() {
-            write!(f, "  {}  {} / {}", self.repo, self.workflow.escape_debug(), self.name.escape_debug())?;
+            write!(f, "  {}  {} / {}", self.repo, escaped(&self.workflow), escaped(&self.name))?;
         }
         writeln!(f, "\n{}", self.sentence)?;
         if let Some(waited) = &self.waited {
@@ -351,42 +385,11 @@ impl fmt::Display for JobStory {
         let width = self.timeline.iter().map(|line| line.what.chars().count()).max().unwrap_or(0).min(24);
         for line in &self.timeline {
             let since = format!("+{}", duration(line.since));
-            let (what, text) = (line.what.escape_debug().to_string(), line.text.escape_debug());
+            let (what, text) = (escaped(&line.what), escaped(&line.text));
             writeln!(f, "  {}  {since:>10}  {what:<width$}  {text}", utc(line.at))?;
         }
         Ok(())
     }
-}
-
-/// A duration for people: two significant parts.
-#[must_use]
-pub fn duration(took: Duration) -> String {
-    let seconds = took.as_secs();
-    match seconds {
-        0 if took.is_zero() => "0 s".to_owned(),
-        0 => format!("{} ms", took.subsec_millis()),
-        1..60 => format!("{}.{} s", seconds, took.subsec_millis() / 100),
-        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{} h {:02} min", seconds / 3_600, seconds % 3_600 / 60),
-        _ => format!("{} d {:02} h", seconds / 86_400, seconds % 86_400 / 3_600),
-    }
-}
-
-/// A moment for people, in UTC to the millisecond.
-#[must_use]
-pub fn utc(at: Timestamp) -> String {
-    moment(at, "%Y-%m-%d %H:%M:%S%.3fZ")
-}
-
-/// A moment for people, in UTC to the second.
-#[must_use]
-pub fn utc_seconds(at: Timestamp) -> String {
-    moment(at, "%Y-%m-%d %H:%M:%S UTC")
-}
-
-fn moment(at: Timestamp, form: &str) -> String {
-    jiff::Timestamp::from_millisecond(at.as_millis())
-        .map_or_else(|_| format!("{at}"), |moment| moment.strftime(form).to_string())
 }
 
 #[cfg(test)]

@@ -84,7 +84,11 @@ fn what_is_said_is_one_sentence_for_every_state() {
             .starts_with("completed on small-p1aa-1")
     );
     assert!(JobStory::of(&job(JobStatus::Gone, 100), None, &[], None).sentence.starts_with("gone"));
-    assert!(JobStory::of(&job(JobStatus::Waiting, 100), None, &[], None).sentence.starts_with("waits: an environment"));
+    assert!(
+        JobStory::of(&job(JobStatus::Waiting, 100), None, &[], None)
+            .sentence
+            .starts_with("waits: GitHub holds it back for an environment")
+    );
     let failed = HistoryEvent::new(Timestamp(1), EventKind::Failed, "launch", "no capacity");
     let why = JobStory::of(&job(JobStatus::Queued, 100), None, &[failed], None);
     assert!(why.sentence.ends_with("failed last: launch (no capacity)"), "{}", why.sentence);
@@ -132,6 +136,15 @@ fn the_text_is_aligned_and_no_foreign_control_character_reaches_a_terminal() {
     assert!(text.contains("  1970-01-01 00:01:38.000Z        +0 s  created"), "{text}");
     assert!(text.contains("  register          6.0 s  the runner came online"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn quotes_stay_as_they_are_and_what_cannot_be_seen_is_escaped() {
+    assert_eq!(escaped("GitHub's \"gpu\""), "GitHub's \"gpu\"");
+    assert_eq!(escaped("a\u{1b}[2J\nb\u{202e}"), "a\\u{1b}[2J\\nb\\u{202e}");
+    let seen = HistoryEvent::new(Timestamp::from_secs(100), EventKind::Seen, "queued", "GitHub's word");
+    let text = JobStory::of(&job(JobStatus::Queued, 100), None, &[seen], None).to_string();
+    assert!(text.contains("GitHub's word"), "{text}");
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn a_probe_that_is_online_is_waited_for_before_the_next_is_launched() {
     let made = plan(&one_pool(), &world, NOW);
     has_not(&made, "launch");
     let on = waits(&made, 2).unwrap().to_string();
-    let said = "launches are paused after 3 runners that came online and ended without a job; one machine is launched at a time as a probe";
+    let said = "launches are paused after 3 runners that came online and ended without a job; one machine is launched at a time as a probe; the last: linux-abcdef-52, exit 3";
     assert_eq!(on, said);
 }
 
@@ -243,6 +243,7 @@ fn where_hand_offs_fail_one_machine_tries_for_all_and_they_take_turns() {
         assert_eq!(handed_over(&paused), ["linux-abcdef-4"]);
         assert_eq!(paused.next_wake, Some(NOW.plus(secs(8))));
         let on = WaitingOn::HandOff {
+            trouble: HandOffTrouble::Unavailable,
             why: "GitHub does not answer registrations at acme: 502".into(),
             until: NOW.plus(secs(8)),
         };

@@ -4,10 +4,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    Action, BootFailure, Conclusion, JobStatus, MachineStatus, Notified, OwnerKind, PoolFailure, RunnerState as S,
-    WaitingOn,
+    Action, BootFailure, Conclusion, JobStatus, LaunchAction, MachineStatus, Notified, OwnerKind, PoolFailure,
+    RunnerState as S, ScaleSet, Snapshot, WaitingOn,
 };
 use support::*;
 
@@ -191,7 +193,8 @@ fn a_failed_pool_cools_down_and_the_next_is_taken() {
     world.pool_failures.push(PoolFailure::new(pool(2), ago(secs(20)), "no capacity".into()));
     let shut = plan(&set, &world, NOW);
     has_not(&shut, "launch");
-    assert_eq!(waits(&shut, 1), Some(&WaitingOn::Capacity { until: NOW.plus(secs(40)) }));
+    let Some(WaitingOn::Capacity { until, .. }) = waits(&shut, 1) else { panic!("{:?}", shut.waiting) };
+    assert_eq!(*until, NOW.plus(secs(40)));
     world.pool_failures[0].at = ago(secs(60));
     has(&plan(&set, &world, NOW), "launch 1 spot m1.large");
 }
@@ -247,11 +250,71 @@ fn an_author_is_notified_within_the_bound_and_again_only_when_the_cause_changes(
     world.jobs[1] = job_of("acme/shop", 1, JobStatus::Queued, ago(mins(10)));
     let notified_1 = plan(&set, &world, NOW);
     has(&notified_1, "notify ");
-    let text = "the scale set is at its maximum of 1 runners; the job keeps its place in the line";
+    let text = "the scale set is at its maximum of 1 runner; the job keeps its place in the line";
     world.jobs[1].notified = Some(Notified { at: ago(mins(5)), check_run: 1, text: text.into(), closed: false });
     has_not(&plan(&set, &world, NOW), "notify");
     world.jobs[1].fact.status = JobStatus::Completed;
     has(&plan(&set, &world, NOW), "notify job 1 is over");
     set.notify = false;
     has_not(&plan(&set, &world, NOW), "notify");
+}
+
+/// Report 68: bursts that were launched one by one. Beyond ninety there is another call.
+#[test]
+fn a_burst_is_one_launch_call_for_up_to_ninety_machines() {
+    let set = ScaleSet { runners_max: 200, ..policy() };
+    let mut world = snapshot();
+    world.jobs.extend((1..=90).map(queued));
+    let calls = |world: &Snapshot| {
+        let mut world = world.clone();
+        let mut calls = Vec::new();
+        for _ in 0..3 {
+            let made = plan(&set, &world, NOW);
+            calls.extend(shown(&made).into_iter().filter(|line| line.starts_with("launch ")));
+            execute(&set, &mut world, &made, NOW);
+        }
+        calls
+    };
+    let made = calls(&world);
+    assert!(made.len() == 1 && made[0].starts_with("launch 90 "), "{made:?}");
+    world.jobs.extend((91..=120).map(queued));
+    let made = calls(&world);
+    assert!(made.len() == 2 && made[1].starts_with("launch 30 "), "{made:?}");
+}
+
+/// Report 23: one token with other parameters. A call's token is of its runners and of what is recorded of them: the same again makes
+/// the same call, and after a refusal the record is another one.
+#[test]
+fn a_launch_calls_token_is_of_its_runners_and_their_records() {
+    let token = |version: u64, serials: &[u64]| {
+        let mut world = snapshot();
+        world.jobs.extend((1..=serials.len() as u64).map(queued));
+        for serial in serials {
+            let mut intent = runner(*serial, S::Intended);
+            intent.version = version;
+            with(&mut world, intent, None, None);
+        }
+        let made = plan(&policy(), &world, NOW);
+        let launched = made.steps.into_iter().find_map(|step| match step.action {
+            Action::Launch(LaunchAction::First { batch, .. }) => Some(batch.to_string()),
+            _ => None,
+        });
+        launched.unwrap()
+    };
+    assert_eq!(token(1, &[1, 2]), token(1, &[1, 2]));
+    let all = [token(1, &[1, 2]), token(2, &[1, 2]), token(1, &[1]), token(1, &[1, 3])];
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{all:?}");
+}
+
+/// Report 55: a job that runs on the runner that was made for another. Runners are nobody's: the other job takes the next.
+#[test]
+fn a_job_that_runs_on_the_runner_of_another_leaves_that_job_the_next_runner() {
+    let mut world = snapshot();
+    let (first, second) = (runner(1, S::Busy), runner_at(2, S::Booting, ago(secs(20)), &acme()));
+    world.jobs.extend([queued(1), on(job(2, JobStatus::InProgress), &first)]);
+    with(&mut world, first, Some(machine(1, Some(MachineStatus::Busy))), Some(registration(1, true, true)));
+    with(&mut world, second, Some(machine(2, Some(MachineStatus::Booting))), None);
+    let made = plan(&policy(), &world, NOW);
+    has_not(&made, "intend");
+    assert_eq!(waits(&made, 1), Some(&WaitingOn::Runner { supply: 1 }));
 }

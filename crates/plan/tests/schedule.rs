@@ -46,6 +46,17 @@ fn the_seeds_form_is_active_in_its_hours_and_days() {
 }
 
 #[test]
+fn sunday_is_seven_and_zero() {
+    for days in ["6-7", "6,0", "SAT-SUN"] {
+        let entries = [cron(&format!("* * 9-17 * * {days}"), "UTC", 1)];
+        let of = |day: &str| min_idle(&entries, at(&format!("{day}T12:00:00[UTC]")));
+        // A Friday to a Monday.
+        let found = ["2026-11-27", "2026-11-28", "2026-11-29", "2026-11-30"].map(of);
+        assert_eq!(found, [0, 1, 1, 0], "{days}");
+    }
+}
+
+#[test]
 fn the_first_active_entry_counts() {
     let entries = [cron(WORK, "UTC", 5), cron("* * * * * *", "UTC", 1)];
     assert_eq!(min_idle(&entries, at("2026-11-24T10:00:00[UTC]")), 5);

@@ -1,7 +1,7 @@
 //! The ports between decisions and the world.
 //!
-//! Each trait states its contract; each has a real implementation, an embedded one and (later) a
-//! simulated one, and one suite of contract tests runs against all of them. Controllers touch
+//! Each trait states its contract; each has a real implementation, an embedded one and a simulated one
+//! (the world of tests), and one suite of contract tests runs against all of them. Controllers touch
 //! time, storage, machines and GitHub only through these, so that they run unmodified anywhere.
 
 mod causes;

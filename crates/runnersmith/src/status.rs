@@ -1,12 +1,13 @@
 //! `runnersmith status`: scale sets, runners and open jobs, from ledger and policy alone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runnersmith_controllers::faults::of_task;
 use runnersmith_controllers::tasks::{self, ProcessTasks};
-use runnersmith_controllers::why::duration;
+use runnersmith_controllers::why::{duration, escaped, sentence};
 use runnersmith_plan::fault::{Fault, FaultKind};
-use runnersmith_types::Timestamp;
+use runnersmith_types::{Job, JobId, JobStatus, Timestamp, WaitingOn};
 use serde::Serialize;
 
 use crate::cli;
@@ -52,12 +53,38 @@ struct JobJson {
     name: String,
     status: &'static str,
     runner: Option<String>,
+    /// What it waits for, in the words of `why`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits: Option<String>,
+}
+
+impl JobJson {
+    fn of(job: Job, waiting: Option<&WaitingOn>) -> Self {
+        let waits = job.fact.status <= JobStatus::Queued;
+        Self {
+            id: job.id().0,
+            repository: job.fact.repo.to_string(),
+            status: job.fact.status.word(),
+            runner: job.fact.runner_name.clone(),
+            waits: waits.then(|| sentence(&job, &[], waiting)),
+            name: job.fact.name,
+        }
+    }
+
+    /// Foreign text is escaped: a terminal obeys control characters.
+    fn line(&self) -> String {
+        let runner = self.runner.as_ref().map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
+        let waits = self.waits.as_ref().map(|waits| format!("; {}", escaped(waits))).unwrap_or_default();
+        format!("job {} {} {}{runner}: {}{waits}", self.id, self.repository, self.status, escaped(&self.name))
+    }
 }
 
 /// `runnersmith status`.
 pub async fn command(options: cli::ReadOptions) -> Result<ExitStatus, CommandFailure> {
     let opened = LedgerAndPolicy::open_for(&options).await?;
     let (of_sets, now) = opened.faults().await?;
+    let plans = opened.plans().await?.into_iter().flat_map(|(_, plan, _)| plan.waiting);
+    let waiting: BTreeMap<JobId, WaitingOn> = plans.filter_map(|waiting| Some((waiting.job?, waiting.on))).collect();
     let LedgerAndPolicy { ledger, sets: policies, source, .. } = opened;
     let counts = ledger.counts().await.map_err(ledger_failed)?;
     let mut sets = Vec::new();
@@ -86,12 +113,9 @@ pub async fn command(options: cli::ReadOptions) -> Result<ExitStatus, CommandFai
     let jobs: Vec<JobJson> = open
         .into_iter()
         .filter(|job| job.fact.status.is_open())
-        .map(|job| JobJson {
-            id: job.id().0,
-            repository: job.fact.repo.to_string(),
-            status: job.fact.status.word(),
-            runner: job.fact.runner_name.clone(),
-            name: job.fact.name,
+        .map(|job| {
+            let on = waiting.get(&job.id());
+            JobJson::of(job, on)
         })
         .collect();
     let servers = tasks::stored(ledger.as_ref()).await.map_err(ledger_failed)?;
@@ -137,7 +161,7 @@ fn print(status: StatusJson, now: Timestamp) {
         report::line("no faults");
     }
     for fault in &status.faults {
-        report::line(&format!("FAULT {fault} ({}); {}", fault.age(now), fault.kind.fix()));
+        report::line(&fault.line(now));
     }
     for set in status.sets {
         report::line(&format!(
@@ -153,8 +177,7 @@ fn print(status: StatusJson, now: Timestamp) {
         report::line("no job is open");
     }
     for job in status.jobs {
-        let runner = job.runner.map(|name| format!(" on {}", name.escape_debug())).unwrap_or_default();
-        report::line(&format!("job {} {} {}{runner}: {}", job.id, job.repository, job.status, job.name.escape_debug()));
+        report::line(&job.line());
     }
     for server in status.servers {
         let (age, ago) = (now.since(server.at), duration(now.since(server.at)));
@@ -175,6 +198,7 @@ mod tests {
     use std::sync::Arc;
 
     use runnersmith_controllers::tasks::Tasks;
+    use runnersmith_types::{FactSource, JobFact, OwnerKind, RepoFullName, RunId};
 
     use super::*;
 
@@ -200,5 +224,42 @@ mod tests {
         assert_eq!(words(&[server("old", 900), server("new", 600)]), ["new: the server was last seen 10 min 00 s ago"]);
         let own = ["2 messages", "background task sweep: failed: GitHub is down"];
         assert_eq!(words(&[server("old", 900), server("new", 60)]), own, "its own faults, and nothing of the old one");
+    }
+
+    fn fact(status: JobStatus) -> JobFact {
+        JobFact {
+            source: FactSource::Delivery,
+            received_at: NOW,
+            delivery: None,
+            id: JobId(7),
+            run: RunId(1),
+            run_attempt: 1,
+            repo: RepoFullName::parse("acme/app").unwrap(),
+            owner_kind: OwnerKind::Organization,
+            head_sha: String::new(),
+            name: "build".into(),
+            workflow: "ci".into(),
+            labels: Vec::new(),
+            labels_cut: false,
+            status,
+            conclusion: None,
+            runner_name: None,
+            runner_id: None,
+            created_at: None,
+            started_at: None,
+            completed_at: None,
+        }
+    }
+
+    #[test]
+    fn a_job_that_waits_says_for_what_in_the_words_of_why() {
+        let on = WaitingOn::Maximum { runners_max: 4, position: 2 };
+        let line = JobJson::of(Job::first(fact(JobStatus::Queued)), Some(&on)).line();
+        assert_eq!(line, "job 7 acme/app queued: build; waits: the set is at its maximum of 4; place 2 in the line");
+        let mut runs = Job::first(fact(JobStatus::InProgress));
+        runs.fact.runner_name = Some("small-p1aa-1".into());
+        runs.fact.name = "GitHub's \u{1b}[2J".into();
+        let line = JobJson::of(runs, None).line();
+        assert_eq!(line, "job 7 acme/app in progress on small-p1aa-1: GitHub's \\u{1b}[2J");
     }
 }

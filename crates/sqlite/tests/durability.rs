@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::{
-    BudgetLedger as _, Expect, LedgerError, Queue as _, QueueError, RecordStore as _, RunnerLedger as _, SystemClock,
+    BudgetLedger as _, Expect, HistoryLedger as _, JobLedger as _, LedgerError, Queue as _, QueueError,
+    RecordStore as _, RunnerLedger as _, SystemClock,
 };
 use runnersmith_sqlite::{OpenError, SqliteStore};
 
@@ -38,6 +39,20 @@ async fn victim() {
         });
     }
     while tasks.join_next().await.is_some() {}
+}
+
+/// B8: a load balancer, or anyone who asks for readiness, makes no scan.
+#[tokio::test]
+async fn readiness_reads_one_row_and_no_job() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("ledger");
+    let ledger = open(&path).ledger();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    for table in ["jobs", "runners", "events"] {
+        file.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    ledger.ping().await.unwrap();
+    assert!(ledger.recent_jobs(1).await.is_err(), "what reads them fails");
 }
 
 #[tokio::test]

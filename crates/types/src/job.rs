@@ -302,8 +302,8 @@ impl Job {
     }
 
     /// Merges a later-received fact. Order is waiting < queued < in progress < completed: an older state
-    /// that arrives late is a no-op, except that a GET (and a sweep, which reads the same level) may
-    /// correct anything but completed.
+    /// that arrives late is a no-op, except that a GET may correct anything but completed. A sweep may not: it lists what waits, and a
+    /// list may be older than a delivery.
     pub fn merge(&mut self, new: JobFact) -> Merged {
         let (old, at) = (self.fact.status, new.received_at);
         let asked = new.source != FactSource::Delivery;

@@ -48,8 +48,24 @@ impl Timestamp {
     }
 }
 
+/// In UTC to the millisecond: what people read is no count of seconds. A moment that no calendar has is one.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}", self.0.div_euclid(1000), self.0.rem_euclid(1000))
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(moment) => write!(f, "{}", moment.strftime("%Y-%m-%d %H:%M:%S%.3fZ")),
+            Err(_) => write!(f, "{}.{:03}", self.0.div_euclid(1000), self.0.rem_euclid(1000)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_read_in_utc() {
+        assert_eq!(Timestamp(1_795_916_937_717).to_string(), "2026-11-29 01:48:57.717Z");
+        assert_eq!(Timestamp(-1).to_string(), "1969-12-31 23:59:59.999Z");
+        assert_eq!(Timestamp(i64::MAX).to_string(), "9223372036854775.807", "no calendar has it");
     }
 }

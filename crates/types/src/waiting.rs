@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::failure::BootFailureCause;
+use crate::hand_off_fault::HandOffTrouble;
 use crate::ids::{JobId, RunnerName};
 use crate::time::Timestamp;
 use crate::wait::Wait;
@@ -59,6 +60,8 @@ pub enum WaitingOn {
     },
     /// Every capacity pool of the fallback order is cooling down.
     Capacity {
+        /// Why the last one does, in words; empty when that is not known.
+        why: String,
         /// The first is tried again then.
         until: Timestamp,
     },
@@ -70,9 +73,13 @@ pub enum WaitingOn {
         failures: u32,
         /// What the last machine that failed did.
         cause: BootFailureCause,
+        /// Which one that was, and its own words; empty when they are not known.
+        why: String,
     },
     /// Runners cannot be given their configurations.
     HandOff {
+        /// Whose failure it is.
+        trouble: HandOffTrouble,
         /// What is wrong, in words.
         why: String,
         /// Tried again then.
@@ -125,7 +132,9 @@ impl WaitingOn {
 impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Delay { .. } => write!(f, "waits out the set's delay"),
+            Self::Delay { .. } => {
+                write!(f, "a runner that ends its job may take it; another is launched after the scale set's delay")
+            }
             Self::Runner { supply } => write!(f, "a runner is on its way ({supply} idle or booting)"),
             Self::Maximum { runners_max, position } => {
                 write!(f, "the set is at its maximum of {runners_max}; place {position} in the line")
@@ -137,25 +146,42 @@ impl fmt::Display for WaitingOn {
             Self::Overdue { .. } => {
                 write!(
                     f,
-                    "GitHub ends jobs that nobody took within 24 hours, and still calls it queued; it is asked for it"
+                    "nobody took it within 24 hours, after which GitHub ends jobs, and GitHub still calls it queued"
                 )
             }
-            Self::Gate => write!(f, "waits for an environment's approval or a concurrency group"),
+            Self::Gate => {
+                write!(f, "GitHub holds it back for an environment's approval or a concurrency group")
+            }
             Self::NoSet { why } => write!(f, "no scale set serves it: {why}"),
-            Self::Capacity { .. } => write!(f, "no capacity: every capacity pool is cooling down after a failure"),
-            Self::Breaker { failures, cause, .. } => {
+            Self::Capacity { why, .. } => {
+                write!(f, "no capacity: every capacity pool is cooling down after a failure{}", Last(why))
+            }
+            Self::Breaker { failures, cause, why, .. } => {
                 let what = match cause {
                     BootFailureCause::NeverOnline => "boot failures",
                     BootFailureCause::NoJob => "runners that came online and ended without a job",
                     BootFailureCause::Refused => "refused launches",
                 };
-                write!(f, "launches are paused after {failures} {what}; one machine is launched at a time as a probe")
+                let last = Last(why);
+                write!(
+                    f,
+                    "launches are paused after {failures} {what}; one machine is launched at a time as a probe{last}"
+                )
             }
             Self::HandOff { why, .. } => write!(f, "{why}"),
-            Self::Budget { .. } => write!(f, "GitHub's API budget is used up for this minute"),
+            Self::Budget { .. } => write!(f, "this minute's budget for new registrations is used up"),
             Self::UnknownSource { why } => write!(f, "a source did not answer: {why}"),
             Self::MinIdle => write!(f, "kept as one of the minimum of idle runners"),
             Self::Grace { what, .. } => write!(f, "{what}"),
         }
+    }
+}
+
+/// The last failure, if its words are known.
+struct Last<'a>(&'a str);
+
+impl fmt::Display for Last<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "; the last: {}", self.0) }
     }
 }

@@ -270,7 +270,7 @@ fn set_row(level: &SetLevel, now: Timestamp) -> SetRow {
 
 fn on_text(on: &WaitingOn, now: Timestamp) -> String {
     match until(on) {
-        Some(until) if until > now => format!("{on} (for {})", ago(until, now)),
+        Some(until) if until > now => format!("{on} (for another {})", ago(until, now)),
         Some(_) | None => on.to_string(),
     }
 }

@@ -42,6 +42,31 @@ async fn a_delivery_reaches_the_intake_with_its_raw_bytes_and_is_answered_with_a
     assert!(world.state.metrics.encode().contains(r#"event="workflow_job",answer="401"} 1"#));
 }
 
+/// The commonest first mistake.
+#[tokio::test]
+async fn deliveries_that_are_not_signed_with_our_secret_are_a_fault_until_one_is() {
+    let world = world(None);
+    let deliver = async |signature: &str| {
+        let request =
+            Request::post("/webhook").header("X-Hub-Signature-256", signature).body(Body::from("{}")).unwrap();
+        send(&world, request).await.0.as_u16()
+    };
+    let lines = || {
+        let now = world.state.clock.now();
+        let faults = world.state.faults.all(&[], now);
+        faults.iter().map(|fault| fault.line(now)).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!((deliver("bad").await, deliver("bad").await), (401, 401));
+    let said = lines();
+    assert!(
+        said.starts_with("FAULT deliveries are refused: ") && said.contains(", 2 times); make the webhook's secret"),
+        "{said}"
+    );
+    let (_, page) = get(&world, "/").await;
+    assert!(page.contains("deliveries are refused") && page.contains("1 fault"), "{page}");
+    assert_eq!((deliver("good").await, lines().as_str()), (202, ""));
+}
+
 #[tokio::test]
 async fn a_get_of_the_webhook_is_405_and_a_delivery_beyond_25_mb_is_413() {
     let world = world(None);

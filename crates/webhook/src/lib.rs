@@ -10,6 +10,7 @@ pub mod payload;
 mod reading;
 pub mod signature;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -85,6 +86,16 @@ pub struct WebhookReceiver {
     pub listener: Option<Arc<dyn DeliveryListener>>,
 }
 
+/// The JSON of a delivery. An organisation's or repository's webhook sends a form whose field `payload` holds it, unless it was made with
+/// the content type `application/json`; the signature is over the form. No JSON begins like that.
+fn json_of(body: &[u8]) -> Cow<'_, [u8]> {
+    if !body.starts_with(b"payload=") {
+        return Cow::Borrowed(body);
+    }
+    let payload = form_urlencoded::parse(body).find(|(name, _)| name == "payload");
+    payload.map_or(Cow::Borrowed(body), |(_, json)| Cow::Owned(json.into_owned().into_bytes()))
+}
+
 fn answer(status: u16, reason: impl Into<String>) -> Answer {
     Answer::new(status, reason)
 }
@@ -101,7 +112,7 @@ impl DeliveryHandler for WebhookReceiver {
             return answer(400, "the header X-GitHub-Event is missing");
         };
         let delivery = raw.id.as_deref().and_then(|id| DeliveryId::parse(id).ok());
-        match Payload::parse(event, delivery.clone(), &raw.body, self.clock.now()) {
+        match Payload::parse(event, delivery.clone(), &json_of(&raw.body), self.clock.now()) {
             Ok(Payload::Messages(messages)) => self.admit_all(messages, event, delivery).await,
             Ok(Payload::Change(change)) => {
                 let reply = self.listener.as_ref().and_then(|listener| listener.on_change(&change));

@@ -69,6 +69,10 @@ impl Bed {
     }
 }
 
+fn accepted() -> Answer {
+    Answer { stored: true, ..Answer::new(202, "accepted") }
+}
+
 fn job() -> Value {
     json!({"workflow_job": {"id": 1, "run_id": 2, "status": "queued", "labels": ["self-hosted"]},
         "repository": {"full_name": "acme/shop"}})
@@ -82,8 +86,7 @@ fn issue(repository: &str) -> Value {
 #[tokio::test]
 async fn a_job_and_a_change_come_in_by_one_entry_point_and_each_goes_its_own_way() {
     let bed = Bed::new();
-    let accepted = Answer { stored: true, ..Answer::new(202, "accepted") };
-    assert_eq!(bed.deliver("workflow_job", &job().to_string(), "secret").await, accepted);
+    assert_eq!(bed.deliver("workflow_job", &job().to_string(), "secret").await, accepted());
     let opened = bed.deliver("issues", &issue(CONTROL).to_string(), "secret").await;
     assert_eq!(opened, Answer::new(202, "it is looked at"));
     assert_eq!(*bed.events.0.lock().unwrap(), [ChangeTrigger::Issue { number: 5, editor: None }]);
@@ -133,4 +136,23 @@ async fn a_delivery_that_names_a_job_and_is_not_used_is_in_the_jobs_history() {
     without_run["workflow_job"]["id"] = 3.into();
     assert_eq!(bed.deliver("workflow_job", &without_run.to_string(), "another").await.status, 401);
     assert!(history(3).await.is_empty());
+}
+
+/// R: GitHub's default content type of an organisation's or a repository's webhook.
+#[tokio::test]
+async fn a_delivery_in_a_form_is_read_as_its_payload_and_its_signature_is_over_the_form() {
+    let bed = Bed::new();
+    let mut job = job();
+    job["workflow_job"]["name"] = json!("a+b & c=d é");
+    let form: String =
+        form_urlencoded::Serializer::new(String::new()).append_pair("payload", &job.to_string()).finish();
+    assert_eq!(bed.deliver("workflow_job", &form, "secret").await, accepted());
+    let queued = bed.queued().await;
+    let [Message::Job(fact)] = queued.as_slice() else { panic!("{queued:?}") };
+    assert_eq!((fact.id, fact.name.as_str()), (JobId(1), "a+b & c=d é"));
+    assert_eq!(bed.deliver("workflow_job", &form, "another").await.status, 401);
+    for broken in ["payload=", "payload=%7B", "payload=%FF%FE", "payload"] {
+        assert_eq!(bed.deliver("workflow_job", broken, "secret").await.status, 400, "{broken}");
+    }
+    assert!(bed.queued().await.is_empty());
 }

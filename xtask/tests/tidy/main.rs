@@ -4,6 +4,7 @@
 
 mod cycles;
 mod documents;
+mod findings;
 mod kept;
 mod packages;
 mod size;

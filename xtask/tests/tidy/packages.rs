@@ -134,7 +134,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Packages that must stay pure: what they may use of the world.
 const PURE: &[(&str, &[&str])] = &[
     ("github-app", &["serde_json"]),
-    ("types", &["serde", "thiserror"]),
+    // `jiff` to write moments in UTC.
+    ("types", &["jiff", "serde", "thiserror"]),
     ("plan", &["croner", "jiff", "serde", "thiserror"]),
     (
         "issueops",

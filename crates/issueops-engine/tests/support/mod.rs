@@ -104,6 +104,8 @@ pub struct Cloud {
     pub locked_plans: Vec<bool>,
     /// The next apply or plan fails with this.
     pub fails: Option<ProvisionError>,
+    /// Bytes by which the next plan files are larger.
+    pub padding: usize,
     /// Resources that a plan destroys beside.
     pub destroys: usize,
     /// The lock file that init writes.
@@ -193,7 +195,7 @@ impl Provisioner for MapProvisioner {
         }});
         let lock_file = cloud.lock_file.clone().map(String::into_bytes);
         Ok(MadePlan {
-            file: file.to_string().into_bytes(),
+            file: format!("{file}{}", " ".repeat(cloud.padding)).into_bytes(),
             summary: summary(
                 &json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_changes": changes,
                 "output_changes": outputs}),

@@ -80,7 +80,7 @@ impl JobLedger for FakeLedger {
 #[async_trait]
 impl RunnerLedger for FakeLedger {
     async fn control_plane(&self) -> Result<ControlPlaneId, LedgerError> {
-        not_here("plane")
+        not_here("control_plane")
     }
     async fn next_serial(&self) -> Result<u64, LedgerError> {
         not_here("next_serial")
@@ -162,7 +162,7 @@ impl DeliveryHandler for WebhookReceiver {
             return Answer::new(401, "the signature is missing or wrong");
         }
         self.0.lock().unwrap().push(delivery);
-        Answer::new(202, "accepted")
+        Answer { stored: true, ..Answer::new(202, "accepted") }
     }
 }
 

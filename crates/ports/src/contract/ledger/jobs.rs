@@ -22,6 +22,8 @@ pub(super) async fn facts_merge_in_the_order_of_life(world: &LedgerWorld<'_>) {
     assert_eq!((merged, job.fact.status), (Merged::Nothing, JobStatus::Completed), "a GET cannot undo completed");
     assert_eq!(job.queued_at, queued_at, "age counts from the first receipt");
     world.record(2, 1, JobStatus::InProgress, FactSource::Delivery).await;
+    let (merged, _) = world.record(2, 1, JobStatus::Queued, FactSource::Sweep).await;
+    assert_eq!(merged, Merged::Nothing, "a sweep's list may be older than a delivery");
     let (merged, _) = world.record(2, 1, JobStatus::Queued, FactSource::Get).await;
     assert_eq!(merged, Merged::Status, "a GET may correct anything else");
     world.record(2, 1, JobStatus::Gone, FactSource::Get).await;
