@@ -117,7 +117,8 @@ pub(crate) fn record_busy(draft: &mut Draft<'_>, index: usize, seen: &Evidence<'
 pub(crate) fn doubt(draft: &mut Draft<'_>, index: usize, seen: &Evidence<'_>) {
     let runner = &draft.runners[index];
     let is_doubted = runner.status_doubted_since.is_some();
-    if !is_doubted && !seen.status_is_busy() {
+    // A machine that could not be asked, or that a list does not show, has said nothing that ends the doubt.
+    if seen.machine.is_none() || (!is_doubted && !seen.status_is_busy()) {
         return;
     }
     let github_says_busy = github_said_busy_at(draft, index, seen, list_word(draft, index, seen)).is_some();

@@ -353,3 +353,19 @@ fn what_github_said_before_does_not_help_a_machine_that_is_doubted_since() {
     }
     assert_ne!(state(&world), S::Busy, "its machine alone has said so for ten minutes");
 }
+
+#[test]
+fn a_list_of_machines_that_fails_does_not_end_the_doubt_of_a_machine() {
+    for fails in 1..=10 {
+        let mut world = one(S::Busy, MachineStatus::Busy, false);
+        for minute in 0..=11 {
+            let machines = world.machines.clone();
+            if minute == fails {
+                world.machines = Observed::Unknown { why: "throttled".into() };
+            }
+            is_good(&pass(&reusable(), &mut world, NOW.plus(mins(minute)), NOBODY));
+            world.machines = machines;
+        }
+        assert_ne!(state(&world), S::Busy, "the list that failed in minute {fails} says nothing");
+    }
+}
