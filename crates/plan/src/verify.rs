@@ -14,6 +14,12 @@ const CALLS_RESERVED: u32 = 20;
 /// GitHub gives the oldest job first, mostly: so many of them are asked for each runner whose job is not known.
 const ASKED_PER_RUNNER: usize = 2;
 
+/// While GitHub does not answer, so many are asked for in a pass.
+const ASKED_IN_SILENCE: usize = 3;
+
+/// That GitHub did not answer counts until a full pass, once a minute, has had the time to hear otherwise.
+const SILENCE_COUNTS_FOR: Duration = Duration::from_secs(90);
+
 /// What is due so soon after others is asked with them: one pass for all, not one round for each.
 const ASKED_TOGETHER: Duration = Duration::from_secs(5);
 
@@ -50,7 +56,9 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
     if due.len() > calls {
         draft.wake_at(draft.snapshot.budget.refills_at);
     }
-    for (_, job) in due.into_iter().take(calls) {
+    // The next full pass sees whether GitHub answers again, and then asks for all of them.
+    let most = if is_silent(draft) { calls.min(ASKED_IN_SILENCE) } else { calls };
+    for (_, job) in due.into_iter().take(most) {
         let run = job.stalled.map(|_| job.fact.run);
         let action = EffectAction::VerifyJob { job: job.id(), repo: job.fact.repo.clone(), run };
         let reason = match run {
@@ -59,6 +67,14 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
         };
         draft.step(action, reason);
     }
+}
+
+/// Whether GitHub did not answer when it was last asked for a list of registrations. Passes are many while something happens, and a
+/// question that failed leaves nothing: each pass would ask for all jobs again.
+fn is_silent(draft: &Draft<'_>) -> bool {
+    let (faults, since) = (&draft.snapshot.hand_off_faults, draft.now.minus(SILENCE_COUNTS_FOR));
+    let mut places = draft.snapshot.registrations.iter();
+    places.any(|(at, seen)| seen.value().is_none() && faults.silent_since(at, since))
 }
 
 /// Running jobs whose machine has been gone for a grace time and that were not asked for since.
