@@ -395,9 +395,8 @@ fn a_failures_record_names_its_round() {
 #[test]
 fn while_github_does_not_answer_a_few_jobs_are_asked_for_and_not_each_in_every_pass() {
     let asked = |plan: &Plan| {
-        let asks = |step: &&runnersmith_types::PlanStep| {
-            matches!(step.action, Action::Effect(EffectAction::VerifyJob { .. }))
-        };
+        let asks =
+            |step: &&runnersmith_types::PlanStep| matches!(step.action, Action::Effect(EffectAction::VerifyJob { .. }));
         plan.steps.iter().filter(asks).count()
     };
     let mut world = snapshot();

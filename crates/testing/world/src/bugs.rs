@@ -18,6 +18,12 @@ pub enum Bug {
     InventsJobs,
     /// A check run that is to be closed stays open.
     KeepsCheckRunsOpen,
+    /// Each check run says success.
+    SaysSuccess,
+    /// A run that was cancelled is said to have failed.
+    HidesCancellations,
+    /// A sweep says of other fleets' jobs that they ask for a runner of ours.
+    RelabelsForeignJobs,
     /// A machine that is to be ended goes on.
     KeepsMachines,
     /// Machines are said to have changed ten times a second.

@@ -78,15 +78,22 @@ impl Outside {
         }
     }
 
-    /// A queued job that is not there.
-    pub(crate) fn invented(&mut self, repo: &RepoFullName) -> Option<JobFact> {
-        let id = JobId(self.number());
-        let like = self.jobs.values().find(|job| job.whose == Whose::Ours)?.clone();
-        let queued_at = Some(self.now());
-        let (status, repo) = (JobStatus::Queued, repo.clone());
-        let (conclusion, started_at, ended_at, runner) = (None, None, None, None);
-        let job = SimJob { id, repo, status, queued_at, conclusion, started_at, ended_at, runner, ..like };
-        Some(self.fact(&job, FactSource::Sweep))
+    /// What a bug makes of a sweep's findings.
+    pub(crate) fn lies_about(&mut self, repo: &RepoFullName, found: &mut Vec<JobFact>) {
+        let Some(like) = self.jobs.values().find(|job| job.whose == Whose::Ours).cloned() else { return };
+        match self.options.bug {
+            Some(Bug::InventsJobs) => {
+                let (id, queued_at, repo) = (JobId(self.number()), Some(self.now()), repo.clone());
+                let (status, conclusion, started_at, ended_at, runner) = (JobStatus::Queued, None, None, None, None);
+                let job = SimJob { id, repo, status, queued_at, conclusion, started_at, ended_at, runner, ..like };
+                found.push(self.fact(&job, FactSource::Sweep));
+            }
+            Some(Bug::RelabelsForeignJobs) => {
+                let is_foreign = |fact: &&mut JobFact| self.jobs[&fact.id].whose == Whose::Foreign;
+                found.iter_mut().filter(is_foreign).for_each(|fact| fact.labels.clone_from(&like.labels));
+            }
+            Some(_) | None => {}
+        }
     }
 }
 

@@ -127,6 +127,10 @@ impl GitHubWire {
         Self(process)
     }
 
+    fn bug(&self) -> Option<Bug> {
+        self.0.shared.with(|outside| outside.options.bug)
+    }
+
     /// Makes a call: it takes its time, and meets what faults there are.
     async fn call<T>(
         &self,
@@ -290,16 +294,20 @@ impl GitHub for GitHubWire {
         let swept = move |outside: &mut Outside| {
             let waiting = outside.jobs.values().filter(|job| job.repo == wanted && job.status <= JobStatus::Queued);
             let mut found: Vec<JobFact> = waiting.map(|job| outside.fact(job, FactSource::Sweep)).collect();
-            if outside.options.bug == Some(Bug::InventsJobs) {
-                found.extend(outside.invented(&wanted));
-            }
+            outside.lies_about(&wanted, &mut found);
             Ok(found)
         };
         self.call("sweep", repo.to_string(), swept).await
     }
 
     async fn run(&self, _: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
-        let asked = move |outside: &mut Outside| Ok(outside.run_summary(id));
+        let hides = self.bug() == Some(Bug::HidesCancellations);
+        let asked = move |outside: &mut Outside| {
+            let mut run = outside.run_summary(id);
+            let cancelled = run.conclusion.as_mut().filter(|conclusion| hides && conclusion.0 == "cancelled");
+            cancelled.into_iter().for_each(|conclusion| conclusion.0 = "failure".into());
+            Ok(run)
+        };
         self.call("run", id.to_string(), asked).await
     }
 
@@ -354,7 +362,10 @@ impl GitHub for GitHubWire {
     }
 
     async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {
-        let check = check.clone();
+        let mut check = check.clone();
+        if self.bug() == Some(Bug::SaysSuccess) {
+            check.conclusion = Some("success".into());
+        }
         let subject = format!("{} {}", check.head_sha, check.conclusion.as_deref().unwrap_or("waiting"));
         let waiting = self.0.shared.ledger.queued_of(&check.repo, &check.head_sha);
         let posted = move |outside: &mut Outside| Ok(outside.posts(check, &waiting));

@@ -15,9 +15,9 @@ const PASSES: u32 = 20;
 const PASSES_OF_EACH: u32 = 2;
 /// The lists of registrations once a minute, a sweep, the delivery log, and what failed once more.
 const CALLS: u32 = 20;
-/// A machine's registration is made, looked up and removed; a job is asked for, and its commit's check run is written, each again
-/// when GitHub does not answer.
-const CALLS_OF_EACH: u32 = 3;
+/// A machine's registration is made, looked up and removed; a job is asked for, and its commit's check run is written. What fails is
+/// tried again in the passes that something else wakes, until a full pass has seen that GitHub does not answer.
+const CALLS_OF_EACH: u32 = 5;
 
 /// What happened in one minute, and something of the one before.
 #[derive(Debug, Default)]
@@ -88,7 +88,9 @@ impl Outside {
         let reasons = events.saturating_add(saturating_u32(subjects));
         let most = self.options.processes * (PASSES + PASSES_OF_EACH * reasons);
         if passes == most + 1 {
-            let text = format!("more than {most} passes over {set} in a minute, {events} events, {subjects} jobs and machines");
+            let text = format!(
+                "more than {most} passes over {set} in a minute, {events} events, {subjects} jobs and machines"
+            );
             self.broken(Rule::PaceIsBounded, text);
         }
     }

@@ -168,6 +168,25 @@ bugs! {
         bug: Some(Bug::KeepsCheckRunsOpen),
         ..Case::default()
     };
+    a_check_run_that_says_success_while_a_job_waits_is_found: CheckRunsAreTrue, Case {
+        change: Some(crowd),
+        bug: Some(Bug::SaysSuccess),
+        ..Case::default()
+    };
+    a_run_that_was_cancelled_and_is_re_run_is_found: RerunsAreRight, Case {
+        faults: Faults { spot_notice: 800_000, ..Faults::default() },
+        change: Some(|options| {
+            options.sets.iter_mut().for_each(|set| set.rerun_interrupted = true);
+            options.cancelled = 300_000;
+        }),
+        bug: Some(Bug::HidesCancellations),
+        ..Case::default()
+    };
+    a_job_of_another_fleet_that_is_stored_is_found: ForeignJobsAreLeftAlone, Case {
+        change: Some(|options| options.foreign = 300_000),
+        bug: Some(Bug::RelabelsForeignJobs),
+        ..Case::default()
+    };
     a_run_that_is_re_run_twice_is_found: RerunsAreRight, Case {
         faults: Faults { spot_notice: 800_000, ..Faults::default() },
         change: Some(|options| options.sets.iter_mut().for_each(|set| set.rerun_interrupted = true)),
