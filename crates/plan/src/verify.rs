@@ -71,10 +71,16 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
 
 /// Whether GitHub did not answer when it was last asked for a list of registrations. Passes are many while something happens, and a
 /// question that failed leaves nothing: each pass would ask for all jobs again.
+///
+/// An answer about any job since then ends it.
 fn is_silent(draft: &Draft<'_>) -> bool {
-    let (faults, since) = (&draft.snapshot.hand_off_faults, draft.now.minus(SILENCE_COUNTS_FOR));
-    let mut places = draft.snapshot.registrations.iter();
-    places.any(|(at, seen)| seen.value().is_none() && faults.silent_since(at, since))
+    let since = draft.now.minus(SILENCE_COUNTS_FOR);
+    let not_listed = |at| draft.snapshot.registrations.get(at).is_some_and(|seen| seen.value().is_none());
+    let faults = draft.snapshot.hand_off_faults.faults.iter().filter(|fault| not_listed(&fault.at));
+    let Some(silent_at) = faults.filter_map(|fault| fault.silent_at).max().filter(|at| *at >= since) else {
+        return false;
+    };
+    !draft.jobs.iter().any(|job| job.verified_at.is_some_and(|at| at > silent_at))
 }
 
 /// Running jobs whose machine has been gone for a grace time and that were not asked for since.

@@ -408,6 +408,9 @@ fn while_github_does_not_answer_a_few_jobs_are_asked_for_and_not_each_in_every_p
     assert_eq!(asked(&planned(&world)), 40, "nothing says that it does not");
     world.hand_off_faults.silent(&acme(), "502", ago(secs(50)));
     assert_eq!(asked(&planned(&world)), 3, "it did not answer in the last full pass");
+    let mut answered = world.clone();
+    answered.jobs[0].verified_at = Some(ago(secs(1)));
+    assert_eq!(asked(&planned(&answered)), 39, "one of them was answered since");
     let silent = Observed::Unknown { why: format!("{}502", runnersmith_plan::NO_ANSWER) };
     world.registrations.insert(acme(), silent);
     assert_eq!(asked(&planned(&world)), 3, "it does not answer now");

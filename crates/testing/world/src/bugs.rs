@@ -1,5 +1,5 @@
 //! Deliberate bugs in the ways between a control plane and the world: what a control plane once did, or might do, is put back by what it
-//! is told. No test changes the product itself, and a checker that finds none of them would be no checker.
+//! is answered. No test changes the product itself, and a checker that finds none of them would be no checker.
 
 /// A deliberate bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

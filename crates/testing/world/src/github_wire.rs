@@ -93,8 +93,8 @@ impl Outside {
             known.created_at.plus(lag) <= now && known.removed_at.is_none_or(|at| at.plus(lag) > now)
         };
         let hides_foreign = self.options.bug == Some(Bug::HidesForeignRunners);
-        let is_told = |known: &&SimRegistration| !hides_foreign || known.is_ours();
-        self.registrations.values().filter(is_shown).filter(is_told).map(|known| known.shown(now)).collect()
+        let is_listed = |known: &&SimRegistration| !hides_foreign || known.is_ours();
+        self.registrations.values().filter(is_shown).filter(is_listed).map(|known| known.shown(now)).collect()
     }
 }
 

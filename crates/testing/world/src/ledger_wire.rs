@@ -95,7 +95,7 @@ impl LedgerWire {
         runners
     }
 
-    /// The runs that the control plane is told to have re-run.
+    /// The runs that the control plane is said to have re-run.
     fn rerun_before(&self, runs: Vec<(RepoFullName, RunId)>) -> Vec<(RepoFullName, RunId)> {
         if self.bug() == Some(Bug::ForgetsReruns) { Vec::new() } else { runs }
     }

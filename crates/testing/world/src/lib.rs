@@ -5,6 +5,7 @@
 //! and what breaks can be run again by its seed.
 
 pub mod agenda;
+mod bounds;
 pub mod bugs;
 mod check_runs;
 pub mod checks;

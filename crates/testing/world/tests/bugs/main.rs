@@ -21,7 +21,7 @@ struct Case {
     change: Option<fn(&mut Options)>,
     /// The bug, in the world's own ways.
     bug: Option<Bug>,
-    /// The bug, in the ports of a control plane or in what it is told of its sets.
+    /// The bug, in the ports of a control plane or in the sets that it is given.
     alter: Option<Alter>,
 }
 
@@ -201,7 +201,7 @@ bugs! {
     a_panic_in_a_task_is_found: NoPanic, Case { alter: Some(machines(MachinesBug::Panics)), ..Case::default() };
 }
 
-/// Control planes that are told of other sets than there are.
+/// Control planes that are given other sets than there are.
 fn sets(change: fn(&mut ScaleSet)) -> Alter {
     Arc::new(move |world: World| {
         let mut sets: Vec<ScaleSet> = world.sets.load().iter().cloned().collect();
