@@ -105,19 +105,20 @@ fn finding(kind: WaitKind, why: &str) -> Finding {
     }
 }
 
-/// Whether it is known well enough who may serve the job. That nobody does is found out once; that another fleet does, or that
-/// GitHub did not say, is looked at again after a pause that grows with the time that the job waits.
+/// Whether it is known well enough who may serve the job. That nobody does is found out once; that another fleet does is looked at
+/// again after a pause that grows with the time that the job waits. So is that GitHub did not say, but within the bound: its author
+/// has not been notified.
 fn is_known(draft: &mut Draft<'_>, job: &Job) -> bool {
     let Some(reason) = &job.waits else { return false };
     let bound = draft.policy.timing.notify_after;
-    let least = match reason.kind {
+    let (least, most) = match reason.kind {
         WaitKind::Unserved => return true,
         WaitKind::Served => return false,
-        WaitKind::Elsewhere => bound.max(LOOK_PAUSE_MIN),
-        WaitKind::Unknown => LOOK_PAUSE_MIN,
+        WaitKind::Elsewhere => (bound.max(LOOK_PAUSE_MIN), LOOK_PAUSE_MAX),
+        WaitKind::Unknown => (LOOK_PAUSE_MIN, bound),
     };
     let waited = reason.at.since(age(job).plus(bound));
-    let pause = waited.clamp(least, LOOK_PAUSE_MAX.max(least));
+    let pause = waited.clamp(least, most.max(least));
     !draft.passed(reason.at, pause)
 }
 

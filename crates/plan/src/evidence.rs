@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use runnersmith_types::{Label, Machine, MachineState, Observed, RunnerState, RunnerUpdate, Timestamp};
+use runnersmith_types::{Job, Label, Machine, MachineState, Observed, RunnerState, RunnerUpdate, Timestamp};
 
 use crate::draft::{Draft, Evidence};
 
@@ -85,7 +85,9 @@ fn github_said_busy_at(
     }
     let flag_at = list.filter(|(_, busy)| *busy).map(|(at, _)| at);
     let said_at = flag_at.max(runner.github_said_busy_at())?;
-    let job_ended = seen.completed().is_some_and(|job| job.changed_at > said_at);
+    // When it ended, not when that was heard of: what GitHub said in between may be of the next job.
+    let ended_at = |job: &Job| job.fact.completed_at.map_or(job.changed_at, |at| at.min(job.changed_at));
+    let job_ended = seen.completed().is_some_and(|job| ended_at(job) > said_at);
     let is_unknown = runner.missing_registration > 0 && runner.looked_up_at.is_some_and(|at| at > said_at);
     // Lists lag behind a refusal, which is GitHub's own look at this one runner.
     let refused_until = runner.removal_refused_at.map(|at| at.plus(draft.policy.timing.idle_confirm));
@@ -117,7 +119,8 @@ pub(crate) fn record_busy(draft: &mut Draft<'_>, index: usize, seen: &Evidence<'
 pub(crate) fn doubt(draft: &mut Draft<'_>, index: usize, seen: &Evidence<'_>) {
     let runner = &draft.runners[index];
     let is_doubted = runner.status_doubted_since.is_some();
-    if !is_doubted && !seen.status_is_busy() {
+    // A machine that could not be asked, or that a list does not show, has said nothing that ends the doubt.
+    if seen.machine.is_none() || (!is_doubted && !seen.status_is_busy()) {
         return;
     }
     let github_says_busy = github_said_busy_at(draft, index, seen, list_word(draft, index, seen)).is_some();

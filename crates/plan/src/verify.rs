@@ -56,8 +56,9 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
     if due.len() > calls {
         draft.wake_at(draft.snapshot.budget.refills_at);
     }
-    let calls = if is_silent(draft) { calls.min(ASKED_IN_SILENCE) } else { calls };
-    for (_, job) in due.into_iter().take(calls) {
+    // The next that asks sees whether GitHub answers again, and then all of them are asked for.
+    let most = if is_silent(draft) { calls.min(ASKED_IN_SILENCE) } else { calls };
+    for (_, job) in due.into_iter().take(most) {
         let run = job.stalled.map(|_| job.fact.run);
         let action = EffectAction::VerifyJob { job: job.id(), repo: job.fact.repo.clone(), run };
         let reason = match run {
@@ -68,12 +69,16 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
     }
 }
 
-/// Whether GitHub gave no answer lately, and none about a job since.
+/// Whether GitHub gave no answer lately, whatever it was asked, and none about a job or a list of registrations since. Passes are
+/// many while something happens, and a question that failed leaves nothing: each pass would ask for all jobs again.
 fn is_silent(draft: &Draft<'_>) -> bool {
-    draft.snapshot.hand_off_faults.last_silence().is_some_and(|silent| {
-        draft.now.since(silent) < SILENT_FOR
-            && draft.jobs.iter().all(|job| job.verified_at.is_none_or(|verified| verified <= silent))
-    })
+    let since = draft.now.minus(SILENT_FOR);
+    let is_listed = |at| draft.snapshot.registrations.get(at).is_some_and(|seen| seen.value().is_some());
+    let faults = draft.snapshot.hand_off_faults.faults.iter().filter(|fault| !is_listed(&fault.at));
+    let Some(silent_at) = faults.filter_map(|fault| fault.silent_at).max().filter(|at| *at >= since) else {
+        return false;
+    };
+    !draft.jobs.iter().any(|job| job.verified_at.is_some_and(|at| at > silent_at))
 }
 
 /// Running jobs whose machine has been gone for a grace time and that were not asked for since.

@@ -353,3 +353,34 @@ fn what_github_said_before_does_not_help_a_machine_that_is_doubted_since() {
     }
     assert_ne!(state(&world), S::Busy, "its machine alone has said so for ten minutes");
 }
+
+#[test]
+fn a_list_of_machines_that_fails_does_not_end_the_doubt_of_a_machine() {
+    for fails in 1..=10 {
+        let mut world = one(S::Busy, MachineStatus::Busy, false);
+        for minute in 0..=11 {
+            let machines = world.machines.clone();
+            if minute == fails {
+                world.machines = Observed::Unknown { why: "throttled".into() };
+            }
+            is_good(&pass(&reusable(), &mut world, NOW.plus(mins(minute)), NOBODY));
+            world.machines = machines;
+        }
+        assert_ne!(state(&world), S::Busy, "the list that failed in minute {fails} says nothing");
+    }
+}
+
+#[test]
+fn the_end_of_a_job_that_is_heard_of_late_does_not_take_back_what_github_said_after_it() {
+    let mut world = one(S::Idle, MachineStatus::Listening, true);
+    is_good(&pass(&reusable(), &mut world, NOW, NOBODY));
+    assert_eq!(state(&world), S::Busy, "GitHub's list says so");
+    let mut over = job_of("acme/shop", 1, runnersmith_types::JobStatus::Completed, NOW.plus(secs(1)));
+    over.fact.completed_at = Some(ago(mins(2)));
+    world.jobs.push(on(over, &world.runners[0]));
+    is_good(&partial_pass(&reusable(), &mut world, NOW.plus(secs(1)), NOBODY));
+    assert_eq!(state(&world), S::Busy, "the job ended before, so that it has another one, or a flag that is late");
+    the_registration(&mut world).busy = false;
+    is_good(&pass(&reusable(), &mut world, NOW.plus(mins(1)), NOBODY));
+    assert_eq!(state(&world), S::Idle);
+}

@@ -390,3 +390,35 @@ fn a_failures_record_names_its_round() {
     let recorded = recorded.unwrap();
     assert_eq!((recorded.round, recorded.round_at, recorded.launched_at), (2, Some(NOW), Some(ago(mins(2)))));
 }
+
+// ---- what is asked while nobody answers ----------------------------------------------------------------------------
+
+#[test]
+fn while_github_does_not_answer_a_few_jobs_are_asked_for_and_not_each_in_every_pass() {
+    let asked = |plan: &Plan| {
+        let asks =
+            |step: &&runnersmith_types::PlanStep| matches!(step.action, Action::Effect(EffectAction::VerifyJob { .. }));
+        plan.steps.iter().filter(asks).count()
+    };
+    let mut world = snapshot();
+    world.jobs = (1..=40).map(|id| job_of("acme/shop", id, JobStatus::Queued, ago(mins(60)))).collect();
+    with(&mut world, runner(1, S::Busy), Some(machine(1, Some(MachineStatus::Busy))), None);
+    assert_eq!(asked(&planned(&world)), 40, "GitHub answers");
+    let not_asked = Observed::Unknown { why: "not asked for in this pass".into() };
+    world.registrations.insert(acme(), not_asked.clone());
+    assert_eq!(asked(&planned(&world)), 40, "nothing says that it does not");
+    world.hand_off_faults.silent(&acme(), "502", ago(secs(50)));
+    assert_eq!(asked(&planned(&world)), 1, "it did not answer in the last full pass");
+    let mut answered = world.clone();
+    answered.jobs[0].verified_at = Some(ago(secs(1)));
+    assert_eq!(asked(&planned(&answered)), 39, "one of them was answered since");
+    let silent = Observed::Unknown { why: format!("{}502", runnersmith_plan::NO_ANSWER) };
+    world.registrations.insert(acme(), silent);
+    assert_eq!(asked(&planned(&world)), 1, "it does not answer now");
+    world.registrations.insert(acme(), Observed::seen(Vec::new(), NOW));
+    assert_eq!(asked(&planned(&world)), 40, "it answers again");
+    world.registrations.insert(acme(), not_asked);
+    world.hand_off_faults = Default::default();
+    world.hand_off_faults.silent(&acme(), "502", ago(mins(3)));
+    assert_eq!(asked(&planned(&world)), 40, "it has answered since");
+}

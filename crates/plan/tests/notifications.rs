@@ -229,6 +229,19 @@ fn a_red_check_of_an_earlier_version_becomes_neutral_or_is_closed() {
 }
 
 #[test]
+fn a_job_of_which_github_could_not_say_who_serves_it_is_looked_at_again_within_the_bound_however_long_it_has_waited() {
+    let mut world = another_fleet(true, &["linux"]);
+    world.jobs = vec![of_arm(1, 60)];
+    world.registrations.insert(acme(), Observed::Unknown { why: "not asked for in this pass".into() });
+    let text = "no scale set serves it".to_owned();
+    let unknown = WaitReason { at: ago(mins(11)), kind: WaitKind::Unknown, text };
+    world.jobs[0].update(JobUpdate::Waits(Some(unknown)));
+    has(&plan(&policy(), &world, NOW), "find runners at acme for 1 jobs");
+    world.jobs[0].waits.iter_mut().for_each(|waits| waits.at = ago(mins(5)));
+    has_not(&plan(&policy(), &world, NOW), "find");
+}
+
+#[test]
 fn what_was_said_last_stands_until_the_registrations_are_known() {
     let mut world = another_fleet(true, &["linux"]);
     world.registrations.insert(acme(), Observed::Unknown { why: "not asked for in this pass".into() });

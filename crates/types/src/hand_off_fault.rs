@@ -248,12 +248,6 @@ impl HandOffFaults {
         self.faults.iter().any(|fault| &fault.at == at && fault.silent_at.is_some_and(|silent| silent >= moment))
     }
 
-    /// The last time that GitHub did not answer for any of the places.
-    #[must_use]
-    pub fn last_silence(&self) -> Option<Timestamp> {
-        self.faults.iter().filter_map(|fault| fault.silent_at).max()
-    }
-
     /// The same after an operator's reset: what failed before it is tried again at once.
     #[must_use]
     pub fn after(mut self, moment: Timestamp) -> Self {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use runnersmith_types::{MachineId, Runner, RunnerName, RunnerState, ScaleSetName, Timestamp};
 
+use crate::pace::Pace;
 use crate::time::{secs, shown};
 
 /// What must hold: the invariants of the design's control plane, and "no pass repeats a remote effect that changed nothing".
@@ -45,7 +46,15 @@ pub enum Rule {
     NoEffectIsRepeated,
     /// Nothing is marked and unmarked within one pass.
     NothingIsUnmarked,
-    /// A job of others does not concern us: no failing check run because of it.
+    /// The loops look as often as something happens, and call GitHub as often as there is something to ask.
+    PaceIsBounded,
+    /// The minimum of idle runners is there, or launches are paused for a recorded reason.
+    MinIdleIsKept,
+    /// A check run is closed in the end, and says success only when none of its jobs waits.
+    CheckRunsAreTrue,
+    /// A run is re-run at most once, and only when it has failed.
+    RerunsAreRight,
+    /// Jobs and runners of others do not concern us: what no delivery brought is not stored, no check run is because of them.
     ForeignJobsAreLeftAlone,
     /// No task panics.
     NoPanic,
@@ -99,6 +108,8 @@ pub struct Checks {
     launched: BTreeMap<RunnerName, BTreeSet<MachineId>>,
     /// When anything last changed in truth about what runs under a name.
     truth_changed: BTreeMap<RunnerName, Timestamp>,
+    /// How often the loops look and call.
+    pub pace: Pace,
     /// Rounds, passes.
     pub rounds: u64,
     /// Passes.

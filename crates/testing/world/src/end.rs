@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use runnersmith_types::{Label, MachineStatus, RegistrationName, RunnerState, ScaleSet};
+use runnersmith_types::{JobId, Label, MachineStatus, RegistrationName, RunnerState, ScaleSet};
 
+use crate::check_runs;
 use crate::checks::Rule;
 use crate::github_wire::SECRET;
+use crate::ledger::MemoryLedger;
 use crate::options::min_idle;
 use crate::outside::{Delivery, Outside, SimJob, SimMachine, Whose};
 use crate::process::Shared;
@@ -37,6 +39,9 @@ pub fn check(shared: &Shared, panics: u32) {
             }
         }
         left_over(outside);
+        check_runs::are_closed(outside, &shared.ledger);
+        foreign_jobs(outside, &shared.ledger);
+        min_idle_is_kept(outside, &shared.ledger);
         let kept: usize = outside.options.sets.iter().map(min_idle).sum();
         let idle = records.iter().filter(|runner| runner.state == RunnerState::Idle).count();
         for runner in records.iter().filter(|runner| runner.state != RunnerState::Idle || idle > kept) {
@@ -48,6 +53,40 @@ pub fn check(shared: &Shared, panics: u32) {
         }
         launches(outside);
     });
+}
+
+/// What a sweep finds of other fleets is not stored. A delivery of a job that asks for a self-hosted runner is: nobody may serve it.
+fn foreign_jobs(outside: &mut Outside, ledger: &MemoryLedger) {
+    let foreign = outside.jobs.values().filter(|job| job.whose == Whose::Foreign).map(|job| job.id);
+    let is_stored = |id: &JobId| !outside.delivered.contains(id) && ledger.recorded(*id).is_some();
+    let stored: Vec<JobId> = foreign.filter(is_stored).collect();
+    for id in stored {
+        outside.broken(Rule::ForeignJobsAreLeftAlone, format!("job {id} of another fleet is stored"));
+    }
+}
+
+/// A machine that was launched so recently may still come.
+const COMES_WITHIN: Duration = secs(10 * 60);
+
+/// The minimum of idle runners, from below: so many runners of a set can take a job now, or are about to.
+fn min_idle_is_kept(outside: &mut Outside, ledger: &MemoryLedger) {
+    let now = outside.now();
+    let mut found = Vec::new();
+    for set in outside.options.sets.iter().filter(|set| min_idle(set) > 0) {
+        let of_set = outside.machines_alive().filter(|machine| machine.shown.set == set.name && !machine.hung);
+        let serves = |machine: &&SimMachine| {
+            let registration = machine.registration.and_then(|id| outside.registrations.get(&id));
+            let is_online = registration.is_some_and(|known| known.online && known.removed_at.is_none());
+            is_online || machine.shown.launched_at.plus(COMES_WITHIN) > now
+        };
+        let (there, least) = (of_set.filter(serves).count(), min_idle(set).min(set.runners_max as usize));
+        // The breaker is open: what it says is in the ledger.
+        let is_paused = ledger.boot_failures_of(&set.name) >= set.timing.boot_failures_max as usize;
+        if there < least && !is_paused {
+            found.push(format!("{there} idle runners of {}, whose minimum is {least}", set.name));
+        }
+    }
+    found.into_iter().for_each(|text| outside.broken(Rule::MinIdleIsKept, text));
 }
 
 /// I1: all jobs of ours ran; who waited beyond the bound had a notification; what nobody serves has one.
@@ -143,7 +182,7 @@ fn left_over(outside: &mut Outside) {
             }
         }
     }
-    for registration in outside.registrations.values().filter(|known| known.removed_at.is_none()) {
+    for registration in outside.registrations.values().filter(|known| known.is_ours() && known.removed_at.is_none()) {
         let machine = registration.machine.as_ref().and_then(|id| outside.machines.get(id));
         let runner = RegistrationName::parse(&registration.name).map(RegistrationName::into_runner);
         let of = machine.or_else(|| outside.machines.values().find(|machine| Some(&machine.runner) == runner.as_ref()));

@@ -60,6 +60,7 @@ impl Outside {
         self.counts.machine_changes += 1;
         self.note(format!("{id} says {status:?}"));
         let now = self.now();
+        self.checks.pace.event(now);
         self.checks.truth_changed(&runner, now);
     }
 
@@ -197,6 +198,7 @@ impl Outside {
         self.counts.machine_seconds += now.since(launched_at).as_secs();
         self.counts.machine_changes += 1;
         self.note(format!("{id} has ended"));
+        self.checks.pace.event(now);
         self.checks.truth_changed(&runner, now);
         self.lets_go(id, job);
     }

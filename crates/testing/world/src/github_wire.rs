@@ -13,9 +13,10 @@ use runnersmith_types::{
     RepoFullName, RunId, RunSummary, RunnerScope, ScaleSetName, Secret, Timestamp,
 };
 
+use crate::bugs::Bug;
 use crate::checks::Rule;
 use crate::options::OWNER;
-use crate::outside::{Outside, SimCheckRun, SimRegistration, Whose};
+use crate::outside::{Outside, SimJob, SimRegistration};
 use crate::process::Process;
 use crate::time::secs;
 
@@ -40,12 +41,14 @@ impl Outside {
     fn github_fault(&mut self) -> Option<Fault> {
         self.counts.github_calls += 1;
         let now = self.now();
+        // While a limit holds, the client says so itself, and GitHub is not called.
         if self.limited_until > now {
             return Some(Fault::Limited(self.limited_until));
         }
         if let Some(until) = self.in_window(&self.options.faults.github_limits) {
             return Some(Fault::Limited(until));
         }
+        self.counts_a_call();
         if self.in_window(&self.options.faults.github_outages).is_some() {
             return Some(Fault::Before);
         }
@@ -63,13 +66,14 @@ impl Outside {
     }
 
     /// A run: each is of a workflow and a branch of its own, so that none supersedes another.
-    fn run_summary(&self, id: RunId) -> RunSummary {
+    pub(crate) fn run_summary(&self, id: RunId) -> RunSummary {
         let jobs = || self.jobs.values().filter(|job| job.run == id);
         let open = jobs().any(|job| job.status.is_open());
         let attempt = jobs().map(|job| job.attempt).max().unwrap_or(1);
-        let bad = jobs()
-            .filter(|job| job.attempt == attempt)
-            .find_map(|job| job.conclusion.filter(|word| *word != "success"));
+        // A run is cancelled as a whole; here one of its jobs stands for that.
+        let bad = ["cancelled", "failure"]
+            .into_iter()
+            .find(|word| jobs().any(|job| job.attempt == attempt && job.conclusion == Some(word)));
         RunSummary {
             id,
             status: if open { "in_progress" } else { "completed" }.into(),
@@ -88,7 +92,9 @@ impl Outside {
         let is_shown = |known: &&SimRegistration| {
             known.created_at.plus(lag) <= now && known.removed_at.is_none_or(|at| at.plus(lag) > now)
         };
-        self.registrations.values().filter(is_shown).map(|known| known.shown(now)).collect()
+        let hides_foreign = self.options.bug == Some(Bug::HidesForeignRunners);
+        let is_listed = |known: &&SimRegistration| !hides_foreign || known.is_ours();
+        self.registrations.values().filter(is_shown).filter(is_listed).map(|known| known.shown(now)).collect()
     }
 }
 
@@ -119,6 +125,10 @@ impl GitHubWire {
     #[must_use]
     pub const fn new(process: Arc<Process>) -> Self {
         Self(process)
+    }
+
+    fn bug(&self) -> Option<Bug> {
+        self.0.shared.with(|outside| outside.options.bug)
     }
 
     /// Makes a call: it takes its time, and meets what faults there are.
@@ -161,6 +171,10 @@ fn not_found<T>(operation: &'static str, subject: impl ToString) -> Result<T, Gi
 impl GitHub for GitHubWire {
     async fn job(&self, _: &RepoFullName, id: JobId) -> Result<JobFact, GitHubError> {
         let asked = move |outside: &mut Outside| match outside.jobs.get(&id) {
+            Some(job) if outside.options.bug == Some(Bug::HidesEnds) && job.ended_at.is_some() => {
+                let before = SimJob { status: JobStatus::InProgress, conclusion: None, ended_at: None, ..job.clone() };
+                Ok(outside.fact(&before, FactSource::Get))
+            }
             Some(job) => Ok(outside.fact(job, FactSource::Get)),
             None => not_found("job", id),
         };
@@ -240,9 +254,11 @@ impl GitHub for GitHubWire {
             if is_there && !is_busy {
                 known.removed_at = Some(now);
             }
-            let name = known.name.clone();
-            if let Some(set) = set_of(&name) {
+            let (name, is_ours) = (known.name.clone(), known.is_ours());
+            if let Some(set) = set_of(&name).filter(|_| is_ours) {
                 outside.effect(&set, format!("deregister {name}"), is_there && !is_busy);
+            } else {
+                outside.broken(Rule::ForeignJobsAreLeftAlone, format!("{name} is removed, which is another fleet's"));
             }
             if is_there && is_busy {
                 return Err(GitHubError::Busy { operation: "deregister", subject: id.to_string() });
@@ -277,13 +293,21 @@ impl GitHub for GitHubWire {
         let wanted = repo.clone();
         let swept = move |outside: &mut Outside| {
             let waiting = outside.jobs.values().filter(|job| job.repo == wanted && job.status <= JobStatus::Queued);
-            Ok(waiting.map(|job| outside.fact(job, FactSource::Sweep)).collect())
+            let mut found: Vec<JobFact> = waiting.map(|job| outside.fact(job, FactSource::Sweep)).collect();
+            outside.lies_about(&wanted, &mut found);
+            Ok(found)
         };
         self.call("sweep", repo.to_string(), swept).await
     }
 
     async fn run(&self, _: &RepoFullName, id: RunId) -> Result<RunSummary, GitHubError> {
-        let asked = move |outside: &mut Outside| Ok(outside.run_summary(id));
+        let hides = self.bug() == Some(Bug::HidesCancellations);
+        let asked = move |outside: &mut Outside| {
+            let mut run = outside.run_summary(id);
+            let cancelled = run.conclusion.as_mut().filter(|conclusion| hides && conclusion.0 == "cancelled");
+            cancelled.into_iter().for_each(|conclusion| conclusion.0 = "failure".into());
+            Ok(run)
+        };
         self.call("run", id.to_string(), asked).await
     }
 
@@ -299,6 +323,7 @@ impl GitHub for GitHubWire {
 
     async fn rerun_failed(&self, _: &RepoFullName, id: RunId) -> Result<(), GitHubError> {
         let again = move |outside: &mut Outside| {
+            outside.check_rerun(id);
             outside.run_again(id);
             Ok(())
         };
@@ -337,23 +362,13 @@ impl GitHub for GitHubWire {
     }
 
     async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {
-        let check = check.clone();
+        let mut check = check.clone();
+        if self.bug() == Some(Bug::SaysSuccess) {
+            check.conclusion = Some("success".into());
+        }
         let subject = format!("{} {}", check.head_sha, check.conclusion.as_deref().unwrap_or("waiting"));
-        let posted = move |outside: &mut Outside| {
-            let now = outside.now();
-            let id = check.id.unwrap_or_else(|| outside.number());
-            let made = SimCheckRun { repo: check.repo.clone(), sha: check.head_sha.clone(), created_at: now };
-            outside.check_runs.entry(id).or_insert(made);
-            let of_commit = |whose| {
-                let mut jobs = outside.jobs.values().filter(|job| job.sha == check.head_sha);
-                jobs.any(|job| job.whose == whose)
-            };
-            if check.conclusion.as_deref() == Some("failure") && of_commit(Whose::Foreign) && !of_commit(Whose::Nobody)
-            {
-                outside.broken(Rule::ForeignJobsAreLeftAlone, format!("a failing check run on {}", check.head_sha));
-            }
-            Ok(id)
-        };
+        let waiting = self.0.shared.ledger.queued_of(&check.repo, &check.head_sha);
+        let posted = move |outside: &mut Outside| Ok(outside.posts(check, &waiting));
         self.call("notify", subject, posted).await
     }
 

@@ -10,7 +10,7 @@ use runnersmith_types::{
 
 use crate::agenda::Event;
 use crate::options::OWNER;
-use crate::outside::{Delivery, Fate, Outside, SimJob, SimRegistration, Whose};
+use crate::outside::{Delivery, Fails, Fate, Outside, SimJob, SimRegistration, Whose};
 use crate::time::secs;
 
 impl Outside {
@@ -157,14 +157,24 @@ impl Outside {
         let queued = self.jobs.values().filter(|job| job.status == JobStatus::Queued && job.whose == Whose::Ours);
         let mut queued: Vec<(Option<Timestamp>, JobId)> = queued.map(|job| (job.queued_at, job.id)).collect();
         queued.sort_unstable();
+        let is_free = |runner: &&SimRegistration| {
+            let free = runner.removed_at.is_none() && runner.online && runner.job.is_none();
+            // Other fleets' runners have no machine here, and are for their own jobs.
+            free && runner.machine.is_some() && !self.ends_early(runner)
+        };
+        let mut free: Vec<RegistrationId> =
+            self.registrations.values().filter(is_free).map(|runner| runner.id).collect();
         for (_, id) in queued {
             let labels = &self.jobs[&id].labels;
-            let fits = self.registrations.values().find(|runner| {
-                let free = runner.removed_at.is_none() && runner.online && runner.job.is_none();
-                free && !self.ends_early(runner) && labels.iter().all(|label| runner.labels.contains(label))
-            });
-            if let Some(runner) = fits.map(|runner| runner.id) {
+            let fits = |runner: &RegistrationId| {
+                let runner = &self.registrations[runner];
+                labels.iter().all(|label| runner.labels.contains(label))
+            };
+            if let Some(at) = free.iter().position(fits) {
+                let runner = free.remove(at);
                 self.starts(id, runner);
+            } else if free.is_empty() {
+                return;
             }
         }
     }
@@ -321,11 +331,17 @@ impl Outside {
 
     /// A delivery arrives: it is in the queue before it is answered.
     pub(crate) fn arrives(&mut self, entry: u64) {
-        let now = self.now();
+        let (now, fails) = (self.now(), self.fails(|faults| faults.queue_error));
         let Some(delivery) = self.deliveries.get_mut(&entry) else { return };
-        delivery.failed = false;
+        // The webhook answers with an error when it cannot send, or does not know whether it could: GitHub calls that a failure.
+        delivery.failed = fails != Fails::Not;
+        self.counts.lost_deliveries += u32::from(delivery.failed);
         let fact = JobFact { received_at: now, ..delivery.fact.clone() };
-        self.note(format!("delivery {entry} arrives: job {} {}", fact.id, fact.status.word()));
-        self.queue.push(&Message::Job(Box::new(fact)).to_body(), Duration::ZERO);
+        self.note(format!("delivery {entry} arrives: job {} {}: {fails:?}", fact.id, fact.status.word()));
+        if fails != Fails::Before {
+            self.delivered.insert(fact.id);
+            self.checks.pace.event(now);
+            self.queue.push(&Message::Job(Box::new(fact)).to_body(), Duration::ZERO);
+        }
     }
 }

@@ -15,21 +15,15 @@ use runnersmith_types::{
     PoolFailure, RepoFullName, RunId, Runner, RunnerName, RunnerUpdate, ScaleSetName, Stalled, Timestamp,
 };
 
+use crate::bugs::Bug;
 use crate::ledger::MemoryLedger;
+use crate::outside::Fails;
 use crate::process::Process;
 
 /// A process's way to the ledger.
 pub struct LedgerWire {
     process: Arc<Process>,
     ledger: Arc<MemoryLedger>,
-}
-
-/// Whether a call fails, and when.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fails {
-    Not,
-    Before,
-    After,
 }
 
 fn failed(operation: &'static str) -> LedgerError {
@@ -47,15 +41,8 @@ impl LedgerWire {
     /// Whether this call fails, and whether it takes time.
     async fn weather(&self) -> Fails {
         let (fails, ms) = self.process.shared.with(|outside| {
-            let rate = outside.rate(|faults| faults.ledger_error);
+            let fails = outside.fails(|faults| faults.ledger_error);
             let random = &mut outside.random.calls;
-            let fails = if !random.happens(rate) {
-                Fails::Not
-            } else if random.happens(500_000) {
-                Fails::Before
-            } else {
-                Fails::After
-            };
             // Most calls are over at once; some give others the time to come between.
             (fails, if random.happens(50_000) { random.between(1, 40) } else { 0 })
         });
@@ -70,6 +57,7 @@ impl LedgerWire {
         self.process.shared.with(|outside| {
             let now = outside.now();
             outside.checks.pass_begins(&lease.set, now);
+            outside.counts_a_pass(&lease.set);
             outside.note(format!("{} passes over {} (generation {})", self.process.name, lease.set, lease.generation));
         });
     }
@@ -95,6 +83,27 @@ impl LedgerWire {
         });
     }
 
+    /// The records that the control plane is shown: a bug may have forgotten something of them.
+    fn remembered(&self, mut runners: Vec<Runner>) -> Vec<Runner> {
+        match self.bug() {
+            Some(Bug::ForgetsRefusals) => runners.iter_mut().for_each(|runner| {
+                (runner.removal_refused_at, runner.github_busy_at) = (None, None);
+            }),
+            Some(Bug::ForgetsDoubts) => runners.iter_mut().for_each(|runner| runner.status_doubted_since = None),
+            Some(_) | None => {}
+        }
+        runners
+    }
+
+    /// The runs that the control plane is said to have re-run.
+    fn rerun_before(&self, runs: Vec<(RepoFullName, RunId)>) -> Vec<(RepoFullName, RunId)> {
+        if self.bug() == Some(Bug::ForgetsReruns) { Vec::new() } else { runs }
+    }
+
+    fn bug(&self) -> Option<Bug> {
+        self.process.shared.with(|outside| outside.options.bug)
+    }
+
     fn wrote<T>(&self, _: &T, what: &str) {
         self.process.note(what);
     }
@@ -102,7 +111,7 @@ impl LedgerWire {
 
 /// Each method of a part of the ledger: through the process, with the weather, and with what the checkers see of its result.
 macro_rules! wire {
-    ($part:ident: $(fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty $(=> $seen:ident)?;)*) => {
+    ($part:ident: $(fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty $(=> $seen:ident)? $(, shown by $shown:ident)?;)*) => {
         #[async_trait]
         impl $part for LedgerWire {
             $(async fn $name(&self, $($arg: $kind),*) -> Result<$out, LedgerError> {
@@ -114,6 +123,7 @@ macro_rules! wire {
                 } else {
                     self.ledger.$name($($arg),*).await
                 };
+                $(let result = result.map(|found| self.$shown(found));)?
                 $(if let Ok(result) = &result {
                     self.$seen(result, NAME);
                 })?
@@ -133,7 +143,7 @@ wire! { JobLedger:
     fn stall_job(id: JobId, stalled: Stalled) -> bool => wrote;
     fn update_jobs(updates: Vec<(JobId, JobUpdate)>) -> Vec<JobId> => wrote;
     fn rerun(repo: &RepoFullName, run: RunId) -> bool => wrote;
-    fn reruns() -> Vec<(RepoFullName, RunId)>;
+    fn reruns() -> Vec<(RepoFullName, RunId)>, shown by rerun_before;
 }
 
 wire! { RunnerLedger:
@@ -145,7 +155,7 @@ wire! { RunnerLedger:
     fn open_batches(set: &ScaleSetName) -> Vec<Batch>;
     fn complete_batch(lease: &Lease, id: &BatchId, updates: Vec<(RunnerName, RunnerUpdate)>) -> () => wrote;
     fn update(lease: &Lease, updates: Vec<(RunnerName, RunnerUpdate)>) -> Vec<Runner> => updated;
-    fn live_runners(set: &ScaleSetName) -> Vec<Runner>;
+    fn live_runners(set: &ScaleSetName) -> Vec<Runner>, shown by remembered;
     fn counts() -> Vec<(ScaleSetName, u32, u32)>;
     fn runner(name: &RunnerName) -> Option<Runner>;
     fn recent_runners(limit: usize) -> Vec<Runner>;
@@ -206,6 +216,7 @@ impl LeaseLedger for LedgerWire {
             self.process.shared.with(|outside| {
                 let now = outside.now();
                 outside.checks.pass_woken(&lease.set, now);
+                outside.counts_a_pass(&lease.set);
             });
         }
         self.process.end(call, "ledger release").await;

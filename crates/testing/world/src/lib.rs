@@ -5,6 +5,9 @@
 //! and what breaks can be run again by its seed.
 
 pub mod agenda;
+mod bounds;
+pub mod bugs;
+mod check_runs;
 pub mod checks;
 mod end;
 mod fleet;
@@ -15,14 +18,17 @@ pub mod ledger;
 mod ledger_wire;
 pub mod options;
 pub mod outside;
+pub mod pace;
 pub mod process;
 pub mod queue;
+mod queue_wire;
 pub mod random;
 pub mod run;
 pub mod time;
 pub mod trace;
 mod wires;
 
+pub use bugs::Bug;
 pub use checks::{Rule, Violation};
 pub use options::Options;
 pub use run::{Alter, Report, run};

@@ -10,6 +10,7 @@ use runnersmith_types::{
     ScopeLevel,
 };
 
+use crate::bugs::Bug;
 use crate::random::Random;
 use crate::time::secs;
 
@@ -71,6 +72,12 @@ pub struct Faults {
     pub ledger_error: u32,
     /// The control plane dies at a call; half of the times after its effect.
     pub crash: u32,
+    /// A call to a queue fails; half of them after its effect. A webhook that cannot send answers GitHub with an error.
+    pub queue_error: u32,
+    /// A message is received twice.
+    pub message_doubled: u32,
+    /// An acknowledgement is lost: its message comes again.
+    pub acknowledge_lost: u32,
 }
 
 /// What a seed chooses.
@@ -110,6 +117,8 @@ pub struct Options {
     pub poison: u32,
     /// The faults.
     pub faults: Faults,
+    /// A bug that is put in on purpose.
+    pub bug: Option<Bug>,
 }
 
 impl fmt::Display for Options {
@@ -118,7 +127,7 @@ impl fmt::Display for Options {
         let Self { sets, faults, .. } = self;
         let rest = format!("{:#?}", Self { sets: Vec::new(), faults: Faults::default(), ..self.clone() });
         let all = format!("{rest}\n{faults:#?}");
-        let happens = |line: &&str| ![" 0,", " 0ns,", " [],"].iter().any(|none| line.ends_with(none));
+        let happens = |line: &&str| ![" 0,", " 0ns,", " [],", " None,"].iter().any(|none| line.ends_with(none));
         all.lines().filter(happens).try_for_each(|line| writeln!(f, "{line}"))?;
         for set in sets {
             let (name, max, idle) = (&set.name, set.runners_max, min_idle(set));
@@ -162,6 +171,7 @@ impl Options {
             impossible: if random.happens(200_000) { 30_000 } else { 0 },
             poison: if random.happens(200_000) { to_u32(random.between(1, 5)) } else { 0 },
             faults: faults(&mut random, busy_time),
+            bug: None,
         }
     }
 
@@ -232,9 +242,14 @@ fn faults(random: &mut Random, busy_time: Duration) -> Faults {
         hand_off_throttled: some(random, 50_000),
         ledger_error: some(random, 2_000),
         crash: some(random, 250),
+        queue_error: some(random, 10_000),
+        message_doubled: some(random, 50_000),
+        acknowledge_lost: some(random, 30_000),
     }
 }
 
+/// The control plane of all processes.
+pub const CONTROL_PLANE: &str = "w0rld";
 /// The organisation of every repository.
 pub const OWNER: &str = "acme";
 

@@ -1,19 +1,19 @@
 //! Everything outside of the control plane, as it is in truth: jobs, registrations, deliveries, machines, hand-offs; with the one
 //! agenda, the random streams, the trace and the checkers. Nothing here waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use runnersmith_ports::Clock as _;
 use runnersmith_types::{
-    BatchId, JobFact, JobId, JobStatus, Label, Machine, MachineId, RegistrationId, RepoFullName, RunId, RunnerName,
-    ScaleSetName, Timestamp,
+    BatchId, JobFact, JobId, JobStatus, Label, Machine, MachineId, RegistrationId, RegistrationName, RepoFullName,
+    RunId, RunnerName, ScaleSetName, Timestamp,
 };
 
 use crate::agenda::{Agenda, Event};
 use crate::checks::{Checks, Rule};
-use crate::options::{Faults, Options, Window};
+use crate::options::{CONTROL_PLANE, Faults, Options, Window};
 use crate::queue::MemoryQueue;
 use crate::random::Random;
 use crate::time::{BEGIN, VirtualClock, shown};
@@ -73,6 +73,13 @@ impl SimRegistration {
     #[must_use]
     pub fn is_busy(&self, now: Timestamp) -> bool {
         self.job.is_some() || self.busy_until > now
+    }
+
+    /// Whether it is one of ours, by its name.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        let runner = RegistrationName::parse(&self.name).map(RegistrationName::into_runner);
+        runner.is_some_and(|runner| runner.parts().is_some_and(|parts| parts.control_plane.as_str() == CONTROL_PLANE))
     }
 }
 
@@ -141,6 +148,21 @@ pub struct SimCheckRun {
     pub repo: RepoFullName,
     pub sha: String,
     pub created_at: Timestamp,
+    pub title: String,
+    pub summary: String,
+    /// None while it is open.
+    pub conclusion: Option<String>,
+}
+
+/// Whether a call fails, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fails {
+    /// It does not.
+    Not,
+    /// Without an effect.
+    Before,
+    /// Although it had its effect.
+    After,
 }
 
 /// What was counted.
@@ -153,6 +175,7 @@ pub struct Counts {
     /// Messages that nobody can read.
     pub poison: u32,
     pub crashes: u32,
+    pub doubled_messages: u32,
     pub port_calls: u64,
     pub github_calls: u64,
     pub lost_deliveries: u32,
@@ -203,7 +226,11 @@ pub struct Outside {
     pub next: u64,
     /// All jobs.
     pub jobs: BTreeMap<JobId, SimJob>,
-    /// All registrations that ever were.
+    /// Jobs of which a delivery has arrived.
+    pub delivered: BTreeSet<JobId>,
+    /// How often each run was re-run.
+    pub reruns: BTreeMap<RunId, u32>,
+    /// All registrations that ever were, those of another fleet included.
     pub registrations: BTreeMap<RegistrationId, SimRegistration>,
     /// GitHub's delivery log.
     pub deliveries: BTreeMap<u64, Delivery>,
@@ -217,6 +244,25 @@ pub struct Outside {
     pub by_batch: BTreeMap<BatchId, Vec<MachineId>>,
     /// Hand-offs that nobody has read, with when they were put.
     pub hand_offs: BTreeMap<MachineId, (Handed, Timestamp)>,
+}
+
+/// The runners of another fleet: one online, with the labels of its jobs, and one that somebody made by hand and left.
+fn foreign_runners() -> BTreeMap<RegistrationId, SimRegistration> {
+    let runner = |(id, name, labels, online): (u64, &str, &[&str], bool)| SimRegistration {
+        id: RegistrationId(id),
+        name: name.to_owned(),
+        labels: labels.iter().map(|label| Label::of_job(label)).collect(),
+        ephemeral: false,
+        online,
+        job: None,
+        busy_until: Timestamp(0),
+        created_at: Timestamp(0),
+        removed_at: None,
+        machine: None,
+    };
+    let all: [(u64, &str, &[&str], bool); 2] =
+        [(1, "arc-x-7f9c", &["self-hosted", "arc-x"], true), (2, "by-hand", &["self-hosted", "gpu"], false)];
+    all.into_iter().map(runner).map(|runner| (runner.id, runner)).collect()
 }
 
 impl Outside {
@@ -245,7 +291,9 @@ impl Outside {
             job_moved_at: BEGIN,
             next: 1_000,
             jobs: BTreeMap::new(),
-            registrations: BTreeMap::new(),
+            delivered: BTreeSet::new(),
+            reruns: BTreeMap::new(),
+            registrations: foreign_runners(),
             deliveries: BTreeMap::new(),
             check_runs: BTreeMap::new(),
             limited_until: Timestamp(0),
@@ -283,6 +331,18 @@ impl Outside {
     #[must_use]
     pub fn rate(&self, of: impl Fn(&Faults) -> u32) -> u32 {
         if self.is_calm() { 0 } else { of(&self.options.faults) }
+    }
+
+    /// Whether a call fails that fails so often.
+    pub fn fails(&mut self, of: impl Fn(&Faults) -> u32) -> Fails {
+        let rate = self.rate(of);
+        if !self.random.calls.happens(rate) {
+            Fails::Not
+        } else if self.random.calls.happens(500_000) {
+            Fails::Before
+        } else {
+            Fails::After
+        }
     }
 
     /// Whether one of the windows is now; if so, when it ends.

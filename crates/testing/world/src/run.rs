@@ -19,12 +19,13 @@ use crate::end;
 use crate::github_wire::GitHubWire;
 use crate::ledger::MemoryLedger;
 use crate::ledger_wire::LedgerWire;
-use crate::options::Options;
+use crate::options::{CONTROL_PLANE, Options};
 use crate::outside::{Counts, Outside, Whose};
 use crate::process::{Process, Shared};
 use crate::queue::MemoryQueue;
+use crate::queue_wire::QueueWire;
 use crate::time::{VirtualClock, secs};
-use crate::wires::{HandOffWire, MachinesWire, QueueWire};
+use crate::wires::{HandOffWire, MachinesWire};
 
 /// Changes what a control plane is made of, before it starts: how a test puts a bug in.
 pub type Alter = Arc<dyn Fn(World) -> World + Send + Sync>;
@@ -96,7 +97,7 @@ async fn world(options: Options, alter: Option<Alter>, whole_trace: bool) -> Rep
     let clock = VirtualClock::begin();
     let (queue, lookups) = (MemoryQueue::new(Arc::new(clock)), MemoryQueue::new(Arc::new(clock)));
     let (queue, lookups) = (Arc::new(queue), Arc::new(lookups));
-    let control_plane = match ControlPlaneId::parse("w0rld") {
+    let control_plane = match ControlPlaneId::parse(CONTROL_PLANE) {
         Ok(id) => id,
         Err(error) => panic!("{error}"),
     };

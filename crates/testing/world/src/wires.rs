@@ -1,101 +1,23 @@
-//! A process's ways to the queue, to machines and to hand-offs, with their faults; the checkers see what goes through.
+//! A process's ways to machines and to hand-offs, with their faults; the checkers see what goes through.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_ports::{
-    Clock as _, HandOff, HandOffError, LaunchRequest, Machines, MachinesError, Message, Queue, QueueError, Receipt,
-    ReceivedMessage, RunnerConfig,
-};
+use runnersmith_ports::{Clock as _, HandOff, HandOffError, LaunchRequest, Machines, MachinesError, RunnerConfig};
 use runnersmith_types::{
     ControlPlaneId, Label, Machine, MachineId, MachineState, RegistrationId, RunnerName, RunnerScope, ScaleSetName,
     Timestamp,
 };
 
 use crate::agenda::Event;
+use crate::bugs::Bug;
 use crate::checks::Rule;
 use crate::github_wire::SECRET;
 use crate::outside::{Handed, Outside, SimMachine};
 use crate::process::Process;
-use crate::queue::MemoryQueue;
 use crate::time::secs;
-
-/// A process's way to a queue.
-pub struct QueueWire {
-    process: Arc<Process>,
-    queue: Arc<MemoryQueue>,
-}
-
-impl QueueWire {
-    /// The way of this process to this queue.
-    #[must_use]
-    pub const fn new(process: Arc<Process>, queue: Arc<MemoryQueue>) -> Self {
-        Self { process, queue }
-    }
-
-    /// I6: what a message says is durable before the message goes.
-    fn check_acknowledged(&self, receipts: &[Receipt]) {
-        for body in receipts.iter().filter_map(|receipt| self.queue.body(receipt)) {
-            let Ok(Message::Job(fact)) = serde_json::from_str::<Message>(&body) else { continue };
-            let recorded = self.process.shared.ledger.recorded(fact.id);
-            if recorded.is_none_or(|job| job.fact.status < fact.status) {
-                let text = format!("job {} {}", fact.id, fact.status.word());
-                self.process.shared.with(|outside| outside.broken(Rule::AcknowledgedAfterFact, text));
-            }
-        }
-    }
-}
-
-#[async_trait]
-impl Queue for QueueWire {
-    async fn send(&self, body: &str, delay: Duration) -> Result<(), QueueError> {
-        let call = self.process.begin("queue send").await;
-        let result = self.queue.send(body, delay).await;
-        self.process.end(call, "queue send").await;
-        result
-    }
-
-    async fn receive(&self, max: usize, visibility: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
-        let call = self.process.begin("queue receive").await;
-        let result = self.queue.receive(max, visibility).await;
-        self.process.end(call, "queue receive").await;
-        result
-    }
-
-    async fn wait(&self, timeout: Duration) {
-        self.process.stays().await;
-        self.queue.wait(timeout).await;
-        self.process.stays().await;
-    }
-
-    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<bool, QueueError> {
-        let call = self.process.begin("queue extend").await;
-        let result = self.queue.extend(receipt, visibility).await;
-        self.process.end(call, "queue extend").await;
-        result
-    }
-
-    async fn acknowledge(&self, receipts: &[Receipt]) -> Result<usize, QueueError> {
-        let call = self.process.begin("queue acknowledge").await;
-        self.check_acknowledged(receipts);
-        let result = self.queue.acknowledge(receipts).await;
-        self.process.end(call, "queue acknowledge").await;
-        result
-    }
-
-    async fn dead_letter(&self, receipt: &Receipt, why: &str) -> Result<bool, QueueError> {
-        let call = self.process.begin("queue dead letter").await;
-        let result = self.queue.dead_letter(receipt, why).await;
-        self.process.end(call, "queue dead letter").await;
-        result
-    }
-
-    async fn depth(&self) -> Result<(u64, u64, u64), QueueError> {
-        self.queue.depth().await
-    }
-}
 
 /// A process's way to machines.
 pub struct MachinesWire(Arc<Process>);
@@ -203,7 +125,9 @@ impl Outside {
             self.broken(Rule::BusyIsKept, text);
         }
         self.effect(&set, format!("terminate {id}"), is_alive);
-        self.machine_ends(id);
+        if self.options.bug != Some(Bug::KeepsMachines) {
+            self.machine_ends(id);
+        }
     }
 }
 
@@ -306,6 +230,9 @@ impl Machines for MachinesWire {
     /// the next of the looks that there would be.
     async fn wait(&self, timeout: Duration) {
         self.0.stays().await;
+        if self.0.shared.with(|outside| outside.options.bug) == Some(Bug::NeverWaits) {
+            return self.0.shared.clock.sleep(Duration::from_millis(100)).await;
+        }
         self.0.shared.machines_changed.notified().await;
         let (signal, now) = self.0.shared.with(|outside| (outside.options.machines_signal, outside.now()));
         if !signal {

@@ -102,6 +102,38 @@ fn deliveries_that_are_lost_late_and_doubled_are_made_good() {
 }
 
 #[test]
+fn a_queue_that_fails_doubles_and_forgets_loses_nothing() {
+    let faults = Faults {
+        queue_error: 100_000,
+        message_doubled: 300_000,
+        acknowledge_lost: 200_000,
+        crash: 1_000,
+        ..Faults::default()
+    };
+    holds(&faults, |options| options.poison = 3);
+    holds(&faults, |options| options.processes = 2);
+}
+
+#[test]
+fn runs_that_lose_machines_again_and_again_are_re_run_once() {
+    let faults = Faults { spot_notice: 700_000, github_error_after: 200_000, ledger_error: 5_000, ..Faults::default() };
+    holds(&faults, |options| {
+        options.sets.iter_mut().for_each(|set| set.rerun_interrupted = true);
+        options.cancelled = 200_000;
+    });
+}
+
+#[test]
+fn authors_read_what_is_true_while_github_fails_and_processes_die() {
+    let faults =
+        Faults { github_error_after: 200_000, github_error_before: 200_000, crash: 1_500, ..Faults::default() };
+    holds(&faults, |options| {
+        (options.burst, options.foreign, options.impossible) = (900_000, 200_000, 100_000);
+        options.sets.iter_mut().for_each(|set| set.runners_max = 2);
+    });
+}
+
+#[test]
 fn machines_that_do_not_come_are_replaced() {
     let faults = Faults {
         boot_never: 200_000,

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runnersmith_ports::{BudgetKind, Clock, Lease, LedgerError};
 use runnersmith_types::{
-    Batch, BatchId, BootFailure, ControlPlaneId, HistoryEvent, Job, JobId, PoolFailure, RepoFullName, RunId, Runner,
-    RunnerName, ScaleSetName, Timestamp,
+    Batch, BatchId, BootFailure, ControlPlaneId, HistoryEvent, Job, JobId, JobStatus, PoolFailure, RepoFullName, RunId,
+    Runner, RunnerName, ScaleSetName, Timestamp,
 };
 
 /// A ledger.
@@ -69,6 +69,22 @@ impl MemoryLedger {
     #[must_use]
     pub fn recorded(&self, id: JobId) -> Option<Job> {
         self.tables().jobs.get(&id).cloned()
+    }
+
+    /// The jobs of a commit that are recorded as queued, each with since when.
+    #[must_use]
+    pub fn queued_of(&self, repo: &RepoFullName, sha: &str) -> Vec<(JobId, Timestamp)> {
+        let tables = self.tables();
+        let open = tables.open.iter().filter_map(|id| tables.jobs.get(id));
+        let queued = open
+            .filter(|job| job.fact.status == JobStatus::Queued && job.fact.repo == *repo && job.fact.head_sha == sha);
+        queued.map(|job| (job.id(), job.changed_at)).collect()
+    }
+
+    /// How many failures to boot are recorded of a set, which may pause its launches.
+    #[must_use]
+    pub fn boot_failures_of(&self, set: &ScaleSetName) -> usize {
+        self.tables().boot_failures.iter().filter(|(of, _)| of == set).count()
     }
 
     /// All runners that are not gone.

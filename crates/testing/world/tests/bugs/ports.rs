@@ -1,6 +1,4 @@
-//! Bugs that are put in on purpose, each between the control plane and its ports: a checker that finds none of them would be no checker.
-
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+//! Ports with a deliberate bug each, put between a control plane and the world's own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,44 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_controllers::{Ports, Sets, World};
+use runnersmith_controllers::{Ports, World};
 use runnersmith_ports::*;
 use runnersmith_types::*;
-use runnersmith_world::options::Faults;
-use runnersmith_world::{Alter, Options, Rule, run};
+use runnersmith_world::Alter;
 
-/// Some world of the first seeds shows that the bug breaks the rule; without the bug none of them breaks it.
-fn found(
-    rule: Rule,
-    faults: &Faults,
-    change: impl Fn(&mut Options),
-    bug: impl Fn(World) -> World + Send + Sync + 'static,
-) {
-    let alter: Alter = Arc::new(bug);
-    let mut worlds = (1..=12).map(|seed| {
-        let mut options = Options { faults: faults.clone(), ..Options::of_seed(seed).without_faults() };
-        (options.jobs, options.busy_time) = (options.jobs.min(30), options.busy_time.min(Duration::from_secs(3_600)));
-        change(&mut options);
-        options
-    });
-    let breaks = |options: Options, alter: Option<&Alter>| {
-        run(options, alter, false).violations.iter().any(|violation| violation.rule == rule)
-    };
-    let options = worlds.find(|options| breaks(options.clone(), Some(&alter)));
-    let options = options.unwrap_or_else(|| panic!("no world shows that {rule:?} is broken"));
-    assert!(!breaks(options.clone(), None), "seed {} breaks {rule:?} without the bug", options.seed);
-}
-
-fn with_ports(change: impl Fn(&mut Ports) + Send + Sync + 'static) -> impl Fn(World) -> World + Send + Sync + 'static {
-    move |mut world| {
+fn with_ports(change: impl Fn(&mut Ports) + Send + Sync + 'static) -> Alter {
+    Arc::new(move |mut world: World| {
         change(&mut world.ports);
         world
-    }
+    })
 }
 
 /// What a bug does to machines.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum MachinesBug {
+pub enum MachinesBug {
     /// A launch is made again under another token.
     Tokenless,
     /// A machine that has a job is ended.
@@ -111,71 +86,8 @@ impl Machines for BadMachines {
     }
 }
 
-fn machines(bug: MachinesBug) -> impl Fn(World) -> World + Send + Sync + 'static {
+pub fn machines(bug: MachinesBug) -> Alter {
     with_ports(move |ports| ports.machines = Arc::new(BadMachines(ports.machines.clone(), bug, AtomicU64::new(0))))
-}
-
-#[test]
-fn a_launch_that_is_repeated_without_its_token_is_found() {
-    let faults = Faults { launch_error_after: 300_000, ..Faults::default() };
-    found(Rule::OneMachinePerIntent, &faults, |_| {}, machines(MachinesBug::Tokenless));
-}
-
-#[test]
-fn a_busy_machine_that_is_ended_is_found() {
-    found(Rule::BusyIsKept, &Faults::default(), |_| {}, machines(MachinesBug::EndsBusy));
-}
-
-#[test]
-fn what_is_marked_and_unmarked_in_one_pass_is_found() {
-    found(Rule::NothingIsUnmarked, &Faults::default(), short, machines(MachinesBug::Wavers));
-}
-
-#[test]
-fn a_pass_that_does_not_come_to_rest_is_found() {
-    found(Rule::PassesRest, &Faults::default(), short, machines(MachinesBug::Wavers));
-}
-
-#[test]
-fn an_effect_that_is_repeated_in_vain_is_found() {
-    found(Rule::NoEffectIsRepeated, &Faults::default(), short, machines(MachinesBug::Repeats));
-}
-
-#[test]
-fn a_job_that_never_runs_is_found() {
-    found(Rule::EveryJobRuns, &Faults::default(), |_| {}, machines(MachinesBug::Never));
-}
-
-#[test]
-fn a_panic_in_a_task_is_found() {
-    found(Rule::NoPanic, &Faults::default(), |_| {}, machines(MachinesBug::Panics));
-}
-
-/// A short world with a few jobs, for bugs that make the loop run hot. Its sets keep runners idle, so that there are some.
-fn short(options: &mut Options) {
-    (options.jobs, options.busy_time, options.quiet_time) = (5, Duration::from_secs(600), Duration::from_secs(600));
-    options.sets.truncate(1);
-    for set in &mut options.sets {
-        set.scope.at = Some(RunnerScope::Organization(Owner::parse("acme").unwrap()));
-        let time_zone = "UTC".to_owned();
-        set.min_idle =
-            vec![MinIdleEntry::Window { days: Vec::new(), from_minute: 0, to_minute: 0, time_zone, count: 2 }];
-        set.runners_max = set.runners_max.max(4);
-    }
-}
-
-#[test]
-fn a_maximum_that_is_exceeded_is_found() {
-    let higher = |world: World| {
-        let higher = |set: &ScaleSet| ScaleSet { runners_max: set.runners_max + 3, ..set.clone() };
-        let sets = Sets::new(world.sets.load().iter().map(higher).collect());
-        World { sets, ..world }
-    };
-    let crowd = |options: &mut Options| {
-        options.burst = 1_000_000;
-        options.sets.iter_mut().for_each(|set| set.runners_max = 2);
-    };
-    found(Rule::Maximum, &Faults::default(), crowd, higher);
 }
 
 /// A queue whose messages are gone when they are received, or never go.
@@ -215,18 +127,8 @@ impl Queue for BadQueue {
     }
 }
 
-fn queue(early: bool) -> impl Fn(World) -> World + Send + Sync + 'static {
+pub fn queue(early: bool) -> Alter {
     with_ports(move |ports| ports.queue = Arc::new(BadQueue { queue: ports.queue.clone(), early }))
-}
-
-#[test]
-fn a_message_that_is_acknowledged_before_its_fact_is_found() {
-    found(Rule::AcknowledgedAfterFact, &Faults::default(), |_| {}, queue(true));
-}
-
-#[test]
-fn a_good_message_that_becomes_a_dead_letter_is_found() {
-    found(Rule::NoDeadLetter, &Faults::default(), |_| {}, queue(false));
 }
 
 /// A hand-off that is never taken back.
@@ -254,16 +156,9 @@ impl HandOff for BadHandOff {
     }
 }
 
-#[test]
-fn a_hand_off_that_is_left_over_is_found() {
-    let faults = Faults { boot_never: 300_000, ..Faults::default() };
-    let bug = with_ports(|ports| ports.hand_off = Arc::new(BadHandOff(ports.hand_off.clone())));
-    found(Rule::NoHandOffLeft, &faults, |_| {}, bug);
-}
-
 /// What a bug does to GitHub's answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum GitHubBug {
+pub enum GitHubBug {
     /// A removal is said to have been made, and was not.
     KeepsRegistrations,
     /// An error has a secret in it.
@@ -343,23 +238,11 @@ impl GitHub for BadGitHub {
     }
 }
 
-fn github(bug: GitHubBug) -> impl Fn(World) -> World + Send + Sync + 'static {
+pub fn github(bug: GitHubBug) -> Alter {
     with_ports(move |ports| ports.github = Arc::new(BadGitHub(ports.github.clone(), bug)))
 }
 
-#[test]
-fn a_registration_that_is_left_over_is_found() {
-    let faults = Faults { boot_never: 300_000, ..Faults::default() };
-    found(Rule::NoRegistrationLeft, &faults, |_| {}, github(GitHubBug::KeepsRegistrations));
-}
-
-#[test]
-fn a_secret_that_is_stored_is_found() {
-    found(Rule::NoSecretStored, &Faults::default(), short, github(GitHubBug::Leaks));
-}
-
-#[test]
-fn a_job_of_which_nobody_is_notified_is_found() {
-    let impossible = |options: &mut Options| options.impossible = 300_000;
-    found(Rule::AuthorIsNotified, &Faults::default(), impossible, github(GitHubBug::Silent));
+/// Hand-offs that are never taken back.
+pub fn hand_off() -> Alter {
+    with_ports(|ports| ports.hand_off = Arc::new(BadHandOff(ports.hand_off.clone())))
 }
