@@ -280,7 +280,13 @@ const fn following(kind: FaultKind) -> Option<FaultKind> {
         F::RegistrationsUnknown => F::MachinesUnknown,
         F::MachinesUnknown => F::BootFailures,
         F::BootFailures => F::Capacity,
-        F::Capacity => F::CallBudget,
+        F::Capacity => F::Quota,
+        F::Quota => F::PermissionMissing,
+        F::PermissionMissing => F::RateLimitLow,
+        F::RateLimitLow => F::ClockWrong,
+        F::ClockWrong => F::NoDelivery,
+        F::NoDelivery => F::LeaseLost,
+        F::LeaseLost => F::CallBudget,
         F::CallBudget => F::SignatureRejected,
         F::SignatureRejected => F::DeliveryNotStored,
         F::DeliveryNotStored => F::DeadLetters,
@@ -310,6 +316,21 @@ fn wrong(kind: FaultKind) -> Result<(ScaleSet, Snapshot), &'static str> {
         }
         FaultKind::BootFailures => fail_machines(&set, &mut world, BootFailureCause::NeverOnline),
         FaultKind::Capacity => fail_pool(&set, &mut world),
+        FaultKind::Quota => {
+            fail_pool(&set, &mut world);
+            world.pool_failures.iter_mut().for_each(|failure| {
+                (failure.is_quota, failure.why) = (true, "VcpuLimitExceeded: the limit of 32 vCPUs is reached".into());
+            });
+        }
+        FaultKind::PermissionMissing => {
+            return Err("GitHub does not let the App call checks/create: it needs checks=write");
+        }
+        FaultKind::RateLimitLow => return Err("437 of 5000 calls are left for the next 10 min"),
+        FaultKind::ClockWrong => return Err("this machine's clock is 900 s behind GitHub's"),
+        FaultKind::NoDelivery => {
+            return Err("job 2 of acme/shop had been queued for 4 min when a sweep found it; no delivery came");
+        }
+        FaultKind::LeaseLost => return Err("ledger update runners: the lease on linux is lost"),
         FaultKind::CallBudget => (world.budget.jit_left, world.budget.calls_left) = (0, 0),
         FaultKind::AppRefused => return Err("app: GitHub answered 401"),
         FaultKind::SignatureRejected => return Err("deliveries are refused: the signature does not match"),
@@ -382,6 +403,21 @@ fn every_fault_says_its_cause_its_age_and_what_to_do_and_the_job_beside_it_says_
       why        waits: no capacity: every capacity pool is cooling down after a failure; the last: local process, InsufficientInstanceCapacity: there is no Spot capacity (tried again at 2026-11-26 12:00:40.000Z); add machine types, zones or on-demand machines to the scale set's fallback order if it lasts
       check run  1 job waits for a runner | job 1 | no machine of this scale set could be had; each kind is tried again in turn |
       afterwards waited 2 min 10 s: no capacity: every capacity pool is cooling down after a failure; the last: local process, InsufficientInstanceCapacity: there is no Spot capacity
+    quota
+      status     FAULT linux, local process: it had no capacity or failed, and is tried again at 2026-11-26 12:00:40.000Z: VcpuLimitExceeded: the limit of 32 vCPUs is reached (for 20.0 s); ask AWS for a higher quota of running instances, or lower runners_max
+      why        waits: no capacity: every capacity pool is cooling down after a failure; the last: local process, VcpuLimitExceeded: the limit of 32 vCPUs is reached (tried again at 2026-11-26 12:00:40.000Z); add machine types, zones or on-demand machines to the scale set's fallback order if it lasts
+      check run  1 job waits for a runner | job 1 | no machine of this scale set could be had; each kind is tried again in turn |
+      afterwards waited 2 min 10 s: no capacity: every capacity pool is cooling down after a failure; the last: local process, VcpuLimitExceeded: the limit of 32 vCPUs is reached
+    permission_missing
+      status     FAULT GitHub does not let the App call checks/create: it needs checks=write (for 4 min 00 s, 12 times); `runnersmith app check` says what the App lacks; grant it, and let the organisation accept it
+    rate_limit_low
+      status     FAULT 437 of 5000 calls are left for the next 10 min (for 4 min 00 s, 12 times); lists and sweeps wait until the hour is over; fewer control planes on one App leave more for each
+    clock_wrong
+      status     FAULT this machine's clock is 900 s behind GitHub's (for 4 min 00 s, 12 times); set this machine's clock by NTP; calls are signed by GitHub's time meanwhile
+    no_delivery
+      status     FAULT job 2 of acme/shop had been queued for 4 min when a sweep found it; no delivery came (for 4 min 00 s, 12 times); check the webhook's address, secret and events in GitHub, and its recent deliveries; sweeps find jobs minutes late
+    lease_lost
+      status     FAULT ledger update runners: the lease on linux is lost (for 4 min 00 s, 12 times); see whether this process was stopped for long, or the ledger is slow; the next pass goes on
     call_budget
       status     FAULT linux: this minute's budget for new registrations is used up (for 0 s); the next minute has a new one; raise [limits] if GitHub grants the App more
       status     FAULT linux: this minute's budget for GitHub calls is used up (for 0 s); the next minute has a new one; raise [limits] if GitHub grants the App more

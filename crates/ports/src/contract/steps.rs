@@ -69,6 +69,7 @@ counted! { JobLedger:
     fn job(id: JobId) -> Option<Job>;
     fn open_jobs(ended_since: Timestamp) -> Vec<Job>;
     fn recent_jobs(limit: usize) -> Vec<Job>;
+    fn jobs_before(before: Timestamp, limit: usize) -> Vec<Job>;
     fn stall_job(id: JobId, stalled: Stalled) -> bool;
     fn update_jobs(updates: Vec<(JobId, JobUpdate)>) -> Vec<JobId>;
     fn rerun(repo: &RepoFullName, run: RunId) -> bool;
