@@ -78,7 +78,7 @@ fn is_silent(draft: &Draft<'_>) -> bool {
     let Some(silent_at) = faults.filter_map(|fault| fault.silent_at).max().filter(|at| *at >= since) else {
         return false;
     };
-    !draft.jobs.iter().any(|job| job.verified_at.is_some_and(|at| at > silent_at))
+    !draft.jobs.iter().any(|job| job.verified_at.is_some_and(|at| at >= silent_at))
 }
 
 /// Running jobs whose machine has been gone for a grace time and that were not asked for since.

@@ -7,8 +7,8 @@ mod support;
 
 use runnersmith_plan::plan;
 use runnersmith_types::{
-    BootFailure, BootFailures, HandOffFaults, JobStatus, MachineState, MachineStatus, Observed, Peer, PoolFailure,
-    RunnerState as S, RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, WaitingOn,
+    BootFailure, BootFailures, JobStatus, MachineState, MachineStatus, Observed, Peer, PoolFailure, RunnerState as S,
+    RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, WaitingOn,
 };
 use support::*;
 
@@ -400,23 +400,4 @@ fn a_machine_that_said_that_its_job_was_done_and_ended_has_lost_nothing() {
     let plan = planned(&world);
     has_not(&plan, "update linux-abcdef-1 lost");
     has(&plan, "update linux-abcdef-1 gone");
-}
-
-#[test]
-fn while_github_does_not_answer_one_job_is_asked_for_and_all_when_it_has_answered() {
-    let mut world = snapshot();
-    world.budget.calls_left = 900;
-    world.jobs = (1..=60).map(|id| job_of("acme/shop", id, JobStatus::Queued, ago(mins(30)))).collect();
-    let asked = |world: &_| shown(&planned(world)).iter().filter(|step| step.starts_with("verify")).count();
-    assert_eq!(asked(&world), 60);
-    world.hand_off_faults.silent(&acme(), "502", ago(secs(20)));
-    assert_eq!(asked(&world), 1);
-    world.jobs[7].verified_at = Some(ago(secs(10)));
-    assert_eq!(asked(&world), 59, "it has answered since");
-    world.hand_off_faults.silent(&acme(), "502", ago(secs(5)));
-    assert_eq!(asked(&world), 1);
-    world.hand_off_faults = HandOffFaults::default();
-    world.hand_off_faults.silent(&acme(), "502", ago(mins(3)));
-    world.jobs[7].verified_at = None;
-    assert_eq!(asked(&world), 60, "that was long ago");
 }
