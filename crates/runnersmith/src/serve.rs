@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_config::Distribution;
-use runnersmith_controllers::faults::Faults;
+use runnersmith_controllers::faults::{FaultKind, Faults};
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::{JobObserver, Ports, Sets, World, loops};
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
-use runnersmith_ports::{Clock, GitHub, Notice, SystemClock, chain};
+use runnersmith_ports::{Clock, GitHub, GitHubError, Notice, SystemClock, chain};
 use runnersmith_provision_embedded::{Embedded, RecordError};
 use runnersmith_sqlite::{SqliteRecordStore, SqliteStore};
 use runnersmith_types::ScaleSetName;
@@ -329,16 +329,45 @@ async fn announced(server: &Server) {
         Ok(slug) => tracing::info!(app = %slug, "GitHub knows the App"),
         // The server goes on: deliveries are stored, and the key may be corrected meanwhile.
         Err(error) => {
-            tracing::error!(error = %chain(&error), "GitHub does not accept the App; check [github] app_id and key")
+            let (what, kind) = unknown_app(&error);
+            tracing::error!(error = %chain(&error), fix = kind.fix(), "{what}");
         }
     }
     tracing::info!(address = %server.address, sets = server.world.sets.load().len(), environments = server.embedded.live().len(), "serving");
     report::note(&format!("dashboard: http://{}/", server.address));
 }
 
+/// Why GitHub did not say which App this is. Its outage and its limit say nothing of the App.
+const fn unknown_app(error: &GitHubError) -> (&'static str, FaultKind) {
+    match error {
+        GitHubError::RateLimited { .. } => ("GitHub's rate limit holds the first call back", FaultKind::GithubLimited),
+        GitHubError::Transient { .. } => ("GitHub does not answer the first call", FaultKind::GithubDown),
+        GitHubError::Unauthorized { .. }
+        | GitHubError::NotInstalled { .. }
+        | GitHubError::NotFound { .. }
+        | GitHubError::Refused { .. }
+        | GitHubError::Conflict { .. }
+        | GitHubError::Busy { .. } => ("GitHub does not accept the App", FaultKind::AppRefused),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use runnersmith_types::Timestamp;
+
     use super::*;
+
+    #[test]
+    fn githubs_outage_and_its_limit_are_not_called_a_refused_app() {
+        let (operation, subject) = ("app", String::new);
+        let down = GitHubError::Transient { operation, subject: subject(), source: "503".into() };
+        let limited =
+            GitHubError::RateLimited { operation, subject: subject(), until: Timestamp::from_secs(1_795_916_937) };
+        let refused = GitHubError::Unauthorized { operation, subject: subject(), message: "Bad credentials".into() };
+        let kinds = [&down, &limited, &refused].map(|error| unknown_app(error).1);
+        assert_eq!(kinds, [FaultKind::GithubDown, FaultKind::GithubLimited, FaultKind::AppRefused]);
+        assert!(limited.to_string().ends_with("rate limited until 2026-11-29 01:48:57.000Z"), "{limited}");
+    }
 
     async fn ending(loops: u64, requests: u64, within: u64) -> u64 {
         let begun = tokio::time::Instant::now();
