@@ -48,6 +48,9 @@ pub enum StoredSettingsError {
 }
 
 impl StoredSettings {
+    /// The name of the control plane's own parameter below [`Self::path`].
+    pub const CONTROL_PLANE: &str = "plane";
+
     /// Returns the path below which the settings of a control plane lie, from its own path or its environment's.
     #[must_use]
     pub fn path(of_control_plane: &str) -> String {
@@ -73,8 +76,8 @@ impl StoredSettings {
             Ok(found) => found,
             Err(source) => return Err(StoredSettingsError::Read { path, source }),
         };
-        let Some(control_plane) = found.get("plane") else {
-            return Err(StoredSettingsError::Missing(format!("{path}/plane")));
+        let Some(control_plane) = found.get(Self::CONTROL_PLANE) else {
+            return Err(StoredSettingsError::Missing(format!("{path}/{}", Self::CONTROL_PLANE)));
         };
         let sets: BTreeMap<String, String> = found
             .iter()

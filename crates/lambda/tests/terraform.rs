@@ -127,7 +127,7 @@ fn a_reader_reads_the_ledger_and_the_settings_of_its_environment_and_no_secret()
             ("ssm:GetParametersByPath", aws("ssm", &format!("parameter/runnersmith/{environment}")), false),
             ("ssm:GetParameter", parameter("secrets/webhook-secret"), false),
             ("ssm:GetParameters", parameter("secrets/private-key"), false),
-            ("ssm:PutParameter", parameter("config/plane"), false),
+            ("ssm:PutParameter", parameter("config/sets/linux"), false),
             ("dynamodb:GetItem", table(""), own),
             ("dynamodb:Query", table(""), own),
             ("dynamodb:Query", table("/index/by_kind"), own),

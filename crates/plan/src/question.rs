@@ -44,7 +44,7 @@ impl JobQuestion {
     /// GitHub, or a name.
     ///
     /// # Errors
-    /// When it is none of these.
+    /// When it is a broken address, or empty.
     pub fn parse(text: &str) -> Result<Self, JobTextError> {
         let refuse = |rule| JobTextError { given: text.chars().take(120).collect(), rule };
         let trimmed = text.trim();

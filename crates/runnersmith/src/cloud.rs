@@ -13,11 +13,31 @@ use runnersmith_controllers::Ports;
 use runnersmith_ports::chain;
 use runnersmith_ports::{Clock, Ledger};
 use runnersmith_types::{ScaleSet, Secret};
+use serde::Serialize;
 
 use crate::exit::CommandFailure;
 #[cfg(feature = "aws")]
 use crate::exit::ExitStatus;
-use crate::query::EnvironmentSource;
+
+/// What is read of an environment.
+#[derive(Clone, Debug, Serialize)]
+pub struct EnvironmentSource {
+    /// Its name.
+    pub environment: String,
+    /// Its region.
+    pub region: String,
+    /// The ledger's table.
+    pub table: String,
+    /// The path of the settings in Parameter Store.
+    pub settings: String,
+}
+
+impl std::fmt::Display for EnvironmentSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { environment, region, table, settings } = self;
+        write!(f, "environment {environment} in {region}: table {table}, settings below {settings}")
+    }
+}
 
 /// Returns the ledger on AWS; `None` when the configuration does not put it there. No secret is asked for.
 ///

@@ -44,7 +44,7 @@ pub struct LedgerAndPolicy {
     /// Where GitHub's pages are.
     pub server_url: String,
     /// What is read.
-    pub source: Source,
+    pub source: ReadSource,
     limits: CallLimits,
     clock: Arc<dyn Clock>,
 }
@@ -52,31 +52,11 @@ pub struct LedgerAndPolicy {
 /// What is read: of this host, or of an environment on AWS.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum ReadSource {
     /// A configuration file, and the ledger that it names.
     Configuration(String),
     /// An environment of the Terraform module.
-    Aws(EnvironmentSource),
-}
-
-/// What is read of an environment.
-#[derive(Clone, Debug, Serialize)]
-pub struct EnvironmentSource {
-    /// Its name.
-    pub environment: String,
-    /// Its region.
-    pub region: String,
-    /// The ledger's table.
-    pub table: String,
-    /// The path of the settings in Parameter Store.
-    pub settings: String,
-}
-
-impl std::fmt::Display for EnvironmentSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { environment, region, table, settings } = self;
-        write!(f, "environment {environment} in {region}: table {table}, settings below {settings}")
-    }
+    Aws(crate::cloud::EnvironmentSource),
 }
 
 impl LedgerAndPolicy {
@@ -93,7 +73,7 @@ impl LedgerAndPolicy {
             ledger,
             sets: config.scale_sets.clone(),
             server_url: config.github.server_url.clone(),
-            source: Source::Aws(source),
+            source: ReadSource::Aws(source),
             limits: limits(&config),
             clock,
         })
@@ -125,7 +105,7 @@ impl LedgerAndPolicy {
             ledger,
             sets,
             server_url: config.github.server_url.clone(),
-            source: Source::Configuration(options.file.config.display().to_string()),
+            source: ReadSource::Configuration(options.file.config.display().to_string()),
             limits: limits(&config),
             clock,
         })

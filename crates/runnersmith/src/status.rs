@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::exit::{CommandFailure, ExitStatus};
-use crate::query::{LedgerAndPolicy, Source, ledger_failed};
+use crate::query::{LedgerAndPolicy, ReadSource, ledger_failed};
 use crate::report;
 
 /// A server records its tasks once a minute; one that has not for so long does not run.
@@ -21,7 +21,7 @@ const SERVER_STOPPED_AFTER: Duration = Duration::from_secs(180);
 #[derive(Serialize)]
 struct StatusJson {
     /// What was read.
-    source: Source,
+    source: ReadSource,
     sets: Vec<SetJson>,
     jobs: Vec<JobJson>,
     /// The background tasks of each server on this ledger, as it last recorded them.
@@ -154,7 +154,7 @@ fn of_servers(servers: &[ProcessTasks], now: Timestamp) -> Vec<Fault> {
 }
 
 fn print(status: StatusJson, now: Timestamp) {
-    if let Source::Aws(environment) = &status.source {
+    if let ReadSource::Aws(environment) = &status.source {
         report::line(&environment.to_string());
     }
     if status.faults.is_empty() {

@@ -283,7 +283,7 @@ async fn jobs_lists_past_jobs_by_every_filter_newest_first() {
         "status": "completed", "outcome": "failure", "first_seen_ms": bed.ago(33).as_millis(), "waited_seconds": 60.0,
         "run_seconds": 120.0, "runner": "linux-k3x9-2", "url": "https://github.com/acme/shop/actions/runs/700/job/2" }]);
     assert_eq!(all, expected);
-    assert_eq!(bed.run(&["jobs", "--outcome", "failed"]).code, Some(2), "a word that is none is not silently nothing");
+    assert_eq!(bed.run(&["jobs", "--outcome", "failed"]).code, Some(2), "an unknown word is refused");
     let unknown = bed.run(&["jobs", "--set", "gpuu"]);
     assert!(unknown.err.contains("there is no scale set gpuu; the scale sets are: linux"), "{}", unknown.err);
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_aws::{DynamoLedger, Session, TABLE_DEFINITION};
+use runnersmith_aws::{DynamoLedger, Session, StoredSettings, TABLE_DEFINITION};
 use runnersmith_aws_emulator::{Emulator, skip_unless_available};
 use runnersmith_ports::{Clock as _, HistoryLedger as _, JobLedger as _, RunnerLedger as _, SystemClock};
 use runnersmith_types::{
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 const POLICY: &str = include_str!("../../../terraform/tests/fixtures/reader-policy.json");
 const REGION: &str = "us-east-1";
-const PLANE: &str = r#"{ "github": { "app_id": "1", "private_key_parameter": "/runnersmith/ci/secrets/private-key",
+const CONTROL_PLANE: &str = r#"{ "github": { "app_id": "1", "private_key_parameter": "/runnersmith/ci/secrets/private-key",
     "webhook_secret_parameter": "/runnersmith/ci/secrets/webhook-secret", "server_url": null },
     "aws": { "table": "ci-ledger", "hand_off_path": "/runnersmith/ci/hand-off" } }"#;
 
@@ -53,8 +53,9 @@ fn fact(id: u64, status: JobStatus, at: Timestamp) -> JobFact {
 async fn account() -> Emulator {
     let emulator = Emulator::start().unwrap();
     let linux = r#"{ "name": "linux", "labels": ["linux"], "level": "organization", "at": "acme", "runners_max": 4 }"#;
+    let own = format!("config/{}", StoredSettings::CONTROL_PLANE);
     for (name, value, kind) in [
-        ("config/plane", PLANE, "String"),
+        (own.as_str(), CONTROL_PLANE, "String"),
         ("config/sets/linux", linux, "String"),
         ("config/sets/gpu", "{", "String"),
         ("secrets/private-key", "the key", "SecureString"),
@@ -184,7 +185,7 @@ async fn a_reader_reads_the_ledger_and_the_settings_of_an_environment_and_is_ref
         (
             "ssm",
             "AmazonSSM.PutParameter",
-            json!({ "Name": "/runnersmith/ci/config/plane", "Value": "x", "Overwrite": true }),
+            json!({ "Name": "/runnersmith/ci/config/sets/linux", "Value": "x", "Overwrite": true }),
         ),
         ("dynamodb", "DynamoDB_20120810.PutItem", json!({ "TableName": "ci-ledger", "Item": key })),
         ("dynamodb", "DynamoDB_20120810.DeleteItem", json!({ "TableName": "ci-ledger", "Key": key })),
@@ -211,8 +212,9 @@ async fn an_environment_that_is_not_there_or_may_not_be_read_is_named_with_its_r
         (said.code, line)
     };
     let (code, said) = error(&reader, &["status", "--aws", "cii", "--region", REGION]);
-    let missing = "there is no environment cii in region us-east-1: it has no parameter /runnersmith/cii/config/plane";
-    assert_eq!((code, said.as_str()), (Some(4), missing));
+    let missing = "there is no environment cii in region us-east-1: it has no parameter /runnersmith/cii/config/";
+    let missing = format!("{missing}{}", StoredSettings::CONTROL_PLANE);
+    assert_eq!((code, &said), (Some(4), &missing));
     let (code, said) = error(&nobody, &["jobs", "--aws", "ci", "--region", REGION]);
     assert_eq!(code, Some(4), "{said}");
     let denied = "environment ci in region us-east-1 may not be read: read settings below /runnersmith/ci/config: ssm GetParametersByPath: AccessDenied";
@@ -223,5 +225,5 @@ async fn an_environment_that_is_not_there_or_may_not_be_read_is_named_with_its_r
     assert_eq!((code, said.as_str()), (Some(2), "no AWS region is given"));
     let json = run(&emulator, &reader, &["why", "1", "--aws", "cii", "--region", REGION, "--json"]).out;
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((json["error"].as_str(), json["exit_code"].as_i64()), (Some(missing), Some(4)));
+    assert_eq!((json["error"].as_str(), json["exit_code"].as_i64()), (Some(missing.as_str()), Some(4)));
 }
