@@ -201,7 +201,7 @@ bugs! {
     a_panic_in_a_task_is_found: NoPanic, Case { alter: Some(machines(MachinesBug::Panics)), ..Case::default() };
 }
 
-/// Control planes that are given other sets than there are.
+/// A control plane that is given other sets than there are.
 fn sets(change: fn(&mut ScaleSet)) -> Alter {
     Arc::new(move |world: World| {
         let mut sets: Vec<ScaleSet> = world.sets.load().iter().cloned().collect();
