@@ -13,7 +13,7 @@ use runnersmith_types::{
 
 use crate::agenda::{Agenda, Event};
 use crate::checks::{Checks, Rule};
-use crate::options::{CONTROL_PLANE, Faults, Options, Window};
+use crate::options::{Faults, OUR_ID, Options, Window};
 use crate::queue::MemoryQueue;
 use crate::random::Random;
 use crate::time::{BEGIN, VirtualClock, shown};
@@ -79,7 +79,7 @@ impl SimRegistration {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         let runner = RegistrationName::parse(&self.name).map(RegistrationName::into_runner);
-        runner.is_some_and(|runner| runner.parts().is_some_and(|parts| parts.control_plane.as_str() == CONTROL_PLANE))
+        runner.is_some_and(|runner| runner.parts().is_some_and(|parts| parts.control_plane.as_str() == OUR_ID))
     }
 }
 
