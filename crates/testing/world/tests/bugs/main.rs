@@ -158,6 +158,11 @@ bugs! {
         ..Case::default()
     };
     loops_that_run_hot_are_found: PaceIsBounded, Case { change: Some(short), bug: Some(Bug::NeverWaits), ..Case::default() };
+    jobs_that_are_asked_for_again_and_again_are_found: PaceIsBounded, Case {
+        change: Some(crowd),
+        bug: Some(Bug::ForgetsAnswers),
+        ..Case::default()
+    };
     a_minimum_of_idle_runners_that_is_not_kept_is_found: MinIdleIsKept, Case {
         change: Some(short),
         alter: Some(sets(|set| set.min_idle.clear())),
