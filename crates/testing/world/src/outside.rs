@@ -1,7 +1,7 @@
 //! Everything outside of the control plane, as it is in truth: jobs, registrations, deliveries, machines, hand-offs; with the one
 //! agenda, the random streams, the trace and the checkers. Nothing here waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -226,8 +226,8 @@ pub struct Outside {
     pub next: u64,
     /// All jobs.
     pub jobs: BTreeMap<JobId, SimJob>,
-    /// Jobs of which a delivery has arrived.
-    pub delivered: BTreeSet<JobId>,
+    /// Jobs of which a delivery has arrived, each with when the first did.
+    pub delivered: BTreeMap<JobId, Timestamp>,
     /// How often each run was re-run.
     pub reruns: BTreeMap<RunId, u32>,
     /// All registrations that ever were, those of another fleet included.
@@ -291,7 +291,7 @@ impl Outside {
             job_moved_at: BEGIN,
             next: 1_000,
             jobs: BTreeMap::new(),
-            delivered: BTreeSet::new(),
+            delivered: BTreeMap::new(),
             reruns: BTreeMap::new(),
             registrations: foreign_runners(),
             deliveries: BTreeMap::new(),
