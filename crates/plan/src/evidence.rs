@@ -85,7 +85,7 @@ fn github_said_busy_at(
     }
     let flag_at = list.filter(|(_, busy)| *busy).map(|(at, _)| at);
     let said_at = flag_at.max(runner.github_said_busy_at())?;
-    // When it ended, not when that was heard of: what GitHub said in between may be of the next job.
+    // When it ended, not when that was known: what GitHub said in between may be of the next job.
     let ended_at = |job: &Job| job.fact.completed_at.map_or(job.changed_at, |at| at.min(job.changed_at));
     let job_ended = seen.completed().is_some_and(|job| ended_at(job) > said_at);
     let is_unknown = runner.missing_registration > 0 && runner.looked_up_at.is_some_and(|at| at > said_at);

@@ -371,7 +371,7 @@ fn a_list_of_machines_that_fails_does_not_end_the_doubt_of_a_machine() {
 }
 
 #[test]
-fn the_end_of_a_job_that_is_heard_of_late_does_not_take_back_what_github_said_after_it() {
+fn the_end_of_a_job_that_is_known_late_does_not_take_back_what_github_said_after_it() {
     let mut world = one(S::Idle, MachineStatus::Listening, true);
     is_good(&pass(&reusable(), &mut world, NOW, NOBODY));
     assert_eq!(state(&world), S::Busy, "GitHub's list says so");

@@ -8,6 +8,8 @@ pub enum Bug {
     ForgetsRefusals,
     /// It is forgotten since when a machine's own word is doubted.
     ForgetsDoubts,
+    /// It is forgotten when GitHub last answered about a job.
+    ForgetsAnswers,
     /// It is forgotten which runs were re-run.
     ForgetsReruns,
     /// GitHub's lists do not show the runners of other fleets.

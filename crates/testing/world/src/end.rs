@@ -58,7 +58,7 @@ pub fn check(shared: &Shared, panics: u32) {
 /// What a sweep finds of other fleets is not stored. A delivery of a job that asks for a self-hosted runner is: nobody may serve it.
 fn foreign_jobs(outside: &mut Outside, ledger: &MemoryLedger) {
     let foreign = outside.jobs.values().filter(|job| job.whose == Whose::Foreign).map(|job| job.id);
-    let is_stored = |id: &JobId| !outside.delivered.contains(id) && ledger.recorded(*id).is_some();
+    let is_stored = |id: &JobId| !outside.delivered.contains_key(id) && ledger.recorded(*id).is_some();
     let stored: Vec<JobId> = foreign.filter(is_stored).collect();
     for id in stored {
         outside.broken(Rule::ForeignJobsAreLeftAlone, format!("job {id} of another fleet is stored"));
@@ -104,8 +104,10 @@ fn jobs(outside: &mut Outside) {
         if job.whose == Whose::Nobody && !outside.deliveries.values().any(was_sent) {
             continue;
         }
+        // Only a delivery brings what nobody serves, and it may be late.
+        let received_at = outside.delivered.get(&job.id).filter(|_| job.whose == Whose::Nobody);
         // Calm for the whole of the bound: before, GitHub may have refused.
-        let from = queued_at.max(calm_at);
+        let from = queued_at.max(calm_at).max(received_at.copied().unwrap_or(queued_at));
         let due = from.plus(notify_after(outside, job)).plus(NOTIFY_SLACK);
         let ran_at = job.started_at.or(job.ended_at).unwrap_or(end);
         let notified = outside.check_runs.values().filter(|run| run.repo == job.repo && run.sha == job.sha);

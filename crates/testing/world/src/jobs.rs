@@ -339,7 +339,7 @@ impl Outside {
         let fact = JobFact { received_at: now, ..delivery.fact.clone() };
         self.note(format!("delivery {entry} arrives: job {} {}: {fails:?}", fact.id, fact.status.word()));
         if fails != Fails::Before {
-            self.delivered.insert(fact.id);
+            self.delivered.entry(fact.id).or_insert(now);
             self.checks.pace.event(now);
             self.queue.push(&Message::Job(Box::new(fact)).to_body(), Duration::ZERO);
         }

@@ -248,8 +248,8 @@ fn faults(random: &mut Random, busy_time: Duration) -> Faults {
     }
 }
 
-/// The control plane of all processes.
-pub const CONTROL_PLANE: &str = "w0rld";
+/// The id of the control plane of all processes.
+pub const OUR_ID: &str = "w0rld";
 /// The organisation of every repository.
 pub const OWNER: &str = "acme";
 

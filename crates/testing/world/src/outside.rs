@@ -1,7 +1,7 @@
 //! Everything outside of the control plane, as it is in truth: jobs, registrations, deliveries, machines, hand-offs; with the one
 //! agenda, the random streams, the trace and the checkers. Nothing here waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use runnersmith_types::{
 
 use crate::agenda::{Agenda, Event};
 use crate::checks::{Checks, Rule};
-use crate::options::{CONTROL_PLANE, Faults, Options, Window};
+use crate::options::{Faults, OUR_ID, Options, Window};
 use crate::queue::MemoryQueue;
 use crate::random::Random;
 use crate::time::{BEGIN, VirtualClock, shown};
@@ -79,7 +79,7 @@ impl SimRegistration {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         let runner = RegistrationName::parse(&self.name).map(RegistrationName::into_runner);
-        runner.is_some_and(|runner| runner.parts().is_some_and(|parts| parts.control_plane.as_str() == CONTROL_PLANE))
+        runner.is_some_and(|runner| runner.parts().is_some_and(|parts| parts.control_plane.as_str() == OUR_ID))
     }
 }
 
@@ -226,8 +226,8 @@ pub struct Outside {
     pub next: u64,
     /// All jobs.
     pub jobs: BTreeMap<JobId, SimJob>,
-    /// Jobs of which a delivery has arrived.
-    pub delivered: BTreeSet<JobId>,
+    /// Jobs of which a delivery has arrived, each with when the first did.
+    pub delivered: BTreeMap<JobId, Timestamp>,
     /// How often each run was re-run.
     pub reruns: BTreeMap<RunId, u32>,
     /// All registrations that ever were, those of another fleet included.
@@ -291,7 +291,7 @@ impl Outside {
             job_moved_at: BEGIN,
             next: 1_000,
             jobs: BTreeMap::new(),
-            delivered: BTreeSet::new(),
+            delivered: BTreeMap::new(),
             reruns: BTreeMap::new(),
             registrations: foreign_runners(),
             deliveries: BTreeMap::new(),

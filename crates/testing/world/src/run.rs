@@ -19,7 +19,7 @@ use crate::end;
 use crate::github_wire::GitHubWire;
 use crate::ledger::MemoryLedger;
 use crate::ledger_wire::LedgerWire;
-use crate::options::{CONTROL_PLANE, Options};
+use crate::options::{OUR_ID, Options};
 use crate::outside::{Counts, Outside, Whose};
 use crate::process::{Process, Shared};
 use crate::queue::MemoryQueue;
@@ -97,7 +97,7 @@ async fn world(options: Options, alter: Option<Alter>, whole_trace: bool) -> Rep
     let clock = VirtualClock::begin();
     let (queue, lookups) = (MemoryQueue::new(Arc::new(clock)), MemoryQueue::new(Arc::new(clock)));
     let (queue, lookups) = (Arc::new(queue), Arc::new(lookups));
-    let control_plane = match ControlPlaneId::parse(CONTROL_PLANE) {
+    let control_plane = match ControlPlaneId::parse(OUR_ID) {
         Ok(id) => id,
         Err(error) => panic!("{error}"),
     };

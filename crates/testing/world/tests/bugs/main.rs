@@ -158,6 +158,11 @@ bugs! {
         ..Case::default()
     };
     loops_that_run_hot_are_found: PaceIsBounded, Case { change: Some(short), bug: Some(Bug::NeverWaits), ..Case::default() };
+    jobs_that_are_asked_for_again_and_again_are_found: PaceIsBounded, Case {
+        change: Some(crowd),
+        bug: Some(Bug::ForgetsAnswers),
+        ..Case::default()
+    };
     a_minimum_of_idle_runners_that_is_not_kept_is_found: MinIdleIsKept, Case {
         change: Some(short),
         alter: Some(sets(|set| set.min_idle.clear())),
@@ -201,7 +206,7 @@ bugs! {
     a_panic_in_a_task_is_found: NoPanic, Case { alter: Some(machines(MachinesBug::Panics)), ..Case::default() };
 }
 
-/// Control planes that are given other sets than there are.
+/// A control plane that is given other sets than there are.
 fn sets(change: fn(&mut ScaleSet)) -> Alter {
     Arc::new(move |world: World| {
         let mut sets: Vec<ScaleSet> = world.sets.load().iter().cloned().collect();
