@@ -53,14 +53,14 @@ impl Fleet {
         let ids = self.next..=self.next + count - 1;
         self.bed.queued(ids.clone()).await;
         for id in ids {
-            self.tell_github(id).await;
+            self.github_has(id).await;
         }
         self.next += count;
         self.woken = true;
     }
 
-    /// GitHub says of a job what the ledger has of it.
-    async fn tell_github(&self, id: u64) {
+    /// GitHub has of a job what the ledger has.
+    async fn github_has(&self, id: u64) {
         let fact = self.bed.world.ports.ledger.job(JobId(id)).await.unwrap().unwrap().fact;
         let mut script = self.bed.doubles.script();
         script.runs.insert(fact.run, run(fact.run.0, "in_progress", None));
@@ -115,12 +115,12 @@ impl Fleet {
             match (&status, job) {
                 (MachineStatus::Busy, Some(job)) => {
                     self.bed.fact(job.id().0, JobStatus::InProgress, Some(&runner)).await;
-                    self.tell_github(job.id().0).await;
+                    self.github_has(job.id().0).await;
                 }
                 (MachineStatus::Busy, None) => continue,
                 (MachineStatus::JobDone, Some(job)) => {
                     self.bed.fact(job.id().0, JobStatus::Completed, Some(&runner)).await;
-                    self.tell_github(job.id().0).await;
+                    self.github_has(job.id().0).await;
                 }
                 _ => {}
             }

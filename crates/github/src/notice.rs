@@ -1,6 +1,6 @@
 //! What an answer says beside what was asked: a permission that is missing, how much of the hour's calls is left, what time it is.
 //!
-//! It is read here because every answer passes here, and whoever shows faults sees no answers. Pure.
+//! It is read here because every answer passes here, and what shows faults sees no answers. Pure.
 //!
 //! Facts: `x-accepted-github-permissions` names what a call needs (GitHub's documentation, "Troubleshooting the REST API"); the
 //! limits' headers are as in `limits`.

@@ -61,24 +61,24 @@ async fn idle_hour(bed: &Bed) {
 
 #[tokio::test]
 async fn an_idle_control_plane_asks_less_than_60_times_an_hour_alone_and_beside_nine_others() {
-    for (planes, repositories) in [(1, 1), (1, 50), (1, 200), (10, 1), (10, 50), (10, 200)] {
+    for (count, repositories) in [(1, 1), (1, 50), (1, 200), (10, 1), (10, 50), (10, 200)] {
         let (simulator, config) = github(repositories).await;
-        let beds: Vec<Bed> = (0..planes).map(|_| control_plane(&config)).collect();
+        let beds: Vec<Bed> = (0..count).map(|_| control_plane(&config)).collect();
         let mut hours = Vec::new();
         for _ in 0..2 {
             let before: u64 = simulator.calls().values().sum();
             for bed in &beds {
                 idle_hour(bed).await;
             }
-            hours.push((simulator.calls().values().sum::<u64>() - before).div_ceil(planes) + TOKENS);
+            hours.push((simulator.calls().values().sum::<u64>() - before).div_ceil(count) + TOKENS);
         }
         println!(
-            "{planes:>2} control planes, {repositories:>3} repositories: {} calls in the first hour of each, then {}",
+            "{count:>2} control planes, {repositories:>3} repositories: {} calls in the first hour of each, then {}",
             hours[0],
             hours[1..].iter().max().unwrap()
         );
-        assert!(hours[1..].iter().all(|calls| *calls < CALLS_MAX), "{planes} × {repositories}: {hours:?}");
-        assert!(hours[0] <= repositories + CALLS_MAX + TOKENS, "{planes} × {repositories}: {hours:?}");
+        assert!(hours[1..].iter().all(|calls| *calls < CALLS_MAX), "{count} × {repositories}: {hours:?}");
+        assert!(hours[0] <= repositories + CALLS_MAX + TOKENS, "{count} × {repositories}: {hours:?}");
         simulator.stop().await;
     }
 }

@@ -53,7 +53,7 @@ const BANNED: &[(&str, &str, usize)] = &[
     ("whoever", "anyone who", 2),
     ("stranger", "untracked machine", 0),
     ("strangers", "untracked machines", 0),
-    ("settle", "confirm, complete, drain", 12),
+    ("settle", "confirm, complete, drain", 11),
     ("voice", "machine status", 14),
     ("is none", "is invalid", 10),
     ("told", "notified; reported", 3),

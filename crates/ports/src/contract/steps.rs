@@ -45,7 +45,7 @@ impl CountingLedger {
         if self.under_way.fetch_add(1, Ordering::Relaxed) == 0 {
             self.steps.fetch_add(1, Ordering::Relaxed);
         }
-        // Whoever is asked together with this one begins now.
+        // A call that is made together with this one begins now.
         tokio::task::yield_now().await;
     }
 }
