@@ -8,7 +8,7 @@ use runnersmith_plan::fault::FaultKind;
 use runnersmith_plan::route;
 use runnersmith_ports::{LedgerError, Message, Queue, QueueError, Receipt, ReceivedMessage, Recorded, chain};
 use runnersmith_types::job::Merged;
-use runnersmith_types::{FactSource, JobFact, JobStatus, ScaleSet, ScaleSetName};
+use runnersmith_types::{EventKind, FactSource, JobFact, JobId, JobStatus, ScaleSet, ScaleSetName};
 
 use crate::lookups;
 use crate::world::World;
@@ -220,8 +220,16 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
     let concerned: BTreeSet<ScaleSetName> = facts.iter().flat_map(|fact| concerns(fact, &policies)).collect();
     let wake: Vec<ScaleSetName> = concerned.iter().cloned().collect();
     let recorded = world.ports.ledger.record_facts(facts, &wake).await?;
-    if let Some(cause) = recorded.iter().filter_map(undelivered).last() {
-        world.faults.report(FaultKind::NoDelivery, "", &cause, world.ports.clock.now());
+    if recorded.iter().any(|record| record.new && record.job.fact.source == FactSource::Delivery) {
+        world.faults.clear(FaultKind::NoDelivery, "");
+    }
+    for (job, cause) in recorded.iter().filter_map(undelivered) {
+        // A delivery that came and was not used, because no set served the job then, is in the job's history.
+        let history = world.ports.ledger.history_of_job(job, 50).await?;
+        if !history.iter().any(|event| event.kind == EventKind::Dropped) {
+            world.faults.report(FaultKind::NoDelivery, "", &cause, world.ports.clock.now());
+            break;
+        }
     }
     for record in recorded.iter().filter(|record| record.merged == Merged::Status) {
         log_status(record);
@@ -237,14 +245,14 @@ pub async fn record(world: &World, facts: Vec<JobFact>, woken: &mut BTreeSet<Sca
 }
 
 /// What a recorded fact says of deliveries, when a sweep was the first to see a job that a delivery should have reported long before.
-fn undelivered(recorded: &Recorded) -> Option<String> {
+fn undelivered(recorded: &Recorded) -> Option<(JobId, String)> {
     const LATE: Duration = Duration::from_secs(120);
     let fact = &recorded.job.fact;
     let queued_for = fact.received_at.since(fact.created_at?);
     let is_late = recorded.new && fact.source == FactSource::Sweep && queued_for >= LATE;
     is_late.then(|| {
         let (job, repo, minutes) = (fact.id, &fact.repo, queued_for.as_secs() / 60);
-        format!("job {job} of {repo} had been queued for {minutes} min when a sweep found it; no delivery came")
+        (job, format!("job {job} of {repo} had been queued for {minutes} min when a sweep found it; no delivery came"))
     })
 }
 

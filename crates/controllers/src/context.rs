@@ -35,8 +35,8 @@ pub(crate) struct ActionResult {
     pub retry_at: Option<Timestamp>,
     /// What it says of the hand-offs of its place.
     pub hand_off: Option<HandOffReport>,
-    /// GitHub did not answer for this place, and why.
-    pub silent: Option<(RunnerScope, String)>,
+    /// GitHub did not answer for this place, why, and when it was asked.
+    pub silent: Option<(RunnerScope, String, Timestamp)>,
 }
 
 impl ActionResult {

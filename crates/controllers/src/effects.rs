@@ -1,5 +1,6 @@
 //! The remote effects: each action that changes the world outside the ledger, with what its outcome means.
 
+use runnersmith_plan::route;
 use runnersmith_ports::{CheckRun, GitHubError};
 use runnersmith_types::{
     EffectAction, FactSource, Job, JobFact, JobId, JobStatus, JobUpdate, MachineId, RegistrationId, RepoFullName,
@@ -165,9 +166,8 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, 
             return refused(context, job, &error).await;
         }
         Err(error @ GitHubError::Transient { .. }) => {
-            let at = context.policy.scope.at.clone();
-            let at = at.unwrap_or_else(|| RunnerScope::Organization(repo.owner()));
-            return ActionResult { silent: Some((at, error.to_string())), ..ActionResult::github(&error) };
+            let at = route::place(context.policy, &job.fact);
+            return ActionResult { silent: Some((at, error.to_string(), now)), ..ActionResult::github(&error) };
         }
         Err(error) => return ActionResult::github(&error),
     };

@@ -3,10 +3,10 @@
 
 use futures_util::StreamExt;
 use runnersmith_plan::fault::FaultKind;
-use runnersmith_ports::{Lease, Ledger, LedgerError};
+use runnersmith_ports::{Lease, Ledger, LedgerError, chain};
 use runnersmith_types::{
     Action, EffectAction, EventKind, HandOffFaults, HandOffReport, HistoryEvent, Intent, LaunchAction, MachineId, Plan,
-    Reason, RecordAction, Runner, RunnerName, RunnerScope, RunnerUpdate, ScaleSet, Snapshot, Timestamp,
+    Reason, RecordAction, RunnerName, RunnerScope, RunnerUpdate, ScaleSet, Snapshot, Timestamp,
 };
 
 use crate::context::{ActionResult, ExecutionContext, Outcome};
@@ -56,7 +56,8 @@ pub async fn execute(
     };
     let executed = execution.execute(Work::of(plan.steps)).await;
     // Also of a pass that ended early.
-    let written = execution.write(Vec::new()).await;
+    let events = std::mem::take(&mut execution.events);
+    let written = if events.is_empty() { Ok(()) } else { world.ports.ledger.append(events).await };
     let ended = executed.and(written);
     if let Err(error @ LedgerError::LeaseLost { .. }) = &ended {
         world.faults.report(FaultKind::LeaseLost, policy.name.as_str(), &error.to_string(), world.ports.clock.now());
@@ -73,8 +74,8 @@ struct Execution<'a> {
     events: Vec<HistoryEvent>,
     /// What the hand-offs said of their places.
     hand_offs: Vec<HandOffReport>,
-    /// Places for which GitHub did not answer, each once, and why.
-    silences: Vec<(RunnerScope, String)>,
+    /// Places for which GitHub did not answer, why, and when each was asked.
+    silences: Vec<(RunnerScope, String, Timestamp)>,
     /// What is known of them, with what this plan brings.
     faults: HandOffFaults,
     executed: Executed,
@@ -118,11 +119,14 @@ impl Execution<'_> {
             });
             reasons.push(about.reason);
         }
+        if !updates.is_empty() {
+            // What the ledger refuses was not so: it is written before it is in the history.
+            let changed = self.context.world.ports.ledger.update(self.lease, updates.clone()).await?;
+            self.executed.progressed |= !changed.is_empty();
+        }
         for ((runner, update), reason) in updates.iter().zip(reasons) {
             self.event(EventKind::Seen, update.word(), &reason, Subject::runner(runner));
         }
-        let changed = self.write(updates).await?;
-        self.executed.progressed |= !changed.is_empty();
         for (failure, About { kind, reason, subject }) in failures {
             let (ledger, set) = (&self.context.world.ports.ledger, &self.context.policy.name);
             match failure {
@@ -165,11 +169,11 @@ impl Execution<'_> {
         for Task { action, about } in tasks {
             self.keep_lease().await?;
             let again = matches!(action, LaunchAction::Again { .. }).then(|| Action::Launch(action.clone()));
-            let (ledger, events) = (self.context.world.ports.ledger.clone(), std::mem::take(&mut self.events));
+            let ledger = self.context.world.ports.ledger.clone();
             // What led to the call is recorded while it is made.
-            let (result, written) =
-                tokio::join!(launch::launch(self.context, self.lease, action), append(ledger.as_ref(), events));
-            written?;
+            let launch = launch::launch(self.context, self.lease, action);
+            let (result, unwritten) = tokio::join!(launch, append(ledger.as_ref(), std::mem::take(&mut self.events)));
+            self.events = unwritten;
             self.finish(vec![(again, about, result?)]).await?;
         }
         Ok(())
@@ -183,8 +187,7 @@ impl Execution<'_> {
         }
         let (tasks, put_off) = hand_over::reserve(context, self.lease, tasks).await?;
         self.finish(put_off.into_iter().map(|(about, result)| (None, about, result)).collect()).await?;
-        let asks = tasks.iter().filter(|task| is_one_call(&task.action)).count();
-        context.prepay_calls(u32::try_from(asks).unwrap_or(u32::MAX)).await;
+        context.prepay_calls(tasks.iter().map(|task| calls_of(&task.action)).sum()).await;
         let mut results = futures_util::stream::iter(tasks)
             .map(|Task { action, about }| async move {
                 // A hand-off's failures have a memory of their own, which says when one is tried again.
@@ -215,12 +218,13 @@ impl Execution<'_> {
         let now = ports.clock.now();
         let is_news = self.faults.round(&std::mem::take(&mut self.hand_offs), now);
         let silences = std::mem::take(&mut self.silences);
-        silences.iter().for_each(|(at, why)| self.faults.silent(at, why, now));
+        silences.iter().for_each(|(at, why, asked_at)| self.faults.silent(at, why, *asked_at));
         if !is_news && silences.is_empty() {
             return Ok(());
         }
+        // What is over is nobody's next try: a place that none of the set's machines waits for keeps its last one.
         let untils = self.faults.faults.iter().filter(|fault| fault.is_active()).map(|fault| fault.until);
-        self.executed.retry_at = untils.chain(self.executed.retry_at).min();
+        self.executed.retry_at = untils.filter(|until| *until > now).chain(self.executed.retry_at).min();
         pauses::store_hand_off_faults(ports.ledger.as_ref(), &self.context.policy.name, &self.faults).await
     }
 
@@ -257,15 +261,15 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Writes updates and the history until now, side by side, so that a pass that is cut off later has lost neither. Returns the
-    /// runners that changed.
-    async fn write(&mut self, updates: Vec<(RunnerName, RunnerUpdate)>) -> Result<Vec<Runner>, LedgerError> {
+    /// Writes updates and the history until now, side by side, so that a pass that is cut off later has lost neither. History that
+    /// cannot be written now is written with the next.
+    async fn write(&mut self, updates: Vec<(RunnerName, RunnerUpdate)>) -> Result<(), LedgerError> {
         let ledger = &self.context.world.ports.ledger;
         let update =
-            async { if updates.is_empty() { Ok(Vec::new()) } else { ledger.update(self.lease, updates).await } };
-        let events = std::mem::take(&mut self.events);
-        let (changed, written) = tokio::join!(update, append(ledger.as_ref(), events));
-        written.and(changed)
+            async { if updates.is_empty() { Ok(()) } else { ledger.update(self.lease, updates).await.map(drop) } };
+        let (updated, unwritten) = tokio::join!(update, append(ledger.as_ref(), std::mem::take(&mut self.events)));
+        self.events = unwritten;
+        updated
     }
 
     /// Records the updates of several actions in one go, with what came of each.
@@ -280,10 +284,10 @@ impl Execution<'_> {
                 self.executed.without_effect.extend(action);
             }
             self.hand_offs.extend(result.hand_off);
-            self.silences.extend(result.silent.filter(|(at, _)| self.silences.iter().all(|(known, _)| known != at)));
+            self.silences.extend(result.silent);
             self.report(about, result.outcome);
         }
-        self.write(updates).await.map(drop)
+        self.write(updates).await
     }
 
     /// Reports what came of an action to the log, the metrics and the history.
@@ -324,14 +328,25 @@ impl Execution<'_> {
     }
 }
 
-async fn append(ledger: &dyn Ledger, events: Vec<HistoryEvent>) -> Result<(), LedgerError> {
-    if events.is_empty() { Ok(()) } else { ledger.append(events).await }
+/// Appends history. Returns what could not be written.
+async fn append(ledger: &dyn Ledger, events: Vec<HistoryEvent>) -> Vec<HistoryEvent> {
+    if events.is_empty() {
+        return events;
+    }
+    match ledger.append(events.clone()).await {
+        Ok(()) => Vec::new(),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "history could not be written; it is tried again");
+            events
+        }
+    }
 }
 
-/// Whether an action takes one call of the budget at least, always.
-const fn is_one_call(action: &EffectAction) -> bool {
+/// The calls of the budget that an action may take, where it always takes one.
+const fn calls_of(action: &EffectAction) -> u32 {
     match action {
-        EffectAction::LookUp { .. } | EffectAction::Deregister { .. } | EffectAction::VerifyJob { .. } => true,
+        EffectAction::LookUp { .. } | EffectAction::Deregister { .. } | EffectAction::VerifyJob { run: None, .. } => 1,
+        EffectAction::VerifyJob { run: Some(_), .. } => 2,
         EffectAction::HandOff { .. }
         | EffectAction::ExpireHandOff { .. }
         | EffectAction::PoolFailure(_)
@@ -342,6 +357,6 @@ const fn is_one_call(action: &EffectAction) -> bool {
         | EffectAction::Notify { .. }
         | EffectAction::Interrupted { .. }
         | EffectAction::Rerun { .. }
-        | EffectAction::NoRerun { .. } => false,
+        | EffectAction::NoRerun { .. } => 0,
     }
 }

@@ -9,7 +9,7 @@ pub use runnersmith_plan::job_list::{JobFilter, JobLine, OUTCOMES, SinceError, o
 pub const PAGE: usize = 500;
 
 /// Returns the newest jobs by first sight that are wanted, newest first, at most `limit`. What was first seen before `since` is not
-/// read.
+/// among them.
 ///
 /// # Errors
 /// When the ledger cannot be read.

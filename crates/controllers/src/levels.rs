@@ -35,7 +35,7 @@ impl Levels {
         for fault in level.faults.iter().filter(|fault| !before.iter().any(|old| old.is_same(fault))) {
             tracing::warn!(set = %name, fault = fault.kind.word(), fix = fault.kind.fix(), "{fault}");
         }
-        level.faults = carried_on(before, level.faults, level.asked_github);
+        level.faults = carried_on(before, level.faults, level.asked_github, level.at);
         levels.insert(name, level);
         drop(levels);
         self.touch();

@@ -171,7 +171,7 @@ async fn a_thousand_jobs_a_day_take_a_small_part_of_the_hours_limit() {
 }
 
 #[tokio::test]
-async fn an_outage_is_asked_about_less_and_less() {
+async fn an_outage_costs_few_calls_however_many_jobs_wait() {
     let mut fleet = Fleet::new();
     fleet.hour(1_000).await;
     fleet.bed.doubles.script().is_down = true;
@@ -183,4 +183,29 @@ async fn an_outage_is_asked_about_less_and_less() {
     println!("the hour after it: {after} calls");
     assert!(after < LIMIT / 10);
     assert!(fleet.completed().await >= 100, "{} jobs ran", fleet.completed().await);
+}
+
+/// A place whose hand-offs failed long ago, and that no machine waits for any more, is nobody's next try.
+#[tokio::test]
+async fn a_fault_of_long_ago_wakes_no_pass_while_github_does_not_answer() {
+    let bed = Bed::new(policy(1));
+    bed.queued(1..=3).await;
+    let mut faults = HandOffFaults::default();
+    let elsewhere = RunnerScope::Organization(Owner::parse("elsewhere").unwrap());
+    for _ in 0..3 {
+        faults.failed(&elsewhere, HandOffTrouble::Refused, "404", None, bed.clock_now());
+    }
+    let text = serde_json::to_string(&faults).unwrap();
+    bed.world.ports.ledger.set("hand_off_faults:linux", &text).await.unwrap();
+    bed.clock.advance(Duration::from_secs(86_400));
+    bed.doubles.script().is_down = true;
+    let (mut passes, end) = (0, bed.clock_now().plus(Duration::from_secs(60)));
+    while bed.clock_now() < end {
+        let passed = bed.pass(Depth::Partial).await;
+        passes += 1;
+        let pause = passed.next_wake.unwrap_or(end).since(bed.clock_now());
+        bed.clock.advance(pause.max(Duration::from_millis(100)));
+    }
+    assert!(bed.doubles.script().count("job ") > 0, "{:?}", bed.doubles.script().calls);
+    assert!(passes < 30, "{passes} passes in a minute");
 }

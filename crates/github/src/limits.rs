@@ -160,7 +160,8 @@ impl Limits {
             LimitKind::Content | LimitKind::Secondary => (&mut known.secondary_until, &mut known.secondary_in_a_row),
         };
         let until = match (stated, *slot) {
-            (Some(stated), _) => stated,
+            // An answer that was overtaken does not shorten what holds.
+            (Some(stated), held) => stated.max(held.filter(|until| *until > now).unwrap_or(stated)),
             // Calls that were under way when the limit was met say it once more: that is the same time.
             (None, Some(until)) if until > now => until,
             (None, _) => {

@@ -17,28 +17,33 @@ const CLOCK_SECONDS_MAX: i64 = 30;
 
 /// Returns what an answer says of each thing that it says something of.
 pub(crate) fn notices(operation: Operation, payer: Payer, raw: &Raw, now: Timestamp) -> Vec<Notice> {
-    [permission(operation, raw), rate_limit(payer, raw, now), clock(raw, now)].into_iter().flatten().collect()
+    [permission(operation, payer, raw), rate_limit(payer, raw, now), clock(raw, now)].into_iter().flatten().collect()
 }
 
-fn permission(operation: Operation, raw: &Raw) -> Option<Notice> {
+/// Whose limit and permissions a call has, for people.
+fn whose(payer: Payer) -> Option<String> {
+    match payer {
+        Payer::App => Some("the App".to_owned()),
+        Payer::Installation(id) => Some(format!("installation {id}")),
+        Payer::Token => Some("the token".to_owned()),
+        Payer::Nobody => None,
+    }
+}
+
+fn permission(operation: Operation, payer: Payer, raw: &Raw) -> Option<Notice> {
     let is_refused = raw.status == 403 && String::from_utf8_lossy(&raw.body).contains("not accessible by integration");
     if !is_refused && raw.status >= 400 {
         return None;
     }
     let wrong = is_refused.then(|| {
         let needs = raw.header("x-accepted-github-permissions").map(|needs| format!(": it needs {needs}"));
-        format!("GitHub does not let the App call {}{}", operation.id, needs.unwrap_or_default())
+        format!("GitHub does not let the App make this call{}", needs.unwrap_or_default())
     });
-    Some(Notice { kind: NoticeKind::Permission, about: operation.id.to_owned(), wrong })
+    Some(Notice { kind: NoticeKind::Permission, about: format!("{}, {}", whose(payer)?, operation.id), wrong })
 }
 
 fn rate_limit(payer: Payer, raw: &Raw, now: Timestamp) -> Option<Notice> {
-    let about = match payer {
-        Payer::App => "the App".to_owned(),
-        Payer::Installation(id) => format!("installation {id}"),
-        Payer::Token => "the token".to_owned(),
-        Payer::Nobody => return None,
-    };
+    let about = whose(payer)?;
     // A refused credential is counted against the caller's address; other resources have limits of their own.
     if raw.status == 401 || raw.header("x-ratelimit-resource").is_some_and(|resource| resource != "core") {
         return None;
@@ -88,9 +93,10 @@ mod tests {
         let body = r#"{"message":"Resource not accessible by integration"}"#;
         let needs = [("x-accepted-github-permissions", "organization_self_hosted_runners=write")];
         let [(kind, about, Some(wrong))] = &said(403, &needs, body)[..] else { panic!("one notice") };
-        assert_eq!((*kind, about.as_str()), (NoticeKind::Permission, op::ORG_JIT.id));
+        let whose = format!("installation 7, {}", op::ORG_JIT.id);
+        assert_eq!((*kind, about), (NoticeKind::Permission, &whose), "another organisation may have granted it");
         assert!(wrong.ends_with(": it needs organization_self_hosted_runners=write"), "{wrong}");
-        assert_eq!(said(201, &[], "{}"), [(NoticeKind::Permission, op::ORG_JIT.id.to_owned(), None)]);
+        assert_eq!(said(201, &[], "{}"), [(NoticeKind::Permission, whose, None)]);
         assert_eq!(said(403, &[], "You have exceeded a secondary rate limit"), [], "a limit is no permission");
     }
 

@@ -5,10 +5,13 @@
 //! and the ledger when both say the contrary for long enough.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use runnersmith_types::{Job, Label, Machine, MachineState, Observed, RunnerState, RunnerUpdate, Timestamp};
 
 use crate::draft::{Draft, Evidence};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Who says that a runner has a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +89,8 @@ fn github_said_busy_at(
     let flag_at = list.filter(|(_, busy)| *busy).map(|(at, _)| at);
     let said_at = flag_at.max(runner.github_said_busy_at())?;
     // When it ended, not when that was known: what GitHub said in between may be of the next job.
-    let ended_at = |job: &Job| job.fact.completed_at.map_or(job.changed_at, |at| at.min(job.changed_at));
+    // GitHub's times are cut to seconds.
+    let ended_at = |job: &Job| job.fact.completed_at.map_or(job.changed_at, |at| at.plus(SECOND).min(job.changed_at));
     let job_ended = seen.completed().is_some_and(|job| ended_at(job) > said_at);
     let is_unknown = runner.missing_registration > 0 && runner.looked_up_at.is_some_and(|at| at > said_at);
     // Lists lag behind a refusal, which is GitHub's own look at this one runner.

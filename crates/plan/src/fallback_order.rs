@@ -24,7 +24,8 @@ pub(crate) fn decide(draft: &mut Draft<'_>) -> LaunchDecision {
         draft.wake_at(until);
         let last = draft.snapshot.pool_failures.iter().max_by_key(|failure| (failure.at, &failure.pool));
         let why = last.map(|failure| format!("{}, {}", failure.pool, failure.why)).unwrap_or_default();
-        return LaunchDecision::Deny(WaitingOn::Capacity { why, until });
+        let is_quota = last.is_some_and(|failure| failure.is_quota);
+        return LaunchDecision::Deny(WaitingOn::Capacity { why, is_quota, until });
     };
     match breaker::state(draft, &warm) {
         Breaker::Closed => LaunchDecision::Allow((*first).clone()),

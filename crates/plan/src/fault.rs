@@ -248,12 +248,14 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The faults of now, where those that were there before keep their beginning. Where GitHub's registrations were not asked for
-/// (`asked` is false), what was wrong with them before still is.
+/// The faults of now, at the moment `at`, where those that were there before keep their beginning. Where GitHub's registrations were not asked for
+/// (`asked` is false), what was wrong with them a while before still is.
 #[must_use]
-pub fn carried_on(before: &[Fault], now: Vec<Fault>, asked: bool) -> Vec<Fault> {
+pub fn carried_on(before: &[Fault], now: Vec<Fault>, asked: bool, at: Timestamp) -> Vec<Fault> {
     let begun = |fault: &Fault| before.iter().find(|old| old.is_same(fault)).map(|old| old.since);
-    let kept = before.iter().filter(|old| !asked && old.kind == FaultKind::RegistrationsUnknown);
+    let is_kept =
+        |old: &&Fault| old.kind == FaultKind::RegistrationsUnknown && at.since(old.last_at) < old.kind.lasts();
+    let kept = before.iter().filter(|old| !asked && is_kept(old));
     let kept: Vec<Fault> = kept.filter(|old| !now.iter().any(|fault| fault.is_same(old))).cloned().collect();
     let now = now.into_iter().map(|fault| {
         let since = begun(&fault).map_or(fault.since, |since| since.min(fault.since));
@@ -286,7 +288,7 @@ mod tests {
             Fault::new(FaultKind::MachinesUnknown, "linux", "refused", at(160)),
             Fault::new(FaultKind::MachinesUnknown, "gpu", "refused", at(160)),
         ];
-        let now = carried_on(&[old], new, true);
+        let now = carried_on(&[old], new, true, at(400));
         assert_eq!(now.iter().map(|fault| fault.since).collect::<Vec<_>>(), [at(100), at(160)]);
         assert_eq!(now[0].cause, "refused", "the newest cause is said");
     }
@@ -297,10 +299,12 @@ mod tests {
             Fault::new(FaultKind::RegistrationsUnknown, "linux, acme", "502", at(100)),
             Fault::new(FaultKind::MachinesUnknown, "linux", "time-out", at(100)),
         ];
-        assert_eq!(carried_on(&old, Vec::new(), false), old[..1]);
-        assert_eq!(carried_on(&old, Vec::new(), true), []);
+        assert_eq!(carried_on(&old, Vec::new(), false, old[0].last_at), old[..1]);
+        let later = old[0].last_at.plus(FaultKind::RegistrationsUnknown.lasts());
+        assert_eq!(carried_on(&old, Vec::new(), false, later), [], "who does not ask cannot know that it lasts");
+        assert_eq!(carried_on(&old, Vec::new(), true, old[0].last_at), []);
         let again = Fault::new(FaultKind::RegistrationsUnknown, "linux, acme", "503", at(160));
-        let now = carried_on(&old, vec![again], false);
+        let now = carried_on(&old, vec![again], false, old[0].last_at);
         assert_eq!((now.len(), now[0].cause.as_str(), now[0].since), (1, "503", at(100)));
     }
 

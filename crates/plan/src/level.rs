@@ -11,6 +11,8 @@ use crate::words::utc;
 
 /// The most faults that are kept of one pass.
 const FAULTS_MAX: usize = 20;
+/// Of them, of one kind.
+const FAULTS_OF_A_KIND_MAX: usize = 8;
 
 /// One scale set as its last pass saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +115,13 @@ pub fn faults(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Vec<Fau
         add(Fault::new(FaultKind::CallBudget, set, "this minute's budget for GitHub calls is used up", now));
     }
     faults.dedup_by(|one, other| one.is_same(other) && one.cause == other.cause);
+    // Many of one kind do not hide the others.
+    let mut of_kind: BTreeMap<FaultKind, usize> = BTreeMap::new();
+    faults.retain(|fault| {
+        let count = of_kind.entry(fault.kind).or_default();
+        *count += 1;
+        *count <= FAULTS_OF_A_KIND_MAX
+    });
     faults.truncate(FAULTS_MAX);
     faults
 }

@@ -57,6 +57,17 @@ pub fn candidates(fact: &JobFact, policies: &[&ScaleSet]) -> Result<Vec<Candidat
 /// The label that says "not one of GitHub's own runners".
 const SELF_HOSTED: &str = "self-hosted";
 
+/// Where the runners of a set that serves a job register.
+#[must_use]
+pub fn place(policy: &ScaleSet, fact: &JobFact) -> RunnerScope {
+    let of_repository = policy.scope.level == ScopeLevel::Repository || fact.owner_kind == OwnerKind::User;
+    match &policy.scope.at {
+        Some(at) => at.clone(),
+        None if of_repository => RunnerScope::Repository(fact.repo.clone()),
+        None => RunnerScope::Organization(fact.repo.owner()),
+    }
+}
+
 /// Whether a job that no set serves may be a matter of ours at all: it asks for a self-hosted runner.
 pub(crate) fn asks_for_self_hosted(fact: &JobFact) -> bool {
     fact.labels.iter().any(|label| label.as_str() == SELF_HOSTED)

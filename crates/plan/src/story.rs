@@ -263,7 +263,8 @@ pub const fn fix(on: &WaitingOn) -> Option<&'static str> {
         }
         WaitingOn::Overdue { .. } => Some("run it again if GitHub does not end it"),
         WaitingOn::NoSet { .. } => Some("correct the job's `runs-on`, or give a scale set its labels"),
-        WaitingOn::Capacity { .. } => Some(FaultKind::Capacity.fix()),
+        WaitingOn::Capacity { is_quota: true, .. } => Some(FaultKind::Quota.fix()),
+        WaitingOn::Capacity { is_quota: false, .. } => Some(FaultKind::Capacity.fix()),
         WaitingOn::Breaker { .. } => Some(FaultKind::BootFailures.fix()),
         WaitingOn::HandOff { trouble, .. } => Some(FaultKind::of_hand_offs(*trouble).fix()),
         WaitingOn::Delay { .. }

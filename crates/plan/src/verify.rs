@@ -1,12 +1,13 @@
 //! What is asked of GitHub about jobs: a lost delivery must not leave a job in a state forever.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use runnersmith_types::{EffectAction, Job, JobId, JobStatus, RunnerState as S, ScaleSetName};
+use runnersmith_types::{EffectAction, Job, JobId, JobStatus, RunnerScope, RunnerState as S, ScaleSetName};
 
 use crate::draft::{Draft, age};
 use crate::observe::took_unknown;
+use crate::route;
 
 /// Calls that are left for removals and look-ups: verifying is of less value and is shed first.
 const CALLS_RESERVED: u32 = 20;
@@ -16,9 +17,6 @@ const ASKED_PER_RUNNER: usize = 2;
 
 /// What is due so soon after others is asked with them: one pass for all, not one round for each.
 const ASKED_TOGETHER: Duration = Duration::from_secs(5);
-
-/// While GitHub does not answer, so many are asked for in a round: to see whether it does again, not to add to its trouble.
-const ASKED_IN_SILENCE: usize = 1;
 
 /// So long GitHub is believed silent after it gave no answer; the timer's passes ask it each minute.
 const SILENT_FOR: Duration = Duration::from_secs(150);
@@ -52,14 +50,15 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
         due.append(&mut soon);
     }
     due.sort_by_key(|(news_at, job)| (*news_at, job.id()));
-    let calls = draft.snapshot.budget.calls_left.saturating_sub(CALLS_RESERVED) as usize;
-    if due.len() > calls {
-        draft.wake_at(draft.snapshot.budget.refills_at);
-    }
-    // The next that asks sees whether GitHub answers again, and then all of them are asked for.
-    let most = if is_silent(draft) { calls.min(ASKED_IN_SILENCE) } else { calls };
-    for (_, job) in due.into_iter().take(most) {
+    let mut calls = draft.snapshot.budget.calls_left.saturating_sub(CALLS_RESERVED) as usize;
+    for job in in_turns(draft, due.into_iter().map(|(_, job)| job).collect()) {
         let run = job.stalled.map(|_| job.fact.run);
+        // A run is asked for by a call of its own.
+        let Some(left) = calls.checked_sub(1 + usize::from(run.is_some())) else {
+            draft.wake_at(draft.snapshot.budget.refills_at);
+            break;
+        };
+        calls = left;
         let action = EffectAction::VerifyJob { job: job.id(), repo: job.fact.repo.clone(), run };
         let reason = match run {
             Some(_) => "it is stalled: its run may be over",
@@ -69,16 +68,34 @@ pub(crate) fn verify(draft: &mut Draft<'_>) {
     }
 }
 
-/// Whether GitHub gave no answer lately, whatever it was asked, and none about a job or a list of registrations since. Passes are
-/// many while something happens, and a question that failed leaves nothing: each pass would ask for all jobs again.
-fn is_silent(draft: &Draft<'_>) -> bool {
-    let since = draft.now.minus(SILENT_FOR);
-    let is_listed = |at| draft.snapshot.registrations.get(at).is_some_and(|seen| seen.value().is_some());
-    let faults = draft.snapshot.hand_off_faults.faults.iter().filter(|fault| !is_listed(&fault.at));
-    let Some(silent_at) = faults.filter_map(|fault| fault.silent_at).max().filter(|at| *at >= since) else {
-        return false;
+/// All jobs of places where GitHub answers, and one of each place where it does not: another one each second, so that one which can
+/// never be answered for does not stand before the others.
+fn in_turns<'a>(draft: &Draft<'a>, due: Vec<&'a Job>) -> Vec<&'a Job> {
+    let mut by_place: BTreeMap<RunnerScope, Vec<&Job>> = BTreeMap::new();
+    for job in &due {
+        by_place.entry(route::place(draft.policy, &job.fact)).or_default().push(job);
+    }
+    by_place.retain(|at, _| is_silent(draft, at));
+    let second = usize::try_from(draft.now.as_secs()).unwrap_or(0);
+    let is_asked = |job: &&Job| {
+        let waiting = by_place.get(&route::place(draft.policy, &job.fact));
+        waiting.is_none_or(|waiting| waiting.get(second % waiting.len().max(1)).is_some_and(|one| one.id() == job.id()))
     };
-    !draft.jobs.iter().any(|job| job.verified_at.is_some_and(|at| at >= silent_at))
+    due.into_iter().filter(is_asked).collect()
+}
+
+/// Whether GitHub gave no answer for a place lately, whatever it was asked, and none about a job or a list of registrations there
+/// since. Passes are many while something happens, and a question that failed leaves nothing: each would ask for all jobs again.
+fn is_silent(draft: &Draft<'_>, at: &RunnerScope) -> bool {
+    if draft.snapshot.registrations.get(at).is_some_and(|seen| seen.value().is_some()) {
+        return false;
+    }
+    let faults = draft.snapshot.hand_off_faults.faults.iter().filter(|fault| fault.at == *at);
+    let silent_at = faults.filter_map(|fault| fault.silent_at).max();
+    silent_at.filter(|silent| draft.now.since(*silent) < SILENT_FOR).is_some_and(|silent| {
+        let answered = |job: &&&Job| job.verified_at.is_some_and(|verified| verified >= silent);
+        !draft.jobs.iter().filter(answered).any(|job| route::place(draft.policy, &job.fact) == *at)
+    })
 }
 
 /// Running jobs whose machine has been gone for a grace time and that were not asked for since.

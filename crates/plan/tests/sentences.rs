@@ -27,7 +27,7 @@ fn next(on: &WaitingOn) -> Option<WaitingOn> {
         WaitingOn::Stalled { .. } => WaitingOn::Overdue { until },
         WaitingOn::Overdue { .. } => WaitingOn::Gate,
         WaitingOn::Gate => WaitingOn::NoSet { why },
-        WaitingOn::NoSet { .. } => WaitingOn::Capacity { why, until },
+        WaitingOn::NoSet { .. } => WaitingOn::Capacity { why, is_quota: false, until },
         WaitingOn::Capacity { .. } => {
             WaitingOn::Breaker { probe_at: until, failures: 1, cause: BootFailureCause::NeverOnline, why }
         }
@@ -323,7 +323,9 @@ fn wrong(kind: FaultKind) -> Result<(ScaleSet, Snapshot), &'static str> {
             });
         }
         FaultKind::PermissionMissing => {
-            return Err("GitHub does not let the App call checks/create: it needs checks=write");
+            return Err(
+                "installation 7, checks/create: GitHub does not let the App make this call: it needs checks=write",
+            );
         }
         FaultKind::RateLimitLow => return Err("437 of 5000 calls are left for the next 10 min"),
         FaultKind::ClockWrong => return Err("this machine's clock is 900 s behind GitHub's"),
@@ -405,11 +407,11 @@ fn every_fault_says_its_cause_its_age_and_what_to_do_and_the_job_beside_it_says_
       afterwards waited 2 min 10 s: no capacity: every capacity pool is cooling down after a failure; the last: local process, InsufficientInstanceCapacity: there is no Spot capacity
     quota
       status     FAULT linux, local process: it had no capacity or failed, and is tried again at 2026-11-26 12:00:40.000Z: VcpuLimitExceeded: the limit of 32 vCPUs is reached (for 20.0 s); ask AWS for a higher quota of running instances, or lower runners_max
-      why        waits: no capacity: every capacity pool is cooling down after a failure; the last: local process, VcpuLimitExceeded: the limit of 32 vCPUs is reached (tried again at 2026-11-26 12:00:40.000Z); add machine types, zones or on-demand machines to the scale set's fallback order if it lasts
+      why        waits: no capacity: every capacity pool is cooling down after a failure; the last: local process, VcpuLimitExceeded: the limit of 32 vCPUs is reached (tried again at 2026-11-26 12:00:40.000Z); ask AWS for a higher quota of running instances, or lower runners_max
       check run  1 job waits for a runner | job 1 | no machine of this scale set could be had; each kind is tried again in turn |
       afterwards waited 2 min 10 s: no capacity: every capacity pool is cooling down after a failure; the last: local process, VcpuLimitExceeded: the limit of 32 vCPUs is reached
     permission_missing
-      status     FAULT GitHub does not let the App call checks/create: it needs checks=write (for 4 min 00 s, 12 times); `runnersmith app check` says what the App lacks; grant it, and let the organisation accept it
+      status     FAULT installation 7, checks/create: GitHub does not let the App make this call: it needs checks=write (for 4 min 00 s, 12 times); `runnersmith app check` says what the App lacks; grant it, and let the organisation accept it
     rate_limit_low
       status     FAULT 437 of 5000 calls are left for the next 10 min (for 4 min 00 s, 12 times); lists and sweeps wait until the hour is over; fewer control planes on one App leave more for each
     clock_wrong

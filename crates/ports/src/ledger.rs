@@ -139,8 +139,9 @@ impl BudgetKind {
 #[async_trait]
 pub trait JobLedger: Send + Sync + 'static {
     /// Merges facts (by [`Job::merge`]), each in a transaction of its own or all in one, with its line of history
-    /// ([`Recorded::event`]) in the same, and then wakes the given sets. When a job's status changes, other jobs of the same run that are stalled stop being stalled. After an error some facts may
-    /// be recorded; recording them again changes nothing. Returns them in the order of the facts.
+    /// ([`Recorded::event`]) in the same, and then wakes the given sets. When a job's status changes, other jobs of the same run
+    /// that are stalled stop being stalled. After an error some facts may be recorded; recording them again changes nothing.
+    /// Returns them in the order of the facts.
     async fn record_facts(&self, facts: Vec<JobFact>, wake: &[ScaleSetName]) -> Result<Vec<Recorded>, LedgerError>;
     /// One job.
     async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError>;

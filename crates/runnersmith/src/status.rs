@@ -147,7 +147,11 @@ fn of_servers(servers: &[ProcessTasks], now: Timestamp) -> Vec<Fault> {
         .into_iter()
         .collect();
     for server in running {
-        faults.extend(server.faults.iter().cloned());
+        // Two servers see the same of a scale set.
+        let seen: Vec<&Fault> =
+            server.faults.iter().filter(|fault| !faults.iter().any(|of| of.is_same(fault))).collect();
+        let seen: Vec<Fault> = seen.into_iter().cloned().collect();
+        faults.extend(seen);
         faults.extend(server.tasks.iter().filter_map(|task| of_task(task, now)));
     }
     faults

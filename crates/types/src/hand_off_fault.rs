@@ -214,11 +214,12 @@ impl HandOffFaults {
         changed
     }
 
-    /// GitHub did not answer for a place at `now`, whatever it was asked. That alone holds no hand-off back, but it excuses a machine that ends since.
+    /// GitHub did not answer for a place at `now`, whatever it was asked. That alone holds no hand-off back, but it excuses a machine
+    /// that ends since. With as many places as are remembered, all of which fail, it is not recorded.
     pub fn silent(&mut self, at: &RunnerScope, why: &str, now: Timestamp) {
         if let Some(fault) = self.faults.iter_mut().find(|fault| &fault.at == at) {
-            (fault.failed_at, fault.silent_at) = (now, Some(now));
-        } else {
+            (fault.failed_at, fault.silent_at) = (fault.failed_at.max(now), fault.silent_at.max(Some(now)));
+        } else if self.faults.len() < Self::PLACES_MAX || self.faults.iter().any(|fault| !fault.is_active()) {
             self.failed(at, HandOffTrouble::Unavailable, why, None, now);
             self.succeeded(at);
         }

@@ -62,6 +62,8 @@ pub enum WaitingOn {
     Capacity {
         /// Why the last one does, in words; empty when that is not known.
         why: String,
+        /// A quota of the account refused the last one.
+        is_quota: bool,
         /// The first is tried again then.
         until: Timestamp,
     },

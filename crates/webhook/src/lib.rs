@@ -137,6 +137,7 @@ impl WebhookReceiver {
     async fn admit_all(&self, messages: Vec<Message>, event: &str, delivery: Option<DeliveryId>) -> Answer {
         let mut last = answer(202, "nothing in it concerns us");
         for message in messages {
+            let stored = last.stored;
             let job = if let Message::Job(fact) = &message { Some(fact.id) } else { None };
             last = match self.intake.admit(message, delivery.clone()).await {
                 Admission::Accepted => {
@@ -148,7 +149,7 @@ impl WebhookReceiver {
                     );
                     Answer { stored: true, ..answer(202, "accepted") }
                 }
-                Admission::Dropped(why) => Answer { unserved: true, ..answer(202, why) },
+                Admission::Dropped(why) => Answer { unserved: true, stored, ..answer(202, why) },
                 Admission::Failed(why) => return answer(503, why),
             };
         }

@@ -302,15 +302,18 @@ impl DynamoLedger {
     pub(super) async fn read_open_jobs(&self, ended_since: Timestamp) -> Result<Vec<Job>, Fault> {
         let shards = (0..SHARDS)
             .map(|shard| async move { self.table.query(&format!("jobs#{shard}"), "open#", Page::default()).await });
-        let mut jobs = Vec::new();
-        for item in try_join_all(shards).await?.into_iter().flatten() {
+        // Many jobs that ended together are asked about together.
+        let wanted = |item: Item| async move {
             let job: Job = record(&item)?;
             let ended_lately = job.ended_at.is_some_and(|at| at >= ended_since);
             let matters = job.fact.status.is_open() || job.is_followed();
-            if matters || (ended_lately && (is_noted(&job) || self.has_live_runner(&job).await?)) {
-                jobs.push(job);
-            }
-        }
+            let is_wanted = matters || (ended_lately && (is_noted(&job) || self.has_live_runner(&job).await?));
+            Ok::<_, Fault>(is_wanted.then_some(job))
+        };
+        let items = try_join_all(shards).await?.into_iter().flatten();
+        let found: Vec<Option<Job>> =
+            futures_util::stream::iter(items).map(wanted).buffered(UPDATED_AT_ONCE).try_collect().await?;
+        let mut jobs: Vec<Job> = found.into_iter().flatten().collect();
         jobs.sort_by_key(Job::id);
         Ok(jobs)
     }

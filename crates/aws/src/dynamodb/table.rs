@@ -29,6 +29,8 @@ const BATCH_MAX: usize = 25;
 pub(super) enum Fault {
     /// A condition did not hold: of which of a transaction's items, and the one item of a plain write as it was.
     Condition(Vec<bool>, Option<Item>),
+    /// A transaction is changing the item at this moment.
+    InTransaction(Box<dyn std::error::Error + Send + Sync>),
     /// Anything else.
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -37,7 +39,7 @@ impl Fault {
     pub(super) fn ledger(self, operation: &'static str) -> LedgerError {
         match self {
             Self::Condition(..) => LedgerError::Conflict { operation, condition: "the record as it was read".into() },
-            Self::Failed(source) => LedgerError::Failed { operation, source },
+            Self::InTransaction(source) | Self::Failed(source) => LedgerError::Failed { operation, source },
         }
     }
     pub(super) fn other(text: impl Into<String>) -> Self {
@@ -243,7 +245,8 @@ impl Table {
             .set_expression_attribute_names(terms.names())
             .set_expression_attribute_values(terms.values())
             .set_condition_expression(terms.condition);
-        call.send().await.map(|_| ()).map_err(|error| fault("PutItem", &error))
+        past_conflicts(|| async { call.clone().send().await.map(|_| ()).map_err(|error| fault("PutItem", &error)) })
+            .await
     }
 
     /// Changes an item and returns it as it is then. When the condition does not hold, the fault has it as it was.
@@ -259,22 +262,26 @@ impl Table {
             .set_condition_expression(terms.condition)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let answer = call.send().await.map_err(|error| {
-            use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-            match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    Fault::Condition(vec![true], failed.item.clone())
+        let once = || async {
+            let answer = call.clone().send().await.map_err(|error| {
+                use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+                match error.as_service_error() {
+                    Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                        Fault::Condition(vec![true], failed.item.clone())
+                    }
+                    _ => fault("UpdateItem", &error),
                 }
-                _ => fault("UpdateItem", &error),
-            }
-        })?;
-        Ok(answer.attributes.unwrap_or_default())
+            })?;
+            Ok(answer.attributes.unwrap_or_default())
+        };
+        past_conflicts(once).await
     }
 
     /// Deletes an item, if it is there.
     pub(super) async fn delete(&self, pk: &str, sk: &str) -> Result<(), Fault> {
         let call = self.client.delete_item().table_name(&self.name).set_key(Some(key(pk, sk)));
-        call.send().await.map(|_| ()).map_err(|error| fault("DeleteItem", &error))
+        past_conflicts(|| async { call.clone().send().await.map(|_| ()).map_err(|error| fault("DeleteItem", &error)) })
+            .await
     }
 
     pub(super) fn putting(&self, item: Item, terms: Terms) -> Result<TransactWriteItem, Fault> {
@@ -399,5 +406,24 @@ where
     if failure.code == "ConditionalCheckFailedException" {
         return Fault::Condition(vec![true], None);
     }
+    if failure.code == "TransactionConflictException" {
+        return Fault::InTransaction(failure.into());
+    }
     Fault::Failed(failure.into())
+}
+
+/// Makes a plain write again while a transaction changes its item, as a transaction does that meets another: DynamoDB refuses it with
+/// `TransactionConflictException`, which the SDK does not retry.
+async fn past_conflicts<T, F: Future<Output = Result<T, Fault>>>(call: impl Fn() -> F) -> Result<T, Fault> {
+    let mut pause = CONFLICT_PAUSE;
+    for _ in 1..CONFLICTS_MAX {
+        match call().await {
+            Err(Fault::InTransaction(_)) => {}
+            done => return done,
+        }
+        // There is nothing to wait on but time.
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(CONFLICT_PAUSE * 32);
+    }
+    call().await
 }

@@ -1,11 +1,11 @@
 //! A ledger that counts: how many calls are made, and how many steps they are.
 //!
-//! Calls that are under way together are one step, since none of them can need what another says. On a ledger that is reached by a
-//! network it is steps that take time, so it is steps that tests bound.
+//! Calls that begin before any of them has ended are one step: none of them can need what another says. On a ledger that is reached
+//! by a network it is steps that take time, so it is steps that tests bound.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,7 +22,8 @@ use crate::{
 /// Counts the calls to a ledger, and the steps that they are.
 pub struct CountingLedger {
     ledger: Arc<dyn Ledger>,
-    under_way: AtomicUsize,
+    /// Calls that began and have not ended, and whether one has ended since the last step began.
+    now: Mutex<(usize, bool)>,
     steps: AtomicUsize,
     calls: AtomicUsize,
 }
@@ -32,7 +33,7 @@ impl CountingLedger {
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>) -> Self {
         let zero = || AtomicUsize::new(0);
-        Self { ledger, under_way: zero(), steps: zero(), calls: zero() }
+        Self { ledger, now: Mutex::default(), steps: zero(), calls: zero() }
     }
 
     /// Returns the steps and the calls since the last time, and counts from zero again.
@@ -40,13 +41,34 @@ impl CountingLedger {
         (self.steps.swap(0, Ordering::Relaxed), self.calls.swap(0, Ordering::Relaxed))
     }
 
-    async fn begin(&self) {
+    fn now(&self) -> MutexGuard<'_, (usize, bool)> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn begin(&self) -> UnderWay<'_> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.under_way.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.steps.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut now = self.now();
+            if now.0 == 0 || now.1 {
+                self.steps.fetch_add(1, Ordering::Relaxed);
+                now.1 = false;
+            }
+            now.0 += 1;
         }
+        let call = UnderWay(self);
         // A call that is made together with this one begins now.
         tokio::task::yield_now().await;
+        call
+    }
+}
+
+/// A call that has begun; it ends when this is dropped, also when nobody waits for it any more.
+struct UnderWay<'a>(&'a CountingLedger);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut now = self.0.now();
+        *now = (now.0.saturating_sub(1), true);
     }
 }
 
@@ -55,10 +77,8 @@ macro_rules! counted {
         #[async_trait]
         impl $part for CountingLedger {
             $(async fn $name(&self, $($arg: $kind),*) -> Result<$out, LedgerError> {
-                self.begin().await;
-                let result = self.ledger.$name($($arg),*).await;
-                self.under_way.fetch_sub(1, Ordering::Relaxed);
-                result
+                let _call = self.begin().await;
+                self.ledger.$name($($arg),*).await
             })*
         }
     };
