@@ -37,7 +37,7 @@ impl Fleet {
     async fn hour(&mut self, a_day: u64) -> u64 {
         let before = self.bed.doubles.script().http;
         for _ in 0..HOUR {
-            if self.second % (HOUR / 2) == 0 {
+            if self.second.is_multiple_of(HOUR / 2) {
                 let count = a_day / 48;
                 if count > 0 {
                     self.queued(count).await;
@@ -71,14 +71,14 @@ impl Fleet {
         self.bed.clock.advance(Duration::from_secs(1));
         self.second += 1;
         let now = self.bed.clock_now();
-        if self.second % 5 == 0 {
+        if self.second.is_multiple_of(5) {
             self.machines(now).await;
         }
-        if self.second % 300 == 0 {
+        if self.second.is_multiple_of(300) {
             let _ = timer::redeliver(&self.bed.world).await.unwrap();
             let _ = timer::sweep(&self.bed.world, Duration::from_secs(300)).await.unwrap();
         }
-        let full = self.second % 60 == 0;
+        let full = self.second.is_multiple_of(60);
         if full || self.woken || self.wake.is_some_and(|wake| wake <= now) {
             self.woken = false;
             self.wake = self.bed.pass(if full { Depth::Full } else { Depth::Partial }).await.next_wake;

@@ -23,7 +23,7 @@ fn fastest(size: u64) -> Duration {
     let (set, world) = world(size);
     let once = |_| {
         let begun = Instant::now();
-        std::hint::black_box(plan(&set, &world, support::NOW));
+        let _ = std::hint::black_box(plan(&set, &world, support::NOW));
         begun.elapsed()
     };
     (0..(200_000 / size).clamp(5, 200)).map(once).min().unwrap_or_default()

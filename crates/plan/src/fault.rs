@@ -56,6 +56,8 @@ pub enum FaultKind {
     DeadLetters,
     /// A set's lease was lost in the middle of a pass: another process took it.
     LeaseLost,
+    /// A scale set's settings cannot be read, so that the set is left out.
+    SettingsInvalid,
     /// A background task failed, or panicked and was started again.
     TaskFailing,
     /// The server has said nothing for minutes.
@@ -85,6 +87,7 @@ impl FaultKind {
             Self::ClockWrong => "clock_wrong",
             Self::NoDelivery => "no_delivery",
             Self::LeaseLost => "lease_lost",
+            Self::SettingsInvalid => "settings_invalid",
             Self::CallBudget => "call_budget",
             Self::SignatureRejected => "signature_rejected",
             Self::DeliveryNotStored => "delivery_not_stored",
@@ -146,6 +149,9 @@ impl FaultKind {
             }
             Self::LeaseLost => {
                 "see whether this process was stopped for long, or the ledger is slow; the next pass goes on"
+            }
+            Self::SettingsInvalid => {
+                "correct the parameter that it names (Terraform writes it), then its set is in service again"
             }
             Self::CallBudget => "the next minute has a new one; raise [limits] if GitHub grants the App more",
             Self::SignatureRejected => "make the webhook's secret in GitHub and in the configuration the same",

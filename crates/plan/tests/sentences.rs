@@ -286,7 +286,8 @@ const fn following(kind: FaultKind) -> Option<FaultKind> {
         F::RateLimitLow => F::ClockWrong,
         F::ClockWrong => F::NoDelivery,
         F::NoDelivery => F::LeaseLost,
-        F::LeaseLost => F::CallBudget,
+        F::LeaseLost => F::SettingsInvalid,
+        F::SettingsInvalid => F::CallBudget,
         F::CallBudget => F::SignatureRejected,
         F::SignatureRejected => F::DeliveryNotStored,
         F::DeliveryNotStored => F::DeadLetters,
@@ -333,6 +334,7 @@ fn wrong(kind: FaultKind) -> Result<(ScaleSet, Snapshot), &'static str> {
             return Err("job 2 of acme/shop had been queued for 4 min when a sweep found it; no delivery came");
         }
         FaultKind::LeaseLost => return Err("ledger update runners: the lease on linux is lost"),
+        FaultKind::SettingsInvalid => return Err("/runnersmith/ci/config/sets/gpu: the set is left out: not JSON"),
         FaultKind::CallBudget => (world.budget.jit_left, world.budget.calls_left) = (0, 0),
         FaultKind::AppRefused => return Err("app: GitHub answered 401"),
         FaultKind::SignatureRejected => return Err("deliveries are refused: the signature does not match"),
@@ -420,6 +422,8 @@ fn every_fault_says_its_cause_its_age_and_what_to_do_and_the_job_beside_it_says_
       status     FAULT job 2 of acme/shop had been queued for 4 min when a sweep found it; no delivery came (for 4 min 00 s, 12 times); check the webhook's address, secret and events in GitHub, and its recent deliveries; sweeps find jobs minutes late
     lease_lost
       status     FAULT ledger update runners: the lease on linux is lost (for 4 min 00 s, 12 times); see whether this process was stopped for long, or the ledger is slow; the next pass goes on
+    settings_invalid
+      status     FAULT /runnersmith/ci/config/sets/gpu: the set is left out: not JSON (for 4 min 00 s, 12 times); correct the parameter that it names (Terraform writes it), then its set is in service again
     call_budget
       status     FAULT linux: this minute's budget for new registrations is used up (for 0 s); the next minute has a new one; raise [limits] if GitHub grants the App more
       status     FAULT linux: this minute's budget for GitHub calls is used up (for 0 s); the next minute has a new one; raise [limits] if GitHub grants the App more

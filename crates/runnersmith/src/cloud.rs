@@ -30,11 +30,14 @@ pub struct EnvironmentSource {
     pub table: String,
     /// The path of the settings in Parameter Store.
     pub settings: String,
+    /// Parameters that are left out, and why.
+    #[serde(skip)]
+    pub left_out: Vec<(String, String)>,
 }
 
 impl std::fmt::Display for EnvironmentSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { environment, region, table, settings } = self;
+        let Self { environment, region, table, settings, .. } = self;
         write!(f, "environment {environment} in {region}: table {table}, settings below {settings}")
     }
 }
@@ -71,8 +74,12 @@ pub async fn environment(
     let settings = StoredSettings::path(&path);
     let read = StoredSettings::read(&session, &settings).await;
     let StoredSettings { config, left_out } = read.map_err(|error| unread(name, &region, &error))?;
-    for (parameter, error) in left_out {
-        crate::report::note(&format!("warning: {settings}/{parameter} is left out: {}", chain(&error)));
+    let left_out: Vec<(String, String)> = left_out
+        .into_iter()
+        .map(|(parameter, error)| (format!("{settings}/{parameter}"), chain(&error).to_string()))
+        .collect();
+    for (parameter, error) in &left_out {
+        crate::report::note(&format!("warning: {parameter} is left out: {error}"));
     }
     let found = config.aws.as_ref().and_then(|aws| {
         let ledger = AwsServices::with_session(session, aws, config.store.history).ledger_for_reading(clock)?;
@@ -82,7 +89,7 @@ pub async fn environment(
         let what = format!("the settings of environment {name} in {region} name no ledger");
         return Err(CommandFailure::config(what, "its Terraform module writes aws.table into them"));
     };
-    let source = EnvironmentSource { environment: name.to_owned(), region, table, settings };
+    let source = EnvironmentSource { environment: name.to_owned(), region, table, settings, left_out };
     Ok((config, ledger, source))
 }
 

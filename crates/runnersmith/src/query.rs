@@ -9,7 +9,7 @@ use std::sync::Arc;
 use runnersmith_config::Config;
 use runnersmith_controllers::CallLimits;
 use runnersmith_controllers::observe::observe_ledger;
-use runnersmith_plan::fault::Fault;
+use runnersmith_plan::fault::{Fault, FaultKind};
 use runnersmith_ports::{Clock, Ledger, LedgerError, SystemClock, chain};
 use runnersmith_sqlite::{OpenError, SqliteReader, SqliteStore};
 use runnersmith_types::{Plan, ScaleSet, Timestamp};
@@ -122,6 +122,13 @@ impl LedgerAndPolicy {
                 .await
                 .map_err(ledger_failed)?;
             faults.extend(runnersmith_plan::level::faults(policy, &snapshot, now));
+        }
+        if let ReadSource::Aws(environment) = &self.source {
+            let left_out = |(parameter, error): &(String, String)| {
+                let cause = format!("the set is left out: {error}");
+                Fault::new(FaultKind::SettingsInvalid, parameter.clone(), cause, now)
+            };
+            faults.extend(environment.left_out.iter().map(left_out));
         }
         Ok((faults, now))
     }

@@ -135,7 +135,9 @@ async fn a_reader_reads_the_ledger_and_the_settings_of_an_environment_and_is_ref
         |arguments: &[&str]| run(&emulator, &reader, &[arguments, &["--aws", "ci", "--region", REGION]].concat());
 
     let status = of_ci(&["status"]);
-    assert_eq!(status.code, Some(0), "{}{}", status.out, status.err);
+    assert_eq!(status.code, Some(5), "a set is left out: {}{}", status.out, status.err);
+    let fault = "FAULT /runnersmith/ci/config/sets/gpu: the set is left out: ";
+    assert!(status.out.contains(fault), "{}", status.out);
     let read = "environment ci in us-east-1: table ci-ledger, settings below /runnersmith/ci/config";
     assert_eq!(status.out.lines().next(), Some(read));
     assert!(status.out.contains("linux: 0 of 4 runners alive") && status.out.contains("job 1089 acme/shop queued"));

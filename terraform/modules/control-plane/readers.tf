@@ -1,5 +1,5 @@
 # Who may read what the control plane knows: `runnersmith why`, `status` and `jobs` with `--aws <environment>`. Neither a secret nor
-# a change is in it. A test runs these commands under the document, and compares it with what they call.
+# a change is in it. A test runs these commands under the document, and compares it, but for the key, with what they call.
 
 locals {
   reader_statements = concat(
@@ -26,7 +26,7 @@ resource "aws_iam_role" "reader" {
   count                = length(var.readers) > 0 ? 1 : 0
   name                 = "${local.name}-reader"
   description          = "Reads ledger and settings of Runnersmith ${var.environment}"
-  path                 = var.role.path
+  path                 = coalesce(var.role.path, "/${var.environment}/")
   permissions_boundary = var.role.permissions_boundary
   tags                 = local.tags
 

@@ -111,12 +111,17 @@ fn waiting(world: &World, set: &ScaleSetName) -> String {
     counts.into_iter().map(|(what, count)| format!("{count} × {what}")).collect::<Vec<_>>().join("; ")
 }
 
+/// So long a level is believed that no other pass of this process has replaced; the timer's passes come each minute.
+const LEVEL_COUNTS_FOR: Duration = Duration::from_secs(120);
+
 /// The level of each set, and what is wrong by kind, for CloudWatch.
 fn measure(world: &World) {
     let at = world.ports.clock.now();
     let now = at.as_millis();
     let environment = variable(runnersmith_lambda::settings::PATH).unwrap_or_default();
-    let levels = world.levels.all();
+    let mut levels = world.levels.all();
+    // Another invocation's process passes over a set as well: what this one saw long ago is not so any more.
+    levels.retain(|_, level| at.since(level.at) < LEVEL_COUNTS_FOR);
     let mut kinds: BTreeMap<&'static str, u32> = BTreeMap::new();
     let of_process = world.faults.all(&[], at);
     for fault in of_process.iter().chain(levels.values().flat_map(|level| &level.faults)) {
