@@ -63,6 +63,7 @@ pub(crate) const INPUTS: &[Input] = &[
     same("manage_kms_key"),
     same("minimum_running_time_in_minutes"),
     same("register_at"),
+    same("readers"),
     same("role_path"),
     same("role_permissions_boundary"),
     same("runner_additional_security_group_ids"),

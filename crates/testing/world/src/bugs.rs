@@ -22,6 +22,8 @@ pub enum Bug {
     KeepsCheckRunsOpen,
     /// Each check run says success.
     SaysSuccess,
+    /// A check run that was made before is made again without its rows, and says success.
+    LeavesOutWhoWaits,
     /// A run that was cancelled is said to have failed.
     HidesCancellations,
     /// A sweep says of other fleets' jobs that they ask for a runner of ours.

@@ -1,5 +1,7 @@
 //! Check runs and re-runs: what our control plane writes at GitHub, which people read and pay for.
 
+use std::collections::BTreeSet;
+
 use runnersmith_ports::CheckRun;
 use runnersmith_types::{FactSource, JobFact, JobId, JobStatus, RepoFullName, RunId, ScaleSetName, Timestamp};
 
@@ -34,7 +36,9 @@ impl Outside {
         let before = self.check_runs.get(&id);
         let says = |run: &SimCheckRun| (run.title.clone(), run.summary.clone(), run.conclusion.clone());
         let created_at = before.map_or(now, |run| run.created_at);
-        let made = SimCheckRun { repo, sha: head_sha, created_at, title, summary, conclusion };
+        let mut named = before.map(|run| run.named.clone()).unwrap_or_default();
+        named.extend(self.jobs_of(&repo, &head_sha).map(|job| job.id).filter(|id| names(&summary, *id)));
+        let made = SimCheckRun { repo, sha: head_sha, created_at, title, summary, named, conclusion };
         let is_new = before.is_none_or(|before| says(before) != says(&made));
         if let Some(set) = self.notifier() {
             self.effect(&set, format!("check run {id}"), is_new);
@@ -54,7 +58,9 @@ impl Outside {
             self.broken(Rule::ForeignJobsAreLeftAlone, format!("a failing check run on {}", check.head_sha));
         }
         let now = self.now();
-        let named = |id: JobId| check.summary.contains(&format!("| job {id} |"));
+        // Whom it named once it still is about, also when it leaves it out now.
+        let before = check.id.and_then(|id| self.check_runs.get(&id));
+        let named = |id: JobId| names(&check.summary, id) || before.is_some_and(|run| run.named.contains(&id));
         let still = waiting.iter().find(|(id, since)| since.plus(RECORDED_JUST_NOW) < now && named(*id));
         if let Some((id, _)) = still.filter(|_| conclusion == Some("success")) {
             let text = format!("{} says success while job {id} waits", check.head_sha);
@@ -97,12 +103,15 @@ impl Outside {
     }
 }
 
+fn names(summary: &str, id: JobId) -> bool {
+    summary.contains(&format!("| job {id} |"))
+}
+
 /// At the end, when every job of ours is over: each check run of which the ledger knows is closed.
 pub(crate) fn are_closed(outside: &mut Outside, ledger: &MemoryLedger) {
     let known = outside.jobs.keys().filter_map(|id| ledger.recorded(*id)?.notified);
     let open = |id: &u64| outside.check_runs.get(id).is_none_or(|run| run.conclusion.is_none());
-    let mut found: Vec<u64> = known.map(|notified| notified.check_run).filter(open).collect();
-    found.dedup();
+    let found: BTreeSet<u64> = known.map(|notified| notified.check_run).filter(open).collect();
     for id in found {
         let text = outside.check_runs.get(&id).map_or_else(String::new, |run| format!("{} {}", run.sha, run.title));
         outside.broken(Rule::CheckRunsAreTrue, format!("check run {id} is open at the end: {text}"));

@@ -139,9 +139,9 @@ fn waits_with_room(outside: &Outside) -> Vec<(Rule, String)> {
             outside.machines.values().filter(is_there).count() < set.runners_max as usize
         };
         let set = outside.options.sets.iter().find(serves);
-        // At two moments: a machine may just have made room.
-        if let Some(set) = set.filter(|set| [at, at.plus(secs(120))].iter().all(|at| waited_at(*at) && room(set, *at)))
-        {
+        // At several moments of two minutes: a machine may just have made room, or the last one wanted may boot.
+        let moments = [0, 40, 80, 120].map(|after| at.plus(secs(after)));
+        if let Some(set) = set.filter(|set| moments.iter().all(|at| waited_at(*at) && room(set, *at))) {
             found.push((Rule::RoomIsUsed, format!("job {} waits, and {} has room", job.id, set.name)));
         }
     }

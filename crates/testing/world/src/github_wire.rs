@@ -366,6 +366,9 @@ impl GitHub for GitHubWire {
         if self.bug() == Some(Bug::SaysSuccess) {
             check.conclusion = Some("success".into());
         }
+        if self.bug() == Some(Bug::LeavesOutWhoWaits) && check.id.is_some() {
+            (check.conclusion, check.summary) = (Some("success".into()), String::new());
+        }
         let subject = format!("{} {}", check.head_sha, check.conclusion.as_deref().unwrap_or("waiting"));
         let waiting = self.0.shared.ledger.queued_of(&check.repo, &check.head_sha);
         let posted = move |outside: &mut Outside| Ok(outside.posts(check, &waiting));

@@ -1,7 +1,7 @@
 //! Everything outside of the control plane, as it is in truth: jobs, registrations, deliveries, machines, hand-offs; with the one
 //! agenda, the random streams, the trace and the checkers. Nothing here waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,6 +150,8 @@ pub struct SimCheckRun {
     pub created_at: Timestamp,
     pub title: String,
     pub summary: String,
+    /// The jobs that it names, or named at any time.
+    pub named: BTreeSet<JobId>,
     /// None while it is open.
     pub conclusion: Option<String>,
 }

@@ -27,7 +27,7 @@ struct Case {
 
 /// Some world of the first seeds shows that the bug breaks the rule; without the bug that world does not break it.
 fn found(rule: Rule, case: Case) {
-    let mut worlds = (1..=12).map(|seed| {
+    let mut worlds = (1..=60).map(|seed| {
         let mut options = Options { faults: case.faults.clone(), ..Options::of_seed(seed).without_faults() };
         (options.jobs, options.busy_time) = (options.jobs.min(30), options.busy_time.min(Duration::from_secs(3_600)));
         case.change.iter().for_each(|change| change(&mut options));
@@ -176,6 +176,11 @@ bugs! {
     a_check_run_that_says_success_while_a_job_waits_is_found: CheckRunsAreTrue, Case {
         change: Some(crowd),
         bug: Some(Bug::SaysSuccess),
+        ..Case::default()
+    };
+    a_check_run_that_leaves_out_who_waits_is_found: CheckRunsAreTrue, Case {
+        change: Some(crowd),
+        bug: Some(Bug::LeavesOutWhoWaits),
         ..Case::default()
     };
     a_run_that_was_cancelled_and_is_re_run_is_found: RerunsAreRight, Case {
