@@ -111,12 +111,14 @@ fn post(draft: &mut Draft<'_>, own: &BTreeMap<JobId, String>, unserved: &Unserve
     }
     let mut due: Vec<Due<'_>> = Vec::new();
     for (commit, jobs) in commits {
-        let rows: Vec<Row<'_>> = jobs.iter().filter_map(|job| row(job, own, unserved)).collect();
-        let Some(since) = rows.iter().filter(|row| row.is_new).map(|row| age(row.job)).min() else { continue };
+        let mut rows: Vec<Row<'_>> = jobs.iter().filter_map(|job| row(job, own, unserved)).collect();
         let last = jobs.iter().filter_map(|job| job.notified.as_ref()).max_by_key(|last| (last.at, last.check_run));
         let written = last.map(|last| last.at.plus(WRITE_PAUSE));
         let refused = jobs.iter().filter_map(|job| job.notify_failed).max_by_key(|tries| tries.last_at);
         let refused = refused.filter(|tries| last.is_none_or(|last| last.at <= tries.last_at));
+        // A post without an answer may have opened again what the others of the commit had closed.
+        rows.iter_mut().for_each(|row| row.is_new |= refused.is_some());
+        let Some(since) = rows.iter().filter(|row| row.is_new).map(|row| age(row.job)).min() else { continue };
         match written.max(refused.map(|tries| tries.next_at)) {
             Some(at) if at > draft.now => draft.wake_at(at),
             Some(_) | None => due.push(Due { since, commit, check_run: last.map(|last| last.check_run), rows }),
@@ -159,7 +161,7 @@ fn notification(job: &Job, own: &BTreeMap<JobId, String>, unserved: &Unserved) -
     let last = job.notified.as_ref();
     let settled = |text: &str| {
         let text = last.filter(|last| last.closed).map_or(text, |last| last.text.as_str());
-        last.is_some().then(|| Notification::Settled(text.to_owned()))
+        (last.is_some() || job.may_have_opened()).then(|| Notification::Settled(text.to_owned()))
     };
     match job.fact.status {
         JobStatus::Queued => {

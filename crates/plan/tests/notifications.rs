@@ -331,3 +331,17 @@ fn the_pass_names_the_attempt_that_was_interrupted_and_looks_again_after_the_pau
     has_not(&plan(&set, &world, until), "leave");
     assert_eq!(world.jobs[0].id(), JobId(1));
 }
+
+#[test]
+fn a_check_run_that_a_post_without_an_answer_may_have_opened_again_is_closed_again() {
+    let mut world = snapshot();
+    let mut over = job_of("acme/shop", 1, JobStatus::Completed, ago(mins(30)));
+    let text = "it is running or over".to_owned();
+    over.update(JobUpdate::Notified(Notified { at: ago(mins(20)), check_run: 4, text, closed: true }));
+    world.jobs.push(over);
+    has_not(&plan(&policy(), &world, NOW), "notify");
+    let tries = FailedTries { count: 1, last_at: ago(mins(10)), next_at: ago(mins(9)) };
+    world.jobs[0].update(JobUpdate::NotifyFailed(tries));
+    assert!(world.jobs[0].is_followed(), "however long ago it ended");
+    has(&plan(&policy(), &world, NOW), "notify");
+}

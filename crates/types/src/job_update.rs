@@ -77,12 +77,19 @@ impl Job {
         PendingRerun { run_attempt: self.fact.run_attempt, tries: None, outcome: None }
     }
 
+    /// Returns whether a post of its notification failed since the last that did not: without an answer it may have opened the check
+    /// run. After about a day of tries it is left.
+    #[must_use]
+    pub fn may_have_opened(&self) -> bool {
+        self.notify_failed.is_some_and(|tries| tries.count < 24)
+    }
+
     /// Returns whether something is left to do about it after its end, however long ago that is: its check run is open, or its
     /// run is to be re-run.
     #[must_use]
     pub fn is_followed(&self) -> bool {
-        let is_open = self.notified.as_ref().is_some_and(|notified| !notified.closed);
-        is_open || self.rerun.as_ref().is_some_and(|rerun| rerun.outcome.is_none())
+        let is_open = self.notified.as_ref().is_some_and(|last| !last.closed);
+        is_open || self.may_have_opened() || self.rerun.as_ref().is_some_and(|rerun| rerun.outcome.is_none())
     }
 }
 
