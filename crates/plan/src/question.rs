@@ -211,7 +211,7 @@ mod tests {
         for text in [
             "https://github.com/o/r/actions/runs/7",
             "https://github.com/o/r/actions/runs/7/attempts/2?pr=3",
-            "https://github.com/o/r/actions/runs/7/usage",
+            "https://github.com/o/r/actions/runs/7/workflow",
             "https://api.github.com/repos/o/r/actions/runs/7",
         ] {
             assert_eq!(asked(text), (Asked::Run(RunId(7)), Some("o/r".into())), "{text}");
