@@ -25,6 +25,17 @@ pub(crate) enum Outcome {
     Failed(String),
 }
 
+/// Whether GitHub answered for a place.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Where runners register.
+    pub at: RunnerScope,
+    /// When it was asked.
+    pub asked_at: Timestamp,
+    /// Why there was no answer; `None`: it answered.
+    pub silent: Option<String>,
+}
+
 /// What came of one action, with what is to be recorded.
 pub(crate) struct ActionResult {
     /// What came of it.
@@ -35,13 +46,13 @@ pub(crate) struct ActionResult {
     pub retry_at: Option<Timestamp>,
     /// What it says of the hand-offs of its place.
     pub hand_off: Option<HandOffReport>,
-    /// GitHub did not answer for this place, why, and when it was asked.
-    pub silent: Option<(RunnerScope, String, Timestamp)>,
+    /// Whether GitHub answered for a place.
+    pub answer: Option<Answer>,
 }
 
 impl ActionResult {
     pub(crate) fn done(text: impl Into<String>, updates: Vec<(RunnerName, RunnerUpdate)>) -> Self {
-        Self { outcome: Outcome::Done(text.into()), updates, retry_at: None, hand_off: None, silent: None }
+        Self { outcome: Outcome::Done(text.into()), updates, retry_at: None, hand_off: None, answer: None }
     }
     pub(crate) fn put_off(text: impl Into<String>) -> Self {
         Self {
@@ -49,7 +60,7 @@ impl ActionResult {
             updates: Vec::new(),
             retry_at: None,
             hand_off: None,
-            silent: None,
+            answer: None,
         }
     }
     /// Put off until a time that is known.
@@ -62,7 +73,7 @@ impl ActionResult {
             updates: Vec::new(),
             retry_at: None,
             hand_off: None,
-            silent: None,
+            answer: None,
         }
     }
     /// A GitHub error: a limit puts off, anything else fails.

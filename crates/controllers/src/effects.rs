@@ -7,7 +7,7 @@ use runnersmith_types::{
     RunId, RunnerName, RunnerScope, RunnerUpdate, Stalled,
 };
 
-use crate::context::{ActionResult, ExecutionContext};
+use crate::context::{ActionResult, Answer, ExecutionContext};
 use crate::{hand_over, notify, rerun};
 
 /// Has one effect. Returns what came of it; nothing is retried.
@@ -154,7 +154,7 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, 
     if let Err(result) = context.take_call().await {
         return result;
     }
-    let now = context.world.ports.clock.now();
+    let (now, at) = (context.world.ports.clock.now(), route::place(context.policy, &job.fact));
     let fact = match context.world.ports.github.job(repo, id).await {
         Ok(fact) => fact,
         Err(GitHubError::NotFound { .. }) => {
@@ -166,8 +166,8 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, 
             return refused(context, job, &error).await;
         }
         Err(error @ GitHubError::Transient { .. }) => {
-            let at = route::place(context.policy, &job.fact);
-            return ActionResult { silent: Some((at, error.to_string(), now)), ..ActionResult::github(&error) };
+            let answer = Answer { at, asked_at: now, silent: Some(error.to_string()) };
+            return ActionResult { answer: Some(answer), ..ActionResult::github(&error) };
         }
         Err(error) => return ActionResult::github(&error),
     };
@@ -180,7 +180,10 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, 
         None => (fact, said),
     };
     match context.world.ports.ledger.record_facts(vec![fact], &[]).await {
-        Ok(_) => ActionResult::done(said, Vec::new()),
+        Ok(_) => {
+            let answer = Some(Answer { at, asked_at: now, silent: None });
+            ActionResult { answer, ..ActionResult::done(said, Vec::new()) }
+        }
         Err(error) => ActionResult::failed(&error),
     }
 }

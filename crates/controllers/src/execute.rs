@@ -9,7 +9,7 @@ use runnersmith_types::{
     Reason, RecordAction, RunnerName, RunnerScope, RunnerUpdate, ScaleSet, Snapshot, Timestamp,
 };
 
-use crate::context::{ActionResult, ExecutionContext, Outcome};
+use crate::context::{ActionResult, Answer, ExecutionContext, Outcome};
 use crate::work::{About, Subject, Task, Work};
 use crate::world::World;
 use crate::{effects, hand_over, launch, pauses};
@@ -50,7 +50,7 @@ pub async fn execute(
         lease,
         events: Vec::new(),
         hand_offs: Vec::new(),
-        silences: Vec::new(),
+        answers: Vec::new(),
         faults: snapshot.hand_off_faults.clone(),
         executed: Executed::default(),
     };
@@ -75,7 +75,7 @@ struct Execution<'a> {
     /// What the hand-offs said of their places.
     hand_offs: Vec<HandOffReport>,
     /// Places for which GitHub did not answer, why, and when each was asked.
-    silences: Vec<(RunnerScope, String, Timestamp)>,
+    answers: Vec<Answer>,
     /// What is known of them, with what this plan brings.
     faults: HandOffFaults,
     executed: Executed,
@@ -216,10 +216,20 @@ impl Execution<'_> {
     async fn remember_failures(&mut self) -> Result<(), LedgerError> {
         let ports = &self.context.world.ports;
         let now = ports.clock.now();
-        let is_news = self.faults.round(&std::mem::take(&mut self.hand_offs), now);
-        let silences = std::mem::take(&mut self.silences);
-        silences.iter().for_each(|(at, why, asked_at)| self.faults.silent(at, why, *asked_at));
-        if !is_news && silences.is_empty() {
+        let mut is_news = self.faults.round(&std::mem::take(&mut self.hand_offs), now);
+        let mut answers = std::mem::take(&mut self.answers);
+        // Of several at one moment one answer is enough.
+        answers.sort_by_key(|answer| answer.silent.is_none());
+        for Answer { at, asked_at, silent } in answers {
+            is_news |= match silent {
+                Some(why) => {
+                    self.faults.silent(&at, &why, asked_at);
+                    true
+                }
+                None => self.faults.answered(&at, asked_at),
+            };
+        }
+        if !is_news {
             return Ok(());
         }
         // What is over is nobody's next try: a place that none of the set's machines waits for keeps its last one.
@@ -284,7 +294,7 @@ impl Execution<'_> {
                 self.executed.without_effect.extend(action);
             }
             self.hand_offs.extend(result.hand_off);
-            self.silences.extend(result.silent);
+            self.answers.extend(result.answer);
             self.report(about, result.outcome);
         }
         self.write(updates).await

@@ -155,6 +155,30 @@ async fn ten_jobs_run_within_half_a_minute_of_the_end_of_an_outage_of_80_seconds
     }
 }
 
+#[tokio::test]
+async fn after_an_outage_all_jobs_are_asked_about_together_as_soon_as_one_was_answered_for() {
+    let bed = Bed::new(policy(1));
+    bed.queued(1..=20).await;
+    bed.clock.advance(Duration::from_secs(600));
+    bed.doubles.script().is_down = true;
+    bed.pass(Depth::Partial).await;
+    // They were cancelled long ago, and no delivery said so.
+    let at = bed.clock_now().minus(Duration::from_secs(580));
+    for id in 1..=20 {
+        let fact = bed.world.ports.ledger.job(JobId(id)).await.unwrap().unwrap().fact;
+        let ended = JobFact { source: FactSource::Get, status: JobStatus::Completed, completed_at: Some(at), ..fact };
+        bed.doubles.script().jobs.insert(JobId(id), ended);
+    }
+    bed.clock.advance(Duration::from_secs(30));
+    bed.doubles.script().is_down = false;
+    let before = bed.doubles.script().count("job ");
+    let passed = bed.pass(Depth::Partial).await;
+    assert_eq!(bed.doubles.script().count("job ") - before, 20);
+    assert!(passed.rounds <= 4, "{passed:?}");
+    let jobs = bed.world.ports.ledger.open_jobs(bed.clock_now()).await.unwrap();
+    assert!(jobs.iter().all(|job| !job.fact.status.is_open()), "{jobs:?}");
+}
+
 /// B: an outage that is longer than machines wait costs one machine at a time, and no launch is held back after it.
 #[tokio::test]
 async fn an_outage_of_an_hour_keeps_no_fleet_waiting_and_blames_nobody() {

@@ -84,18 +84,12 @@ fn in_turns<'a>(draft: &Draft<'a>, due: Vec<&'a Job>) -> Vec<&'a Job> {
     due.into_iter().filter(is_asked).collect()
 }
 
-/// Whether GitHub gave no answer for a place lately, whatever it was asked, and none about a job or a list of registrations there
-/// since. Passes are many while something happens, and a question that failed leaves nothing: each would ask for all jobs again.
+/// Whether GitHub gave no answer for a place lately, whatever it was asked, and none about a job or a list of registrations since. Passes are many while something happens, and a question that failed leaves nothing: each would ask for all jobs again.
 fn is_silent(draft: &Draft<'_>, at: &RunnerScope) -> bool {
     if draft.snapshot.registrations.get(at).is_some_and(|seen| seen.value().is_some()) {
         return false;
     }
-    let faults = draft.snapshot.hand_off_faults.faults.iter().filter(|fault| fault.at == *at);
-    let silent_at = faults.filter_map(|fault| fault.silent_at).max();
-    silent_at.filter(|silent| draft.now.since(*silent) < SILENT_FOR).is_some_and(|silent| {
-        let answered = |job: &&&Job| job.verified_at.is_some_and(|verified| verified >= silent);
-        !draft.jobs.iter().filter(answered).any(|job| route::place(draft.policy, &job.fact) == *at)
-    })
+    draft.snapshot.hand_off_faults.is_silent(at, SILENT_FOR, draft.now)
 }
 
 /// Running jobs whose machine has been gone for a grace time and that were not asked for since.

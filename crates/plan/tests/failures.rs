@@ -409,9 +409,12 @@ fn while_github_does_not_answer_a_few_jobs_are_asked_for_and_not_each_in_every_p
     assert_eq!(asked(&planned(&world)), 40, "nothing says that it does not");
     world.hand_off_faults.silent(&acme(), "502", ago(secs(50)));
     assert_eq!(asked(&planned(&world)), 1, "it did not answer in the last full pass");
+    assert!(!world.hand_off_faults.answered(&acme(), ago(secs(51))), "what was asked before says nothing");
+    assert_eq!(asked(&planned(&world)), 1);
     let mut answered = world.clone();
-    answered.jobs[0].verified_at = Some(ago(secs(1)));
-    assert_eq!(asked(&planned(&answered)), 39, "one of them was answered since");
+    assert!(answered.hand_off_faults.answered(&acme(), ago(secs(1))));
+    assert_eq!(asked(&planned(&answered)), 40, "one of them was answered since, which may be over and not be shown");
+    assert!(!answered.hand_off_faults.answered(&acme(), NOW), "that is no news");
     let silent = Observed::Unknown { why: format!("{}502", runnersmith_plan::NO_ANSWER) };
     world.registrations.insert(acme(), silent);
     assert_eq!(asked(&planned(&world)), 1, "it does not answer now");

@@ -42,6 +42,9 @@ pub struct HandOffFault {
     /// The last time that GitHub did not answer for the place, whatever it was asked.
     #[serde(default)]
     pub silent_at: Option<Timestamp>,
+    /// The last time that GitHub answered for the place after it had not.
+    #[serde(default)]
+    pub answered_at: Option<Timestamp>,
     /// Not tried again before this moment.
     pub until: Timestamp,
     /// Failed rounds in a row, however many machines waited in each. 0: hand-offs are well again.
@@ -61,6 +64,11 @@ impl HandOffFault {
     const REFUSED_MAX: Duration = Duration::from_secs(900);
     /// GitHub's limits reset within an hour.
     const LIMITED_MAX: Duration = Duration::from_secs(3600);
+
+    /// Whether GitHub has not answered for the place since it last did not.
+    fn is_silent(&self) -> bool {
+        self.silent_at.is_some_and(|silent| self.answered_at.is_none_or(|answered| answered < silent))
+    }
 
     /// Whether hand-offs fail now.
     #[must_use]
@@ -166,6 +174,7 @@ impl HandOffFaults {
         now: Timestamp,
     ) {
         let before = self.faults.iter().position(|fault| &fault.at == at).map(|index| self.faults.remove(index));
+        let answered_at = before.as_ref().and_then(|fault| fault.answered_at);
         let silent_at = match trouble {
             HandOffTrouble::Unavailable => Some(now),
             HandOffTrouble::Limited | HandOffTrouble::Refused | HandOffTrouble::NotStored => {
@@ -187,7 +196,17 @@ impl HandOffFaults {
             self.faults.remove(over);
         }
         let at = at.clone();
-        self.faults.push(HandOffFault { at, trouble, why, since, failed_at: now, silent_at, until, rounds });
+        self.faults.push(HandOffFault {
+            at,
+            trouble,
+            why,
+            since,
+            failed_at: now,
+            silent_at,
+            answered_at,
+            until,
+            rounds,
+        });
     }
 
     /// Takes in what a round of hand-offs said: each place that had no success failed once, however many machines waited. A limit
@@ -223,6 +242,21 @@ impl HandOffFaults {
             self.failed(at, HandOffTrouble::Unavailable, why, None, now);
             self.succeeded(at);
         }
+    }
+
+    /// GitHub answered for a place when it was asked at `asked_at`. Returns whether that is news: it had not answered before.
+    pub fn answered(&mut self, at: &RunnerScope, asked_at: Timestamp) -> bool {
+        let was_silent =
+            |fault: &&mut HandOffFault| &fault.at == at && fault.is_silent() && fault.silent_at <= Some(asked_at);
+        let silent = self.faults.iter_mut().filter(was_silent);
+        silent.map(|fault| fault.answered_at = Some(asked_at)).count() > 0
+    }
+
+    /// Whether GitHub did not answer for a place within so long, and has not answered since.
+    #[must_use]
+    pub fn is_silent(&self, at: &RunnerScope, within: Duration, now: Timestamp) -> bool {
+        let is_recent = |fault: &HandOffFault| fault.silent_at.is_some_and(|silent| now.since(silent) < within);
+        self.faults.iter().any(|fault| &fault.at == at && fault.is_silent() && is_recent(fault))
     }
 
     /// A hand-off for a place succeeded. Returns whether that is news.
