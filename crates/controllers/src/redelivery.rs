@@ -17,6 +17,8 @@ use crate::world::World;
 const PAGES_MAX: usize = 30;
 /// Deliveries that are asked for in one round. Each is five of the 900 points that GitHub grants a minute.
 const ASKED_MAX: usize = 150;
+/// How many of these may be for what failed again: news comes first.
+const AGAIN_MAX: usize = 50;
 /// After so many it is stored which they were: a function that has no time left asks for no more than these again.
 const STORED_EVERY: usize = 10;
 const CURSOR: &str = "delivery_cursor";
@@ -64,7 +66,12 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
     cursor.begin(now);
     let mut known = failures(world).await?;
     let mut failures = known;
-    let (mut arrived, mut asked) = (BTreeSet::new(), 0);
+    let (mut asked, may_go_on) = ask_again(world, &mut cursor, now).await?;
+    if !may_go_on {
+        stored::write(ledger, CURSOR, &cursor).await?;
+        return Ok(asked);
+    }
+    let mut arrived = BTreeSet::new();
     for _ in 0..PAGES_MAX {
         let page = match world.ports.github.deliveries(cursor.page.as_deref()).await {
             Ok(page) => page,
@@ -77,6 +84,7 @@ pub async fn redeliver(world: &World) -> Result<usize, LedgerError> {
                 break;
             }
         };
+        cursor.arrived(&page.delivered);
         arrived.extend(page.delivered.iter().cloned());
         failures.learn(&cursor, &page, &arrived);
         if failures != known {
@@ -113,6 +121,32 @@ fn before(text: Option<String>, now: Timestamp) -> DeliveryCursor {
     since.map_or_else(|| DeliveryCursor::first(now), |since| DeliveryCursor { since, ..DeliveryCursor::default() })
 }
 
+/// Asks once more for what failed again long enough ago. Returns how many were asked for, and whether GitHub's limit lets the round go on.
+async fn ask_again(world: &World, cursor: &mut DeliveryCursor, now: Timestamp) -> Result<(usize, bool), LedgerError> {
+    let mut asked = 0;
+    for (delivery, id) in cursor.due_again(now, AGAIN_MAX) {
+        match world.ports.github.redeliver(id).await {
+            Ok(()) => asked += 1,
+            Err(error @ GitHubError::RateLimited { .. }) => {
+                log("a delivery could not be asked for once more", &error);
+                return Ok((asked, false));
+            }
+            Err(error @ (GitHubError::NotFound { .. } | GitHubError::Refused { .. })) => {
+                log("a delivery cannot be asked for once more", &error);
+            }
+            Err(error) => {
+                log("a delivery could not be asked for once more", &error);
+                continue;
+            }
+        }
+        cursor.asked_again(&delivery, now);
+        if asked % STORED_EVERY == 0 {
+            stored::write(world.ports.ledger.as_ref(), CURSOR, cursor).await?;
+        }
+    }
+    Ok((asked, true))
+}
+
 /// Why not everything on a page was asked for.
 enum Unfinished {
     /// GitHub's limit, or as many as are asked for at once.
@@ -131,6 +165,9 @@ async fn ask(
 ) -> Result<(usize, Option<Unfinished>), LedgerError> {
     let (mut asked, mut unfinished) = (0, None);
     for delivery in &page.failed {
+        if cursor.is_lost(&delivery.guid, delivery.at) && !arrived.contains(&delivery.guid) {
+            cursor.failed_again(&delivery.guid, delivery.id, delivery.at);
+        }
         if !cursor.wants(&delivery.guid, delivery.at, arrived) {
             continue;
         }

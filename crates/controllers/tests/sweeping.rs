@@ -408,12 +408,30 @@ async fn a_delivery_that_fails_again_after_it_was_asked_for_makes_everything_be_
         tick(&bed, &bed.world).await;
     }
     assert!(is_known(&bed, 1).await);
-    assert_eq!(asked(&bed).len(), 1, "once is enough");
+    assert_eq!(asked(&bed).len(), 2, "it is asked for once more, after a pause");
     let before = swept(&bed).len();
     for _ in 0..6 {
         tick(&bed, &bed.world).await;
     }
     assert!(swept(&bed).len() < before + 60, "and it is over when everything was swept");
+}
+
+#[tokio::test]
+async fn a_delivery_that_our_own_endpoint_refuses_again_is_asked_for_until_it_arrives_with_growing_pauses() {
+    let bed = Bed::new(policy(2));
+    failed_deliveries(&bed, 1, Duration::from_secs(1));
+    let begun = bed.clock.now();
+    let mut asked_at = Vec::new();
+    for _ in 0..40 {
+        let (before, now) = (asked(&bed).len(), bed.clock.now());
+        tick(&bed, &bed.world).await;
+        if asked(&bed).len() > before {
+            asked_at.push(now.since(begun).as_secs() / 60);
+            // The fourth arrives.
+            bed.doubles.script().log.last_mut().unwrap().2 = asked_at.len() == 4;
+        }
+    }
+    assert_eq!(asked_at, [0, 10, 20, 40], "its failure is seen after 5 minutes; then after 10 and 20");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ pub enum Event {
     GateOpens(JobId),
     /// Somebody cancels a job.
     Cancel(JobId),
-    /// A delivery arrives.
+    /// An attempt at a delivery arrives.
     Deliver(u64),
     /// GitHub assigns jobs to runners.
     Assign,

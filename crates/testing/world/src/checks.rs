@@ -40,7 +40,7 @@ pub enum Rule {
     LaunchesAreBounded,
     /// I8: no secret is stored.
     NoSecretStored,
-    /// I9: a pass comes to rest, on a quiet world in four rounds.
+    /// I9: a pass comes to rest, on a quiet world in four rounds; on a busy one it goes on only while things become different.
     PassesRest,
     /// No pass repeats a remote effect that changed nothing.
     NoEffectIsRepeated,
@@ -79,8 +79,6 @@ impl fmt::Display for Violation {
 
 /// A pass comes to rest in so many rounds on a quiet world (the design's I9).
 const ROUNDS_QUIET_MAX: u32 = 4;
-/// So many rounds are no rest at all: the bound at which the loop gives up.
-const ROUNDS_MAX: u32 = 24;
 /// The most violations of one rule that are kept: it may be broken by every call after.
 const VIOLATIONS_MAX: usize = 30;
 /// What is seen may be so much older than what is true.
@@ -91,6 +89,10 @@ const SEEN_LATE: Duration = secs(90);
 struct PassSeen {
     begun_at: Timestamp,
     rounds: u32,
+    /// Rounds one after the other before which nothing had become different since the round before.
+    idle_rounds: u32,
+    /// [`Checks::changes`] at the last round.
+    changes: u64,
     /// Effects that changed nothing, and how often each was had.
     vain: BTreeMap<String, u32>,
     /// The states that each runner had, in order.
@@ -110,7 +112,9 @@ pub struct Checks {
     truth_changed: BTreeMap<RunnerName, Timestamp>,
     /// How often the loops look and call.
     pub pace: Pace,
-    /// Rounds, passes.
+    /// How much has become different: things that happened by themselves, calls that failed, effects that changed something.
+    pub changes: u64,
+    /// Rounds of passes.
     pub rounds: u64,
     /// Passes.
     pub passes_begun: u64,
@@ -146,9 +150,16 @@ impl Checks {
         self.rounds += 1;
         let pass = self.passes.entry(set.clone()).or_default();
         pass.rounds += 1;
-        let rounds = pass.rounds;
-        if rounds == ROUNDS_MAX {
-            self.broken(at, Rule::PassesRest, format!("{rounds} rounds over {set}"));
+        let is_idle = pass.rounds > 1 && pass.changes == self.changes;
+        pass.idle_rounds = if is_idle { pass.idle_rounds + 1 } else { 0 };
+        pass.changes = self.changes;
+        let (rounds, idle_rounds) = (pass.rounds, pass.idle_rounds);
+        if idle_rounds == ROUNDS_QUIET_MAX + 1 {
+            self.broken(
+                at,
+                Rule::PassesRest,
+                format!("round {rounds} over {set}, the last {idle_rounds} without anything new"),
+            );
         } else if is_quiet && rounds == ROUNDS_QUIET_MAX + 1 {
             self.broken(
                 at,
@@ -162,6 +173,7 @@ impl Checks {
     pub fn effect(&mut self, set: &ScaleSetName, at: Timestamp, effect: String, changed: bool) {
         let Some(pass) = self.passes.get_mut(set) else { return };
         if changed {
+            self.changes += 1;
             pass.vain.remove(&effect);
             return;
         }

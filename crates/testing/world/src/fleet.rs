@@ -250,12 +250,13 @@ impl Outside {
 
     /// One thing of the agenda happens.
     pub fn happens(&mut self, event: Event) {
+        self.checks.changes += 1;
         match event {
             Event::Run { jobs } => self.run_appears(jobs),
             Event::Poison => self.poison(),
             Event::GateOpens(job) => self.gate_opens(job),
             Event::Cancel(job) => self.cancel(job),
-            Event::Deliver(entry) => self.arrives(entry),
+            Event::Deliver(attempt) => self.arrives(attempt),
             Event::Assign => self.assign(),
             Event::ForeignEnds(job) => self.foreign_ends(job),
             Event::JobDone(job) => self.job_done(job),

@@ -45,10 +45,12 @@ impl Outside {
         if self.limited_until > now {
             return Some(Fault::Limited(self.limited_until));
         }
+        self.counts_a_call();
+        // The first call meets the limit; the client knows of it from then on.
         if let Some(until) = self.in_window(&self.options.faults.github_limits) {
+            self.limited_until = until;
             return Some(Fault::Limited(until));
         }
-        self.counts_a_call();
         if self.in_window(&self.options.faults.github_outages).is_some() {
             return Some(Fault::Before);
         }
@@ -142,7 +144,9 @@ impl GitHubWire {
         self.0.takes(40, 400).await;
         let result = self.0.shared.with(|outside| {
             let transient = || GitHubError::Transient { operation, subject: subject.clone(), source: "502".into() };
-            let result = match outside.github_fault() {
+            let fault = outside.github_fault();
+            outside.checks.changes += u64::from(fault.is_some());
+            let result = match fault {
                 Some(Fault::Limited(until)) => {
                     Err(GitHubError::RateLimited { operation, subject: subject.clone(), until })
                 }
@@ -355,7 +359,9 @@ impl GitHub for GitHubWire {
 
     async fn redeliver(&self, id: u64) -> Result<(), GitHubError> {
         let sent = move |outside: &mut Outside| {
-            outside.send(id);
+            if let Some(fact) = outside.deliveries.get(&id).map(|entry| entry.fact.clone()) {
+                outside.send(fact);
+            }
             Ok(())
         };
         self.call("redeliver", id.to_string(), sent).await

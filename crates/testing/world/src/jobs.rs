@@ -307,37 +307,42 @@ impl Outside {
             return self.note(format!("delivery {entry} is never sent"));
         }
         let failed = self.rate(|faults| faults.delivery_failed);
-        let failed = self.random.deliveries.happens(failed);
-        self.deliveries.insert(entry, Delivery { fact, at: self.now(), failed });
-        if failed {
+        if self.random.deliveries.happens(failed) {
             self.counts.lost_deliveries += 1;
+            self.deliveries.insert(entry, Delivery { fact, at: self.now(), failed: true });
             return self.note(format!("delivery {entry} fails"));
         }
-        self.send(entry);
         let doubled = self.rate(|faults| faults.delivery_doubled);
         if self.random.deliveries.happens(doubled) {
-            self.send(entry);
+            self.send(fact.clone());
         }
+        self.send(fact);
     }
 
     /// A delivery is on its way.
-    pub(crate) fn send(&mut self, entry: u64) {
+    pub(crate) fn send(&mut self, fact: JobFact) {
         let late = self.rate(|faults| faults.delivery_late);
         let random = &mut self.random.deliveries;
         let most = if random.happens(late) { 900_000 } else { 2_000 };
         let after = Duration::from_millis(random.between(50, most));
-        self.later(after, Event::Deliver(entry));
+        let attempt = self.number();
+        self.under_way.insert(attempt, fact);
+        self.later(after, Event::Deliver(attempt));
     }
 
-    /// A delivery arrives: it is in the queue before it is answered.
-    pub(crate) fn arrives(&mut self, entry: u64) {
+    /// A delivery arrives: it is in the queue before it is answered. Each attempt is an entry of the log of its own, with the time at
+    /// which GitHub made it.
+    pub(crate) fn arrives(&mut self, attempt: u64) {
         let (now, fails) = (self.now(), self.fails(|faults| faults.queue_error));
-        let Some(delivery) = self.deliveries.get_mut(&entry) else { return };
+        let Some(fact) = self.under_way.remove(&attempt) else { return };
         // The webhook answers with an error when it cannot send, or does not know whether it could: GitHub calls that a failure.
-        delivery.failed = fails != Fails::Not;
-        self.counts.lost_deliveries += u32::from(delivery.failed);
-        let fact = JobFact { received_at: now, ..delivery.fact.clone() };
-        self.note(format!("delivery {entry} arrives: job {} {}: {fails:?}", fact.id, fact.status.word()));
+        let failed = fails != Fails::Not;
+        self.counts.lost_deliveries += u32::from(failed);
+        let entry = self.number();
+        self.deliveries.insert(entry, Delivery { fact: fact.clone(), at: now, failed });
+        let fact = JobFact { received_at: now, ..fact };
+        let guid = fact.delivery.as_ref().map_or("delivery", DeliveryId::as_str);
+        self.note(format!("{guid} arrives as {entry}: job {} {}: {fails:?}", fact.id, fact.status.word()));
         if fails != Fails::Before {
             self.delivered.entry(fact.id).or_insert(now);
             self.checks.pace.event(now);

@@ -132,7 +132,7 @@ pub struct SimMachine {
     pub runner: RunnerName,
 }
 
-/// One entry of GitHub's delivery log.
+/// One entry of GitHub's delivery log: an attempt at a delivery that was made.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Delivery {
@@ -236,6 +236,8 @@ pub struct Outside {
     pub registrations: BTreeMap<RegistrationId, SimRegistration>,
     /// GitHub's delivery log.
     pub deliveries: BTreeMap<u64, Delivery>,
+    /// Attempts at deliveries that are on their way, which the log does not show yet.
+    pub under_way: BTreeMap<u64, JobFact>,
     /// Check runs of ours.
     pub check_runs: BTreeMap<u64, SimCheckRun>,
     /// GitHub's limit holds until then.
@@ -297,6 +299,7 @@ impl Outside {
             reruns: BTreeMap::new(),
             registrations: foreign_runners(),
             deliveries: BTreeMap::new(),
+            under_way: BTreeMap::new(),
             check_runs: BTreeMap::new(),
             limited_until: Timestamp(0),
             machines: BTreeMap::new(),

@@ -141,7 +141,9 @@ impl MachinesWire {
     fn is_throttled(&self) -> bool {
         self.0.shared.with(|outside| {
             let rate = outside.rate(|faults| faults.machines_throttled);
-            outside.random.calls.happens(rate)
+            let is_throttled = outside.random.calls.happens(rate);
+            outside.checks.changes += u64::from(is_throttled);
+            is_throttled
         })
     }
 }
@@ -154,7 +156,9 @@ impl Machines for MachinesWire {
         let result = self.0.shared.with(|outside| {
             let operation = "launch";
             let lost = || MachinesError::Failed { operation, source: "timeout".into() };
-            let result = match outside.launch_fault(request) {
+            let fault = outside.launch_fault(request);
+            outside.checks.changes += u64::from(fault.is_some());
+            let result = match fault {
                 Some(LaunchFault::Throttled) => Err(MachinesError::Throttled { operation }),
                 Some(LaunchFault::NoCapacity) => {
                     Err(MachinesError::NoCapacity { operation, pool: request.batch.pool.clone() })
