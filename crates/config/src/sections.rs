@@ -184,6 +184,8 @@ pub enum Distribution {
 pub struct LocalSection {
     /// The runner distribution. Default: the newest release.
     pub distribution: Distribution,
+    /// The REST API where releases of `actions/runner` are, of a mirror. Default: github.com's, whatever server the runners serve.
+    pub releases_api_url: Option<String>,
     /// Where machines live. Default `machines`.
     pub machines: PathBuf,
 }
@@ -199,9 +201,10 @@ impl LocalSection {
             }
             Some(path) => Distribution::Path(path.into()),
         };
+        let releases_api_url = address(reader, "releases_api_url");
         let machines = path(reader, "machines_directory").unwrap_or_else(|| "machines".into());
         reader.finish();
-        Self { distribution, machines }
+        Self { distribution, releases_api_url, machines }
     }
     pub(crate) fn resolve(&mut self, base: &Path) {
         self.machines = base.join(&self.machines);

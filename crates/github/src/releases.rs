@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use runnersmith_ports::{GitHubError, chain};
+use runnersmith_types::{RunnerVersion, Timestamp};
 use serde::Deserialize;
 use tokio::fs;
 
@@ -10,6 +11,13 @@ use crate::access::As;
 use crate::client::GitHubClient;
 use crate::download::{DownloadError, download};
 use crate::operations as op;
+use crate::wire::timestamp;
+
+/// This machine's platform, as the names of the runner's archives have it.
+pub const PLATFORM: &str = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
+/// So many archives stay in a directory into which they are fetched: the newest, and the one before it, from which a machine may be
+/// starting.
+const ARCHIVES_KEPT: usize = 2;
 
 /// Why a release could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -63,34 +71,48 @@ struct Asset {
 /// # Errors
 /// When it cannot be found, fetched, verified or written; what was there before stays.
 pub async fn fetch_runner(client: &GitHubClient, prerelease: bool, directory: &Path) -> Result<PathBuf, ReleaseError> {
-    let platform = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
     let fetched = match newest(client, prerelease).await {
-        Ok(release) => release.archive(platform)?.fetch(client, directory).await,
+        Ok(release) => fetch_release(client, &release, directory).await,
         Err(error) => Err(error),
     };
     let Err(ReleaseError::GitHub(error)) = fetched else { return fetched };
-    let Some(there) = newest_in(directory, platform).await else { return Err(error.into()) };
+    let Some((_, there)) = archives_in(directory).await.pop() else { return Err(error.into()) };
     let archive = there.display();
     tracing::warn!(error = %chain(&error), %archive, "the newest runner cannot be fetched; the newest that is here is used");
     Ok(there)
 }
 
-/// The archive of the newest version in a directory; only whole and verified ones have such a name.
-async fn newest_in(directory: &Path, platform: &str) -> Option<PathBuf> {
-    let prefix = format!("actions-runner-{platform}-");
-    let mut entries = fs::read_dir(directory).await.ok()?;
-    let mut newest: Option<(Vec<u64>, PathBuf)> = None;
-    while let Ok(Some(entry)) = entries.next_entry().await {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let version = name.strip_prefix(&prefix).and_then(|end| end.strip_suffix(".tar.gz")).and_then(numbers);
-        newest = newest.max(version.map(|version| (version, entry.path())));
+/// Fetches a release for this machine into a directory, unless it is there already, and removes archives there that are much older.
+/// Returns the archive's path.
+///
+/// # Errors
+/// When it cannot be fetched, verified or written; what was there before stays.
+pub async fn fetch_release(
+    client: &GitHubClient,
+    release: &RunnerRelease,
+    directory: &Path,
+) -> Result<PathBuf, ReleaseError> {
+    let archive = release.archive(PLATFORM)?.fetch(client, directory).await?;
+    let mut old = archives_in(directory).await;
+    old.truncate(old.len().saturating_sub(ARCHIVES_KEPT));
+    for (_, path) in old.into_iter().filter(|(_, path)| *path != archive) {
+        if let Err(error) = fs::remove_file(&path).await {
+            tracing::warn!(%error, archive = %path.display(), "an old archive of the runner cannot be removed");
+        }
     }
-    newest.map(|(_, path)| path)
+    Ok(archive)
 }
 
-/// A version's numbers, in their order: 2.330.0 is newer than 2.99.0.
-fn numbers(version: &str) -> Option<Vec<u64>> {
-    version.split('.').map(|part| part.parse().ok()).collect()
+/// The runner's archives for this machine in a directory, the newest last; only whole and verified ones have such a name.
+pub async fn archives_in(directory: &Path) -> Vec<(RunnerVersion, PathBuf)> {
+    let mut archives = Vec::new();
+    let Ok(mut entries) = fs::read_dir(directory).await else { return archives };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let version = RunnerVersion::of_archive(&entry.file_name().to_string_lossy(), PLATFORM);
+        archives.extend(version.map(|version| (version, entry.path())));
+    }
+    archives.sort();
+    archives
 }
 
 /// A release of `actions/runner`.
@@ -101,6 +123,8 @@ pub struct RunnerRelease {
     body: Option<String>,
     #[serde(default)]
     draft: bool,
+    #[serde(default)]
+    published_at: Option<String>,
     assets: Vec<Asset>,
 }
 
@@ -133,6 +157,18 @@ pub async fn newest(client: &GitHubClient, prerelease: bool) -> Result<RunnerRel
 }
 
 impl RunnerRelease {
+    /// Its version; nothing for one that has no place in their order.
+    #[must_use]
+    pub fn version(&self) -> Option<RunnerVersion> {
+        RunnerVersion::parse(&self.tag_name)
+    }
+
+    /// When it was published.
+    #[must_use]
+    pub fn published_at(&self) -> Option<Timestamp> {
+        timestamp(self.published_at.as_deref())
+    }
+
     /// Its archive for a platform (`linux-x64`, `linux-arm64`).
     ///
     /// # Errors

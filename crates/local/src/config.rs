@@ -12,7 +12,8 @@ pub struct LocalConfig {
     /// The command that runs a supervisor (`[program, "machine"]`); the machine's directory is appended to it. The command
     /// must call [`crate::supervise`].
     pub supervisor: Vec<OsString>,
-    /// An extracted actions/runner distribution, or its `.tar.gz`, which is then extracted once below `root`.
+    /// An extracted actions/runner distribution, its `.tar.gz`, which is then extracted once below `root`, or a directory that holds such
+    /// archives by GitHub's names, of which each launch takes the newest.
     pub distribution: PathBuf,
     /// Names of environment variables that runners may see. `HOME` is always the machine's own directory.
     pub work_env: Vec<String>,

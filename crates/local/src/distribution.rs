@@ -1,12 +1,17 @@
 //! The runner distribution: found, extracted once, and copied for each machine.
+//!
+//! It may be a directory into which newer archives are fetched while machines are launched: each launch takes the newest, and what is
+//! extracted from older ones is removed when no machine uses it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::SystemTime;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use ring::digest::{Context, SHA256};
+use runnersmith_types::RunnerVersion;
 
 use crate::dir::remove_tree;
 
@@ -14,14 +19,26 @@ use crate::dir::remove_tree;
 const EXTRACTED_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// The deepest directory that is copied.
 const DEPTH_MAX: usize = 40;
+/// So long after the newest was extracted a launch that is under way takes no older one any more.
+const SUPERSEDED_FOR: Duration = Duration::from_secs(3_600);
+/// This machine's platform, as the names of archives have it.
+const PLATFORM: &str = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
 
 /// Where the distribution comes from.
 #[derive(Debug)]
 pub(crate) struct Distribution {
     source: PathBuf,
     cache: PathBuf,
-    /// The extracted directory of an archive of this size and modification time.
-    known: Mutex<Option<(u64, Option<SystemTime>, PathBuf)>>,
+    known: Mutex<Option<Extracted>>,
+}
+
+/// What was extracted last.
+#[derive(Debug)]
+struct Extracted {
+    /// The archive, its size and its modification time.
+    of: (PathBuf, u64, Option<SystemTime>),
+    /// Where it lies.
+    directory: PathBuf,
 }
 
 impl Distribution {
@@ -34,9 +51,11 @@ impl Distribution {
     /// # Errors
     /// When it is missing, or the archive cannot be read or extracted.
     pub fn directory(&self) -> io::Result<PathBuf> {
-        let meta = fs::metadata(&self.source)?;
-        let directory =
-            if meta.is_dir() { self.source.clone() } else { self.extracted(meta.len(), meta.modified().ok())? };
+        let directory = match newest_archive(&self.source)? {
+            Some(archive) => self.extracted(archive)?,
+            None if fs::metadata(&self.source)?.is_dir() => self.source.clone(),
+            None => self.extracted(self.source.clone())?,
+        };
         if directory.join("run.sh").is_file() {
             directory.canonicalize()
         } else {
@@ -44,29 +63,68 @@ impl Distribution {
         }
     }
 
-    fn extracted(&self, len: u64, modified: Option<SystemTime>) -> io::Result<PathBuf> {
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((of_len, of_time, directory)) = &*known
-            && (*of_len, *of_time) == (len, modified)
-            && directory.is_dir()
-        {
-            return Ok(directory.clone());
+    fn extracted(&self, archive: PathBuf) -> io::Result<PathBuf> {
+        let meta = fs::metadata(&archive)?;
+        let of = (archive, meta.len(), meta.modified().ok());
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref().filter(|known| known.of == of && known.directory.is_dir()) {
+            return Ok(known.directory.clone());
         }
-        let directory = self.cache.join(sha256(&self.source)?);
+        let directory = self.cache.join(sha256(&of.0)?);
         if !directory.is_dir() {
             fs::create_dir_all(&self.cache)?;
             let temporary = self.cache.join(format!(".{}", std::process::id()));
             remove_tree(&temporary)?;
-            let result = extract(&self.source, &temporary).and_then(|()| fs::rename(&temporary, &directory));
+            let result = extract(&of.0, &temporary).and_then(|()| fs::rename(&temporary, &directory));
             let _ = remove_tree(&temporary);
             // Another process may have put the same content there first.
             if !directory.is_dir() {
                 result?;
             }
         }
-        *known = Some((len, modified, directory.clone()));
+        *known = Some(Extracted { of, directory: directory.clone() });
         Ok(directory)
     }
+
+    /// Removes what was extracted from archives that are not the newest any more, unless a machine uses it.
+    pub fn forget_unused(&self, used: &BTreeSet<PathBuf>) {
+        let current = match &*self.known.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(known) => known.directory.clone(),
+            None => return,
+        };
+        let is_old = |directory: &Path| {
+            let at = fs::metadata(directory).and_then(|meta| meta.created().or_else(|_| meta.modified()));
+            at.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > SUPERSEDED_FOR))
+        };
+        if !is_old(&current) {
+            return;
+        }
+        let is_used = |directory: &Path| {
+            *directory == current || directory.canonicalize().map_or(true, |directory| used.contains(&directory))
+        };
+        for directory in fs::read_dir(&self.cache).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())) {
+            if !is_used(&directory)
+                && is_old(&directory)
+                && let Err(error) = remove_tree(&directory)
+            {
+                tracing::warn!(directory = %directory.display(), %error, "an old runner distribution cannot be removed");
+            }
+        }
+    }
+}
+
+/// The newest archive in a directory that holds archives and no distribution.
+fn newest_archive(directory: &Path) -> io::Result<Option<PathBuf>> {
+    if !fs::metadata(directory)?.is_dir() || directory.join("run.sh").is_file() {
+        return Ok(None);
+    }
+    let mut newest = None;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let version = RunnerVersion::of_archive(&entry.file_name().to_string_lossy(), PLATFORM);
+        newest = newest.max(version.map(|version| (version, entry.path())));
+    }
+    Ok(newest.map(|(_, path)| path))
 }
 
 fn sha256(path: &Path) -> io::Result<String> {

@@ -109,7 +109,7 @@ impl Inner {
     fn list(&self, set: &ScaleSetName, control_plane: &ControlPlaneId) -> Result<Vec<Machine>, MachinesError> {
         let now = self.clock.now();
         let failed = |error: io::Error| MachinesError::Failed { operation: "list", source: error.into() };
-        let (mut machines, mut removed) = (Vec::new(), 0);
+        let (mut machines, mut removed, mut distributions) = (Vec::new(), 0, BTreeSet::new());
         for entry in fs::read_dir(&self.root).map_err(failed)?.take(DIRECTORIES_MAX) {
             let entry = entry.map_err(failed)?;
             let Some(id) = entry.file_name().to_str().and_then(|name| MachineId::parse(name).ok()) else { continue };
@@ -126,6 +126,9 @@ impl Inner {
             // A claim without its record belongs to no set yet; one whose record is unreadable fails the list rather than
             // looking as if it were absent.
             let Some(record) = dir.record().map_err(failed)? else { continue };
+            if standing != Standing::Over {
+                distributions.insert(record.distribution.clone());
+            }
             if record.set != *set || record.control_plane != *control_plane {
                 continue;
             }
@@ -147,6 +150,7 @@ impl Inner {
             });
         }
         sweep::tidy(&self.root, now);
+        self.distribution.forget_unused(&distributions);
         machines.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(machines)
     }

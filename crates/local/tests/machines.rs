@@ -289,15 +289,44 @@ async fn a_bad_distribution_or_supervisor_is_a_bad_request_and_claims_nothing() 
     assert!(world.list().await.is_empty());
 }
 
+/// An archive of a distribution whose `run.sh` does this.
+fn pack(world: &World, archive: &std::path::Path, run: &str) {
+    let file = fs::File::create(archive).unwrap();
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(file, Default::default()));
+    script(&world.dir.path().join("packed.sh"), run);
+    tar.append_path_with_name(world.dir.path().join("packed.sh"), "run.sh").unwrap();
+    tar.into_inner().unwrap().finish().unwrap();
+}
+
+#[tokio::test]
+async fn of_a_directory_of_archives_each_launch_takes_the_newest() {
+    let platform = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
+    let mut world = World::new(LISTENS);
+    let archives = world.dir.path().join("archives");
+    fs::create_dir(&archives).unwrap();
+    world.config.distribution.clone_from(&archives);
+    world.machines = runnersmith_local::LocalMachines::new(world.config.clone(), world.clock.clone()).unwrap();
+    assert!(world.machines.launch(&world.request("none", 1)).await.is_err(), "nothing is there");
+    let mut logs = Vec::new();
+    for version in ["2.99.0", "2.330.0"] {
+        let archive = archives.join(format!("actions-runner-{platform}-{version}.tar.gz"));
+        pack(&world, &archive, &format!("echo version {version}; {LISTENS}"));
+        let id = world.machines.launch(&world.request(&format!("of-{version}"), 1)).await.unwrap().remove(0);
+        world.give(&id, &RunnerConfig::Jit { encoded: Secret::new("x") }).await;
+        world.until_says(&id, &MachineStatus::Listening).await;
+        logs.push(fs::read_to_string(world.config.root.join(id.as_str()).join("runner.log")).unwrap());
+    }
+    assert!(logs[0].starts_with("version 2.99.0") && logs[1].starts_with("version 2.330.0"), "{logs:?}");
+    let extracted = || fs::read_dir(world.config.root.join(".cache")).unwrap().count();
+    world.list().await;
+    assert_eq!(extracted(), 2, "a machine uses the old one");
+}
+
 #[tokio::test]
 async fn an_archive_is_extracted_once_for_all_machines() {
     let mut world = World::new(LISTENS);
     let archive = world.dir.path().join("runner.tar.gz");
-    let mut tar =
-        tar::Builder::new(flate2::write::GzEncoder::new(fs::File::create(&archive).unwrap(), Default::default()));
-    script(&world.dir.path().join("packed.sh"), LISTENS);
-    tar.append_path_with_name(world.dir.path().join("packed.sh"), "run.sh").unwrap();
-    tar.into_inner().unwrap().finish().unwrap();
+    pack(&world, &archive, LISTENS);
     world.config.distribution = archive;
     world.machines = runnersmith_local::LocalMachines::new(world.config.clone(), world.clock.clone()).unwrap();
     let ids = world.machines.launch(&world.request("batch", 2)).await.unwrap();

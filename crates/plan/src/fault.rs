@@ -58,6 +58,10 @@ pub enum FaultKind {
     LeaseLost,
     /// A scale set's settings cannot be read, so that the set is left out.
     SettingsInvalid,
+    /// There is hardly any room on a disk of this host.
+    DiskFull,
+    /// The runner that machines get is so old that GitHub gives it no jobs, or will soon.
+    RunnerOutdated,
     /// A background task failed, or panicked and was started again.
     TaskFailing,
     /// The server has said nothing for minutes.
@@ -92,6 +96,8 @@ impl FaultKind {
             Self::SignatureRejected => "signature_rejected",
             Self::DeliveryNotStored => "delivery_not_stored",
             Self::DeadLetters => "dead_letters",
+            Self::DiskFull => "disk_full",
+            Self::RunnerOutdated => "runner_outdated",
             Self::TaskFailing => "task_failing",
             Self::ServerStopped => "server_stopped",
             Self::Other => "other",
@@ -157,6 +163,10 @@ impl FaultKind {
             Self::SignatureRejected => "make the webhook's secret in GitHub and in the configuration the same",
             Self::DeliveryNotStored => "check the disk of the [store] directory, or the queue's permissions",
             Self::DeadLetters => "the log says what could not be read; the messages are kept in the dead-letter queue",
+            Self::DiskFull => "make room: deliveries cannot be stored, nor machines started, when nothing is left",
+            Self::RunnerOutdated => {
+                "leave [local] runner_distribution out, so that the newest is fetched, or name a newer one; where the newest cannot be fetched the log says why"
+            }
             Self::TaskFailing => "the log has the whole error; a panic is a defect, please report it",
             Self::ServerStopped => "start `runnersmith serve`, or see its service's log for why it ended",
             Self::Other => "use the newest program to read it",
@@ -170,6 +180,8 @@ impl FaultKind {
             Self::SignatureRejected | Self::DeadLetters | Self::PermissionMissing | Self::ClockWrong => {
                 Duration::from_secs(3_600)
             }
+            // It is looked at four times a day.
+            Self::RunnerOutdated => Duration::from_secs(7 * 3_600),
             _ => Duration::from_secs(600),
         }
     }

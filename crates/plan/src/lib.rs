@@ -21,6 +21,7 @@ mod failure;
 mod fallback_order;
 pub mod fault;
 mod hand_off;
+pub mod host;
 mod interruption;
 pub mod job_list;
 mod launch;

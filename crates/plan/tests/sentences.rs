@@ -291,7 +291,9 @@ const fn following(kind: FaultKind) -> Option<FaultKind> {
         F::CallBudget => F::SignatureRejected,
         F::SignatureRejected => F::DeliveryNotStored,
         F::DeliveryNotStored => F::DeadLetters,
-        F::DeadLetters => F::TaskFailing,
+        F::DeadLetters => F::DiskFull,
+        F::DiskFull => F::RunnerOutdated,
+        F::RunnerOutdated => F::TaskFailing,
         F::TaskFailing => F::ServerStopped,
         F::ServerStopped => F::Other,
         F::Other => return None,
@@ -340,6 +342,12 @@ fn wrong(kind: FaultKind) -> Result<(ScaleSet, Snapshot), &'static str> {
         FaultKind::SignatureRejected => return Err("deliveries are refused: the signature does not match"),
         FaultKind::DeliveryNotStored => return Err("the delivery could not be stored"),
         FaultKind::DeadLetters => return Err("messages could not be read; the last one: expected value at line 1"),
+        FaultKind::DiskFull => return Err("/var/lib/runnersmith: 212 MiB of 97 GiB are left on its disk"),
+        FaultKind::RunnerOutdated => {
+            return Err(
+                "machines get version 2.330.0 of actions/runner, and 2.331.0 has been out for 24 days: GitHub will give them no jobs after 30",
+            );
+        }
         FaultKind::TaskFailing => return Err("failed: GitHub is down"),
         FaultKind::ServerStopped => return Err("the server was last seen 10 min 00 s ago"),
         FaultKind::Other => return Err("a fault of a newer program"),

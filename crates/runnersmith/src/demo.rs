@@ -157,6 +157,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, CommandFailure
         data: home.path().join("data"),
         machines: home.path().join("machines"),
         distribution: Distribution::Path(home.path().join("distribution")),
+        releases_api_url: None,
         supervisor: own_supervisor().map_err(|error| CommandFailure::internal(error.to_string()))?,
         // None is there until somebody asks for one.
         sets: Vec::new(),

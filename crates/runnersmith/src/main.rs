@@ -8,6 +8,7 @@ mod credentials;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod host;
 mod init;
 mod issueops;
 mod jobs;

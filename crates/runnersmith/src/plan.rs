@@ -21,7 +21,7 @@ async fn world(options: &cli::Query) -> Result<World, CommandFailure> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let github = crate::client::github(settings.github.clone(), clock.clone(), "check the [github] section")?;
-    let distribution = crate::serve::named_or_none(&settings);
+    let distribution = crate::host::named_or_none(&settings);
     let store = crate::serve::open_store(&settings.data, clock.clone())?;
     let world = crate::serve::world(&settings, &store, Arc::new(github), distribution, clock)?;
     crate::serve::restored(&world, store.record_store()).await?;

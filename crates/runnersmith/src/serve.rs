@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_config::Distribution;
 use runnersmith_controllers::faults::{FaultKind, Faults};
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_controllers::{JobObserver, Ports, Sets, World, loops};
-use runnersmith_github::{GitHubClient, GitHubConfig};
+use runnersmith_github::GitHubConfig;
 use runnersmith_local::{LocalConfig, LocalHandOff, LocalMachines};
 use runnersmith_ports::{Clock, GitHub, GitHubError, Notice, SystemClock, chain};
 use runnersmith_provision_embedded::{Embedded, RecordError};
@@ -25,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::cli;
 use crate::exit::{CommandFailure, ExitStatus};
+use crate::host::{self, HostRunner};
 use crate::issueops::server_mode::ServerMode;
 use crate::report;
 use crate::settings::Settings;
@@ -74,12 +74,11 @@ impl Server {
         let store = open_store(&settings.data, clock.clone())?;
         let has_environments =
             runnersmith_provision_embedded::has_environments(&store.record_store()).await.map_err(unreadable)?;
-        let distribution = match &settings.distribution {
-            Distribution::Latest { prerelease } if settings.has_machines_here(has_environments) => {
-                newest(&github, *prerelease, &settings).await?
-            }
-            _ => named_or_none(&settings),
-        };
+        let runner = HostRunner::new(&settings, &metrics)?;
+        let (distribution, has_machines) = (runner.place(), settings.has_machines_here(has_environments));
+        if has_machines {
+            runner.fetch().await?;
+        }
         let github = Arc::new(github);
         let mut world = world(&settings, &store, github.clone(), distribution, clock.clone())?;
         (world.metrics, world.faults) = (metrics, faults);
@@ -125,7 +124,10 @@ impl Server {
                 })
                 .await
         });
-        let loops = loops::start(&world, settings.rhythm, &stopped);
+        let mut loops = loops::start(&world, settings.rhythm, &stopped);
+        let disks = if has_machines { vec![settings.data, settings.machines] } else { vec![settings.data] };
+        let mut of_host = host::start(&world, has_machines.then_some(runner), disks, &stopped);
+        loops.spawn(async move { while of_host.join_next().await.is_some() {} });
         let requests = requests.map_or_else(Default::default, |mode| {
             let ends_within = mode.ends_within();
             (mode.start(world.tasks.clone(), world.ports.clock.clone(), stopped.clone()), ends_within)
@@ -243,25 +245,6 @@ pub fn open_store(data: &Path, clock: Arc<dyn Clock>) -> Result<SqliteStore, Com
 
 fn hostname() -> String {
     nix::unistd::gethostname().map_or_else(|_| "here".into(), |name| name.to_string_lossy().into_owned())
-}
-
-/// The newest distribution of the runner, fetched.
-async fn newest(github: &GitHubClient, prerelease: bool, settings: &Settings) -> Result<PathBuf, CommandFailure> {
-    let directory = settings.machines.join("distribution");
-    runnersmith_github::releases::fetch_runner(github, prerelease, &directory).await.map_err(|error| {
-        CommandFailure::outside(
-            format!("fetch the newest actions/runner release: {}", chain(&error)),
-            "check the network and proxy, or set [local] runner_distribution to a downloaded tar.gz",
-        )
-    })
-}
-
-/// The distribution that the configuration names; where it names none, a place that has no distribution, for those who launch nothing.
-pub fn named_or_none(settings: &Settings) -> PathBuf {
-    match &settings.distribution {
-        Distribution::Path(path) => path.clone(),
-        Distribution::Latest { .. } => settings.machines.join("distribution"),
-    }
 }
 
 /// Ready when the ledger answers and every set that was there at the start was looked at once.

@@ -27,6 +27,8 @@ pub struct Settings {
     pub machines: PathBuf,
     /// The runner distribution.
     pub distribution: Distribution,
+    /// Where releases of the runner are, if not at github.com.
+    pub releases_api_url: Option<String>,
     /// The command that supervises a machine; its directory is appended.
     pub supervisor: Vec<OsString>,
     /// The scale sets.
@@ -85,6 +87,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, CommandFailure> {
         data: config.store.directory.clone(),
         machines: config.local.machines.clone(),
         distribution: config.local.distribution.clone(),
+        releases_api_url: config.local.releases_api_url.clone(),
         supervisor: own_supervisor()
             .map_err(|error| CommandFailure::internal(format!("find this program: {error}")))?,
         sets: config.scale_sets.clone(),

@@ -64,6 +64,35 @@ async fn jobs_run_and_the_commands_tell_about_them() {
     assert!(!log.contains(SECRET) && !log.contains("PRIVATE KEY"), "a secret is in the log");
 }
 
+/// As with a GitHub Enterprise Server: the runner is on github.com, and the server's own GitHub has no release of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runner_is_fetched_from_where_its_releases_are_whatever_the_server_of_its_jobs() {
+    let bed = Bed::new(2).await;
+    let releases = runnersmith_github_sim::Simulator::start(Default::default()).await.unwrap();
+    let archive = bed.path("runner.tar.gz");
+    let mut packed = std::process::Command::new("tar");
+    packed.arg("czf").arg(&archive).arg("-C").arg(bed.path("distribution")).arg(".");
+    assert!(packed.status().unwrap().success());
+    releases.set_runner_release("2.330.0", std::fs::read(&archive).unwrap());
+    let config = std::fs::read_to_string(bed.path("runnersmith.toml")).unwrap();
+    let named = format!("runner_distribution = \"{}\"", bed.path("distribution").display());
+    assert!(config.contains(&named), "{config}");
+    let mirror = format!("releases_api_url = \"{}\"", releases.base_url());
+    std::fs::write(bed.path("runnersmith.toml"), config.replace(&named, &mirror)).unwrap();
+    let serve = bed.serve();
+    bed.ready().await;
+    let run = bed.github.dispatch("acme/shop", jobs(1, Duration::from_millis(100))).unwrap();
+    until(
+        "the job is over",
+        Duration::from_secs(60),
+        || bed.log(),
+        async || bed.github.jobs(run).iter().all(|job| job.conclusion.as_deref() == Some("success")),
+    )
+    .await;
+    assert_eq!(std::fs::read_dir(bed.path("machines/distribution")).unwrap().count(), 1);
+    assert_eq!(serve.stop().await, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_deliveries_get_the_documented_answer_and_only_what_is_signed_leaves_a_trace() {
     let bed = Bed::new(2).await;
