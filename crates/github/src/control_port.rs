@@ -20,7 +20,7 @@ use crate::operations as op;
 use crate::wire::{Repositories, Run};
 
 impl ControlClient {
-    async fn repository(&self) -> Result<wire::FullRepository, GitHubError> {
+    pub(crate) async fn repository(&self) -> Result<wire::FullRepository, GitHubError> {
         self.read(op::REPOSITORY, "", self.repo.as_str()).await
     }
 

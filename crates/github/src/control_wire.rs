@@ -10,6 +10,9 @@ const GHOST: &str = "ghost";
 
 #[derive(Deserialize)]
 pub(crate) struct FullRepository {
+    pub id: u64,
+    pub full_name: String,
+    pub owner: Account,
     pub default_branch: String,
     // GitHub shows both only to those who may write.
     pub allow_merge_commit: Option<bool>,
@@ -230,8 +233,11 @@ mod tests {
             (Some(false), Some(true), "squash"),
             (Some(false), Some(false), "rebase"),
         ] {
-            let found =
-                FullRepository { default_branch: "main".into(), allow_merge_commit: merge, allow_squash_merge: squash };
+            let found = serde_json::from_value::<FullRepository>(json!({
+                "id": 1, "full_name": "o/r", "owner": {"login": "o", "id": 2, "type": "Organization"}, "default_branch": "main",
+                "allow_merge_commit": merge, "allow_squash_merge": squash,
+            }))
+            .unwrap();
             assert_eq!(found.merge_method(), method);
         }
     }

@@ -36,7 +36,7 @@ mod wire;
 pub use app_key::{AppKeyError, private_key_pem};
 pub use client::GitHubClient;
 pub use config::{AppCredentials, GitHubConfig, GitHubConfigError, api_base};
-pub use control::ControlClient;
+pub use control::{ControlClient, RepositoryIdentity};
 pub use observers::{Counter, NoticeObserver, RecordedExchange, Recorder};
 pub use operations::{OPERATIONS, Operation};
 pub use wire::WorkflowJobPayload;

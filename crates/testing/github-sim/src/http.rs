@@ -350,7 +350,12 @@ fn repository(
     (query, body): (&Query, &Value),
     actor: &Actor,
 ) -> Answer {
-    if !state.repositories.contains_key(repository) || !may(state, repository, actor, "read") {
+    // GitHub finds a repository in any spelling, and answers in its own.
+    let Some(repository) = state.repositories.keys().find(|own| own.eq_ignore_ascii_case(repository)).cloned() else {
+        return Answer::not_found();
+    };
+    let repository = repository.as_str();
+    if !may(state, repository, actor, "read") {
         return Answer::not_found();
     }
     if let Some(answer) = on_board(state, &Call { verb, repo: repository, rest, query, body, actor }) {
