@@ -62,6 +62,10 @@ impl ControlClient {
         format!("{what} {which} of {}", self.repo)
     }
 
+    pub(crate) fn client(&self) -> &GitHubClient {
+        &self.client
+    }
+
     fn path(&self, rest: &str) -> String {
         format!("/repos/{}{rest}", self.repo)
     }

@@ -1,7 +1,7 @@
 //! The port's questions about the control repository: issues, comments, pull requests, people, runs. Its files are in
 //! `control_files`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use runnersmith_ports::control::{
@@ -155,6 +155,13 @@ impl ControlRepository for ControlClient {
         let found = self.read::<wire::WireComment>(op::COMMENT, &format!("/issues/comments/{id}"), &subject).await;
         let Some(found) = if_there(found)? else { return Ok(None) };
         found.read().map(Some).ok_or_else(|| unusable(op::COMMENT, subject, "a date is invalid"))
+    }
+
+    async fn editors(&self, issue: u64) -> Result<Option<BTreeSet<String>>, GitHubError> {
+        self.issue_editors(issue).await
+    }
+    async fn is_edited(&self, comment: &IssueComment) -> Result<Option<bool>, GitHubError> {
+        self.is_comment_edited(comment).await
     }
 
     async fn add_comment(&self, issue: u64, body: &str) -> Result<u64, GitHubError> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::wire::{Account, Named, timestamp};
 
 /// How GitHub calls an account that is gone.
-const GHOST: &str = "ghost";
+pub(crate) const GHOST: &str = "ghost";
 
 #[derive(Deserialize)]
 pub(crate) struct FullRepository {
@@ -115,6 +115,8 @@ impl From<WireIssue> for Issue {
 #[derive(Deserialize)]
 pub(crate) struct WireComment {
     id: u64,
+    #[serde(default)]
+    node_id: String,
     body: Option<String>,
     user: Option<Account>,
     issue_url: String,
@@ -128,6 +130,7 @@ impl WireComment {
     pub fn read(self) -> Option<IssueComment> {
         Some(IssueComment {
             id: self.id,
+            node_id: self.node_id,
             issue: self.issue_url.rsplit('/').next()?.parse().ok()?,
             body: self.body.unwrap_or_default(),
             is_person: self.performed_via_github_app.is_none()

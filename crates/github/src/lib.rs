@@ -20,6 +20,7 @@ mod control_port;
 mod control_wire;
 mod download;
 mod etags;
+mod graphql;
 mod limits;
 mod locks;
 mod notice;

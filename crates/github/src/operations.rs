@@ -11,6 +11,9 @@ pub struct Operation {
     pub path: &'static str,
 }
 
+/// GraphQL, which the OpenAPI documents do not have. Its address is [`crate::transport`]'s.
+pub(crate) const GRAPHQL: Operation = Operation { id: "graphql", method: "POST", path: "/graphql" };
+
 macro_rules! operations {
     ($($name:ident = $id:literal, $method:literal, $path:literal;)*) => {
         $(pub(crate) const $name: Operation = Operation { id: $id, method: $method, path: $path };)*

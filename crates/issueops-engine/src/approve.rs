@@ -69,8 +69,13 @@ impl ChangeReconciler {
         }
         // Also those whose edit no look has taken up yet: what they wrote may be what was planned.
         let note = self.change_store.issue(record.change.issue).await?;
-        committers.extend(note.all_editors().filter(|login| **login != record.change.author).cloned());
-        let mergeable = mergeable(&pull, &head, &fresh.base.branch);
+        let editors = self.parts.control.editors(record.change.issue).await?.unwrap_or_default();
+        let others = |login: &&String| !login.eq_ignore_ascii_case(&record.change.author);
+        committers.extend(note.all_editors().chain(&editors).filter(others).cloned());
+        let mergeable = match merged_already(&pull, &head, &fresh.base.branch, record.change.kind) {
+            true => Ok(()),
+            false => mergeable(&pull, &head, &fresh.base.branch),
+        };
         let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers };
         Ok(Done::event(LifecycleEvent::Reread(Box::new(reread))))
     }
@@ -303,6 +308,12 @@ fn is_checked(record: &Record, digest: Digest) -> bool {
 fn not_applied(stage: ChangeStage, why: &str) -> Done {
     let message = format!("{why}; nothing was applied");
     Done::event(LifecycleEvent::NotApplied(ChangeFailure::new(stage, message)))
+}
+
+/// Whether somebody merged exactly this by hand: then it can be applied, and needs no merge. A deletion has no folder left that it could
+/// be planned from.
+fn merged_already(pull: &Pull, head: &str, default_branch: &str, kind: ChangeKind) -> bool {
+    is_merged_into(pull, default_branch) && pull.head == head && kind == ChangeKind::Set
 }
 
 /// Whether GitHub would merge into the default branch, before anything is applied.

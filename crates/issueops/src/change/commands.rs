@@ -169,6 +169,7 @@ fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     if let State::Planned(_) = draft.change.state {
         draft.steps.push(ChangeStep::DropPlan);
     }
+    draft.change.planned_by = Some(facts.comment.actor.login.clone());
     draft.enter(State::Planning);
     draft.steps.push(ChangeStep::Plan { without_terraform_lock });
     Ok(())

@@ -219,7 +219,49 @@ fn merged(draft: &mut Draft<'_>) {
             draft.enter(State::Done);
             draft.steps.extend([ChangeStep::ReleaseOwnLock, ChangeStep::CloseIssue]);
         }
-        _ => {}
+        State::Requested
+        | State::HandEdited
+        | State::Planning
+        | State::Planned(_)
+        | State::Expired
+        | State::Failed(_)
+        | State::Checking(..)
+        | State::Draining { .. } => merged_early(draft),
+        State::Applying { .. } | State::Interrupted { .. } | State::Done | State::Cancelled => {}
+    }
+}
+
+/// Somebody merged by hand what is not applied. It is said at once, since nothing else would show it: the default branch and what is there
+/// differ now. What was planned is void, because it was made from the branch as it was before. The same change can go on: its plan is
+/// made of what was merged. A deletion cannot, since its folder is gone from where it would be planned.
+fn merged_early(draft: &mut Draft<'_>) {
+    if draft.change.is_merged_early {
+        return;
+    }
+    draft.change.is_merged_early = true;
+    let had_plan = match draft.change.state {
+        State::Planned(_) | State::Planning | State::Checking(..) | State::Draining { .. } => true,
+        State::Requested
+        | State::HandEdited
+        | State::Expired
+        | State::Failed(_)
+        | State::Applying { .. }
+        | State::Applied { .. }
+        | State::NotMerged { .. }
+        | State::Interrupted { .. }
+        | State::Done
+        | State::Cancelled => false,
+    };
+    let plans = had_plan && draft.change.kind == ChangeKind::Set && !draft.change.is_hand_edited;
+    if had_plan {
+        undo_approval(draft);
+        draft.steps.push(ChangeStep::DropPlan);
+        let hand_edited = if draft.change.is_hand_edited { State::HandEdited } else { State::Requested };
+        draft.enter(if plans { State::Planning } else { hand_edited });
+    }
+    draft.say(Reply::MergedEarly { plans });
+    if plans {
+        draft.steps.push(ChangeStep::Plan { without_terraform_lock: false });
     }
 }
 

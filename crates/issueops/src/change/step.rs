@@ -60,6 +60,11 @@ pub enum Reply {
         /// Why.
         why: Denial,
     },
+    /// A comment that was edited orders nothing.
+    Edited {
+        /// Whose comment it is.
+        author: String,
+    },
     /// What was approved is not what is there now.
     Differs(Vec<Changed>),
     /// The lock was taken.
@@ -103,6 +108,11 @@ pub enum Reply {
     },
     /// Applied: how to use it, or that it is gone.
     Applied,
+    /// Somebody merged it by hand before it was applied.
+    MergedEarly {
+        /// Whether a plan is being made of it.
+        plans: bool,
+    },
 }
 
 /// Why a change is given up.

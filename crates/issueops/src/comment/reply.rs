@@ -55,6 +55,9 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
         Reply::Denied { command, actor, why } => {
             format!("`/{command}` by {} was not followed: {}\n", code(actor), denial(why))
         }
+        Reply::Edited { author } => {
+            format!("A comment by {} was edited. An edited comment orders nothing: write a new one.\n", code(author))
+        }
         Reply::Differs(changed) => {
             let line = |one: &crate::change::Changed| {
                 format!("- {}: was {}, is {}\n", one.part, code(&head(&one.was, 80)), code(&head(&one.is, 80)))
@@ -103,9 +106,22 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
             code(&head(commit, 64)),
             fence(&tail(why, ERROR_MAX), "text")
         ),
+        Reply::MergedEarly { plans } => merged_early(change.kind, *plans),
         Reply::Applied => applied_text(change, applied.cloned().unwrap_or_default()),
     };
     format!("{}\n{text}", Marker::Reply.line())
+}
+
+fn merged_early(kind: ChangeKind, plans: bool) -> String {
+    let what = "This was merged by hand, and is not applied: the default branch says what is not there.";
+    let way_out = match (kind, plans) {
+        (ChangeKind::Set, true) => "A plan of what was merged is being made; approving that applies it.",
+        (ChangeKind::Set, false) => "`/plan` makes a plan of what was merged; approving that applies it.",
+        (ChangeKind::Delete, _) => {
+            "Nothing is destroyed. Revert the merge by a pull request of its own, comment `/cancel` here, then reopen the issue."
+        }
+    };
+    format!("{what} {way_out}\n")
 }
 
 fn holder(lock: &Lock) -> String {
@@ -162,6 +178,11 @@ fn denial(why: &Denial) -> String {
         }
         Denial::IsAuthor => {
             "who asked for a change, edited its issue or committed to it may not approve it. Somebody else must."
+                .to_owned()
+        }
+        Denial::NeedsTwo => {
+            "a bot asked for this, so it needs two people: one who asks for the plan with `/plan`, and another who \
+                             approves it."
                 .to_owned()
         }
         Denial::NeedsAdmin => "files were edited by hand, so it needs an admin of this repository.".to_owned(),
@@ -227,7 +248,7 @@ fn void(why: VoidWhy, policy: &Policy) -> String {
             format!("The plan was not approved within {} and is void. `/plan` makes a new one.\n", count(usize::try_from(hours).unwrap_or(usize::MAX), "hour"))
         }
         VoidWhy::Pushed => "Somebody pushed; the plan and its approvals are void. A new plan is being made.\n".to_owned(),
-        VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
+        VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders: on this branch, or in the environment's folder on the default branch. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
         VoidWhy::RequestInvalid => "The issue was edited, and what it says now cannot be handled; the answer there says why. The plan and its approvals are void. Edit the issue again.\n".to_owned(),
     }
 }

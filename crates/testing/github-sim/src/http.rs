@@ -10,6 +10,7 @@ pub(crate) mod contents;
 pub(crate) mod deliveries;
 pub(crate) mod encoding;
 pub(crate) mod git;
+pub(crate) mod graphql;
 pub(crate) mod groups;
 pub(crate) mod issues;
 pub(crate) mod people;
@@ -66,7 +67,11 @@ pub(crate) async fn entry(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    let path = uri.path().strip_prefix("/api/v3").unwrap_or(uri.path()).to_owned();
+    // A GitHub Enterprise Server has GraphQL beside REST, and not below it.
+    let path = match uri.path() {
+        "/api/graphql" => "/graphql".to_owned(),
+        path => path.strip_prefix("/api/v3").unwrap_or(path).to_owned(),
+    };
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     if let Some(what) = path.strip_prefix("/_runner/") {
         let answer = runner::handle(&world, what, body).await;
@@ -285,6 +290,9 @@ fn as_installation(
             .then(|| form::user(state, login))
             .map_or_else(Answer::not_found, |user| Answer::json(200, user)),
         ("GET", ["rate_limit"]) => rate_limit(),
+        ("POST", ["graphql"]) => graphql::handle(state, body, |_, repo| {
+            repo.split('/').next().is_some_and(|at| at.eq_ignore_ascii_case(&owner))
+        }),
         (verb, ["repos", owner, repo, rest @ ..]) => {
             let actor = app_actor(state, app);
             repository(state, verb, &format!("{owner}/{repo}"), rest, (query, body), &actor)
@@ -314,6 +322,12 @@ fn as_holder(
     let refused = || Answer::message(403, "Resource not accessible by integration");
     match (method.as_str(), segments, holder) {
         ("GET", ["rate_limit"], _) => rate_limit(),
+        ("POST", ["graphql"], Holder::Person(login)) => {
+            graphql::handle(state, body, |state, repo| may(state, repo, &Actor::person(login), "read"))
+        }
+        ("POST", ["graphql"], Holder::Actions(own)) => {
+            graphql::handle(state, body, |_, repo| repo.eq_ignore_ascii_case(own))
+        }
         ("GET", ["user"], Holder::Person(login)) => Answer::json(200, form::user(state, login)),
         (verb, ["repos", owner, name, rest @ ..], holder) => {
             let wanted = format!("{owner}/{name}");

@@ -81,8 +81,14 @@ async fn issues(simulator: &Simulator, client: &ControlClient) {
     let all = client.comments(asked, None).await.unwrap();
     assert_eq!(all.iter().map(|one| (one.id, one.is_person)).collect::<Vec<_>>(), [(theirs, true), (ours, false)]);
     assert_eq!(client.comments(asked, Some(all[1].updated_at)).await.unwrap().last(), all.last());
+    assert_eq!(client.is_edited(&all[1]).await.unwrap(), Some(false), "its times differ, and nobody edited it");
     client.edit_comment(ours, "this can be asked too").await.unwrap();
     assert_eq!(client.comment(ours).await.unwrap().unwrap().body, "this can be asked too");
+    assert_eq!(client.is_edited(&all[1]).await.unwrap(), Some(true));
+    assert!(client.editors(asked).await.unwrap().unwrap().is_empty());
+    simulator.edit_issue_as(REPO, asked, "maintainer", "please do");
+    let editors: Vec<String> = client.editors(asked).await.unwrap().unwrap().into_iter().collect();
+    assert_eq!(editors, ["maintainer", "octocat"]);
     client.delete_comment(ours).await.unwrap();
     client.delete_comment(ours).await.unwrap();
     assert_eq!(client.comment(ours).await.unwrap(), None);

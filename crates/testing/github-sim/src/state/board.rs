@@ -80,6 +80,8 @@ pub(crate) struct Issue {
     pub comments: Vec<Comment>,
     pub created_ms: i64,
     pub updated_ms: i64,
+    /// Who changed the body, oldest first. The first one is the author, as of the body's first text, once there is another.
+    pub edits: Vec<String>,
     pub pull: Option<Pull>,
 }
 
@@ -104,6 +106,8 @@ pub(crate) struct Comment {
     pub body: String,
     pub created_ms: i64,
     pub updated_ms: i64,
+    /// When it was last edited; REST does not say it.
+    pub edited_ms: Option<i64>,
     pub reactions: Vec<Reaction>,
 }
 
