@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runnersmith_issueops::change::{Holder, Lock};
+use runnersmith_issueops::change::{Holder, Lock, State};
 use runnersmith_ports::{Expect, RecordStore, RecordStoreError, Version};
 use runnersmith_types::{RecordVersion, Timestamp};
 use serde::de::DeserializeOwned;
@@ -316,6 +316,25 @@ impl ChangeStore {
             self.record_store.delete(&key).await?;
         }
         Ok(())
+    }
+
+    /// The last change of an environment that is done: what the default branch has is what that one rendered. `None`: the history has
+    /// none.
+    ///
+    /// # Errors
+    /// When it cannot be listed or read.
+    pub async fn last_done(&self, environment: &str) -> Result<Option<Record>, ChangeStoreError> {
+        let keys = self.record_store.list(&history_prefix(environment)).await?;
+        let mut pulls: Vec<(u64, String)> = keys.into_iter().filter_map(|key| Some((pull_of(&key)?, key))).collect();
+        pulls.sort_by(|one, other| other.cmp(one));
+        for (_, key) in pulls {
+            if let Some((record, _)) = self.record(&key).await?
+                && record.change.state == State::Done
+            {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 
     /// The records of all open changes, by key.

@@ -23,6 +23,12 @@ pub enum Drift {
         /// The issue.
         issue: u64,
     },
+    /// So many files of its folder on the default branch are not what its last request rendered, so nothing is planned: a plan runs
+    /// what they say, with credentials. An admin's `/plan` on a request looks at them.
+    HandEdited {
+        /// How many.
+        files: usize,
+    },
     /// It is being changed, so nothing can be said.
     Busy,
     /// It could not be found out.
@@ -60,6 +66,10 @@ impl ChangeReconciler {
         let before = self.change_store.record(&key).await?.map(|(record, _)| record);
         if before.as_ref().is_some_and(|record| record.change.state.is_being_done()) {
             return Ok(Drift::Busy);
+        }
+        let strange = self.strange_on_default_branch(work, environment).await?;
+        if !strange.is_empty() {
+            return Ok(Drift::HandEdited { files: strange.len() });
         }
         let workspace = self.workspace_of(work, environment, &work.base.tree).await?;
         let summary = self

@@ -25,6 +25,7 @@ mod seal;
 mod show;
 mod steps;
 mod stored_plan;
+mod trust;
 mod workspace;
 
 pub use base::{Base, BaseError, Reader};
