@@ -96,6 +96,7 @@ operations! {
     PULL = "pulls/get", "GET", "/repos/{owner}/{repo}/pulls/{pull_number}";
     PULL_CREATE = "pulls/create", "POST", "/repos/{owner}/{repo}/pulls";
     PULL_UPDATE = "pulls/update", "PATCH", "/repos/{owner}/{repo}/pulls/{pull_number}";
+    BRANCH_RULES = "repos/get-branch-rules", "GET", "/repos/{owner}/{repo}/rules/branches/{branch}";
     MERGE = "pulls/merge", "PUT", "/repos/{owner}/{repo}/pulls/{pull_number}/merge";
     ROLE = "repos/get-collaborator-permission-level", "GET", "/repos/{owner}/{repo}/collaborators/{username}/permission";
     TEAM_MEMBER = "teams/get-membership-for-user-in-org", "GET", "/orgs/{org}/teams/{team_slug}/memberships/{username}";

@@ -20,6 +20,8 @@ use crate::provisioner::LeftBy;
 use crate::record::{Posted, Record, TRIES_MAX, Todo, is_once, only_notifies};
 use crate::stored_plan::text_key;
 
+/// How often a merge is tried in one look.
+const MERGES_MAX: usize = 5;
 /// The most steps of one look: a change that never comes to rest is a mistake of ours, and must end.
 const STEPS_MAX: usize = 60;
 
@@ -268,7 +270,7 @@ impl ChangeReconciler {
         if found.base_branch != work.base.branch {
             return Ok(Done::event(LifecycleEvent::MergeRefused(OTHER_BASE.to_owned())));
         }
-        match control.merge(pull, head, &format!("{title} (#{pull})")).await {
+        match self.merge_soon(record, head, &format!("{title} (#{pull})")).await {
             Ok(commit) => {
                 // The head is pinned by the call, the branch that it goes to is not.
                 let merged = control.pull(pull).await?;
@@ -285,8 +287,37 @@ impl ChangeReconciler {
                 }
                 Ok(Done::event(LifecycleEvent::MergeRefused(why)))
             }
+            // The step stays in the outbox: the next tick tries again.
+            Err(MergeError::NotYet(why)) => Err(ReconcileError::NotMergedYet { pull, why }),
             Err(MergeError::GitHub(error)) => Err(error.into()),
         }
+    }
+
+    /// Merges, some times if need be: each merge moves the default branch, and until GitHub has found out again whether the others can
+    /// be merged it refuses them.
+    async fn merge_soon(&self, record: &Record, head: &str, title: &str) -> Result<String, MergeError> {
+        let (control, pull) = (&self.parts.control, record.change.pull);
+        let mut refused = MergeError::NotYet("the default branch is moved all the time".to_owned());
+        for _ in 0..MERGES_MAX {
+            refused = match control.merge(pull, head, title).await {
+                Err(MergeError::Refused(why)) => {
+                    let found = control.pull(pull).await?;
+                    let is_known = !found.is_open || found.head != head || found.mergeable.is_some();
+                    if is_known {
+                        return Err(MergeError::Refused(why));
+                    }
+                    MergeError::NotYet(why)
+                }
+                Err(error @ MergeError::NotYet(_)) => error,
+                done => return done,
+            };
+            match self.pull_with_mergeability(record).await {
+                Ok(_) => {}
+                Err(ReconcileError::GitHub(error)) => return Err(error.into()),
+                Err(_) => break,
+            }
+        }
+        Err(refused)
     }
 
     /// Puts a change that is over to the history, and takes its branch away.

@@ -128,12 +128,27 @@ pub struct RunState {
     pub attempt: u64,
 }
 
+/// What the rules of a branch say of merging into it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MergeRules {
+    /// The ways that repository and branch allow, the best first: a merge commit keeps the commit that was approved. Empty: none is
+    /// allowed by both.
+    pub methods: Vec<&'static str>,
+    /// Whether everything must go through a merge queue, past which nothing can be merged.
+    pub needs_queue: bool,
+    /// Names of checks that must have passed. Foreign text.
+    pub required_checks: Vec<String>,
+}
+
 /// Why a merge did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
     /// GitHub refuses (405: not mergeable, a rule; 409: the head is another one). Foreign text.
     #[error("github merge: refused: {0}")]
     Refused(String),
+    /// The branch that it goes to was moved meanwhile, and GitHub has not found out again whether it can be merged: trying again helps.
+    #[error("github merge: not yet: {0}")]
+    NotYet(String),
     /// Anything else.
     #[error(transparent)]
     GitHub(#[from] GitHubError),
@@ -210,7 +225,9 @@ pub trait ControlRepository: Send + Sync + 'static {
     async fn pull(&self, number: u64) -> Result<Pull, GitHubError>;
     /// Closes a pull request; one that is closed is fine.
     async fn close_pull(&self, number: u64) -> Result<(), GitHubError>;
-    /// Merges, if the head is this commit. Returns the commit on the base branch.
+    /// What the rules of a branch say of merging into it; a server that has no rulesets says nothing.
+    async fn merge_rules(&self, branch: &str) -> Result<MergeRules, GitHubError>;
+    /// Merges into the default branch, if the head is this commit, in a way that its rules allow. Returns the commit on the base branch.
     async fn merge(&self, number: u64, head: &str, title: &str) -> Result<String, MergeError>;
 
     // --- people, groups, runs ---------------------------------------------

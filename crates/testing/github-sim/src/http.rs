@@ -32,6 +32,7 @@ use crate::http::call::Call;
 use crate::http::encoding::{decode, pairs};
 use crate::rules::people::{app as app_actor, may};
 use crate::state::actor::{Actor, Holder};
+use crate::state::board::DEFAULT_BRANCH;
 use crate::state::limits::Payer;
 use crate::state::{State, World};
 use crate::{keys, time};
@@ -385,12 +386,53 @@ fn repository(
             shown["allow_squash_merge"] = json!(true);
             Answer::json(200, shown)
         }
+        ("GET", ["rules", "branches", branch @ ..]) => rules_of_branch(state, repository, &branch.join("/"), query),
         (_, ["hooks", rest @ ..]) => deliveries::hook_log(state, verb, repository, rest, query),
         (_, ["actions", rest @ ..]) => actions::handle(state, verb, repository, rest, query, body),
         ("POST", ["check-runs"]) => checks::write(state, repository, None, body),
         ("PATCH", ["check-runs", id]) => checks::write(state, repository, id.parse().ok(), body),
         _ => Answer::not_found(),
     }
+}
+
+/// The rules of a branch, as rulesets have them; classic protection is not among them.
+fn rules_of_branch(state: &mut State, repository: &str, branch: &str, query: &Query) -> Answer {
+    let rules = state.board.settings(repository).rules.clone();
+    let of = |kind: &str, parameters: Value| {
+        let mut rule = json!({
+            "type": kind, "ruleset_source_type": "Repository", "ruleset_source": repository, "ruleset_id": 7,
+        });
+        if !parameters.is_null() {
+            rule["parameters"] = parameters;
+        }
+        rule
+    };
+    let mut all = Vec::new();
+    if branch == DEFAULT_BRANCH {
+        all.extend(rules.linear_history.then(|| of("required_linear_history", Value::Null)));
+        all.extend(rules.merge_methods.map(|methods| {
+            of("pull_request", json!({
+                "dismiss_stale_reviews_on_push": false, "require_code_owner_review": false, "require_last_push_approval": false,
+                "required_approving_review_count": 0, "required_review_thread_resolution": false, "allowed_merge_methods": methods,
+            }))
+        }));
+        all.extend(rules.merge_queue.then(|| {
+            of("merge_queue", json!({
+                "check_response_timeout_minutes": 60, "grouping_strategy": "ALLGREEN", "max_entries_to_build": 5,
+                "max_entries_to_merge": 5, "merge_method": "MERGE", "min_entries_to_merge": 1, "min_entries_to_merge_wait_minutes": 5,
+            }))
+        }));
+        if !rules.required_checks.is_empty() {
+            let checks: Vec<Value> = rules.required_checks.iter().map(|name| json!({"context": name})).collect();
+            all.push(of(
+                "required_status_checks",
+                json!({
+                    "required_status_checks": checks, "strict_required_status_checks_policy": false,
+                }),
+            ));
+        }
+    }
+    page(all, query)
 }
 
 /// Everything below `/repos/{owner}/{repo}` that is about issues, pulls, branches, files and people; `None` when it is

@@ -25,6 +25,21 @@ pub(crate) struct Settings {
     pub no_pulls_by_actions: bool,
     /// Branches into which nothing is merged without a review.
     pub protected: BTreeSet<String>,
+    /// What a ruleset says of the default branch.
+    pub rules: BranchRules,
+}
+
+/// Rules of a branch, as a ruleset has them.
+#[derive(Clone, Debug, Default)]
+pub struct BranchRules {
+    /// "Require linear history": no merge commits.
+    pub linear_history: bool,
+    /// The methods by which a pull request may be merged, if not all.
+    pub merge_methods: Option<Vec<&'static str>>,
+    /// "Require merge queue".
+    pub merge_queue: bool,
+    /// Checks that must have passed; nothing here reports one.
+    pub required_checks: Vec<&'static str>,
 }
 
 /// The boards of all repositories.
@@ -97,6 +112,8 @@ pub(crate) struct Pull {
     pub merged_ms: Option<i64>,
     pub merged_by: Option<String>,
     pub merge_sha: Option<Sha>,
+    /// Of which base and head GitHub has found out whether they can be merged: it begins when it is asked, and answers the next time.
+    pub checked: Option<(Sha, Sha)>,
 }
 
 #[derive(Clone)]
