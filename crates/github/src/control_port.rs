@@ -120,6 +120,14 @@ impl ControlRepository for ControlClient {
     async fn issue(&self, number: u64) -> Result<Issue, GitHubError> {
         let found: wire::WireIssue =
             self.read(op::ISSUE, &format!("/issues/{number}"), &self.subject("issue", number)).await?;
+        // One that was transferred is answered by its new place, and what stands there is nobody's request here. A repository that was
+        // renamed has another name than ours as well.
+        if let Some(at) = found.repository()
+            && !at.eq_ignore_ascii_case(self.repo.as_str())
+            && !at.eq_ignore_ascii_case(&self.repository().await?.full_name)
+        {
+            return Err(GitHubError::NotFound { operation: op::ISSUE.id, subject: self.subject("issue", number) });
+        }
         Ok(found.into())
     }
 

@@ -130,6 +130,8 @@ pub(crate) fn login(account: Option<Account>) -> Option<String> {
 #[derive(Deserialize)]
 pub(crate) struct WireIssue {
     pub number: u64,
+    #[serde(default)]
+    repository_url: String,
     title: String,
     body: Option<String>,
     #[serde(default)]
@@ -137,6 +139,13 @@ pub(crate) struct WireIssue {
     user: Option<Account>,
     state: String,
     pull_request: Option<serde::de::IgnoredAny>,
+}
+
+impl WireIssue {
+    /// The repository that it is in, `owner/name`.
+    pub fn repository(&self) -> Option<&str> {
+        self.repository_url.split_once("/repos/").map(|(_, name)| name)
+    }
 }
 
 impl From<WireIssue> for Issue {

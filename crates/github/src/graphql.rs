@@ -159,11 +159,9 @@ impl ControlClient {
             let edits = page.repository.and_then(|found| found.issue).and_then(|issue| issue.user_content_edits);
             let Some(Edits { page_info, nodes: Some(nodes) }) = edits else { return Ok(None) };
             // Null is an edit that who asks may not see.
-            if nodes.iter().any(Option::is_none) {
-                return Ok(None);
-            }
+            let Some(nodes) = nodes.into_iter().collect::<Option<Vec<Edit>>>() else { return Ok(None) };
             let editor = |edit: Edit| edit.editor.map_or_else(|| GHOST.to_owned(), |editor| editor.login);
-            editors.extend(nodes.into_iter().flatten().map(editor));
+            editors.extend(nodes.into_iter().map(editor));
             if !page_info.has_next_page {
                 return Ok(Some(editors));
             }
@@ -185,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comment_without_the_field_is_none_that_was_never_edited() {
+    fn a_node_without_the_field_was_not_found_unedited() {
         let read = |text: &str| serde_json::from_str::<LastEdited>(text).unwrap().last_edited_at;
         assert_eq!(read("{}"), None);
         assert_eq!(read(r#"{"lastEditedAt": null}"#), Some(None));

@@ -449,3 +449,14 @@ async fn what_a_person_may_not_do_is_refused() {
     let refused = workflow.open_pull("t", "b", "another", "main").await.unwrap_err();
     assert!(refused.to_string().contains("not permitted to create"), "{refused}");
 }
+
+#[tokio::test]
+async fn an_issue_that_was_transferred_is_not_here_any_more() {
+    let bed = Bed::new().await;
+    bed.simulator.add_repository("acme/elsewhere");
+    let issue = bed.simulator.open_issue(REPO, "author", "runners", "please", &[]).unwrap();
+    assert_eq!(bed.control.issue(issue).await.unwrap().body, "please");
+    bed.simulator.transfer_issue(REPO, issue, "acme/elsewhere");
+    let gone = bed.control.issue(issue).await.unwrap_err();
+    assert!(matches!(gone, GitHubError::NotFound { .. }), "what is there now is nobody's request here: {gone}");
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runnersmith_issueops::change::{Holder, Lock, State};
+use runnersmith_issueops::change::{Holder, Lock};
 use runnersmith_ports::{Expect, RecordStore, RecordStoreError, Version};
 use runnersmith_types::{RecordVersion, Timestamp};
 use serde::de::DeserializeOwned;
@@ -92,7 +92,7 @@ struct Place {
 }
 
 /// What is stored as JSON.
-trait Stored: Serialize + DeserializeOwned + Send {
+pub(crate) trait Stored: Serialize + DeserializeOwned + Send {
     /// Reads it; `None`: what is there counts as nothing.
     fn decode(key: &str, bytes: &[u8]) -> Result<Option<Self>, ChangeStoreError> {
         serde_json::from_slice(bytes)
@@ -107,6 +107,8 @@ impl Stored for LockRecord {}
 impl Stored for Place {}
 /// The number of an issue.
 impl Stored for u64 {}
+/// The name of an environment.
+impl Stored for String {}
 
 impl Stored for Record {
     fn decode(key: &str, bytes: &[u8]) -> Result<Option<Self>, ChangeStoreError> {
@@ -156,12 +158,12 @@ pub fn history_key(environment: &str, issue: u64, pull: u64) -> String {
 }
 
 /// Where the history of an environment is.
-fn history_prefix(environment: &str) -> String {
+pub(crate) fn history_prefix(environment: &str) -> String {
     format!("{}/history/", place(environment))
 }
 
 /// The pull request of a change in the history, by its key.
-fn pull_of(history_key: &str) -> Option<u64> {
+pub(crate) fn pull_of(history_key: &str) -> Option<u64> {
     history_key.strip_suffix(".json")?.rsplit_once('-')?.1.parse().ok()
 }
 
@@ -196,7 +198,7 @@ impl ChangeStore {
         &self.record_store
     }
 
-    async fn read<T: Stored>(&self, key: &str) -> Result<Option<(T, Version)>, ChangeStoreError> {
+    pub(crate) async fn read<T: Stored>(&self, key: &str) -> Result<Option<(T, Version)>, ChangeStoreError> {
         let Some(found) = self.record_store.get(key).await? else { return Ok(None) };
         Ok(T::decode(key, &found.bytes)?.map(|value| (value, found.version)))
     }
@@ -226,7 +228,12 @@ impl ChangeStore {
         Err(ChangeStoreError::Busy(key.to_owned()))
     }
 
-    async fn write<T: Serialize>(&self, key: &str, value: &T, expect: &Expect) -> Result<Version, ChangeStoreError> {
+    pub(crate) async fn write<T: Serialize>(
+        &self,
+        key: &str,
+        value: &T,
+        expect: &Expect,
+    ) -> Result<Version, ChangeStoreError> {
         let bytes = serde_json::to_vec_pretty(value)
             .map_err(|source| ChangeStoreError::Broken { key: key.to_owned(), source })?;
         Ok(self.record_store.put(key, &bytes, expect).await?)
@@ -316,25 +323,6 @@ impl ChangeStore {
             self.record_store.delete(&key).await?;
         }
         Ok(())
-    }
-
-    /// The last change of an environment that is done: what the default branch has is what that one rendered. `None`: the history has
-    /// none.
-    ///
-    /// # Errors
-    /// When it cannot be listed or read.
-    pub async fn last_done(&self, environment: &str) -> Result<Option<Record>, ChangeStoreError> {
-        let keys = self.record_store.list(&history_prefix(environment)).await?;
-        let mut pulls: Vec<(u64, String)> = keys.into_iter().filter_map(|key| Some((pull_of(&key)?, key))).collect();
-        pulls.sort_by(|one, other| other.cmp(one));
-        for (_, key) in pulls {
-            if let Some((record, _)) = self.record(&key).await?
-                && record.change.state == State::Done
-            {
-                return Ok(Some(record));
-            }
-        }
-        Ok(None)
     }
 
     /// The records of all open changes, by key.

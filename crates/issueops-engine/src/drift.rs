@@ -50,12 +50,19 @@ impl ChangeReconciler {
         let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
         let work = Work { base, run: self.parts.runs.begin() };
         let mut found = Vec::new();
-        for environment in work.base.environments() {
+        let mut environments: Vec<EnvironmentName> = work.base.environments().collect();
+        // A run that is cut off looks at the rest first the next time: with many environments none is never looked at.
+        let last = self.change_store.drift_cursor().await?;
+        let done = last.map_or(0, |last| environments.iter().take_while(|one| one.as_str() <= last.as_str()).count());
+        let begin = done % environments.len().max(1);
+        environments.rotate_left(begin);
+        for environment in environments {
             let drift = match self.drift_of(&work, &environment).await {
                 Ok(drift) => drift,
                 Err(error) => Drift::Failed(chain(&error)),
             };
             self.say(&format!("{environment}: {drift:?}"));
+            self.change_store.set_drift_cursor(environment.as_str()).await?;
             found.push((environment.to_string(), drift));
         }
         Ok(found)

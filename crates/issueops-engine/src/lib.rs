@@ -16,6 +16,7 @@ mod intake;
 mod locks;
 mod look;
 mod outcome;
+mod past;
 mod plan;
 pub mod provisioner;
 mod reconciler;

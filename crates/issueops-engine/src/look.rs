@@ -44,7 +44,7 @@ impl ChangeReconciler {
         found.head = self.head_of(&record, &found).await?;
         if is_merged_into(&found, &work.base.branch) {
             if found.head != record.head && !record.change.state.is_being_done() {
-                // Merged with commits that were never looked at: they can no more be told from what was there before.
+                // Merged with commits that were never looked at: nothing distinguishes them from what was there before.
                 self.merged_with_more(work, key, &found).await?;
             }
             self.event(work, key, &LifecycleEvent::Merged).await?;

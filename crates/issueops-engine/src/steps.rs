@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use runnersmith_issueops::change::{ChangeStep, Denial, LifecycleEvent, Liveness, Reply, State, decide};
-use runnersmith_issueops::comment::{pull_text, reply};
+use runnersmith_issueops::comment::{outcome, plan_ready, pull_text, reply};
 use runnersmith_ports::control::MergeError;
 use runnersmith_ports::{GitHubError, chain};
 
@@ -180,18 +180,9 @@ impl ChangeReconciler {
                 control.react(*comment, reaction.word()).await?;
                 Ok(Done::default())
             }
-            ChangeStep::Say(said) => {
-                let applied = match said.as_ref() {
-                    Reply::Applied => Some(self.applied_view(work, record).await?),
-                    _ => None,
-                };
-                let mut text = reply(said, change, &work.base.policy, applied.as_ref());
-                if matches!(said.as_ref(), Reply::Applied)
-                    && let Some(more) = self.set_webhook(work, record).await
-                {
-                    text.push_str(&more);
-                }
-                control.add_comment(change.pull, &text).await?;
+            ChangeStep::Say(said) => self.answer(work, record, said).await,
+            ChangeStep::NotifyIssue(how) => {
+                control.add_comment(change.issue, &outcome(*how, change)).await?;
                 Ok(Done::default())
             }
             ChangeStep::ShowState => self.show_state(work, key).await.map(|posted| match posted {
@@ -249,6 +240,34 @@ impl ChangeReconciler {
                 Ok(Done::default())
             }
         }
+    }
+
+    /// Answers on the pull request.
+    async fn answer(&self, work: &Work, record: &Record, said: &Reply) -> Result<Done, ReconcileError> {
+        let change = &record.change;
+        let applied = match said {
+            Reply::Applied => Some(self.applied_view(work, record).await?),
+            _ => None,
+        };
+        let mut text = match said {
+            Reply::PlanReady if !matches!(change.state, State::Planned(_)) => return Ok(Done::default()),
+            Reply::PlanReady => plan_ready(change, self.approvers(work).as_deref()),
+            said => reply(said, change, &work.base.policy, applied.as_ref()),
+        };
+        if matches!(said, Reply::Applied)
+            && let Some(more) = self.set_webhook(work, record).await
+        {
+            text.push_str(&more);
+        }
+        self.parts.control.add_comment(change.pull, &text).await?;
+        Ok(Done::default())
+    }
+
+    /// The team that approves, as it is mentioned.
+    fn approvers(&self, work: &Work) -> Option<String> {
+        let team = work.base.policy.approval.team.as_ref()?;
+        let repository = self.parts.control.name();
+        Some(format!("{}/{team}", repository.split('/').next()?))
     }
 
     async fn drain(&self, record: &Record, kill_jobs: bool) -> Result<Done, ReconcileError> {

@@ -7,7 +7,6 @@ mod support;
 use std::time::Duration;
 
 use runnersmith_issueops::change::State;
-use runnersmith_ports::ControlRepository as _;
 use runnersmith_types::ChangeTrigger;
 use support::{REPO, SET, World, block};
 

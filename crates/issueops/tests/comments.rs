@@ -159,6 +159,7 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Reply::Applied,
         Reply::Edited { author: "wanda".into() },
         Reply::MergedEarly { plans: true },
+        Reply::PlanReady,
         Reply::MergedEarly { plans: false },
     ];
     replies.extend([VoidWhy::Expired, VoidWhy::Pushed, VoidWhy::HandEdited, VoidWhy::RequestInvalid].map(Reply::Void));

@@ -9,7 +9,7 @@ use std::mem::discriminant;
 
 use runnersmith_issueops::change::{
     Approval, Change, ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Changed, Denial, GivenUp, HeldLock, Left,
-    Liveness, Misread, PlanRecord, Reaction, Reply, State, Stopped, VoidWhy,
+    Liveness, Misread, PlanRecord, Reaction, Reply, RequestOutcome, State, Stopped, VoidWhy,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -132,6 +132,7 @@ fn place_of_reply(reply: &Reply) -> usize {
         Reply::Applied => 13,
         Reply::Edited { .. } => 14,
         Reply::MergedEarly { .. } => 15,
+        Reply::PlanReady => 16,
     }
 }
 
@@ -170,6 +171,7 @@ fn replies() -> Vec<Reply> {
         Reply::Applied,
         Reply::Edited { author: TEXT.into() },
         Reply::MergedEarly { plans: true },
+        Reply::PlanReady,
     ];
     replies.extend(locks().into_iter().map(|lock| Reply::Status { lock: Some(lock), run: Liveness::Alive }));
     replies.extend(voids().map(Reply::Void));
@@ -201,6 +203,7 @@ fn place_of_step(step: &ChangeStep) -> usize {
         ChangeStep::ReleaseOwnLock => 13,
         ChangeStep::CloseIssue => 14,
         ChangeStep::ClosePull => 15,
+        ChangeStep::NotifyIssue(_) => 16,
     }
 }
 
@@ -222,6 +225,10 @@ fn steps() -> Vec<ChangeStep> {
         ChangeStep::ReleaseOwnLock,
         ChangeStep::CloseIssue,
         ChangeStep::ClosePull,
+        ChangeStep::NotifyIssue(RequestOutcome::Applied),
+        ChangeStep::NotifyIssue(RequestOutcome::NotPlanned),
+        ChangeStep::NotifyIssue(RequestOutcome::NotApplied),
+        ChangeStep::NotifyIssue(RequestOutcome::GivenUp),
     ];
     let reactions = [Reaction::Eyes, Reaction::Confused, Reaction::No];
     steps.extend(reactions.map(|reaction| ChangeStep::React { comment: u64::MAX, reaction }));
@@ -238,8 +245,8 @@ fn has_all<T>(all: &[T], place: impl Fn(&T) -> usize, count: usize) {
 fn every_step_and_every_answer_is_read_as_it_was_stored() {
     has_all(&denials(), place_of_denial, 19);
     has_all(&voids(), |why| place_of_void(*why), 4);
-    has_all(&replies(), place_of_reply, 16);
-    has_all(&steps(), place_of_step, 16);
+    has_all(&replies(), place_of_reply, 17);
+    has_all(&steps(), place_of_step, 17);
     survives(&steps());
     survives(&replies());
     survives(&[steps()]);

@@ -6,7 +6,7 @@ use super::draft::{Draft, expire, give_up, is_expired, run_died};
 use super::event::Comment;
 use super::lock::{HeldLock, Holder, Liveness};
 use super::state::{Approval, ChangeKind, PlanRecord, State};
-use super::step::{ChangeStep, GivenUp, Reaction, Reply};
+use super::step::{ChangeStep, GivenUp, Reaction, Reply, RequestOutcome};
 use super::who::{Denial, Permission, is_locked_out, may_approve, may_plan, may_write};
 use crate::command::{CommentCommand, CommentLine, Consent};
 use crate::digest::DigestPrefix;
@@ -196,6 +196,7 @@ fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
         | State::Checking(..)
         | State::Draining { .. } => {}
     }
+    draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::GivenUp));
     give_up(draft, GivenUp::By(actor.login.clone()));
     Ok(())
 }

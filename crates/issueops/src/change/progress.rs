@@ -7,7 +7,7 @@ use super::draft::{Draft, expire, give_back, give_up, is_expired, run_died, undo
 use super::event::{LifecycleEvent, Reread};
 use super::failure::ChangeFailure;
 use super::state::{Approval, ChangeKind, Left, PlanRecord, State};
-use super::step::{ChangeStep, GivenUp, Reply, VoidWhy};
+use super::step::{ChangeStep, GivenUp, Reply, RequestOutcome, VoidWhy};
 use super::who::{Denial, is_locked_out};
 
 pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
@@ -20,12 +20,14 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
             if draft.change.state == State::Planning {
                 draft.change.plans_posted = draft.change.plans_posted.saturating_add(1);
                 draft.enter(State::Planned(plan.clone()));
+                draft.say(Reply::PlanReady);
             }
         }
         LifecycleEvent::PlanFailed(failure) => {
             if draft.change.state == State::Planning {
                 draft.enter(State::Failed(failure.clone()));
                 draft.say(Reply::Failed(failure.clone()));
+                draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::NotPlanned));
             }
         }
         LifecycleEvent::Reread(reread) => checked(draft, reread),
@@ -36,6 +38,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
         LifecycleEvent::RunDied => {
             if let Some(run) = run_died(draft) {
                 draft.say(Reply::Interrupted { run });
+                draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::NotApplied));
             }
         }
         LifecycleEvent::Merged => merged(draft),
@@ -198,6 +201,7 @@ fn apply_failed(draft: &mut Draft<'_>, failure: &ChangeFailure, did_nothing: boo
     draft.change.is_half_done |= !did_nothing;
     draft.enter(State::Failed(failure.clone()));
     draft.say(Reply::Failed(failure.clone()));
+    draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::NotApplied));
     draft.steps.push(ChangeStep::DropPlan);
     give_back(draft, ends_drain);
 }
@@ -209,6 +213,7 @@ fn applied(draft: &mut Draft<'_>) {
     draft.enter(State::Applied { head: head.clone() });
     draft.steps.push(ChangeStep::DropPlan);
     draft.say(Reply::Applied);
+    draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::Applied));
     draft.steps.push(ChangeStep::Merge { expected_head: head });
 }
 

@@ -1,11 +1,12 @@
-//! Answers: short, with what to do next. A `match` without a rest arm, so that a new reply cannot go without words.
+//! Answers: short, with what to do next. A `match` without a rest arm, so that a new reply cannot go without words. Some are said so
+//! that people are notified, which GitHub does of new comments and of mentions, never of edits.
 
 use super::markdown::{code, fence, head, tail};
 use super::plan::{left_words, lock_line, next};
 use super::{Marker, count, moment};
 use crate::change::{
     Change, ChangeFailure, ChangeKind, ChangeStage, Denial, GivenUp, HeldLock, Holder, Liveness, Lock, Misread, Reply,
-    State, Stopped, VoidWhy,
+    RequestOutcome, State, Stopped, VoidWhy,
 };
 use crate::command::CommentCommand;
 use crate::policy::Policy;
@@ -106,6 +107,7 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
             code(&head(commit, 64)),
             fence(&tail(why, ERROR_MAX), "text")
         ),
+        Reply::PlanReady => return plan_ready(change, None),
         Reply::MergedEarly { plans } => merged_early(change.kind, *plans),
         Reply::Applied => applied_text(change, applied.cloned().unwrap_or_default()),
     };
@@ -334,4 +336,66 @@ pub fn invalid(problems: &[RequestProblem], kind: RequestKind) -> String {
     }
     text.push_str("\nEdit the issue; it is read again then.\n");
     text
+}
+
+/// A mention of an account or a team; of text that can be neither, the text.
+fn mention(name: &str) -> String {
+    let is_name = |part: &str| {
+        (1..=100).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    let is_one = name.split('/').count() <= 2 && name.split('/').all(is_name);
+    if is_one { format!("@{name}") } else { code(name) }
+}
+
+/// That a plan waits: for the team that approves (`organisation/slug`), if the policy names one, and for who asked.
+#[must_use]
+pub fn plan_ready(change: &Change, team: Option<&str>) -> String {
+    let line = match &change.state {
+        State::Planned(plan) => code(&plan.approve_line(change.kind)),
+        _ => "`/status`".to_owned(),
+    };
+    let approvers = match team {
+        Some(team) => format!("{}: it can be approved by {line}.", mention(team)),
+        None => format!("Somebody who may write can approve it by {line}."),
+    };
+    format!(
+        "{}\nThe plan for {} that {} asked for is ready; the comment above shows it. {approvers}\n",
+        Marker::Notice.line(),
+        code(&change.environment),
+        mention(&change.author)
+    )
+}
+
+/// How a change came out, for its issue.
+#[must_use]
+pub fn outcome(outcome: RequestOutcome, change: &Change) -> String {
+    let environment = code(&change.environment);
+    let what = match (outcome, change.kind) {
+        (RequestOutcome::Applied, ChangeKind::Set) => {
+            format!("{environment} is applied: its runners, and how to use them, are in")
+        }
+        (RequestOutcome::Applied, ChangeKind::Delete) => format!("{environment} is gone, see"),
+        (RequestOutcome::NotPlanned, _) => {
+            format!("No plan could be made for {environment}; why, and what to do, is in")
+        }
+        (RequestOutcome::NotApplied, _) => {
+            format!("{environment} could not be applied to its end; why, and what to do, is in")
+        }
+        (RequestOutcome::GivenUp, _) => format!("The request for {environment} was given up, see"),
+    };
+    format!("{}\n{}: {what} #{}.\n", Marker::Notice.line(), mention(&change.author), change.pull)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_is_mentioned() {
+        assert_eq!(mention("octo-cat"), "@octo-cat");
+        assert_eq!(mention("acme/platform_team"), "@acme/platform_team");
+        for text in ["github-actions[bot]", "a/b/c", "", "a b", "a\n@b", "/x"] {
+            assert!(!mention(text).starts_with('@'), "{text}");
+        }
+    }
 }

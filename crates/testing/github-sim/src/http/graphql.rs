@@ -34,7 +34,7 @@ fn edits(state: &State, variables: &Value, may_read: impl Fn(&State, &str) -> bo
     };
     let number = variables["number"].as_u64().unwrap_or_default();
     let key: Key = (repo.clone(), number);
-    // A pull request is none.
+    // A pull request is no issue to GraphQL.
     let Some(issue) = state.board.issues.get(&key).filter(|issue| issue.pull.is_none()) else {
         let message = format!("Could not resolve to an Issue with the number of {number}.");
         return refused("NOT_FOUND", &message);

@@ -49,6 +49,8 @@ pub(crate) struct Board {
     /// (repository, branch) to commit.
     pub branches: BTreeMap<(String, String), Sha>,
     pub issues: BTreeMap<Key, Issue>,
+    /// Issues that were transferred, with where they are now.
+    pub transferred: BTreeMap<Key, Key>,
     pub settings: BTreeMap<String, Settings>,
     /// (repository, login in lower case) to role.
     pub roles: BTreeMap<(String, String), String>,
