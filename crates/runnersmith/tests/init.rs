@@ -126,7 +126,7 @@ fn the_ids_and_the_spelling_of_the_repository_are_githubs_where_it_can_be_asked(
         (said.status.code().unwrap(), String::from_utf8_lossy(&said.stdout).into_owned())
     };
     let (code, text) = ask("not-one-of-its-tokens");
-    assert!(code == 0 && text.contains("numbers are not known (") && text.contains("401"), "{text}");
+    assert!(code == 0 && text.contains("numbers are not known (") && text.contains("Bad credentials"), "{text}");
     let (code, text) = ask(&github.user_token("octocat"));
     assert!(code == 0 && !text.contains("numbers are not known"), "{text}");
     let bootstrap = read(home.path(), "bootstrap/main.tf");
