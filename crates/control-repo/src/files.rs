@@ -5,7 +5,7 @@ use runnersmith_issueops::policy::{self, EnvironmentShape, Policy, StateLock};
 use runnersmith_issueops::request::{Field, RequestKind};
 
 use crate::text::{fill, quoted};
-use crate::{Cannot, LaidOutFiles, VERSION, Wishes, forms, policy_file};
+use crate::{Cannot, GitHubKind, LaidOutFiles, VERSION, Wishes, forms, policy_file};
 
 /// The workflow's path; the trust of the AWS roles names it.
 pub const WORKFLOW_FILE: &str = ".github/workflows/runnersmith.yml";
@@ -32,6 +32,13 @@ pub fn label_commands(repository: &str) -> Vec<String> {
         format!("gh label create {label} --repo {repository} --color {colour} --description \"{about}\" --force")
     };
     LABELS.iter().map(command).collect()
+}
+
+/// A command that prints the options that say a repository's own spelling and its two numbers.
+#[must_use]
+pub fn identity_command(repository: &str) -> String {
+    let options = r"--repository \(.full_name) --repository-id \(.id) --owner-id \(.owner.id)";
+    format!("gh api repos/{repository} --jq '\"{options}\"'")
 }
 
 /// The files, all of them. `own_policy` is the text of the policy file that is in force, when it is not the one that the wishes
@@ -148,11 +155,20 @@ impl Page<'_> {
             label_commands(self.repository()).into_iter().map(|command| format!("   {command}")).collect();
         let team = format!("@{}", self.wishes.platform_team.as_deref().unwrap_or_default());
         let branch = self.wishes.branch();
-        // A GitHub Enterprise Server's tokens are not compared so far by AWS.
-        let trust = match self.wishes.server_url {
-            None => format!(", and only `{WORKFLOW_FILE}` on `{branch}`"),
-            Some(_) => String::new(),
+        // Others' tokens are not compared so far by AWS.
+        let trust = match self.wishes.github() {
+            GitHubKind::DotCom => format!(", and only `{WORKFLOW_FILE}` on `{branch}`"),
+            GitHubKind::DataResidency(_) | GitHubKind::Server => String::new(),
         };
+        let mirrored = match self.wishes.github() {
+            GitHubKind::DotCom | GitHubKind::DataResidency(_) => String::new(),
+            GitHubKind::Server => format!(
+                "\n\n   The server must offer the actions that the workflow uses, {}: by GitHub Connect, or by\n   `actions-sync`. Machines with the label `{}` must be there.",
+                PINS.map(|(action, _)| format!("`{}`", action.split('@').next().unwrap_or(action))).join(" and "),
+                self.runs_on(),
+            ),
+        };
+        let identity = identity_command(self.repository());
         let app = &self.policy.app;
         fill(
             template,
@@ -170,6 +186,8 @@ impl Page<'_> {
                 ("TEAM", &team),
                 ("BRANCH", branch),
                 ("TRUST", &trust),
+                ("MIRRORED", &mirrored),
+                ("IDENTITY", &identity),
                 ("RUNS_ON", self.runs_on()),
                 ("APP_ID", &app.id),
                 ("APP_KEY_BASE64", &app.key_base64),
@@ -220,10 +238,12 @@ impl Page<'_> {
 
     fn bootstrap(&self, template: &str) -> String {
         let source = |module: &str| quoted(&beside(&self.policy.module_source, module, &self.policy.folder));
-        let (issuer, workflow) = match &self.wishes.server_url {
-            None => ("https://token.actions.githubusercontent.com".to_owned(), quoted(WORKFLOW_FILE)),
-            // AWS compares the workflow for github.com's tokens only.
-            Some(server) => (format!("{server}/_services/token"), "null".to_owned()),
+        let github = self.wishes.github();
+        // AWS compares the workflow for github.com's tokens only.
+        let workflow = if github == GitHubKind::DotCom { quoted(WORKFLOW_FILE) } else { "null".to_owned() };
+        let id = |id: Option<u64>| match id.filter(|_| github.has_immutable_subjects()) {
+            Some(id) => id.to_string(),
+            None => "null".to_owned(),
         };
         let control_plane = match &self.policy.shape {
             EnvironmentShape::OwnStack => "/runnersmith/*",
@@ -239,7 +259,9 @@ impl Page<'_> {
                 ("LOCK_TABLE", &self.lock_table().map_or_else(|| "null".to_owned(), quoted)),
                 ("REPOSITORY", &quoted(self.repository())),
                 ("BRANCH", &quoted(self.wishes.branch())),
-                ("ISSUER", &quoted(&issuer)),
+                ("REPOSITORY_ID", &id(self.wishes.repository_id)),
+                ("OWNER_ID", &id(self.wishes.owner_id)),
+                ("ISSUER", &quoted(&self.wishes.token_issuer())),
                 ("WORKFLOW", &workflow),
                 ("KEY_PREFIX", &quoted(&self.policy.backend.key_prefix)),
                 ("OWN_STACKS", if matches!(self.policy.shape, EnvironmentShape::OwnStack) { "true" } else { "false" }),

@@ -19,9 +19,9 @@ mod wishes;
 use std::collections::BTreeMap;
 
 pub use compare::{Existing, LayoutStep, MANIFEST_FILE, Manifest, NotAManifest, What, compare, policy_in_force};
-pub use files::{PINS, WORKFLOW_FILE, label_commands, lay_out};
+pub use files::{PINS, WORKFLOW_FILE, identity_command, label_commands, lay_out};
 pub use policy_file::policy_file;
-pub use wishes::{Cannot, Wishes};
+pub use wishes::{Cannot, GitHubKind, Wishes};
 
 /// The version that lays out; the manifest says it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

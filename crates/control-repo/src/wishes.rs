@@ -7,9 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wishes {
-    /// The control repository, owner/name.
+    /// The control repository, owner/name; in GitHub's own spelling, since AWS compares it with case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
+    /// Its number at GitHub: repositories made, renamed or transferred after 15 July 2026 have it in their tokens' subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository_id: Option<u64>,
+    /// Its owner's number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<u64>,
     /// Its default branch; `main` if it is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_branch: Option<String>,
@@ -46,7 +52,7 @@ pub struct Wishes {
     /// The team that owns policy and workflow, organisation/team.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform_team: Option<String>,
-    /// GitHub Enterprise Server's address, if GitHub is one.
+    /// GitHub's address, if it is not github.com.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_url: Option<String>,
     /// The repository of Runnersmith's releases and module, owner/name on github.com.
@@ -61,9 +67,41 @@ pub struct Wishes {
     /// The program's SHA-256. Without it the workflow refuses to run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub binary_sha256: Option<String>,
-    /// The label of the machines that handle requests; `ubuntu-latest` if it is not said. Never the fleet's own.
+    /// The label of the machines that handle requests; `ubuntu-latest` if it is not said, which a GitHub Enterprise Server does not
+    /// have. Never the fleet's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs_on: Option<String>,
+}
+
+/// Which GitHub it is: they differ in who makes a job's tokens and in the machines that there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GitHubKind {
+    /// github.com.
+    DotCom,
+    /// `<subdomain>.ghe.com`, Enterprise Cloud with data residency.
+    DataResidency(String),
+    /// A GitHub Enterprise Server.
+    Server,
+}
+
+impl GitHubKind {
+    /// By the server's address; none is github.com.
+    #[must_use]
+    pub fn of(server_url: Option<&str>) -> Self {
+        let url = server_url.unwrap_or("https://github.com").trim_end_matches('/').to_ascii_lowercase();
+        let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
+        match host.strip_suffix(".ghe.com") {
+            Some(subdomain) => Self::DataResidency(subdomain.to_owned()),
+            None if matches!(host, "github.com" | "www.github.com") => Self::DotCom,
+            None => Self::Server,
+        }
+    }
+
+    /// Whether its tokens can have ids in their subject; a GitHub Enterprise Server's have none.
+    #[must_use]
+    pub const fn has_immutable_subjects(&self) -> bool {
+        !matches!(self, Self::Server)
+    }
 }
 
 /// Why nothing can be laid out.
@@ -87,6 +125,11 @@ fn is_word(text: &str, max: usize, extra: &str) -> bool {
 fn is_pair(text: &str) -> bool {
     let name = |part: &str| is_word(part, 100, "-_.") && !part.starts_with(['.', '-']);
     text.split_once('/').is_some_and(|(owner, rest)| name(owner) && name(rest))
+}
+
+/// Whether both name one repository; GitHub compares names without case.
+fn same_name(one: &Option<String>, other: &Option<String>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one.eq_ignore_ascii_case(other))
 }
 
 fn is_branch(text: &str) -> bool {
@@ -124,8 +167,19 @@ impl Wishes {
         let sha256 = Some(earlier.binary_sha256).filter(|_| is_same_binary).flatten();
         // A stack of its own has no control plane; the path would be refused.
         let plane_path = Some(earlier.plane_path).filter(|_| self.shape.as_deref() != Some("own-stack")).flatten();
+        // Numbers are those of one repository.
+        let is_same_repository = self.repository.is_none() || same_name(&self.repository, &earlier.repository);
+        let kept = |id: Option<u64>| id.filter(|_| is_same_repository);
+        let (repository_id, owner_id) = match (self.repository_id, self.owner_id) {
+            (None, None) => (kept(earlier.repository_id), kept(earlier.owner_id)),
+            given => given,
+        };
+        // GitHub's own spelling, once it is known, is not lost by saying the name again in another one.
+        let repository = if is_same_repository && earlier.repository_id.is_some() { None } else { self.repository };
         Self {
-            repository: pick(self.repository, earlier.repository),
+            repository: pick(repository, earlier.repository),
+            repository_id,
+            owner_id,
             default_branch: pick(self.default_branch, earlier.default_branch),
             shape: pick(self.shape, earlier.shape),
             plane_path: pick(self.plane_path, plane_path),
@@ -158,6 +212,10 @@ impl Wishes {
             ("--bucket <name>", self.bucket.is_none()),
             ("--source owner/name (or --module-source)", self.source.is_none() && self.module_source.is_none()),
             ("--source owner/name (or --binary-url)", self.source.is_none() && self.binary_url.is_none()),
+            (
+                "--runs-on <label> (this server has no hosted runners)",
+                self.github() == GitHubKind::Server && self.runs_on.is_none(),
+            ),
             ("--plane-path <path>", self.shape.as_deref() == Some("shared-plane") && self.plane_path.is_none()),
         ];
         needed.into_iter().filter(|(_, is_missing)| *is_missing).map(|(option, _)| option).collect()
@@ -189,6 +247,12 @@ impl Wishes {
             |t| is_word(t, 64, "-_."),
             "one label of a hosted runner, such as ubuntu-latest",
         );
+        if self.repository_id.is_some() != self.owner_id.is_some() {
+            wrong.push("--repository-id and --owner-id: both are needed, or neither".to_owned());
+        }
+        if self.repository_id == Some(0) || self.owner_id == Some(0) {
+            wrong.push("--repository-id and --owner-id: 0 is no number of GitHub's".to_owned());
+        }
         if self.plan_role_arn.is_some() != self.apply_role_arn.is_some() {
             wrong.push("--plan-role-arn and --apply-role-arn: both are needed, or neither".to_owned());
         }
@@ -204,6 +268,21 @@ impl Wishes {
 
     pub(crate) fn server(&self) -> &str {
         self.server_url.as_deref().unwrap_or("https://github.com")
+    }
+
+    /// Which GitHub it is.
+    #[must_use]
+    pub fn github(&self) -> GitHubKind {
+        GitHubKind::of(self.server_url.as_deref())
+    }
+
+    /// Who makes the tokens of its jobs.
+    pub(crate) fn token_issuer(&self) -> String {
+        match self.github() {
+            GitHubKind::DotCom => "https://token.actions.githubusercontent.com".to_owned(),
+            GitHubKind::DataResidency(subdomain) => format!("https://token.actions.{subdomain}.ghe.com"),
+            GitHubKind::Server => format!("{}/_services/token", self.server().trim_end_matches('/')),
+        }
     }
 
     /// Where the module is, as an environment's folder says it.
@@ -235,6 +314,38 @@ mod tests {
         assert_eq!(Wishes::default().over(earlier.clone(), false).binary_sha256, None);
         let other = Wishes { binary_url: Some("https://x/y".into()), ..Wishes::default() };
         assert_eq!(other.over(earlier, true).binary_sha256, None);
+    }
+
+    #[test]
+    fn numbers_are_those_of_one_repository_and_its_spelling_is_githubs() {
+        let known = Wishes {
+            repository: Some("Acme/Runners".into()),
+            repository_id: Some(7),
+            owner_id: Some(8),
+            ..Wishes::default()
+        };
+        let said = |name: &str| Wishes { repository: Some(name.to_owned()), ..Wishes::default() };
+        assert_eq!(Wishes::default().over(known.clone(), true), known);
+        assert_eq!(said("acme/runners").over(known.clone(), true), known);
+        let other = said("acme/renamed").over(known, true);
+        assert_eq!((other.repository_id, other.owner_id), (None, None));
+        assert_eq!(other.repository.as_deref(), Some("acme/renamed"));
+        let one = Wishes { repository_id: Some(7), ..Wishes::default() };
+        assert!(one.wrong().iter().any(|wrong| wrong.contains("--owner-id")));
+    }
+
+    #[test]
+    fn each_github_has_its_own_issuer_of_tokens() {
+        for (server, issuer) in [
+            (None, "https://token.actions.githubusercontent.com"),
+            (Some("https://github.com/"), "https://token.actions.githubusercontent.com"),
+            (Some("https://Acme.ghe.com"), "https://token.actions.acme.ghe.com"),
+            (Some("https://github.example.com/"), "https://github.example.com/_services/token"),
+            (Some("https://notghe.com"), "https://notghe.com/_services/token"),
+        ] {
+            let wishes = Wishes { server_url: server.map(str::to_owned), ..Wishes::default() };
+            assert_eq!(wishes.token_issuer(), issuer);
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ fn others() -> Vec<Wishes> {
         },
         Wishes {
             server_url: text("https://github.example.com"),
+            repository_id: Some(7),
+            owner_id: Some(8),
             default_branch: text("trunk"),
             module_source: text("../../terraform"),
             runs_on: text("hosted"),
@@ -314,6 +316,26 @@ fn the_lock_is_the_one_of_the_policy_in_force() {
         assert!(lines.iter().any(|line| line == backend), "{example}");
         let others = ["dynamodb_table", "use_lockfile"].iter().filter(|name| example.contains(**name)).count();
         assert_eq!(others, 1, "{example}");
+    }
+}
+
+/// A later line takes owners away again, so what is not named here has one: also a module and zips that lie in the repository.
+#[test]
+fn everything_has_an_owner_but_what_requests_render() {
+    for wishes in others() {
+        let files = lay_out(&wishes, None).unwrap();
+        let Some(owners) = files.get(".github/CODEOWNERS") else {
+            assert_eq!(wishes.platform_team, None);
+            continue;
+        };
+        let rules: Vec<Vec<&str>> = owners
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let unowned: [&[&str]; 2] = [&["/actions-runner-envs/"], &["/actions-runner-envs-archive/"]];
+        assert_eq!(rules[0], ["*", "@acme/platform"]);
+        assert_eq!(rules[1..], unowned);
     }
 }
 

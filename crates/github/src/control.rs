@@ -16,6 +16,17 @@ use crate::operations::Operation;
 /// Lists are read to their end; one that is longer than so many pages of 100 is an error.
 pub(crate) const PAGES_MAX: usize = 50;
 
+/// A repository as the tokens of its jobs name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryIdentity {
+    /// `owner/name` in GitHub's own spelling.
+    pub full_name: String,
+    /// Its number, which a rename or a transfer does not change.
+    pub id: u64,
+    /// Its owner's number.
+    pub owner_id: u64,
+}
+
 /// The control repository, by a client that may be an App or a token.
 #[derive(Clone)]
 pub struct ControlClient {
@@ -38,8 +49,21 @@ impl ControlClient {
         Self { organization, ..self }
     }
 
+    /// Who the repository is to GitHub, in whatever spelling it was asked for.
+    ///
+    /// # Errors
+    /// When GitHub does not give it.
+    pub async fn identity(&self) -> Result<RepositoryIdentity, GitHubError> {
+        let found = self.repository().await?;
+        Ok(RepositoryIdentity { full_name: found.full_name, id: found.id, owner_id: found.owner.id })
+    }
+
     pub(crate) fn subject(&self, what: &str, which: impl std::fmt::Display) -> String {
         format!("{what} {which} of {}", self.repo)
+    }
+
+    pub(crate) fn client(&self) -> &GitHubClient {
+        &self.client
     }
 
     fn path(&self, rest: &str) -> String {

@@ -1,11 +1,11 @@
 //! The port's questions about the control repository: issues, comments, pull requests, people, runs. Its files are in
 //! `control_files`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use runnersmith_ports::control::{
-    Blob, Compared, FileChanges, Group, Issue, IssueComment, MergeError, Pull, Role, RunState,
+    Blob, Compared, FileChanges, Group, Issue, IssueComment, MergeError, MergeRules, Pull, Role, RunState,
 };
 use runnersmith_ports::{ControlRepository, GitHubError};
 use runnersmith_types::{Owner, RunnerScope, Timestamp};
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use crate::access::As;
 use crate::answer::{gone_is_fine, if_there, unusable};
 use crate::calls::DEFAULT_GROUP;
-use crate::control::{ControlClient, PAGES_MAX, escape_value};
+use crate::control::{ControlClient, PAGES_MAX, escape, escape_value};
 use crate::control_wire as wire;
 use crate::operations as op;
 use crate::wire::{Repositories, Run};
 
 impl ControlClient {
-    async fn repository(&self) -> Result<wire::FullRepository, GitHubError> {
+    pub(crate) async fn repository(&self) -> Result<wire::FullRepository, GitHubError> {
         self.read(op::REPOSITORY, "", self.repo.as_str()).await
     }
 
@@ -38,6 +38,12 @@ impl ControlClient {
         Ok(found.iter().find(own).map(|pull| pull.number))
     }
 
+    /// The rules of a branch. A server before 3.11 has none, and says 404.
+    async fn rules_of(&self, branch: &str) -> Result<Vec<wire::BranchRule>, GitHubError> {
+        let rest = format!("/rules/branches/{}", escape(branch));
+        Ok(if_there(self.list(op::BRANCH_RULES, &rest, &self.subject("rules of", branch)).await)?.unwrap_or_default())
+    }
+
     /// The repositories that may use a runner group.
     async fn repositories_of_group(
         &self,
@@ -53,10 +59,19 @@ impl ControlClient {
     }
 }
 
+/// GitHub's words for a base that another merge has moved.
+const BASE_MODIFIED: &str = "Base branch was modified";
+/// GitHub's words for a way of merging that repository or branch do not allow; branch protection, which is not among the rules of a
+/// branch, can forbid one too.
+const NO_METHOD: [&str; 2] = ["not allowed", "must not contain merge commits"];
+
 /// What it means that GitHub does not merge. Not mergeable, another head, a rule, a file that the token may not write:
 /// trying again changes nothing of these.
 fn not_merged(error: GitHubError) -> MergeError {
     match error {
+        GitHubError::Refused { status: 405, message, .. } if message.contains(BASE_MODIFIED) => {
+            MergeError::NotYet(message)
+        }
         GitHubError::Refused { message, .. }
         | GitHubError::Conflict { message, .. }
         | GitHubError::Unauthorized { message, .. } => MergeError::Refused(message),
@@ -105,6 +120,14 @@ impl ControlRepository for ControlClient {
     async fn issue(&self, number: u64) -> Result<Issue, GitHubError> {
         let found: wire::WireIssue =
             self.read(op::ISSUE, &format!("/issues/{number}"), &self.subject("issue", number)).await?;
+        // One that was transferred is answered by its new place, and what stands there is nobody's request here. A repository that was
+        // renamed has another name than ours as well.
+        if let Some(at) = found.repository()
+            && !at.eq_ignore_ascii_case(self.repo.as_str())
+            && !at.eq_ignore_ascii_case(&self.repository().await?.full_name)
+        {
+            return Err(GitHubError::NotFound { operation: op::ISSUE.id, subject: self.subject("issue", number) });
+        }
         Ok(found.into())
     }
 
@@ -157,6 +180,13 @@ impl ControlRepository for ControlClient {
         found.read().map(Some).ok_or_else(|| unusable(op::COMMENT, subject, "a date is invalid"))
     }
 
+    async fn editors(&self, issue: u64) -> Result<Option<BTreeSet<String>>, GitHubError> {
+        self.issue_editors(issue).await
+    }
+    async fn is_edited(&self, comment: &IssueComment) -> Result<Option<bool>, GitHubError> {
+        self.is_comment_edited(comment).await
+    }
+
     async fn add_comment(&self, issue: u64, body: &str) -> Result<u64, GitHubError> {
         let rest = format!("/issues/{issue}/comments");
         let made: crate::wire::Id =
@@ -204,11 +234,25 @@ impl ControlRepository for ControlClient {
     }
 
     async fn merge(&self, number: u64, head: &str, title: &str) -> Result<String, MergeError> {
-        let method = self.repository().await?.merge_method();
-        let body = json!({"sha": head, "commit_title": title, "merge_method": method});
+        let repository = self.repository().await?;
+        let rules = repository.merge_rules(self.rules_of(&repository.default_branch).await?);
         let (rest, subject) = (format!("/pulls/{number}/merge"), self.subject("pull request", number));
-        let merged: wire::Sha = self.write(op::MERGE, &rest, &subject, body).await.map_err(not_merged)?;
-        Ok(merged.sha)
+        let mut refused = MergeError::Refused("repository and branch allow no common way of merging".to_owned());
+        for method in rules.methods {
+            let body = json!({"sha": head, "commit_title": title, "merge_method": method});
+            match self.write::<wire::Sha>(op::MERGE, &rest, &subject, body).await.map_err(not_merged) {
+                Ok(merged) => return Ok(merged.sha),
+                Err(MergeError::Refused(why)) if NO_METHOD.iter().any(|words| why.contains(words)) => {
+                    refused = MergeError::Refused(why);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+
+    async fn merge_rules(&self, branch: &str) -> Result<MergeRules, GitHubError> {
+        Ok(self.repository().await?.merge_rules(self.rules_of(branch).await?))
     }
 
     async fn role(&self, login: &str) -> Result<Role, GitHubError> {

@@ -1,30 +1,74 @@
 //! GitHub's forms of what the control repository has, as far as they are read.
 
-use runnersmith_ports::control::{Issue, IssueComment, Pull};
+use runnersmith_ports::control::{Issue, IssueComment, MergeRules, Pull};
 use serde::Deserialize;
 
 use crate::wire::{Account, Named, timestamp};
 
 /// How GitHub calls an account that is gone.
-const GHOST: &str = "ghost";
+pub(crate) const GHOST: &str = "ghost";
 
 #[derive(Deserialize)]
 pub(crate) struct FullRepository {
+    pub id: u64,
+    pub full_name: String,
+    pub owner: Account,
     pub default_branch: String,
     // GitHub shows both only to those who may write.
     pub allow_merge_commit: Option<bool>,
     pub allow_squash_merge: Option<bool>,
+    pub allow_rebase_merge: Option<bool>,
 }
 
 impl FullRepository {
-    /// How a pull request is merged there; a merge commit if that is allowed, because it keeps the commit that was approved.
-    pub fn merge_method(&self) -> &'static str {
-        match (self.allow_merge_commit, self.allow_squash_merge) {
-            (None | Some(true), _) => "merge",
-            (Some(false), None | Some(true)) => "squash",
-            (Some(false), Some(false)) => "rebase",
-        }
+    /// How pull requests may be merged there; a merge commit first, because it keeps the commit that was approved.
+    fn merge_methods(&self) -> Vec<&'static str> {
+        let may = |allowed: Option<bool>, method| allowed.unwrap_or(true).then_some(method);
+        let methods = [
+            may(self.allow_merge_commit, "merge"),
+            may(self.allow_squash_merge, "squash"),
+            may(self.allow_rebase_merge, "rebase"),
+        ];
+        methods.into_iter().flatten().collect()
     }
+
+    /// What repository and branch say together.
+    pub fn merge_rules(&self, rules: Vec<BranchRule>) -> MergeRules {
+        let mut found = MergeRules { methods: self.merge_methods(), ..MergeRules::default() };
+        for BranchRule { kind, parameters } in rules {
+            match kind.as_str() {
+                "required_linear_history" => found.methods.retain(|method| *method != "merge"),
+                "merge_queue" => found.needs_queue = true,
+                _ => {}
+            }
+            if let Some(allowed) = parameters.allowed_merge_methods {
+                found.methods.retain(|method| allowed.iter().any(|one| one == method));
+            }
+            found.required_checks.extend(parameters.required_status_checks.into_iter().map(|check| check.context));
+        }
+        found
+    }
+}
+
+/// A rule of a branch, as far as it is about merging.
+#[derive(Deserialize)]
+pub(crate) struct BranchRule {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    parameters: RuleParameters,
+}
+
+#[derive(Default, Deserialize)]
+struct RuleParameters {
+    allowed_merge_methods: Option<Vec<String>>,
+    #[serde(default)]
+    required_status_checks: Vec<RequiredCheck>,
+}
+
+#[derive(Deserialize)]
+struct RequiredCheck {
+    context: String,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +130,8 @@ pub(crate) fn login(account: Option<Account>) -> Option<String> {
 #[derive(Deserialize)]
 pub(crate) struct WireIssue {
     pub number: u64,
+    #[serde(default)]
+    repository_url: String,
     title: String,
     body: Option<String>,
     #[serde(default)]
@@ -93,6 +139,13 @@ pub(crate) struct WireIssue {
     user: Option<Account>,
     state: String,
     pull_request: Option<serde::de::IgnoredAny>,
+}
+
+impl WireIssue {
+    /// The repository that it is in, `owner/name`.
+    pub fn repository(&self) -> Option<&str> {
+        self.repository_url.split_once("/repos/").map(|(_, name)| name)
+    }
 }
 
 impl From<WireIssue> for Issue {
@@ -112,6 +165,8 @@ impl From<WireIssue> for Issue {
 #[derive(Deserialize)]
 pub(crate) struct WireComment {
     id: u64,
+    #[serde(default)]
+    node_id: String,
     body: Option<String>,
     user: Option<Account>,
     issue_url: String,
@@ -125,6 +180,7 @@ impl WireComment {
     pub fn read(self) -> Option<IssueComment> {
         Some(IssueComment {
             id: self.id,
+            node_id: self.node_id,
             issue: self.issue_url.rsplit('/').next()?.parse().ok()?,
             body: self.body.unwrap_or_default(),
             is_person: self.performed_via_github_app.is_none()
@@ -223,16 +279,32 @@ mod tests {
     }
 
     #[test]
-    fn the_merge_method_is_one_that_is_allowed() {
-        for (merge, squash, method) in [
-            (None, None, "merge"),
-            (Some(true), Some(true), "merge"),
-            (Some(false), Some(true), "squash"),
-            (Some(false), Some(false), "rebase"),
+    fn the_merge_method_is_one_that_repository_and_branch_allow() {
+        let methods = |merge: Option<bool>, squash: Option<bool>, rules: Value| {
+            let found = serde_json::from_value::<FullRepository>(json!({
+                "id": 1, "full_name": "o/r", "owner": {"login": "o", "id": 2, "type": "Organization"}, "default_branch": "main",
+                "allow_merge_commit": merge, "allow_squash_merge": squash,
+            }));
+            found.unwrap().merge_rules(serde_json::from_value(rules).unwrap())
+        };
+        for (merge, squash, all) in [
+            (None, None, &["merge", "squash", "rebase"][..]),
+            (Some(false), Some(true), &["squash", "rebase"]),
+            (Some(false), Some(false), &["rebase"]),
         ] {
-            let found =
-                FullRepository { default_branch: "main".into(), allow_merge_commit: merge, allow_squash_merge: squash };
-            assert_eq!(found.merge_method(), method);
+            assert_eq!(methods(merge, squash, json!([])).methods, all);
         }
+        let linear = json!({"type": "required_linear_history"});
+        assert_eq!(methods(None, None, json!([linear])).methods, ["squash", "rebase"]);
+        let only = |allowed: &[&str]| json!({"type": "pull_request", "parameters": {"allowed_merge_methods": allowed}});
+        assert_eq!(methods(None, None, json!([only(&["rebase", "merge"]), linear])).methods, ["rebase"]);
+        assert!(methods(None, None, json!([only(&["merge"]), linear])).methods.is_empty());
+        let more = json!([
+            {"type": "merge_queue", "parameters": {"merge_method": "MERGE"}},
+            {"type": "required_status_checks", "parameters": {"required_status_checks": [{"context": "ci"}]}},
+            {"type": "creation"},
+        ]);
+        let found = methods(None, None, more);
+        assert!(found.needs_queue && found.required_checks == ["ci"] && found.methods[0] == "merge");
     }
 }

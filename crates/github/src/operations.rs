@@ -11,6 +11,9 @@ pub struct Operation {
     pub path: &'static str,
 }
 
+/// GraphQL, which the OpenAPI documents do not have. Its address is [`crate::transport`]'s.
+pub(crate) const GRAPHQL: Operation = Operation { id: "graphql", method: "POST", path: "/graphql" };
+
 macro_rules! operations {
     ($($name:ident = $id:literal, $method:literal, $path:literal;)*) => {
         $(pub(crate) const $name: Operation = Operation { id: $id, method: $method, path: $path };)*
@@ -93,6 +96,7 @@ operations! {
     PULL = "pulls/get", "GET", "/repos/{owner}/{repo}/pulls/{pull_number}";
     PULL_CREATE = "pulls/create", "POST", "/repos/{owner}/{repo}/pulls";
     PULL_UPDATE = "pulls/update", "PATCH", "/repos/{owner}/{repo}/pulls/{pull_number}";
+    BRANCH_RULES = "repos/get-branch-rules", "GET", "/repos/{owner}/{repo}/rules/branches/{branch}";
     MERGE = "pulls/merge", "PUT", "/repos/{owner}/{repo}/pulls/{pull_number}/merge";
     ROLE = "repos/get-collaborator-permission-level", "GET", "/repos/{owner}/{repo}/collaborators/{username}/permission";
     TEAM_MEMBER = "teams/get-membership-for-user-in-org", "GET", "/orgs/{org}/teams/{team_slug}/memberships/{username}";

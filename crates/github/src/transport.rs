@@ -70,6 +70,14 @@ impl Transport {
         })
     }
 
+    /// Where GraphQL is: beside REST, and on a GitHub Enterprise Server not below it (GitHub's "Forming calls with GraphQL").
+    pub fn graphql_url(&self) -> String {
+        match self.base.strip_suffix("/v3") {
+            Some(api) if api.ends_with("/api") => format!("{api}/graphql"),
+            _ => format!("{}/graphql", self.base),
+        }
+    }
+
     fn etags(&self) -> MutexGuard<'_, ETags> {
         self.etags.lock().unwrap_or_else(PoisonError::into_inner)
     }

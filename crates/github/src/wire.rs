@@ -38,6 +38,8 @@ pub(crate) struct Token {
 
 #[derive(Deserialize)]
 pub(crate) struct Account {
+    #[serde(default)]
+    pub id: u64,
     #[serde(default, rename = "type")]
     pub kind: String,
     #[serde(default)]

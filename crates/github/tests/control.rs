@@ -73,6 +73,7 @@ async fn a_merge_names_the_head_that_was_approved_and_is_refused_in_githubs_word
     let refused = refusal(bed.control.merge(number, &approved, "t").await.unwrap_err());
     assert!(refused.contains("Head branch was modified"), "{refused}");
     bed.simulator.push_as(REPO, "main", "other", &[("envs/one/main.tf", Some("# theirs"))], "meanwhile");
+    bed.control.pull(number).await.unwrap();
     let pull = bed.control.pull(number).await.unwrap();
     assert_eq!((pull.mergeable, pull.mergeable_state.as_str(), pull.head), (Some(false), "dirty", pushed.clone()));
     refusal(bed.control.merge(number, &pushed, "t").await.unwrap_err());
@@ -86,6 +87,10 @@ async fn a_merge_keeps_what_others_have_merged_meanwhile() {
     let bed = Bed::new().await;
     let (number, head) = bed.proposed("change", "envs/two/main.tf").await;
     bed.simulator.push_as(REPO, "main", "other", &[("envs/one/main.tf", Some("# theirs"))], "meanwhile");
+    // Whether it can still be merged is found out again, when somebody asks.
+    let early = bed.control.merge(number, &head, "a title").await.unwrap_err();
+    assert!(matches!(&early, MergeError::NotYet(why) if why.contains("Base branch was modified")), "{early}");
+    bed.control.pull(number).await.unwrap();
     let merged = bed.control.merge(number, &head, "a title").await.unwrap();
     assert_eq!(bed.control.branch("main").await.unwrap().as_ref(), Some(&merged));
     let files = bed.simulator.files(REPO, "main");
@@ -401,7 +406,7 @@ async fn a_pull_request_from_a_fork_is_one_even_when_the_fork_is_gone() {
 async fn whether_it_can_be_merged_may_not_be_known_yet() {
     let bed = Bed::new().await;
     let (number, _) = bed.proposed("change", "new").await;
-    bed.simulator.set_faults(|faults| faults.unknown_mergeable = 1);
+    bed.simulator.push_as(REPO, "main", "other", &[("envs/one/main.tf", Some("# theirs"))], "meanwhile");
     let pull = bed.control.pull(number).await.unwrap();
     assert_eq!((pull.mergeable, pull.mergeable_state.as_str()), (None, "unknown"));
     assert_eq!(bed.control.pull(number).await.unwrap().mergeable, Some(true));
@@ -443,4 +448,15 @@ async fn what_a_person_may_not_do_is_refused() {
     let workflow = bed.by_token(bed.simulator.actions_token(REPO));
     let refused = workflow.open_pull("t", "b", "another", "main").await.unwrap_err();
     assert!(refused.to_string().contains("not permitted to create"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_issue_that_was_transferred_is_not_here_any_more() {
+    let bed = Bed::new().await;
+    bed.simulator.add_repository("acme/elsewhere");
+    let issue = bed.simulator.open_issue(REPO, "author", "runners", "please", &[]).unwrap();
+    assert_eq!(bed.control.issue(issue).await.unwrap().body, "please");
+    bed.simulator.transfer_issue(REPO, issue, "acme/elsewhere");
+    let gone = bed.control.issue(issue).await.unwrap_err();
+    assert!(matches!(gone, GitHubError::NotFound { .. }), "what is there now is nobody's request here: {gone}");
 }

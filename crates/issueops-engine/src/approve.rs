@@ -8,7 +8,7 @@ use runnersmith_issueops::policy::LabelName;
 use runnersmith_issueops::render::VALUES_FILE;
 use runnersmith_issueops::summary::EnvironmentFleet;
 use runnersmith_ports::chain;
-use runnersmith_ports::control::Pull;
+use runnersmith_ports::control::{MergeRules, Pull};
 
 use crate::base::{Base, BaseError};
 use crate::change_store::{Applies, ChangeStoreError, LockNote};
@@ -69,15 +69,23 @@ impl ChangeReconciler {
         }
         // Also those whose edit no look has taken up yet: what they wrote may be what was planned.
         let note = self.change_store.issue(record.change.issue).await?;
-        committers.extend(note.all_editors().filter(|login| **login != record.change.author).cloned());
-        let mergeable = mergeable(&pull, &head, &fresh.base.branch);
+        let editors = self.parts.control.editors(record.change.issue).await?.unwrap_or_default();
+        let others = |login: &&String| !login.eq_ignore_ascii_case(&record.change.author);
+        committers.extend(note.all_editors().chain(&editors).filter(others).cloned());
+        let mergeable = match merged_already(&pull, &head, &fresh.base.branch, record.change.kind) {
+            true => Ok(()),
+            false => match mergeable(&pull, &head, &fresh.base.branch) {
+                Ok(()) => allowed(&self.parts.control.merge_rules(&fresh.base.branch).await?),
+                refused => refused,
+            },
+        };
         let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers };
         Ok(Done::event(LifecycleEvent::Reread(Box::new(reread))))
     }
 
     /// The pull request once GitHub knows whether it can be merged, or as it is after some tries. Between them it sleeps:
     /// GitHub finds that out only when it is asked, and reports it by no event.
-    async fn pull_with_mergeability(&self, record: &Record) -> Result<Pull, ReconcileError> {
+    pub(crate) async fn pull_with_mergeability(&self, record: &Record) -> Result<Pull, ReconcileError> {
         let number = record.change.pull;
         let mut pull = self.parts.control.pull(number).await?;
         let head = self.head_of(record, &pull).await?;
@@ -303,6 +311,25 @@ fn is_checked(record: &Record, digest: Digest) -> bool {
 fn not_applied(stage: ChangeStage, why: &str) -> Done {
     let message = format!("{why}; nothing was applied");
     Done::event(LifecycleEvent::NotApplied(ChangeFailure::new(stage, message)))
+}
+
+/// Whether the rules of the default branch allow a merge at all: better known before the apply than after it.
+fn allowed(rules: &MergeRules) -> Result<(), String> {
+    if rules.needs_queue {
+        let why = "the default branch takes changes by a merge queue only, past which nothing can be merged; take that rule from it";
+        return Err(why.into());
+    }
+    if rules.methods.is_empty() {
+        let why = "the repository's settings and the rules of the default branch allow no common way of merging (merge, squash, rebase)";
+        return Err(why.into());
+    }
+    Ok(())
+}
+
+/// Whether somebody merged exactly this by hand: then it can be applied, and needs no merge. A deletion has no folder left that it could
+/// be planned from.
+fn merged_already(pull: &Pull, head: &str, default_branch: &str, kind: ChangeKind) -> bool {
+    is_merged_into(pull, default_branch) && pull.head == head && kind == ChangeKind::Set
 }
 
 /// Whether GitHub would merge into the default branch, before anything is applied.

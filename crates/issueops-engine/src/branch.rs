@@ -94,7 +94,17 @@ impl ChangeReconciler {
             Request::Set(set) => {
                 let files =
                     render(set, policy).map_err(|error| ReconcileError::Internal(format!("render: {error}")))?;
-                files.into_iter().map(|(path, text)| (path, Some(text))).collect()
+                let mut files: BTreeMap<String, Option<String>> =
+                    files.into_iter().map(|(path, text)| (path, Some(text))).collect();
+                // What the last request rendered and this one does not, since the policy or the version is another one.
+                let last = self.change_store.last_done(environment.as_str()).await?.and_then(|last| last.files);
+                for (path, hash) in last.into_iter().flatten() {
+                    let is_there = work.base.tree.get(&path).is_some_and(|blob| Some(&blob.sha) == hash.as_ref());
+                    if is_there && !files.contains_key(&path) {
+                        files.insert(path, None);
+                    }
+                }
+                files
             }
             Request::Delete(_) => {
                 let folder = policy.environment_folder(environment);

@@ -92,7 +92,7 @@ struct Place {
 }
 
 /// What is stored as JSON.
-trait Stored: Serialize + DeserializeOwned + Send {
+pub(crate) trait Stored: Serialize + DeserializeOwned + Send {
     /// Reads it; `None`: what is there counts as nothing.
     fn decode(key: &str, bytes: &[u8]) -> Result<Option<Self>, ChangeStoreError> {
         serde_json::from_slice(bytes)
@@ -107,6 +107,8 @@ impl Stored for LockRecord {}
 impl Stored for Place {}
 /// The number of an issue.
 impl Stored for u64 {}
+/// The name of an environment.
+impl Stored for String {}
 
 impl Stored for Record {
     fn decode(key: &str, bytes: &[u8]) -> Result<Option<Self>, ChangeStoreError> {
@@ -156,12 +158,12 @@ pub fn history_key(environment: &str, issue: u64, pull: u64) -> String {
 }
 
 /// Where the history of an environment is.
-fn history_prefix(environment: &str) -> String {
+pub(crate) fn history_prefix(environment: &str) -> String {
     format!("{}/history/", place(environment))
 }
 
 /// The pull request of a change in the history, by its key.
-fn pull_of(history_key: &str) -> Option<u64> {
+pub(crate) fn pull_of(history_key: &str) -> Option<u64> {
     history_key.strip_suffix(".json")?.rsplit_once('-')?.1.parse().ok()
 }
 
@@ -196,7 +198,7 @@ impl ChangeStore {
         &self.record_store
     }
 
-    async fn read<T: Stored>(&self, key: &str) -> Result<Option<(T, Version)>, ChangeStoreError> {
+    pub(crate) async fn read<T: Stored>(&self, key: &str) -> Result<Option<(T, Version)>, ChangeStoreError> {
         let Some(found) = self.record_store.get(key).await? else { return Ok(None) };
         Ok(T::decode(key, &found.bytes)?.map(|value| (value, found.version)))
     }
@@ -226,7 +228,12 @@ impl ChangeStore {
         Err(ChangeStoreError::Busy(key.to_owned()))
     }
 
-    async fn write<T: Serialize>(&self, key: &str, value: &T, expect: &Expect) -> Result<Version, ChangeStoreError> {
+    pub(crate) async fn write<T: Serialize>(
+        &self,
+        key: &str,
+        value: &T,
+        expect: &Expect,
+    ) -> Result<Version, ChangeStoreError> {
         let bytes = serde_json::to_vec_pretty(value)
             .map_err(|source| ChangeStoreError::Broken { key: key.to_owned(), source })?;
         Ok(self.record_store.put(key, &bytes, expect).await?)

@@ -23,6 +23,12 @@ pub enum Drift {
         /// The issue.
         issue: u64,
     },
+    /// So many files of its folder on the default branch are not what its last request rendered, so nothing is planned: a plan runs
+    /// what they say, with credentials. An admin's `/plan` on a request looks at them.
+    HandEdited {
+        /// How many.
+        files: usize,
+    },
     /// It is being changed, so nothing can be said.
     Busy,
     /// It could not be found out.
@@ -44,12 +50,19 @@ impl ChangeReconciler {
         let base = Base::read(self.parts.control.as_ref(), &self.reader).await?;
         let work = Work { base, run: self.parts.runs.begin() };
         let mut found = Vec::new();
-        for environment in work.base.environments() {
+        let mut environments: Vec<EnvironmentName> = work.base.environments().collect();
+        // A run that is cut off looks at the rest first the next time: with many environments none is never looked at.
+        let last = self.change_store.drift_cursor().await?;
+        let done = last.map_or(0, |last| environments.iter().take_while(|one| one.as_str() <= last.as_str()).count());
+        let begin = done % environments.len().max(1);
+        environments.rotate_left(begin);
+        for environment in environments {
             let drift = match self.drift_of(&work, &environment).await {
                 Ok(drift) => drift,
                 Err(error) => Drift::Failed(chain(&error)),
             };
             self.say(&format!("{environment}: {drift:?}"));
+            self.change_store.set_drift_cursor(environment.as_str()).await?;
             found.push((environment.to_string(), drift));
         }
         Ok(found)
@@ -60,6 +73,10 @@ impl ChangeReconciler {
         let before = self.change_store.record(&key).await?.map(|(record, _)| record);
         if before.as_ref().is_some_and(|record| record.change.state.is_being_done()) {
             return Ok(Drift::Busy);
+        }
+        let strange = self.strange_on_default_branch(work, environment).await?;
+        if !strange.is_empty() {
+            return Ok(Drift::HandEdited { files: strange.len() });
         }
         let workspace = self.workspace_of(work, environment, &work.base.tree).await?;
         let summary = self

@@ -26,6 +26,14 @@ pub enum ReconcileError {
     /// A plan file.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// What is applied is not merged yet.
+    #[error("merge #{pull}: {why}; hint: nothing is lost, the next tick merges it")]
+    NotMergedYet {
+        /// The pull request.
+        pull: u64,
+        /// Why. Foreign text.
+        why: String,
+    },
     /// The provisioner could not even begin.
     #[error("provision {environment}")]
     Provision {

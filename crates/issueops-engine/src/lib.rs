@@ -16,6 +16,7 @@ mod intake;
 mod locks;
 mod look;
 mod outcome;
+mod past;
 mod plan;
 pub mod provisioner;
 mod reconciler;
@@ -25,6 +26,7 @@ mod seal;
 mod show;
 mod steps;
 mod stored_plan;
+mod trust;
 mod workspace;
 
 pub use base::{Base, BaseError, Reader};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use runnersmith_issueops::change::{ChangeStep, Comment, Digest, LifecycleEvent};
-use runnersmith_issueops::command;
+use runnersmith_issueops::command::{self, CommentCommand, CommentLine};
 use runnersmith_issueops::render::{Difference, LOCK_FILE};
 use runnersmith_ports::control::{IssueComment, Pull};
 
@@ -43,6 +43,10 @@ impl ChangeReconciler {
         let mut found = self.parts.control.pull(record.change.pull).await?;
         found.head = self.head_of(&record, &found).await?;
         if is_merged_into(&found, &work.base.branch) {
+            if found.head != record.head && !record.change.state.is_being_done() {
+                // Merged with commits that were never looked at: nothing distinguishes them from what was there before.
+                self.merged_with_more(work, key, &found).await?;
+            }
             self.event(work, key, &LifecycleEvent::Merged).await?;
         } else if found.is_merged {
             self.say(&format!(
@@ -66,6 +70,17 @@ impl ChangeReconciler {
             return Ok(pull.head.clone());
         }
         Ok(self.parts.control.branch(&record.change.branch).await?.unwrap_or_else(|| pull.head.clone()))
+    }
+
+    /// The branch was merged with commits that no look has seen.
+    async fn merged_with_more(&self, work: &Work, key: &str, pull: &Pull) -> Result<(), ReconcileError> {
+        let event = LifecycleEvent::Pushed { committers: [UNKNOWN.to_owned()].into(), is_hand_edited: true };
+        let noted = self.change_store.update(key, |record| {
+            record.head.clone_from(&pull.head);
+            self.follow(work, record, &event);
+            Some(())
+        });
+        noted.await.map(drop).map_err(ReconcileError::from)
     }
 
     /// The branch has a commit that is not ours.
@@ -148,9 +163,18 @@ impl ChangeReconciler {
         let actor = self.actor(work, &comment.author, comment.is_person).await?;
         let lock = self.held_lock(&record.change.environment).await?;
         let run = self.run_of(&record).await;
+        // Both are asked now: an event's payload may have been lost, and names only whom it is about.
+        let known = self.parts.control.is_edited(&comment).await?;
+        // Who may not ask goes by the times, which differ now and then although nobody edited: the answer says to write it again.
+        let is_edited = known.unwrap_or(comment.updated_at != comment.created_at);
+        let approves = |line: &CommentLine| matches!(line, CommentLine::Known(CommentCommand::Approve { .. }));
+        let editors = match command::parse(&comment.body).iter().any(approves) {
+            true => self.parts.control.editors(record.change.issue).await?.unwrap_or_default(),
+            false => BTreeSet::new(),
+        };
         let comment = Comment {
             id: comment.id,
-            is_edited: comment.updated_at != comment.created_at,
+            is_edited,
             body: comment.body,
             created_at: comment.created_at,
             is_new: true,
@@ -159,7 +183,7 @@ impl ChangeReconciler {
             actor,
         };
         self.say(&format!("#{}: a comment by {}", pull.number, comment.actor.login.escape_debug()));
-        self.event(work, key, &LifecycleEvent::Comment { comment, lock, run }).await?;
+        self.event(work, key, &LifecycleEvent::Comment { comment, lock, run, editors }).await?;
         Ok(())
     }
 
@@ -194,7 +218,7 @@ pub(crate) fn hash_of(body: &str) -> Digest {
 
 /// Whether it is worth to ask who wrote it.
 fn may_be_order(comment: &IssueComment) -> bool {
-    comment.is_person && comment.created_at == comment.updated_at && !command::parse(&comment.body).is_empty()
+    comment.is_person && !command::parse(&comment.body).is_empty()
 }
 
 /// How a tree differs from what the record's request renders on top of the tree where its branch began.

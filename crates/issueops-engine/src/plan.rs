@@ -1,6 +1,6 @@
 //! Making a plan, and storing it with all that it is shown by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use runnersmith_issueops::change::{
     ChangeFailure, ChangeKind, ChangeStage, Digest, DigestInput, LifecycleEvent, PlanRecord, State,
@@ -48,6 +48,11 @@ impl ChangeReconciler {
                 Ok(again) => record = again,
                 Err(event) => return Ok(Done::event(event)),
             }
+        }
+        if !record.change.is_hand_edited && !self.strange_in_plan(work, &record).await?.is_empty() {
+            // Somebody brought it to the default branch; it runs with our credentials only if an admin asks.
+            let event = LifecycleEvent::Pushed { committers: BTreeSet::new(), is_hand_edited: true };
+            return Ok(Done::event(event));
         }
         let environment = record.change.environment.clone();
         self.say(&format!("{environment}: planning #{}", record.change.pull));
@@ -182,7 +187,12 @@ impl ChangeReconciler {
         (key, layout): (&str, &Layout),
     ) -> Result<Option<ChangeFailure>, ReconcileError> {
         let differences = match record.change.is_hand_edited {
-            true => self.check_head(work, record, &record.head).await?.differences,
+            true => {
+                let mut differences = self.check_head(work, record, &record.head).await?.differences;
+                let strange = self.strange_in_plan(work, record).await?;
+                differences.extend(strange.into_iter().filter(|one| !differences.contains(one)).collect::<Vec<_>>());
+                differences
+            }
             false => Vec::new(),
         };
         let before = work.base.values(&self.reader, &environment_of(record)?).await?;

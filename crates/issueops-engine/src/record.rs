@@ -179,6 +179,7 @@ pub fn needs_apply(step: &ChangeStep) -> bool {
         | ChangeStep::EndDrain => true,
         ChangeStep::React { .. }
         | ChangeStep::Say(_)
+        | ChangeStep::NotifyIssue(_)
         | ChangeStep::ShowState
         | ChangeStep::Plan { .. }
         | ChangeStep::DropPlan
@@ -194,7 +195,14 @@ pub fn needs_apply(step: &ChangeStep) -> bool {
 /// Whether a step only notifies somebody, so that it may be given up.
 #[must_use]
 pub fn only_notifies(step: &ChangeStep) -> bool {
-    matches!(step, ChangeStep::React { .. } | ChangeStep::Say(_) | ChangeStep::CloseIssue | ChangeStep::ClosePull)
+    matches!(
+        step,
+        ChangeStep::React { .. }
+            | ChangeStep::Say(_)
+            | ChangeStep::NotifyIssue(_)
+            | ChangeStep::CloseIssue
+            | ChangeStep::ClosePull
+    )
 }
 
 /// Whether a step must not be done again when the run that did it is dead: what it did is not known.

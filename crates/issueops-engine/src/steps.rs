@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use runnersmith_issueops::change::{ChangeStep, Denial, LifecycleEvent, Liveness, Reply, State, decide};
-use runnersmith_issueops::comment::{pull_text, reply};
+use runnersmith_issueops::comment::{outcome, plan_ready, pull_text, reply};
 use runnersmith_ports::control::MergeError;
 use runnersmith_ports::{GitHubError, chain};
 
@@ -20,6 +20,8 @@ use crate::provisioner::LeftBy;
 use crate::record::{Posted, Record, TRIES_MAX, Todo, is_once, only_notifies};
 use crate::stored_plan::text_key;
 
+/// How often a merge is tried in one look.
+const MERGES_MAX: usize = 5;
 /// The most steps of one look: a change that never comes to rest is a mistake of ours, and must end.
 const STEPS_MAX: usize = 60;
 
@@ -178,18 +180,9 @@ impl ChangeReconciler {
                 control.react(*comment, reaction.word()).await?;
                 Ok(Done::default())
             }
-            ChangeStep::Say(said) => {
-                let applied = match said.as_ref() {
-                    Reply::Applied => Some(self.applied_view(work, record).await?),
-                    _ => None,
-                };
-                let mut text = reply(said, change, &work.base.policy, applied.as_ref());
-                if matches!(said.as_ref(), Reply::Applied)
-                    && let Some(more) = self.set_webhook(work, record).await
-                {
-                    text.push_str(&more);
-                }
-                control.add_comment(change.pull, &text).await?;
+            ChangeStep::Say(said) => self.answer(work, record, said).await,
+            ChangeStep::NotifyIssue(how) => {
+                control.add_comment(change.issue, &outcome(*how, change)).await?;
                 Ok(Done::default())
             }
             ChangeStep::ShowState => self.show_state(work, key).await.map(|posted| match posted {
@@ -249,6 +242,34 @@ impl ChangeReconciler {
         }
     }
 
+    /// Answers on the pull request.
+    async fn answer(&self, work: &Work, record: &Record, said: &Reply) -> Result<Done, ReconcileError> {
+        let change = &record.change;
+        let applied = match said {
+            Reply::Applied => Some(self.applied_view(work, record).await?),
+            _ => None,
+        };
+        let mut text = match said {
+            Reply::PlanReady if !matches!(change.state, State::Planned(_)) => return Ok(Done::default()),
+            Reply::PlanReady => plan_ready(change, self.approvers(work).as_deref()),
+            said => reply(said, change, &work.base.policy, applied.as_ref()),
+        };
+        if matches!(said, Reply::Applied)
+            && let Some(more) = self.set_webhook(work, record).await
+        {
+            text.push_str(&more);
+        }
+        self.parts.control.add_comment(change.pull, &text).await?;
+        Ok(Done::default())
+    }
+
+    /// The team that approves, as it is mentioned.
+    fn approvers(&self, work: &Work) -> Option<String> {
+        let team = work.base.policy.approval.team.as_ref()?;
+        let repository = self.parts.control.name();
+        Some(format!("{}/{team}", repository.split('/').next()?))
+    }
+
     async fn drain(&self, record: &Record, kill_jobs: bool) -> Result<Done, ReconcileError> {
         if !record.change.state.is_draining() {
             return Ok(Done::default());
@@ -268,7 +289,7 @@ impl ChangeReconciler {
         if found.base_branch != work.base.branch {
             return Ok(Done::event(LifecycleEvent::MergeRefused(OTHER_BASE.to_owned())));
         }
-        match control.merge(pull, head, &format!("{title} (#{pull})")).await {
+        match self.merge_soon(record, head, &format!("{title} (#{pull})")).await {
             Ok(commit) => {
                 // The head is pinned by the call, the branch that it goes to is not.
                 let merged = control.pull(pull).await?;
@@ -285,8 +306,37 @@ impl ChangeReconciler {
                 }
                 Ok(Done::event(LifecycleEvent::MergeRefused(why)))
             }
+            // The step stays in the outbox: the next tick tries again.
+            Err(MergeError::NotYet(why)) => Err(ReconcileError::NotMergedYet { pull, why }),
             Err(MergeError::GitHub(error)) => Err(error.into()),
         }
+    }
+
+    /// Merges, some times if need be: each merge moves the default branch, and until GitHub has found out again whether the others can
+    /// be merged it refuses them.
+    async fn merge_soon(&self, record: &Record, head: &str, title: &str) -> Result<String, MergeError> {
+        let (control, pull) = (&self.parts.control, record.change.pull);
+        let mut refused = MergeError::NotYet("the default branch is moved all the time".to_owned());
+        for _ in 0..MERGES_MAX {
+            refused = match control.merge(pull, head, title).await {
+                Err(MergeError::Refused(why)) => {
+                    let found = control.pull(pull).await?;
+                    let is_known = !found.is_open || found.head != head || found.mergeable.is_some();
+                    if is_known {
+                        return Err(MergeError::Refused(why));
+                    }
+                    MergeError::NotYet(why)
+                }
+                Err(error @ MergeError::NotYet(_)) => error,
+                done => return done,
+            };
+            match self.pull_with_mergeability(record).await {
+                Ok(_) => {}
+                Err(ReconcileError::GitHub(error)) => return Err(error.into()),
+                Err(_) => break,
+            }
+        }
+        Err(refused)
     }
 
     /// Puts a change that is over to the history, and takes its branch away.

@@ -137,19 +137,6 @@ async fn a_state_that_changed_underneath_is_found() {
 }
 
 #[tokio::test]
-async fn an_edited_comment_orders_nothing() {
-    let world = World::new().await;
-    let (pull, line) = world.planned().await;
-    let id = world.github.comment_as(REPO, pull, "wanda", "Let me see.");
-    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
-    world.advance(Duration::from_secs(5));
-    world.github.edit_comment_as(REPO, id, "walt", &line);
-    let handled = world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
-    assert!(handled.needs_apply.is_empty());
-    assert!(matches!(world.record("team").await.change.state, State::Planned(_)));
-}
-
-#[tokio::test]
 async fn who_may_not_write_is_denied_with_why() {
     let world = World::new().await;
     let (pull, line) = world.planned().await;
@@ -481,17 +468,21 @@ async fn closing_gives_up_and_reopening_begins_again() {
 }
 
 #[tokio::test]
-async fn a_merge_by_hand_before_the_apply_is_reported_and_has_a_way_out() {
+async fn a_merge_by_hand_before_the_apply_is_said_at_once_and_goes_on_by_a_plan_of_what_was_merged() {
     let world = World::new().await;
     let (pull, line) = world.planned().await;
     world.github.merge_pull_as(REPO, pull, "adam").unwrap();
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    assert!(world.said(pull).contains("merged by hand, and is not applied"), "{}", world.said(pull));
+    nothing_applied(&world);
+    let again = world.approve_line("team").await;
+    assert_ne!(again, line, "the branch is not what the first plan read");
     world.order(pull, "wanda", &line).await;
     nothing_applied(&world);
-    assert!(
-        world.answer(pull).contains("Nothing was applied") || world.answer(pull).contains("merged already"),
-        "{}",
-        world.answer(pull)
-    );
+    world.order(pull, "wanda", &again).await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().applied.len(), 1, "{}", world.said(pull));
+    assert!(!world.is_open("team").await, "its place is free");
+    assert_eq!(world.said(pull).matches("merged by hand").count(), 1, "{}", world.said(pull));
 }
 
 #[tokio::test]
@@ -551,24 +542,6 @@ async fn a_policy_that_allows_less_by_now_is_kept_by_the_next_plan() {
     assert_eq!(world.record("team").await.change.state, State::Requested, "{}", world.said(pull));
     assert!(world.said(issue).contains("a whole number from 1 to 5"), "{}", world.said(issue));
     nothing_applied(&world);
-}
-
-#[tokio::test]
-async fn who_edited_an_issue_takes_part_in_it_also_while_it_was_closed() {
-    let world = World::new().await;
-    let issue = world.ask("ann", &block("team", 3), SET).await;
-    world.github.close_issue_as(REPO, issue, "ann");
-    world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await.unwrap();
-    world.github.edit_issue_as(REPO, issue, "wanda", &block("team", 8));
-    world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: Some("wanda".into()) }).await.unwrap();
-    world.github.reopen_issue_as(REPO, issue, "wanda");
-    world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await.unwrap();
-    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
-    world.order(pull, "wanda", &line).await;
-    assert!(world.answer(pull).contains("may not approve"), "{}", world.answer(pull));
-    nothing_applied(&world);
-    world.order(pull, "walt", &line).await;
-    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
 }
 
 #[tokio::test]

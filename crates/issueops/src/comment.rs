@@ -20,7 +20,7 @@ pub use layout::{Layout, TooLong};
 pub use markdown::{code, fence, length};
 pub use plan::{Differs, PlanView, state_comment};
 pub use pull::{PullText, edited_too_late, pull_text, taken, valid_again};
-pub use reply::{AppliedView, invalid, reply, webhook_failed, webhook_left};
+pub use reply::{AppliedView, invalid, outcome, plan_ready, reply, webhook_failed, webhook_left};
 
 /// The most characters of a comment, as GitHub says in its refusal. We count UTF-16 units, which is never less than it counts.
 pub const CHARS_MAX: usize = 65_536;
@@ -35,6 +35,8 @@ pub enum Marker {
     Continuation(usize),
     /// An answer to a comment.
     Reply,
+    /// What is said so that somebody gets a notification.
+    Notice,
     /// What is wrong with an issue.
     Invalid,
     /// The issue that reports an environment's drift.
@@ -49,6 +51,7 @@ impl Marker {
             Self::State => "<!-- runnersmith:state -->".to_owned(),
             Self::Continuation(number) => format!("<!-- runnersmith:plan:{number} -->"),
             Self::Reply => "<!-- runnersmith:reply -->".to_owned(),
+            Self::Notice => "<!-- runnersmith:notice -->".to_owned(),
             Self::Invalid => "<!-- runnersmith:invalid -->".to_owned(),
             Self::Drift(environment) => format!("<!-- runnersmith:drift:{environment} -->"),
         }
@@ -62,6 +65,7 @@ impl Marker {
         match word {
             "state" => Some(Self::State),
             "reply" => Some(Self::Reply),
+            "notice" => Some(Self::Notice),
             "invalid" => Some(Self::Invalid),
             _ => match word.split_once(':')? {
                 ("plan", number) => number.parse().ok().map(Self::Continuation),

@@ -285,7 +285,9 @@ fn a_failed_apply_merges_nothing_and_can_be_planned_again() {
         steps.contains(&ChangeStep::ReleaseOwnLock)
             && !steps.iter().any(|step| matches!(step, ChangeStep::Merge { .. }))
     );
-    assert_eq!(world.event(&LifecycleEvent::Merged), []);
+    let steps = world.event(&LifecycleEvent::Merged);
+    assert!(matches!(replies(&steps)[..], [Reply::MergedEarly { plans: false }]), "by hand: {steps:?}");
+    assert_eq!(world.event(&LifecycleEvent::Merged), [], "that is said once");
     assert!(world.says(&writer(), "/plan").contains(&ChangeStep::Plan { without_terraform_lock: false }));
 }
 

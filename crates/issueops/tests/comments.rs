@@ -157,6 +157,10 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Reply::Interrupted { run: "4711".into() },
         Reply::NotMerged { head: "aaaa".into(), why: "Required check is missing".into() },
         Reply::Applied,
+        Reply::Edited { author: "wanda".into() },
+        Reply::MergedEarly { plans: true },
+        Reply::PlanReady,
+        Reply::MergedEarly { plans: false },
     ];
     replies.extend([VoidWhy::Expired, VoidWhy::Pushed, VoidWhy::HandEdited, VoidWhy::RequestInvalid].map(Reply::Void));
     let line = format!("/approve {} destroy", world.digest());
@@ -179,12 +183,13 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Denial::HalfDone("interrupted".into()),
         Denial::Over("done".into()),
         Denial::NotMergeable("conflict".into()),
+        Denial::NeedsTwo,
     ];
     replies.extend(denials.map(|why| Reply::Denied { command: "approve".into(), actor: "wanda".into(), why }));
     let comment = world.comment(&writer(), "/approvexyz\n/help");
     let help = runnersmith_issueops::change::decide(
         &world.change,
-        &LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown },
+        &LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors: BTreeSet::new() },
         &world.rules,
         world.now,
     );

@@ -5,7 +5,9 @@
 
 mod support;
 
-use runnersmith_issueops::change::{ChangeKind, ChangeStep, Denial, LifecycleEvent, Permission, Reply, State, VoidWhy};
+use runnersmith_issueops::change::{
+    ChangeKind, ChangeStep, Denial, LifecycleEvent, Liveness, Permission, Reaction, Reply, State, VoidWhy,
+};
 use runnersmith_issueops::command::parse;
 use runnersmith_issueops::comment::{Layout, fence};
 use runnersmith_issueops::policy::Policy;
@@ -75,7 +77,10 @@ fn an_edited_comment_and_one_that_was_there_before_the_plan_order_nothing() {
     assert_eq!(world.received(edited), [], "the event is an edit");
     let mut edited = world.comment(&writer(), &line);
     edited.is_edited = true;
-    assert_eq!(world.received(edited), [], "the event says created, and it was edited since");
+    let steps = world.received(edited.clone());
+    assert!(matches!(replies(&steps)[..], [Reply::Edited { .. }]) && !rereads(&steps), "edited since: {steps:?}");
+    assert!(steps.contains(&ChangeStep::React { comment: edited.id, reaction: Reaction::Confused }));
+    assert_eq!(world.received(edited), [], "that is said once");
     world.wait(3600);
     let mut early = world.comment(&writer(), "/approve");
     early.created_at = Timestamp::from_secs(999_000);
@@ -83,6 +88,36 @@ fn an_edited_comment_and_one_that_was_there_before_the_plan_order_nothing() {
         matches!(denial(&world.received(early)), Some(Denial::NeedsDigest { .. })),
         "delivered late, written before"
     );
+}
+
+#[test]
+fn who_edited_the_issue_may_not_approve_although_no_event_named_them() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let says = |world: &mut World, login: &str| {
+        let comment = world.comment(&actor(login, Permission::Write), &line);
+        let editors = ["ann", "Wanda"].map(str::to_owned).into();
+        world.event(&LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors })
+    };
+    assert_eq!(denial(&says(&mut world, "wanda")), Some(&Denial::IsAuthor));
+    assert!(!world.change.committers.contains("ann"), "who asked is known anyway");
+    assert!(rereads(&says(&mut world, "walt")));
+}
+
+#[test]
+fn a_bots_request_needs_one_person_who_has_it_planned_and_another_who_approves_it() {
+    let mut world = World::new(ChangeKind::Set);
+    world.change.author = "github-actions[bot]".into();
+    world.change.state = State::Requested;
+    // Planned by a push, so that nobody asked for it.
+    world.event(&LifecycleEvent::Pushed { committers: ["(unknown)".into()].into(), is_hand_edited: false });
+    world.post_plan(false);
+    let line = approve(&world);
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NeedsTwo));
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NeedsTwo));
+    assert!(rereads(&world.says(&actor("walt", Permission::Write), &line)));
 }
 
 #[test]
@@ -186,7 +221,21 @@ fn an_apply_during_a_plan_or_a_second_plan_does_not_happen() {
     world.says(&writer(), "/plan");
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
     assert_eq!(world.event(&LifecycleEvent::Applied), [], "nothing that was not begun is done");
+}
+
+#[test]
+fn what_is_merged_by_hand_before_it_is_applied_is_said_once_and_planned_as_it_was_merged() {
+    let mut world = World::planned(ChangeKind::Set);
+    let line = approve(&world);
+    let steps = world.event(&LifecycleEvent::Merged);
+    assert!(matches!(replies(&steps)[..], [Reply::MergedEarly { plans: true }]), "{steps:?}");
+    assert!(steps.contains(&ChangeStep::Plan { without_terraform_lock: false }) && !applies(&steps));
+    assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan), "the plan was made from another branch");
     assert_eq!(world.event(&LifecycleEvent::Merged), []);
+    let mut deletion = World::planned(ChangeKind::Delete);
+    let steps = deletion.event(&LifecycleEvent::Merged);
+    assert!(matches!(replies(&steps)[..], [Reply::MergedEarly { plans: false }]), "{steps:?}");
+    assert!(!steps.iter().any(|step| matches!(step, ChangeStep::Plan { .. })), "its folder is gone");
 }
 
 #[test]

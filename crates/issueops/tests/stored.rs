@@ -9,7 +9,7 @@ use std::mem::discriminant;
 
 use runnersmith_issueops::change::{
     Approval, Change, ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Changed, Denial, GivenUp, HeldLock, Left,
-    Liveness, Misread, PlanRecord, Reaction, Reply, State, Stopped, VoidWhy,
+    Liveness, Misread, PlanRecord, Reaction, Reply, RequestOutcome, State, Stopped, VoidWhy,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -84,6 +84,7 @@ fn place_of_denial(denial: &Denial) -> usize {
         Denial::HalfDone(_) => 15,
         Denial::Over(_) => 16,
         Denial::NotMergeable(_) => 17,
+        Denial::NeedsTwo => 18,
     }
 }
 
@@ -108,6 +109,7 @@ fn denials() -> Vec<Denial> {
         Denial::HalfDone("interrupted".into()),
         Denial::Over("done".into()),
         Denial::NotMergeable(TEXT.into()),
+        Denial::NeedsTwo,
     ]
 }
 
@@ -128,6 +130,9 @@ fn place_of_reply(reply: &Reply) -> usize {
         Reply::Interrupted { .. } => 11,
         Reply::NotMerged { .. } => 12,
         Reply::Applied => 13,
+        Reply::Edited { .. } => 14,
+        Reply::MergedEarly { .. } => 15,
+        Reply::PlanReady => 16,
     }
 }
 
@@ -164,6 +169,9 @@ fn replies() -> Vec<Reply> {
         Reply::Interrupted { run: TEXT.into() },
         Reply::NotMerged { head: "aaaa".into(), why: TEXT.into() },
         Reply::Applied,
+        Reply::Edited { author: TEXT.into() },
+        Reply::MergedEarly { plans: true },
+        Reply::PlanReady,
     ];
     replies.extend(locks().into_iter().map(|lock| Reply::Status { lock: Some(lock), run: Liveness::Alive }));
     replies.extend(voids().map(Reply::Void));
@@ -195,6 +203,7 @@ fn place_of_step(step: &ChangeStep) -> usize {
         ChangeStep::ReleaseOwnLock => 13,
         ChangeStep::CloseIssue => 14,
         ChangeStep::ClosePull => 15,
+        ChangeStep::NotifyIssue(_) => 16,
     }
 }
 
@@ -216,6 +225,10 @@ fn steps() -> Vec<ChangeStep> {
         ChangeStep::ReleaseOwnLock,
         ChangeStep::CloseIssue,
         ChangeStep::ClosePull,
+        ChangeStep::NotifyIssue(RequestOutcome::Applied),
+        ChangeStep::NotifyIssue(RequestOutcome::NotPlanned),
+        ChangeStep::NotifyIssue(RequestOutcome::NotApplied),
+        ChangeStep::NotifyIssue(RequestOutcome::GivenUp),
     ];
     let reactions = [Reaction::Eyes, Reaction::Confused, Reaction::No];
     steps.extend(reactions.map(|reaction| ChangeStep::React { comment: u64::MAX, reaction }));
@@ -230,10 +243,10 @@ fn has_all<T>(all: &[T], place: impl Fn(&T) -> usize, count: usize) {
 
 #[test]
 fn every_step_and_every_answer_is_read_as_it_was_stored() {
-    has_all(&denials(), place_of_denial, 18);
+    has_all(&denials(), place_of_denial, 19);
     has_all(&voids(), |why| place_of_void(*why), 4);
-    has_all(&replies(), place_of_reply, 14);
-    has_all(&steps(), place_of_step, 16);
+    has_all(&replies(), place_of_reply, 17);
+    has_all(&steps(), place_of_step, 17);
     survives(&steps());
     survives(&replies());
     survives(&[steps()]);
@@ -269,6 +282,8 @@ fn every_state_of_a_record_is_read_as_it_was_stored() {
     let change = |state: State| {
         let mut change = Change::new(ChangeKind::Delete, "linux_large", u64::MAX, TEXT, 6, "runnersmith/linux_large");
         (change.is_half_done, change.is_hand_edited, change.plans_posted) = (true, true, u32::MAX);
+        change.is_merged_early = true;
+        change.planned_by = Some(TEXT.to_owned());
         change.committers = [TEXT.to_owned()].into();
         (change.handled, change.handled_up_to) = ([1, u64::MAX].into(), 7);
         change.state = state;

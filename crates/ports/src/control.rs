@@ -3,7 +3,7 @@
 //! It is apart from [`crate::GitHub`], which is about runners: another identity may serve it (a workflow's own token), and
 //! who handles requests need not be allowed to register runners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use runnersmith_types::Timestamp;
@@ -34,6 +34,8 @@ pub struct Issue {
 pub struct IssueComment {
     /// Its id; later comments have larger ones.
     pub id: u64,
+    /// Its id in GraphQL; empty on a server that gives none.
+    pub node_id: String,
     /// The issue or pull request that it is on.
     pub issue: u64,
     /// Its text. Foreign text.
@@ -44,7 +46,8 @@ pub struct IssueComment {
     pub is_person: bool,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it was changed last; the same moment if never.
+    /// When it was changed last in any way. It may differ from [`Self::created_at`] although nobody edited the text, and be the same
+    /// although somebody did: [`ControlRepository::is_edited`] says that.
     pub updated_at: Timestamp,
 }
 
@@ -125,12 +128,27 @@ pub struct RunState {
     pub attempt: u64,
 }
 
+/// What the rules of a branch say of merging into it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MergeRules {
+    /// The ways that repository and branch allow, the best first: a merge commit keeps the commit that was approved. Empty: none is
+    /// allowed by both.
+    pub methods: Vec<&'static str>,
+    /// Whether everything must go through a merge queue, past which nothing can be merged.
+    pub needs_queue: bool,
+    /// Names of checks that must have passed. Foreign text.
+    pub required_checks: Vec<String>,
+}
+
 /// Why a merge did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
     /// GitHub refuses (405: not mergeable, a rule; 409: the head is another one). Foreign text.
     #[error("github merge: refused: {0}")]
     Refused(String),
+    /// The branch that it goes to was moved meanwhile, and GitHub has not found out again whether it can be merged: trying again helps.
+    #[error("github merge: not yet: {0}")]
+    NotYet(String),
     /// Anything else.
     #[error(transparent)]
     GitHub(#[from] GitHubError),
@@ -184,6 +202,12 @@ pub trait ControlRepository: Send + Sync + 'static {
     async fn comments(&self, issue: u64, since: Option<Timestamp>) -> Result<Vec<IssueComment>, GitHubError>;
     /// One comment; `None` when it is gone.
     async fn comment(&self, id: u64) -> Result<Option<IssueComment>, GitHubError>;
+    /// Everybody who wrote the text of an issue that was edited, as GitHub says it now; the author may be among them. Empty: it was never
+    /// edited. `None`: who asks may not read it.
+    async fn editors(&self, issue: u64) -> Result<Option<BTreeSet<String>>, GitHubError>;
+    /// Whether a comment's text was edited since it was made; `None`: who asks may not read it. Asked after the comment was read: what was
+    /// read then is what was written first.
+    async fn is_edited(&self, comment: &IssueComment) -> Result<Option<bool>, GitHubError>;
     /// Comments; answers the id.
     async fn add_comment(&self, issue: u64, body: &str) -> Result<u64, GitHubError>;
     /// Changes a comment of our own. `NotFound` when it is gone.
@@ -201,7 +225,9 @@ pub trait ControlRepository: Send + Sync + 'static {
     async fn pull(&self, number: u64) -> Result<Pull, GitHubError>;
     /// Closes a pull request; one that is closed is fine.
     async fn close_pull(&self, number: u64) -> Result<(), GitHubError>;
-    /// Merges, if the head is this commit. Returns the commit on the base branch.
+    /// What the rules of a branch say of merging into it; a server that has no rulesets says nothing.
+    async fn merge_rules(&self, branch: &str) -> Result<MergeRules, GitHubError>;
+    /// Merges into the default branch, if the head is this commit, in a way that its rules allow. Returns the commit on the base branch.
     async fn merge(&self, number: u64, head: &str, title: &str) -> Result<String, MergeError>;
 
     // --- people, groups, runs ---------------------------------------------

@@ -116,6 +116,13 @@ pub struct Init {
     /// The control repository.
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<String>,
+    /// Its number at GitHub, which its tokens name if it was made, renamed or transferred after 15 July 2026. Asked of GitHub where the
+    /// environment has a `GH_TOKEN` or `GITHUB_TOKEN`.
+    #[arg(long, value_name = "NUMBER")]
+    pub repository_id: Option<u64>,
+    /// Its owner's number; given together with the repository's.
+    #[arg(long, value_name = "NUMBER")]
+    pub owner_id: Option<u64>,
     /// Its default branch. [default: main]
     #[arg(long, value_name = "BRANCH")]
     pub default_branch: Option<String>,
@@ -152,9 +159,12 @@ pub struct Init {
     /// The team that owns policy and workflow (CODEOWNERS).
     #[arg(long, value_name = "ORGANISATION/TEAM")]
     pub platform_team: Option<String>,
-    /// GitHub Enterprise Server's address.
+    /// GitHub's address, if it is not github.com: <https://acme.ghe.com>, or a GitHub Enterprise Server's.
     #[arg(long, value_name = "URL")]
     pub server_url: Option<String>,
+    /// The REST API's address, if it does not follow from the server's.
+    #[arg(long, value_name = "URL")]
+    pub api_url: Option<String>,
     /// The repository of Runnersmith's releases and Terraform module, on github.com.
     #[arg(long, value_name = "OWNER/NAME")]
     pub source: Option<String>,
@@ -167,7 +177,8 @@ pub struct Init {
     /// That file's SHA-256; without it the workflow refuses to run.
     #[arg(long, value_name = "HEX")]
     pub binary_sha256: Option<String>,
-    /// The label of the hosted machines that handle requests; never the fleet's own. [default: ubuntu-latest]
+    /// The label of the hosted machines that handle requests; never the fleet's own. Needed for a GitHub Enterprise
+    /// Server, which has none. [default: ubuntu-latest]
     #[arg(long, value_name = "LABEL")]
     pub runs_on: Option<String>,
     /// Take our content of this file although it was edited or deleted; may be repeated.

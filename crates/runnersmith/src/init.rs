@@ -5,19 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::ValueEnum as _;
 use runnersmith_control_repo::{
     Cannot, Existing, LaidOutFiles, LayoutStep, MANIFEST_FILE, Manifest, VERSION, What, Wishes, compare,
-    label_commands, lay_out, policy_in_force,
+    identity_command, label_commands, lay_out, policy_in_force,
 };
+use runnersmith_github::{ControlClient, GitHubConfig, RepositoryIdentity};
 use runnersmith_issueops::policy;
-use runnersmith_ports::chain;
+use runnersmith_ports::{SystemClock, chain};
+use runnersmith_types::{RepoFullName, Secret};
 use serde::Serialize;
 
-use crate::cli;
 use crate::exit::{CommandFailure, ExitStatus};
 use crate::report;
+use crate::{cli, credentials};
 
 /// The most bytes of a file that is compared; GitHub takes no policy or workflow of this size.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -33,15 +36,54 @@ struct Report {
     next: Vec<String>,
 }
 
+/// `runnersmith init`. GitHub is asked only for what tokens name the repository by, only if that is not known yet, and only with a token of
+/// the caller's; everything else is done without it.
+pub async fn command(options: cli::Init) -> Result<ExitStatus, CommandFailure> {
+    let found = match asked_for(&options)? {
+        Some(name) => Some(ask(&options, name).await?),
+        None => None,
+    };
+    run(options, found)
+}
+
+/// The repository that GitHub is to be asked for.
+fn asked_for(options: &cli::Init) -> Result<Option<RepoFullName>, CommandFailure> {
+    let earlier = Home(options.directory.clone()).manifest()?.map(|last| last.wishes).unwrap_or_default();
+    let wishes = wishes_of(options).over(earlier, true);
+    if wishes.repository_id.is_some() {
+        return Ok(None);
+    }
+    // One that cannot be a name is refused where the others are.
+    Ok(wishes.repository.and_then(|name| RepoFullName::parse(&name).ok()))
+}
+
+/// What GitHub says of the repository, or why it does not.
+async fn ask(options: &cli::Init, name: RepoFullName) -> Result<Result<RepositoryIdentity, String>, CommandFailure> {
+    let Some(token) = credentials::variable("GH_TOKEN").or_else(|| credentials::variable("GITHUB_TOKEN")) else {
+        return Ok(Err("neither GH_TOKEN nor GITHUB_TOKEN is set".to_owned()));
+    };
+    let earlier = Home(options.directory.clone()).manifest()?.and_then(|last| last.wishes.server_url);
+    let server = credentials::server_url(options.server_url.as_deref().or(earlier.as_deref()))?;
+    let mut config = GitHubConfig::with_token(&server, Secret::new(token));
+    config.api_base.clone_from(&options.api_url);
+    let hint = "check --server-url and --api-url";
+    let client = crate::client::github(config, Arc::new(SystemClock), hint)?;
+    Ok(ControlClient::new(Arc::new(client), name).identity().await.map_err(|error| chain(&error)))
+}
+
 /// Lays out, or upgrades. [`ExitStatus::RequestFailed`] when somebody has to look at a file, and with `--check` when something would
 /// change.
-pub fn run(options: cli::Init) -> Result<ExitStatus, CommandFailure> {
+fn run(options: cli::Init, found: Option<Result<RepositoryIdentity, String>>) -> Result<ExitStatus, CommandFailure> {
     let home = Home(options.directory.clone());
     let last = home.manifest()?;
     let is_first = last.is_none();
     let earlier = last.as_ref().map(|last| last.wishes.clone()).unwrap_or_default();
     let is_same_version = last.as_ref().is_some_and(|last| last.version == VERSION);
-    let wishes = wishes_of(&options).over(earlier, is_same_version);
+    let mut wishes = wishes_of(&options).over(earlier, is_same_version);
+    if let Some(Ok(found)) = &found {
+        wishes.repository = Some(found.full_name.clone());
+        (wishes.repository_id, wishes.owner_id) = (Some(found.id), Some(found.owner_id));
+    }
     let replace: BTreeSet<String> =
         options.replace.iter().map(|path| path.trim_start_matches("./").to_owned()).collect();
 
@@ -65,7 +107,12 @@ pub fn run(options: cli::Init) -> Result<ExitStatus, CommandFailure> {
     if changes && !options.check {
         home.write(&steps, &wanted, &manifest)?;
     }
-    let shown = Report { version: VERSION, changes, next: next(&wishes, &steps, is_first), files: steps };
+    let shown = Report {
+        version: VERSION,
+        changes,
+        next: next(&wishes, &steps, is_first, found.and_then(Result::err)),
+        files: steps,
+    };
     if options.json {
         report::json(&shown)?;
     } else {
@@ -78,6 +125,8 @@ fn wishes_of(options: &cli::Init) -> Wishes {
     let options = options.clone();
     Wishes {
         repository: options.repository,
+        repository_id: options.repository_id,
+        owner_id: options.owner_id,
         default_branch: options.default_branch,
         // As the policy file says it.
         shape: options.shape.and_then(|shape| Some(shape.to_possible_value()?.get_name().to_owned())),
@@ -116,7 +165,7 @@ fn cannot(error: &Cannot) -> CommandFailure {
 }
 
 /// What is left to do after a first run, and what the files that were laid out cannot do yet.
-fn next(wishes: &Wishes, steps: &[LayoutStep], is_first: bool) -> Vec<String> {
+fn next(wishes: &Wishes, steps: &[LayoutStep], is_first: bool, not_asked: Option<String>) -> Vec<String> {
     let mut next = Vec::new();
     if steps.iter().any(|step| step.what.is_by_hand()) {
         next.push(
@@ -130,11 +179,27 @@ fn next(wishes: &Wishes, steps: &[LayoutStep], is_first: bool) -> Vec<String> {
             "the SHA-256 of the program {VERSION} is not known, so the workflow refuses to run: --binary-sha256 <sum>"
         ));
     }
+    let repository = wishes.repository.as_deref().unwrap_or_default();
+    if wishes.github().has_immutable_subjects() && wishes.repository_id.is_none() {
+        let why = not_asked.map(|why| format!(" ({why})")).unwrap_or_default();
+        next.push(format!(
+            "the repository's numbers are not known{why}: AWS refuses the roles to one that was made, renamed or transferred after \
+             15 July 2026. Add the options that this prints: {}",
+            identity_command(repository)
+        ));
+    }
+    if wishes.platform_team.is_none() {
+        next.push(
+            "nobody owns workflow, policy, module and zips: anybody who may write can change alone what runs with the role that \
+             applies. --platform-team <organisation/team>, and a ruleset that requires a review from code owners"
+                .to_owned(),
+        );
+    }
     if wishes.plan_role_arn.is_none() {
         next.push("AWS is reached by static keys: bootstrap/README.md makes roles, which need none".to_owned());
     }
     if is_first {
-        next.extend(label_commands(wishes.repository.as_deref().unwrap_or_default()));
+        next.extend(label_commands(repository));
         next.push("docs/operating.md has the rest: environments, secrets, branch protection".to_owned());
     }
     next

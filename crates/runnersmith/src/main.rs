@@ -61,7 +61,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CommandFailure> {
         CliCommand::Migrate(options) => migrate::run(&options),
         CliCommand::App { command } => startup::runtime()?.block_on(app::command(command)),
         CliCommand::IssueOps(options) => Ok(startup::runtime()?.block_on(issueops::command(*options))),
-        CliCommand::Init(options) => init::run(*options),
+        CliCommand::Init(options) => startup::runtime()?.block_on(init::command(*options)),
         CliCommand::Machine { directory } => startup::machine(&directory),
         #[cfg(feature = "demo")]
         CliCommand::FakeRunner { arguments } => startup::runtime()?.block_on(startup::fake_runner(arguments)),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use runnersmith_control_repo::{MANIFEST_FILE, WORKFLOW_FILE};
+use runnersmith_github_sim::{Options, Simulator};
 use runnersmith_issueops::policy::{self, Policy};
 
 const WISHES: [&str; 14] = [
@@ -27,7 +28,9 @@ const WISHES: [&str; 14] = [
 const FORM: &str = ".github/ISSUE_TEMPLATE/self-hosted-runner-scale-set.yml";
 
 fn init(home: &Path, more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_runnersmith")).arg("init").arg(home).args(more).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runnersmith"));
+    // GitHub is asked only where a test brings one.
+    command.env_remove("GH_TOKEN").env_remove("GITHUB_TOKEN").arg("init").arg(home).args(more).output().unwrap()
 }
 
 /// The exit code and what was said.
@@ -96,6 +99,68 @@ fn a_first_run_says_what_no_file_can_do() {
     assert!(text.contains("gh label create self-hosted-runner-scale-set --repo acme/runner-control"), "{text}");
     assert!(text.contains("gh label create delete-self-hosted-runner-scale-set"), "{text}");
     assert!(text.contains("--binary-sha256") && text.contains("static keys"), "{text}");
+    // One writer could otherwise change the workflow alone, and nothing would say so.
+    assert!(text.contains("nobody owns workflow, policy, module and zips"), "{text}");
+    let (_, text) = outcome(home.path(), &["--platform-team", "acme/platform"]);
+    assert!(!text.contains("nobody owns"), "{text}");
+}
+
+/// GitHub finds a repository in any spelling; AWS compares tokens' claims with case, and those of new repositories have ids.
+#[test]
+fn the_ids_and_the_spelling_of_the_repository_are_githubs_where_it_can_be_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, text) = outcome(home.path(), &WISHES);
+    assert!(text.contains("gh api repos/acme/runner-control --jq"), "how to find out is said: {text}");
+    let bootstrap = read(home.path(), "bootstrap/main.tf");
+    assert!(bootstrap.contains("repository_id  = null\n  owner_id       = null\n"), "{bootstrap}");
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let github = runtime.block_on(Simulator::start(Options::default())).unwrap();
+    github.add_org("Acme");
+    github.add_repository("Acme/Runner-Control");
+    github.set_role("Acme/Runner-Control", "octocat", "admin");
+    let ask = |token: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runnersmith"));
+        let said = command.arg("init").arg(home.path()).args(["--api-url", &github.base_url()]).env("GH_TOKEN", token);
+        let said = said.output().unwrap();
+        (said.status.code().unwrap(), String::from_utf8_lossy(&said.stdout).into_owned())
+    };
+    let (code, text) = ask("not-one-of-its-tokens");
+    assert!(code == 0 && text.contains("numbers are not known (") && text.contains("Bad credentials"), "{text}");
+    let (code, text) = ask(&github.user_token("octocat"));
+    assert!(code == 0 && !text.contains("numbers are not known"), "{text}");
+    let bootstrap = read(home.path(), "bootstrap/main.tf");
+    assert!(bootstrap.contains("repository     = \"Acme/Runner-Control\"\n"), "{bootstrap}");
+    assert!(!bootstrap.contains("= null\n  owner_id"), "{bootstrap}");
+    // It is asked once; the name in another spelling changes nothing.
+    let before = tree(home.path());
+    assert_eq!(outcome(home.path(), &WISHES).0, 0);
+    assert_eq!(tree(home.path()), before);
+}
+
+#[test]
+fn each_github_has_its_own_issuer_and_a_server_of_ones_own_needs_machines() {
+    let with = |server: &str, more: &[&str]| {
+        let home = tempfile::tempdir().unwrap();
+        let ids = ["--repository-id", "7", "--owner-id", "8"];
+        let (code, text) = outcome(home.path(), &[&WISHES[..], &ids, &["--server-url", server], more].concat());
+        let main = if code == 0 { read(home.path(), "bootstrap/main.tf") } else { String::new() };
+        (code, text, main)
+    };
+    let (_, _, main) = with("https://github.com", &[]);
+    assert!(
+        main.contains("\"https://token.actions.githubusercontent.com\"") && main.contains("runnersmith.yml"),
+        "{main}"
+    );
+    let (_, _, main) = with("https://acme.ghe.com", &[]);
+    assert!(
+        main.contains("issuer         = \"https://token.actions.acme.ghe.com\"") && main.contains("owner_id       = 8")
+    );
+    assert!(main.contains("workflow       = null"), "{main}");
+    let (code, text, _) = with("https://github.example.com", &[]);
+    assert!(code != 0 && text.contains("--runs-on"), "{text}");
+    let (_, _, main) = with("https://github.example.com", &["--runs-on", "own-hosted"]);
+    assert!(main.contains("\"https://github.example.com/_services/token\"") && main.contains("owner_id       = null"));
 }
 
 #[test]
@@ -190,7 +255,7 @@ fn the_forms_follow_the_policy_that_the_user_edited() {
 fn a_deleted_file_stays_away_and_one_that_is_not_laid_out_any_more_goes() {
     let home = tempfile::tempdir().unwrap();
     outcome(home.path(), &[&WISHES[..], &["--platform-team", "acme/platform"]].concat());
-    assert!(read(home.path(), ".github/CODEOWNERS").contains("/.github/ @acme/platform"));
+    assert!(read(home.path(), ".github/CODEOWNERS").contains("\n* @acme/platform\n"));
     std::fs::remove_file(home.path().join("docs/approving.md")).unwrap();
     let (code, text) = outcome(home.path(), &["--platform-team", ""]);
     assert_eq!(code, 0, "{text}");

@@ -12,6 +12,16 @@ locals {
     plan  = { environment = var.plan_environment, policies = concat(["arn:${data.aws_partition.this.partition}:iam::aws:policy/ReadOnlyAccess"], var.plan_policy_arns) }
     apply = { environment = var.apply_environment, policies = var.apply_policy_arns }
   }
+
+  # A repository made, renamed or transferred after 15 July 2026 has the ids in its subject ("immutable subject claims"; GitHub's OpenID
+  # Connect reference). Both forms are listed exactly: a pattern such as acme*/… would take another owner's tokens.
+  names     = split("/", var.repository)
+  has_ids   = var.repository_id != null && var.owner_id != null
+  immutable = local.has_ids ? "repo:${local.names[0]}@${format("%d", var.owner_id)}/${local.names[1]}@${format("%d", var.repository_id)}" : null
+  subjects  = compact(["repo:${var.repository}", local.immutable])
+  # AWS compares further claims for github.com's own issuer only.
+  compares_claims = var.issuer == "https://token.actions.githubusercontent.com"
+
   attachments = merge([for name, role in local.roles : { for index, arn in role.policies : "${name}-${index}" => { role = name, arn = arn } }]...)
 }
 
@@ -41,8 +51,10 @@ resource "aws_iam_role" "this" {
         StringEquals = merge(
           {
             "${local.host}:aud" = "sts.amazonaws.com"
-            "${local.host}:sub" = "repo:${var.repository}:environment:${each.value.environment}"
+            "${local.host}:sub" = [for subject in local.subjects : "${subject}:environment:${each.value.environment}"]
           },
+          # Names can be taken again by somebody else, the id cannot.
+          local.has_ids && local.compares_claims ? { "${local.host}:repository_id" = format("%d", var.repository_id) } : {},
           var.workflow == null ? {} : { "${local.host}:job_workflow_ref" = "${var.repository}/${var.workflow}@refs/heads/${var.default_branch}" },
         )
       }

@@ -6,7 +6,7 @@ variable "name" {
 }
 
 variable "repository" {
-  description = "The control repository, owner/name."
+  description = "The control repository, owner/name in GitHub's own spelling: AWS compares with case."
   type        = string
   nullable    = false
 
@@ -16,8 +16,34 @@ variable "repository" {
   }
 }
 
+variable "repository_id" {
+  description = "The repository's number (gh api repos/<owner>/<name> --jq .id). Repositories made, renamed or transferred after 15 July 2026 have it in their tokens' subject, and are refused without it; null: only the form without numbers is trusted."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.repository_id == null ? true : var.repository_id > 0 && floor(var.repository_id) == var.repository_id
+    error_message = "A whole number above 0."
+  }
+}
+
+variable "owner_id" {
+  description = "Its owner's number (gh api repos/<owner>/<name> --jq .owner.id); given together with repository_id."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.owner_id == null ? true : var.owner_id > 0 && floor(var.owner_id) == var.owner_id
+    error_message = "A whole number above 0."
+  }
+  validation {
+    condition     = (var.owner_id == null) == (var.repository_id == null)
+    error_message = "repository_id and owner_id are given together, or neither."
+  }
+}
+
 variable "workflow" {
-  description = "The workflow file that may take the roles. AWS compares it for github.com's issuer; null where it cannot (a GitHub Enterprise Server)."
+  description = "The workflow file that may take the roles. AWS compares it for github.com's issuer; null where it cannot (ghe.com, a GitHub Enterprise Server)."
   type        = string
   default     = ".github/workflows/runnersmith.yml"
 }
@@ -107,7 +133,7 @@ variable "lock_table_arn" {
 }
 
 variable "issuer" {
-  description = "Who makes the tokens; a GitHub Enterprise Server's is https://<host>/_services/token."
+  description = "Who makes the tokens: ghe.com's is https://token.actions.<subdomain>.ghe.com, a GitHub Enterprise Server's https://<host>/_services/token."
   type        = string
   default     = "https://token.actions.githubusercontent.com"
   nullable    = false

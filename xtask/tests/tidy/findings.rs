@@ -9,7 +9,7 @@ use crate::tree::none;
 /// Where the tables are.
 const FINDINGS: &str = "docs/findings.md";
 /// How many findings of each reading there are: public bug reports, code, GitHub's documents, a world, a newcomer.
-const EXPECTED: [&str; 73] = [
+const EXPECTED: &[&str] = &[
     "A",
     "B",
     "C",
@@ -73,9 +73,20 @@ const EXPECTED: [&str; 73] = [
     "newcomer 9",
     "newcomer 10",
     "newcomer c",
+    "github A1",
     "github A4",
+    "github A5",
     "github A7",
+    "github A8",
     "github A9",
+    "github B1",
+    "github B2",
+    "github B3",
+    "github B4",
+    "github B5",
+    "github C3",
+    "github C4",
+    "github C5",
     "github D1",
     "github D2",
     "github D3",
@@ -83,6 +94,11 @@ const EXPECTED: [&str; 73] = [
     "github D5",
     "github D6",
     "github D7",
+    "github E1",
+    "github E2",
+    "github E7",
+    "github E8",
+    "github E9",
 ];
 /// The numbers of the public reports that were found safe.
 const SAFE: [u32; 28] =
@@ -151,7 +167,7 @@ fn every_finding_has_a_row_whose_tests_are_there_or_that_says_why_it_is_open() {
             _ => wrong.extend(wrong_tests(tests).into_iter().map(|test| format!("{FINDINGS}:{number}: {test}"))),
         }
     }
-    for expected in EXPECTED {
+    for expected in EXPECTED.iter().copied() {
         let has = |finding: &String| finding == expected || finding.starts_with(&format!("{expected} "));
         if !found.iter().any(has) {
             wrong.push(format!("{FINDINGS}: finding {expected} has no row"));

@@ -6,7 +6,7 @@ use super::draft::{Draft, expire, give_up, is_expired, run_died};
 use super::event::Comment;
 use super::lock::{HeldLock, Holder, Liveness};
 use super::state::{Approval, ChangeKind, PlanRecord, State};
-use super::step::{ChangeStep, GivenUp, Reaction, Reply};
+use super::step::{ChangeStep, GivenUp, Reaction, Reply, RequestOutcome};
 use super::who::{Denial, Permission, is_locked_out, may_approve, may_plan, may_write};
 use crate::command::{CommentCommand, CommentLine, Consent};
 use crate::digest::DigestPrefix;
@@ -169,6 +169,7 @@ fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     if let State::Planned(_) = draft.change.state {
         draft.steps.push(ChangeStep::DropPlan);
     }
+    draft.change.planned_by = Some(facts.comment.actor.login.clone());
     draft.enter(State::Planning);
     draft.steps.push(ChangeStep::Plan { without_terraform_lock });
     Ok(())
@@ -195,6 +196,7 @@ fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
         | State::Checking(..)
         | State::Draining { .. } => {}
     }
+    draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::GivenUp));
     give_up(draft, GivenUp::By(actor.login.clone()));
     Ok(())
 }

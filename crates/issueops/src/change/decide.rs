@@ -5,7 +5,7 @@ use runnersmith_types::Timestamp;
 use super::draft::Draft;
 use super::event::LifecycleEvent;
 use super::state::Change;
-use super::step::{ChangeStep, Decision, Reaction};
+use super::step::{ChangeStep, Decision, Reaction, Reply};
 use super::{commands, progress};
 use crate::command;
 use crate::policy::ApprovalRules;
@@ -15,10 +15,9 @@ use crate::policy::ApprovalRules;
 pub fn decide(change: &Change, event: &LifecycleEvent, rules: &ApprovalRules, now: Timestamp) -> Decision {
     let mut draft = Draft { change: change.clone(), steps: Vec::new(), rules, now };
     match event {
-        LifecycleEvent::Comment { comment, lock, run } => {
-            // Only what a person newly wrote on this very pull request counts; an edited comment could be an old one that
-            // was armed again. What is never an order is not remembered either.
-            let counts = comment.is_new && !comment.is_edited && comment.actor.is_person;
+        LifecycleEvent::Comment { comment, lock, run, editors } => {
+            // Only what a person newly wrote on this very pull request counts. What is never an order is not remembered either.
+            let counts = comment.is_new && comment.actor.is_person;
             let is_here = comment.pull == change.pull && !comment.is_fork;
             if !counts || !is_here || change.was_handled(comment.id) {
                 return Decision { change: change.clone(), steps: Vec::new() };
@@ -28,6 +27,16 @@ pub fn decide(change: &Change, event: &LifecycleEvent, rules: &ApprovalRules, no
                 return Decision { change: change.clone(), steps: Vec::new() };
             }
             draft.change.remember(comment.id);
+            // An edited comment could be an old one that was armed again, or another person's: it orders nothing, and that is said.
+            if comment.is_edited {
+                draft.steps.push(ChangeStep::React { comment: comment.id, reaction: Reaction::Confused });
+                draft.say(Reply::Edited { author: comment.actor.login.clone() });
+                return Decision { change: draft.change, steps: draft.steps };
+            }
+            // Who changed what is asked for took part in it, as who asked.
+            let author = draft.change.author.clone();
+            let others = editors.iter().filter(|login| !login.eq_ignore_ascii_case(&author));
+            draft.change.committers.extend(others.cloned());
             // The acknowledgement is first, before anything that takes long.
             let is_known = lines.iter().any(|line| matches!(line, command::CommentLine::Known(_)));
             let reaction = if is_known { Reaction::Eyes } else { Reaction::Confused };

@@ -21,7 +21,7 @@ pub struct Comment {
     pub created_at: Timestamp,
     /// Whether the event says that it was just made; edits and deletions are none.
     pub is_new: bool,
-    /// Whether it was changed since (`updated_at` differs from `created_at`).
+    /// Whether its text was changed since.
     pub is_edited: bool,
     /// The pull request that it is on.
     pub pull: u64,
@@ -57,6 +57,8 @@ pub enum LifecycleEvent {
         lock: Option<HeldLock>,
         /// The run that plans, checks or applies this change.
         run: Liveness,
+        /// Who changed the text of the change's issue, as GitHub says it now, as far as it is asked and says it.
+        editors: BTreeSet<String>,
     },
     /// The branch has what the request renders: plan it. Follows the making of the pull request and each edit of the issue.
     Rendered,

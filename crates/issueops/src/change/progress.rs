@@ -7,7 +7,7 @@ use super::draft::{Draft, expire, give_back, give_up, is_expired, run_died, undo
 use super::event::{LifecycleEvent, Reread};
 use super::failure::ChangeFailure;
 use super::state::{Approval, ChangeKind, Left, PlanRecord, State};
-use super::step::{ChangeStep, GivenUp, Reply, VoidWhy};
+use super::step::{ChangeStep, GivenUp, Reply, RequestOutcome, VoidWhy};
 use super::who::{Denial, is_locked_out};
 
 pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
@@ -20,12 +20,14 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
             if draft.change.state == State::Planning {
                 draft.change.plans_posted = draft.change.plans_posted.saturating_add(1);
                 draft.enter(State::Planned(plan.clone()));
+                draft.say(Reply::PlanReady);
             }
         }
         LifecycleEvent::PlanFailed(failure) => {
             if draft.change.state == State::Planning {
                 draft.enter(State::Failed(failure.clone()));
                 draft.say(Reply::Failed(failure.clone()));
+                draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::NotPlanned));
             }
         }
         LifecycleEvent::Reread(reread) => checked(draft, reread),
@@ -36,6 +38,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
         LifecycleEvent::RunDied => {
             if let Some(run) = run_died(draft) {
                 draft.say(Reply::Interrupted { run });
+                draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::NotApplied));
             }
         }
         LifecycleEvent::Merged => merged(draft),
@@ -198,6 +201,7 @@ fn apply_failed(draft: &mut Draft<'_>, failure: &ChangeFailure, did_nothing: boo
     draft.change.is_half_done |= !did_nothing;
     draft.enter(State::Failed(failure.clone()));
     draft.say(Reply::Failed(failure.clone()));
+    draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::NotApplied));
     draft.steps.push(ChangeStep::DropPlan);
     give_back(draft, ends_drain);
 }
@@ -209,6 +213,7 @@ fn applied(draft: &mut Draft<'_>) {
     draft.enter(State::Applied { head: head.clone() });
     draft.steps.push(ChangeStep::DropPlan);
     draft.say(Reply::Applied);
+    draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::Applied));
     draft.steps.push(ChangeStep::Merge { expected_head: head });
 }
 
@@ -219,7 +224,49 @@ fn merged(draft: &mut Draft<'_>) {
             draft.enter(State::Done);
             draft.steps.extend([ChangeStep::ReleaseOwnLock, ChangeStep::CloseIssue]);
         }
-        _ => {}
+        State::Requested
+        | State::HandEdited
+        | State::Planning
+        | State::Planned(_)
+        | State::Expired
+        | State::Failed(_)
+        | State::Checking(..)
+        | State::Draining { .. } => merged_early(draft),
+        State::Applying { .. } | State::Interrupted { .. } | State::Done | State::Cancelled => {}
+    }
+}
+
+/// Somebody merged by hand what is not applied. It is said at once, since nothing else would show it: the default branch and what is there
+/// differ now. What was planned is void, because it was made from the branch as it was before. The same change can go on: its plan is
+/// made of what was merged. A deletion cannot, since its folder is gone from where it would be planned.
+fn merged_early(draft: &mut Draft<'_>) {
+    if draft.change.is_merged_early {
+        return;
+    }
+    draft.change.is_merged_early = true;
+    let had_plan = match draft.change.state {
+        State::Planned(_) | State::Planning | State::Checking(..) | State::Draining { .. } => true,
+        State::Requested
+        | State::HandEdited
+        | State::Expired
+        | State::Failed(_)
+        | State::Applying { .. }
+        | State::Applied { .. }
+        | State::NotMerged { .. }
+        | State::Interrupted { .. }
+        | State::Done
+        | State::Cancelled => false,
+    };
+    let plans = had_plan && draft.change.kind == ChangeKind::Set && !draft.change.is_hand_edited;
+    if had_plan {
+        undo_approval(draft);
+        draft.steps.push(ChangeStep::DropPlan);
+        let hand_edited = if draft.change.is_hand_edited { State::HandEdited } else { State::Requested };
+        draft.enter(if plans { State::Planning } else { hand_edited });
+    }
+    draft.say(Reply::MergedEarly { plans });
+    if plans {
+        draft.steps.push(ChangeStep::Plan { without_terraform_lock: false });
     }
 }
 

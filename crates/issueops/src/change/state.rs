@@ -247,8 +247,14 @@ pub struct Change {
     pub branch: String,
     /// Who committed to the branch or edited the issue, ourselves left out.
     pub committers: BTreeSet<String>,
+    /// Who asked for the last plan by a command; `None`: nobody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_by: Option<String>,
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,
+    /// Whether somebody merged it by hand before it was applied: the default branch says what is not there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_merged_early: bool,
     /// Whether an apply did something, or may have, and nothing was merged since: giving the change up does not undo it.
     pub is_half_done: bool,
     /// How it is.
@@ -273,6 +279,8 @@ impl Change {
             pull,
             branch: branch.to_owned(),
             committers: BTreeSet::new(),
+            planned_by: None,
+            is_merged_early: false,
             is_hand_edited: false,
             is_half_done: false,
             state: State::Requested,

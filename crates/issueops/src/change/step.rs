@@ -60,6 +60,11 @@ pub enum Reply {
         /// Why.
         why: Denial,
     },
+    /// A comment that was edited orders nothing.
+    Edited {
+        /// Whose comment it is.
+        author: String,
+    },
     /// What was approved is not what is there now.
     Differs(Vec<Changed>),
     /// The lock was taken.
@@ -103,6 +108,14 @@ pub enum Reply {
     },
     /// Applied: how to use it, or that it is gone.
     Applied,
+    /// A plan waits for its approval: for those who are mentioned. The comment that shows the plan is edited, of which GitHub notifies
+    /// nobody.
+    PlanReady,
+    /// Somebody merged it by hand before it was applied.
+    MergedEarly {
+        /// Whether a plan is being made of it.
+        plans: bool,
+    },
 }
 
 /// Why a change is given up.
@@ -115,6 +128,20 @@ pub enum GivenUp {
     Closed,
     /// The issue asks for another kind of change now.
     Superseded,
+}
+
+/// How a change came out, as far as who asked must know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestOutcome {
+    /// It is applied.
+    Applied,
+    /// Planning failed.
+    NotPlanned,
+    /// Applying failed, was stopped or was cut off.
+    NotApplied,
+    /// It was given up by a command.
+    GivenUp,
 }
 
 /// Why a plan is void.
@@ -145,6 +172,8 @@ pub enum ChangeStep {
     },
     /// Answer.
     Say(Box<Reply>),
+    /// Say on the issue how it came out: who asked takes no part in the pull request.
+    NotifyIssue(RequestOutcome),
     /// Show the record in the one comment that is edited in place.
     ShowState,
     /// Make, store and post a plan; reported by [`LifecycleEvent::PlanPosted`] or [`LifecycleEvent::PlanFailed`].

@@ -67,6 +67,8 @@ pub enum Denial {
     TeamUnknown(String),
     /// They asked for the change, edited its issue, or committed to it.
     IsAuthor,
+    /// A bot asked for the change: one person has it planned, another approves it.
+    NeedsTwo,
     /// Only an admin may, since files were edited by hand.
     NeedsAdmin,
     /// There is no plan.
@@ -133,6 +135,11 @@ pub fn plans_by_itself(author: &Actor, change: &Change, rules: &ApprovalRules) -
     author.is_person && may_plan(author, change, rules, false).is_ok()
 }
 
+/// Whether a login is a bot's. No person's has a bracket.
+pub(super) fn is_bot(login: &str) -> bool {
+    login.ends_with("[bot]")
+}
+
 /// Who may approve.
 pub(super) fn may_approve(
     actor: &Actor,
@@ -151,8 +158,15 @@ pub(super) fn may_approve(
             Membership::Unknown => return Err(Denial::TeamUnknown(team.clone())),
         }
     }
-    let took_part = actor.is(&change.author) || change.committers.iter().any(|login| actor.is(login));
-    if took_part && !rules.author_may_approve { Err(Denial::IsAuthor) } else { Ok(()) }
+    if rules.author_may_approve {
+        return Ok(());
+    }
+    if actor.is(&change.author) || change.committers.iter().any(|login| actor.is(login)) {
+        return Err(Denial::IsAuthor);
+    }
+    // Who wrote in a bot's name is not known: any writer can have a workflow open an issue. Who asked for its plan stands for them.
+    let is_second = change.planned_by.as_ref().is_some_and(|login| !actor.is(login));
+    if is_bot(&change.author) && !is_second { Err(Denial::NeedsTwo) } else { Ok(()) }
 }
 
 /// Whose lock keeps this actor from applying; one's own does not.

@@ -1,11 +1,12 @@
-//! Answers: short, with what to do next. A `match` without a rest arm, so that a new reply cannot go without words.
+//! Answers: short, with what to do next. A `match` without a rest arm, so that a new reply cannot go without words. Some are said so
+//! that people are notified, which GitHub does of new comments and of mentions, never of edits.
 
 use super::markdown::{code, fence, head, tail};
 use super::plan::{left_words, lock_line, next};
 use super::{Marker, count, moment};
 use crate::change::{
     Change, ChangeFailure, ChangeKind, ChangeStage, Denial, GivenUp, HeldLock, Holder, Liveness, Lock, Misread, Reply,
-    State, Stopped, VoidWhy,
+    RequestOutcome, State, Stopped, VoidWhy,
 };
 use crate::command::CommentCommand;
 use crate::policy::Policy;
@@ -55,6 +56,9 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
         Reply::Denied { command, actor, why } => {
             format!("`/{command}` by {} was not followed: {}\n", code(actor), denial(why))
         }
+        Reply::Edited { author } => {
+            format!("A comment by {} was edited. An edited comment orders nothing: write a new one.\n", code(author))
+        }
         Reply::Differs(changed) => {
             let line = |one: &crate::change::Changed| {
                 format!("- {}: was {}, is {}\n", one.part, code(&head(&one.was, 80)), code(&head(&one.is, 80)))
@@ -103,9 +107,23 @@ pub fn reply(reply: &Reply, change: &Change, policy: &Policy, applied: Option<&A
             code(&head(commit, 64)),
             fence(&tail(why, ERROR_MAX), "text")
         ),
+        Reply::PlanReady => return plan_ready(change, None),
+        Reply::MergedEarly { plans } => merged_early(change.kind, *plans),
         Reply::Applied => applied_text(change, applied.cloned().unwrap_or_default()),
     };
     format!("{}\n{text}", Marker::Reply.line())
+}
+
+fn merged_early(kind: ChangeKind, plans: bool) -> String {
+    let what = "This was merged by hand, and is not applied: the default branch says what is not there.";
+    let way_out = match (kind, plans) {
+        (ChangeKind::Set, true) => "A plan of what was merged is being made; approving that applies it.",
+        (ChangeKind::Set, false) => "`/plan` makes a plan of what was merged; approving that applies it.",
+        (ChangeKind::Delete, _) => {
+            "Nothing is destroyed. Revert the merge by a pull request of its own, comment `/cancel` here, then reopen the issue."
+        }
+    };
+    format!("{what} {way_out}\n")
 }
 
 fn holder(lock: &Lock) -> String {
@@ -162,6 +180,11 @@ fn denial(why: &Denial) -> String {
         }
         Denial::IsAuthor => {
             "who asked for a change, edited its issue or committed to it may not approve it. Somebody else must."
+                .to_owned()
+        }
+        Denial::NeedsTwo => {
+            "a bot asked for this, so it needs two people: one who asks for the plan with `/plan`, and another who \
+                             approves it."
                 .to_owned()
         }
         Denial::NeedsAdmin => "files were edited by hand, so it needs an admin of this repository.".to_owned(),
@@ -227,7 +250,7 @@ fn void(why: VoidWhy, policy: &Policy) -> String {
             format!("The plan was not approved within {} and is void. `/plan` makes a new one.\n", count(usize::try_from(hours).unwrap_or(usize::MAX), "hour"))
         }
         VoidWhy::Pushed => "Somebody pushed; the plan and its approvals are void. A new plan is being made.\n".to_owned(),
-        VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
+        VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders: on this branch, or in the environment's folder on the default branch. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
         VoidWhy::RequestInvalid => "The issue was edited, and what it says now cannot be handled; the answer there says why. The plan and its approvals are void. Edit the issue again.\n".to_owned(),
     }
 }
@@ -313,4 +336,66 @@ pub fn invalid(problems: &[RequestProblem], kind: RequestKind) -> String {
     }
     text.push_str("\nEdit the issue; it is read again then.\n");
     text
+}
+
+/// A mention of an account or a team; of text that can be neither, the text.
+fn mention(name: &str) -> String {
+    let is_name = |part: &str| {
+        (1..=100).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    let is_one = name.split('/').count() <= 2 && name.split('/').all(is_name);
+    if is_one { format!("@{name}") } else { code(name) }
+}
+
+/// That a plan waits: for the team that approves (`organisation/slug`), if the policy names one, and for who asked.
+#[must_use]
+pub fn plan_ready(change: &Change, team: Option<&str>) -> String {
+    let line = match &change.state {
+        State::Planned(plan) => code(&plan.approve_line(change.kind)),
+        _ => "`/status`".to_owned(),
+    };
+    let approvers = match team {
+        Some(team) => format!("{}: it can be approved by {line}.", mention(team)),
+        None => format!("Somebody who may write can approve it by {line}."),
+    };
+    format!(
+        "{}\nThe plan for {} that {} asked for is ready; the comment above shows it. {approvers}\n",
+        Marker::Notice.line(),
+        code(&change.environment),
+        mention(&change.author)
+    )
+}
+
+/// How a change came out, for its issue.
+#[must_use]
+pub fn outcome(outcome: RequestOutcome, change: &Change) -> String {
+    let environment = code(&change.environment);
+    let what = match (outcome, change.kind) {
+        (RequestOutcome::Applied, ChangeKind::Set) => {
+            format!("{environment} is applied: its runners, and how to use them, are in")
+        }
+        (RequestOutcome::Applied, ChangeKind::Delete) => format!("{environment} is gone, see"),
+        (RequestOutcome::NotPlanned, _) => {
+            format!("No plan could be made for {environment}; why, and what to do, is in")
+        }
+        (RequestOutcome::NotApplied, _) => {
+            format!("{environment} could not be applied to its end; why, and what to do, is in")
+        }
+        (RequestOutcome::GivenUp, _) => format!("The request for {environment} was given up, see"),
+    };
+    format!("{}\n{}: {what} #{}.\n", Marker::Notice.line(), mention(&change.author), change.pull)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_is_mentioned() {
+        assert_eq!(mention("octo-cat"), "@octo-cat");
+        assert_eq!(mention("acme/platform_team"), "@acme/platform_team");
+        for text in ["github-actions[bot]", "a/b/c", "", "a b", "a\n@b", "/x"] {
+            assert!(!mention(text).starts_with('@'), "{text}");
+        }
+    }
 }

@@ -138,7 +138,7 @@ impl World {
     /// A comment comes.
     pub fn received(&mut self, comment: Comment) -> Vec<ChangeStep> {
         let (lock, run) = (self.lock.clone(), self.run);
-        self.event(&LifecycleEvent::Comment { comment, lock, run })
+        self.event(&LifecycleEvent::Comment { comment, lock, run, editors: BTreeSet::new() })
     }
 
     /// What a look at everything gives now.

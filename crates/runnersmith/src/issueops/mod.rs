@@ -76,6 +76,13 @@ async fn run(options: options::IssueOpsOptions) -> Result<ExitStatus, CommandFai
                 match drift {
                     Drift::None => report::line(&format!("{environment}: as it should be")),
                     Drift::Busy => report::line(&format!("{environment}: is being changed")),
+                    Drift::HandEdited { files } => {
+                        report::note(&format!(
+                            "{environment}: {files} file(s) of its folder are not what its last request rendered, so nothing was \
+                             planned; take them back, or open a request for it and have an admin comment /plan"
+                        ));
+                        status = ExitStatus::RequestFailed;
+                    }
                     Drift::Differs { resources, issue } => {
                         report::line(&format!("{environment}: {resources} differ, see #{issue}"));
                     }

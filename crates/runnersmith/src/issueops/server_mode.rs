@@ -335,8 +335,18 @@ fn warn_once(warned: &mut String, failed: String) {
 async fn drift(reconcilers: Arc<dyn Reconcilers>) -> Result<(), String> {
     let reconciler = reconcilers.reconciler().await.map_err(|failure| failure.what)?;
     for (environment, drift) in reconciler.drift().await.map_err(|error| chain(&error))? {
-        if let Drift::Failed(why) = drift {
-            tracing::warn!(environment, error = %why.escape_debug(), "it could not be found out whether it differs from its state");
+        match drift {
+            Drift::Failed(why) => {
+                tracing::warn!(environment, error = %why.escape_debug(), "it could not be found out whether it differs from its state");
+            }
+            Drift::HandEdited { files } => {
+                tracing::warn!(
+                    environment,
+                    files,
+                    "files of its folder are not what its last request rendered; nothing was planned"
+                );
+            }
+            Drift::None | Drift::Differs { .. } | Drift::Busy => {}
         }
     }
     Ok(())

@@ -42,6 +42,8 @@ pub struct Faults {
     pub shift_pages: bool,
     /// So many of the next answers about a pull request say that GitHub has not found out whether it can be merged.
     pub unknown_mergeable: u32,
+    /// So many of the next merges find that the base branch was modified meanwhile.
+    pub modified_bases: u32,
     /// Recursive trees are cut, and say so.
     pub truncate_trees: bool,
     /// `check_run` is delivered too for each queued job, as to Apps made before `workflow_job` was.

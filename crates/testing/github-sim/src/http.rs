@@ -10,6 +10,7 @@ pub(crate) mod contents;
 pub(crate) mod deliveries;
 pub(crate) mod encoding;
 pub(crate) mod git;
+pub(crate) mod graphql;
 pub(crate) mod groups;
 pub(crate) mod issues;
 pub(crate) mod people;
@@ -31,6 +32,7 @@ use crate::http::call::Call;
 use crate::http::encoding::{decode, pairs};
 use crate::rules::people::{app as app_actor, may};
 use crate::state::actor::{Actor, Holder};
+use crate::state::board::DEFAULT_BRANCH;
 use crate::state::limits::Payer;
 use crate::state::{State, World};
 use crate::{keys, time};
@@ -66,7 +68,11 @@ pub(crate) async fn entry(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    let path = uri.path().strip_prefix("/api/v3").unwrap_or(uri.path()).to_owned();
+    // A GitHub Enterprise Server has GraphQL beside REST, and not below it.
+    let path = match uri.path() {
+        "/api/graphql" => "/graphql".to_owned(),
+        path => path.strip_prefix("/api/v3").unwrap_or(path).to_owned(),
+    };
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     if let Some(what) = path.strip_prefix("/_runner/") {
         let answer = runner::handle(&world, what, body).await;
@@ -285,6 +291,9 @@ fn as_installation(
             .then(|| form::user(state, login))
             .map_or_else(Answer::not_found, |user| Answer::json(200, user)),
         ("GET", ["rate_limit"]) => rate_limit(),
+        ("POST", ["graphql"]) => graphql::handle(state, body, |_, repo| {
+            repo.split('/').next().is_some_and(|at| at.eq_ignore_ascii_case(&owner))
+        }),
         (verb, ["repos", owner, repo, rest @ ..]) => {
             let actor = app_actor(state, app);
             repository(state, verb, &format!("{owner}/{repo}"), rest, (query, body), &actor)
@@ -314,6 +323,12 @@ fn as_holder(
     let refused = || Answer::message(403, "Resource not accessible by integration");
     match (method.as_str(), segments, holder) {
         ("GET", ["rate_limit"], _) => rate_limit(),
+        ("POST", ["graphql"], Holder::Person(login)) => {
+            graphql::handle(state, body, |state, repo| may(state, repo, &Actor::person(login), "read"))
+        }
+        ("POST", ["graphql"], Holder::Actions(own)) => {
+            graphql::handle(state, body, |_, repo| repo.eq_ignore_ascii_case(own))
+        }
         ("GET", ["user"], Holder::Person(login)) => Answer::json(200, form::user(state, login)),
         (verb, ["repos", owner, name, rest @ ..], holder) => {
             let wanted = format!("{owner}/{name}");
@@ -350,7 +365,12 @@ fn repository(
     (query, body): (&Query, &Value),
     actor: &Actor,
 ) -> Answer {
-    if !state.repositories.contains_key(repository) || !may(state, repository, actor, "read") {
+    // GitHub finds a repository in any spelling, and answers in its own.
+    let Some(repository) = state.repositories.keys().find(|own| own.eq_ignore_ascii_case(repository)).cloned() else {
+        return Answer::not_found();
+    };
+    let repository = repository.as_str();
+    if !may(state, repository, actor, "read") {
         return Answer::not_found();
     }
     if let Some(answer) = on_board(state, &Call { verb, repo: repository, rest, query, body, actor }) {
@@ -366,12 +386,53 @@ fn repository(
             shown["allow_squash_merge"] = json!(true);
             Answer::json(200, shown)
         }
+        ("GET", ["rules", "branches", branch @ ..]) => rules_of_branch(state, repository, &branch.join("/"), query),
         (_, ["hooks", rest @ ..]) => deliveries::hook_log(state, verb, repository, rest, query),
         (_, ["actions", rest @ ..]) => actions::handle(state, verb, repository, rest, query, body),
         ("POST", ["check-runs"]) => checks::write(state, repository, None, body),
         ("PATCH", ["check-runs", id]) => checks::write(state, repository, id.parse().ok(), body),
         _ => Answer::not_found(),
     }
+}
+
+/// The rules of a branch, as rulesets have them; classic protection is not among them.
+fn rules_of_branch(state: &mut State, repository: &str, branch: &str, query: &Query) -> Answer {
+    let rules = state.board.settings(repository).rules.clone();
+    let of = |kind: &str, parameters: Value| {
+        let mut rule = json!({
+            "type": kind, "ruleset_source_type": "Repository", "ruleset_source": repository, "ruleset_id": 7,
+        });
+        if !parameters.is_null() {
+            rule["parameters"] = parameters;
+        }
+        rule
+    };
+    let mut all = Vec::new();
+    if branch == DEFAULT_BRANCH {
+        all.extend(rules.linear_history.then(|| of("required_linear_history", Value::Null)));
+        all.extend(rules.merge_methods.map(|methods| {
+            of("pull_request", json!({
+                "dismiss_stale_reviews_on_push": false, "require_code_owner_review": false, "require_last_push_approval": false,
+                "required_approving_review_count": 0, "required_review_thread_resolution": false, "allowed_merge_methods": methods,
+            }))
+        }));
+        all.extend(rules.merge_queue.then(|| {
+            of("merge_queue", json!({
+                "check_response_timeout_minutes": 60, "grouping_strategy": "ALLGREEN", "max_entries_to_build": 5,
+                "max_entries_to_merge": 5, "merge_method": "MERGE", "min_entries_to_merge": 1, "min_entries_to_merge_wait_minutes": 5,
+            }))
+        }));
+        if !rules.required_checks.is_empty() {
+            let checks: Vec<Value> = rules.required_checks.iter().map(|name| json!({"context": name})).collect();
+            all.push(of(
+                "required_status_checks",
+                json!({
+                    "required_status_checks": checks, "strict_required_status_checks_policy": false,
+                }),
+            ));
+        }
+    }
+    page(all, query)
 }
 
 /// Everything below `/repos/{owner}/{repo}` that is about issues, pulls, branches, files and people; `None` when it is

@@ -25,4 +25,5 @@ pub use faults::{Faults, Limit};
 pub use keys::app_key;
 pub use options::{App, Options, SimError};
 pub use simulator::{CommentView, IssueView, PullView, Simulator};
+pub use state::board::BranchRules;
 pub use state::runs::{JobSpec, JobView, RunnerView, WorkflowSpec};

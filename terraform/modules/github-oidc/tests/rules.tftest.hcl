@@ -99,3 +99,87 @@ run "refuses_repository_that_matches_more" {
   }
   expect_failures = [var.repository]
 }
+
+# Tokens of a repository from before 15 July 2026, and of one from after it or with the setting on.
+run "trusts_both_forms_of_the_subject_exactly" {
+  command = plan
+  variables {
+    repository      = "acme/runner-control"
+    repository_id   = 1317716765
+    owner_id        = 123456
+    create_provider = false
+  }
+  assert {
+    condition = alltrue([for role in ["plan", "apply"] :
+      jsondecode(aws_iam_role.this[role].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == [
+        "repo:acme/runner-control:environment:runnersmith-${role}",
+        "repo:acme@123456/runner-control@1317716765:environment:runnersmith-${role}",
+      ]
+    ])
+    error_message = "The subject with ids and the one without, each as it stands in a token."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.this["apply"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:repository_id"] == "1317716765"
+    error_message = "Names can be taken again, so the id counts as well."
+  }
+  assert {
+    condition     = keys(jsondecode(aws_iam_role.this["apply"].assume_role_policy).Statement[0].Condition) == ["StringEquals"] && !strcontains(aws_iam_role.this["apply"].assume_role_policy, "*")
+    error_message = "Nothing is a pattern."
+  }
+}
+
+run "without_ids_only_names_are_trusted" {
+  command = plan
+  variables {
+    create_provider = false
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.this["plan"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:acme/runners:environment:runnersmith-plan"]
+    error_message = "The form without ids."
+  }
+}
+
+run "another_issuer_has_its_own_keys_and_no_further_claims" {
+  command = plan
+  variables {
+    issuer          = "https://token.actions.acme.ghe.com"
+    workflow        = null
+    repository_id   = 7
+    owner_id        = 8
+    create_provider = false
+  }
+  assert {
+    condition     = keys(jsondecode(aws_iam_role.this["plan"].assume_role_policy).Statement[0].Condition.StringEquals) == ["token.actions.acme.ghe.com:aud", "token.actions.acme.ghe.com:sub"]
+    error_message = "AWS compares further claims for github.com's issuer only."
+  }
+  assert {
+    condition     = contains(jsondecode(aws_iam_role.this["plan"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.acme.ghe.com:sub"], "repo:acme@8/runners@7:environment:runnersmith-plan")
+    error_message = "The form with ids, which ghe.com has too."
+  }
+}
+
+run "refuses_owner_id_without_repository_id_and_the_other_way_round" {
+  command = plan
+  variables {
+    repository_id = 7
+  }
+  expect_failures = [var.owner_id]
+}
+
+run "refuses_repository_id_that_is_no_number_of_a_repository" {
+  command = plan
+  variables {
+    repository_id = 0
+    owner_id      = 1
+  }
+  expect_failures = [var.repository_id]
+}
+
+run "refuses_owner_id_that_is_no_whole_number" {
+  command = plan
+  variables {
+    repository_id = 1
+    owner_id      = 1.5
+  }
+  expect_failures = [var.owner_id]
+}

@@ -14,6 +14,8 @@ module "state" {
 module "roles" {
   source         = @OIDC_SOURCE@
   repository     = @REPOSITORY@
+  repository_id  = @REPOSITORY_ID@
+  owner_id       = @OWNER_ID@
   default_branch = @BRANCH@
   issuer         = @ISSUER@
   workflow       = @WORKFLOW@

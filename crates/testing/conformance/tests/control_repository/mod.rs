@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
-use runnersmith_github_sim::Simulator;
+use runnersmith_github_sim::{BranchRules, Simulator};
 use runnersmith_ports::control::{FileChanges, MergeError};
 use runnersmith_ports::{ControlRepository, GitHubError, SystemClock};
 use runnersmith_types::{RepoFullName, Secret};
@@ -81,8 +81,14 @@ async fn issues(simulator: &Simulator, client: &ControlClient) {
     let all = client.comments(asked, None).await.unwrap();
     assert_eq!(all.iter().map(|one| (one.id, one.is_person)).collect::<Vec<_>>(), [(theirs, true), (ours, false)]);
     assert_eq!(client.comments(asked, Some(all[1].updated_at)).await.unwrap().last(), all.last());
+    assert_eq!(client.is_edited(&all[1]).await.unwrap(), Some(false), "its times differ, and nobody edited it");
     client.edit_comment(ours, "this can be asked too").await.unwrap();
     assert_eq!(client.comment(ours).await.unwrap().unwrap().body, "this can be asked too");
+    assert_eq!(client.is_edited(&all[1]).await.unwrap(), Some(true));
+    assert!(client.editors(asked).await.unwrap().unwrap().is_empty());
+    simulator.edit_issue_as(REPO, asked, "maintainer", "please do");
+    let editors: Vec<String> = client.editors(asked).await.unwrap().unwrap().into_iter().collect();
+    assert_eq!(editors, ["maintainer", "octocat"]);
     client.delete_comment(ours).await.unwrap();
     client.delete_comment(ours).await.unwrap();
     assert_eq!(client.comment(ours).await.unwrap(), None);
@@ -97,6 +103,7 @@ async fn pulls(simulator: &Simulator, client: &ControlClient, branch: &str) {
     let number = client.open_pull("a change", "words", branch, "main").await.unwrap();
     assert_eq!(client.open_pull("again", "words", branch, "main").await.unwrap(), number);
     assert!(client.issue(number).await.unwrap().is_pull);
+    assert_eq!(client.pull(number).await.unwrap().mergeable, None, "it finds out when it is asked");
     let pull = client.pull(number).await.unwrap();
     assert_eq!(
         (pull.is_open, pull.is_fork, pull.mergeable, pull.head_branch.as_str()),
@@ -115,6 +122,16 @@ async fn pulls(simulator: &Simulator, client: &ControlClient, branch: &str) {
     let review = client.merge(number, &pull.head, "merged").await.unwrap_err();
     assert!(matches!(review, MergeError::Refused(_)), "{review}");
     simulator.protect(REPO, "main", false);
+    let rules = BranchRules {
+        linear_history: true,
+        merge_methods: Some(vec!["squash", "merge"]),
+        merge_queue: true,
+        required_checks: vec!["ci"],
+    };
+    simulator.set_rules(REPO, rules);
+    let rules = client.merge_rules("main").await.unwrap();
+    assert!(rules.needs_queue && rules.methods == ["squash"] && rules.required_checks == ["ci"], "{rules:?}");
+    simulator.set_rules(REPO, BranchRules::default());
     let merged = client.merge(number, &pull.head, "merged").await.unwrap();
     assert_eq!(client.branch("main").await.unwrap(), Some(merged));
     let pull = client.pull(number).await.unwrap();

@@ -33,6 +33,10 @@ fn report(state: &mut State, key: &Key, comment: &Comment, action: &str, actor: 
     events::emit(state, &key.0, "issue_comment", action, actor, payload);
 }
 
+/// GitHub does not promise that a comment that nobody changed has one time: `updated_at` was seen a second after `created_at`
+/// (palantir/policy-bot, pull request 459). Here it always is.
+const STAMP_LAG_MS: i64 = 1_000;
+
 /// Comments. Returns the comment.
 pub(crate) fn add(state: &mut State, key: &Key, actor: &Actor, body: &str) -> Option<Comment> {
     let (id, now) = (state.id(), state.now_ms());
@@ -41,7 +45,8 @@ pub(crate) fn add(state: &mut State, key: &Key, actor: &Actor, body: &str) -> Op
         author: actor.clone(),
         body: body.to_owned(),
         created_ms: now,
-        updated_ms: now,
+        updated_ms: now + STAMP_LAG_MS,
+        edited_ms: None,
         reactions: Vec::new(),
     };
     let issue = state.board.issues.get_mut(key)?;
@@ -57,7 +62,8 @@ pub(crate) fn edit(state: &mut State, repo: &str, id: u64, actor: &Actor, body: 
     let (key, old) = find(state, repo, id)?;
     let changed = change(state, &key, id, |comment| {
         body.clone_into(&mut comment.body);
-        comment.updated_ms = now;
+        comment.updated_ms = now.max(comment.updated_ms);
+        comment.edited_ms = Some(now);
         comment.clone()
     })?;
     report(state, &key, &changed, "edited", actor, Some(json!({"body": {"from": old.body}})));

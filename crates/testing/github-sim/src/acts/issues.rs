@@ -24,6 +24,7 @@ pub(crate) fn add(state: &mut State, repo: &str, actor: &Actor, title: &str, bod
         comments: Vec::new(),
         created_ms: now,
         updated_ms: now,
+        edits: Vec::new(),
         pull,
     };
     let key = (repo.to_owned(), number);
@@ -53,6 +54,12 @@ pub(crate) fn edit(state: &mut State, key: &Key, actor: &Actor, title: Option<St
     for (name, own, new) in [("title", &mut issue.title, title), ("body", &mut issue.body, body)] {
         if let Some(new) = new.filter(|new| new != own) {
             changes[name] = json!({"from": own});
+            if name == "body" {
+                if issue.edits.is_empty() {
+                    issue.edits.push(issue.author.login.clone());
+                }
+                issue.edits.push(actor.login.clone());
+            }
             *own = new;
         }
     }

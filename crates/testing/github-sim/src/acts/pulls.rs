@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use crate::acts::{branches, follow, issues};
 use crate::body::text;
 use crate::events;
+use crate::faults::Faults;
 use crate::git::{Commit, Person, Sha};
 use crate::rules::pulls::{base_sha, open_pulls, pull_mut};
 use crate::state::State;
 use crate::state::actor::Actor;
-use crate::state::board::{DEFAULT_BRANCH, Key, Pull};
+use crate::state::board::{BranchRules, DEFAULT_BRANCH, Key, Pull};
 
 /// Opens one; the error is GitHub's words.
 pub(crate) fn open(
@@ -41,6 +42,7 @@ pub(crate) fn open(
         merged_ms: None,
         merged_by: None,
         merge_sha: None,
+        checked: None,
     };
     let key = issues::add(state, repo, actor, title, body, Some(pull));
     events::about(state, &key, "opened", actor, json!({}));
@@ -102,6 +104,14 @@ pub(crate) fn merge(state: &mut State, key: &Key, actor: &Actor, body: &Value) -
         return Err((409, "Head branch was modified. Review and try the merge again.".into()));
     }
     let base = base_sha(state, &key.0, &pull);
+    // Each merge moves the base, and whether the others can be merged is found out again: until then GitHub refuses them (cli/cli#8092).
+    let is_known = pull.checked.as_ref().is_none_or(|(of, _)| *of == base);
+    if !is_known || Faults::take(&mut state.faults.modified_bases) {
+        if let Some(pull) = pull_mut(state, key) {
+            pull.checked = None;
+        }
+        return Err((405, "Base branch was modified. Review and try the merge again.".into()));
+    }
     let Some(files) = state.board.objects.merge(&base, &pull.head_sha) else {
         return Err((405, "Pull Request has merge conflicts".into()));
     };
@@ -110,6 +120,9 @@ pub(crate) fn merge(state: &mut State, key: &Key, actor: &Actor, body: &Value) -
         return Err((405, "At least 1 approving review is required by reviewers with write access.".into()));
     }
     let method = text(body, "merge_method").unwrap_or_else(|| "merge".into());
+    if let Some(why) = ruled_out(&settings.rules, &method) {
+        return Err((405, why));
+    }
     if settings.squash_only && method != "squash" {
         return Err((405, "Merge commits are not allowed on this repository.".into()));
     }
@@ -136,6 +149,24 @@ pub(crate) fn merge(state: &mut State, key: &Key, actor: &Actor, body: &Value) -
         }
     }
     Ok(sha)
+}
+
+/// Why the rules of the branch do not allow a merge in this way, in GitHub's words as far as they are known.
+fn ruled_out(rules: &BranchRules, method: &str) -> Option<String> {
+    const VIOLATED: &str = "Repository rule violations found\n\n";
+    match () {
+        () if rules.merge_queue => Some(format!("{VIOLATED}Changes must be made through the merge queue")),
+        () if let Some(check) = rules.required_checks.first() => {
+            Some(format!("{VIOLATED}Required status check \"{check}\" is expected."))
+        }
+        () if rules.linear_history && method == "merge" => {
+            Some(format!("{VIOLATED}This branch must not contain merge commits."))
+        }
+        () if rules.merge_methods.as_ref().is_some_and(|allowed| !allowed.contains(&method)) => {
+            Some(format!("{VIOLATED}Merge method {method} is not allowed."))
+        }
+        () => None,
+    }
 }
 
 /// The issues that a pull request's words close when it is merged into the default branch.

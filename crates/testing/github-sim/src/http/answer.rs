@@ -20,6 +20,8 @@ pub(crate) struct Answer {
     pub body: Option<Value>,
     pub raw: Option<Vec<u8>>,
     pub link: Option<String>,
+    /// Where it is now.
+    pub location: Option<String>,
     pub limit: Option<Limit>,
     /// Seconds.
     pub retry_after: Option<u64>,
@@ -48,6 +50,7 @@ impl Answer {
             body: None,
             raw: None,
             link: None,
+            location: None,
             limit: None,
             retry_after: None,
             part: None,
@@ -144,6 +147,9 @@ impl IntoResponse for Answer {
         }
         if let Some(etag) = self.etag.and_then(|etag| etag.parse().ok()) {
             headers.insert(header::ETAG, etag);
+        }
+        if let Some(location) = self.location.and_then(|location| location.parse().ok()) {
+            headers.insert(header::LOCATION, location);
         }
         if let Some(link) = self.link.and_then(|link| link.parse().ok()) {
             response.headers_mut().insert(header::LINK, link);

@@ -12,6 +12,18 @@ use crate::rules::people;
 use crate::state::State;
 use crate::state::board::Key;
 
+/// The answer about an issue that is not here: it may have been transferred.
+fn moved(state: &State, repo: &str, number: &str) -> Answer {
+    let key: Option<Key> = number.parse().ok().map(|number| (repo.to_owned(), number));
+    match key.and_then(|key| state.board.transferred.get(&key)) {
+        Some((to, number)) => {
+            let location = format!("{}/repos/{to}/issues/{number}", state.base);
+            Answer { location: Some(location), ..Answer::message(301, "Moved Permanently") }
+        }
+        None => Answer::not_found(),
+    }
+}
+
 /// Everything below `/repos/{owner}/{repo}/issues` but comments.
 pub(crate) fn handle(state: &mut State, call: &Call<'_>) -> Answer {
     let Call { verb, repo, rest, query, body, actor } = *call;
@@ -30,7 +42,7 @@ pub(crate) fn handle(state: &mut State, call: &Call<'_>) -> Answer {
         };
     };
     let _ = query;
-    let Some(key) = key(state, repo, number) else { return Answer::not_found() };
+    let Some(key) = key(state, repo, number) else { return moved(state, repo, number) };
     if verb != "GET" && !may_change(state, &key, actor) {
         return forbidden();
     }

@@ -11,6 +11,7 @@ use crate::http::answer::{Answer, page};
 use crate::http::call::{Call, forbidden};
 use crate::rules::issues::{key, may_change};
 use crate::rules::people;
+use crate::rules::pulls::{base_sha, pull_mut};
 use crate::state::State;
 use crate::state::actor::Via;
 use crate::state::board::{Key, Pull};
@@ -81,7 +82,18 @@ fn create(state: &mut State, call: &Call<'_>) -> Answer {
 
 fn show(state: &mut State, key: &Key, status: u16) -> Answer {
     let mut shown = forms::pull(state, &key.0, &state.board.issues[key], true);
-    if Faults::take(&mut state.faults.unknown_mergeable) {
+    let sides =
+        state.board.issues[key].pull.as_ref().map(|pull| (base_sha(state, &key.0, pull), pull.head_sha.clone()));
+    let is_open = state.board.issues[key].closed_ms.is_none();
+    // It begins to find out when it is asked; the next answer has it.
+    let is_new = match pull_mut(state, key) {
+        Some(pull) if pull.checked != sides => {
+            pull.checked = sides;
+            is_open
+        }
+        _ => false,
+    };
+    if is_new || Faults::take(&mut state.faults.unknown_mergeable) {
         (shown["mergeable"], shown["mergeable_state"]) = (Value::Null, json!("unknown"));
     }
     Answer::json(status, shown)

@@ -12,7 +12,9 @@ pub(crate) fn base_sha(state: &State, repo: &str, pull: &Pull) -> Sha {
 /// Whether it can be merged, and GitHub's word for it.
 pub(crate) fn mergeable(state: &State, repo: &str, issue: &Issue) -> (Option<bool>, &'static str) {
     let Some(pull) = issue.pull.as_ref().filter(|_| issue.closed_ms.is_none()) else { return (None, "unknown") };
-    let protected = state.board.settings.get(repo).is_some_and(|settings| settings.protected.contains(&pull.base));
+    let rules = state.board.settings.get(repo).map(|settings| &settings.rules);
+    let protected = state.board.settings.get(repo).is_some_and(|settings| settings.protected.contains(&pull.base))
+        || rules.is_some_and(|rules| !rules.required_checks.is_empty());
     match state.board.objects.merge(&base_sha(state, repo, pull), &pull.head_sha) {
         None => (Some(false), "dirty"),
         Some(_) if protected => (Some(true), "blocked"),

@@ -48,6 +48,18 @@ impl Simulator {
         self.on(repo, number, login, |state, key, actor| issues::set_open(state, key, actor, true));
     }
 
+    /// Transfers an issue to another repository. Returns its number there.
+    pub fn transfer_issue(&self, repo: &str, number: u64, to: &str) -> u64 {
+        self.act(|state| {
+            let from = (repo.to_owned(), number);
+            let issue = state.board.issues.remove(&from);
+            let issue = issue.unwrap_or_else(|| panic!("{repo} has no issue {number}"));
+            let there = issues::add(state, to, &issue.author, &issue.title, &issue.body, None);
+            state.board.transferred.insert(from, there.clone());
+            there.1
+        })
+    }
+
     /// Adds a label.
     pub fn label_issue_as(&self, repo: &str, number: u64, login: &str, label: &str) {
         self.on(repo, number, login, |state, key, actor| issues::label(state, key, actor, label));

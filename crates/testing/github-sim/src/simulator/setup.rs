@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::rules::people;
 use crate::simulator::Simulator;
 use crate::state::actor::Holder;
-use crate::state::board::Group;
+use crate::state::board::{BranchRules, Group};
 
 impl Simulator {
     /// Shifts the clock of everything that is stamped from now on. Tokens and JWTs keep to the machine's clock.
@@ -91,6 +91,11 @@ impl Simulator {
                 protected.remove(branch)
             };
         });
+    }
+
+    /// What a ruleset says of the default branch.
+    pub fn set_rules(&self, repo: &str, rules: BranchRules) {
+        self.act(|state| state.board.settings(repo).rules = rules);
     }
 
     /// Subscribes an App or a webhook to exactly these events. Before that it gets `workflow_job` alone.

@@ -25,6 +25,21 @@ pub(crate) struct Settings {
     pub no_pulls_by_actions: bool,
     /// Branches into which nothing is merged without a review.
     pub protected: BTreeSet<String>,
+    /// What a ruleset says of the default branch.
+    pub rules: BranchRules,
+}
+
+/// Rules of a branch, as a ruleset has them.
+#[derive(Clone, Debug, Default)]
+pub struct BranchRules {
+    /// "Require linear history": no merge commits.
+    pub linear_history: bool,
+    /// The methods by which a pull request may be merged, if not all.
+    pub merge_methods: Option<Vec<&'static str>>,
+    /// "Require merge queue".
+    pub merge_queue: bool,
+    /// Checks that must have passed; nothing here reports one.
+    pub required_checks: Vec<&'static str>,
 }
 
 /// The boards of all repositories.
@@ -34,6 +49,8 @@ pub(crate) struct Board {
     /// (repository, branch) to commit.
     pub branches: BTreeMap<(String, String), Sha>,
     pub issues: BTreeMap<Key, Issue>,
+    /// Issues that were transferred, with where they are now.
+    pub transferred: BTreeMap<Key, Key>,
     pub settings: BTreeMap<String, Settings>,
     /// (repository, login in lower case) to role.
     pub roles: BTreeMap<(String, String), String>,
@@ -80,6 +97,8 @@ pub(crate) struct Issue {
     pub comments: Vec<Comment>,
     pub created_ms: i64,
     pub updated_ms: i64,
+    /// Who changed the body, oldest first. The first one is the author, as of the body's first text, once there is another.
+    pub edits: Vec<String>,
     pub pull: Option<Pull>,
 }
 
@@ -95,6 +114,8 @@ pub(crate) struct Pull {
     pub merged_ms: Option<i64>,
     pub merged_by: Option<String>,
     pub merge_sha: Option<Sha>,
+    /// Of which base and head GitHub has found out whether they can be merged: it begins when it is asked, and answers the next time.
+    pub checked: Option<(Sha, Sha)>,
 }
 
 #[derive(Clone)]
@@ -104,6 +125,8 @@ pub(crate) struct Comment {
     pub body: String,
     pub created_ms: i64,
     pub updated_ms: i64,
+    /// When it was last edited; REST does not say it.
+    pub edited_ms: Option<i64>,
     pub reactions: Vec<Reaction>,
 }
 

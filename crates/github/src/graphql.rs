@@ -1,0 +1,203 @@
+//! What only GraphQL says: who edited a text. REST has the time of the last change of any kind, and does not promise that it is the
+//! time of creation where nobody changed anything.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use runnersmith_ports::GitHubError;
+use runnersmith_ports::control::IssueComment;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::access::As;
+use crate::answer::unusable;
+use crate::client::GitHubClient;
+use crate::control::ControlClient;
+use crate::control_wire::GHOST;
+use crate::operations::GRAPHQL;
+
+/// Edits of one issue are read to so many pages of 100.
+const PAGES_MAX: usize = 10;
+/// How long to wait after a limit that says nothing of its end.
+const LIMIT_WAIT: Duration = Duration::from_secs(60);
+
+const EDITS: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) {
+  repository(owner: $owner, name: $name) { issue(number: $number) {
+    userContentEdits(first: 100, after: $after) { pageInfo { hasNextPage endCursor } nodes { editor { login } } }
+  } }
+}";
+const LAST_EDITED: &str = "query($id: ID!) { node(id: $id) { ... on IssueComment { lastEditedAt } } }";
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    data: Option<T>,
+    #[serde(default)]
+    errors: Vec<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct OfIssue {
+    repository: Option<WithIssue>,
+}
+
+#[derive(Deserialize)]
+struct WithIssue {
+    issue: Option<Edited>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Edited {
+    // Null for who may not read them.
+    user_content_edits: Option<Edits>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Edits {
+    page_info: PageInfo,
+    nodes: Option<Vec<Option<Edit>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    end_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Edit {
+    // Null when the account is gone.
+    editor: Option<Editor>,
+}
+
+#[derive(Deserialize)]
+struct Editor {
+    login: String,
+}
+
+#[derive(Deserialize)]
+struct OfNode {
+    node: Option<LastEdited>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LastEdited {
+    // Left out when the node is no comment.
+    #[serde(default, deserialize_with = "present")]
+    last_edited_at: Option<Option<String>>,
+}
+
+/// A field that is there, if only with null.
+fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(from).map(Some)
+}
+
+/// Folds the errors of an answer, which has status 200, into the question that a caller acts on. GitHub documents no list of their types;
+/// these are those that it is seen to use.
+fn problem(problem: &Problem, subject: &str, now: runnersmith_types::Timestamp) -> GitHubError {
+    let (operation, subject) = (GRAPHQL.id, subject.to_owned());
+    let message: String = problem.message.chars().filter(|c| !c.is_control()).take(200).collect();
+    match problem.kind.as_str() {
+        "NOT_FOUND" => GitHubError::NotFound { operation, subject },
+        "FORBIDDEN" | "INSUFFICIENT_SCOPES" => GitHubError::Unauthorized { operation, subject, message },
+        "RATE_LIMITED" => GitHubError::RateLimited { operation, subject, until: now.plus(LIMIT_WAIT) },
+        "SERVICE_UNAVAILABLE" => GitHubError::Transient { operation, subject, source: message.into() },
+        _ => GitHubError::Refused { operation, subject, status: 200, message },
+    }
+}
+
+impl GitHubClient {
+    async fn query<T: DeserializeOwned>(
+        &self,
+        who: &As,
+        subject: &str,
+        query: &str,
+        variables: Value,
+    ) -> Result<T, GitHubError> {
+        let body = json!({"query": query, "variables": variables});
+        let path = self.transport.graphql_url();
+        let answer: Answer<T> = self.send(GRAPHQL, who, &path, subject, Some(body)).await?.read(GRAPHQL, subject)?;
+        if let Some(first) = answer.errors.first() {
+            return Err(problem(first, subject, self.clock.now()));
+        }
+        answer.data.ok_or_else(|| unusable(GRAPHQL, subject.to_owned(), "it has no data"))
+    }
+}
+
+/// `None` where who asks may not read it; a limit or an outage stays an error, since another try gives an answer.
+fn if_readable<T>(read: Result<Option<T>, GitHubError>) -> Result<Option<T>, GitHubError> {
+    match read {
+        Err(GitHubError::Unauthorized { .. } | GitHubError::NotFound { .. } | GitHubError::Refused { .. }) => Ok(None),
+        read => read,
+    }
+}
+
+impl ControlClient {
+    pub(crate) async fn issue_editors(&self, number: u64) -> Result<Option<BTreeSet<String>>, GitHubError> {
+        if_readable(self.read_editors(number).await)
+    }
+
+    async fn read_editors(&self, number: u64) -> Result<Option<BTreeSet<String>>, GitHubError> {
+        let (owner, name) = self.repo.as_str().split_once('/').unwrap_or_default();
+        let (who, subject) = (As::repository(&self.repo), self.subject("edits of issue", number));
+        let (mut editors, mut after) = (BTreeSet::new(), None);
+        for _ in 0..PAGES_MAX {
+            let variables = json!({"owner": owner, "name": name, "number": number, "after": after});
+            let page: OfIssue = self.client().query(&who, &subject, EDITS, variables).await?;
+            let edits = page.repository.and_then(|found| found.issue).and_then(|issue| issue.user_content_edits);
+            let Some(Edits { page_info, nodes: Some(nodes) }) = edits else { return Ok(None) };
+            // Null is an edit that who asks may not see.
+            let Some(nodes) = nodes.into_iter().collect::<Option<Vec<Edit>>>() else { return Ok(None) };
+            let editor = |edit: Edit| edit.editor.map_or_else(|| GHOST.to_owned(), |editor| editor.login);
+            editors.extend(nodes.into_iter().map(editor));
+            if !page_info.has_next_page {
+                return Ok(Some(editors));
+            }
+            after = page_info.end_cursor;
+        }
+        Err(unusable(GRAPHQL, subject, "there are more edits than are read"))
+    }
+
+    pub(crate) async fn is_comment_edited(&self, comment: &IssueComment) -> Result<Option<bool>, GitHubError> {
+        let (who, subject) = (As::repository(&self.repo), self.subject("comment", comment.id));
+        let variables = json!({"id": comment.node_id});
+        let found = self.client().query::<OfNode>(&who, &subject, LAST_EDITED, variables).await;
+        if_readable(found.map(|found| Some(found.node?.last_edited_at?.is_some())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_without_the_field_was_not_found_unedited() {
+        let read = |text: &str| serde_json::from_str::<LastEdited>(text).unwrap().last_edited_at;
+        assert_eq!(read("{}"), None);
+        assert_eq!(read(r#"{"lastEditedAt": null}"#), Some(None));
+        assert_eq!(read(r#"{"lastEditedAt": "2026-11-24T03:00:00Z"}"#), Some(Some("2026-11-24T03:00:00Z".into())));
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_not_known_and_a_limit_is_asked_again() {
+        let now = runnersmith_types::Timestamp::from_secs(0);
+        for (kind, is_known_later) in
+            [("NOT_FOUND", false), ("FORBIDDEN", false), ("undefinedField", false), ("RATE_LIMITED", true)]
+        {
+            let error = problem(&Problem { kind: kind.to_owned(), message: "no".to_owned() }, "s", now);
+            assert_eq!(if_readable::<()>(Err(error)).is_err(), is_known_later, "{kind}");
+        }
+    }
+}
