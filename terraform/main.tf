@@ -21,6 +21,8 @@ locals {
   } }
 
   extra_labels  = [for label in split(",", var.runner_extra_labels) : trimspace(label) if trimspace(label) != ""]
+  disk_key_arns = distinct(concat(var.disk_kms_key_arns, compact([lookup(var.block_device_mappings, "kms_key_id", "")])))
+
   architectures = { for name, set in local.scale_sets : name => coalesce(set.runner_architecture, var.runner_architecture) }
 }
 
@@ -31,6 +33,17 @@ check "image" {
       anytrue([for name in lookup(filter, "name", []) : startswith(name, "amzn2-")])
     ])
     error_message = "ami_filter selects Amazon Linux 2, whose glibc 2.26 cannot run today's actions and which is out of support: use Amazon Linux 2023."
+  }
+}
+
+check "versions" {
+  assert {
+    condition = alltrue([for one in [
+      [var.webhook_lambda_s3_key, var.webhook_lambda_s3_object_version],
+      [var.runners_lambda_s3_key, var.runners_lambda_s3_object_version],
+      [var.syncer_lambda_s3_key, var.syncer_lambda_s3_object_version],
+    ] : var.lambda_s3_bucket == null || one[0] == null || one[1] != null])
+    error_message = "A zip in lambda_s3_bucket is named without its version (…_lambda_s3_object_version): Terraform does not see new bytes below the same key, and they are never deployed. Give the version, or the release in the key."
   }
 }
 
@@ -101,7 +114,10 @@ module "control_plane" {
   role = { path = var.role_path, permissions_boundary = var.role_permissions_boundary }
   tags = var.tags
 
-  readers = var.readers
+  readers          = var.readers
+  alarm_topic_arns = var.alarm_topic_arns
+  custom_metrics   = var.custom_metrics
+  disk_key_arns    = local.disk_key_arns
 }
 
 module "scale_set" {
@@ -165,10 +181,12 @@ module "scale_set" {
 
 resource "aws_ssm_parameter" "ghes_ca" {
   #checkov:skip=CKV2_AWS_34:a certificate is public
-  count          = var.ghes_ca == null ? 0 : 1
-  name           = "/runnersmith/${var.environment}/ghes-ca"
-  description    = "The authority that signed the server's certificate"
-  type           = "String"
+  count       = var.ghes_ca == null ? 0 : 1
+  name        = "/runnersmith/${var.environment}/ghes-ca"
+  description = "The authority that signed the server's certificate"
+  type        = "String"
+  # A chain of authorities has more than the 4 KB of a standard parameter.
+  tier           = "Intelligent-Tiering"
   insecure_value = var.ghes_ca
   tags           = merge(var.tags, { "runnersmith:environment" = var.environment })
 }

@@ -63,6 +63,11 @@ output "code" {
   value       = module.control_plane.checks.code
 }
 
+output "alarms" {
+  description = "The alarms, by name, with what they notify."
+  value       = module.control_plane.alarms
+}
+
 output "visibility_timeout" {
   description = "The queue's visibility timeout in seconds."
   value       = module.control_plane.checks.visibility_timeout

@@ -95,6 +95,10 @@ variable "block_device_mappings" {
     condition     = alltrue([for key in keys(var.block_device_mappings) : contains(["device_name", "volume_size", "volume_type", "iops", "throughput", "delete_on_termination", "encrypted", "kms_key_id"], key)])
     error_message = "Known are device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted and kms_key_id."
   }
+  validation {
+    condition     = can(regex("^(|arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+)$", lookup(var.block_device_mappings, "kms_key_id", "")))
+    error_message = "A disk's key is the ARN of a KMS key (arn:aws:kms:…:key/…): EC2 takes no id there, and policies do not know aliases."
+  }
 }
 
 variable "cloudwatch_config" {
@@ -186,6 +190,11 @@ variable "kms_key_id" {
   description = "The KMS key (ARN or id) for secrets and hand-offs; null: see manage_kms_key."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_id == null || can(regex("^(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|mrk-[0-9a-f]+)$", var.kms_key_id))
+    error_message = "A key is given by its ARN (arn:aws:kms:…:key/…) or its id; policies do not know aliases."
+  }
 }
 
 variable "lambda_s3_bucket" {
@@ -195,10 +204,15 @@ variable "lambda_s3_bucket" {
 }
 
 variable "lambda_security_group_ids" {
-  description = "Security groups of the functions in the VPC."
+  description = "Security groups of the functions in the VPC; needed with lambda_subnet_ids."
   type        = list(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = (length(var.lambda_security_group_ids) == 0) == (length(var.lambda_subnet_ids) == 0)
+    error_message = "Lambda takes lambda_subnet_ids and lambda_security_group_ids together, or neither."
+  }
 }
 
 variable "lambda_subnet_ids" {
@@ -507,6 +521,37 @@ variable "register_at" {
   description = "The organisation (or owner/repository) where runners register, if it is one. Needed for idle_config to launch runners."
   type        = string
   default     = null
+}
+
+variable "alarm_topic_arns" {
+  description = "SNS topics that are notified when an alarm begins, and when it is over; none: alarms are seen in CloudWatch alone."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for topic in var.alarm_topic_arns : can(regex("^arn:[a-z-]+:sns:", topic))])
+    error_message = "An alarm's topic is the ARN of an SNS topic."
+  }
+}
+
+variable "custom_metrics" {
+  description = "Whether demand, supply, machines and faults of each scale set are metrics of CloudWatch; false: they are in the functions' logs alone. CloudWatch asks some 0.30 dollars a month for each metric: six for each scale set, and one for each kind of fault that was seen."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "disk_kms_key_arns" {
+  description = "KMS keys of one's own that encrypt the machines' disks or images, beside block_device_mappings.kms_key_id: an encrypted image's, or the account's default for EBS. EC2's service-linked role for spot needs a grant on them too."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key in var.disk_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", key))])
+    error_message = "A disk's key is the ARN of a KMS key (arn:aws:kms:…:key/…); policies do not know aliases."
+  }
 }
 
 variable "allowed_repositories" {

@@ -272,8 +272,9 @@ run "input_kms_key_id" {
 run "input_lambda_s3_bucket" {
   command = apply
   variables {
-    lambda_s3_bucket      = "zips"
-    webhook_lambda_s3_key = "webhook.zip"
+    lambda_s3_bucket                 = "zips"
+    webhook_lambda_s3_key            = "webhook.zip"
+    webhook_lambda_s3_object_version = "v1"
   }
   assert {
     condition     = output.code["webhook"].bucket == "zips"
@@ -482,8 +483,9 @@ run "input_runner_log_files" {
 run "input_runners_lambda_s3_key" {
   command = apply
   variables {
-    lambda_s3_bucket      = "zips"
-    runners_lambda_s3_key = "r.zip"
+    lambda_s3_bucket                 = "zips"
+    runners_lambda_s3_key            = "r.zip"
+    runners_lambda_s3_object_version = "v1"
   }
   assert {
     condition     = output.code["scale-up"].key == "r.zip"
@@ -566,8 +568,9 @@ run "input_scale_down_schedule_expression" {
 run "input_syncer_lambda_s3_key" {
   command = apply
   variables {
-    lambda_s3_bucket     = "zips"
-    syncer_lambda_s3_key = "s.zip"
+    lambda_s3_bucket                = "zips"
+    syncer_lambda_s3_key            = "s.zip"
+    syncer_lambda_s3_object_version = "v1"
   }
   assert {
     condition     = output.code["syncer"].key == "s.zip"
@@ -639,8 +642,9 @@ run "input_userdata_template" {
 run "input_webhook_lambda_s3_key" {
   command = apply
   variables {
-    lambda_s3_bucket      = "zips"
-    webhook_lambda_s3_key = "w.zip"
+    lambda_s3_bucket                 = "zips"
+    webhook_lambda_s3_key            = "w.zip"
+    webhook_lambda_s3_object_version = "v1"
   }
   assert {
     condition     = output.code["webhook"].key == "w.zip"
@@ -683,3 +687,75 @@ run "input_webhook_lambda_zip" {
   }
 }
 
+
+run "input_alarm_topic_arns" {
+  command = apply
+  variables {
+    alarm_topic_arns = ["arn:aws:sns:eu-west-1:123456789012:on-call"]
+  }
+  assert {
+    condition     = length(output.alarms) > 5 && alltrue([for actions in values(output.alarms) : actions == toset(["arn:aws:sns:eu-west-1:123456789012:on-call"])])
+    error_message = "alarm_topic_arns has no such effect"
+  }
+}
+
+# Six for each scale set are 1.80 dollars a month, job or none.
+run "input_custom_metrics" {
+  command = apply
+  variables {
+    custom_metrics = true
+  }
+  assert {
+    condition     = output.code["scale-down"].variables.RUNNERSMITH_METRICS == "true"
+    error_message = "custom_metrics has no such effect"
+  }
+}
+
+run "without_a_word_no_metric_is_paid_for" {
+  command = apply
+  assert {
+    condition     = alltrue([for function, code in output.code : try(code.variables.RUNNERSMITH_METRICS, "false") == "false"])
+    error_message = "metrics are made that nobody asked for"
+  }
+}
+
+run "input_disk_kms_key_arns" {
+  command = apply
+  variables {
+    disk_kms_key_arns     = ["arn:aws:kms:eu-west-1:123456789012:key/images"]
+    block_device_mappings = { kms_key_id = "arn:aws:kms:eu-west-1:123456789012:key/disks" }
+  }
+  # EC2 uses both keys in the name of who launches, and makes a grant for the volume.
+  assert {
+    condition = alltrue([for function in ["scale-up", "scale-down", "interruption", "housekeeper"] : length([
+      for statement in jsondecode(output.policies[function]).Statement : statement
+      if startswith(statement.Sid, "DiskKeys") && toset(statement.Resource) == toset(["arn:aws:kms:eu-west-1:123456789012:key/images", "arn:aws:kms:eu-west-1:123456789012:key/disks"])
+    ]) == 2])
+    error_message = "disk_kms_key_arns has no such effect"
+  }
+  assert {
+    condition = alltrue([for statement in jsondecode(output.policies["scale-up"]).Statement :
+      !contains(statement.Action, "kms:CreateGrant") || try(statement.Condition.Bool["kms:GrantIsForAWSResource"], "") == "true"
+    ])
+    error_message = "a grant is for EC2 alone"
+  }
+}
+
+run "without_keys_of_disks_nobody_has_rights_on_any" {
+  command = apply
+  assert {
+    condition     = !strcontains(output.policies["scale-up"], "DiskKeys") && !strcontains(output.policies["scale-up"], "kms:CreateGrant")
+    error_message = "a right is there that nobody asked for"
+  }
+}
+
+run "a_chain_of_authorities_may_have_more_than_4_kb" {
+  command = plan
+  variables {
+    ghes_ca = "-----BEGIN CERTIFICATE-----\n"
+  }
+  assert {
+    condition     = aws_ssm_parameter.ghes_ca[0].tier == "Intelligent-Tiering"
+    error_message = "A standard parameter has 4 KB at the most."
+  }
+}

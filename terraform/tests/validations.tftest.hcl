@@ -247,3 +247,61 @@ run "refuses_readers" {
   }
   expect_failures = [var.readers]
 }
+
+run "refuses_kms_key_id_that_is_an_alias" {
+  command = plan
+  variables {
+    kms_key_id = "alias/runners"
+  }
+  expect_failures = [var.kms_key_id]
+}
+
+run "refuses_lambda_security_group_ids_without_subnets" {
+  command = plan
+  variables {
+    lambda_security_group_ids = ["sg-9"]
+  }
+  expect_failures = [var.lambda_security_group_ids]
+}
+
+# Lambda: "SubnetIds and SecurityIds must coexist or be both empty list", in the middle of an apply.
+run "refuses_lambda_security_group_ids_that_are_missing" {
+  command = plan
+  variables {
+    lambda_subnet_ids = ["subnet-9"]
+  }
+  expect_failures = [var.lambda_security_group_ids]
+}
+
+run "refuses_alarm_topic_arns" {
+  command = plan
+  variables {
+    alarm_topic_arns = ["on-call@example.com"]
+  }
+  expect_failures = [var.alarm_topic_arns]
+}
+
+run "refuses_disk_kms_key_arns" {
+  command = plan
+  variables {
+    disk_kms_key_arns = ["alias/disks"]
+  }
+  expect_failures = [var.disk_kms_key_arns]
+}
+
+run "refuses_block_device_mappings_with_an_alias" {
+  command = plan
+  variables {
+    block_device_mappings = { kms_key_id = "alias/disks" }
+  }
+  expect_failures = [var.block_device_mappings]
+}
+
+run "warns_of_a_zip_without_a_version" {
+  command = plan
+  variables {
+    lambda_s3_bucket      = "zips"
+    runners_lambda_s3_key = "runners.zip"
+  }
+  expect_failures = [check.versions]
+}

@@ -1,11 +1,20 @@
 //! Runner distributions in S3: looked at, and put whole or not at all.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 
 use crate::{AwsFailure, AwsFailureKind, Session};
 
-/// What this module may call.
-pub const OPERATIONS: [&str; 2] = ["s3:GetObject", "s3:PutObject"];
+/// What this module may call. `s3:ListBucket` is for no list: who has it is answered 404 for an object that is not there, and not 403
+/// (S3 API reference, `HeadObject`).
+pub const OPERATIONS: [&str; 3] = ["s3:GetObject", "s3:ListBucket", "s3:PutObject"];
+/// A file may have some hundred megabytes, and a small function sends a few of them in a second; the session's five seconds are for calls
+/// that carry a few KB.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(240);
+/// S3's status for what the caller may not see, there or not.
+const FORBIDDEN: u16 = 403;
 
 /// S3 as a session reaches it.
 pub(crate) fn s3_config(session: &Session) -> aws_sdk_s3::config::Builder {
@@ -28,7 +37,8 @@ impl Bucket {
         Self { client: Client::from_conf(s3_config(session).build()), name: name.to_owned() }
     }
 
-    /// What an object says of itself under `name` in its metadata. `None` when there is no such object, or it says nothing.
+    /// What an object says of itself under `name` in its metadata. `None` when there is no such object, or it says nothing, or S3 does not
+    /// say: whether the object may be written is for [`Self::put_file`] to find out.
     ///
     /// # Errors
     /// When S3 refuses.
@@ -36,8 +46,11 @@ impl Bucket {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
             Ok(found) => Ok(found.metadata.and_then(|metadata| metadata.get(name).cloned())),
             Err(error) => {
+                let status = error.raw_response().map(|answer| answer.status().as_u16());
                 let failure = AwsFailure::new("s3", "HeadObject", &error);
-                if failure.kind() == AwsFailureKind::NotFound { Ok(None) } else { Err(failure) }
+                // A HEAD's answer has no body, and so no code: the status is all that is known.
+                let is_absent = failure.kind() == AwsFailureKind::NotFound || status == Some(FORBIDDEN);
+                if is_absent { Ok(None) } else { Err(failure) }
             }
         }
     }
@@ -61,7 +74,10 @@ impl Bucket {
         if let Some(key) = kms_key {
             call = call.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms).ssekms_key_id(key);
         }
-        call.send().await.map(|_| ()).map_err(|error| PutError::Refused(AwsFailure::new("s3", "PutObject", &error)))
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(UPLOAD_TIMEOUT).build();
+        let slow = aws_sdk_s3::config::Builder::new().timeout_config(timeouts);
+        let sent = call.customize().config_override(slow).send().await;
+        sent.map(|_| ()).map_err(|error| PutError::Refused(AwsFailure::new("s3", "PutObject", &error)))
     }
 }
 

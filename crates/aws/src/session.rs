@@ -39,6 +39,15 @@ impl Session {
         Self { config: loader.load().await }
     }
 
+    /// With a role's temporary key, for tests against an emulator.
+    pub async fn with_token(endpoint: &str, region: &str, key: &str, token: &str) -> Self {
+        let token = Some(token.to_owned());
+        let credentials = aws_credential_types::Credentials::new(key, "secret", token, None, "given");
+        let loader =
+            base().region(Region::new(region.to_owned())).endpoint_url(endpoint).credentials_provider(credentials);
+        Self { config: loader.load().await }
+    }
+
     /// The SDK's form of it.
     #[must_use]
     pub const fn config(&self) -> &SdkConfig {

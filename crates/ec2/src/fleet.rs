@@ -12,12 +12,19 @@ use aws_sdk_ec2::types::{
 };
 use runnersmith_aws::AwsFailure;
 use runnersmith_ports::{LaunchRequest, MachinesError};
-use runnersmith_types::ec2::{Allocation, BY_ATTRIBUTES, POOL_SEPARATOR};
+use runnersmith_types::ec2::{Allocation, BY_ATTRIBUTES};
 use runnersmith_types::{CapacityPool, Ec2Set, MachineId, Market};
 
 use crate::{folded, tags};
 
 const OPERATION: &str = "launch";
+
+/// What an error asks of us. One code stands for two things, so that its text counts too: a fleet whose type is not to be had in a zone is
+/// `InvalidFleetConfiguration` with EC2's sentence for it.
+pub(crate) fn asks_with(code: &str, message: &str) -> Asks {
+    let elsewhere = "not supported in your requested Availability Zone";
+    if code.starts_with("InvalidFleetConfig") && message.contains(elsewhere) { Asks::Capacity } else { asks(code) }
+}
 
 /// What an error code asks of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +51,17 @@ pub(crate) fn asks(code: &str) -> Asks {
         "UnfulfillableCapacity",
         "SpotMaxPriceTooLow",
         "InsufficientFreeAddressesInSubnet",
-        "MaxSpotFleetRequestCountExceeded",
+        // A type that the zone does not have (karpenter-provider-aws counts it as unfulfillable capacity of that pool).
+        "Unsupported",
         "ReservationCapacityExceeded",
     ];
-    const QUOTA: [&str; 9] = [
+    const QUOTA: [&str; 11] = [
         "VcpuLimitExceeded",
         "InstanceLimitExceeded",
         "MaxSpotInstanceCountExceeded",
+        // "You've reached your quota for maximum Fleet Requests for this account" (runs-on #88): no pool has less of it than another.
+        "MaxFleetCountExceeded",
+        "MaxSpotFleetRequestCountExceeded",
         "VolumeLimitExceeded",
         "MaxIOPSLimitExceeded",
         "PendingVerification",
@@ -59,10 +70,12 @@ pub(crate) fn asks(code: &str) -> Asks {
         "NetworkInterfaceLimitExceeded",
     ];
     const THROTTLED: [&str; 4] = ["RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException"];
-    const REQUEST: [&str; 9] = [
+    const REQUEST: [&str; 10] = [
         "Invalid",
         "Missing",
-        "Unsupported",
+        // The code itself is of a pool; what begins with it (UnsupportedOperation) is of the call.
+        "UnsupportedOperation",
+        "UnsupportedProtocol",
         "Malformed",
         "UnauthorizedOperation",
         "AccessDenied",
@@ -136,7 +149,8 @@ pub(crate) async fn launch(
         .iter()
         .map(|error| {
             let code = error.error_code.as_deref().unwrap_or("UnfulfillableCapacity");
-            (rank(asks(code)), code, error.error_message.as_deref().unwrap_or(""))
+            let message = error.error_message.as_deref().unwrap_or("");
+            (rank(asks_with(code, message)), code, message)
         })
         .max();
     let (_, code, message) = most_severe.unwrap_or((0, "UnfulfillableCapacity", "the fleet is empty"));
@@ -146,7 +160,7 @@ pub(crate) async fn launch(
 /// What an answer without any machine means, by the most severe of its errors.
 fn without_machines(pool: &CapacityPool, code: &str, message: &str) -> MachinesError {
     let what = format!("{code}: {message}");
-    match asks(code) {
+    match asks_with(code, message) {
         Asks::Capacity | Asks::Other => MachinesError::NoCapacity { operation: OPERATION, pool: pool.clone() },
         // The call itself was answered, so its token is spent: EC2 answers the same nothing to it from now on (karpenter-provider-aws
         // #8923 shows RequestLimitExceeded in an answer, runs-on #251 a token that is remembered after a fleet without machines).
@@ -200,20 +214,16 @@ fn template(set: &Ec2Set, request: &LaunchRequest) -> Result<FleetLaunchTemplate
     };
     let pool = &request.batch.pool;
     let mut overrides = Vec::new();
-    for zone in pool.zone.split(POOL_SEPARATOR) {
-        // A batch that was stored before a zone was taken out of the configuration is still launched elsewhere.
-        for subnet in set.subnets.iter().filter(|subnet| subnet.zone == zone) {
-            for machine_type in pool.machine_type.split(POOL_SEPARATOR) {
-                let place = FleetLaunchTemplateOverridesRequest::builder().subnet_id(&subnet.id);
-                let place = if machine_type == BY_ATTRIBUTES {
-                    place.instance_requirements(requirements(set)?)
-                } else {
-                    place.instance_type(machine_type.into())
-                };
-                let price = set.max_price.clone().filter(|_| pool.market == Market::Spot);
-                overrides.push(place.set_max_price(price).build());
-            }
-        }
+    // A batch that was stored before a zone was taken out of the configuration is still launched elsewhere.
+    for (subnet, machine_type) in set.places(pool, &request.batch.id) {
+        let place = FleetLaunchTemplateOverridesRequest::builder().subnet_id(&subnet.id);
+        let place = if machine_type == BY_ATTRIBUTES {
+            place.instance_requirements(requirements(set)?)
+        } else {
+            place.instance_type(machine_type.into())
+        };
+        let price = set.max_price.clone().filter(|_| pool.market == Market::Spot);
+        overrides.push(place.set_max_price(price).build());
     }
     if overrides.is_empty() {
         return Err(bad(format!("no subnet is configured for {pool}")));
@@ -259,7 +269,7 @@ mod tests {
     use runnersmith_ports::MachinesError;
     use runnersmith_types::FallbackOrder;
 
-    use super::{Asks, asks, without_machines};
+    use super::{Asks, asks, asks_with, without_machines};
 
     #[test]
     fn a_throttled_fleet_without_machines_has_spent_its_token() {
@@ -273,6 +283,17 @@ mod tests {
     }
 
     #[test]
+    fn a_type_that_a_zone_does_not_have_is_no_fault_of_the_request() {
+        let text = "Your requested instance type (m7i.large) is not supported in your requested Availability Zone (eu-west-1c).";
+        let pool = &FallbackOrder::local().pools[0];
+        for code in ["Unsupported", "InvalidFleetConfiguration"] {
+            assert_eq!(asks_with(code, text), Asks::Capacity, "{code}");
+            assert!(matches!(without_machines(pool, code, text), MachinesError::NoCapacity { .. }), "{code}");
+        }
+        assert_eq!(asks_with("InvalidFleetConfiguration", "The template is incomplete."), Asks::Request);
+    }
+
+    #[test]
     fn codes_are_questions() {
         for (code, question) in [
             ("InsufficientInstanceCapacity", Asks::Capacity),
@@ -283,6 +304,11 @@ mod tests {
             ("ResourceLimitExceeded", Asks::Quota),
             ("NetworkInterfaceLimitExceeded", Asks::Quota),
             ("ReservationCapacityExceeded", Asks::Capacity),
+            ("MaxFleetCountExceeded", Asks::Quota),
+            ("MaxSpotFleetRequestCountExceeded", Asks::Quota),
+            ("Unsupported", Asks::Capacity),
+            ("UnsupportedOperation", Asks::Request),
+            ("InvalidFleetConfiguration", Asks::Request),
             // The same token with other parameters: whether the first call launched anything is not known from the answer.
             ("IdempotentParameterMismatch", Asks::Other),
             ("InvalidLaunchTemplateId.NotFound", Asks::Request),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
+use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use runnersmith_aws::{AwsFailure, AwsFailureKind, Session};
 use runnersmith_ports::{LaunchRequest, Machines, MachinesError};
 use runnersmith_types::{ControlPlaneId, Ec2Set, Machine, MachineId, ScaleSetName, Timestamp};
@@ -19,6 +20,9 @@ use runnersmith_types::{ControlPlaneId, Ec2Set, Machine, MachineId, ScaleSetName
 /// What this crate may call.
 pub const OPERATIONS: [&str; 5] =
     ["ec2:CreateFleet", "ec2:RunInstances", "ec2:DescribeInstances", "ec2:TerminateInstances", "ec2:CreateTags"];
+/// An instant fleet of a batch is made while the caller waits, and a page of a thousand machines has some megabytes; the session's five
+/// seconds are for calls that carry a few KB. A call that was given up is made again with the same token, and launches nothing twice.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Machines in one terminate call; EC2 advises against more than a thousand.
 const TERMINATED_AT_ONCE: usize = 500;
 
@@ -32,7 +36,9 @@ impl Ec2Machines {
     /// Machines for these sets.
     #[must_use]
     pub fn new(session: &Session, sets: BTreeMap<ScaleSetName, Ec2Set>) -> Self {
-        Self { client: Client::new(session.config()), sets }
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+        let config = aws_sdk_ec2::config::Builder::from(session.config()).timeout_config(timeouts).build();
+        Self { client: Client::from_conf(config), sets }
     }
 
     /// Records that a machine will be taken back, where every list reads it. `false` when there is no such machine.
@@ -93,7 +99,7 @@ fn folded(
     failure: AwsFailure,
     pool: Option<&runnersmith_types::CapacityPool>,
 ) -> MachinesError {
-    match (fleet::asks(&failure.code), pool) {
+    match (fleet::asks_with(&failure.code, &failure.to_string()), pool) {
         (fleet::Asks::Throttled, _) => MachinesError::Throttled { operation },
         (fleet::Asks::Capacity, Some(pool)) => MachinesError::NoCapacity { operation, pool: pool.clone() },
         (fleet::Asks::Quota, _) => MachinesError::Quota { operation, what: failure.to_string() },

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
 use runnersmith_aws::AwsFailure;
-use runnersmith_types::{BatchId, ControlPlaneId, Machine, MachineId, MachineState, ScaleSetName, Timestamp};
+use runnersmith_types::{
+    BatchId, ControlPlaneId, Machine, MachineId, MachineState, MachineStatus, ScaleSetName, Timestamp,
+};
 
 use crate::tags;
 
@@ -45,6 +47,25 @@ async fn tagged(client: &Client, wanted: &[(&str, &str)]) -> Result<Vec<Machine>
     Ok(found)
 }
 
+/// Why a machine ended that never ran, in EC2's words (EC2 User Guide, "Instance terminates immediately"). It could say nothing itself.
+fn could_not_start(instance: &Instance) -> Option<MachineStatus> {
+    const AT_LAUNCH: [&str; 5] = [
+        "Client.InternalError",
+        "Client.InvalidSnapshot.NotFound",
+        "Client.VolumeLimitExceeded",
+        "Server.InsufficientInstanceCapacity",
+        "Server.InternalError",
+    ];
+    let reason = instance.state_reason.as_ref()?;
+    let code = reason.code.as_deref().filter(|code| AT_LAUNCH.contains(code))?;
+    let text = reason.message.as_deref().filter(|text| !text.is_empty()).unwrap_or(code);
+    let hint = match code {
+        "Client.InternalError" => "; hint: often the KMS key of an encrypted disk or image, see disk_kms_key_arns",
+        _ => "",
+    };
+    Some(MachineStatus::Ended(format!("failed at launch: {text}{hint}")))
+}
+
 /// A machine of ours, by its tags; another's has none of them.
 pub(crate) fn machine(instance: &Instance) -> Option<Machine> {
     let tag = |key: &str| {
@@ -58,13 +79,15 @@ pub(crate) fn machine(instance: &Instance) -> Option<Machine> {
         // A machine that was stopped by hand does not work and is not seen again: its disk is all that is left.
         Some(_) => MachineState::Ended,
     };
+    // What it said itself counts more: a machine that ran a job and then broke is no launch that failed.
+    let status = tag(tags::STATUS).and_then(tags::read_status).or_else(|| could_not_start(instance));
     Some(Machine {
         id: MachineId::parse(instance.instance_id.as_deref()?).ok()?,
         set: ScaleSetName::parse(tag(tags::SET)?).ok()?,
         control_plane: ControlPlaneId::parse(tag(tags::CONTROL_PLANE)?).ok()?,
         batch: BatchId::parse(tag(tags::BATCH)?).ok()?,
         state,
-        status: tag(tags::STATUS).and_then(tags::read_status),
+        status,
         launched_at: Timestamp::from_millis(
             instance.launch_time.and_then(|time| time.to_millis().ok()).unwrap_or_default(),
         ),

@@ -99,6 +99,8 @@ async fn what_ec2_refuses_is_a_question_and_launches_nothing() {
     assert!(matches!(refused("VcpuLimitExceeded", "a2").await, MachinesError::Quota { .. }));
     assert!(matches!(refused("InvalidParameterValue", "a3").await, MachinesError::BadRequest { .. }));
     assert!(matches!(refused("UnauthorizedOperation", "a4").await, MachinesError::BadRequest { .. }));
+    assert!(matches!(refused("MaxFleetCountExceeded", "a6").await, MachinesError::Quota { .. }));
+    assert!(matches!(refused("Unsupported", "a7").await, MachinesError::NoCapacity { .. }));
     emulator.inject(&[Fault::error("CreateFleet", "RequestLimitExceeded", 503).times(3)]).unwrap();
     let throttled = ec2.launch(&request(&set, "a5", 2, 0)).await.unwrap_err();
     assert!(matches!(throttled, MachinesError::Throttled { .. }), "{throttled:?}");
@@ -141,6 +143,101 @@ async fn one_call_launches_a_batch_once_whatever_becomes_of_the_answer() {
     );
     let left = ec2.list(&here, &control_plane).await.unwrap();
     assert!(left.iter().all(|one| one.state == runnersmith_types::MachineState::Ended), "{left:?}");
+}
+
+/// A second subnet in the zone of the set's first.
+fn second_subnet(emulator: &Emulator, set: &mut Ec2Set) {
+    let subnets = emulator.query("ec2", "DescribeSubnets", &[]).unwrap();
+    let (network, zone) = (between(&subnets, "vpcId").remove(0), set.subnets[0].zone.clone());
+    let second = [("VpcId", network.as_str()), ("CidrBlock", "172.31.240.0/24"), ("AvailabilityZone", zone.as_str())];
+    let id = between(&emulator.query("ec2", "CreateSubnet", &second).unwrap(), "subnetId").remove(0);
+    set.subnets.push(Subnet { zone, id });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_subnets_in_a_zone_are_launched_in_and_take_turns() {
+    if skip_unless_available("two subnets in a zone") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let mut set = account(&emulator);
+    second_subnet(&emulator, &mut set);
+    // One zone, so that each launch shows the turn.
+    set.subnets.remove(1);
+    let ec2 = machines_of(&emulator, &set).await;
+    for n in 0..6 {
+        assert_eq!(ec2.launch(&request(&set, &format!("turn-{n}"), 1, n % 2)).await.unwrap().len(), 1);
+    }
+    let listed = emulator.query("ec2", "DescribeInstances", &[]).unwrap();
+    for subnet in &set.subnets {
+        assert!(listed.contains(&subnet.id), "none is in {}: {listed}", subnet.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_by_attributes_in_six_zones_is_two_capacity_pools_that_ec2_takes() {
+    if skip_unless_available("choices by attributes") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let mut set = account(&emulator);
+    let subnets = emulator.query("ec2", "DescribeSubnets", &[]).unwrap();
+    let (ids, zones) = (between(&subnets, "subnetId"), between(&subnets, "availabilityZone"));
+    set.subnets = ids.into_iter().zip(zones).take(6).map(|(id, zone)| Subnet { zone, id }).collect();
+    set.types = Vec::new();
+    set.attributes = Some(runnersmith_types::ec2::Attributes {
+        vcpus_min: 2,
+        vcpus_max: None,
+        memory_mib_min: 4_096,
+        memory_mib_max: None,
+    });
+    let ec2 = machines_of(&emulator, &set).await;
+    assert_eq!(set.fallback_order(Duration::ZERO).unwrap().pools.len(), 4, "two on each market");
+    for pool in 0..4 {
+        assert_eq!(ec2.launch(&request(&set, &format!("by-{pool}"), 1, pool)).await.unwrap().len(), 1, "{pool}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_ec2_could_not_start_says_why_in_ec2s_words() {
+    if skip_unless_available("machines that cannot start") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let mut set = account(&emulator);
+    let images = emulator.query("ec2", "DescribeImages", &[("Owner.1", "amazon")]).unwrap();
+    let image = between(&images, "imageId").remove(0);
+    let key = emulator.json("kms", "TrentService.CreateKey", &serde_json::json!({})).unwrap();
+    let template = [
+        ("LaunchTemplateId", set.launch_template.as_str()),
+        ("LaunchTemplateData.ImageId", image.as_str()),
+        ("LaunchTemplateData.InstanceType", "t3.micro"),
+        ("LaunchTemplateData.BlockDeviceMapping.1.DeviceName", "/dev/xvda"),
+        ("LaunchTemplateData.BlockDeviceMapping.1.Ebs.KmsKeyId", key["KeyMetadata"]["Arn"].as_str().unwrap()),
+    ];
+    emulator.query("ec2", "CreateLaunchTemplateVersion", &template).unwrap();
+    set.template_version = "2".into();
+    // A role that may all of EC2, and nothing with the key.
+    let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    emulator.query("iam", "CreateRole", &[("RoleName", "launches"), ("AssumeRolePolicyDocument", trust)]).unwrap();
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:*","Resource":"*"}]}"#;
+    let policy = [("RoleName", "launches"), ("PolicyName", "own"), ("PolicyDocument", policy)];
+    emulator.query("iam", "PutRolePolicy", &policy).unwrap();
+    let role = [("RoleArn", "arn:aws:iam::123456789012:role/launches"), ("RoleSessionName", "test")];
+    let assumed = emulator.query("sts", "AssumeRole", &role).unwrap();
+    let part = |tag| between(&assumed, tag).remove(0);
+    emulator.enforce_policies().unwrap();
+    let session = Session::with_token(emulator.url(), "us-east-1", &part("AccessKeyId"), &part("SessionToken")).await;
+    let here = ScaleSetName::parse("here").unwrap();
+    let ec2 = Ec2Machines::new(&session, BTreeMap::from([(here.clone(), set.clone())]));
+    let request = request(&set, "k1", 1, 0);
+    assert_eq!(ec2.launch(&request).await.unwrap().len(), 1, "the launch itself succeeds");
+    let listed = ec2.list(&here, &request.control_plane).await.unwrap();
+    let [machine] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!(machine.state, runnersmith_types::MachineState::Ended);
+    let Some(runnersmith_types::MachineStatus::Ended(why)) = &machine.status else { panic!("{machine:?}") };
+    assert!(why.starts_with("failed at launch: Client.InternalError: Client error on launch"), "{why}");
+    assert!(why.contains("KMS key"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

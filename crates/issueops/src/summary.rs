@@ -105,6 +105,9 @@ pub struct ResourceChange {
     pub holds_state: bool,
     /// Whether it lets the whole internet in.
     pub is_open: bool,
+    /// Whether it costs nothing although others of its type do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_free: bool,
     /// What changes in it, at most 12 attributes.
     pub details: Vec<Detail>,
     /// Attributes that change and are not among the details.
@@ -176,7 +179,7 @@ impl ResourceChange {
     ) -> Self {
         let (details, details_more) = details(effect, before, after, &Marks::default());
         let (kind, area) = (kind.to_owned(), Area::Other);
-        Self { address, kind, effect, area, holds_state: false, is_open: false, details, details_more }
+        Self { address, kind, effect, area, holds_state: false, is_open: false, is_free: false, details, details_more }
     }
 }
 

@@ -154,6 +154,18 @@ fn the_fleet_is_read_from_values_and_its_worst_hour_is_known() {
     let summary = plan(&[resource("aws_kms_key.a", &["create"]), resource("aws_nat_gateway.b", &["delete"])]);
     let priced = cost(&summary, &change, &policy());
     assert_eq!(priced.fixed_per_month.to_string(), "-$31.85");
+    // A gateway endpoint is free, made or deleted.
+    let endpoint = |kind: &str, action: &str, side: &str| {
+        let mut endpoint = resource("aws_vpc_endpoint.s3", &[action]);
+        endpoint["change"][side] = json!({ "vpc_endpoint_type": kind });
+        cost(&plan(&[endpoint]), &change, &policy()).fixed_per_month.to_string()
+    };
+    assert_eq!(endpoint("Interface", "create", "after"), "$7.30");
+    assert_eq!(endpoint("Gateway", "create", "after"), endpoint("Gateway", "delete", "before"));
+    assert_eq!(
+        endpoint("Gateway", "create", "after"),
+        cost(&plan(&[]), &change, &policy()).fixed_per_month.to_string()
+    );
     assert_eq!(priced.before.unwrap().worst.unwrap().to_string(), "$0.288");
     let after = priced.after.unwrap();
     assert_eq!((after.worst, after.is_from_policy), (Some(MicroDollars(1_700_000)), false));

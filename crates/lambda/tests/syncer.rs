@@ -4,9 +4,10 @@
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
-use runnersmith_aws_emulator::{Emulator, skip_unless_available};
+use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
 use runnersmith_github_sim::{Options, Simulator};
 use runnersmith_lambda_host::{Account, Host, TlsFront};
 use serde_json::{Value, json};
@@ -92,6 +93,24 @@ async fn the_newest_release_is_uploaded_once_verified() {
     let refused = bed.host.invoke("syncer", &json!({})).await.unwrap_err();
     assert!(refused.message.contains("checksum"), "{refused:?}");
     assert_eq!(bed.object(key), Some(vec![1; 1_000]), "the old object is as it was");
+}
+
+/// The archive has some 200 MB; a function sends it at what its share of a processor and the line give.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_over_a_slow_line_is_waited_for() {
+    if skip_unless_available("the syncer's slow upload") {
+        return;
+    }
+    let bed = Bed::new(&json!({})).await;
+    bed.github.set_runner_release("2.330.0", vec![1; 1_000]);
+    // Longer than the session gives to a call that carries a few KB, as often as the SDK tries.
+    let key = "runner/actions-runner-linux-x64.tar.gz";
+    let slow = Fault::slow(&format!("PUT /distribution/{key}"), Duration::from_secs(6)).times(3);
+    bed.account.emulator().inject(&[slow]).unwrap();
+    let done = bed.host.invoke("syncer", &json!({})).await.unwrap_or_else(|e| panic!("{e:?}\n{}", bed.host.logs()));
+    assert_eq!(done[0]["uploaded"], json!(true));
+    assert_eq!(bed.object(key), Some(vec![1; 1_000]));
+    assert_eq!(bed.uploads(), 1, "no attempt was given up");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

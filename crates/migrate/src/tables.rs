@@ -27,6 +27,7 @@ const ZIP_KEY: &str = "the object must be the new zip: a zip of Node.js does not
 
 /// All inputs of `terraform/variables.tf`.
 pub(crate) const INPUTS: &[Input] = &[
+    same("alarm_topic_arns"),
     other("allowed_repositories", "takes the place of repository_white_list"),
     other("ami_filter", "an Amazon Linux 2 image warns: today's actions need a newer glibc"),
     same("ami_owners"),
@@ -38,7 +39,9 @@ pub(crate) const INPUTS: &[Input] = &[
     same("capacity"),
     same("cloudwatch_config"),
     same("create_service_linked_role_spot"),
+    same("custom_metrics"),
     other("delay_webhook_event", "there is no delay for ephemeral runners: it only costs time"),
+    same("disk_kms_key_arns"),
     same("enable_cloudwatch_agent"),
     needed("enable_organization_runners"),
     same("enable_ssm_on_runners"),

@@ -18,11 +18,15 @@ use runnersmith_types::{
 };
 use serde_json::{Value, json};
 
-const POLICY: &str = include_str!("../../../terraform/tests/fixtures/reader-policy.json");
 const REGION: &str = "us-east-1";
 const CONTROL_PLANE: &str = r#"{ "github": { "app_id": "1", "private_key_parameter": "/runnersmith/ci/secrets/private-key",
     "webhook_secret_parameter": "/runnersmith/ci/secrets/webhook-secret", "server_url": null },
     "aws": { "table": "ci-ledger", "hand_off_path": "/runnersmith/ci/hand-off" } }"#;
+
+/// What the module gives to readers, in this region.
+fn policy() -> String {
+    include_str!("../../../terraform/tests/fixtures/reader-policy.json").replace("eu-west-1", REGION)
+}
 
 fn fact(id: u64, status: JobStatus, at: Timestamp) -> JobFact {
     JobFact {
@@ -129,7 +133,7 @@ async fn a_reader_reads_the_ledger_and_the_settings_of_an_environment_and_is_ref
         return;
     }
     let emulator = account().await;
-    let reader = role(&emulator, "reader", POLICY);
+    let reader = role(&emulator, "reader", &policy());
     emulator.enforce_policies().unwrap();
     let of_ci =
         |arguments: &[&str]| run(&emulator, &reader, &[arguments, &["--aws", "ci", "--region", REGION]].concat());
@@ -169,7 +173,7 @@ async fn a_reader_reads_the_ledger_and_the_settings_of_an_environment_and_is_ref
     let audit = emulator.audit().unwrap();
     assert!(audit.values().all(|result| result == "allow"), "{audit:?}");
     let called: BTreeSet<&str> = audit.keys().filter_map(|what| what.strip_prefix("reader ")).collect();
-    let policy: Value = serde_json::from_str(POLICY).unwrap();
+    let policy: Value = serde_json::from_str(&policy()).unwrap();
     let actions = policy["Statement"].as_array().unwrap().iter().flat_map(|one| one["Action"].as_array().unwrap());
     // The key is DynamoDB's to use, in the reader's name.
     let allowed: BTreeSet<&str> = actions.filter_map(Value::as_str).filter(|action| *action != "kms:Decrypt").collect();
@@ -206,7 +210,9 @@ async fn an_environment_that_is_not_there_or_may_not_be_read_is_named_with_its_r
     }
     let emulator = account().await;
     let (reader, nobody) =
-        (role(&emulator, "reader", POLICY), role(&emulator, "nobody", &POLICY.replace("ssm:", "sns:")));
+        (role(&emulator, "reader", &policy()), role(&emulator, "nobody", &policy().replace("ssm:", "sns:")));
+    // Who may read every environment's settings learns that one is not there; who may read one's alone is refused all others.
+    let all = role(&emulator, "all", &policy().replace("runnersmith/ci/", "runnersmith/*/"));
     emulator.enforce_policies().unwrap();
     let error = |who, arguments: &[&str]| {
         let said = run(&emulator, who, arguments);
@@ -214,6 +220,8 @@ async fn an_environment_that_is_not_there_or_may_not_be_read_is_named_with_its_r
         (said.code, line)
     };
     let (code, said) = error(&reader, &["status", "--aws", "cii", "--region", REGION]);
+    assert!(said.starts_with("environment cii in region us-east-1 may not be read: "), "{code:?} {said}");
+    let (code, said) = error(&all, &["status", "--aws", "cii", "--region", REGION]);
     let missing = "there is no environment cii in region us-east-1: it has no parameter /runnersmith/cii/config/";
     let missing = format!("{missing}{}", StoredSettings::CONTROL_PLANE);
     assert_eq!((code, &said), (Some(4), &missing));
@@ -225,7 +233,7 @@ async fn an_environment_that_is_not_there_or_may_not_be_read_is_named_with_its_r
     assert_eq!((code, said.as_str()), (Some(2), "no environment can be named \"../ci\""));
     let (code, said) = error(&reader, &["status", "--aws", "ci"]);
     assert_eq!((code, said.as_str()), (Some(2), "no AWS region is given"));
-    let json = run(&emulator, &reader, &["why", "1", "--aws", "cii", "--region", REGION, "--json"]).out;
+    let json = run(&emulator, &all, &["why", "1", "--aws", "cii", "--region", REGION, "--json"]).out;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((json["error"].as_str(), json["exit_code"].as_i64()), (Some(missing.as_str()), Some(4)));
 }

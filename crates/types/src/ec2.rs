@@ -2,15 +2,19 @@
 //!
 //! It is plain data, so that the configuration can be read and checked without an AWS SDK.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use crate::BatchId;
 use crate::policy::{CapacityPool, FallbackOrder, Market};
 
 /// Between the types, or the zones, of a capacity pool that stands for several.
 pub const POOL_SEPARATOR: char = '+';
 /// A capacity pool is a tag of each machine, and a tag's value has at most 256 characters (EC2).
 pub const POOL_BYTES_MAX: usize = 240;
+/// CreateFleet takes at most so many choices by attributes ("more than the maximum allowed number of InstanceRequirements (4)").
+pub const CHOICES_BY_ATTRIBUTES_MAX: usize = 4;
 /// The word for "by attributes" in a capacity pool.
 pub const BY_ATTRIBUTES: &str = "by-attributes";
 
@@ -109,7 +113,7 @@ pub struct Ec2Set {
     pub launch_template: String,
     /// Its version; `$Default` and `$Latest` are EC2's.
     pub template_version: String,
-    /// Where; never empty.
+    /// Where; never empty. Several in a zone take turns: EC2 calls them the same capacity pool, and refuses a call that names two.
     pub subnets: Vec<Subnet>,
     /// Types in order of preference; empty exactly when `attributes` is given.
     pub types: Vec<String>,
@@ -140,7 +144,9 @@ impl Ec2Set {
     pub fn fallback_order(&self, cool_down: Duration) -> Result<FallbackOrder, PoolTooLong> {
         let separator = POOL_SEPARATOR.to_string();
         let types = if self.attributes.is_some() { vec![BY_ATTRIBUTES.to_owned()] } else { self.types.clone() };
-        let zones: Vec<String> = self.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+        let types = each_once(types.iter().map(String::as_str));
+        let zones = each_once(self.subnets.iter().map(|subnet| subnet.zone.as_str()));
+        let at_once = if self.attributes.is_some() { CHOICES_BY_ATTRIBUTES_MAX } else { zones.len().max(1) };
         let mut pools = Vec::new();
         let markets: &[Market] = match self.capacity {
             Capacity::Spot => &[Market::Spot],
@@ -151,13 +157,15 @@ impl Ec2Set {
             if self.allocation == Allocation::Prioritized {
                 for machine_type in &types {
                     for zone in &zones {
-                        let (machine_type, zone) = (machine_type.clone(), zone.clone());
+                        let (machine_type, zone) = ((*machine_type).to_owned(), (*zone).to_owned());
                         pools.push(CapacityPool { market: *market, machine_type, zone });
                     }
                 }
             } else {
-                let (machine_type, zone) = (types.join(&separator), zones.join(&separator));
-                pools.push(CapacityPool { market: *market, machine_type, zone });
+                for zones in zones.chunks(at_once) {
+                    let (machine_type, zone) = (types.join(&separator), zones.join(&separator));
+                    pools.push(CapacityPool { market: *market, machine_type, zone });
+                }
             }
         }
         let longest = pools.iter().map(|pool| pool.to_string().len()).max().unwrap_or(0);
@@ -166,6 +174,33 @@ impl Ec2Set {
         }
         Ok(FallbackOrder { pools, cool_down })
     }
+
+    /// What one launch call names: one subnet of each zone of a pool, with each of its types once. The subnets of a zone take turns by
+    /// the batch, so that the same batch names the same ones each time it is asked for. Empty when no subnet of its zones is configured
+    /// any more.
+    #[must_use]
+    pub fn places<'a>(&'a self, pool: &'a CapacityPool, batch: &BatchId) -> Vec<(&'a Subnet, &'a str)> {
+        let turn = batch.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let types = each_once(pool.machine_type.split(POOL_SEPARATOR));
+        let mut places = Vec::new();
+        for zone in each_once(pool.zone.split(POOL_SEPARATOR)) {
+            let of_zone: Vec<&Subnet> = self.subnets.iter().filter(|subnet| subnet.zone == zone).collect();
+            if let Some(subnet) = of_zone.get(turn % of_zone.len().max(1)) {
+                places.extend(types.iter().map(|machine_type| (*subnet, *machine_type)));
+            }
+        }
+        if types.contains(&BY_ATTRIBUTES) {
+            // A batch may be older than the bound.
+            places.truncate(CHOICES_BY_ATTRIBUTES_MAX);
+        }
+        places
+    }
+}
+
+/// In the order given, without repetitions.
+fn each_once<'a>(words: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = BTreeSet::new();
+    words.filter(|word| seen.insert(*word)).collect()
 }
 
 impl fmt::Display for Allocation {
@@ -209,6 +244,48 @@ mod tests {
             pools(&set(Allocation::Prioritized, Capacity::Spot, &types)),
             ["spot m7i.large in a", "spot m7i.large in b", "spot m6i.large in a", "spot m6i.large in b"]
         );
+    }
+
+    #[test]
+    fn a_zone_with_several_subnets_is_one_capacity_pool_and_its_subnets_take_turns() {
+        let mut set = set(Allocation::LowestPrice, Capacity::Spot, &["m7i.large", "m6i.large", "m7i.large"]);
+        set.subnets.push(Subnet { zone: "a".into(), id: "subnet-a2".into() });
+        assert_eq!(pools(&set), ["spot m7i.large+m6i.large in a+b"]);
+        // A batch that was stored before names a zone twice, and one that is gone.
+        let pool = CapacityPool {
+            market: Market::Spot,
+            machine_type: "m7i.large+m6i.large".into(),
+            zone: "a+b+a+gone".into(),
+        };
+        let of = |n: u32| {
+            let batch = BatchId::parse(&format!("batch-{n}")).unwrap();
+            let places = set.places(&pool, &batch);
+            assert_eq!(places, set.places(&pool, &batch), "the same batch is the same call");
+            places.iter().map(|(subnet, machine_type)| format!("{machine_type} {}", subnet.id)).collect::<Vec<_>>()
+        };
+        let first = |id: &str| {
+            [
+                format!("m7i.large {id}"),
+                format!("m6i.large {id}"),
+                "m7i.large subnet-b".into(),
+                "m6i.large subnet-b".into(),
+            ]
+        };
+        let turns: BTreeSet<Vec<String>> = (0..10).map(of).collect();
+        assert_eq!(turns, [first("subnet-a").to_vec(), first("subnet-a2").to_vec()].into());
+    }
+
+    #[test]
+    fn a_call_has_at_most_four_choices_by_attributes() {
+        let mut set = set(Allocation::LowestPrice, Capacity::Spot, &[]);
+        set.attributes =
+            Some(Attributes { vcpus_min: 2, vcpus_max: None, memory_mib_min: 4_096, memory_mib_max: None });
+        set.subnets = ["a", "b", "c", "d", "e", "f"]
+            .map(|zone| Subnet { zone: zone.into(), id: format!("subnet-{zone}") })
+            .to_vec();
+        assert_eq!(pools(&set), ["spot by-attributes in a+b+c+d", "spot by-attributes in e+f"]);
+        let old = CapacityPool { market: Market::Spot, machine_type: BY_ATTRIBUTES.into(), zone: "a+b+c+d+e+f".into() };
+        assert_eq!(set.places(&old, &BatchId::parse("batch-1").unwrap()).len(), CHOICES_BY_ATTRIBUTES_MAX);
     }
 
     #[test]

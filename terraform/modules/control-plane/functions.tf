@@ -5,7 +5,8 @@ locals {
     scale-down   = { code = "runners", handler = "scale-down", memory_size = 512, timeout = var.timeouts.scale_down }
     interruption = { code = "runners", handler = "interruption", memory_size = 256, timeout = var.timeouts.scale_down }
     housekeeper  = { code = "runners", handler = "housekeeper", memory_size = 256, timeout = 300 }
-    syncer       = { code = "syncer", handler = "syncer", memory_size = 256, timeout = var.timeouts.syncer }
+    # It takes a hundred megabytes and more in and sends them on, checked: with 256 MB it had a seventh of a processor for that.
+    syncer = { code = "syncer", handler = "syncer", memory_size = 1024, timeout = var.timeouts.syncer }
   }
 
   # Events that a schedule or a rule sends, and that failed three times, are kept.
@@ -17,7 +18,7 @@ locals {
       RUNNERSMITH_PREFIX        = "actions-runner/"
       RUNNERSMITH_ARCHITECTURES = join(",", var.distribution.architectures)
       RUNNERSMITH_PRERELEASE    = tostring(var.distribution.prerelease)
-    } : { RUNNERSMITH_PATH = local.path }
+    } : { RUNNERSMITH_PATH = local.path, RUNNERSMITH_METRICS = tostring(var.custom_metrics) }
   }
 }
 
@@ -112,6 +113,14 @@ resource "aws_lambda_event_source_mapping" "work" {
   }
 }
 
+# The function wakes itself: a pass that has to look again later leaves a message to its own queue. After sixteen of them in a row
+# Lambda takes that for a loop, by the trace that SQS carries along, and stops invoking it (Lambda guide, "Recursive loop detection").
+# What bounds it here: a message is one pass, and leaves one message for the set at most.
+resource "aws_lambda_function_recursion_config" "scale_up" {
+  function_name  = module.function["scale-up"].name
+  recursive_loop = "Allow"
+}
+
 moved {
   from = aws_lambda_event_source_mapping.jobs
   to   = aws_lambda_event_source_mapping.work["jobs"]
@@ -122,9 +131,16 @@ locals {
     scale-down  = { function = "scale-down", schedule = var.schedules.scale_down, pattern = null }
     housekeeper = { function = "housekeeper", schedule = var.schedules.housekeeper, pattern = null }
     syncer      = { function = "syncer", schedule = var.schedules.syncer, pattern = null }
+    warning = { function = "interruption", schedule = null, pattern = jsonencode({
+      source      = ["aws.ec2"]
+      detail-type = ["EC2 Spot Instance Interruption Warning"]
+    }) }
+    # EC2 reports every machine of the account. Of those that begin nothing here has to know: a launch is known from its own answer, and
+    # a hundred of them at once are no hundred functions.
     interruption = { function = "interruption", schedule = null, pattern = jsonencode({
       source      = ["aws.ec2"]
-      detail-type = ["EC2 Spot Instance Interruption Warning", "EC2 Instance State-change Notification"]
+      detail-type = ["EC2 Instance State-change Notification"]
+      detail      = { state = ["shutting-down", "stopping", "terminated"] }
     }) }
   }
 }
@@ -146,8 +162,9 @@ resource "aws_cloudwatch_event_target" "this" {
 }
 
 resource "aws_lambda_permission" "rule" {
-  for_each      = local.rules
-  statement_id  = "rule"
+  for_each = local.rules
+  # Two rules invoke one function, and a statement's name is there once.
+  statement_id  = each.key == "warning" ? "warning" : "rule"
   action        = "lambda:InvokeFunction"
   function_name = module.function[each.value.function].name
   principal     = "events.amazonaws.com"
@@ -169,6 +186,27 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
   treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_topic_arns
+  ok_actions          = var.alarm_topic_arns
+  tags                = local.tags
+}
+
+# A pass that fails is a message that comes again, and no error of the function: this sees that nothing goes on. A message that is to be
+# taken later is a quarter of an hour old at the most.
+resource "aws_cloudwatch_metric_alarm" "age" {
+  alarm_name          = "${local.name}-jobs-wait"
+  alarm_description   = "Messages wait in ${aws_sqs_queue.work["jobs"].name} for half an hour: scale-up takes none, or cannot work them through"
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateAgeOfOldestMessage"
+  dimensions          = { QueueName = aws_sqs_queue.work["jobs"].name }
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1800
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_topic_arns
+  ok_actions          = var.alarm_topic_arns
   tags                = local.tags
 }
 
@@ -185,5 +223,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
   treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_topic_arns
+  ok_actions          = var.alarm_topic_arns
   tags                = local.tags
 }

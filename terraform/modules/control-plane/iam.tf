@@ -2,11 +2,13 @@
 # resources. A test compares the lists, and checks the documents.
 
 locals {
-  ec2 = "arn:${local.partition}:ec2:${local.region}:${local.account}"
+  # In China EC2 has a name of its own, Lambda has not.
+  ec2_service = local.partition == "aws-cn" ? "ec2.amazonaws.com.cn" : "ec2.amazonaws.com"
+  ec2         = "arn:${local.partition}:ec2:${local.region}:${local.account}"
   # Machine roles are named so by the scale-set module; an environment's name has no full stop.
   machine_roles = [for path in ["", "*/"] : "arn:${local.partition}:iam::${local.account}:role/${path}${local.name}.machine.*"]
   launched = concat(
-    [for kind in ["instance", "key-pair", "network-interface", "security-group", "spot-instances-request", "subnet", "volume"] : "${local.ec2}:${kind}/*"],
+    [for kind in ["instance", "key-pair", "network-interface", "security-group", "subnet", "volume"] : "${local.ec2}:${kind}/*"],
     [for kind in ["image", "snapshot"] : "arn:${local.partition}:ec2:${local.region}::${kind}/*"],
   )
   own_tag = { StringEquals = { "aws:ResourceTag/runnersmith:environment" = var.environment } }
@@ -124,7 +126,15 @@ locals {
       Sid      = "Fleets"
       Effect   = "Allow"
       Action   = ["ec2:CreateFleet"]
-      Resource = concat(["${local.ec2}:fleet/*"], local.launched)
+      Resource = concat(["${local.ec2}:fleet/*", "${local.ec2}:spot-instances-request/*"], local.launched)
+    },
+    {
+      # EC2 names no template for a request for spot machines (Service Authorization Reference: the key ec2:LaunchTemplate is not among
+      # those of the resource), so that a condition on one would deny every launch on spot whose requests are tagged.
+      Sid      = "SpotRequests"
+      Effect   = "Allow"
+      Action   = ["ec2:RunInstances"]
+      Resource = ["${local.ec2}:spot-instances-request/*"]
     },
     {
       # What a launch is made of. The template names it; a launch without such a template is refused by the condition.
@@ -153,12 +163,30 @@ locals {
       Effect    = "Allow"
       Action    = ["iam:PassRole"]
       Resource  = local.machine_roles
-      Condition = { StringEquals = { "iam:PassedToService" = "ec2.amazonaws.com" } }
+      Condition = { StringEquals = { "iam:PassedToService" = local.ec2_service } }
     },
   ]
 
+  # An instant fleet launches with the caller's rights, and so EBS uses the key in the caller's name (EBS User Guide, "Amazon EBS
+  # encryption", required permissions). Without them a launch succeeds, and its machines end at once with Client.InternalError.
+  uses_disk_keys = [for statement in [
+    {
+      Sid      = "DiskKeys"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"]
+      Resource = var.disk_key_arns
+    },
+    {
+      Sid       = "DiskKeysByGrant"
+      Effect    = "Allow"
+      Action    = ["kms:CreateGrant"]
+      Resource  = var.disk_key_arns
+      Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
+    },
+  ] : statement if length(var.disk_key_arns) > 0]
+
   pass = concat(
-    local.reads_settings, local.reads["runners"], local.encrypts, local.keeps_ledger, local.hands_over, local.has_machines,
+    local.reads_settings, local.reads["runners"], local.encrypts, local.keeps_ledger, local.hands_over, local.has_machines, local.uses_disk_keys,
   )
 
   statements = {
@@ -173,6 +201,12 @@ locals {
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:PutObject"]
         Resource = ["${aws_s3_bucket.distribution.arn}/*"]
+        }, {
+        # Without it S3 answers 403 for what is not there yet. No condition on a prefix: a question for one object names none.
+        Sid      = "OwnBucketListed"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
+        Resource = [aws_s3_bucket.distribution.arn]
       }],
       # Declared for the case that releases come from a server with its own authorities.
       var.github.ca_parameter == null ? [] : [{

@@ -53,11 +53,21 @@ output "settings" {
   value       = aws_ssm_parameter.plane.insecure_value
 }
 
+output "alarms" {
+  description = "The alarms, by name, with what they notify."
+  value = {
+    for alarm in concat(values(aws_cloudwatch_metric_alarm.errors), values(aws_cloudwatch_metric_alarm.dead_letters), [aws_cloudwatch_metric_alarm.age]) :
+    alarm.alarm_name => alarm.alarm_actions
+  }
+}
+
 output "checks" {
   description = "How things are set up, for checks."
   value = {
     code               = { for name, function in module.function : name => function.settings }
     visibility_timeout = aws_sqs_queue.work["jobs"].visibility_timeout_seconds
+    patterns           = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.event_pattern }
+    recursive_loop     = aws_lambda_function_recursion_config.scale_up.recursive_loop
     schedules          = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.schedule_expression }
   }
 }

@@ -46,6 +46,11 @@ variable "encryption" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.encryption.kms_key_id == null || can(regex("^(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|mrk-[0-9a-f]+)$", var.encryption.kms_key_id))
+    error_message = "A key is given by its ARN (arn:aws:kms:…:key/…) or its id; policies do not know aliases."
+  }
 }
 
 variable "code" {
@@ -127,6 +132,11 @@ variable "network" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = (length(var.network.subnet_ids) == 0) == (length(var.network.security_group_ids) == 0)
+    error_message = "Lambda takes subnets and security groups together, or neither."
+  }
 }
 
 variable "log" {
@@ -137,6 +147,37 @@ variable "log" {
   })
   default  = {}
   nullable = false
+}
+
+variable "alarm_topic_arns" {
+  description = "SNS topics that are notified when an alarm begins, and when it is over."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for topic in var.alarm_topic_arns : can(regex("^arn:[a-z-]+:sns:", topic))])
+    error_message = "An alarm's topic is the ARN of an SNS topic."
+  }
+}
+
+variable "custom_metrics" {
+  description = "Whether demand, supply, machines and faults of each scale set are metrics of CloudWatch; false: they are in the functions' logs alone. CloudWatch asks some 0.30 dollars a month for each metric: six for each scale set, and one for each kind of fault that was seen."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "disk_key_arns" {
+  description = "KMS keys of one's own that encrypt the machines' disks or images: EC2 asks the functions that launch for the right to use them."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key in var.disk_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", key))])
+    error_message = "A disk's key is the ARN of a KMS key (arn:aws:kms:…:key/…); policies do not know aliases."
+  }
 }
 
 variable "readers" {

@@ -66,6 +66,11 @@ variable "network" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = (length(var.network.subnet_ids) == 0) == (length(var.network.security_group_ids) == 0)
+    error_message = "Lambda takes subnets and security groups together, or neither."
+  }
 }
 
 variable "dead_letter_arn" {

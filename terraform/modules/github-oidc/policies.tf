@@ -114,6 +114,14 @@ locals {
       Resource = ["arn:${data.aws_partition.this.partition}:dynamodb:*:${local.account}:table/*-ledger"]
     },
     {
+      # DynamoDB decrypts a table that has a key of its own in the caller's name (KMS guide, "How DynamoDB uses AWS KMS").
+      Sid       = "LedgersKey"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt"]
+      Resource  = ["arn:${data.aws_partition.this.partition}:kms:*:${local.account}:key/*"]
+      Condition = { StringLike = { "kms:ViaService" = "dynamodb.*.amazonaws.com*" } }
+    },
+    {
       Sid      = "Wake"
       Effect   = "Allow"
       Action   = ["sqs:SendMessage"]

@@ -74,7 +74,7 @@ pub struct Cost {
 #[must_use]
 pub fn cost(summary: &Summary, fleet: &FleetChange, policy: &Policy) -> Cost {
     let mut fixed = 0_i64;
-    for change in &summary.changes {
+    for change in summary.changes.iter().filter(|change| !change.is_free) {
         let Some((_, price)) = FIXED.iter().find(|(kind, _)| *kind == change.kind) else { continue };
         match change.effect {
             Effect::Create => fixed = fixed.saturating_add(*price),

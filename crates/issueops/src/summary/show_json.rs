@@ -177,7 +177,9 @@ fn resource_change(raw: RawResource) -> Result<Option<ResourceChange>, PlanError
         Some(deposed) => format!("{} (deposed {deposed})", raw.address),
         None => raw.address,
     };
+    let described = if effect == Effect::Destroy { &raw.change.before } else { &raw.change.after };
     Ok(Some(ResourceChange {
+        is_free: is_free(&raw.kind, described),
         area: area(&raw.kind),
         holds_state: holds_state(&raw.kind),
         is_open: !matches!(effect, Effect::Destroy | Effect::Forget) && is_open(&raw.kind, &raw.change.after),
@@ -187,6 +189,11 @@ fn resource_change(raw: RawResource) -> Result<Option<ResourceChange>, PlanError
         details,
         details_more,
     }))
+}
+
+/// A gateway endpoint is free, and is what a VPC endpoint is unless it says otherwise (provider's documentation, `vpc_endpoint_type`).
+fn is_free(kind: &str, described: &Value) -> bool {
+    kind == "aws_vpc_endpoint" && matches!(described["vpc_endpoint_type"].as_str(), None | Some("Gateway"))
 }
 
 fn area(kind: &str) -> Area {

@@ -296,7 +296,8 @@ impl Bed {
             ("housekeeper", "lambda-runners", "housekeeper"),
         ] {
             let mut allowed = operations(program, handler);
-            allowed.push("iam:PassRole".into());
+            // What other services ask in its name, as the module grants it.
+            allowed.extend(["iam:PassRole", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"].map(str::to_owned));
             let role = role(emulator, name, &allowed);
             let body = json!({
                 "FunctionName": name, "Runtime": "provided.al2023", "Role": role, "Handler": handler,
@@ -305,6 +306,8 @@ impl Bed {
             });
             emulator.rest("lambda", "POST", "/2015-03-31/functions", body.to_string().as_bytes()).unwrap();
         }
+        let allow = json!({ "RecursiveLoop": "Allow" }).to_string();
+        emulator.rest("lambda", "PUT", "/2024-08-31/functions/scale-up/recursion-config", allow.as_bytes()).unwrap();
         for (queue, batch) in [("jobs", 10), ("lookups", 4)] {
             let mapping = json!({ "EventSourceArn": format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{queue}"), "FunctionName": "scale-up",
                 "BatchSize": batch, "FunctionResponseTypes": ["ReportBatchItemFailures"],
@@ -340,8 +343,10 @@ impl Bed {
             emulator.json("events", "AWSEvents.PutTargets", &target).unwrap();
         };
         rule("scale-down", json!({ "ScheduleExpression": "rate(1 minute)" }), "scale-down");
-        let details = ["EC2 Spot Instance Interruption Warning", "EC2 Instance State-change Notification"];
-        let pattern = json!({ "source": ["aws.ec2"], "detail-type": details });
+        let pattern = json!({ "source": ["aws.ec2"], "detail-type": ["EC2 Spot Instance Interruption Warning"] });
+        rule("warning", json!({ "EventPattern": pattern.to_string() }), "interruption");
+        let pattern = json!({ "source": ["aws.ec2"], "detail-type": ["EC2 Instance State-change Notification"],
+            "detail": { "state": ["shutting-down", "stopping", "terminated"] } });
         rule("interruption", json!({ "EventPattern": pattern.to_string() }), "interruption");
     }
 

@@ -7,6 +7,7 @@ usage: emulator.py PORT   (0: any; the address is printed as the first line)
     GET    /_emulator/calls    {"caller action": count}; DELETE forgets them
     GET    /_emulator/audit    {"role action": "allow" | "deny"}
     POST   /_emulator/enforce  hold assumed roles to their policies from now on
+    POST   /_emulator/teeth    {"name": false}: switches one of fixes.TEETH off, or on again
     POST   /_emulator/clock    {"ahead_ms"}: moves the queues' clock on
     POST   /_emulator/copy     a copy of the whole account in a process of its own; answers its address
     GET    /_emulator/code/... a function's zip
@@ -16,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -33,6 +35,8 @@ CALLS, CALLS_LOCK = {}, threading.Lock()
 MOTO = threading.RLock()
 # Answers to calls with a client token: AWS makes a call with the same token once.
 TOKENS = {}
+# Functions by name, and whether they may invoke themselves again and again.
+RECURSION = {}
 STATE = {"base": "", "enforce": False}
 IDEMPOTENT = ("RunInstances", "CreateFleet")
 
@@ -153,10 +157,27 @@ class Emulator:
             time.sleep(fault["delay_ms"] / 1000)
         if fault and fault.get("code") and not fault.get("after"):
             return error(start, protocol, fault.get("status", 400), fault["code"], fault.get("message", "injected"), service)
+        if action == "CreateFleet" and fixes.TEETH["fleet_configuration"] and (refusal := fixes.fleet_refusal(parameters)):
+            return error(start, protocol, 400, *refusal)
         if fault and "capacity" in fault:
             parameters = {name: value for name, value in parameters.items() if not name.endswith("SpotTargetCapacity") and not name.endswith("OnDemandTargetCapacity")}
             parameters["TargetCapacitySpecification.TotalTargetCapacity"] = str(fault["capacity"])
             body = urllib.parse.urlencode(parameters).encode()
+        if service == "lambda" and (found := re.fullmatch(r"/2024-08-31/functions/([^/]+)/recursion-config", path)):
+            # moto does not know it. The default is Terminate.
+            name = found.group(1).split(":")[-1]
+            if env["REQUEST_METHOD"] == "PUT":
+                RECURSION[name] = json.loads(body)["RecursiveLoop"]
+            text = json.dumps({"RecursiveLoop": RECURSION.get(name, "Terminate")}).encode()
+            start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(text)))])
+            return [text]
+        trace = env.get("HTTP_X_AMZN_TRACE_ID")
+        if trace and action in ("SendMessage", "SendMessageBatch"):
+            # SQS carries the trace of who sends along to who receives (SQS guide, "Message system attributes").
+            carried = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
+            for message in parameters.get("Entries", [parameters]):
+                message.setdefault("MessageSystemAttributes", carried)
+            body = json.dumps(parameters).encode()
         answer = self.answer(env, body, action, parameters)
         if fault and fault.get("late_ms"):
             answer = fixes.without_young(answer, fault["late_ms"] / 1000)
@@ -207,6 +228,7 @@ class Emulator:
         sent = []
         chunks = self.app(env, lambda status, headers, info=None: sent.append((status, headers)))
         content = b"".join(chunks)
+        fixes.end_what_cannot_start()
         status, headers = sent[-1]
         return status, headers, content
 
@@ -232,6 +254,11 @@ class Emulator:
         elif name == "enforce":
             STATE["enforce"] = True
             found = True
+        elif name == "teeth":
+            found = json.loads(body)
+            if unknown := set(found) - set(fixes.TEETH):
+                raise ValueError(f"no such tooth: {unknown}")
+            fixes.TEETH.update(found)
         elif name == "clock":
             fixes.AHEAD[0] += json.loads(body)["ahead_ms"] / 1000
             found = fixes.AHEAD[0]

@@ -5,10 +5,12 @@ Each fix says what AWS does. They reach into moto's internals, which is why the 
 
 import datetime
 import json
+import re
 import threading
 import types
 from xml.etree import ElementTree
 
+import policies
 from moto import backends
 from moto.awslambda import models as functions
 from moto.core import authorization
@@ -19,11 +21,26 @@ from moto.ec2.models import launch_templates
 from moto.events import models as events
 from moto.iam import access_control
 from moto.s3 import models as buckets
+from moto.s3 import responses
+from moto.s3.exceptions import MissingKey
 from moto.sqs import models as queues
 
 # Which caller (an assumed role's name, or "-") made which call, and whether its policy allowed it.
 AUDIT = {}
 AUDIT_LOCK = threading.Lock()
+# What is refused as AWS refuses it, each by its name; a test that needs it otherwise switches one off.
+TEETH = {
+    # An absent key of S3 is 403 for who may not list the bucket.
+    "absent_keys": True,
+    # A disk's key that the launching role may not use: the launch succeeds, and the machine ends at once.
+    "disk_keys": True,
+    # CreateFleet takes a capacity pool once, and four choices by attributes.
+    "fleet_configuration": True,
+    # Roles are held to resources and conditions too; otherwise by actions only.
+    "policies": True,
+}
+# Whether what the thread's request launches can start.
+LAUNCH = threading.local()
 # Seconds that the queues' clock is ahead of the machine's.
 AHEAD = [0.0]
 
@@ -117,6 +134,51 @@ def ec2():
                     instance.metadata_options = instances.MetadataOptions(options)
 
     fleets.Fleet.__init__ = fleet
+    create = fleets.FleetsBackend.create_fleet
+
+    def create_fleet(self, *arguments, **named):
+        made = create(self, *arguments, **named)
+        if getattr(LAUNCH, "cannot_start", False):
+            LAUNCH.doomed = [self.get_instance(one) for data in made.instances or [] for one in data["InstanceIds"]]
+        return made
+
+    fleets.FleetsBackend.create_fleet = create_fleet
+
+
+def end_what_cannot_start():
+    """After the answer: "Client.InternalError: A client error caused the instance to terminate during launch" (EC2 User Guide)."""
+    for instance in getattr(LAUNCH, "doomed", []):
+        instance.terminate()
+        instance.state_reason = instances.StateReason("Client.InternalError: Client error on launch", "Client.InternalError")
+    LAUNCH.doomed = []
+
+
+# "Your request contains more than the maximum allowed number of InstanceRequirements (4)".
+REQUIREMENTS_MAX = 4
+
+
+def fleet_refusal(parameters):
+    """Code and message of EC2 for a fleet whose configuration it does not take (github-aws-runners #2904, osbuild-composer #3946)."""
+    overrides = {}
+    for name, value in parameters.items():
+        if match := re.match(r"LaunchTemplateConfigs\.(\d+)\.Overrides\.(\d+)\.(\w+)", name):
+            overrides.setdefault(match.groups()[:2], {})[match.group(3)] = value
+    choices = [one for one in overrides.values() if "InstanceRequirements" in one]
+    if len(choices) > REQUIREMENTS_MAX:
+        return "InvalidParameterValue", f"Your request contains more than the maximum allowed number of InstanceRequirements ({REQUIREMENTS_MAX})"
+    # A pool is a type in a zone: two subnets of a zone are the same one twice.
+    pools = [(zone_of(one), one.get("InstanceType", "")) for one in overrides.values()]
+    if len(set(pools)) < len(pools):
+        return "InvalidFleetConfig", "The fleet configuration contains duplicate instance pools."
+    return None
+
+
+def zone_of(override):
+    for region in backends.get_backend("ec2")[policies.ACCOUNT].values():
+        for subnets in region.subnets.values():
+            if override.get("SubnetId") in subnets:
+                return subnets[override["SubnetId"]].availability_zone
+    return override.get("AvailabilityZone", override.get("SubnetId", ""))
 
 
 def functions_():
@@ -163,21 +225,6 @@ def code_address(base):
     functions.LambdaFunction.get_code = code
 
 
-# AWS has no permission for a batch of SQS calls: the single call's is asked for.
-BATCHES = {"DeleteMessageBatch": "DeleteMessage", "SendMessageBatch": "SendMessage",
-           "ChangeMessageVisibilityBatch": "ChangeMessageVisibility"}
-# Nor one for a transaction of DynamoDB: each of its items asks for its own.
-ITEMS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
-
-
-def asked_for(action, body):
-    """The permissions that AWS asks for an operation."""
-    if action == "TransactWriteItems":
-        items = json.loads(body or b"{}").get("TransactItems", [])
-        return sorted({ITEMS[kind] for item in items for kind in item})
-    return [BATCHES.get(action, action)]
-
-
 def iam(enforce):
     # A Deny whose condition cannot be evaluated must not deny (moto ignores conditions): every S3 call was 403.
     stock = access_control.IAMPolicyStatement.is_action_permitted
@@ -190,37 +237,61 @@ def iam(enforce):
 
     access_control.IAMPolicyStatement.is_action_permitted = permitted
 
-    # Only assumed roles are held to their policies, by action; resources and conditions are checked elsewhere.
+    # Only assumed roles are held to their policies: who calls with another key is the account's owner.
     def authorize(self, iam_request_cls, resource="*"):
-        header = self.headers.get("Authorization", "")
-        if "Credential=" not in header:
+        request = request_of(self, iam_request_cls)
+        if not request:
             return
-        key = header.split("Credential=")[1].split("/")[0]
-        if not key.startswith(("ASIA", "LSIA")):
-            return
-        for action in asked_for(self._get_action(), self.raw_body):
-            request = iam_request_cls(
-                account_id=self.current_account, method=self.method, path=self.path, data=self.data,
-                body=self.raw_body, headers=self.headers, action=action,
-            )
-            name = f"{request._access_key.arn.split('/')[1]} {request._action}"
-            try:
-                request.check_action_permitted(resource)
-            except Exception:
-                with AUDIT_LOCK:
-                    AUDIT[name] = "deny"
-                if enforce():
-                    raise
-            else:
-                with AUDIT_LOCK:
-                    AUDIT.setdefault(name, "allow")
+        role, session = request._access_key.arn.split("/")[-2:]
+        documents = policies.documents(request._access_key)
+        asked, disks = asked_for(self, request, session, resource)
+        for action, resource, context in asked:
+            if not is_allowed(role, documents, action, resource, context) and enforce():
+                request._action = action
+                request._raise_access_denied()
+        LAUNCH.cannot_start = False
+        if TEETH["disk_keys"]:
+            allowed = [is_allowed(role, documents, *one) for one in disks]
+            LAUNCH.cannot_start = enforce() and not all(allowed)
 
     authorization.ActionAuthenticatorMixin._authenticate_and_authorize_action = authorize
-    matches = access_control.IAMPolicyStatement._check_element_matches
-    access_control.IAMPolicyStatement._check_element_matches = (
-        lambda self, element, value: True if element == "Resource" else matches(self, element, value)
+
+
+def is_allowed(role, documents, action, resource, context):
+    """What is allowed or not is noted."""
+    if not TEETH["policies"]:
+        resource = None
+    allowed = action == "sts:GetCallerIdentity" or policies.allows(documents, action, resource, context)
+    with AUDIT_LOCK:
+        if allowed:
+            AUDIT.setdefault(f"{role} {action}", "allow")
+        else:
+            AUDIT[f"{role} {action}"] = "deny"
+    return allowed
+
+
+def request_of(response, iam_request_cls):
+    """The request of an assumed role; none: another key's."""
+    header = response.headers.get("Authorization", "")
+    key = header.split("Credential=")[1].split("/")[0] if "Credential=" in header else ""
+    if not key.startswith(("ASIA", "LSIA")):
+        return None
+    return iam_request_cls(
+        account_id=response.current_account, method=response.method, path=response.path, data=response.data,
+        body=response.raw_body, headers=response.headers, action=response._get_action(),
     )
-    access_control.IAMPolicyStatement._check_conditions = lambda self, values: True
+
+
+def asked_for(response, request, session, resource):
+    service, action = request._action.split(":")
+    if service == "ec2" or service == "s3":
+        call = {name: values[0] for name, values in response.querystring.items()}
+    else:
+        try:
+            call = json.loads(response.raw_body or b"{}")
+        except ValueError:
+            call = {}
+    return policies.asked_for(service, action, request._region, session, call, resource)
 
 
 def eventbridge():
@@ -243,6 +314,32 @@ def eventbridge():
 def s3():
     # Deleting the version of a delete marker crashed, and Terraform retried forever.
     buckets.FakeDeleteMarker.dispose = lambda self: None
+
+    # "If the object you request doesn't exist, the error that Amazon S3 returns depends on whether you also have the s3:ListBucket
+    # permission": 404 with it, 403 without (API reference of HeadObject and GetObject). A HEAD names no prefix.
+    def is_hidden(response, bucket):
+        request = request_of(response, access_control.S3IAMRequest) if TEETH["absent_keys"] else None
+        context = policies.Context(**{"aws:SecureTransport": "true"})
+        return request and not policies.allows(
+            policies.documents(request._access_key), "s3:ListBucket", f"arn:aws:s3:::{bucket}", context
+        )
+
+    head, get = responses.S3Response.head_object, responses.S3Response._get_key
+
+    def head_object(self, bucket_name, *arguments, **named):
+        answer = head(self, bucket_name, *arguments, **named)
+        return (403, answer[1], "") if answer[0] == 404 and is_hidden(self, bucket_name) else answer
+
+    def get_key(self, *arguments, **named):
+        try:
+            return get(self, *arguments, **named)
+        except MissingKey:
+            if is_hidden(self, self.bucket_name):
+                raise access_control.S3AccessDeniedError() from None
+            raise
+
+    responses.S3Response.head_object = head_object
+    responses.S3Response._get_key = get_key
 
 
 def dynamodb():

@@ -21,6 +21,20 @@ use serde::Serialize;
 pub use error::EmulatorError;
 pub use find::{MOTO, NotAvailable, skip_unless_available};
 
+/// What AWS refuses, and moto does not: `python/fixes.py` has each with the vendor's statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tooth {
+    /// An absent key of S3 is 403, and not 404, for a role that may not list the bucket.
+    AbsentKeys,
+    /// Machines whose disks' key the launching role may not use are launched, and end at once.
+    DiskKeys,
+    /// `CreateFleet` takes a capacity pool once, and at most four choices by attributes.
+    FleetConfiguration,
+    /// Roles are held to their policies' resources and conditions; without it to actions only.
+    Policies,
+}
+
 /// A fault, for the next calls of one action.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Fault {
@@ -133,9 +147,11 @@ impl Emulator {
     pub fn start() -> Result<Self, EmulatorError> {
         let python = find::python().map_err(|why| EmulatorError::new("start", why))?;
         let files = tempfile::tempdir().map_err(|error| EmulatorError::new("start", error))?;
-        for (name, text) in
-            [("emulator.py", include_str!("../python/emulator.py")), ("fixes.py", include_str!("../python/fixes.py"))]
-        {
+        for (name, text) in [
+            ("emulator.py", include_str!("../python/emulator.py")),
+            ("fixes.py", include_str!("../python/fixes.py")),
+            ("policies.py", include_str!("../python/policies.py")),
+        ] {
             std::fs::write(files.path().join(name), text).map_err(|error| EmulatorError::new("start", error))?;
         }
         let said = std::fs::File::create(files.path().join(Program::STDERR));
@@ -228,6 +244,22 @@ impl Emulator {
     /// When the emulator does not answer.
     pub fn enforce_policies(&self) -> Result<(), EmulatorError> {
         self.ask::<serde_json::Value>("enforce", "POST", &()).map(drop)
+    }
+
+    /// Switches off one refusal. All are on from the start.
+    ///
+    /// # Errors
+    /// When the emulator does not answer.
+    pub fn switch_off(&self, tooth: Tooth) -> Result<(), EmulatorError> {
+        self.ask::<serde_json::Value>("teeth", "POST", &BTreeMap::from([(tooth, false)])).map(drop)
+    }
+
+    /// Switches it on again.
+    ///
+    /// # Errors
+    /// When the emulator does not answer.
+    pub fn switch_on(&self, tooth: Tooth) -> Result<(), EmulatorError> {
+        self.ask::<serde_json::Value>("teeth", "POST", &BTreeMap::from([(tooth, true)])).map(drop)
     }
 
     /// Moves the queues' clock on.

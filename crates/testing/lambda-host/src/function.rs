@@ -18,6 +18,10 @@ use crate::processes::kill;
 /// Lambda runs at most so many of a function here, unless its own limit is lower.
 const CONCURRENCY: usize = 10;
 
+/// After so many invocations by its own messages Lambda takes a function for a loop ("approximately 16 times", Lambda guide,
+/// "Recursive loop detection").
+const LOOP_AFTER: u64 = 16;
+
 /// What a failed invocation says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionError {
@@ -34,6 +38,7 @@ pub(crate) struct Invocation {
     pub id: String,
     pub payload: Value,
     pub deadline_millis: u128,
+    pub trace: String,
 }
 
 struct Pending {
@@ -52,6 +57,7 @@ pub struct Function {
     handler: String,
     memory: u64,
     timeout: Duration,
+    may_loop: bool,
     variables: BTreeMap<String, String>,
     runtime_api: String,
     code: tempfile::TempDir,
@@ -80,6 +86,8 @@ impl Function {
         let code = unpack(&name, zip)?;
         let limit = found["Concurrency"]["ReservedConcurrentExecutions"].as_u64();
         let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(CONCURRENCY).min(CONCURRENCY);
+        let recursion = format!("/2024-08-31/functions/{name}/recursion-config");
+        let recursion = account.rest("lambda", "GET", recursion, Value::Null).await?;
         let variables = configuration["Environment"]["Variables"].as_object().cloned().unwrap_or_default();
         let (waiting, offered) = mpsc::unbounded_channel();
         let timeout = Duration::from_secs(configuration["Timeout"].as_u64().unwrap_or(3)).min(timeout_max);
@@ -89,6 +97,7 @@ impl Function {
             handler: text("Handler"),
             memory: configuration["MemorySize"].as_u64().unwrap_or(128),
             timeout,
+            may_loop: recursion["RecursiveLoop"] == "Allow",
             variables: variables
                 .into_iter()
                 .map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned()))
@@ -132,13 +141,37 @@ impl Function {
     /// # Errors
     /// Its own error, or that it crashed or took too long.
     pub async fn invoke(self: &Arc<Self>, payload: &Value) -> Answer {
+        self.invoke_after(0, payload).await
+    }
+
+    /// How often the function was invoked on the way to a message, by the trace that the message carries.
+    #[must_use]
+    pub fn lineage(&self, trace: &str) -> u64 {
+        let counts =
+            trace.split(';').filter_map(|part| part.strip_prefix("Lineage=")).flat_map(|counts| counts.split(','));
+        let own = counts.filter_map(|count| count.split_once(':')).find(|(name, _)| *name == self.name);
+        own.and_then(|(_, count)| count.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether Lambda takes it for a loop after so many invocations, and invokes it no more.
+    #[must_use]
+    pub const fn is_loop(&self, lineage: u64) -> bool {
+        !self.may_loop && lineage >= LOOP_AFTER
+    }
+
+    /// Invokes it after so many invocations of itself, and waits.
+    ///
+    /// # Errors
+    /// As [`Self::invoke`].
+    pub async fn invoke_after(self: &Arc<Self>, lineage: u64, payload: &Value) -> Answer {
+        let trace = format!("Root=1-00000000-000000000000000000000000;Lineage={}:{}", self.name, lineage + 1);
         let id = format!("00000000-0000-4000-8000-{:012x}", self.number());
         let (answer, answered) = oneshot::channel();
         self.pending().insert(id.clone(), Pending { process: None, answer });
         #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is on this machine's clock")]
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let deadline_millis = (now + self.timeout).as_millis();
-        let invocation = Invocation { id: id.clone(), payload: payload.clone(), deadline_millis };
+        let invocation = Invocation { id: id.clone(), payload: payload.clone(), deadline_millis, trace };
         if self.waiting.send(invocation).is_err() {
             return Err(FunctionError { kind: "Host".into(), message: "the host stops".into() });
         }

@@ -50,7 +50,7 @@ async fn next(State(served): State<Served>, Path((function, worker)): Path<(Stri
         ("Lambda-Runtime-Aws-Request-Id", invocation.id),
         ("Lambda-Runtime-Deadline-Ms", invocation.deadline_millis.to_string()),
         ("Lambda-Runtime-Invoked-Function-Arn", function.arn.clone()),
-        ("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000".into()),
+        ("Lambda-Runtime-Trace-Id", invocation.trace),
         ("Content-Type", "application/json".into()),
     ];
     (headers, invocation.payload.to_string()).into_response()

@@ -63,7 +63,13 @@ struct Poller {
 impl Poller {
     async fn run(&self, stopped: watch::Receiver<bool>) {
         while !*stopped.borrow() {
-            let messages = self.account.receive(&self.url, self.batch).await.unwrap_or_default();
+            let mut messages = self.account.receive(&self.url, self.batch).await.unwrap_or_default();
+            let lineage = |message: &Value| {
+                self.function.lineage(message["Attributes"]["AWSTraceHeader"].as_str().unwrap_or_default())
+            };
+            // They stay in the queue, and are dead letters when they were received too often.
+            messages.retain(|message| !self.function.is_loop(lineage(message)));
+            let after = messages.iter().map(lineage).max().unwrap_or(0);
             if messages.is_empty() {
                 // An emulator that is gone answers at once.
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -81,7 +87,7 @@ impl Poller {
                     })
                 })
                 .collect();
-            let answer = self.function.invoke(&json!({ "Records": records })).await;
+            let answer = self.function.invoke_after(after, &json!({ "Records": records })).await;
             // A function that fails as a whole keeps its whole batch: it comes again.
             let Ok(answer) = answer else {
                 tracing::warn!(function = self.function.name, error = ?answer, "a batch failed");

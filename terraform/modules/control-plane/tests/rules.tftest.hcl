@@ -113,3 +113,89 @@ run "a_reader_needs_no_key_where_there_is_none" {
     error_message = "a key is in it"
   }
 }
+
+run "refuses_disk_keys_by_alias" {
+  command = plan
+  variables {
+    disk_key_arns = ["alias/disks"]
+  }
+  expect_failures = [var.disk_key_arns]
+}
+
+run "refuses_encryption_by_alias" {
+  command = plan
+  variables {
+    encryption = { kms_key_id = "alias/runners" }
+  }
+  expect_failures = [var.encryption]
+}
+
+run "refuses_alarms_to_somewhere_else" {
+  command = plan
+  variables {
+    alarm_topic_arns = ["https://example.com/alarms"]
+  }
+  expect_failures = [var.alarm_topic_arns]
+}
+
+run "refuses_subnets_without_security_groups" {
+  command = plan
+  variables {
+    network = { subnet_ids = ["subnet-1"] }
+  }
+  expect_failures = [var.network]
+}
+
+# EC2 reports every machine of the account, and those that begin are many at once.
+run "functions_are_invoked_for_machines_that_end_and_not_for_those_that_begin" {
+  command = apply
+  assert {
+    condition     = toset(flatten([for pattern in values(output.checks.patterns) : try(jsondecode(pattern).detail.state, [])])) == toset(["shutting-down", "stopping", "terminated"])
+    error_message = "other states invoke functions: ${jsonencode(output.checks.patterns)}"
+  }
+  assert {
+    condition     = contains(flatten([for pattern in values(output.checks.patterns) : try(jsondecode(pattern)["detail-type"], [])]), "EC2 Spot Instance Interruption Warning")
+    error_message = "a warning invokes nobody"
+  }
+}
+
+# Its messages to itself are meant.
+run "scale_up_may_wake_itself" {
+  command = apply
+  assert {
+    condition     = output.checks.recursive_loop == "Allow"
+    error_message = "Lambda takes its wake-ups for a loop, and stops them"
+  }
+}
+
+# HeadObject and GetObject of S3: 404 for what is not there for who may list the bucket, otherwise 403. They name no prefix.
+run "the_syncer_may_list_the_bucket_that_it_fills" {
+  command = apply
+  assert {
+    condition     = [for statement in jsondecode(output.policies["syncer"]).Statement : statement if contains(statement.Action, "s3:ListBucket")] == [{ Sid = "OwnBucketListed", Effect = "Allow", Action = ["s3:ListBucket"], Resource = ["arn:aws:s3:::bucket"] }]
+    error_message = "what is not there is forbidden to it"
+  }
+}
+
+run "in_china_ec2_has_a_name_of_its_own" {
+  command = apply
+  override_data {
+    target = data.aws_partition.this
+    values = { partition = "aws-cn" }
+  }
+  assert {
+    condition     = strcontains(output.policies["scale-up"], "ec2.amazonaws.com.cn")
+    error_message = "roles are passed to a service that is not there"
+  }
+}
+
+# Those requests carry no template in EC2's context.
+run "a_request_for_spot_machines_is_under_no_condition_on_a_template" {
+  command = apply
+  assert {
+    condition = alltrue([for statement in jsondecode(output.policies["scale-up"]).Statement :
+      !strcontains(jsonencode(statement.Resource), "spot-instances-request") || !strcontains(jsonencode(try(statement.Condition, {})), "ec2:LaunchTemplate")
+    ])
+    error_message = "a tagged request for spot machines would be denied"
+  }
+}

@@ -44,3 +44,11 @@ run "refuses_zip_of_another_runtime" {
   }
   expect_failures = [aws_lambda_function.this]
 }
+
+run "refuses_security_groups_without_subnets" {
+  command = plan
+  variables {
+    network = { security_group_ids = ["sg-1"] }
+  }
+  expect_failures = [var.network]
+}

@@ -40,6 +40,10 @@ run "takes_what_is_right" {
     condition     = alltrue([for verb in ["ec2:TerminateInstances", "dynamodb:UpdateItem", "sqs:SendMessage", "ssm:DeleteParameter"] : strcontains(output.policies.apply, verb) && !strcontains(output.policies.plan, verb)])
     error_message = "Only the apply role drains."
   }
+  assert {
+    condition     = [for statement in jsondecode(output.policies.apply).Statement : statement.Condition.StringLike if statement.Sid == "LedgersKey" && contains(statement.Action, "kms:Decrypt")] == [{ "kms:ViaService" = "dynamodb.*.amazonaws.com*" }]
+    error_message = "A ledger with a key of its own can be read by who drains, by way of DynamoDB alone."
+  }
 }
 
 run "a_shared_planes_secrets_are_refused" {

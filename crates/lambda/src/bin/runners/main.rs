@@ -118,6 +118,7 @@ const LEVEL_COUNTS_FOR: Duration = Duration::from_secs(120);
 fn measure(world: &World) {
     let at = world.ports.clock.now();
     let now = at.as_millis();
+    let are_metrics = variable(emf::METRICS);
     let environment = variable(runnersmith_lambda::settings::PATH).unwrap_or_default();
     let mut levels = world.levels.all();
     // Another invocation's process passes over a set as well: what this one saw long ago is not so any more.
@@ -128,11 +129,12 @@ fn measure(world: &World) {
         *kinds.entry(fault.kind.word()).or_default() += 1;
     }
     for (kind, count) in kinds {
-        emf::write(&emf::line(
+        emf::measure(
+            are_metrics.as_deref(),
             now,
             &[("Plane", &environment), ("Kind", kind)],
             &[("Faults", "Count", f64::from(count))],
-        ));
+        );
     }
     for level in levels.into_values() {
         let waiting = level.plan.waiting.iter().filter(|waiting| waiting.job.is_some()).count();
@@ -146,7 +148,7 @@ fn measure(world: &World) {
             ("Faults", "Count", count(saturating_u32(level.faults.len()))),
         ];
         let name = level.policy.name.to_string();
-        emf::write(&emf::line(now, &[("Plane", &environment), ("ScaleSet", &name)], &metrics));
+        emf::measure(are_metrics.as_deref(), now, &[("Plane", &environment), ("ScaleSet", &name)], &metrics);
     }
 }
 

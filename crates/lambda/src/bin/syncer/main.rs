@@ -13,7 +13,7 @@ use runnersmith_ports::{SystemClock, chain};
 use serde_json::{Value, json};
 
 /// The operations that this function may use. S3 counts a look at an object (HeadObject) as GetObject.
-const OPERATIONS: [&str; 3] = ["s3:GetObject", "s3:PutObject", "ssm:GetParameters"];
+const OPERATIONS: [&str; 4] = ["s3:GetObject", "s3:ListBucket", "s3:PutObject", "ssm:GetParameters"];
 /// What an object says of itself: the checksum of the archive in it.
 const SHA256: &str = "sha256";
 /// The release it is from.
