@@ -1,11 +1,11 @@
 //! Which of the open jobs are this set's demand, and where. Every set's planner works this out for itself from the same
 //! jobs and policies, so that two sets never both buy a machine for one job.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use runnersmith_types::{
-    EffectAction, Job, JobFact, JobStatus, Registration, RunnerScope, RunnerState as S, RunnerUpdate, ScaleSet,
-    ScaleSetName, Stalled, Target, Timestamp, WaitingOn,
+    EffectAction, Job, JobFact, JobStatus, Label, RunnerScope, RunnerState as S, RunnerUpdate, ScaleSet, ScaleSetName,
+    Stalled, Target, Timestamp, WaitingOn,
 };
 
 use crate::draft::{Draft, age};
@@ -66,7 +66,7 @@ pub(crate) fn share<'a>(draft: &mut Draft<'a>) -> Shared<'a> {
 struct Capacity<'a> {
     own: &'a ScaleSetName,
     /// Since when runners of this set have had a job of which nothing else is known, by place, the longest first.
-    taken: BTreeMap<RunnerScope, Vec<Timestamp>>,
+    taken: BTreeMap<RunnerScope, VecDeque<Timestamp>>,
     /// How many runners of each set can take a job, wherever they are: more is not known of other sets, and every set must
     /// come to the same answer, or a job would be nobody's.
     supply: BTreeMap<&'a ScaleSetName, usize>,
@@ -92,11 +92,15 @@ impl<'a> Capacity<'a> {
             if runner.state.is_supply() {
                 *capacity.supply.entry(own).or_default() += 1;
             } else if observe::took_unknown(draft, index) {
-                capacity.taken.entry(runner.target.at.clone()).or_default().push(runner.busy_at.unwrap_or(draft.now));
+                capacity
+                    .taken
+                    .entry(runner.target.at.clone())
+                    .or_default()
+                    .push_back(runner.busy_at.unwrap_or(draft.now));
             }
         }
         for taken in capacity.taken.values_mut() {
-            taken.sort_unstable();
+            taken.make_contiguous().sort_unstable();
         }
         capacity
     }
@@ -108,11 +112,8 @@ impl<'a> Capacity<'a> {
             return false;
         }
         let Some(taken) = self.taken.get_mut(&target.at) else { return false };
-        let Some(one) = taken.iter().position(|at| job.verified_at.is_none_or(|verified| verified <= *at)) else {
-            return false;
-        };
-        taken.remove(one);
-        true
+        let one = job.verified_at.map_or(0, |verified| taken.partition_point(|at| *at < verified));
+        taken.remove(one).is_some()
     }
 
     /// A place for one job: a runner that is there or comes, else room for another; in the order of the candidates.
@@ -132,32 +133,34 @@ fn take_one(count: Option<&mut usize>) -> bool {
     }
 }
 
-/// A runner that could have taken a job all the while: idle, and online by GitHub's own word in this pass.
-struct IdleRunner<'a> {
-    index: usize,
-    since: Timestamp,
-    registration: &'a Registration,
+/// Runners that could have taken a job all the while: idle, and online by GitHub's own word in this pass. Each with since when it was
+/// idle and its index, the longest idle first; of one group all have the same labels, so that none is looked at for nothing.
+struct IdleRunners<'a> {
+    /// The labels that GitHub shows of each; where it shows none, they are the policy's.
+    labels: &'a [Label],
+    runners: VecDeque<(Timestamp, usize)>,
 }
 
-/// Those runners by place, the longest idle first. Only where machines are known too: what is proved by one ends it.
-fn idle_runners<'a>(draft: &Draft<'a>) -> HashMap<RunnerScope, Vec<IdleRunner<'a>>> {
-    let mut idle: HashMap<RunnerScope, Vec<IdleRunner<'a>>> = HashMap::new();
+/// Those runners by place. Only where machines are known too: what is proved by one ends it.
+fn idle_runners<'a>(draft: &Draft<'a>) -> HashMap<RunnerScope, Vec<IdleRunners<'a>>> {
+    let mut idle: HashMap<RunnerScope, BTreeMap<&'a [Label], Vec<(Timestamp, usize)>>> = HashMap::new();
     for (index, runner) in draft.runners.iter().enumerate().filter(|(_, runner)| runner.state == S::Idle) {
         let seen =
             draft.evidence(index).registration.filter(|seen| seen.online && !seen.busy && draft.is_supply(runner));
         if let (Some(since), Some(registration), None) = (runner.idle_since, seen, draft.unknown(&runner.target.at)) {
-            let runners = idle.entry(runner.target.at.clone()).or_default();
-            runners.push(IdleRunner { index, since, registration });
+            let groups = idle.entry(runner.target.at.clone()).or_default();
+            groups.entry(registration.labels.as_slice()).or_default().push((since, index));
         }
     }
-    for runners in idle.values_mut() {
-        runners.sort_by_key(|runner| (runner.since, runner.index));
-    }
-    idle
+    let group = |(labels, mut runners): (&'a [Label], Vec<(Timestamp, usize)>)| {
+        runners.sort_unstable();
+        IdleRunners { labels, runners: runners.into() }
+    };
+    idle.into_iter().map(|(at, groups)| (at, groups.into_iter().map(group).collect())).collect()
 }
 
 /// Whether the job is demand now; if not, says what it waits for.
-fn wants(draft: &mut Draft<'_>, job: &Job, idle: Option<&mut Vec<IdleRunner<'_>>>) -> bool {
+fn wants(draft: &mut Draft<'_>, job: &Job, idle: Option<&mut Vec<IdleRunners<'_>>>) -> bool {
     let id = job.id();
     if job.fact.status == JobStatus::Waiting {
         draft.wait_job(id, WaitingOn::Gate);
@@ -199,22 +202,20 @@ fn is_over(draft: &mut Draft<'_>, job: &Job) -> bool {
 
 /// A job that is still queued although a runner of its target was idle all the while is not what we can help by launching. Each such
 /// runner proves it of one job, the oldest first, and goes: all other jobs stay demand.
-fn stall(draft: &mut Draft<'_>, job: &Job, idle: &mut Vec<IdleRunner<'_>>) -> bool {
+fn stall(draft: &mut Draft<'_>, job: &Job, idle: &mut [IdleRunners<'_>]) -> bool {
     let tested_from = job.stalled.map_or(age(job), |stalled| stalled.until.max(age(job)));
     let after = draft.policy.timing.stall_after;
     // The longest idle comes first: where it does not prove it yet, no other does.
-    let Some(place) = idle.iter().position(|runner| matches(runner.registration, job)) else { return false };
-    if !draft.passed(idle[place].since.max(tested_from), after) {
+    let matching = idle.iter_mut().filter(|group| matches(group.labels, job));
+    let first = matching.filter_map(|group| Some((*group.runners.front()?, group))).min_by_key(|(first, _)| *first);
+    let Some(((since, index), group)) = first else { return false };
+    if !draft.passed(since.max(tested_from), after) {
         return false;
     }
-    let runner = idle.remove(place);
+    group.runners.pop_front();
     let stalled = Stalled::again(job.stalled, draft.policy.timing.stall_for, draft.now);
     let until = stalled.until;
-    draft.update(
-        runner.index,
-        RunnerUpdate::Draining,
-        format!("it was idle and GitHub did not give it job {}", job.id()),
-    );
+    draft.update(index, RunnerUpdate::Draining, format!("it was idle and GitHub did not give it job {}", job.id()));
     draft.step(
         EffectAction::Stall { job: job.id(), until },
         "a matching runner was idle and GitHub did not give it the job",
@@ -225,7 +226,6 @@ fn stall(draft: &mut Draft<'_>, job: &Job, idle: &mut Vec<IdleRunner<'_>>) -> bo
 }
 
 /// Whether the labels that GitHub shows of the runner are all that the job asks for; where it shows none, they are the policy's.
-fn matches(registration: &Registration, job: &Job) -> bool {
-    let labels = &registration.labels;
+fn matches(labels: &[Label], job: &Job) -> bool {
     labels.is_empty() || job.fact.labels.iter().all(|wanted| labels.contains(wanted))
 }
