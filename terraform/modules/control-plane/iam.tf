@@ -22,9 +22,9 @@ locals {
 
   reads = {
     for kind, names in {
-      webhook = ["${local.parameters}/secrets/webhook-secret"]
+      webhook = [local.secret_arns["webhook_secret"]]
       runners = concat(
-        ["${local.parameters}/secrets/private-key", "${local.parameters}/hand-off/*"],
+        [local.secret_arns["private_key"], "${local.parameters}/hand-off/*"],
         var.github.ca_parameter == null ? [] : ["arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.github.ca_parameter}"],
       )
       } : kind => [{
@@ -104,6 +104,19 @@ locals {
     Resource = ["${local.parameters}/hand-off", "${local.parameters}/hand-off/*"]
   }]
 
+  # EC2 reads an image's parameter as the caller of a launch. AWS's guide to such templates says GetParameters; launches have also
+  # been refused for want of GetParameter. A public parameter has no account in its ARN.
+  images = flatten([for name in var.image_parameters : startswith(name, "arn:") ? [name] : [
+    for account in startswith(name, "/aws/service/") ? [local.account, ""] : [local.account] :
+    "arn:${local.partition}:ssm:${local.region}:${account}:parameter/${trimprefix(name, "/")}"
+  ]])
+  reads_images = length(local.images) == 0 ? [] : [{
+    Sid      = "Images"
+    Effect   = "Allow"
+    Action   = ["ssm:GetParameter", "ssm:GetParameters"]
+    Resource = distinct(local.images)
+  }]
+
   has_machines = [
     {
       # EC2 has no resource for reading.
@@ -159,6 +172,7 @@ locals {
 
   pass = concat(
     local.reads_settings, local.reads["runners"], local.encrypts, local.keeps_ledger, local.hands_over, local.has_machines,
+    local.reads_images,
   )
 
   statements = {
