@@ -4,32 +4,29 @@
 locals {
   functions = "${path.module}/functions/${var.lambda_architecture}"
 
-  # Without names there is one set, with the environment's name.
-  scale_sets = length(var.scale_sets) > 0 ? var.scale_sets : { (var.environment) = {
-    labels                = []
-    runners_maximum_count = null
-    instance_types        = null
-    runner_architecture   = null
-    runner_group_name     = null
-    ephemeral             = null
-    market                = null
-    ami_filter            = null
-    ami_owners            = null
-    subnet_ids            = null
-    allowed_repositories  = null
-    idle_config           = null
-  } }
+  # Without names there is one set, with the environment's name. What an entry does not give, or is null, is the input's.
+  scale_sets = { for name in length(var.scale_sets) > 0 ? keys(var.scale_sets) : [var.environment] : name => try(var.scale_sets[name], null) }
 
   extra_labels  = [for label in split(",", var.runner_extra_labels) : trimspace(label) if trimspace(label) != ""]
-  disk_key_arns = distinct(concat(var.disk_kms_key_arns, compact([lookup(var.block_device_mappings, "kms_key_id", "")])))
+  disk_key_arns = distinct(concat(var.disk_kms_key_arns, compact(concat(
+    [lookup(var.block_device_mappings, "kms_key_id", "")],
+    [for set in local.scale_sets : try(set.block_device_mappings.kms_key_id, null)],
+  ))))
 
-  architectures = { for name, set in local.scale_sets : name => coalesce(set.runner_architecture, var.runner_architecture) }
+  architectures = { for name, set in local.scale_sets : name => coalesce(try(set.runner_architecture, null), var.runner_architecture) }
+  default_labels = { for name, set in local.scale_sets : name => coalesce(try(set.runner_disable_default_labels, null), var.runner_disable_default_labels) ? [] : [
+    "self-hosted", "linux", local.architectures[name],
+  ] }
+  images = { for name, set in local.scale_sets : name => try(set.ami_id_ssm_parameter_name, null) != null ? set.ami_id_ssm_parameter_name : var.ami_id_ssm_parameter_name }
+
+  # An App's id is no secret.
+  app_id = nonsensitive(var.github_app.id_ssm == null) ? nonsensitive(var.github_app.id) : nonsensitive(data.aws_ssm_parameter.app_id[0].value)
 }
 
 check "image" {
   assert {
     condition = !anytrue([
-      for filter in concat([var.ami_filter], [for set in local.scale_sets : set.ami_filter if set.ami_filter != null]) :
+      for filter in concat([var.ami_filter], [for set in var.scale_sets : set.ami_filter if set.ami_filter != null]) :
       anytrue([for name in lookup(filter, "name", []) : startswith(name, "amzn2-")])
     ])
     error_message = "ami_filter selects Amazon Linux 2, whose glibc 2.26 cannot run today's actions and which is out of support: use Amazon Linux 2023."
@@ -56,21 +53,32 @@ check "region" {
 
 data "aws_region" "this" {}
 
+data "aws_ssm_parameter" "app_id" {
+  count = nonsensitive(var.github_app.id_ssm == null) ? 0 : 1
+  name  = nonsensitive(coalesce(var.github_app.id_ssm.arn, var.github_app.id_ssm.name))
+}
+
 module "control_plane" {
   source = "./modules/control-plane"
 
   environment = var.environment
   github = {
-    app_id       = nonsensitive(var.github_app.id)
+    app_id       = local.app_id
     server_url   = var.ghes_url
     webhook      = var.github_webhook
     ca_parameter = var.ghes_ca == null ? null : "/runnersmith/${var.environment}/ghes-ca"
   }
+  # A parameter that somebody else wrote goes before a value, as in philips-labs/github-runner.
   secrets = {
-    private_key    = var.github_app.key_base64
-    webhook_secret = var.github_app.webhook_secret
+    private_key    = var.github_app.key_base64_ssm == null ? var.github_app.key_base64 : null
+    webhook_secret = var.github_app.webhook_secret_ssm == null ? var.github_app.webhook_secret : null
   }
-  secrets_version = var.secrets_version
+  secret_parameters = {
+    private_key    = nonsensitive(var.github_app.key_base64_ssm)
+    webhook_secret = nonsensitive(var.github_app.webhook_secret_ssm)
+  }
+  image_parameters = distinct([for image in values(local.images) : image if image != null])
+  secrets_version  = var.secrets_version
   encryption = {
     enabled    = var.encrypt_secrets
     kms_key_id = var.kms_key_id
@@ -110,7 +118,7 @@ module "control_plane" {
     subnet_ids         = var.lambda_subnet_ids
     security_group_ids = var.lambda_security_group_ids
   }
-  log  = { retention = var.logging_retention_in_days }
+  log  = { level = var.log_level, retention = var.logging_retention_in_days }
   role = { path = var.role_path, permissions_boundary = var.role_permissions_boundary }
   tags = var.tags
 
@@ -126,50 +134,65 @@ module "scale_set" {
 
   plane  = module.control_plane.plane
   name   = each.key
-  labels = concat(["self-hosted", "linux", local.architectures[each.key]], local.extra_labels, each.value.labels)
+  labels = concat(local.default_labels[each.key], local.extra_labels, try(each.value.labels, []))
   scope = {
-    level                = var.enable_organization_runners ? "organization" : "repository"
-    at                   = var.register_at
-    allowed_repositories = coalesce(each.value.allowed_repositories, var.allowed_repositories)
+    level                = coalesce(try(each.value.enable_organization_runners, null), var.enable_organization_runners) ? "organization" : "repository"
+    at                   = try(each.value.register_at, null) != null ? each.value.register_at : var.register_at
+    allowed_repositories = coalesce(try(each.value.allowed_repositories, null), var.allowed_repositories)
   }
   runner = {
-    ephemeral               = coalesce(each.value.ephemeral, var.ephemeral)
-    group                   = coalesce(each.value.runner_group_name, var.runner_group_name)
-    as_root                 = var.runner_as_root
+    ephemeral               = coalesce(try(each.value.ephemeral, null), var.ephemeral)
+    group                   = coalesce(try(each.value.runner_group_name, null), var.runner_group_name)
+    as_root                 = coalesce(try(each.value.runner_as_root, null), var.runner_as_root)
     architecture            = local.architectures[each.key]
-    maximum                 = coalesce(each.value.runners_maximum_count, var.runners_maximum_count)
-    minimum_running_minutes = var.minimum_running_time_in_minutes
-    delay_seconds           = var.delay_webhook_event
-    idle_config             = each.value.idle_config == null ? var.idle_config : each.value.idle_config
+    maximum                 = coalesce(try(each.value.runners_maximum_count, null), var.runners_maximum_count)
+    minimum_running_minutes = coalesce(try(each.value.minimum_running_time_in_minutes, null), var.minimum_running_time_in_minutes)
+    delay_seconds           = try(each.value.delay_webhook_event, null) != null ? each.value.delay_webhook_event : var.delay_webhook_event
+    idle_config             = coalesce(try(each.value.idle_config, null), var.idle_config)
+  }
+  policy = {
+    priority          = coalesce(try(each.value.priority, null), 0)
+    rerun_interrupted = coalesce(try(each.value.rerun_interrupted, null), var.rerun_interrupted)
+    tell              = coalesce(try(each.value.notify_authors, null), var.notify_authors)
   }
   machine = {
-    instance_types      = each.value.instance_types != null ? each.value.instance_types : length(var.instance_types) > 0 ? var.instance_types : [var.instance_type]
-    capacity            = coalesce(each.value.market, var.capacity.market)
-    allocation_strategy = var.capacity.allocation_strategy
-    spot_max_price      = var.capacity.spot_max_price
-    ami_filter          = each.value.ami_filter == null ? var.ami_filter : each.value.ami_filter
-    ami_owners          = each.value.ami_owners == null ? var.ami_owners : each.value.ami_owners
+    instance_types      = try(each.value.instance_types, null) != null ? each.value.instance_types : length(var.instance_types) > 0 ? var.instance_types : [var.instance_type]
+    capacity            = coalesce(try(each.value.market, null), var.capacity.market)
+    allocation_strategy = coalesce(try(each.value.allocation_strategy, null), var.capacity.allocation_strategy)
+    spot_max_price      = try(each.value.spot_max_price, null) != null ? each.value.spot_max_price : var.capacity.spot_max_price
+    ami_filter          = coalesce(try(each.value.ami_filter, null), var.ami_filter)
+    ami_owners          = coalesce(try(each.value.ami_owners, null), var.ami_owners)
+    ami_parameter       = local.images[each.key]
     key_name            = var.key_name
-    block_devices       = var.block_device_mappings
-    session_manager     = var.enable_ssm_on_runners
-    managed_policy_arns = var.runner_iam_role_managed_policy_arns
+    block_devices       = coalesce(try(each.value.block_device_mappings, null), var.block_device_mappings)
+    session_manager     = coalesce(try(each.value.enable_ssm_on_runners, null), var.enable_ssm_on_runners)
+    boot_minutes        = coalesce(try(each.value.runner_boot_time_in_minutes, null), var.runner_boot_time_in_minutes)
+    metadata_hop_limit  = coalesce(try(each.value.metadata_hop_limit, null), var.metadata_hop_limit)
+    public_address      = try(each.value.associate_public_ipv4_address, null) != null ? each.value.associate_public_ipv4_address : var.associate_public_ipv4_address
+    user                = coalesce(try(each.value.runner_run_as, null), var.runner_run_as)
+    managed_policy_arns = coalesce(try(each.value.runner_iam_role_managed_policy_arns, null), var.runner_iam_role_managed_policy_arns)
+    image_has_runner    = coalesce(try(each.value.image_has_runner, null), var.image_has_runner)
+    tags                = coalesce(try(each.value.runner_ec2_tags, null), var.runner_ec2_tags)
   }
   user_data = {
-    template     = var.userdata_template
-    pre_install  = var.userdata_pre_install
-    post_install = var.userdata_post_install
-    ghes_ca      = var.ghes_ca == null ? "" : var.ghes_ca
+    template      = try(each.value.userdata_template, null) != null ? each.value.userdata_template : var.userdata_template
+    pre_install   = try(each.value.userdata_pre_install, null) != null ? each.value.userdata_pre_install : var.userdata_pre_install
+    post_install  = try(each.value.userdata_post_install, null) != null ? each.value.userdata_post_install : var.userdata_post_install
+    after_runner  = try(each.value.userdata_after_runner, null) != null ? each.value.userdata_after_runner : var.userdata_after_runner
+    job_started   = try(each.value.runner_hook_job_started, null) != null ? each.value.runner_hook_job_started : var.runner_hook_job_started
+    job_completed = try(each.value.runner_hook_job_completed, null) != null ? each.value.runner_hook_job_completed : var.runner_hook_job_completed
+    ghes_ca       = var.ghes_ca == null ? "" : var.ghes_ca
   }
   network = {
-    vpc_id             = var.vpc_id
-    subnet_ids         = each.value.subnet_ids == null ? var.subnet_ids : each.value.subnet_ids
-    security_group_ids = var.runner_additional_security_group_ids
+    vpc_id             = coalesce(try(each.value.vpc_id, null), var.vpc_id)
+    subnet_ids         = coalesce(try(each.value.subnet_ids, null), var.subnet_ids)
+    security_group_ids = coalesce(try(each.value.runner_additional_security_group_ids, null), var.runner_additional_security_group_ids)
   }
   log = {
-    agent     = var.enable_cloudwatch_agent
-    config    = var.cloudwatch_config
+    agent     = coalesce(try(each.value.enable_cloudwatch_agent, null), var.enable_cloudwatch_agent)
+    config    = try(each.value.cloudwatch_config, null) != null ? each.value.cloudwatch_config : var.cloudwatch_config
     retention = var.logging_retention_in_days
-    files     = var.runner_log_files
+    files     = try(each.value.runner_log_files, null) != null ? each.value.runner_log_files : var.runner_log_files
   }
   role = {
     path                 = var.role_path

@@ -35,28 +35,31 @@ variable "subnet_ids" {
 }
 
 variable "github_app" {
-  description = "The GitHub App: its private key in base64 (PEM is taken too), its id (or client id), the webhook's secret. Client id and secret are accepted and not needed. Key and secret are written to Parameter Store by write-only arguments and are in no state."
+  description = "The GitHub App: its private key in base64 (PEM is taken too), its id (or client id), the webhook's secret; or, of each of the three, the parameter of Parameter Store that holds it already (…_ssm: its name, and its ARN if it is another account's). Client id and secret are accepted and not needed. Key and secret are written to Parameter Store by write-only arguments and are in no state."
   type = object({
-    key_base64     = string
-    id             = string
-    client_id      = optional(string)
-    client_secret  = optional(string)
-    webhook_secret = string
+    key_base64         = optional(string)
+    key_base64_ssm     = optional(object({ name = string, arn = optional(string) }))
+    id                 = optional(string)
+    id_ssm             = optional(object({ name = string, arn = optional(string) }))
+    client_id          = optional(string)
+    client_secret      = optional(string)
+    webhook_secret     = optional(string)
+    webhook_secret_ssm = optional(object({ name = string, arn = optional(string) }))
   })
   nullable  = false
   sensitive = true
 
   validation {
-    condition     = can(regex("^([0-9]+|Iv[0-9A-Za-z.]+)$", var.github_app.id))
-    error_message = "The App's id is a number, or its client id (Iv…)."
+    condition     = var.github_app.id_ssm != null || can(regex("^([0-9]+|Iv[0-9A-Za-z.]+)$", var.github_app.id))
+    error_message = "The App's id is a number, or its client id (Iv…); or id_ssm names the parameter that holds it."
   }
   validation {
-    condition     = length(var.github_app.webhook_secret) >= 8
-    error_message = "A webhook secret has at least 8 characters; 32 random ones are advised."
+    condition     = var.github_app.webhook_secret_ssm != null || try(length(var.github_app.webhook_secret) >= 8, false)
+    error_message = "A webhook secret has at least 8 characters; 32 random ones are advised. Or webhook_secret_ssm names the parameter that holds it."
   }
   validation {
-    condition     = startswith(var.github_app.key_base64, "-----BEGIN") || can(base64decode(var.github_app.key_base64))
-    error_message = "The App's private key is needed as PEM or in base64."
+    condition     = var.github_app.key_base64_ssm != null || try(startswith(var.github_app.key_base64, "-----BEGIN") || can(base64decode(var.github_app.key_base64)), false)
+    error_message = "The App's private key is needed as PEM or in base64, or key_base64_ssm names the parameter that holds it."
   }
 }
 
@@ -86,14 +89,14 @@ variable "ami_owners" {
 }
 
 variable "block_device_mappings" {
-  description = "The root disk: device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted, kms_key_id (EC2's service-linked role for spot needs a grant on that key)."
+  description = "The root disk: device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted, kms_key_id (EC2's service-linked role for spot needs a grant on that key), snapshot_id."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
-    condition     = alltrue([for key in keys(var.block_device_mappings) : contains(["device_name", "volume_size", "volume_type", "iops", "throughput", "delete_on_termination", "encrypted", "kms_key_id"], key)])
-    error_message = "Known are device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted and kms_key_id."
+    condition     = alltrue([for key in keys(var.block_device_mappings) : contains(["device_name", "volume_size", "volume_type", "iops", "throughput", "delete_on_termination", "encrypted", "kms_key_id", "snapshot_id"], key)])
+    error_message = "Known are device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted, kms_key_id and snapshot_id."
   }
   validation {
     condition     = can(regex("^(|arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+)$", lookup(var.block_device_mappings, "kms_key_id", "")))
@@ -162,8 +165,8 @@ variable "idle_config" {
   nullable = false
 
   validation {
-    condition     = alltrue([for one in var.idle_config : length(split(" ", trimspace(one.cron))) == 6 && one.idleCount >= 0])
-    error_message = "Each entry has a cron of six fields (seconds first) and a count that is not negative."
+    condition     = alltrue([for one in var.idle_config : can(regex("^\\s*([0-9A-Za-z*?,/#-]+\\s+){5}[0-9A-Za-z*?,/#-]+\\s*$", one.cron)) && one.idleCount >= 0])
+    error_message = "Each entry has a cron of six fields (seconds first, without EventBridge's cron(…)) and a count that is not negative."
   }
 }
 
@@ -436,7 +439,7 @@ variable "tags" {
 }
 
 variable "userdata_post_install" {
-  description = "A snippet of bash after the runner has ended."
+  description = "A snippet of bash when the runner is on disk and before it starts, as root, in its directory: for what jobs need. userdata_after_runner is the one after it has ended."
   type        = string
   default     = ""
   nullable    = false
@@ -485,7 +488,115 @@ variable "webhook_lambda_zip" {
   default     = null
 }
 
+# --- of later versions of philips-labs/github-runner, same names
+
+variable "ami_id_ssm_parameter_name" {
+  description = "A parameter of Parameter Store (name or ARN) that holds the image's id, in place of ami_filter and ami_owners. EC2 reads it at each launch, so that a new image needs no apply."
+  type        = string
+  default     = null
+}
+
+variable "associate_public_ipv4_address" {
+  description = "Whether machines have a public address, in place of a NAT gateway; null: the subnet decides."
+  type        = bool
+  default     = null
+}
+
+variable "log_level" {
+  description = "How much the functions log: error, warn, info, debug or trace."
+  type        = string
+  default     = "info"
+  nullable    = false
+
+  validation {
+    condition     = contains(["error", "warn", "info", "debug", "trace"], var.log_level)
+    error_message = "The level is error, warn, info, debug or trace."
+  }
+}
+
+variable "runner_boot_time_in_minutes" {
+  description = "Minutes from the hand-off until a machine must run its runner; then it is ended and replaced."
+  type        = number
+  default     = 5
+  nullable    = false
+}
+
+variable "runner_disable_default_labels" {
+  description = "Leave out the labels self-hosted, linux and the architecture: the runners have only those that are given."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "runner_ec2_tags" {
+  description = "Further tags on machines, their disks and interfaces."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "runner_hook_job_completed" {
+  description = "A snippet of bash after each job, as the runner's user."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "runner_hook_job_started" {
+  description = "A snippet of bash before each job, as the runner's user. If it fails, the job fails."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
+variable "runner_run_as" {
+  description = "The user that runs the runner, made if the image has none. The runner lies in /home/<user>/actions-runner."
+  type        = string
+  default     = "ec2-user"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z_][a-z0-9_-]{0,31}$", var.runner_run_as))
+    error_message = "A user's name has lower-case letters, digits, underscores and hyphens, at most 32 of them."
+  }
+}
+
 # --- new
+
+variable "image_has_runner" {
+  description = "The image has the runner, in /home/<runner_run_as>/actions-runner: none is fetched at boot. Our user data still starts it."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "metadata_hop_limit" {
+  description = "How far the metadata service's answers go: 1, or 2 for jobs in containers that need it."
+  type        = number
+  default     = 1
+  nullable    = false
+}
+
+variable "notify_authors" {
+  description = "Whether authors are notified by a check run why their job does not run. Needs the App's permission Checks: write."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "rerun_interrupted" {
+  description = "Whether a run's failed jobs are run again, once, when one of them lost its machine. Needs the App's permission Actions: write."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "userdata_after_runner" {
+  description = "A snippet of bash after the runner has ended, as root, at most 5 minutes."
+  type        = string
+  default     = ""
+  nullable    = false
+}
 
 variable "ephemeral" {
   description = "One job for each runner. false: runners are used again, as in philips-labs/github-runner."
@@ -633,19 +744,56 @@ variable "secrets_version" {
 }
 
 variable "scale_sets" {
-  description = "Several scale sets on one control plane, by name, in place of the single one of the inputs above. What an entry does not give is taken from those."
+  description = "Several scale sets on one control plane, by name, in place of the single one of the inputs above. What an entry does not give is taken from the input of the same name (labels: further ones; market, allocation_strategy and spot_max_price: from capacity). Of two equally specific sets the one with the higher priority gets the jobs."
   type = map(object({
-    labels                = optional(list(string), [])
-    runners_maximum_count = optional(number)
-    instance_types        = optional(list(string))
-    runner_architecture   = optional(string)
-    runner_group_name     = optional(string)
-    ephemeral             = optional(bool)
-    market                = optional(string)
-    ami_filter            = optional(map(list(string)))
-    ami_owners            = optional(list(string))
-    subnet_ids            = optional(list(string))
-    allowed_repositories  = optional(list(string))
+    labels                               = optional(list(string), [])
+    runner_disable_default_labels        = optional(bool)
+    priority                             = optional(number)
+    enable_organization_runners          = optional(bool)
+    register_at                          = optional(string)
+    allowed_repositories                 = optional(list(string))
+    ephemeral                            = optional(bool)
+    runners_maximum_count                = optional(number)
+    runner_group_name                    = optional(string)
+    delay_webhook_event                  = optional(number)
+    minimum_running_time_in_minutes      = optional(number)
+    notify_authors                       = optional(bool)
+    rerun_interrupted                    = optional(bool)
+    instance_types                       = optional(list(string))
+    runner_architecture                  = optional(string)
+    market                               = optional(string)
+    allocation_strategy                  = optional(string)
+    spot_max_price                       = optional(string)
+    ami_filter                           = optional(map(list(string)))
+    ami_owners                           = optional(list(string))
+    ami_id_ssm_parameter_name            = optional(string)
+    image_has_runner                     = optional(bool)
+    block_device_mappings                = optional(map(string))
+    vpc_id                               = optional(string)
+    subnet_ids                           = optional(list(string))
+    runner_additional_security_group_ids = optional(list(string))
+    associate_public_ipv4_address        = optional(bool)
+    metadata_hop_limit                   = optional(number)
+    runner_boot_time_in_minutes          = optional(number)
+    runner_as_root                       = optional(bool)
+    runner_run_as                        = optional(string)
+    runner_ec2_tags                      = optional(map(string))
+    runner_iam_role_managed_policy_arns  = optional(list(string))
+    enable_ssm_on_runners                = optional(bool)
+    userdata_template                    = optional(string)
+    userdata_pre_install                 = optional(string)
+    userdata_post_install                = optional(string)
+    userdata_after_runner                = optional(string)
+    runner_hook_job_started              = optional(string)
+    runner_hook_job_completed            = optional(string)
+    enable_cloudwatch_agent              = optional(bool)
+    cloudwatch_config                    = optional(string)
+    runner_log_files = optional(list(object({
+      log_group_name   = string
+      prefix_log_group = bool
+      file_path        = string
+      log_stream_name  = string
+    })))
     idle_config = optional(list(object({
       cron      = string
       timeZone  = string

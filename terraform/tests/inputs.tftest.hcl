@@ -5,6 +5,7 @@ mock_provider "aws" {
   mock_data "aws_partition" { defaults = { partition = "aws" } }
   mock_data "aws_region" { defaults = { id = "eu-west-1", name = "eu-west-1" } }
   mock_data "aws_ami" { defaults = { id = "ami-12345678" } }
+  mock_data "aws_ssm_parameter" { defaults = { value = "77" } }
   mock_data "aws_subnet" { defaults = { id = "subnet-1", availability_zone = "eu-west-1a" } }
 
   mock_resource "aws_sqs_queue" { defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:queue", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/queue" } }
@@ -609,11 +610,17 @@ run "input_tags" {
 run "input_userdata_post_install" {
   command = apply
   variables {
-    userdata_post_install = "echo after"
+    userdata_post_install = "echo when it is installed"
+    userdata_after_runner = "echo when it has ended"
+  }
+  # Templates hold the snippets before the steps: what counts is which step runs which.
+  assert {
+    condition     = can(regex("(?s)post-install\\.sh\" <<'RUNNERSMITH_SNIPPET'\necho when it is installed\n.*after-runner\\.sh\" <<'RUNNERSMITH_SNIPPET'\necho when it has ended\n", output.checks["ci"].user_data))
+    error_message = "userdata_post_install has no such effect"
   }
   assert {
-    condition     = strcontains(output.checks["ci"].user_data, "echo after")
-    error_message = "userdata_post_install has no such effect"
+    condition     = can(regex("(?s)\nstep distribution\n.*\n\\. \"\\$state/post-install\\.sh\"\n.*\nstep hand-off\n.*\nstep run\n.*after-runner\\.sh\"\n", output.checks["ci"].user_data))
+    error_message = "userdata_post_install runs before the runner starts, userdata_after_runner after it has ended"
   }
 }
 
@@ -757,5 +764,280 @@ run "a_chain_of_authorities_may_have_more_than_4_kb" {
   assert {
     condition     = aws_ssm_parameter.ghes_ca[0].tier == "Intelligent-Tiering"
     error_message = "A standard parameter has 4 KB at the most."
+  }
+}
+
+run "input_github_app_by_parameters" {
+  command = apply
+  variables {
+    github_app = {
+      id_ssm             = { name = "/app/id", arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/app/id" }
+      key_base64_ssm     = { name = "/app/key", arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/app/key" }
+      webhook_secret_ssm = { name = "app-secret" }
+    }
+  }
+  assert {
+    condition     = [for key in ["app_id", "private_key_parameter"] : jsondecode(output.plane_settings).github[key]] == ["77", "/app/key"]
+    error_message = "github_app_by_parameters has no such effect"
+  }
+  assert {
+    condition     = output.webhook_secret_parameter == "app-secret"
+    error_message = "github_app_by_parameters has no such effect"
+  }
+  assert {
+    condition     = strcontains(output.policies["webhook"], "arn:aws:ssm:eu-west-1:123456789012:parameter/app-secret\"") && !strcontains(output.policies["webhook"], "/app/key")
+    error_message = "github_app_by_parameters has no such effect"
+  }
+  assert {
+    condition     = strcontains(output.policies["scale-up"], "arn:aws:ssm:eu-west-1:123456789012:parameter/app/key\"") && !strcontains(output.policies["scale-up"], "/secrets/")
+    error_message = "github_app_by_parameters has no such effect"
+  }
+}
+
+run "input_ami_id_ssm_parameter_name" {
+  command = apply
+  variables {
+    ami_id_ssm_parameter_name = "/images/runner"
+  }
+  assert {
+    condition     = output.checks["ci"].image == "resolve:ssm:/images/runner" && output.checks["ci"].ami_owners == null
+    error_message = "ami_id_ssm_parameter_name has no such effect"
+  }
+  assert {
+    condition     = strcontains(output.policies["scale-up"], "arn:aws:ssm:eu-west-1:123456789012:parameter/images/runner\"")
+    error_message = "ami_id_ssm_parameter_name has no such effect"
+  }
+  assert {
+    condition     = !strcontains(output.policies["webhook"], "/images/runner")
+    error_message = "ami_id_ssm_parameter_name has no such effect"
+  }
+}
+
+run "input_ami_id_ssm_parameter_name_of_aws" {
+  command = apply
+  variables {
+    ami_id_ssm_parameter_name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+  }
+  assert {
+    condition     = strcontains(output.policies["scale-up"], "arn:aws:ssm:eu-west-1::parameter/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64\"")
+    error_message = "ami_id_ssm_parameter_name_of_aws has no such effect"
+  }
+}
+
+run "input_associate_public_ipv4_address" {
+  command = apply
+  variables {
+    associate_public_ipv4_address = true
+  }
+  assert {
+    condition     = tobool(output.checks["ci"].interfaces[0].associate_public_ip_address) && length(output.checks["ci"].interfaces[0].security_groups) == 1
+    error_message = "associate_public_ipv4_address has no such effect"
+  }
+}
+
+run "input_associate_public_ipv4_address_none" {
+  command = apply
+  variables {
+    associate_public_ipv4_address        = false
+    runner_additional_security_group_ids = ["sg-2"]
+  }
+  assert {
+    condition     = !tobool(output.checks["ci"].interfaces[0].associate_public_ip_address) && contains(output.checks["ci"].interfaces[0].security_groups, "sg-2")
+    error_message = "associate_public_ipv4_address_none has no such effect"
+  }
+}
+
+run "input_log_level" {
+  command = apply
+  variables {
+    log_level = "debug"
+  }
+  assert {
+    condition     = output.code["webhook"].variables["RUNNERSMITH_LOG"] == "debug"
+    error_message = "log_level has no such effect"
+  }
+}
+
+run "input_runner_boot_time_in_minutes" {
+  command = apply
+  variables {
+    runner_boot_time_in_minutes = 9
+  }
+  assert {
+    condition     = jsondecode(output.scale_set_policies["ci"]).boot_deadline_minutes == 9
+    error_message = "runner_boot_time_in_minutes has no such effect"
+  }
+  assert {
+    condition     = strcontains(output.checks["ci"].user_data, "deadline='540'")
+    error_message = "runner_boot_time_in_minutes has no such effect"
+  }
+}
+
+run "input_runner_disable_default_labels" {
+  command = apply
+  variables {
+    runner_disable_default_labels = true
+    runner_extra_labels           = "only"
+  }
+  assert {
+    condition     = output.labels["ci"] == tolist(["only"])
+    error_message = "runner_disable_default_labels has no such effect"
+  }
+}
+
+run "input_runner_ec2_tags" {
+  command = apply
+  variables {
+    runner_ec2_tags = { Cost = "ci", "runnersmith:environment" = "another" }
+  }
+  assert {
+    condition     = output.checks["ci"].machine_tags["Cost"] == "ci" && output.checks["ci"].machine_tags["runnersmith:environment"] == "ci"
+    error_message = "runner_ec2_tags has no such effect"
+  }
+  assert {
+    condition     = !contains(keys(output.checks["ci"].tags), "Cost")
+    error_message = "runner_ec2_tags has no such effect"
+  }
+}
+
+run "input_runner_hook_job_started" {
+  command = apply
+  variables {
+    runner_hook_job_started   = "echo job one"
+    runner_hook_job_completed = "echo job two"
+  }
+  assert {
+    condition     = can(regex("(?s)hook busy .*echo job one.*hook job-done .*echo job two", output.checks["ci"].user_data))
+    error_message = "runner_hook_job_started has no such effect"
+  }
+}
+
+run "input_runner_run_as" {
+  command = apply
+  variables {
+    runner_run_as = "ubuntu"
+  }
+  assert {
+    condition     = strcontains(output.checks["ci"].user_data, "user='ubuntu'")
+    error_message = "runner_run_as has no such effect"
+  }
+}
+
+run "input_image_has_runner" {
+  command = apply
+  variables {
+    image_has_runner = true
+  }
+  assert {
+    condition     = strcontains(output.checks["ci"].user_data, "distribution=''")
+    error_message = "image_has_runner has no such effect"
+  }
+  assert {
+    condition     = !strcontains(output.machine_policies["ci"], "s3:GetObject")
+    error_message = "image_has_runner has no such effect"
+  }
+}
+
+run "input_metadata_hop_limit" {
+  command = apply
+  variables {
+    metadata_hop_limit = 2
+  }
+  assert {
+    condition     = output.checks["ci"].hop_limit == 2
+    error_message = "metadata_hop_limit has no such effect"
+  }
+}
+
+run "input_notify_authors" {
+  command = apply
+  variables {
+    notify_authors    = false
+    rerun_interrupted = true
+  }
+  assert {
+    condition     = jsondecode(output.scale_set_policies["ci"]).tell == false && jsondecode(output.scale_set_policies["ci"]).rerun_interrupted == true
+    error_message = "notify_authors has no such effect"
+  }
+}
+
+# Each set has what its entry says, and the rest from the inputs.
+run "scale_sets_of_different_kinds" {
+  command = apply
+  variables {
+    runner_extra_labels  = "all"
+    userdata_pre_install = "echo of all"
+    scale_sets = {
+      plain = {}
+      other = {
+        labels                               = ["big"]
+        runner_disable_default_labels        = true
+        priority                             = 7
+        enable_organization_runners          = false
+        register_at                          = "acme/shop"
+        ephemeral                            = false
+        delay_webhook_event                  = 20
+        minimum_running_time_in_minutes      = 11
+        notify_authors                       = false
+        allocation_strategy                  = "lowest-price"
+        spot_max_price                       = "0.5"
+        ami_id_ssm_parameter_name            = "/images/other"
+        image_has_runner                     = true
+        block_device_mappings                = { volume_size = 99, snapshot_id = "snap-1" }
+        vpc_id                               = "vpc-9"
+        runner_additional_security_group_ids = ["sg-9"]
+        associate_public_ipv4_address        = true
+        metadata_hop_limit                   = 2
+        runner_boot_time_in_minutes          = 8
+        runner_as_root                       = true
+        runner_run_as                        = "ubuntu"
+        runner_ec2_tags                      = { Kind = "other" }
+        runner_iam_role_managed_policy_arns  = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
+        enable_ssm_on_runners                = true
+        userdata_pre_install                 = ""
+        userdata_post_install                = "echo of other"
+        enable_cloudwatch_agent              = false
+        idle_config                          = [{ cron = "* * 8-17 * * 1-5", timeZone = "UTC", idleCount = 2 }]
+      }
+    }
+  }
+  assert {
+    condition     = output.labels["plain"] == tolist(["self-hosted", "linux", "x64", "all"]) && output.labels["other"] == tolist(["all", "big"])
+    error_message = "labels"
+  }
+  assert {
+    condition     = jsondecode(output.scale_set_policies["plain"]).level == "organization" && jsondecode(output.scale_set_policies["plain"]).ephemeral && jsondecode(output.scale_set_policies["plain"]).priority == 0
+    error_message = "what is not given is the input's"
+  }
+  assert {
+    condition = (
+      jsondecode(output.scale_set_policies["other"]).level == "repository" && jsondecode(output.scale_set_policies["other"]).at == "acme/shop" &&
+      !jsondecode(output.scale_set_policies["other"]).ephemeral && jsondecode(output.scale_set_policies["other"]).priority == 7 &&
+      jsondecode(output.scale_set_policies["other"]).delay_seconds == 20 && jsondecode(output.scale_set_policies["other"]).minimum_running_time_in_minutes == 11 &&
+      jsondecode(output.scale_set_policies["other"]).boot_deadline_minutes == 8 && !jsondecode(output.scale_set_policies["other"]).tell &&
+      jsondecode(output.scale_set_policies["other"]).ec2.allocation_strategy == "lowest-price" && jsondecode(output.scale_set_policies["other"]).ec2.spot_max_price == "0.5" &&
+      jsondecode(output.scale_set_policies["other"]).idle_config[0].idleCount == 2
+    )
+    error_message = "the policy"
+  }
+  assert {
+    condition     = output.checks["other"].image == "resolve:ssm:/images/other" && output.checks["plain"].image == "ami-12345678"
+    error_message = "images"
+  }
+  assert {
+    condition     = output.checks["other"].disk.volume_size == 99 && output.checks["other"].disk.snapshot_id == "snap-1" && output.checks["other"].vpc_id == "vpc-9" && output.checks["plain"].vpc_id == "vpc-1"
+    error_message = "disk and network"
+  }
+  assert {
+    condition     = output.checks["other"].hop_limit == 2 && tobool(output.checks["other"].interfaces[0].associate_public_ip_address) && contains(output.checks["other"].interfaces[0].security_groups, "sg-9") && output.checks["other"].machine_tags["Kind"] == "other"
+    error_message = "machines"
+  }
+  assert {
+    condition     = contains(output.checks["other"].managed, "arn:aws:iam::aws:policy/ReadOnlyAccess") && strcontains(output.machine_policies["other"], "ssmmessages") && !strcontains(output.machine_policies["plain"], "ssmmessages") && output.checks["other"].agent == null
+    error_message = "roles and logs"
+  }
+  assert {
+    condition     = strcontains(output.checks["plain"].user_data, "echo of all") && !strcontains(output.checks["other"].user_data, "echo of all") && strcontains(output.checks["other"].user_data, "echo of other") && strcontains(output.checks["other"].user_data, "as_root='true'")
+    error_message = "user data"
   }
 }

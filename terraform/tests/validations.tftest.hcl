@@ -305,3 +305,51 @@ run "warns_of_a_zip_without_a_version" {
   }
   expect_failures = [check.versions]
 }
+
+run "refuses_github_app_without_key" {
+  command = plan
+  variables {
+    github_app = { id = "1", webhook_secret = "12345678" }
+  }
+  expect_failures = [var.github_app]
+}
+
+run "refuses_github_app_without_id" {
+  command = plan
+  variables {
+    github_app = { key_base64 = "a2V5", webhook_secret = "12345678" }
+  }
+  expect_failures = [var.github_app]
+}
+
+run "refuses_github_app_without_secret" {
+  command = plan
+  variables {
+    github_app = { id = "1", key_base64 = "a2V5" }
+  }
+  expect_failures = [var.github_app]
+}
+
+run "refuses_idle_config_of_eventbridge" {
+  command = plan
+  variables {
+    idle_config = [{ cron = "cron(* 8-18 * * ? 1-5)", timeZone = "UTC", idleCount = 1 }]
+  }
+  expect_failures = [var.idle_config]
+}
+
+run "refuses_log_level" {
+  command = plan
+  variables {
+    log_level = "silly"
+  }
+  expect_failures = [var.log_level]
+}
+
+run "refuses_runner_run_as" {
+  command = plan
+  variables {
+    runner_run_as = "a'b"
+  }
+  expect_failures = [var.runner_run_as]
+}

@@ -177,3 +177,14 @@ fn secrets_reach_parameter_store_as_they_are_and_are_in_no_state() {
         .sum();
     assert_eq!(used, 2, "nowhere else");
 }
+
+/// A runner that is registered by a token has its scale set's labels and no others: actions/runner adds self-hosted, its system and its
+/// architecture unless it is asked not to (CommandSettings.cs, `--no-default-labels`), and jobs that no set serves could land on it.
+#[test]
+fn a_runner_that_is_registered_by_a_token_has_the_labels_of_its_set_and_no_others() {
+    let script = user_data();
+    let config = script.lines().find(|line| line.contains("config+=(") && line.contains("--labels")).unwrap();
+    let (folder, line) = (tempfile::tempdir().unwrap(), config.trim());
+    let run = format!("line=(a b c d gpu,large)\nconfig=()\n{line}\nprintf '%s ' \"${{config[@]}}\"");
+    assert_eq!(bash(folder.path(), &run), (Some(0), "--no-default-labels --labels gpu,large ".to_owned()));
+}

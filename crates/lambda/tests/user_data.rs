@@ -49,7 +49,12 @@ async fn a_machine_boots_by_its_user_data_runs_its_job_and_shuts_itself_down() {
         ("runner_user", "runner"),
         ("run_as_root", "false"),
         ("pre_install", "echo the user was here first"),
-        ("post_install", "echo the user was here last >\"$RUNNERSMITH_ROOT/last\""),
+        // Jobs need what it makes: no hand-off was taken and no runner is there yet.
+        (
+            "post_install",
+            "test -x ./run.sh; test ! -e \"$state/started\"; export FROM_POST_INSTALL=yes; echo the user was here second",
+        ),
+        ("after_runner", "echo the user was here last >\"$RUNNERSMITH_ROOT/last\""),
         ("job_started_hook", "echo \"a job started\""),
         ("job_completed_hook", ""),
         ("install_docker", "true"),
@@ -68,7 +73,9 @@ async fn a_machine_boots_by_its_user_data_runs_its_job_and_shuts_itself_down() {
     let machine = machines.machines().remove(0);
     let log = machines.read(&machine, "var/log/user-data.log");
     assert!(machines.read(&machine, "shutdown").contains("now"), "it asked for its shutdown\n{log}");
-    assert!(log.contains("the user was here first"), "{log}");
+    let order = ["the user was here first", "the user was here second", "step: hand-off", "step: run"];
+    let places = order.map(|text| log.find(text).unwrap_or_else(|| panic!("{text} is not in\n{log}")));
+    assert!(places.is_sorted(), "post_install runs before the runner is configured: {places:?}\n{log}");
     assert!(machines.read(&machine, "last").contains("the user was here last"), "{log}");
     for status in ["booting", "configured", "busy", "job-done", "ended:0"] {
         let said = format!("status: {status}");

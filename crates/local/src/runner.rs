@@ -63,8 +63,18 @@ impl Runner {
             }
             RunnerConfig::Token { url, token, name, labels, group, ephemeral } => {
                 let mut configure = self.command("config.sh");
+                // Without the flag actions/runner adds self-hosted, its system and its architecture to the set's labels.
                 configure.env("ACTIONS_RUNNER_INPUT_TOKEN", token.expose());
-                configure.args(["--unattended", "--url", &url, "--name", &name, "--labels", &labels]);
+                configure.args([
+                    "--unattended",
+                    "--url",
+                    &url,
+                    "--name",
+                    &name,
+                    "--no-default-labels",
+                    "--labels",
+                    &labels,
+                ]);
                 if let Some(group) = &group {
                     configure.args(["--runnergroup", group]);
                 }

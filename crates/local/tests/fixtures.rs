@@ -136,6 +136,6 @@ fn a_token_that_an_earlier_version_has_put_configures_the_runner() {
     assert_eq!(host.file("batch-1.001/voice"), "ended 7\n");
     assert_eq!(host.file("batch-1.001/diag/token"), "AABBCC\n");
     let asked = host.file("batch-1.001/diag/asked");
-    let wanted = "--url https://github.com/acme --name linux-k3x9ab-2 --labels self-hosted,linux --runnergroup Default --ephemeral";
+    let wanted = "--url https://github.com/acme --name linux-k3x9ab-2 --no-default-labels --labels self-hosted,linux --runnergroup Default --ephemeral";
     assert!(asked.contains(wanted), "{asked}");
 }

@@ -71,8 +71,8 @@ async fn a_token_configures_the_runner_before_it_starts() {
     world.give(&id, &config).await;
     assert_eq!(world.until_ended(&id).await, "7", "the runner's exit code is the machine's last word");
     let log = world.text(&id, "runner.log");
-    let wanted = "--unattended --url https://github.com/acme --name linux-alpha1-0 --labels self-hosted,linux \
-                  --runnergroup Default --ephemeral --replace --disableupdate --work _work";
+    let wanted = "--unattended --url https://github.com/acme --name linux-alpha1-0 --no-default-labels \
+                  --labels self-hosted,linux --runnergroup Default --ephemeral --replace --disableupdate --work _work";
     assert!(log.contains(wanted), "{log}");
     assert!(log.starts_with("***\n"), "config.sh got the token by its environment: {log}");
 }

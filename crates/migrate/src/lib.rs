@@ -3,7 +3,12 @@
 //! It exists because "every input keeps its name" is a promise about one version of that module, and people have blocks of
 //! seven. It is pure: files in, a report out. Nothing is planned or applied, and no file is written.
 
+mod advice;
+mod finding;
+mod literal;
+mod multi_runner;
 mod read;
+mod source;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -11,65 +16,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use read::Unreadable;
-
-/// The most bytes that one file may have.
-pub const FILE_BYTES_MAX: usize = 4 << 20;
-
-/// What becomes of an argument, an output, or the block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InputChange {
-    /// It must be given and is not.
-    Missing,
-    /// Nobody here knows it.
-    Unknown,
-    /// It has another name or another form here.
-    Renamed,
-    /// The block's outputs are used, and ours are others.
-    Output,
-    /// It stays; look at what is different.
-    Differs,
-    /// It can go.
-    NotNeeded,
-    /// It stays as it is.
-    Kept,
-}
-
-impl InputChange {
-    /// In the order in which they are shown.
-    pub const ALL: [Self; 7] =
-        [Self::Missing, Self::Unknown, Self::Renamed, Self::Output, Self::Differs, Self::NotNeeded, Self::Kept];
-
-    /// Whether somebody must change something.
-    #[must_use]
-    pub const fn is_by_hand(self) -> bool {
-        matches!(self, Self::Missing | Self::Unknown | Self::Renamed | Self::Output | Self::NotNeeded)
-    }
-
-    const fn title(self) -> &'static str {
-        match self {
-            Self::Missing => "must be given",
-            Self::Unknown => "not known here",
-            Self::Renamed => "write in its place",
-            Self::Output => "outputs that are used",
-            Self::Differs => "stays, look at it",
-            Self::NotNeeded => "take it out",
-            Self::Kept => "stays as it is",
-        }
-    }
-}
-
-/// One argument or output.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct MigrationFinding {
-    /// What becomes of it.
-    pub change: InputChange,
-    /// Its name, or an output's address. Foreign text.
-    pub what: String,
-    /// What to do, or why; may be empty.
-    pub note: String,
-}
+pub use finding::{InputChange, MigrationFinding};
+use literal::Literal;
+pub use read::{FILE_BYTES_MAX, Unreadable};
+use source::Taken;
 
 /// What is said of one module block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -82,8 +32,10 @@ pub struct Block {
     pub source: String,
     /// Its version constraint.
     pub version: Option<String>,
-    /// A submodule of it, which has no counterpart by name.
+    /// A part of that module, if it is not the whole.
     pub submodule: Option<String>,
+    /// What to do with a block of a part whose arguments are not looked at.
+    pub counterpart: Option<String>,
     /// What becomes of everything in it, by change and name.
     pub findings: Vec<MigrationFinding>,
 }
@@ -92,7 +44,7 @@ impl Block {
     /// Whether somebody must change more than the source.
     #[must_use]
     pub fn is_by_hand(&self) -> bool {
-        self.submodule.is_some() || self.findings.iter().any(|finding| finding.change.is_by_hand())
+        self.counterpart.is_some() || self.findings.iter().any(|finding| finding.change.is_by_hand())
     }
 }
 
@@ -117,103 +69,115 @@ impl Report {
 #[must_use]
 pub fn check(files: &BTreeMap<String, String>) -> Report {
     let mut report = Report::default();
-    let mut texts = Vec::new();
-    let mut found = Vec::new();
+    let (mut texts, mut found, mut locals) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (file, text) in files {
-        match read::modules(file, text) {
-            Ok((blocks, plain)) => {
-                texts.push(plain);
-                found.extend(blocks.into_iter().map(|block| (file, block)));
+        match read::contents(file, text) {
+            Ok(contents) => {
+                texts.push(contents.plain);
+                locals.extend(contents.locals);
+                found.extend(contents.modules.into_iter().map(|block| (file, block)));
             }
             Err(unreadable) => report.unreadable.push(unreadable),
         }
     }
     for (file, block) in found {
-        let Some(submodule) = peer(&block.source) else { continue };
+        let gives = |wanted: &str| block.arguments.iter().any(|(name, _)| name == wanted);
+        let Some(taken) = source::taken(&block.source, gives) else { continue };
+        let (submodule, counterpart) = match taken {
+            Taken::Root => (None, None),
+            Taken::MultiRunner => (Some("multi-runner".to_owned()), None),
+            Taken::Part(part) => (Some(part.to_owned()), Some(counterpart(part))),
+        };
         let mut findings = Vec::new();
-        if submodule.is_none() {
-            findings = arguments(&block.arguments);
+        if counterpart.is_none() {
+            findings = arguments(&block.arguments, taken == Taken::MultiRunner, &locals);
             for text in &texts {
-                findings.extend(read::references(text, &block.name).into_iter().map(|path| output(&block.name, &path)));
+                let used = read::references(text, &block.name);
+                findings.extend(used.into_iter().filter_map(|path| output(&block.name, &path)));
             }
         }
         findings.sort();
         findings.dedup();
         let read::Module { name, source, version, .. } = block;
-        report.blocks.push(Block { file: file.clone(), name, source, version, submodule, findings });
+        report.blocks.push(Block { file: file.clone(), name, source, version, submodule, counterpart, findings });
     }
     report
 }
 
-/// Whether a source is that module: `Some(None)` itself, `Some(Some(name))` a submodule of it.
-fn peer(source: &str) -> Option<Option<String>> {
-    let source = source.trim_start_matches("registry.terraform.io/");
-    // A scheme's slashes are no path into the module.
-    let path = source.split_once("://").map_or(source, |(_, rest)| rest);
-    let (package, below) = path.split_once("//").map_or((path, None), |(package, below)| (package, Some(below)));
-    let package = package.split('?').next().unwrap_or_default();
-    let is_registry = ["philips-labs/github-runner/aws", "github-aws-runners/github-runner/aws"].contains(&package);
-    if !is_registry && !package.contains("terraform-aws-github-runner") {
-        return None;
-    }
-    let below = below.map(|below| below.split('?').next().unwrap_or_default().trim_matches('/').to_owned());
-    Some(below.filter(|below| !below.is_empty()))
+/// What to do with a block of a part.
+fn counterpart(part: &str) -> String {
+    let known = tables::PARTS.iter().find(|(name, _)| *name == part);
+    known.map_or("it has no counterpart; see terraform/README.md", |(_, note)| note).to_owned()
 }
 
-fn arguments(given: &[String]) -> Vec<MigrationFinding> {
+fn arguments(
+    given: &[(String, Literal)],
+    has_many_kinds: bool,
+    locals: &BTreeMap<String, Literal>,
+) -> Vec<MigrationFinding> {
     let finding =
         |change, what: &str, note: &str| MigrationFinding { change, what: what.to_owned(), note: note.to_owned() };
-    let mut findings: Vec<MigrationFinding> = given.iter().map(|name| argument(name)).collect();
-    let stands_for = |wanted: &str| {
-        // An argument that has only another name is not missing as well.
-        given.iter().any(|name| tables::RENAMED.iter().any(|(old, new)| old == name && new.starts_with(wanted)))
-    };
-    let missing =
-        tables::INPUTS.iter().filter(|input| input.is_required && !given.iter().any(|name| name == input.name));
-    findings.extend(
-        missing.filter(|input| !stands_for(input.name)).map(|input| finding(InputChange::Missing, input.name, "")),
-    );
-    if !given.iter().any(|name| name == "environment" || name == "prefix") {
+    let gives = |wanted: &str| given.iter().any(|(name, _)| name == wanted);
+    let mut findings = Vec::new();
+    for (name, value) in given {
+        let value = match value {
+            Literal::Local(local) => locals.get(local).unwrap_or(value),
+            _ => value,
+        };
+        if name == "multi_runner_config" {
+            findings.extend(multi_runner::entries(value, locals));
+        } else {
+            let (change, note) = advice::argument(name, value);
+            findings.push(MigrationFinding { change, what: name.clone(), note });
+        }
+    }
+    for input in tables::INPUTS.iter().filter(|input| input.is_required && !gives(input.name)) {
+        let note = match input.name {
+            "enable_organization_runners" if has_many_kinds => "an entry of scale_sets may say otherwise",
+            _ => "",
+        };
+        findings.push(finding(InputChange::Missing, input.name, note));
+    }
+    if !gives("environment") && !gives("prefix") {
         findings.push(finding(InputChange::Missing, "environment", "a name of its own, not the old one's"));
     }
-    if !given.iter().any(|name| name == "ephemeral" || name == "enable_ephemeral_runners") {
+    if gives("lambda_s3_bucket") {
+        for key in ["webhook_lambda_s3_key", "runners_lambda_s3_key", "syncer_lambda_s3_key"] {
+            if !gives(key) {
+                findings.push(finding(InputChange::Missing, key, "all three zips are taken from lambda_s3_bucket"));
+            }
+        }
+    }
+    if gives("idle_config") && !gives("register_at") || gives("pool_config") && !gives("pool_runner_owner") {
+        let note = "where idle runners register: without it none is launched";
+        findings.push(finding(InputChange::Differs, "register_at", note));
+    }
+    if !has_many_kinds && !gives("ephemeral") && !gives("enable_ephemeral_runners") {
         let note = "not given: a runner serves one job here; ephemeral = false keeps runners until they are idle";
         findings.push(finding(InputChange::Differs, "ephemeral", note));
     }
     findings
 }
 
-fn argument(name: &str) -> MigrationFinding {
-    let finding = |change, note: &str| MigrationFinding { change, what: name.to_owned(), note: note.to_owned() };
-    if let Some(input) = tables::INPUTS.iter().find(|input| input.name == name) {
-        let change = if input.note.is_empty() { InputChange::Kept } else { InputChange::Differs };
-        return finding(change, input.note);
+/// What is said of an output that a text uses; `None` for one of ours.
+fn output(module: &str, path: &str) -> Option<MigrationFinding> {
+    let first = path.split('.').next().unwrap_or_default();
+    if tables::OUR_OUTPUTS.contains(&first) {
+        return None;
     }
-    // Every module block of Terraform may have these.
-    if ["count", "for_each", "providers", "depends_on"].contains(&name) {
-        return finding(InputChange::Kept, "");
-    }
-    if let Some((_, new)) = tables::RENAMED.iter().find(|(old, _)| *old == name) {
-        return finding(InputChange::Renamed, new);
-    }
-    if let Some((_, why)) = tables::NOT_NEEDED.iter().find(|(old, _)| *old == name) {
-        return finding(InputChange::NotNeeded, why);
-    }
-    let near = tables::INPUTS.iter().map(|input| (strsim::jaro_winkler(input.name, name), input.name));
-    let near = near.filter(|(likeness, _)| *likeness > 0.88).max_by(|a, b| a.0.total_cmp(&b.0));
-    finding(InputChange::Unknown, &near.map_or_else(String::new, |(_, near)| format!("the nearest is {near}")))
-}
-
-fn output(module: &str, path: &str) -> MigrationFinding {
     let ours = tables::OUTPUTS.iter().find(|(old, _)| path.starts_with(old));
-    let note = ours.map_or("there is no such output".to_owned(), |(_, new)| format!("here it is {new}"));
-    MigrationFinding { change: InputChange::Output, what: format!("module.{module}.{path}"), note }
+    let note = ours.map_or("there is no such output", |(_, new)| new).to_owned();
+    Some(MigrationFinding { change: InputChange::Output, what: format!("module.{module}.{path}"), note })
 }
 
 /// Foreign text in one line: what cannot be seen is made visible.
 fn shown(text: &str) -> String {
+    in_line(text, 200)
+}
+
+fn in_line(text: &str, most: usize) -> String {
     text.chars()
-        .take(200)
+        .take(most)
         .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect()
 }
@@ -224,7 +188,11 @@ impl fmt::Display for Report {
             writeln!(f, "{}", shown(&unreadable.to_string()))?;
         }
         if self.blocks.is_empty() {
-            return writeln!(f, "No block takes philips-labs/github-runner or github-aws-runners/github-runner.");
+            let place = if self.unreadable.is_empty() { "" } else { " in the files that could be read" };
+            return writeln!(
+                f,
+                "No block{place} takes philips-labs/github-runner or github-aws-runners/github-runner."
+            );
         }
         for block in &self.blocks {
             let version = block.version.as_deref().map(|version| format!(" {}", shown(version))).unwrap_or_default();
@@ -235,12 +203,8 @@ impl fmt::Display for Report {
                 shown(&block.file),
                 shown(&block.source)
             )?;
-            if let Some(submodule) = &block.submodule {
-                writeln!(
-                    f,
-                    "  {} is a part of that module and has no counterpart by name; see terraform/README.md",
-                    shown(submodule)
-                )?;
+            if let (Some(submodule), Some(counterpart)) = (&block.submodule, &block.counterpart) {
+                writeln!(f, "  {} is a part of that module: {counterpart}", shown(submodule))?;
                 continue;
             }
             for change in InputChange::ALL {
@@ -248,7 +212,7 @@ impl fmt::Display for Report {
                 let lines: Vec<String> = of
                     .map(|finding| match finding.note.as_str() {
                         "" => shown(&finding.what),
-                        note => format!("{}: {}", shown(&finding.what), shown(note)),
+                        note => format!("{}: {}", shown(&finding.what), in_line(note, 400)),
                     })
                     .collect();
                 if change == InputChange::Kept && !lines.is_empty() {

@@ -22,8 +22,17 @@ pub fn run(options: &cli::Migrate) -> Result<ExitStatus, CommandFailure> {
     for entry in std::fs::read_dir(&options.directory).map_err(outside)? {
         let entry = entry.map_err(outside)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if !is_file || !(name.ends_with(".tf") || name.ends_with(".tf.json")) {
+        if !(name.ends_with(".tf") || name.ends_with(".tf.json")) {
+            continue;
+        }
+        // A link's file is read, as Terraform does; a link to nothing is an error there too.
+        let of_file = |error: std::io::Error| {
+            CommandFailure::outside(
+                format!("read {}: {error}", entry.path().display()),
+                "correct the file or the link, or remove it",
+            )
+        };
+        if !std::fs::metadata(entry.path()).map_err(of_file)?.is_file() {
             continue;
         }
         if files.len() == FILES_MAX {
@@ -32,7 +41,7 @@ pub fn run(options: &cli::Migrate) -> Result<ExitStatus, CommandFailure> {
                 hint,
             ));
         }
-        let bytes = std::fs::read(entry.path()).map_err(outside)?;
+        let bytes = std::fs::read(entry.path()).map_err(of_file)?;
         files.insert(name, String::from_utf8_lossy(&bytes).into_owned());
     }
     if files.is_empty() {

@@ -14,7 +14,7 @@ fn migrate(directory: &Path, more: &[&str]) -> Output {
 fn the_exit_code_says_whether_something_is_left_to_do() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("main.tf");
-    let text = "module \"runners\" {\n  source = \"philips-labs/github-runner/aws\"\n  pool_config = []\n}\n";
+    let text = "module \"runners\" {\n  source = \"philips-labs/github-runner/aws\"\n  pool_config = var.pool\n}\n";
     std::fs::write(&file, text).unwrap();
     let said = migrate(home.path(), &[]);
     let shown = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -29,8 +29,34 @@ fn the_exit_code_says_whether_something_is_left_to_do() {
 
     let complete = "aws_region = \"eu-west-1\"\nvpc_id = \"vpc-1\"\nsubnet_ids = []\nenvironment = \"new\"\n\
                     github_app = {}\nenable_organization_runners = true\n";
-    std::fs::write(&file, text.replace("pool_config = []\n", complete)).unwrap();
+    std::fs::write(&file, text.replace("pool_config = var.pool\n", complete)).unwrap();
     assert_eq!(migrate(home.path(), &[]).status.code(), Some(0));
+    // A zip of Node.js is refused when planning: somebody has to do something.
+    std::fs::write(
+        &file,
+        text.replace("pool_config = var.pool\n", &format!("{complete}runners_lambda_zip = \"a.zip\"\n")),
+    )
+    .unwrap();
+    assert_eq!(migrate(home.path(), &[]).status.code(), Some(1));
+}
+
+#[test]
+fn a_link_is_read_as_terraform_reads_it() {
+    let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let block = "\u{feff}module \"linked\" {\n  source = \"philips-labs/github-runner/aws\"\n}\n";
+    std::fs::write(elsewhere.path().join("runners"), block).unwrap();
+    std::fs::write(home.path().join("other.tf"), "locals {}\n").unwrap();
+    std::os::unix::fs::symlink(elsewhere.path().join("runners"), home.path().join("main.tf")).unwrap();
+    let said = migrate(home.path(), &[]);
+    let shown = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(said.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("module \"linked\" in main.tf"), "{shown}");
+
+    std::fs::remove_file(elsewhere.path().join("runners")).unwrap();
+    let said = migrate(home.path(), &[]);
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert_eq!(said.status.code(), Some(4), "{text}");
+    assert!(text.contains("main.tf"), "{text}");
 }
 
 #[test]

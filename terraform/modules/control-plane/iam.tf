@@ -24,9 +24,9 @@ locals {
 
   reads = {
     for kind, names in {
-      webhook = ["${local.parameters}/secrets/webhook-secret"]
+      webhook = [local.secret_arns["webhook_secret"]]
       runners = concat(
-        ["${local.parameters}/secrets/private-key", "${local.parameters}/hand-off/*"],
+        [local.secret_arns["private_key"], "${local.parameters}/hand-off/*"],
         var.github.ca_parameter == null ? [] : ["arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.github.ca_parameter}"],
       )
       } : kind => [{
@@ -104,6 +104,19 @@ locals {
     Effect   = "Allow"
     Action   = ["ssm:GetParametersByPath"]
     Resource = ["${local.parameters}/hand-off", "${local.parameters}/hand-off/*"]
+  }]
+
+  # EC2 reads an image's parameter as the caller of a launch. AWS's guide to such templates says GetParameters; launches have also
+  # been refused for want of GetParameter. A public parameter has no account in its ARN.
+  images = flatten([for name in var.image_parameters : startswith(name, "arn:") ? [name] : [
+    for account in startswith(name, "/aws/service/") ? [local.account, ""] : [local.account] :
+    "arn:${local.partition}:ssm:${local.region}:${account}:parameter/${trimprefix(name, "/")}"
+  ]])
+  reads_images = length(local.images) == 0 ? [] : [{
+    Sid      = "Images"
+    Effect   = "Allow"
+    Action   = ["ssm:GetParameter", "ssm:GetParameters"]
+    Resource = distinct(local.images)
   }]
 
   has_machines = [
@@ -186,7 +199,8 @@ locals {
   ] : statement if length(var.disk_key_arns) > 0]
 
   pass = concat(
-    local.reads_settings, local.reads["runners"], local.encrypts, local.keeps_ledger, local.hands_over, local.has_machines, local.uses_disk_keys,
+    local.reads_settings, local.reads["runners"], local.encrypts, local.keeps_ledger, local.hands_over, local.has_machines,
+    local.uses_disk_keys, local.reads_images,
   )
 
   statements = {

@@ -42,6 +42,7 @@ resource "aws_kms_alias" "this" {
 
 resource "aws_ssm_parameter" "private_key" {
   #checkov:skip=CKV2_AWS_34:a SecureString unless encrypt_secrets is false, which is an input of philips-labs/github-runner
+  count            = var.secret_parameters.private_key == null ? 1 : 0
   name             = "${local.path}/secrets/private-key"
   description      = "The GitHub App's private key"
   type             = local.secret_type
@@ -53,6 +54,7 @@ resource "aws_ssm_parameter" "private_key" {
 
 resource "aws_ssm_parameter" "webhook_secret" {
   #checkov:skip=CKV2_AWS_34:a SecureString unless encrypt_secrets is false, which is an input of philips-labs/github-runner
+  count            = var.secret_parameters.webhook_secret == null ? 1 : 0
   name             = "${local.path}/secrets/webhook-secret"
   description      = "The secret that signs GitHub's deliveries"
   type             = local.secret_type
@@ -60,6 +62,15 @@ resource "aws_ssm_parameter" "webhook_secret" {
   value_wo         = var.secrets.webhook_secret
   value_wo_version = var.secrets_version
   tags             = local.tags
+}
+
+locals {
+  # Where the secrets are: what is written here, or what somebody else wrote.
+  secrets = {
+    private_key    = var.secret_parameters.private_key == null ? { name = aws_ssm_parameter.private_key[0].name, arn = null } : var.secret_parameters.private_key
+    webhook_secret = var.secret_parameters.webhook_secret == null ? { name = aws_ssm_parameter.webhook_secret[0].name, arn = null } : var.secret_parameters.webhook_secret
+  }
+  secret_arns = { for kind, secret in local.secrets : kind => coalesce(secret.arn, "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${trimprefix(secret.name, "/")}") }
 }
 
 # The functions read this, and the sets' parameters beside it, when they start and every few minutes.
@@ -77,8 +88,8 @@ resource "aws_ssm_parameter" "plane" {
       app_id                   = var.github.app_id
       webhook                  = var.github.webhook
       ca_parameter             = var.github.ca_parameter
-      private_key_parameter    = aws_ssm_parameter.private_key.name
-      webhook_secret_parameter = aws_ssm_parameter.webhook_secret.name
+      private_key_parameter    = local.secrets["private_key"].name
+      webhook_secret_parameter = local.secrets["webhook_secret"].name
     }
     limits = var.limits
     aws = {

@@ -5,7 +5,7 @@ output "webhook_endpoint" {
 
 output "webhook_secret_parameter" {
   description = "Where the webhook's secret is kept."
-  value       = aws_ssm_parameter.webhook_secret.name
+  value       = local.secrets["webhook_secret"].name
 }
 
 output "plane" {

@@ -21,13 +21,40 @@ variable "github" {
 }
 
 variable "secrets" {
-  description = "The App's private key (PEM or base64) and the webhook's secret. Written to Parameter Store by write-only arguments; they are in no state."
+  description = "The App's private key (PEM or base64) and the webhook's secret. Written to Parameter Store by write-only arguments; they are in no state. Not needed where secret_parameters names one."
   type = object({
-    private_key    = string
-    webhook_secret = string
+    private_key    = optional(string)
+    webhook_secret = optional(string)
   })
+  default   = {}
   nullable  = false
   sensitive = true
+
+  validation {
+    condition     = (var.secrets.private_key == null) != (var.secret_parameters.private_key == null)
+    error_message = "The private key is needed once: itself in secrets, or the parameter that holds it in secret_parameters."
+  }
+  validation {
+    condition     = (var.secrets.webhook_secret == null) != (var.secret_parameters.webhook_secret == null)
+    error_message = "The webhook's secret is needed once: itself in secrets, or the parameter that holds it in secret_parameters."
+  }
+}
+
+variable "secret_parameters" {
+  description = "Parameters of Parameter Store that hold the App's private key (PEM or base64) and the webhook's secret already, in place of secrets: their names, and their ARNs if they are another account's. A key of one's own that encrypts them must be the one of encryption."
+  type = object({
+    private_key    = optional(object({ name = string, arn = optional(string) }))
+    webhook_secret = optional(object({ name = string, arn = optional(string) }))
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "image_parameters" {
+  description = "Parameters (names or ARNs) that hold images of scale sets (machine.ami_parameter): who launches must be allowed to read them."
+  type        = list(string)
+  default     = []
+  nullable    = false
 }
 
 variable "secrets_version" {

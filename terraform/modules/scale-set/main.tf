@@ -10,7 +10,9 @@ data "aws_subnet" "this" {
   id    = var.network.subnet_ids[count.index]
 }
 
+# An image that a parameter names is looked up by EC2, at each launch.
 data "aws_ami" "this" {
+  count       = var.machine.ami_parameter == null ? 1 : 0
   most_recent = true
   owners      = var.machine.ami_owners
 
@@ -44,6 +46,8 @@ locals {
     length(var.machine.ami_filter) == 0 ? local.default_filter : var.machine.ami_filter,
   )
 
+  security_groups = concat([aws_security_group.this.id], var.network.security_group_ids)
+
   parameters    = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.plane.path}"
   hand_off_path = "${var.plane.path}/hand-off"
   archive       = "${var.plane.distribution_prefix}actions-runner-linux-${var.runner.architecture}.tar.gz"
@@ -59,6 +63,7 @@ locals {
     run_as_root                 = tostring(var.runner.as_root)
     pre_install                 = var.user_data.pre_install
     post_install                = var.user_data.post_install
+    after_runner                = var.user_data.after_runner
     job_started_hook            = var.user_data.job_started
     job_completed_hook          = var.user_data.job_completed
     install_docker              = tostring(var.machine.docker)
@@ -74,16 +79,27 @@ resource "aws_launch_template" "this" {
   name                                 = local.name
   description                          = "Machines of the scale set ${var.name}"
   update_default_version               = true
-  image_id                             = data.aws_ami.this.id
+  image_id                             = var.machine.ami_parameter == null ? data.aws_ami.this[0].id : "resolve:ssm:${var.machine.ami_parameter}"
   instance_type                        = var.machine.instance_types[0]
   key_name                             = var.machine.key_name
   instance_initiated_shutdown_behavior = "terminate"
-  vpc_security_group_ids               = concat([aws_security_group.this.id], var.network.security_group_ids)
+  vpc_security_group_ids               = var.machine.public_address == null ? local.security_groups : null
   user_data                            = base64encode(local.user_data)
   tags                                 = local.tags
 
   iam_instance_profile {
     name = aws_iam_instance_profile.this.name
+  }
+
+  # EC2 takes the groups from the interface where there is one. The fleet adds the subnet.
+  dynamic "network_interfaces" {
+    for_each = var.machine.public_address == null ? [] : [var.machine.public_address]
+    content {
+      device_index                = 0
+      associate_public_ip_address = network_interfaces.value
+      delete_on_termination       = true
+      security_groups             = local.security_groups
+    }
   }
 
   metadata_options {
@@ -104,6 +120,7 @@ resource "aws_launch_template" "this" {
       iops                  = try(tonumber(var.machine.block_devices["iops"]), null)
       throughput            = try(tonumber(var.machine.block_devices["throughput"]), null)
       kms_key_id            = try(var.machine.block_devices["kms_key_id"], null)
+      snapshot_id           = try(var.machine.block_devices["snapshot_id"], null)
     }
   }
 
@@ -111,7 +128,7 @@ resource "aws_launch_template" "this" {
     for_each = ["instance", "volume", "network-interface"]
     content {
       resource_type = tag_specifications.value
-      tags          = merge(local.tags, { Name = "${var.plane.environment}-${var.name}" })
+      tags          = merge(local.tags, { Name = "${var.plane.environment}-${var.name}" }, { for key, value in var.machine.tags : key => value if !startswith(key, "runnersmith:") })
     }
   }
 

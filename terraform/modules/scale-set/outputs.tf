@@ -48,7 +48,11 @@ output "checks" {
   value = {
     vpc_id               = aws_security_group.this.vpc_id
     ami_filter           = local.ami_filter
-    ami_owners           = data.aws_ami.this.owners
+    ami_owners           = one(data.aws_ami.this[*].owners)
+    image                = aws_launch_template.this.image_id
+    hop_limit            = aws_launch_template.this.metadata_options[0].http_put_response_hop_limit
+    interfaces           = aws_launch_template.this.network_interfaces
+    machine_tags         = aws_launch_template.this.tag_specifications[0].tags
     disk                 = aws_launch_template.this.block_device_mappings[0].ebs[0]
     agent                = one(aws_ssm_parameter.agent[*].insecure_value)
     log_groups           = local.groups

@@ -79,8 +79,8 @@ variable "runner" {
     error_message = "The maximum is a whole number from 1 to 10,000."
   }
   validation {
-    condition     = alltrue([for one in var.runner.idle_config : length(split(" ", trimspace(one.cron))) == 6 && one.idleCount >= 0])
-    error_message = "Each idle_config has a cron of six fields (seconds first) and a count that is not negative."
+    condition     = alltrue([for one in var.runner.idle_config : can(regex("^\\s*([0-9A-Za-z*?,/#-]+\\s+){5}[0-9A-Za-z*?,/#-]+\\s*$", one.cron)) && one.idleCount >= 0])
+    error_message = "Each idle_config has a cron of six fields (seconds first, without EventBridge's cron(…)) and a count that is not negative."
   }
 }
 
@@ -91,7 +91,7 @@ variable "policy" {
 }
 
 variable "machine" {
-  description = "The machines: types in order of preference; the image; key pair; disks; instance profile's path; Docker; Session Manager; minutes until a machine must run its runner; the metadata service's hop limit (2 for containers that need it)."
+  description = "The machines: types in order of preference; the image, by filter and owners, or by a parameter of Parameter Store that is read at each launch (its control plane must be given it too: image_parameters); key pair; disks; Docker; Session Manager; minutes until a machine must run its runner; the metadata service's hop limit (2 for containers that need it); a public address (null: the subnet decides); further tags."
   type = object({
     instance_types      = optional(list(string), ["m5.large"])
     capacity            = optional(string, "spot")
@@ -99,15 +99,18 @@ variable "machine" {
     spot_max_price      = optional(string)
     ami_filter          = optional(map(list(string)), {})
     ami_owners          = optional(list(string), ["amazon"])
+    ami_parameter       = optional(string)
     key_name            = optional(string)
     block_devices       = optional(map(string), {})
     docker              = optional(bool, true)
     session_manager     = optional(bool, false)
     boot_minutes        = optional(number, 5)
     metadata_hop_limit  = optional(number, 1)
+    public_address      = optional(bool)
     user                = optional(string, "ec2-user")
     managed_policy_arns = optional(list(string), [])
     image_has_runner    = optional(bool, false)
+    tags                = optional(map(string), {})
   })
   default  = {}
   nullable = false
@@ -128,14 +131,27 @@ variable "machine" {
     condition     = contains([1, 2], var.machine.metadata_hop_limit)
     error_message = "The metadata service's hop limit is 1, or 2 for containers."
   }
+  validation {
+    condition     = var.machine.ami_parameter == null || can(regex("^(arn:[a-z-]+:ssm:[a-z0-9-]+:[0-9]*:parameter/|/)?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", var.machine.ami_parameter))
+    error_message = "The image's parameter is a name such as /images/runner, or the ARN of a parameter."
+  }
+  validation {
+    condition     = can(regex("^[a-z_][a-z0-9_-]{0,31}$", var.machine.user))
+    error_message = "A user's name has lower-case letters, digits, underscores and hyphens, at most 32 of them."
+  }
+  validation {
+    condition     = var.machine.boot_minutes >= 1 && var.machine.boot_minutes <= 60 && floor(var.machine.boot_minutes) == var.machine.boot_minutes
+    error_message = "A machine has 1 to 60 whole minutes until it must run its runner."
+  }
 }
 
 variable "user_data" {
-  description = "Snippets of bash before the runner is fetched and after it has ended, around each job, and a template of one's own in place of ours (its path; it gets the same variables)."
+  description = "Snippets of bash before the runner is fetched, when it is on disk and before it starts (post_install), and after it has ended; around each job; and a template of one's own in place of ours (its path; it gets the same variables)."
   type = object({
     template      = optional(string)
     pre_install   = optional(string, "")
     post_install  = optional(string, "")
+    after_runner  = optional(string, "")
     job_started   = optional(string, "")
     job_completed = optional(string, "")
     ghes_ca       = optional(string, "")
@@ -144,7 +160,7 @@ variable "user_data" {
   nullable = false
 
   validation {
-    condition     = alltrue([for text in [var.user_data.pre_install, var.user_data.post_install, var.user_data.job_started, var.user_data.job_completed] : !strcontains(text, "RUNNERSMITH_SNIPPET")])
+    condition     = alltrue([for text in [var.user_data.pre_install, var.user_data.post_install, var.user_data.after_runner, var.user_data.job_started, var.user_data.job_completed] : !strcontains(text, "RUNNERSMITH_SNIPPET")])
     error_message = "A snippet must not contain RUNNERSMITH_SNIPPET: that word ends it."
   }
 }

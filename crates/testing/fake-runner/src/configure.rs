@@ -50,7 +50,7 @@ async fn register(args: &[String]) -> anyhow::Result<i32> {
     let ephemeral = flag(args, "ephemeral");
     let body = json!({
         "url": url, "token": token, "name": name, "labels": labels, "group": argument(args, "runnergroup"),
-        "ephemeral": ephemeral, "replace": flag(args, "replace"),
+        "ephemeral": ephemeral, "replace": flag(args, "replace"), "no_default_labels": flag(args, "no-default-labels"),
     });
     let answer: Answer = match Server::of_url(&url)?.call("register", &body).await {
         Ok(answer) => answer,

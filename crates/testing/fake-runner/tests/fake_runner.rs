@@ -106,6 +106,7 @@ async fn config_sh_registers_with_a_token_and_run_sh_uses_what_it_stored() {
     let dir = distribution();
     let status = command(dir.path(), "config.sh")
         .args(["--unattended", "--url", &format!("{origin}/acme"), "--name", "r", "--labels", "a,b", "--ephemeral"])
+        .arg("--no-default-labels")
         .env("ACTIONS_RUNNER_INPUT_TOKEN", "t")
         .status()
         .await
@@ -115,8 +116,8 @@ async fn config_sh_registers_with_a_token_and_run_sh_uses_what_it_stored() {
     assert_eq!(mode, 0o600);
     let register = calls.lock().unwrap().0[0].clone();
     assert_eq!(
-        (register.0.as_str(), &register.1["token"], &register.1["labels"]),
-        ("register", &json!("t"), &json!(["a", "b"]))
+        (register.0.as_str(), &register.1["token"], &register.1["labels"], &register.1["no_default_labels"]),
+        ("register", &json!("t"), &json!(["a", "b"]), &json!(true))
     );
     assert!(command(dir.path(), "run.sh").status().await.unwrap().success());
 }

@@ -199,3 +199,31 @@ run "a_request_for_spot_machines_is_under_no_condition_on_a_template" {
     error_message = "a tagged request for spot machines would be denied"
   }
 }
+
+run "refuses_no_private_key" {
+  command = plan
+  variables {
+    secrets = { webhook_secret = "12345678" }
+  }
+  expect_failures = [var.secrets]
+}
+
+run "refuses_two_webhook_secrets" {
+  command = plan
+  variables {
+    secret_parameters = { webhook_secret = { name = "/other" } }
+  }
+  expect_failures = [var.secrets]
+}
+
+run "takes_secrets_that_are_there_already" {
+  command = plan
+  variables {
+    secrets           = {}
+    secret_parameters = { private_key = { name = "/app/key" }, webhook_secret = { name = "secret", arn = "arn:aws:ssm:eu-west-1:210987654321:parameter/secret" } }
+  }
+  assert {
+    condition     = length(aws_ssm_parameter.private_key) == 0 && length(aws_ssm_parameter.webhook_secret) == 0
+    error_message = "Nothing is written."
+  }
+}

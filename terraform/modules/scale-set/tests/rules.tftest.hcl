@@ -216,3 +216,35 @@ run "takes_types_with_a_g_that_are_not_graviton" {
     machine = { instance_types = ["g5.xlarge", "g4dn.xlarge", "g6e.xlarge", "m6i.large", "p5en.48xlarge"] }
   }
 }
+
+run "refuses_idle_config_of_eventbridge" {
+  command = plan
+  variables {
+    runner = { idle_config = [{ cron = "cron(* 8-18 * * ? 1-5)", timeZone = "UTC", idleCount = 1 }] }
+  }
+  expect_failures = [var.runner]
+}
+
+run "refuses_image_parameter_with_a_blank" {
+  command = plan
+  variables {
+    machine = { ami_parameter = "my image" }
+  }
+  expect_failures = [var.machine]
+}
+
+run "refuses_boot_time_of_none" {
+  command = plan
+  variables {
+    machine = { boot_minutes = 0 }
+  }
+  expect_failures = [var.machine]
+}
+
+run "refuses_user_with_a_quote" {
+  command = plan
+  variables {
+    machine = { user = "a'b" }
+  }
+  expect_failures = [var.machine]
+}

@@ -73,8 +73,11 @@ fn register(state: &mut State, body: &Value) -> Answer {
         }
         state.runners.retain(|_, runner| runner.name != name || runner.scope != scope);
     }
-    // config.sh adds these by itself; a JIT config does not.
+    // config.sh adds these by itself, unless it is asked not to (--no-default-labels); a JIT config does not.
     let mut labels: Vec<String> = ["self-hosted", "Linux", "X64"].map(str::to_owned).to_vec();
+    if body.get("no_default_labels").and_then(Value::as_bool) == Some(true) {
+        labels.clear();
+    }
     labels.extend(
         body.get("labels").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned),
     );

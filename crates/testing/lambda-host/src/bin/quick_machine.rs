@@ -86,8 +86,18 @@ impl Quick {
         let status = match lines.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["jit", config] => listen(&["--jitconfig", config])?,
             ["token", url, token, name, labels, group, ephemeral] => {
-                let mut arguments =
-                    vec!["--unattended", "--url", url, "--token", token, "--name", name, "--labels", labels];
+                let mut arguments = vec![
+                    "--unattended",
+                    "--url",
+                    url,
+                    "--token",
+                    token,
+                    "--name",
+                    name,
+                    "--no-default-labels",
+                    "--labels",
+                    labels,
+                ];
                 if !group.is_empty() {
                     arguments.extend(["--runnergroup", group]);
                 }

@@ -1,0 +1,30 @@
+module "github-runner" {
+  source = "git::https://github.com/OWNER/runnersmith.git//terraform?ref=v1.0.0"
+
+  aws_region                  = "eu-west-1"
+  vpc_id                      = var.vpc_id
+  subnet_ids                  = var.subnet_ids
+  environment                 = "ci-new"
+  enable_organization_runners = true
+  github_app = {
+    key_base64     = var.key
+    id             = var.id
+    webhook_secret = var.webhook_secret
+  }
+  ami_owners = ["self"]
+  ami_filter = { name = ["ci-runner-2023-*"] }
+  block_device_mappings = {
+    device_name = "/dev/xvda"
+    volume_size = "100"
+    encrypted   = "true"
+  }
+  instance_type         = "c5.2xlarge"
+  key_name              = "ops"
+  runners_maximum_count = 20
+  register_at           = "acme"
+  idle_config = [{
+    cron      = "* * 8-18 * * 1-5"
+    timeZone  = "Europe/Amsterdam"
+    idleCount = 2
+  }]
+}

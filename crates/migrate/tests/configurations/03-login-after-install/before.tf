@@ -1,0 +1,24 @@
+module "runners" {
+  source = "git::https://github.com/philips-labs/terraform-aws-github-runner.git?ref=v0.14.0"
+
+  aws_region                  = var.region
+  vpc_id                      = var.vpc_id
+  subnet_ids                  = var.subnet_ids
+  environment                 = "builds"
+  enable_organization_runners = true
+  github_app = {
+    key_base64     = var.key
+    id             = var.id
+    client_id      = var.client_id
+    client_secret  = var.client_secret
+    webhook_secret = var.webhook_secret
+  }
+  userdata_pre_install                = "yum install -y git"
+  userdata_post_install               = <<-EOT
+    aws ecr get-login-password | docker login --username AWS --password-stdin registry.example.com
+  EOT
+  runner_iam_role_managed_policy_arns = ["arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"]
+  webhook_lambda_zip                  = "webhook.zip"
+  runners_lambda_zip                  = "runners.zip"
+  runner_binaries_syncer_lambda_zip   = "syncer.zip"
+}

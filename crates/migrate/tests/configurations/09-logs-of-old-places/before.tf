@@ -1,0 +1,25 @@
+module "runners" {
+  source                      = "philips-labs/github-runner/aws"
+  version                     = "1.0.0"
+  aws_region                  = var.region
+  vpc_id                      = var.vpc_id
+  subnet_ids                  = var.subnet_ids
+  environment                 = "logs"
+  enable_organization_runners = true
+  github_app                  = var.github_app
+  enable_cloudwatch_agent     = true
+  runner_log_files = [
+    {
+      log_group_name   = "syslog"
+      prefix_log_group = true
+      file_path        = "/var/log/syslog"
+      log_stream_name  = "{instance_id}"
+    },
+    {
+      log_group_name   = "runner"
+      prefix_log_group = true
+      file_path        = "/home/runners/actions-runner/_diag/Runner_**.log"
+      log_stream_name  = "{instance_id}"
+    },
+  ]
+}

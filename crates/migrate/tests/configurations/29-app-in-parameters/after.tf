@@ -1,0 +1,22 @@
+module "runners" {
+  source                      = "git::https://github.com/OWNER/runnersmith.git//terraform?ref=v1.0.0"
+  aws_region                  = var.region
+  vpc_id                      = var.vpc_id
+  subnet_ids                  = var.subnet_ids
+  environment                 = "parameters-2"
+  enable_organization_runners = true
+  github_app = {
+    id_ssm = {
+      name = "/github/app/id"
+      arn  = "arn:aws:ssm:eu-west-1:123456789012:parameter/github/app/id"
+    }
+    key_base64_ssm = {
+      name = "/github/app/key"
+      arn  = "arn:aws:ssm:eu-west-1:123456789012:parameter/github/app/key"
+    }
+    webhook_secret_ssm = {
+      name = "/github/app/secret"
+      arn  = "arn:aws:ssm:eu-west-1:123456789012:parameter/github/app/secret"
+    }
+  }
+}

@@ -1,0 +1,11 @@
+module "runners" {
+  source                      = "git::https://github.com/OWNER/runnersmith.git//terraform?ref=v1.0.0"
+  aws_region                  = var.region
+  vpc_id                      = var.vpc_id
+  subnet_ids                  = var.subnet_ids
+  environment                 = "object-2"
+  enable_organization_runners = true
+  github_app                  = var.github_app
+  ami_filter                  = { name = ["al2023-ami-2023.*-kernel-6.1-x86_64"], state = ["available"] }
+  ami_owners                  = ["amazon"]
+}

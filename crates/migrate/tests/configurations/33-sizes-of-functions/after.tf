@@ -1,0 +1,12 @@
+module "runners" {
+  source                            = "git::https://github.com/OWNER/runnersmith.git//terraform?ref=v1.0.0"
+  aws_region                        = var.region
+  vpc_id                            = var.vpc_id
+  subnet_ids                        = var.subnet_ids
+  environment                       = "sizes-2"
+  enable_organization_runners       = true
+  github_app                        = var.github_app
+  tags                              = { Owner = "platform" }
+  webhook_lambda_timeout            = 10
+  runners_scale_down_lambda_timeout = 90
+}
