@@ -7,7 +7,7 @@ locals {
   # Without names there is one set, with the environment's name. What an entry does not give, or is null, is the input's.
   scale_sets = { for name in length(var.scale_sets) > 0 ? keys(var.scale_sets) : [var.environment] : name => try(var.scale_sets[name], null) }
 
-  extra_labels  = [for label in split(",", var.runner_extra_labels) : trimspace(label) if trimspace(label) != ""]
+  extra_labels = [for label in split(",", var.runner_extra_labels) : trimspace(label) if trimspace(label) != ""]
   disk_key_arns = distinct(concat(var.disk_kms_key_arns, compact(concat(
     [lookup(var.block_device_mappings, "kms_key_id", "")],
     [for set in local.scale_sets : try(set.block_device_mappings.kms_key_id, null)],
