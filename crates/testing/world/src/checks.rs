@@ -79,6 +79,9 @@ impl fmt::Display for Violation {
 
 /// A pass comes to rest in so many rounds on a quiet world (the design's I9).
 const ROUNDS_QUIET_MAX: u32 = 4;
+/// So many rounds one after the other without anything new are no rest. On a busy world time itself is new: of many jobs and check runs
+/// each has a moment of its own at which it is due, and a round takes what is due then.
+const ROUNDS_IDLE_MAX: u32 = 12;
 /// The most violations of one rule that are kept: it may be broken by every call after.
 const VIOLATIONS_MAX: usize = 30;
 /// What is seen may be so much older than what is true.
@@ -154,7 +157,7 @@ impl Checks {
         pass.idle_rounds = if is_idle { pass.idle_rounds + 1 } else { 0 };
         pass.changes = self.changes;
         let (rounds, idle_rounds) = (pass.rounds, pass.idle_rounds);
-        if idle_rounds == ROUNDS_QUIET_MAX + 1 {
+        if idle_rounds == ROUNDS_IDLE_MAX {
             self.broken(
                 at,
                 Rule::PassesRest,
