@@ -138,12 +138,15 @@ fn take_one(count: Option<&mut usize>) -> bool {
 struct IdleRunners<'a> {
     /// The labels that GitHub shows of each; where it shows none, they are the policy's.
     labels: &'a [Label],
-    runners: VecDeque<(Timestamp, usize)>,
+    runners: VecDeque<IdleSince>,
 }
+
+/// A runner by its index, and since when it has been idle.
+type IdleSince = (Timestamp, usize);
 
 /// Those runners by place. Only where machines are known too: what is proved by one ends it.
 fn idle_runners<'a>(draft: &Draft<'a>) -> HashMap<RunnerScope, Vec<IdleRunners<'a>>> {
-    let mut idle: HashMap<RunnerScope, BTreeMap<&'a [Label], Vec<(Timestamp, usize)>>> = HashMap::new();
+    let mut idle: HashMap<RunnerScope, BTreeMap<&'a [Label], Vec<IdleSince>>> = HashMap::new();
     for (index, runner) in draft.runners.iter().enumerate().filter(|(_, runner)| runner.state == S::Idle) {
         let seen =
             draft.evidence(index).registration.filter(|seen| seen.online && !seen.busy && draft.is_supply(runner));
@@ -152,7 +155,7 @@ fn idle_runners<'a>(draft: &Draft<'a>) -> HashMap<RunnerScope, Vec<IdleRunners<'
             groups.entry(registration.labels.as_slice()).or_default().push((since, index));
         }
     }
-    let group = |(labels, mut runners): (&'a [Label], Vec<(Timestamp, usize)>)| {
+    let group = |(labels, mut runners): (&'a [Label], Vec<IdleSince>)| {
         runners.sort_unstable();
         IdleRunners { labels, runners: runners.into() }
     };

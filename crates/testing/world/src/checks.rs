@@ -113,6 +113,8 @@ pub struct Checks {
     launched: BTreeMap<RunnerName, BTreeSet<MachineId>>,
     /// When anything last changed in truth about what runs under a name.
     truth_changed: BTreeMap<RunnerName, Timestamp>,
+    /// When a delivery about a job on it last arrived, however late.
+    delivered: BTreeMap<RunnerName, Timestamp>,
     /// How often the loops look and call.
     pub pace: Pace,
     /// How much has become different: things that happened by themselves, calls that failed, effects that changed something.
@@ -134,6 +136,11 @@ impl Checks {
     /// Something about a runner became another thing in truth.
     pub fn truth_changed(&mut self, runner: &RunnerName, at: Timestamp) {
         self.truth_changed.insert(runner.clone(), at);
+    }
+
+    /// A delivery about a job on a runner arrived: news, whenever it happened.
+    pub fn delivered(&mut self, runner: RunnerName, at: Timestamp) {
+        self.delivered.insert(runner, at);
     }
 
     /// A pass has its lease.
@@ -201,7 +208,8 @@ impl Checks {
             let is_launch = matches!(runner.state, RunnerState::Intended | RunnerState::Launching);
             let is_back = states[..states.len() - 1].contains(&runner.state);
             let truth = self.truth_changed.get(&runner.name).copied().unwrap_or_default();
-            if is_back && !is_launch && truth.plus(SEEN_LATE) < pass.begun_at {
+            let is_news = self.delivered.get(&runner.name).is_some_and(|at| *at >= pass.begun_at);
+            if is_back && !is_launch && !is_news && truth.plus(SEEN_LATE) < pass.begun_at {
                 let way: Vec<&str> = states.iter().map(|state| state.word()).collect();
                 let text = format!("{}: {}", way.join(" -> "), runner.name);
                 // Once for each way there and back.

@@ -345,6 +345,9 @@ impl Outside {
         self.note(format!("{guid} arrives as {entry}: job {} {}: {fails:?}", fact.id, fact.status.word()));
         if fails != Fails::Before {
             self.delivered.entry(fact.id).or_insert(now);
+            if let Some(runner) = fact.runner() {
+                self.checks.delivered(runner, now);
+            }
             self.checks.pace.event(now);
             self.queue.push(&Message::Job(Box::new(fact)).to_body(), Duration::ZERO);
         }
