@@ -308,10 +308,10 @@ async fn of_a_directory_of_archives_each_launch_takes_the_newest() {
     world.machines = runnersmith_local::LocalMachines::new(world.config.clone(), world.clock.clone()).unwrap();
     assert!(world.machines.launch(&world.request("none", 1)).await.is_err(), "nothing is there");
     let mut logs = Vec::new();
-    for version in ["2.99.0", "2.330.0"] {
+    for (batch, version) in [("old", "2.99.0"), ("new", "2.330.0")] {
         let archive = archives.join(format!("actions-runner-{platform}-{version}.tar.gz"));
         pack(&world, &archive, &format!("echo version {version}; {LISTENS}"));
-        let id = world.machines.launch(&world.request(&format!("of-{version}"), 1)).await.unwrap().remove(0);
+        let id = world.machines.launch(&world.request(batch, 1)).await.unwrap().remove(0);
         world.give(&id, &RunnerConfig::Jit { encoded: Secret::new("x") }).await;
         world.until_says(&id, &MachineStatus::Listening).await;
         logs.push(fs::read_to_string(world.config.root.join(id.as_str()).join("runner.log")).unwrap());

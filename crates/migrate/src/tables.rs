@@ -336,6 +336,7 @@ pub(crate) const PARTS: &[(&str, &str)] = &[
 
 /// Outputs of ours, which a block may use already.
 pub(crate) const OUR_OUTPUTS: &[&str] = &[
+    "alarms",
     "checks",
     "code",
     "functions",

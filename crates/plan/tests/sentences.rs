@@ -443,6 +443,10 @@ fn every_fault_says_its_cause_its_age_and_what_to_do_and_the_job_beside_it_says_
       status     FAULT the delivery could not be stored (for 4 min 00 s, 12 times); check the disk of the [store] directory, or the queue's permissions
     dead_letters
       status     FAULT messages could not be read; the last one: expected value at line 1 (for 4 min 00 s, 12 times); the log says what could not be read; the messages are kept in the dead-letter queue
+    disk_full
+      status     FAULT /var/lib/runnersmith: 212 MiB of 97 GiB are left on its disk (for 4 min 00 s, 12 times); make room: deliveries cannot be stored, nor machines started, when nothing is left
+    runner_outdated
+      status     FAULT machines get version 2.330.0 of actions/runner, and 2.331.0 has been out for 24 days: GitHub will give them no jobs after 30 (for 4 min 00 s, 12 times); leave [local] runner_distribution out, so that the newest is fetched, or name a newer one; where the newest cannot be fetched the log says why
     task_failing
       status     FAULT failed: GitHub is down (for 4 min 00 s, 12 times); the log has the whole error; a panic is a defect, please report it
     server_stopped

@@ -73,7 +73,7 @@ impl HostRunner {
     /// it, the newest that is there already is enough.
     ///
     /// # Errors
-    /// When there is none at all, or the disk cannot be written.
+    /// When no archive is there at all, or the disk cannot be written.
     pub async fn fetch(&self) -> Result<(), CommandFailure> {
         let Distribution::Latest { prerelease } = self.distribution else { return Ok(()) };
         let fetched = releases::fetch_runner(&self.client, prerelease, &self.directory).await;
@@ -88,7 +88,7 @@ impl HostRunner {
     /// Fetches a newer release if there is one, and reports a runner that is too old.
     async fn refresh(&self, faults: &Faults, now: Timestamp) -> Result<(), String> {
         if matches!(self.distribution, Distribution::Path(_)) && self.used().await.is_none() {
-            // An extracted directory: whoever named it keeps it fresh.
+            // An extracted directory: its owner keeps it fresh.
             return Ok(());
         }
         let prerelease = matches!(self.distribution, Distribution::Latest { prerelease: true });

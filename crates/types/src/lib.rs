@@ -7,6 +7,7 @@
 
 mod batch;
 mod change_trigger;
+mod delivery_cursor;
 pub mod ec2;
 pub mod event;
 pub mod failure;
@@ -39,6 +40,7 @@ mod webhook_path;
 
 pub use batch::Batch;
 pub use change_trigger::ChangeTrigger;
+pub use delivery_cursor::{DeliveryCursor, FailedAgain};
 pub use ec2::Ec2Set;
 pub use event::{EventKind, HistoryEvent};
 pub use failure::{BootFailure, BootFailureCause, BootFailures, RetryPause};
@@ -65,7 +67,7 @@ pub use runner::Runner;
 pub use runner_state::RunnerState;
 pub use runner_update::RunnerUpdate;
 pub use runner_version::RunnerVersion;
-pub use search::{ActiveRepositories, ActiveRepository, DeliveryCursor, OwnerPage, SearchStep, SweepRound};
+pub use search::{ActiveRepositories, ActiveRepository, OwnerPage, SearchStep, SweepRound};
 pub use secret::Secret;
 pub use snapshot::{Budget, Machine, MachineState, MachineStatus, Observed, Peer, PoolFailure, Registration, Snapshot};
 pub use time::Timestamp;

@@ -411,7 +411,13 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
         }
         Action::Effect(EffectAction::PoolFailure(pool_failure)) => snapshot.pool_failures.push(pool_failure.clone()),
         Action::Effect(EffectAction::VerifyJob { job, .. }) => {
-            change_job(snapshot, *job, |job| job.verified_at = Some(now))
+            change_job(snapshot, *job, |job| job.verified_at = Some(now));
+            let places: Vec<RunnerScope> =
+                snapshot.hand_off_faults.faults.iter().map(|fault| fault.at.clone()).collect();
+            // GitHub answers: of each place, for what is asked of the planner is where the jobs of one set register.
+            for at in places {
+                snapshot.hand_off_faults.answered(&at, now);
+            }
         }
         Action::Record(RecordAction::BootFailed(failure)) => snapshot.boot_failures.newest.push(failure.clone()),
         Action::Record(RecordAction::Silent { at, why }) => snapshot.hand_off_faults.silent(at, why, now),
