@@ -39,9 +39,17 @@ impl ControlClient {
     }
 
     /// The rules of a branch. A server before 3.11 has none, and says 404.
+    /// The rules of a branch; none where the plan of a private repository's owner has none (GitHub answers 403 and names what to buy).
     async fn rules_of(&self, branch: &str) -> Result<Vec<wire::BranchRule>, GitHubError> {
         let rest = format!("/rules/branches/{}", escape(branch));
-        Ok(if_there(self.list(op::BRANCH_RULES, &rest, &self.subject("rules of", branch)).await)?.unwrap_or_default())
+        match if_there(self.list(op::BRANCH_RULES, &rest, &self.subject("rules of", branch)).await) {
+            Err(GitHubError::Unauthorized { message, .. } | GitHubError::Refused { status: 403, message, .. })
+                if message.starts_with(NO_RULES_HERE) =>
+            {
+                Ok(Vec::new())
+            }
+            rules => Ok(rules?.unwrap_or_default()),
+        }
     }
 
     /// The repositories that may use a runner group.
@@ -59,6 +67,8 @@ impl ControlClient {
     }
 }
 
+/// How GitHub's answer begins where a plan has no rules for branches.
+const NO_RULES_HERE: &str = "Upgrade to GitHub";
 /// GitHub's words for a base that another merge has moved.
 const BASE_MODIFIED: &str = "Base branch was modified";
 /// GitHub's words for a way of merging that repository or branch do not allow; branch protection, which is not among the rules of a

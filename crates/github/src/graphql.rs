@@ -146,7 +146,11 @@ fn if_readable<T>(read: Result<Option<T>, GitHubError>) -> Result<Option<T>, Git
 
 impl ControlClient {
     pub(crate) async fn issue_editors(&self, number: u64) -> Result<Option<BTreeSet<String>>, GitHubError> {
-        if_readable(self.read_editors(number).await)
+        match self.read_editors(number).await {
+            // Where the issue is not found, or GitHub says something else, it is not known that nobody edited it.
+            Err(GitHubError::Unauthorized { .. }) => Ok(None),
+            read => read,
+        }
     }
 
     async fn read_editors(&self, number: u64) -> Result<Option<BTreeSet<String>>, GitHubError> {

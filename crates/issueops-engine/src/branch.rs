@@ -97,8 +97,10 @@ impl ChangeReconciler {
                 let mut files: BTreeMap<String, Option<String>> =
                     files.into_iter().map(|(path, text)| (path, Some(text))).collect();
                 // What the last request rendered and this one does not, since the policy or the version is another one.
+                // The last one may be a deletion, whose files are the archive's: those stay.
+                let folder = format!("{}/", policy.environment_folder(environment));
                 let last = self.change_store.last_done(environment.as_str()).await?.and_then(|last| last.files);
-                for (path, hash) in last.into_iter().flatten() {
+                for (path, hash) in last.into_iter().flatten().filter(|(path, _)| path.starts_with(&folder)) {
                     let is_there = work.base.tree.get(&path).is_some_and(|blob| Some(&blob.sha) == hash.as_ref());
                     if is_there && !files.contains_key(&path) {
                         files.insert(path, None);

@@ -62,7 +62,10 @@ impl ChangeReconciler {
                 Err(error) => Drift::Failed(chain(&error)),
             };
             self.say(&format!("{environment}: {drift:?}"));
-            self.change_store.set_drift_cursor(environment.as_str()).await?;
+            if let Err(error) = self.change_store.set_drift_cursor(environment.as_str()).await {
+                // The next run begins where it would have begun without it.
+                tracing::warn!(error = %chain(&error), %environment, "how far drift was looked for cannot be stored");
+            }
             found.push((environment.to_string(), drift));
         }
         Ok(found)

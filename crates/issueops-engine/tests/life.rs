@@ -4,6 +4,7 @@
 
 mod support;
 
+use runnersmith_github_sim::BranchRules;
 use runnersmith_issueops::change::{Left, State};
 use runnersmith_issueops_engine::Drift;
 use runnersmith_types::ChangeTrigger;
@@ -182,6 +183,13 @@ async fn a_deletion_drains_waits_for_jobs_and_archives() {
     assert!(!files.iter().any(|path| path.starts_with("actions-runner-envs/team/")), "{files:?}");
     assert!(!world.github.issue(REPO, issue).open);
     assert_eq!(*world.fleet.forgotten.lock().unwrap(), ["team"]);
+    // Made again, it leaves what is archived where it is. The plan of the owner has no rules for branches any more.
+    world.github.set_rules(REPO, BranchRules { not_offered: true, ..BranchRules::default() });
+    world.made("team").await;
+    let again = world.files("main");
+    let archived = |path: &&String| path.starts_with("actions-runner-envs-archive/team/");
+    assert_eq!(again.iter().filter(archived).count(), files.iter().filter(archived).count(), "{again:?}");
+    assert!(again.iter().any(|path| path.starts_with("actions-runner-envs/team/")), "{again:?}");
 }
 
 #[tokio::test]

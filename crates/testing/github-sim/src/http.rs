@@ -398,6 +398,9 @@ fn repository(
 /// The rules of a branch, as rulesets have them; classic protection is not among them.
 fn rules_of_branch(state: &mut State, repository: &str, branch: &str, query: &Query) -> Answer {
     let rules = state.board.settings(repository).rules.clone();
+    if rules.not_offered {
+        return Answer::message(403, "Upgrade to GitHub Pro or make this repository public to enable this feature.");
+    }
     let of = |kind: &str, parameters: Value| {
         let mut rule = json!({
             "type": kind, "ruleset_source_type": "Repository", "ruleset_source": repository, "ruleset_id": 7,

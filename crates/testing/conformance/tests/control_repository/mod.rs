@@ -126,6 +126,7 @@ async fn pulls(simulator: &Simulator, client: &ControlClient, branch: &str) {
         merge_methods: Some(vec!["squash", "merge"]),
         merge_queue: true,
         required_checks: vec!["ci"],
+        not_offered: false,
     };
     simulator.set_rules(REPO, rules);
     let rules = client.merge_rules("main").await.unwrap();

@@ -40,6 +40,8 @@ pub struct BranchRules {
     pub merge_queue: bool,
     /// Checks that must have passed; nothing here reports one.
     pub required_checks: Vec<&'static str>,
+    /// A private repository of an owner whose plan has no rules for branches.
+    pub not_offered: bool,
 }
 
 /// The boards of all repositories.
