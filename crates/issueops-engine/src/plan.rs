@@ -100,6 +100,10 @@ impl ChangeReconciler {
         if record.change.kind == ChangeKind::Delete || workspace.files.get(&path) == Some(lock_file) {
             return Ok(None);
         }
+        if record.change.is_merged_early {
+            // Its pull request takes no commit any more.
+            return Ok(None);
+        }
         let changes = FileChanges::from([(path, Some(lock_file.clone()))]);
         let message = format!("Lock provider versions of {}", record.change.environment);
         let control = &self.parts.control;
@@ -158,10 +162,10 @@ impl ChangeReconciler {
         made: &MadePlan,
         layout: &Layout,
     ) -> Result<DigestInput, ReconcileError> {
-        let lock_file = made
-            .lock_file
-            .as_deref()
-            .or_else(|| workspace.files.get(&format!("{}/{LOCK_FILE}", workspace.folder)).map(Vec::as_slice));
+        // What is merged already has the lock file that it has; the apply takes the one of the plan.
+        let committed = made.lock_file.as_deref().filter(|_| !record.change.is_merged_early);
+        let lock_file =
+            committed.or_else(|| workspace.files.get(&format!("{}/{LOCK_FILE}", workspace.folder)).map(Vec::as_slice));
         Ok(DigestInput {
             plan_file: Digest::of(&made.file),
             head: record.head.clone(),

@@ -485,6 +485,22 @@ async fn a_merge_by_hand_before_the_apply_is_said_at_once_and_goes_on_by_a_plan_
     assert_eq!(world.said(pull).matches("merged by hand").count(), 1, "{}", world.said(pull));
 }
 
+/// The lock file of provider versions is not in what was merged, and no commit can bring it there.
+#[tokio::test]
+async fn a_merge_by_hand_before_the_first_plan_is_planned_and_applied_without_a_commit() {
+    let world = World::new().await;
+    let (pull, _) = world.planned().await;
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# locks\n".into());
+    world.github.merge_pull_as(REPO, pull, "adam").unwrap();
+    let head = world.record("team").await.head;
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    assert_eq!(world.record("team").await.head, head, "nothing is committed to a branch that is merged");
+    let again = world.approve_line("team").await;
+    world.order(pull, "wanda", &again).await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().applied.len(), 1, "{}", world.said(pull));
+    assert!(!world.is_open("team").await, "its place is free");
+}
+
 #[tokio::test]
 async fn deleting_what_is_not_there_is_refused() {
     let world = World::new().await;
