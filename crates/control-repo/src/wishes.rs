@@ -174,8 +174,10 @@ impl Wishes {
             (None, None) => (kept(earlier.repository_id), kept(earlier.owner_id)),
             given => given,
         };
-        // GitHub's own spelling, once it is known, is not lost by saying the name again in another one.
-        let repository = if is_same_repository && earlier.repository_id.is_some() { None } else { self.repository };
+        // GitHub's own spelling, once it is known, is not lost by saying the name again in another one. With numbers it is new:
+        // after a change of name in case alone, for one.
+        let is_known = earlier.repository_id.is_some() && self.repository_id.is_none() && self.owner_id.is_none();
+        let repository = if is_same_repository && is_known { None } else { self.repository };
         Self {
             repository: pick(repository, earlier.repository),
             repository_id,

@@ -74,7 +74,9 @@ impl ChangeReconciler {
     async fn drift_of(&self, work: &Work, environment: &EnvironmentName) -> Result<Drift, ReconcileError> {
         let key = open_key(environment.as_str());
         let before = self.change_store.record(&key).await?.map(|(record, _)| record);
-        if before.as_ref().is_some_and(|record| record.change.state.is_being_done()) {
+        // What was merged by hand and is not applied yet differs because of that.
+        let is_busy = |record: &Record| record.change.state.is_being_done() || record.change.is_merged_early;
+        if before.as_ref().is_some_and(is_busy) {
             return Ok(Drift::Busy);
         }
         let strange = self.strange_on_default_branch(work, environment).await?;
