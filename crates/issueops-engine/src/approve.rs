@@ -69,7 +69,11 @@ impl ChangeReconciler {
         }
         // Also those whose edit no look has taken up yet: what they wrote may be what was planned.
         let note = self.change_store.issue(record.change.issue).await?;
-        let editors = self.parts.control.editors(record.change.issue).await?.unwrap_or_default();
+        let approver = match &record.change.state {
+            State::Checking(_, approval) => approval.by.as_str(),
+            _ => "",
+        };
+        let editors = self.editors(record, approver).await?;
         let others = |login: &&String| !login.eq_ignore_ascii_case(&record.change.author);
         committers.extend(note.all_editors().chain(&editors).filter(others).cloned());
         let mergeable = match merged_already(&pull, &head, &fresh.base.branch, record.change.kind) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use runnersmith_issueops::change::{ChangeStep, Comment, Digest, LifecycleEvent};
 use runnersmith_issueops::command::{self, CommentCommand, CommentLine};
 use runnersmith_issueops::render::{Difference, LOCK_FILE};
+use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::{IssueComment, Pull};
 
 use crate::base::Tree;
@@ -169,7 +170,7 @@ impl ChangeReconciler {
         let is_edited = known.unwrap_or(comment.updated_at != comment.created_at);
         let approves = |line: &CommentLine| matches!(line, CommentLine::Known(CommentCommand::Approve { .. }));
         let editors = match command::parse(&comment.body).iter().any(approves) {
-            true => self.parts.control.editors(record.change.issue).await?.unwrap_or_default(),
+            true => self.editors(&record, &comment.author).await?,
             false => BTreeSet::new(),
         };
         let comment = Comment {
@@ -185,6 +186,16 @@ impl ChangeReconciler {
         self.say(&format!("#{}: a comment by {}", pull.number, comment.actor.login.escape_debug()));
         self.event(work, key, &LifecycleEvent::Comment { comment, lock, run, editors }).await?;
         Ok(())
+    }
+
+    /// Who edited a change's issue, as far as that may be read. Where GitHub does not find the issue any more it may have been anyone:
+    /// who approves it counts among them.
+    pub(crate) async fn editors(&self, record: &Record, approver: &str) -> Result<BTreeSet<String>, ReconcileError> {
+        match self.parts.control.editors(record.change.issue).await {
+            Ok(found) => Ok(found.unwrap_or_default()),
+            Err(GitHubError::NotFound { .. }) => Ok(BTreeSet::from([approver.to_owned()])),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Anybody who may write can edit our comment; what it says is shown again.
