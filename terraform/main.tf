@@ -4,20 +4,66 @@
 locals {
   functions = "${path.module}/functions/${var.lambda_architecture}"
 
-  # Without names there is one set, with the environment's name. What an entry does not give, or is null, is the input's.
-  scale_sets = { for name in length(var.scale_sets) > 0 ? keys(var.scale_sets) : [var.environment] : name => try(var.scale_sets[name], null) }
+  # Without names there is one set, with the environment's name. What an entry does not give, or is null, is the input's. No `try`: of an
+  # entry that has a value which is not known before the apply it would make nothing but what is not known.
+  scale_sets = length(var.scale_sets) > 0 ? var.scale_sets : { (var.environment) = {
+    labels                               = []
+    runner_disable_default_labels        = null
+    priority                             = null
+    enable_organization_runners          = null
+    register_at                          = null
+    allowed_repositories                 = null
+    ephemeral                            = null
+    runners_maximum_count                = null
+    runner_group_name                    = null
+    delay_webhook_event                  = null
+    minimum_running_time_in_minutes      = null
+    notify_authors                       = null
+    rerun_interrupted                    = null
+    instance_types                       = null
+    runner_architecture                  = null
+    market                               = null
+    allocation_strategy                  = null
+    spot_max_price                       = null
+    ami_filter                           = null
+    ami_owners                           = null
+    ami_id_ssm_parameter_name            = null
+    image_has_runner                     = null
+    block_device_mappings                = null
+    vpc_id                               = null
+    subnet_ids                           = null
+    runner_additional_security_group_ids = null
+    associate_public_ipv4_address        = null
+    metadata_hop_limit                   = null
+    runner_boot_time_in_minutes          = null
+    runner_as_root                       = null
+    runner_run_as                        = null
+    runner_ec2_tags                      = null
+    runner_iam_role_managed_policy_arns  = null
+    enable_ssm_on_runners                = null
+    userdata_template                    = null
+    userdata_pre_install                 = null
+    userdata_post_install                = null
+    userdata_after_runner                = null
+    runner_hook_job_started              = null
+    runner_hook_job_completed            = null
+    enable_cloudwatch_agent              = null
+    cloudwatch_config                    = null
+    runner_log_files                     = null
+    idle_config                          = null
+  } }
 
   extra_labels = [for label in split(",", var.runner_extra_labels) : trimspace(label) if trimspace(label) != ""]
   disk_key_arns = distinct(concat(var.disk_kms_key_arns, compact(concat(
-    [lookup(var.block_device_mappings, "kms_key_id", "")],
-    [for set in local.scale_sets : try(set.block_device_mappings.kms_key_id, null)],
+    [lookup(var.block_device_mappings, "kms_key_id", null)],
+    [for set in local.scale_sets : set.block_device_mappings == null ? null : lookup(set.block_device_mappings, "kms_key_id", null)],
   ))))
 
-  architectures = { for name, set in local.scale_sets : name => coalesce(try(set.runner_architecture, null), var.runner_architecture) }
-  default_labels = { for name, set in local.scale_sets : name => coalesce(try(set.runner_disable_default_labels, null), var.runner_disable_default_labels) ? [] : [
+  architectures = { for name, set in local.scale_sets : name => coalesce(set.runner_architecture, var.runner_architecture) }
+  default_labels = { for name, set in local.scale_sets : name => coalesce(set.runner_disable_default_labels, var.runner_disable_default_labels) ? [] : [
     "self-hosted", "linux", local.architectures[name],
   ] }
-  images = { for name, set in local.scale_sets : name => try(set.ami_id_ssm_parameter_name, null) != null ? set.ami_id_ssm_parameter_name : var.ami_id_ssm_parameter_name }
+  images = { for name, set in local.scale_sets : name => set.ami_id_ssm_parameter_name != null ? set.ami_id_ssm_parameter_name : var.ami_id_ssm_parameter_name }
 
   # An App's id is no secret.
   app_id = nonsensitive(var.github_app.id_ssm == null) ? nonsensitive(var.github_app.id) : nonsensitive(data.aws_ssm_parameter.app_id[0].value)
@@ -134,65 +180,65 @@ module "scale_set" {
 
   plane  = module.control_plane.plane
   name   = each.key
-  labels = concat(local.default_labels[each.key], local.extra_labels, try(each.value.labels, []))
+  labels = concat(local.default_labels[each.key], local.extra_labels, each.value.labels)
   scope = {
-    level                = coalesce(try(each.value.enable_organization_runners, null), var.enable_organization_runners) ? "organization" : "repository"
-    at                   = try(each.value.register_at, null) != null ? each.value.register_at : var.register_at
-    allowed_repositories = coalesce(try(each.value.allowed_repositories, null), var.allowed_repositories)
+    level                = coalesce(each.value.enable_organization_runners, var.enable_organization_runners) ? "organization" : "repository"
+    at                   = each.value.register_at != null ? each.value.register_at : var.register_at
+    allowed_repositories = coalesce(each.value.allowed_repositories, var.allowed_repositories)
   }
   runner = {
-    ephemeral               = coalesce(try(each.value.ephemeral, null), var.ephemeral)
-    group                   = coalesce(try(each.value.runner_group_name, null), var.runner_group_name)
-    as_root                 = coalesce(try(each.value.runner_as_root, null), var.runner_as_root)
+    ephemeral               = coalesce(each.value.ephemeral, var.ephemeral)
+    group                   = coalesce(each.value.runner_group_name, var.runner_group_name)
+    as_root                 = coalesce(each.value.runner_as_root, var.runner_as_root)
     architecture            = local.architectures[each.key]
-    maximum                 = coalesce(try(each.value.runners_maximum_count, null), var.runners_maximum_count)
-    minimum_running_minutes = coalesce(try(each.value.minimum_running_time_in_minutes, null), var.minimum_running_time_in_minutes)
-    delay_seconds           = try(each.value.delay_webhook_event, null) != null ? each.value.delay_webhook_event : var.delay_webhook_event
-    idle_config             = coalesce(try(each.value.idle_config, null), var.idle_config)
+    maximum                 = coalesce(each.value.runners_maximum_count, var.runners_maximum_count)
+    minimum_running_minutes = coalesce(each.value.minimum_running_time_in_minutes, var.minimum_running_time_in_minutes)
+    delay_seconds           = each.value.delay_webhook_event != null ? each.value.delay_webhook_event : var.delay_webhook_event
+    idle_config             = coalesce(each.value.idle_config, var.idle_config)
   }
   policy = {
-    priority          = coalesce(try(each.value.priority, null), 0)
-    rerun_interrupted = coalesce(try(each.value.rerun_interrupted, null), var.rerun_interrupted)
-    tell              = coalesce(try(each.value.notify_authors, null), var.notify_authors)
+    priority          = coalesce(each.value.priority, 0)
+    rerun_interrupted = coalesce(each.value.rerun_interrupted, var.rerun_interrupted)
+    tell              = coalesce(each.value.notify_authors, var.notify_authors)
   }
   machine = {
-    instance_types      = try(each.value.instance_types, null) != null ? each.value.instance_types : length(var.instance_types) > 0 ? var.instance_types : [var.instance_type]
-    capacity            = coalesce(try(each.value.market, null), var.capacity.market)
-    allocation_strategy = coalesce(try(each.value.allocation_strategy, null), var.capacity.allocation_strategy)
-    spot_max_price      = try(each.value.spot_max_price, null) != null ? each.value.spot_max_price : var.capacity.spot_max_price
-    ami_filter          = coalesce(try(each.value.ami_filter, null), var.ami_filter)
-    ami_owners          = coalesce(try(each.value.ami_owners, null), var.ami_owners)
+    instance_types      = each.value.instance_types != null ? each.value.instance_types : length(var.instance_types) > 0 ? var.instance_types : [var.instance_type]
+    capacity            = coalesce(each.value.market, var.capacity.market)
+    allocation_strategy = coalesce(each.value.allocation_strategy, var.capacity.allocation_strategy)
+    spot_max_price      = each.value.spot_max_price != null ? each.value.spot_max_price : var.capacity.spot_max_price
+    ami_filter          = coalesce(each.value.ami_filter, var.ami_filter)
+    ami_owners          = coalesce(each.value.ami_owners, var.ami_owners)
     ami_parameter       = local.images[each.key]
     key_name            = var.key_name
-    block_devices       = coalesce(try(each.value.block_device_mappings, null), var.block_device_mappings)
-    session_manager     = coalesce(try(each.value.enable_ssm_on_runners, null), var.enable_ssm_on_runners)
-    boot_minutes        = coalesce(try(each.value.runner_boot_time_in_minutes, null), var.runner_boot_time_in_minutes)
-    metadata_hop_limit  = coalesce(try(each.value.metadata_hop_limit, null), var.metadata_hop_limit)
-    public_address      = try(each.value.associate_public_ipv4_address, null) != null ? each.value.associate_public_ipv4_address : var.associate_public_ipv4_address
-    user                = coalesce(try(each.value.runner_run_as, null), var.runner_run_as)
-    managed_policy_arns = coalesce(try(each.value.runner_iam_role_managed_policy_arns, null), var.runner_iam_role_managed_policy_arns)
-    image_has_runner    = coalesce(try(each.value.image_has_runner, null), var.image_has_runner)
-    tags                = coalesce(try(each.value.runner_ec2_tags, null), var.runner_ec2_tags)
+    block_devices       = coalesce(each.value.block_device_mappings, var.block_device_mappings)
+    session_manager     = coalesce(each.value.enable_ssm_on_runners, var.enable_ssm_on_runners)
+    boot_minutes        = coalesce(each.value.runner_boot_time_in_minutes, var.runner_boot_time_in_minutes)
+    metadata_hop_limit  = coalesce(each.value.metadata_hop_limit, var.metadata_hop_limit)
+    public_address      = each.value.associate_public_ipv4_address != null ? each.value.associate_public_ipv4_address : var.associate_public_ipv4_address
+    user                = coalesce(each.value.runner_run_as, var.runner_run_as)
+    managed_policy_arns = coalesce(each.value.runner_iam_role_managed_policy_arns, var.runner_iam_role_managed_policy_arns)
+    image_has_runner    = coalesce(each.value.image_has_runner, var.image_has_runner)
+    tags                = coalesce(each.value.runner_ec2_tags, var.runner_ec2_tags)
   }
   user_data = {
-    template      = try(each.value.userdata_template, null) != null ? each.value.userdata_template : var.userdata_template
-    pre_install   = try(each.value.userdata_pre_install, null) != null ? each.value.userdata_pre_install : var.userdata_pre_install
-    post_install  = try(each.value.userdata_post_install, null) != null ? each.value.userdata_post_install : var.userdata_post_install
-    after_runner  = try(each.value.userdata_after_runner, null) != null ? each.value.userdata_after_runner : var.userdata_after_runner
-    job_started   = try(each.value.runner_hook_job_started, null) != null ? each.value.runner_hook_job_started : var.runner_hook_job_started
-    job_completed = try(each.value.runner_hook_job_completed, null) != null ? each.value.runner_hook_job_completed : var.runner_hook_job_completed
+    template      = each.value.userdata_template != null ? each.value.userdata_template : var.userdata_template
+    pre_install   = each.value.userdata_pre_install != null ? each.value.userdata_pre_install : var.userdata_pre_install
+    post_install  = each.value.userdata_post_install != null ? each.value.userdata_post_install : var.userdata_post_install
+    after_runner  = each.value.userdata_after_runner != null ? each.value.userdata_after_runner : var.userdata_after_runner
+    job_started   = each.value.runner_hook_job_started != null ? each.value.runner_hook_job_started : var.runner_hook_job_started
+    job_completed = each.value.runner_hook_job_completed != null ? each.value.runner_hook_job_completed : var.runner_hook_job_completed
     ghes_ca       = var.ghes_ca == null ? "" : var.ghes_ca
   }
   network = {
-    vpc_id             = coalesce(try(each.value.vpc_id, null), var.vpc_id)
-    subnet_ids         = coalesce(try(each.value.subnet_ids, null), var.subnet_ids)
-    security_group_ids = coalesce(try(each.value.runner_additional_security_group_ids, null), var.runner_additional_security_group_ids)
+    vpc_id             = coalesce(each.value.vpc_id, var.vpc_id)
+    subnet_ids         = coalesce(each.value.subnet_ids, var.subnet_ids)
+    security_group_ids = coalesce(each.value.runner_additional_security_group_ids, var.runner_additional_security_group_ids)
   }
   log = {
-    agent     = coalesce(try(each.value.enable_cloudwatch_agent, null), var.enable_cloudwatch_agent)
-    config    = try(each.value.cloudwatch_config, null) != null ? each.value.cloudwatch_config : var.cloudwatch_config
+    agent     = coalesce(each.value.enable_cloudwatch_agent, var.enable_cloudwatch_agent)
+    config    = each.value.cloudwatch_config != null ? each.value.cloudwatch_config : var.cloudwatch_config
     retention = var.logging_retention_in_days
-    files     = try(each.value.runner_log_files, null) != null ? each.value.runner_log_files : var.runner_log_files
+    files     = each.value.runner_log_files != null ? each.value.runner_log_files : var.runner_log_files
   }
   role = {
     path                 = var.role_path

@@ -99,8 +99,8 @@ variable "block_device_mappings" {
     error_message = "Known are device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted, kms_key_id and snapshot_id."
   }
   validation {
-    condition     = can(regex("^(|arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+)$", lookup(var.block_device_mappings, "kms_key_id", "")))
-    error_message = "A disk's key is the ARN of a KMS key (arn:aws:kms:…:key/…): EC2 takes no id there, and policies do not know aliases."
+    condition     = lookup(var.block_device_mappings, "kms_key_id", null) == null ? true : can(regex("^(|arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+)$", var.block_device_mappings.kms_key_id))
+    error_message = "A disk's key is the ARN of a KMS key (arn:aws:kms:…:key/…): policies do not know ids and aliases."
   }
 }
 

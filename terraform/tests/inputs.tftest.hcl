@@ -721,8 +721,20 @@ run "input_custom_metrics" {
 run "without_a_word_no_metric_is_paid_for" {
   command = apply
   assert {
-    condition     = alltrue([for function, code in output.code : try(code.variables.RUNNERSMITH_METRICS, "false") == "false"])
+    condition     = alltrue([for function in ["scale-up", "scale-down", "interruption", "housekeeper"] : output.code[function].variables.RUNNERSMITH_METRICS == "false"])
     error_message = "metrics are made that nobody asked for"
+  }
+}
+
+# A caller's own input may be null.
+run "a_disk_without_a_key_may_say_null" {
+  command = plan
+  variables {
+    block_device_mappings = { kms_key_id = null, volume_size = 40 }
+  }
+  assert {
+    condition     = !strcontains(output.policies["scale-up"], "DiskKeys")
+    error_message = "a right is there that nobody asked for"
   }
 }
 
