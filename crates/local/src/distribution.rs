@@ -20,7 +20,7 @@ const EXTRACTED_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// The deepest directory that is copied.
 const DEPTH_MAX: usize = 40;
 /// So long after the newest was extracted a launch that is under way takes no older one any more.
-const SUPERSEDED_FOR: Duration = Duration::from_secs(3_600);
+pub(crate) const SUPERSEDED_FOR: Duration = Duration::from_secs(3_600);
 /// This machine's platform, as the names of archives have it.
 const PLATFORM: &str = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
 
@@ -86,15 +86,16 @@ impl Distribution {
         Ok(directory)
     }
 
-    /// Removes what was extracted from archives that are not the newest any more, unless a machine uses it.
-    pub fn forget_unused(&self, used: &BTreeSet<PathBuf>) {
+    /// Removes what was extracted from archives that are not the newest any more, unless a machine uses it, once the newest has been
+    /// extracted for `superseded_for`.
+    pub fn forget_unused(&self, used: &BTreeSet<PathBuf>, superseded_for: Duration) {
         let current = match &*self.known.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(known) => known.directory.clone(),
             None => return,
         };
         let is_old = |directory: &Path| {
             let at = fs::metadata(directory).and_then(|meta| meta.created().or_else(|_| meta.modified()));
-            at.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > SUPERSEDED_FOR))
+            at.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= superseded_for))
         };
         if !is_old(&current) {
             return;
@@ -178,4 +179,40 @@ fn copy_level(from: &Path, to: &Path, stop: &dyn Fn() -> bool, depth: usize) -> 
         }
     }
     fs::set_permissions(to, fs::metadata(from)?.permissions())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails panics")]
+mod tests {
+    use super::*;
+
+    /// An archive that holds `run.sh` with this text.
+    fn pack(archive: &Path, text: &str) {
+        let file = File::create(archive).unwrap();
+        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o755);
+        tar.append_data(&mut header, "run.sh", text.as_bytes()).unwrap();
+        tar.into_inner().unwrap().finish().unwrap();
+    }
+
+    #[test]
+    fn what_was_extracted_before_stays_while_a_machine_uses_it_and_goes_then() {
+        let home = tempfile::tempdir().unwrap();
+        let archives = home.path().join("archives");
+        fs::create_dir(&archives).unwrap();
+        let distribution = Distribution::new(archives.clone(), home.path());
+        let extracted = |version: &str| {
+            pack(&archives.join(format!("actions-runner-{PLATFORM}-{version}.tar.gz")), version);
+            distribution.directory().unwrap()
+        };
+        let (old, new) = (extracted("2.99.0"), extracted("2.330.0"));
+        distribution.forget_unused(&BTreeSet::new(), SUPERSEDED_FOR);
+        assert!(old.is_dir(), "a launch may be under way that takes it");
+        distribution.forget_unused(&BTreeSet::from([old.clone()]), Duration::ZERO);
+        assert!(old.is_dir() && new.is_dir(), "a machine uses it");
+        distribution.forget_unused(&BTreeSet::new(), Duration::ZERO);
+        assert!(!old.exists() && new.is_dir(), "the newest stays though no machine uses it");
+    }
 }

@@ -14,7 +14,7 @@ use runnersmith_types::{ControlPlaneId, Machine, MachineId, MachineState, ScaleS
 
 use crate::config::LocalConfig;
 use crate::dir::{CHANGED, MachineDir, PENDING_FOR, Standing, write_atomically};
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, SUPERSEDED_FOR};
 use crate::launch::{Launch, prepare_root};
 use crate::processes;
 use crate::sweep;
@@ -150,7 +150,7 @@ impl Inner {
             });
         }
         sweep::tidy(&self.root, now);
-        self.distribution.forget_unused(&distributions);
+        self.distribution.forget_unused(&distributions, SUPERSEDED_FOR);
         machines.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(machines)
     }

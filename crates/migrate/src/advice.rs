@@ -226,7 +226,7 @@ fn ami(value: &Literal) -> Option<Advice> {
         );
     }
     let key = if entries.iter().any(|(key, value)| key == "kms_key_arn" && *value != Literal::Null) {
-        "; the key's own policy must let EC2 use it"
+        "; its key's ARN into disk_kms_key_arns, of the module"
     } else {
         ""
     };

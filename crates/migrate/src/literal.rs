@@ -119,7 +119,7 @@ impl Literal {
             Self::Object(entries) => {
                 let mut parts = Vec::new();
                 for (key, value) in entries {
-                    parts.push(format!("{key} = {}", value.written()?));
+                    parts.push(format!("{} = {}", written_key(key)?, value.written()?));
                 }
                 Some(format!("{{ {} }}", parts.join(", ")))
             }
@@ -127,4 +127,11 @@ impl Literal {
             Self::Computed => None,
         }
     }
+}
+
+/// A key of an object as it is written: in quotes unless it is an identifier (`tag:Env` is not one).
+fn written_key(key: &str) -> Option<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let is_identifier = key.chars().all(is_word) && key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if is_identifier { Some(key.to_owned()) } else { Literal::Text(key.to_owned()).written() }
 }

@@ -168,6 +168,7 @@ pub(crate) const ENTRY: &[&str] = &[
 /// Arguments of that module's versions that are called something else here: what to write.
 pub(crate) const RENAMED: &[(&str, &str)] = &[
     ("ami", "ami_filter and ami_owners, or ami_id_ssm_parameter_name for an image by its parameter"),
+    ("ami_kms_key_arn", "disk_kms_key_arns, a list of such keys: who launches needs the right to use them"),
     ("enable_ephemeral_runners", "ephemeral, which is true unless you say false"),
     ("enable_on_demand_failover_for_errors", "capacity = { market = \"spot-then-on-demand\" }"),
     ("enable_runner_on_demand_failover_for_errors", "capacity = { market = \"spot-then-on-demand\" }"),
@@ -213,7 +214,6 @@ pub(crate) const NOT_NEEDED: &[(&str, &str)] = &[
     ("ami_housekeeper_lambda_schedule_expression", HOUSEKEEPER),
     ("ami_housekeeper_lambda_timeout", HOUSEKEEPER),
     ("ami_housekeeper_lambda_zip", HOUSEKEEPER),
-    ("ami_kms_key_arn", "the key's own policy must let EC2 use it for the machines' disks"),
     ("enable_enable_fifo_build_queue", FIFO),
     ("enable_event_rule_binaries_syncer", "the syncer always runs"),
     ("enable_fifo_build_queue", FIFO),
@@ -234,7 +234,7 @@ pub(crate) const NOT_NEEDED: &[(&str, &str)] = &[
     ("lambda_event_source_mapping_maximum_batching_window_in_seconds", MEMORY),
     ("lambda_principals", "no other account calls the functions"),
     ("lambda_runtime", "the programs bring their own"),
-    ("lambda_tracing_mode", METRICS),
+    ("lambda_tracing_mode", TRACES),
     ("log_class", "log groups are of the standard class"),
     ("log_type", "logs are JSON"),
     ("matcher_config_parameter_store_tier", "the tier follows the size"),
@@ -268,7 +268,7 @@ pub(crate) const NOT_NEEDED: &[(&str, &str)] = &[
     ("scale_up_reserved_concurrent_executions", "two of them at once do no harm"),
     ("ssm_paths", "everything is below /runnersmith/<environment>"),
     ("state_event_rule_binaries_syncer", "the syncer always runs"),
-    ("tracing_config", METRICS),
+    ("tracing_config", TRACES),
     ("user_agent", "GitHub sees the program's own name"),
     (
         "webhook_lambda_apigateway_access_log_settings",
@@ -280,7 +280,9 @@ pub(crate) const NOT_NEEDED: &[(&str, &str)] = &[
 const HOUSEKEEPER: &str = "images are made and deleted by those who own them; none is deleted here";
 const FIFO: &str = "the order is the ledger's: oldest job first";
 const LABELS: &str = "a job goes to a set that has each of its labels, as GitHub does it";
-const METRICS: &str = "metrics and alarms are always there";
+const METRICS: &str =
+    "alarms are always there; custom metrics, which are paid for, are made with custom_metrics = true";
+const TRACES: &str = "the functions make no traces";
 const MEMORY: &str = "the module chooses it";
 const POOL: &str = "there is no such function: idle runners are part of every pass";
 const BUCKET: &str = "the bucket holds a public release, encrypted, and refilled when something is lost";

@@ -308,3 +308,13 @@ proptest! {
         let _ = report.to_string();
     }
 }
+
+/// What the advice writes out can be pasted: `tag:Env` is no identifier.
+#[test]
+fn a_key_that_is_no_identifier_is_written_in_quotes() {
+    let report = one(
+        "module \"x\" {\n source = \"philips-labs/github-runner/aws\"\n ami = { filter = { \"tag:Env\" = [\"ci\"], name = [\"a\"] } }\n}\n",
+    );
+    let answer = said(&report, "ami");
+    assert!(answer.contains("\"tag:Env\" = [\"ci\"]") && answer.contains("name = [\"a\"]"), "{answer}");
+}

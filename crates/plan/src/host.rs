@@ -1,6 +1,6 @@
 //! When the host of a server is at fault: its disk is full, or the runner on it is so old that GitHub gives it no jobs.
 //!
-//! It is apart from the planner because nothing is decided from it; it is here because a judgement belongs into a pure package.
+//! It is apart from the planner because nothing is decided from it; it is here because a judgement belongs in a pure package.
 
 use std::time::Duration;
 
@@ -9,12 +9,41 @@ use runnersmith_types::{RunnerVersion, Timestamp};
 /// GitHub gives no jobs to a runner when a newer release has been out for so long (GitHub's documentation, "Self-hosted runners
 /// reference", runner software updates).
 pub const TOO_OLD_AFTER: Duration = Duration::from_secs(30 * 86_400);
-/// It is said so long before.
+/// The fault is shown this long before.
 const SAID_BEFORE: Duration = Duration::from_secs(10 * 86_400);
 /// Less room than this is a full disk: a ledger of a busy server grows by so much in some days, and a machine needs as much to start.
 const ROOM_MIN: u64 = 1 << 30;
 /// On a small disk this part of it, in percent, is enough.
 const ROOM_MIN_PERCENT: u64 = 10;
+
+/// When the newest release is asked for: four times a day, and soon again after a failure, which may be GitHub's hiccup.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReleaseChecks {
+    next_at: Timestamp,
+    failed_in_a_row: u32,
+}
+
+impl ReleaseChecks {
+    /// From one success to the next check: one call of the 60 in an hour that an address has without a credential.
+    const EVERY: Duration = Duration::from_secs(6 * 3_600);
+    /// From a failure to the next check.
+    const AGAIN_AFTER: Duration = Duration::from_secs(600);
+    /// So many failures in a row are a fault.
+    const FAULT_FROM: u32 = 3;
+
+    /// Whether it is to be asked for now.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.next_at <= now
+    }
+
+    /// It was asked for. Returns whether that counts as a failure now.
+    pub fn asked(&mut self, succeeded: bool, now: Timestamp) -> bool {
+        self.failed_in_a_row = if succeeded { 0 } else { self.failed_in_a_row.saturating_add(1) };
+        self.next_at = now.plus(if succeeded { Self::EVERY } else { Self::AGAIN_AFTER });
+        self.failed_in_a_row >= Self::FAULT_FROM
+    }
+}
 
 /// What is wrong with the runner's version, if anything: a newer one, published at `published_at`, has been out for long.
 #[must_use]
@@ -69,6 +98,18 @@ mod tests {
             "machines get version 2.330.0 of actions/runner, and 2.331.0 has been out for 20 days: GitHub will give them no jobs after 30"
         );
         assert!(outdated(&old, &new, days_ago(30), NOW).unwrap().contains("GitHub gives them no jobs after 30"));
+    }
+
+    #[test]
+    fn a_release_is_asked_for_again_soon_after_a_failure_and_only_several_of_them_are_a_fault() {
+        let mut checks = ReleaseChecks::default();
+        assert!(checks.is_due(NOW));
+        let minutes = |minutes: u64| NOW.plus(Duration::from_secs(minutes * 60));
+        assert_eq!([0, 10, 20].map(|at| checks.asked(false, minutes(at))), [false, false, true]);
+        assert!(!checks.is_due(minutes(29)) && checks.is_due(minutes(30)));
+        assert!(!checks.asked(true, minutes(30)));
+        assert!(!checks.is_due(minutes(389)) && checks.is_due(minutes(390)));
+        assert!(!checks.asked(false, minutes(390)), "counted from the beginning");
     }
 
     #[test]

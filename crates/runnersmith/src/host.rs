@@ -4,8 +4,9 @@
 //! ones. Releases of the runner are on github.com, whatever server the runners serve.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
@@ -16,7 +17,7 @@ use runnersmith_controllers::faults::{FaultKind, Faults};
 use runnersmith_controllers::metrics::Metrics;
 use runnersmith_github::releases::{self, PLATFORM};
 use runnersmith_github::{GitHubClient, GitHubConfig};
-use runnersmith_plan::host;
+use runnersmith_plan::host::{self, ReleaseChecks};
 use runnersmith_ports::{SystemClock, chain};
 use runnersmith_types::{RunnerVersion, Timestamp};
 use tokio::sync::watch;
@@ -25,8 +26,8 @@ use tokio::task::JoinSet;
 use crate::exit::CommandFailure;
 use crate::settings::Settings;
 
-/// How often the newest release is asked for: one call of the 60 in an hour that an address has without a credential.
-const RELEASE_EVERY: Duration = Duration::from_secs(6 * 3_600);
+/// How often it is looked whether the newest release is to be asked for.
+const RELEASE_EVERY: Duration = Duration::from_secs(600);
 /// How often disks are looked at.
 const DISK_EVERY: Duration = Duration::from_secs(60);
 
@@ -36,6 +37,7 @@ pub struct HostRunner {
     client: GitHubClient,
     distribution: Distribution,
     directory: PathBuf,
+    checks: Mutex<ReleaseChecks>,
 }
 
 impl HostRunner {
@@ -57,7 +59,7 @@ impl HostRunner {
 
     fn with(config: GitHubConfig, distribution: Distribution, directory: PathBuf) -> Result<Self, CommandFailure> {
         let client = crate::client::github(config, Arc::new(SystemClock), "check [github] ca_file and proxy")?;
-        Ok(Self { client, distribution, directory })
+        Ok(Self { client, distribution, directory, checks: Mutex::default() })
     }
 
     /// Where machines find their distribution: what the configuration names, or the directory into which the newest is fetched.
@@ -83,6 +85,30 @@ impl HostRunner {
                 "check the network and proxy, or set [local] runner_distribution to a downloaded tar.gz",
             )
         })
+    }
+
+    /// Refreshes it if that is due.
+    ///
+    /// # Errors
+    /// When it has failed several times in a row. Where the configuration names an archive there may be no way to GitHub: then nothing is an error.
+    async fn refresh_if_due(&self, faults: &Faults, now: Timestamp) -> Result<(), String> {
+        if !self.checks().is_due(now) {
+            return Ok(());
+        }
+        let refreshed = self.refresh(faults, now).await;
+        let is_fault = self.checks().asked(refreshed.is_ok(), now);
+        match refreshed {
+            Err(error) if is_fault && matches!(self.distribution, Distribution::Latest { .. }) => Err(error),
+            Err(error) => {
+                tracing::info!(error, "the newest release of actions/runner is not known");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn checks(&self) -> MutexGuard<'_, ReleaseChecks> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fetches a newer release if there is one, and reports a runner that is too old.
@@ -155,10 +181,15 @@ pub fn start(
         let period = Period { first: DISK_EVERY, then: RELEASE_EVERY };
         driver.every("runner distribution", "fetches the newest actions/runner", period, Arc::default(), move || {
             let (runner, world) = (runner.clone(), world.clone());
-            async move { runner.refresh(&world.faults, world.ports.clock.now()).await }
+            async move { runner.refresh_if_due(&world.faults, world.ports.clock.now()).await }
         });
     }
     driver.into_running()
+}
+
+/// Which disk a directory is on, if that is known.
+fn device(directory: &Path) -> Option<u64> {
+    std::fs::metadata(directory).ok().map(|meta| meta.dev())
 }
 
 /// Reports each disk that is full, and that it is not any more.
@@ -170,7 +201,7 @@ async fn look_at_disks(world: World, directories: Vec<PathBuf>) -> Result<(), St
             seen.map(|disk| {
                 let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
                 let (free, total) = (bytes(disk.blocks_available()), bytes(disk.blocks()));
-                (directory.display().to_string(), disk.filesystem_id(), free, total)
+                (directory.display().to_string(), device(&directory), free, total)
             })
         };
         directories.into_iter().map(look).collect::<Vec<_>>()
@@ -180,10 +211,12 @@ async fn look_at_disks(world: World, directories: Vec<PathBuf>) -> Result<(), St
     for disk in looked {
         match disk {
             // Of several directories on one disk one is enough.
-            Ok((directory, disk, free, total)) if seen.insert(disk) => match host::full(free, total) {
-                Some(cause) => world.faults.report(FaultKind::DiskFull, &directory, &cause, now),
-                None => world.faults.clear(FaultKind::DiskFull, &directory),
-            },
+            Ok((directory, device, free, total)) if device.is_none_or(|device| seen.insert(device)) => {
+                match host::full(free, total) {
+                    Some(cause) => world.faults.report(FaultKind::DiskFull, &directory, &cause, now),
+                    None => world.faults.clear(FaultKind::DiskFull, &directory),
+                }
+            }
             Ok(_) => {}
             Err(error) => failed.push(error),
         }
@@ -231,6 +264,28 @@ mod tests {
             assert_eq!(versions(home.path()).await, kept);
         }
         assert!(faults.all(&[], NOW).is_empty(), "the newest is never too old");
+    }
+
+    #[tokio::test]
+    async fn a_server_without_a_way_to_github_is_no_fault_and_one_bad_answer_neither() {
+        let (home, faults) = (tempfile::tempdir().unwrap(), Faults::default());
+        let archive = home.path().join(format!("actions-runner-{PLATFORM}-2.330.0.tar.gz"));
+        // Nobody listens there.
+        let nowhere = || GitHubConfig {
+            api_base: Some("http://127.0.0.1:1".into()),
+            ..GitHubConfig::anonymous("https://github.com")
+        };
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tries = async |distribution: Distribution| {
+            let runner = HostRunner::with(nowhere(), distribution, home.path().into()).unwrap();
+            let mut found = Vec::new();
+            for minute in [0, 5, 10, 20] {
+                found.push(runner.refresh_if_due(&faults, NOW.plus(Duration::from_secs(minute * 60))).await.is_ok());
+            }
+            found
+        };
+        assert_eq!(tries(Distribution::Path(archive)).await, [true; 4]);
+        assert_eq!(tries(Distribution::Latest { prerelease: false }).await, [true, true, true, false]);
     }
 
     #[tokio::test]

@@ -13,4 +13,5 @@ module "runners" {
   enable_organization_runners = true
   github_app                  = var.github_app
   ami_id_ssm_parameter_name   = aws_ssm_parameter.image.name
+  disk_kms_key_arns           = ["arn:aws:kms:eu-west-1:123456789012:key/abc"]
 }

@@ -8,4 +8,5 @@ module "runners" {
   github_app                  = var.github_app
   ami_id_ssm_parameter_name   = "arn:aws:ssm:eu-west-1:123456789012:parameter/images/runner"
   tags                        = { Data = "public" }
+  disk_kms_key_arns           = ["arn:aws:kms:eu-west-1:123456789012:key/abc"]
 }
