@@ -43,9 +43,9 @@ pub(crate) async fn run(context: &ExecutionContext<'_>, action: EffectAction) ->
         }
         EffectAction::RecordWaits { jobs, notifier } => notify::record_waits(context, jobs, notifier).await,
         EffectAction::FindRunners { at, jobs } => notify::find_runners(context, &at, jobs).await,
-        EffectAction::Notify { repo, head_sha, check_run: id, text, jobs } => {
+        EffectAction::Notify { repo, head_sha, check_run: id, opens, text, jobs } => {
             let (title, summary, conclusion) = (text.title, text.summary, text.conclusion.map(str::to_owned));
-            notify::notify(context, CheckRun { repo, head_sha, id, title, summary, conclusion }, jobs).await
+            notify::notify(context, CheckRun { repo, head_sha, id, title, summary, conclusion }, opens, jobs).await
         }
         EffectAction::Interrupted { job, rerun } => {
             let at = context.world.ports.clock.now();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use runnersmith_plan::wait_reason;
 use runnersmith_ports::{BudgetKind, CheckRun, GitHubError, Message, chain};
 use runnersmith_types::{
-    FailedTries, JobId, JobUpdate, Label, Notification, Notified, RunnerScope, ScaleSetName, Timestamp, WaitKind,
+    FailedTries, Job, JobId, JobUpdate, Label, Notification, Notified, RunnerScope, ScaleSetName, Timestamp, WaitKind,
     WaitReason,
 };
 
@@ -87,10 +87,11 @@ pub(crate) async fn find_runners(
 }
 
 /// Creates or updates a commit's check run, and records what the authors of its jobs were notified of; or that GitHub refused, so that
-/// it is not asked again soon.
+/// it is not asked again soon. What `opens` one is recorded before: a process that ends in between would leave it open forever.
 pub(crate) async fn notify(
     context: &ExecutionContext<'_>,
     check: CheckRun,
+    opens: Option<JobId>,
     jobs: Vec<(JobId, Notification)>,
 ) -> ActionResult {
     match context.take_write(BudgetKind::Notifications).await {
@@ -99,6 +100,12 @@ pub(crate) async fn notify(
         Err(error) => return ActionResult::failed(&error),
     }
     let ports = &context.world.ports;
+    if let Some(job) = opens {
+        let tries = tried(context, &check, ports.clock.now(), None);
+        if let Err(error) = ports.ledger.update_jobs(vec![(job, JobUpdate::NotifyTried(tries))]).await {
+            return ActionResult::failed(&error);
+        }
+    }
     let posted = ports.github.notify(&check).await;
     let at = ports.clock.now();
     let updates = match &posted {
@@ -129,18 +136,25 @@ fn refused(
     error: &GitHubError,
     at: Timestamp,
 ) -> Vec<(JobId, JobUpdate)> {
-    let of_commit =
-        || context.jobs.values().filter(|job| job.fact.repo == check.repo && job.fact.head_sha == check.head_sha);
-    let before = of_commit().filter_map(|job| job.notify_failed).max_by_key(|tries| tries.last_at);
     let not_before = match error {
         GitHubError::RateLimited { until, .. } => Some(*until),
         _ => None,
     };
-    let tries = FailedTries::again(before, at, PAUSES, not_before);
+    let tries = tried(context, check, at, not_before);
     let mut updates: Vec<(JobId, JobUpdate)> =
-        jobs.iter().take(1).map(|(job, _)| (*job, JobUpdate::NotifyFailed(tries))).collect();
+        jobs.iter().take(1).map(|(job, _)| (*job, JobUpdate::NotifyTried(tries))).collect();
     if check.id.is_some() && matches!(error, GitHubError::NotFound { .. }) {
-        updates.extend(of_commit().map(|job| (job.id(), JobUpdate::CheckRunGone)));
+        updates.extend(of_commit(context, check).map(|job| (job.id(), JobUpdate::CheckRunGone)));
     }
     updates
+}
+
+/// The tries to post a commit's check run, with the one at `at`.
+fn tried(context: &ExecutionContext<'_>, check: &CheckRun, at: Timestamp, not_before: Option<Timestamp>) -> FailedTries {
+    let before = of_commit(context, check).filter_map(|job| job.notify_failed).max_by_key(|tries| tries.last_at);
+    FailedTries::again(before, at, PAUSES, not_before)
+}
+
+fn of_commit<'a>(context: &ExecutionContext<'a>, check: &CheckRun) -> impl Iterator<Item = &'a Job> {
+    context.jobs.values().copied().filter(|job| job.fact.repo == check.repo && job.fact.head_sha == check.head_sha)
 }

@@ -354,6 +354,46 @@ async fn a_check_run_is_closed_although_github_refused_for_longer_than_ended_job
 }
 
 #[tokio::test]
+async fn a_check_run_that_a_process_opened_in_its_last_moment_is_closed() {
+    for is_known in [false, true] {
+        let bed = Bed::new(policy(0));
+        if is_known {
+            // Another job of the commit waited before, and is over.
+            bed.queued(1..=1).await;
+            github_says(&bed, 1, JobStatus::Queued);
+            bed.clock.advance(Duration::from_secs(600));
+            bed.pass(Depth::Full).await;
+            bed.fact(1, JobStatus::Completed, None).await;
+            bed.clock.advance(Duration::from_secs(60));
+            bed.pass(Depth::Full).await;
+            assert_eq!(posted(&bed).pop().unwrap().conclusion.as_deref(), Some("success"));
+        }
+        bed.queued(2..=2).await;
+        github_says(&bed, 2, JobStatus::Queued);
+        bed.clock.advance(Duration::from_secs(600));
+        let before = posted(&bed).len();
+        bed.doubles.script().hangs = vec!["notify".into()];
+        let opened = async {
+            while posted(&bed).len() == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = opened => {}
+            _ = bed.pass(Depth::Full) => panic!("it did not hang"),
+        }
+        bed.doubles.script().hangs.clear();
+        assert_eq!(posted(&bed).pop().unwrap().conclusion, None);
+        bed.fact(2, JobStatus::Completed, None).await;
+        bed.clock.advance(Duration::from_secs(61));
+        bed.pass(Depth::Full).await;
+        let last = posted(&bed).pop().unwrap();
+        assert_eq!((last.id, last.conclusion.as_deref()), (is_known.then_some(7), Some("success")));
+    }
+}
+
+#[tokio::test]
 async fn a_check_run_that_github_does_not_know_any_more_is_made_again() {
     let (bed, runner) = two_wait().await;
     bed.fact(2, JobStatus::Completed, Some(&runner)).await;

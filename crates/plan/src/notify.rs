@@ -39,6 +39,8 @@ struct Due<'a> {
     since: Timestamp,
     commit: Commit<'a>,
     check_run: Option<u64>,
+    /// Whether a job of the commit is in a check run that is known to be open.
+    is_open: bool,
     rows: Vec<Row<'a>>,
 }
 
@@ -119,9 +121,12 @@ fn post(draft: &mut Draft<'_>, own: &BTreeMap<JobId, String>, unserved: &Unserve
         // A post without an answer may have opened again what the others of the commit had closed.
         rows.iter_mut().for_each(|row| row.is_new |= refused.is_some());
         let Some(since) = rows.iter().filter(|row| row.is_new).map(|row| age(row.job)).min() else { continue };
+        let is_open = jobs.iter().any(|job| job.notified.as_ref().is_some_and(|last| !last.closed));
         match written.max(refused.map(|tries| tries.next_at)) {
             Some(at) if at > draft.now => draft.wake_at(at),
-            Some(_) | None => due.push(Due { since, commit, check_run: last.map(|last| last.check_run), rows }),
+            Some(_) | None => {
+                due.push(Due { since, commit, check_run: last.map(|last| last.check_run), is_open, rows });
+            }
         }
     }
     due.sort_by_key(|due| (due.since, due.commit));
@@ -135,15 +140,17 @@ fn post(draft: &mut Draft<'_>, own: &BTreeMap<JobId, String>, unserved: &Unserve
 }
 
 fn write(draft: &mut Draft<'_>, due: Due<'_>) {
-    let Due { commit: (repo, head_sha), check_run, mut rows, .. } = due;
+    let Due { commit: (repo, head_sha), check_run, is_open, mut rows, .. } = due;
     // What still waits comes first.
     rows.sort_by_key(|row| (row.notification.is_settled(), row.job.id()));
     let text = check_run_text(rows.iter().map(|row| (row.job.fact.name.as_str(), row.job.id(), &row.notification)));
     let jobs: Vec<(JobId, Notification)> =
         rows.into_iter().filter(|row| row.is_new).map(|row| (row.job.id(), row.notification)).collect();
+    let waits = |(_, notification): &&(JobId, Notification)| !notification.is_settled();
+    let opens = jobs.iter().find(waits).map(|(job, _)| *job).filter(|_| !is_open);
     let reason = format!("{} job(s) of one commit have a notification to post or to update", jobs.len());
     let (repo, head_sha) = (repo.clone(), head_sha.to_owned());
-    draft.step(EffectAction::Notify { repo, head_sha, check_run, text, jobs }, reason);
+    draft.step(EffectAction::Notify { repo, head_sha, check_run, opens, text, jobs }, reason);
 }
 
 /// What the check run says of a job; nothing of one whose author was not notified and need not be.

@@ -138,7 +138,7 @@ fn after_a_refusal_the_commit_waits_for_its_pause_and_others_do_not() {
     world.jobs.extend([of_linux(1, 10), of_linux(2, 10), of_linux(3, 10)]);
     world.jobs[2].fact.head_sha = "decaf".into();
     let until = NOW.plus(mins(4));
-    world.jobs[0].update(JobUpdate::NotifyFailed(FailedTries { count: 3, last_at: NOW, next_at: until }));
+    world.jobs[0].update(JobUpdate::NotifyTried(FailedTries { count: 3, last_at: NOW, next_at: until }));
     let plan_1 = plan(&full(), &world, NOW);
     has(&plan_1, "notify job 3 waits");
     has_not(&plan_1, "notify job 1");
@@ -341,7 +341,7 @@ fn a_check_run_that_a_post_without_an_answer_may_have_opened_again_is_closed_aga
     world.jobs.push(over);
     has_not(&plan(&policy(), &world, NOW), "notify");
     let tries = FailedTries { count: 1, last_at: ago(mins(10)), next_at: ago(mins(9)) };
-    world.jobs[0].update(JobUpdate::NotifyFailed(tries));
+    world.jobs[0].update(JobUpdate::NotifyTried(tries));
     assert!(world.jobs[0].is_followed(), "however long ago it ended");
     has(&plan(&policy(), &world, NOW), "notify");
 }

@@ -17,8 +17,9 @@ pub enum JobUpdate {
     WaitsFor(Wait),
     /// A check run with a row for it was posted.
     Notified(Notified),
-    /// A check run with a row for it was not posted.
-    NotifyFailed(FailedTries),
+    /// A check run with a row for it is about to be posted, or was without a usable answer: until it is [`Self::Notified`], GitHub
+    /// may have it or not.
+    NotifyTried(FailedTries),
     /// GitHub does not know the check run any more: the next one is a new one.
     CheckRunGone,
     /// Its machine was interrupted while it ran.
@@ -47,7 +48,7 @@ impl Job {
                 }
                 replace(&mut self.notified, Some(notified))
             }
-            JobUpdate::NotifyFailed(tries) => replace(&mut self.notify_failed, Some(tries)),
+            JobUpdate::NotifyTried(tries) => replace(&mut self.notify_failed, Some(tries)),
             JobUpdate::CheckRunGone => self.notified.take().is_some(),
             JobUpdate::Interrupted { at, rerun } => {
                 let first = self.interrupted_at.is_none();
@@ -77,8 +78,7 @@ impl Job {
         PendingRerun { run_attempt: self.fact.run_attempt, tries: None, outcome: None }
     }
 
-    /// Returns whether a post of its notification failed since the last that did not: without an answer it may have opened the check
-    /// run. After about a day of tries it is left.
+    /// Returns whether a post of its notification was tried since the last whose answer is known: it may have opened the check run. After about a day of tries it is left.
     #[must_use]
     pub fn may_have_opened(&self) -> bool {
         self.notify_failed.is_some_and(|tries| tries.count < 24)

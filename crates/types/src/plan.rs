@@ -234,6 +234,9 @@ pub enum EffectAction {
         head_sha: String,
         /// The check run to update, if there is one.
         check_run: Option<u64>,
+        /// The job that remembers that it was tried, before it is tried: where it opens a check run that is closed or not there, a
+        /// process that ends before it knows the answer leaves one open.
+        opens: Option<JobId>,
         /// What it says of all jobs of the commit that wait or were notified of.
         text: CheckRunText,
         /// The jobs of which it says something new, each with that.

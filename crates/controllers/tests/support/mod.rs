@@ -443,11 +443,14 @@ impl GitHub for Doubles {
         Ok(())
     }
     async fn notify(&self, check: &CheckRun) -> Result<u64, GitHubError> {
-        let mut script = self.script();
-        let fault = script.fault("notify".into());
-        script.http += 1;
-        self.github("notify", fault)?;
-        script.notified.push(check.clone());
+        {
+            let mut script = self.script();
+            let fault = script.fault("notify".into());
+            script.http += 1;
+            self.github("notify", fault)?;
+            script.notified.push(check.clone());
+        }
+        self.hang_if_asked("notify").await;
         Ok(check.id.unwrap_or(7))
     }
     async fn whoami(&self) -> Result<String, GitHubError> {

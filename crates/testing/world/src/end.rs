@@ -39,7 +39,7 @@ pub fn check(shared: &Shared, panics: u32) {
             }
         }
         left_over(outside);
-        check_runs::are_closed(outside, &shared.ledger);
+        check_runs::are_closed(outside);
         foreign_jobs(outside, &shared.ledger);
         min_idle_is_kept(outside, &shared.ledger);
         let kept: usize = outside.options.sets.iter().map(min_idle).sum();
