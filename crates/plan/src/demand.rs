@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runnersmith_types::{Job, RecordAction, RunnerScope, RunnerState as S, Timestamp, WaitingOn, saturating_u32};
+use runnersmith_types::{Job, RunnerScope, RunnerState as S, Timestamp, WaitingOn, saturating_u32};
 
 use crate::draft::{Draft, age};
 use crate::share::Shared;
@@ -86,8 +86,7 @@ fn withdraw(draft: &mut Draft<'_>, need: &BTreeMap<RunnerScope, usize>) {
             Some(_) | None => continue,
         };
         beyond = beyond.saturating_sub(1);
-        draft.runners[index].state = S::Gone;
-        draft.step(RecordAction::Withdraw { runner: draft.runners[index].name.clone() }, reason);
+        draft.withdraw(index, reason);
     }
 }
 

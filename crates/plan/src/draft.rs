@@ -10,18 +10,39 @@ use runnersmith_types::{
     RunnerState, RunnerUpdate, ScaleSet, Snapshot, Timestamp, Waiting, WaitingOn, saturating_u32,
 };
 
+/// A runner of the working copy. Most of thousands do not change in a round, and copying them costs more than planning them.
+pub(crate) enum DraftRunner<'a> {
+    /// As it is recorded.
+    Recorded(&'a Runner),
+    /// As it will be, or one that is new.
+    Changed(Box<Runner>),
+}
+
+impl std::ops::Deref for DraftRunner<'_> {
+    type Target = Runner;
+
+    fn deref(&self) -> &Runner {
+        match self {
+            Self::Recorded(runner) => runner,
+            Self::Changed(runner) => runner,
+        }
+    }
+}
+
 pub(crate) struct Draft<'a> {
     pub policy: &'a ScaleSet,
     pub snapshot: &'a Snapshot,
     pub now: Timestamp,
     /// The working copy, by name; new intents come after.
-    pub runners: Vec<Runner>,
+    pub runners: Vec<DraftRunner<'a>>,
     /// All jobs, by id, each once.
     pub jobs: Vec<&'a Job>,
     /// Jobs by the runner that they name: the open one if there are several, else the newest.
     job_of: HashMap<RunnerName, &'a Job>,
     pub machines: BTreeMap<&'a MachineId, &'a Machine>,
     registrations: HashMap<(&'a RunnerScope, &'a str), &'a Registration>,
+    /// What the sources say of the runner with the same index: every rule asks that of every runner, so it is looked up once.
+    evidence: Vec<Evidence<'a>>,
     pub steps: Vec<PlanStep>,
     pub waiting: Vec<Waiting>,
     /// The boot failures, with those of this plan.
@@ -67,10 +88,10 @@ impl<'a> Evidence<'a> {
 impl<'a> Draft<'a> {
     pub fn new(policy: &'a ScaleSet, snapshot: &'a Snapshot, now: Timestamp) -> Self {
         // The order of the input is irrelevant: everything is sorted, and of two records of one thing the newer counts.
-        let mut runners: Vec<Runner> =
-            snapshot.runners.iter().filter(|runner| runner.state.is_alive()).cloned().collect();
+        let mut runners: Vec<&Runner> = snapshot.runners.iter().filter(|runner| runner.state.is_alive()).collect();
         runners.sort_by(|a, b| (&a.name, b.version).cmp(&(&b.name, a.version)));
         runners.dedup_by(|a, b| a.name == b.name);
+        let runners: Vec<DraftRunner<'_>> = runners.into_iter().map(DraftRunner::Recorded).collect();
         let mut jobs: Vec<&Job> = snapshot.jobs.iter().collect();
         jobs.sort_by_key(|job| (job.id(), std::cmp::Reverse(job.version)));
         jobs.dedup_by_key(|job| job.id());
@@ -101,7 +122,7 @@ impl<'a> Draft<'a> {
                 }
             }
         }
-        Self {
+        let mut draft = Self {
             policy,
             snapshot,
             now,
@@ -110,13 +131,16 @@ impl<'a> Draft<'a> {
             job_of,
             machines,
             registrations,
+            evidence: Vec::new(),
             steps: Vec::new(),
             waiting: Vec::new(),
             boot_failures: snapshot.boot_failures.clone(),
             wake: None,
             demand: 0,
             min_idle: 0,
-        }
+        };
+        draft.evidence = draft.runners.iter().map(|runner| draft.look_up(runner)).collect();
+        draft
     }
 
     /// The policies of all sets, this one's included.
@@ -128,7 +152,11 @@ impl<'a> Draft<'a> {
 
     /// What the sources say of the runner with this index.
     pub fn evidence(&self, index: usize) -> Evidence<'a> {
-        let runner = &self.runners[index];
+        // Of an intent that is new nobody says anything yet.
+        self.evidence.get(index).copied().unwrap_or(Evidence { job: None, machine: None, registration: None })
+    }
+
+    fn look_up(&self, runner: &Runner) -> Evidence<'a> {
         Evidence {
             job: self.job_of.get(&runner.name).copied(),
             machine: runner.machine.as_ref().and_then(|id| self.machines.get(id).copied()),
@@ -162,11 +190,26 @@ impl<'a> Draft<'a> {
 
     /// Applies an update to the working copy and records it, if it changes anything.
     pub fn update(&mut self, index: usize, update: RunnerUpdate, reason: impl Into<String>) {
-        let runner = &mut self.runners[index];
+        let before = &self.runners[index];
+        let mut runner = Runner::clone(before);
         if runner.update(update.clone(), self.now) {
-            let runner = runner.name.clone();
-            self.step(RecordAction::Update { runner, update }, reason);
+            let name = runner.name.clone();
+            if (before.attempt, before.machine.is_some()) != (runner.attempt, runner.machine.is_some()) {
+                let seen = self.look_up(&runner);
+                self.evidence.get_mut(index).into_iter().for_each(|slot| *slot = seen);
+            }
+            self.runners[index] = DraftRunner::Changed(Box::new(runner));
+            self.step(RecordAction::Update { runner: name, update }, reason);
         }
+    }
+
+    /// Takes the intent back.
+    pub fn withdraw(&mut self, index: usize, reason: &str) {
+        let mut runner = Runner::clone(&self.runners[index]);
+        runner.state = RunnerState::Gone;
+        let name = runner.name.clone();
+        self.runners[index] = DraftRunner::Changed(Box::new(runner));
+        self.step(RecordAction::Withdraw { runner: name }, reason);
     }
 
     pub fn wait_job(&mut self, job: JobId, on: WaitingOn) {

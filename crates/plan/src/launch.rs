@@ -12,7 +12,7 @@ use runnersmith_types::{
     policy::{INTENTS_MAX, LAUNCH_BATCH_MAX},
 };
 
-use crate::draft::Draft;
+use crate::draft::{Draft, DraftRunner};
 use crate::fallback_order::LaunchDecision;
 
 /// The pause after a launch call without a usable answer. It doubles with each, up to a minute.
@@ -154,7 +154,8 @@ fn intend(draft: &mut Draft<'_>, granted: &BTreeMap<RunnerScope, usize>) {
             let Ok(name) = RunnerName::parse(&name) else { continue };
             let target = Target { set: policy.name.clone(), at: at.clone() };
             intents.push(Intent { name: name.clone(), serial, target: target.clone() });
-            draft.runners.push(Runner::intended(name, serial, target, policy.ephemeral, draft.now));
+            let runner = Runner::intended(name, serial, target, policy.ephemeral, draft.now);
+            draft.runners.push(DraftRunner::Changed(Box::new(runner)));
             serial += 1;
         }
     }
