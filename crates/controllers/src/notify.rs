@@ -150,7 +150,12 @@ fn refused(
 }
 
 /// The tries to post a commit's check run, with the one at `at`.
-fn tried(context: &ExecutionContext<'_>, check: &CheckRun, at: Timestamp, not_before: Option<Timestamp>) -> FailedTries {
+fn tried(
+    context: &ExecutionContext<'_>,
+    check: &CheckRun,
+    at: Timestamp,
+    not_before: Option<Timestamp>,
+) -> FailedTries {
     let before = of_commit(context, check).filter_map(|job| job.notify_failed).max_by_key(|tries| tries.last_at);
     FailedTries::again(before, at, PAUSES, not_before)
 }

@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails panics; the figures are printed")]
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, policy, run};
 use runnersmith_controllers::{Depth, timer};
 use runnersmith_types::*;
-use support::{Bed, policy, run};
 
 /// An hour of GitHub's: the least that an installation may ask ("Rate limits for the REST API").
 const LIMIT: u64 = 5_000;

@@ -1,17 +1,13 @@
 //! A set that is taken out of service: its policy stays, and yet nothing is left of it.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::{Bed, policy, set};
 use runnersmith_controllers::closing::{ClosingError, DrainPorts, Remaining, Whose};
 use runnersmith_controllers::{Depth, housekeeping, pass};
 use runnersmith_ports::Message;
 use runnersmith_types::{JobStatus, MachineId, MachineStatus, Runner, ScaleSetName};
-use support::{Bed, policy, set};
 
 const MINUTES: Duration = Duration::from_secs(180);
 

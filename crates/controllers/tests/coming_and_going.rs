@@ -1,11 +1,8 @@
 //! Scale sets that come and go while the loops run. Only signals act here: the timers are far longer than the tests.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, Fault, policy, set};
 use runnersmith_controllers::loops::{self, Rhythm};
 use runnersmith_controllers::pass;
 use runnersmith_ports::Message;
@@ -14,7 +11,6 @@ use runnersmith_types::{
     FactSource, JobStatus, Label, MachineState, MachineStatus, MinIdleEntry, Owner, Runner, RunnerScope, RunnerState,
     ScaleSet, ScaleSetName,
 };
-use support::{Bed, Fault, policy, set};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

@@ -1,15 +1,11 @@
 //! The design's section on concurrency, a test for each sentence.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, Fault, policy, set};
 use runnersmith_controllers::{Depth, consume, pass};
 use runnersmith_ports::{LedgerError, Message};
 use runnersmith_types::{JobFact, JobStatus, MachineStatus, RunnerState};
-use support::{Bed, Fault, policy, set};
 
 /// A message carries one bounded fact, however large and hostile the job is.
 #[test]

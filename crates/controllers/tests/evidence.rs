@@ -1,14 +1,10 @@
 //! What one round of a pass learns counts in the next; what no answer comes to is given up; and nothing is asked for twice in vain.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, Fault, policy, set};
 use runnersmith_controllers::Depth;
 use runnersmith_types::{BatchId, JobStatus, Label, MachineId, MachineStatus, RunnerState, Timestamp};
-use support::{Bed, Fault, policy, set};
 
 /// A bed with one runner that is online, whose job somebody else ran.
 async fn one(ephemeral: bool) -> Bed {

@@ -1,15 +1,11 @@
 //! Failures by their causes: whose they are, how often what failed is tried again, and what is said of it meanwhile. Time is virtual,
 //! and moves second by second.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, policy, run, set};
 use runnersmith_controllers::{Depth, Passed, why};
 use runnersmith_types::*;
-use support::{Bed, policy, run, set};
 
 const MINUTE: u64 = 60;
 
@@ -266,7 +262,7 @@ async fn a_runner_group_that_is_not_there_is_said_and_asked_for_slowly() {
 async fn a_rate_limit_costs_no_attempt_and_is_waited_for() {
     let mut life = Life::with_jobs(policy(5), 5).await;
     for _ in 0..5 {
-        life.bed.doubles.script().fail("jit", support::Fault::RateLimited);
+        life.bed.doubles.script().fail("jit", crate::support::Fault::RateLimited);
     }
     life.seconds(1).await;
     assert_eq!(life.count("jit "), 5);
@@ -308,7 +304,7 @@ async fn a_configuration_is_put_again_before_it_is_given_up() {
     let bed = Bed::new(policy(1));
     bed.queued(1..=1).await;
     for _ in 0..6 {
-        bed.doubles.script().fail("put", support::Fault::Unavailable);
+        bed.doubles.script().fail("put", crate::support::Fault::Unavailable);
     }
     bed.pass(Depth::Partial).await;
     let script = bed.doubles.script();
@@ -379,7 +375,7 @@ async fn a_removal_that_fails_is_tried_less_and_less() {
     bed.fact(1, JobStatus::Completed, None).await;
     bed.clock.advance(Duration::from_secs(360));
     for _ in 0..1_000 {
-        bed.doubles.script().fail("deregister", support::Fault::Unavailable);
+        bed.doubles.script().fail("deregister", crate::support::Fault::Unavailable);
     }
     let mut pauses = Vec::new();
     for _ in 0..8 {
@@ -398,7 +394,7 @@ async fn a_removal_that_fails_is_tried_less_and_less() {
 async fn a_notification_that_is_refused_is_posted_less_and_less() {
     let mut life = Life::with_jobs(policy(0), 1).await;
     for _ in 0..10_000 {
-        life.bed.doubles.script().fail("notify", support::Fault::Refused);
+        life.bed.doubles.script().fail("notify", crate::support::Fault::Refused);
     }
     life.full_every = 300;
     life.seconds(70 * MINUTE).await;

@@ -1,13 +1,10 @@
 //! Records and messages of an earlier version are what they were.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 #[path = "../../sqlite/tests/stored/mod.rs"]
 mod stored;
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, policy};
 use runnersmith_controllers::consume::consume;
 use runnersmith_ports::Message;
 use runnersmith_types::{
@@ -16,7 +13,6 @@ use runnersmith_types::{
 };
 use serde::de::DeserializeOwned;
 use stored::{at, jobs_are_right, lines, runner, runners_are_right, set, spot};
-use support::{Bed, policy};
 
 fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
     lines(name)

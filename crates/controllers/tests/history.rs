@@ -1,11 +1,7 @@
 //! What was done is in the history, also when the pass that did it ended early.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::{Bed, policy, set};
 use runnersmith_controllers::{Depth, pass};
-use support::{Bed, policy, set};
 
 #[tokio::test]
 async fn a_pass_that_ends_early_has_recorded_what_it_did_before() {

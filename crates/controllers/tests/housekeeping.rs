@@ -1,15 +1,11 @@
 //! What no pass over a configured set would look at.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::{Bed, policy, set};
 use runnersmith_controllers::{Depth, Sets, World, housekeeping, pass};
 use runnersmith_types::{MachineId, MachineState, MachineStatus, RunnerState};
-use support::{Bed, policy, set};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

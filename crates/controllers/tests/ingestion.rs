@@ -1,18 +1,14 @@
 //! Deliveries become facts before anything else happens, and none of them waits for GitHub or for its neighbours.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, Fault, policy, set};
 use runnersmith_controllers::loops::{self, Rhythm};
 use runnersmith_controllers::why::why;
 use runnersmith_controllers::{consume, lookups};
 use runnersmith_ports::contract::ledger::fact;
 use runnersmith_ports::{Message, Queue};
 use runnersmith_types::{FactSource, JobFact, JobId, JobStatus, Label, RepoFullName};
-use support::{Bed, Fault, policy, set};
 use tokio::sync::watch;
 
 fn job(bed: &Bed, id: u64) -> String {

@@ -1,15 +1,11 @@
 //! What becomes of a run of which an interruption took a machine: re-run once, when it has ended, and only when nobody ended it.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, Fault, policy, run};
 use runnersmith_controllers::Depth;
 use runnersmith_ports::contract::ledger::fact;
 use runnersmith_types::{Conclusion, FactSource, JobFact, JobId, JobStatus, RunId, ScaleSet, Timestamp};
-use support::{Bed, Fault, policy, run};
 
 fn rerunning() -> ScaleSet {
     ScaleSet { rerun_interrupted: true, ..policy(1) }

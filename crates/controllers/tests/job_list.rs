@@ -1,15 +1,11 @@
 //! A list of jobs is right beyond the pages in which it is read.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, policy};
 use runnersmith_controllers::job_list::{PAGE, find};
 use runnersmith_ports::Clock as _;
 use runnersmith_types::{Job, JobId, Timestamp};
-use support::{Bed, policy};
 
 /// More than two pages: a moment of one job, then one of a page and a half, and so on.
 async fn many() -> (Bed, Vec<u64>) {

@@ -1,17 +1,13 @@
 //! A runner whose first registration was lost registers again under another name, and GitHub gives that name to its job. What
 //! happens to the job must be found under the runner all the same.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, policy, set};
 use runnersmith_controllers::{Depth, consume};
 use runnersmith_ports::Message;
 use runnersmith_ports::contract::ledger::fact;
 use runnersmith_types::{FactSource, JobId, JobStatus, Label, RunnerUpdate};
-use support::{Bed, policy, set};
 
 #[tokio::test]
 async fn the_job_of_a_later_attempt_is_recorded_measured_and_shown_under_its_runner() {

@@ -1,18 +1,14 @@
 //! What authors read in GitHub: one check run for each commit, with its title, its table and its conclusion.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, Fault, policy, set};
 use runnersmith_controllers::{Depth, pass};
 use runnersmith_ports::contract::ledger::fact;
 use runnersmith_ports::{BudgetKind, CheckRun};
 use runnersmith_types::{
     FactSource, JobFact, JobId, JobStatus, Label, Registration, RegistrationId, RepoFullName, Runner, ScaleSet,
 };
-use support::{Bed, Fault, policy, set};
 
 /// GitHub goes on to say this of a job when it is asked by id.
 fn github_says(bed: &Bed, id: u64, status: JobStatus) {

@@ -4,18 +4,14 @@
 //! R1 (a configuration that failed to load once is taken as empty forever) and R2, R3 (the client's credentials and limits) are
 //! also shown where they live: `runnersmith/tests/serve.rs` and `github/tests/client.rs`.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, Fault, policy, set};
 use runnersmith_controllers::Depth;
 use runnersmith_plan::schedule;
 use runnersmith_types::{
     JobStatus, MachineState, MachineStatus, MinIdleEntry, Owner, RunnerScope, RunnerState, RunnerUpdate, Timestamp,
 };
-use support::{Bed, Fault, policy, set};
 
 /// R1, R2: one failed read poisons nothing; the next call asks again.
 #[tokio::test]

@@ -1,13 +1,11 @@
 //! What a pass costs in a large fleet, counted: steps to the ledger. How long they take is a benchmark's matter (`benches/pass.rs`).
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Bed, policy};
 use runnersmith_controllers::{CallLimits, Depth, observe};
 use runnersmith_ports::contract::steps::CountingLedger;
 use runnersmith_types::JobStatus;
-use support::{Bed, policy};
 
 /// Reads before a plan may take so many steps that depend on each other.
 const STEPS_OF_ONE_LOOK: usize = 2;

@@ -1,13 +1,10 @@
 //! What no delivery reported is found: all repositories in turns, all failed deliveries, at the size at which lists have pages,
 //! whatever one organisation's limit is, and with few calls while nothing happens.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::{Bed, Fault, policy, set};
 use runnersmith_controllers::{Depth, World, consume, lookups, pass, timer};
 use runnersmith_ports::contract::ledger::fact;
 use runnersmith_ports::{Clock as _, Message};
@@ -15,7 +12,6 @@ use runnersmith_types::{
     DeliveryId, FactSource, JobFact, JobId, JobStatus, Label, Owner, RepoFullName, RunnerScope, ScaleSet, Scope,
     Timestamp,
 };
-use support::{Bed, Fault, policy, set};
 
 const TICK: Duration = Duration::from_secs(300);
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -3,18 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails panics; the figures are printed")]
 
-#[path = "../../controllers/tests/support/mod.rs"]
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Bed, policy};
 use runnersmith_controllers::{Depth, timer};
 use runnersmith_github::{AppCredentials, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{App, Options, Simulator};
 use runnersmith_ports::SystemClock;
 use runnersmith_types::{Owner, RunnerScope, Secret};
-use support::{Bed, policy};
 
 const TICK: Duration = Duration::from_secs(300);
 /// Idle, each control plane asks for less than this in an hour.

@@ -1,7 +1,5 @@
 //! The client against the simulator when GitHub is slow, strict or wrong: limits, failures, clocks, lists that shift.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

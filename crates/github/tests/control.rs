@@ -1,7 +1,5 @@
 //! What the control repository's client makes of GitHub's answers: refusals, conflicts, lists that are cut, who is a person.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

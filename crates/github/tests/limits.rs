@@ -1,7 +1,5 @@
 //! Limits, suspended installations and groups that an enterprise hands down: one organisation's trouble is nobody else's.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! What no delivery reported is found at the size at which lists have many pages, and costs few calls where nothing happens.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

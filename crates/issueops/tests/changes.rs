@@ -1,17 +1,13 @@
 //! What follows from what: approvals, locks, deletions, interruptions. Every rule of the design has its test here, in
 //! `seed_defects` or in `pitfalls`.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
 use proptest::prelude::*;
 use runnersmith_issueops::change::{
     ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Denial, GivenUp, Left, LifecycleEvent, Liveness, Membership,
     Permission, Reaction, Reply, State, VoidWhy,
 };
 use runnersmith_issueops::policy::PlanBy;
-use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
 
 fn approve(world: &World) -> String {
     format!("/approve {}", world.digest())

@@ -1,11 +1,9 @@
 //! The texts as people read them, how long they may get, and what foreign text can do in them: nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::world::{World, person_lock, run_lock, writer};
+use crate::support::{SEED_BLOCK, check, policy, set};
 use proptest::prelude::*;
 use pulldown_cmark::{Event as Md, Options, Parser, Tag};
 use runnersmith_issueops::change::{
@@ -19,8 +17,6 @@ use runnersmith_issueops::render::{Difference, VALUES_FILE, render};
 use runnersmith_issueops::request::{Known, RequestKind};
 use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary, cost};
 use serde_json::{Value, json};
-use support::world::{World, person_lock, run_lock, writer};
-use support::{SEED_BLOCK, check, policy, set};
 
 fn resource(address: &str, kind: &str, actions: &[&str]) -> Value {
     json!({"address": address, "mode": "managed", "type": kind, "change": {"actions": actions,
@@ -133,7 +129,7 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
     let lock = run_lock(6, Liveness::Dead).lock;
     let mut replies = vec![
         Reply::Status { lock: Some(run_lock(6, Liveness::Dead)), run: Liveness::Dead },
-        Reply::Differs(world.parts.changed(&support::world::parts("bbbb"))),
+        Reply::Differs(world.parts.changed(&crate::support::world::parts("bbbb"))),
         Reply::Locked { by: "otto".into(), reason: "moving".into() },
         Reply::Unlocked(lock.clone()),
         Reply::Cancelled(GivenUp::By("otto".into())),
@@ -193,7 +189,7 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         &world.rules,
         world.now,
     );
-    replies.extend(support::world::replies(&help.steps).into_iter().cloned());
+    replies.extend(crate::support::world::replies(&help.steps).into_iter().cloned());
     replies
 }
 
@@ -349,7 +345,7 @@ proptest! {
         world.change.environment = text.clone();
         let failure = ChangeFailure { resource: Some(text.clone()), ..ChangeFailure::new(ChangeStage::Apply, text.repeat(20)) };
         let why = |why| Reply::Denied { command: "approve".into(), actor: text.clone(), why };
-        let changed = world.parts.changed(&support::world::parts(&text));
+        let changed = world.parts.changed(&crate::support::world::parts(&text));
         let replies = [
             Reply::Failed(failure),
             Reply::NotMerged { head: text.clone(), why: text.repeat(20) },

@@ -1,14 +1,10 @@
 //! The fuzz targets' functions over their checked-in corpus, so that they run without a fuzzer, too. A file that begins with
 //! `ok` must get through, one that begins with `no` must not: else it would show nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 
-use support::invariants;
+use crate::support::invariants;
 
 /// Runs a target over its corpus.
 fn run(target: &str, accepts: impl Fn(&[u8]) -> bool) {

@@ -1,17 +1,13 @@
 //! `docs/issueops.md` says what the code does: fields, commands, states, the digest's parts and the policy's defaults.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::world::{World, parts};
 use runnersmith_issueops::change::{ChangeFailure, ChangeStage, State};
 use runnersmith_issueops::command::CommentCommand;
 use runnersmith_issueops::digest::{Digest, DigestInput};
 use runnersmith_issueops::policy::{FILE, Policy};
 use runnersmith_issueops::request::Field;
-use support::world::{World, parts};
 
 const DOCS: &str = include_str!("../../../docs/issueops.md");
 const RAW: &str = include_str!("../src/policy/raw.rs");
@@ -46,7 +42,7 @@ fn every_state_is_documented_with_its_way_out() {
     let mut world = World::planned(runnersmith_issueops::change::ChangeKind::Set);
     let State::Planned(plan) = world.change.state.clone() else { panic!("not planned") };
     let line = format!("/approve {}", world.digest());
-    world.says(&support::world::writer(), &line);
+    world.says(&crate::support::world::writer(), &line);
     let State::Checking(_, approval) = world.change.state.clone() else { panic!("not checking") };
     let states = [
         State::Requested,

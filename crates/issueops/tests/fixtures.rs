@@ -1,14 +1,10 @@
 //! Changes and comments of an earlier version are understood, and decided on from where they stand.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::world::{World, applies, denial, rereads, writer};
 use runnersmith_issueops::change::{Change, State};
 use runnersmith_issueops::comment::Marker;
 use runnersmith_types::Timestamp;
 use serde_json::Value;
-use support::world::{World, applies, denial, rereads, writer};
 
 fn lines(name: &str) -> Vec<Value> {
     let path = format!("{}/../testing/fixtures/e2c886d/changes/{name}", env!("CARGO_MANIFEST_DIR"));

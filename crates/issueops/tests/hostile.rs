@@ -1,13 +1,10 @@
 //! Requests and plans that mean harm: whatever is written into whichever field, it is refused or stays a value in the values
 //! file. What holds is said once, in `support/invariants.rs`; here is what it is held against.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
+use crate::support::{SEED_BLOCK, invariants};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use runnersmith_issueops::comment::{CHARS_MAX, Layout, length};
@@ -15,7 +12,6 @@ use runnersmith_issueops::digest::Digest;
 use runnersmith_issueops::request::{BODY_BYTES_MAX, Field, Refused, RequestKind, parse};
 use runnersmith_issueops::summary::Summary;
 use serde_json::{Value, json};
-use support::{SEED_BLOCK, invariants};
 
 /// Syntax of HCL, shells, YAML, JSON, Markdown and HTML, and what cannot be seen.
 const BITS: &[&str] = &[
@@ -187,7 +183,7 @@ fn each_field_alone_is_refused_by_its_own_name_or_harmless() {
             block[field.key()] = format!("a{bit}b").into();
             let body = block.to_string();
             invariants::request(body.as_bytes());
-            if let Err(problems) = support::check(&body, RequestKind::Set, &Default::default()) {
+            if let Err(problems) = crate::support::check(&body, RequestKind::Set, &Default::default()) {
                 assert!(problems.iter().all(|problem| problem.field == field.title()), "{field} {bit:?}: {problems:?}");
             }
         }
@@ -281,7 +277,7 @@ proptest! {
         "./modules/runnersmith", "acme-runner-states", "eu-west-1", "vpc-0123456789abcdef0", "subnet-0123456789abcdef0", "Build Farm", "gpu", "team-", "m5.large", "amazon",
     ]), value in hostile()) {
         let value = json!(value).to_string();
-        let text = support::POLICY.replace(&format!("\"{field}\""), &value);
+        let text = crate::support::POLICY.replace(&format!("\"{field}\""), &value);
         invariants::policy(text.as_bytes());
     }
 }

@@ -1,10 +1,8 @@
 //! What has gone wrong in other IssueOps systems, each with its test, as far as it is a matter of deciding, reading or
 //! writing.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::world::{World, actor, applies, denial, parts, replies, rereads, writer};
+use crate::support::{POLICY, SEED_BLOCK, policy, set};
 use runnersmith_issueops::change::{
     ChangeKind, ChangeStep, Denial, LifecycleEvent, Liveness, Permission, Reaction, Reply, State, VoidWhy,
 };
@@ -14,8 +12,6 @@ use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::render::render;
 use runnersmith_issueops::summary::Summary;
 use runnersmith_types::Timestamp;
-use support::world::{World, actor, applies, denial, parts, replies, rereads, writer};
-use support::{POLICY, SEED_BLOCK, policy, set};
 
 fn approve(world: &World) -> String {
     format!("/approve {}", world.digest())

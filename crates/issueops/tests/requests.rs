@@ -1,16 +1,12 @@
 //! Requests as people write them: what is accepted, what is answered, and what is rendered from them.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::{POLICY, SEED_BLOCK, check, policy, set};
 use proptest::prelude::*;
 use runnersmith_issueops::policy::{EnvironmentShape, Policy};
 use runnersmith_issueops::render::{RenderedFiles, VALUES_FILE, archive, render};
 use runnersmith_issueops::request::{Known, Request, RequestKind, RequestProblem, parse, validate};
-use support::{POLICY, SEED_BLOCK, check, policy, set};
 
 fn known() -> Known {
     let labels = |own: &[&str]| own.iter().map(ToString::to_string).collect();

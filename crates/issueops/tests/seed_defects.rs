@@ -1,10 +1,8 @@
 //! The ten defects of the demo that this system descends from. Each has a test that fails when it comes back, as far as
 //! it is a matter of deciding, reading or writing; what is a matter of running is shown by the shell's tests.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
+use crate::support::{SEED_BLOCK, check, policy, set};
 use runnersmith_issueops::change::{
     ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Denial, LifecycleEvent, Liveness, Permission, Reply, State,
 };
@@ -12,8 +10,6 @@ use runnersmith_issueops::comment::drift_issue;
 use runnersmith_issueops::render::render;
 use runnersmith_issueops::request::{Field, Known, RequestKind};
 use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary, cost};
-use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
-use support::{SEED_BLOCK, check, policy, set};
 
 #[test]
 fn defect_01_no_plan_before_approval() {

@@ -1,14 +1,10 @@
 //! The philips-labs module's own issues: its templates (an introduction with a link, a JSON block, advice and a picture behind it) with
 //! values filled in work unchanged.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::{POLICY, check, policy};
 use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::render::render;
 use runnersmith_issueops::request::{Known, Request, RequestKind, SetRequest, parse, validate};
-use support::{POLICY, check, policy};
 
 /// What the philips-labs module's template for creating makes of an issue; `block` is what people fill in.
 fn create(block: &str) -> String {

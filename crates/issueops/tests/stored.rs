@@ -1,19 +1,15 @@
 //! What is stored beside the state is read again as it was: records, and the steps that wait in their outbox.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 
+use crate::support::world::{World, parts, person_lock, run_lock};
 use runnersmith_issueops::change::{
     Approval, Change, ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Changed, Denial, GivenUp, HeldLock, Left,
     Liveness, Misread, PlanRecord, Reaction, Reply, RequestOutcome, State, Stopped, VoidWhy,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use support::world::{World, parts, person_lock, run_lock};
 
 /// Text that storing could lose.
 const TEXT: &str = "a \"quoted\"\nline, \u{202e}é😀\u{0}\\";

@@ -1,16 +1,12 @@
 //! Plans as Terraform shows them: what they would do, what it costs, and what must not be seen.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::{POLICY, SEED_BLOCK, policy, set};
 use runnersmith_issueops::policy::{MicroDollars, Policy};
 use runnersmith_issueops::render::{VALUES_FILE, render};
 use runnersmith_issueops::summary::{
     Area, Effect, EnvironmentFleet, FleetChange, GroupAccess, PlanError, Summary, cost,
 };
 use serde_json::{Value, json};
-use support::{POLICY, SEED_BLOCK, policy, set};
 
 fn resource(address: &str, actions: &[&str]) -> Value {
     let kind = address.rsplit_once('.').map_or(address, |(kind, _)| kind).rsplit('.').next().unwrap();

@@ -1,19 +1,15 @@
 //! Every state has a deadline: however silent the world stays, something is done about each runner and each job, and the plan says
 //! when it looks again.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::passes::pass;
+use crate::support::*;
 use runnersmith_plan::plan;
 use runnersmith_types::{
     Batch, FallbackOrder, Job, JobStatus, MachineStatus, Observed, RecordVersion, Runner, RunnerState as S,
     RunnerUpdate, ScaleSet, Snapshot, Stalled, Timestamp, WaitingOn,
 };
-use support::passes::pass;
-use support::*;
 
 const DAY: u64 = 24 * 60;
 

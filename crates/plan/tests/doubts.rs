@@ -1,16 +1,12 @@
 //! Where sources are silent, late or at odds. Each case was once decided wrongly, found by reading: a runner ended that may
 //! have been busy, a job held or hidden by a runner that could not help it, a machine bought twice.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::*;
 use runnersmith_plan::plan;
 use runnersmith_types::{
     BootFailure, BootFailures, JobStatus, MachineState, MachineStatus, Observed, Peer, PoolFailure, RunnerState as S,
     RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, WaitingOn,
 };
-use support::*;
 
 fn not_asked(world: &mut Snapshot) {
     world.registrations.insert(acme(), Observed::Unknown { why: "not asked for in this pass".into() });

@@ -1,16 +1,12 @@
 //! Each source's word has a time, and the newest counts: across the rounds of a pass, and against a source that is not renewed.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::passes::{Passed, partial_pass, pass};
+use crate::support::*;
 use runnersmith_types::{
     Label, Machine, MachineStatus, Observed, Registration, Runner, RunnerState as S, RunnerUpdate, ScaleSet, Snapshot,
 };
-use support::passes::{Passed, partial_pass, pass};
-use support::*;
 
 const NOBODY: fn(u64) -> bool = |_| false;
 const EVERYBODY: fn(u64) -> bool = |_| true;

@@ -1,16 +1,12 @@
 //! Failures by their causes, and what is done about each: machines that fail, hand-offs that fail, jobs that GitHub does not give away.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::*;
 use runnersmith_plan::plan;
 use runnersmith_types::{
     Action, BootFailure, BootFailureCause, BootFailures, EffectAction, HandOffTrouble, JobFact, JobStatus, Label,
     MachineState, MachineStatus, Observed, Plan, RecordAction, Registration, Runner, RunnerState as S, RunnerUpdate,
     ScaleSet, Snapshot, Stalled, Timestamp, WaitingOn,
 };
-use support::*;
 
 // ---- whose failure it is -------------------------------------------------------------------------------------------
 

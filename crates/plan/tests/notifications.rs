@@ -1,15 +1,11 @@
 //! Notifications: which check runs are posted, by which set, and what they say.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::*;
 use runnersmith_plan::{RerunDecision, decide_rerun, is_superseded, plan};
 use runnersmith_types::{
     Action, CheckRunText, Conclusion, EffectAction, FailedTries, Job, JobId, JobStatus, JobUpdate, Label, Notified,
     Observed, Peer, RegistrationId, RunId, RunSummary, ScaleSet, ScaleSetName, Snapshot, WaitKind, WaitReason,
 };
-use support::*;
 
 /// A set of that name for jobs that want `arm`.
 fn arm(name: &str) -> ScaleSet {

@@ -1,12 +1,12 @@
 //! What holds for every snapshot, however odd: the planner is total, order is irrelevant, the maximum holds, a busy runner
 //! stays, no job is forgotten, and on a quiet world there is soon nothing more to do.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::passes::pass;
+use crate::support::{
+    NOW, acme, execute, job_of, machine, name, on, org, policy, registration, runner_at, secs, snapshot,
+};
 use proptest::prelude::*;
 use runnersmith_plan::{lint, plan};
 use runnersmith_types::{
@@ -14,8 +14,6 @@ use runnersmith_types::{
     MachineStatus, MinIdleEntry, Observed, Plan, RecordAction, RecordVersion, RunnerState, RunnerUpdate, ScaleSet,
     Snapshot, Timestamp, WaitingOn,
 };
-use support::passes::pass;
-use support::{NOW, acme, execute, job_of, machine, name, on, org, policy, registration, runner_at, secs, snapshot};
 
 const STATES: [RunnerState; 8] = [
     RunnerState::Intended,
@@ -172,7 +170,8 @@ fn is_busy(world: &Snapshot, set: &ScaleSet, serial: u64) -> bool {
             .iter()
             .any(|job| job.fact.runner_name.as_deref() == Some(runner_name.as_str()) && job.fact.status == status)
     };
-    let machine = world.machines.value().and_then(|all| all.iter().find(|m| m.id == support::machine_id(serial)));
+    let machine =
+        world.machines.value().and_then(|all| all.iter().find(|m| m.id == crate::support::machine_id(serial)));
     let machine_says = machine.is_some_and(|m| m.status == Some(MachineStatus::Busy) && m.state != MachineState::Ended);
     let gone = machine.is_some_and(|m| m.state == MachineState::Ended);
     let github_says = world
@@ -298,7 +297,7 @@ proptest! {
             }
             execute(&set, &mut world, &last, NOW);
         }
-        prop_assert!(false, "still busy after {rounds} rounds:\n{}", support::shown(&last).join("\n"));
+        prop_assert!(false, "still busy after {rounds} rounds:\n{}", crate::support::shown(&last).join("\n"));
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! Which jobs and repositories are ours: the webhook, the sweep and the look-ups ask the same questions.
 
-mod support;
-
+use crate::support::*;
 use runnersmith_plan::route;
 use runnersmith_types::{JobFact, JobStatus, Label, Owner, RepoFullName, RepoPattern, RunnerScope, ScaleSet, Scope};
-use support::*;
 
 fn fact(labels: &[&str], runner: Option<&str>) -> JobFact {
     let labels = labels.iter().map(|label| Label::of_job(label)).collect();

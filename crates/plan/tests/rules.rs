@@ -1,17 +1,13 @@
 //! The design's rules beyond the states: lifetime, interruption, minimum of idle runners, maximum, breaker, fallback order, notification.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::*;
 use runnersmith_plan::plan;
 use runnersmith_types::{
     Action, BootFailure, Conclusion, JobStatus, LaunchAction, MachineStatus, Notified, OwnerKind, PoolFailure,
     RunnerState as S, ScaleSet, Snapshot, WaitingOn,
 };
-use support::*;
 
 #[test]
 fn past_its_lifetime_an_idle_runner_goes_and_a_busy_one_is_reported() {

@@ -1,7 +1,5 @@
 //! The minimum of idle runners by schedule: the philips-labs module's cron entries and clear windows, in every time zone and across daylight saving.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use jiff::Zoned;
 use jiff::tz::TimeZoneDatabase;
 use runnersmith_plan::schedule::{ScheduleError, min_idle, validate};

@@ -1,13 +1,10 @@
 //! Every way in which something waits and every fault, with what is said of it on each surface, in one table for the eye. A new
 //! one does not compile before it has its example here.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::support::*;
 use runnersmith_plan::fault::{Fault, FaultKind};
 use runnersmith_plan::level::faults;
 use runnersmith_plan::{changed_waits, plan, story};
@@ -15,7 +12,6 @@ use runnersmith_types::{
     Action, BootFailure, BootFailureCause, EffectAction, HandOffTrouble, JobStatus, Label, MachineStatus, MinIdleEntry,
     Observed, PoolFailure, RunnerState as S, ScaleSet, Snapshot, Stalled, WaitingOn,
 };
-use support::*;
 
 /// The example after this one. The values are examples of nothing: a snapshot says what each is for.
 fn next(on: &WaitingOn) -> Option<WaitingOn> {

@@ -1,15 +1,11 @@
 //! The design's two tables: for each state its evidence and every exit, one case each.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::*;
 use runnersmith_plan::plan;
 use runnersmith_types::{
     Action, FallbackOrder, JobStatus, MachineState, MachineStatus, Observed, RecordAction, RecordVersion,
     RunnerState as S, RunnerUpdate, Stalled, WaitingOn,
 };
-use support::*;
 
 // ---- jobs ---------------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,7 @@
 //! Whole plans, in words: what a plan holds besides that for which the other tests look, and in which order.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::*;
 use runnersmith_types::{JobStatus, MachineState, MachineStatus, Observed, RunnerState as S, Snapshot};
-use support::*;
 
 /// The plan of this moment, which is executed.
 fn next(world: &mut Snapshot) -> String {

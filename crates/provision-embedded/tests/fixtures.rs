@@ -1,19 +1,14 @@
 //! Embedded environments of an earlier version are live again, and a plan that it has made is applied.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-#[path = "../../controllers/tests/support/mod.rs"]
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::support::{Bed, policy, set};
 use runnersmith_issueops_engine::{Provisioner as _, StateId, Workspace};
 use runnersmith_ports::{Expect, MemoryRecordStore, RecordStore as _};
 use runnersmith_provision_embedded::Embedded;
 use runnersmith_types::{Label, MinIdleEntry};
 use serde_json::Value;
-use support::{Bed, policy, set};
 
 fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/../testing/fixtures/e2c886d/embedded/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()

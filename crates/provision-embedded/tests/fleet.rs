@@ -1,14 +1,10 @@
 //! Out of service and back: what is left is counted, a running job is waited for, and ended only when that is asked for.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-#[path = "../../controllers/tests/support/mod.rs"]
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Bed, Fault, policy, set};
 use runnersmith_controllers::{Depth, housekeeping, pass};
 use runnersmith_issueops::change::Left;
 use runnersmith_issueops_engine::{Fleet as _, PlanOptions, Provisioner as _, Workspace};
@@ -16,7 +12,6 @@ use runnersmith_ports::{MemoryRecordStore, RecordStore as _, chain};
 use runnersmith_provision_embedded::Embedded;
 use runnersmith_types::{EventKind, JobId, JobStatus, MachineState, MachineStatus, Runner};
 use serde_json::json;
-use support::{Bed, Fault, policy, set};
 
 /// A control plane without sets of its own, and the environment "linux" applied.
 async fn applied(record_store: &Arc<MemoryRecordStore>) -> (Bed, Embedded) {

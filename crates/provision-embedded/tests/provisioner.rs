@@ -1,20 +1,15 @@
 //! Plan, apply, change, destroy: by the same port as Terraform, on a record store in memory.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-#[path = "../../controllers/tests/support/mod.rs"]
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::support::{Bed, policy, set};
 use runnersmith_issueops::summary::Effect;
 use runnersmith_issueops_engine::{PlanOptions, ProvisionError, Provisioner as _, StateId, Workspace};
 use runnersmith_ports::{Expect, MemoryRecordStore, RecordStore};
 use runnersmith_provision_embedded::Embedded;
 use runnersmith_types::{Label, ScaleSet};
 use serde_json::{Value, json};
-use support::{Bed, policy, set};
 
 const DESTROY: PlanOptions = PlanOptions { destroy: true, without_lock: false };
 

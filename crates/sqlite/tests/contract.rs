@@ -1,7 +1,5 @@
 //! The embedded store keeps the ports' contracts.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::sync::Arc;
 
 use runnersmith_ports::contract::ledger::{LedgerWorld, ledger};

@@ -1,7 +1,5 @@
 //! What was acknowledged survives `kill -9`; opening at once, newer files, broken files and full disks end clearly.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -81,7 +79,7 @@ async fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     let mut said: BTreeSet<u64> = BTreeSet::new();
     for round in 0..20_u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["victim", "--exact", "--nocapture"])
+            .args(["durability::victim", "--exact", "--nocapture"])
             .env("RUNNERSMITH_STORE_VICTIM", &path)
             .env("RUNNERSMITH_STORE_BEGIN", (round * 1_000_000).to_string())
             .stdout(Stdio::piped())

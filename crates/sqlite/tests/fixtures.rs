@@ -1,7 +1,6 @@
 //! A file that an earlier version has written is opened, read and carried on.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
+#[path = "stored/mod.rs"]
 mod stored;
 
 use std::sync::Arc;

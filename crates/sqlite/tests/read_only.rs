@@ -1,7 +1,5 @@
 //! A store that is open for reading alone makes nothing, upgrades nothing and changes nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::path::Path;
 use std::sync::Arc;
 

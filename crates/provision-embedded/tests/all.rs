@@ -1,0 +1,9 @@
+//! All tests of this package as one program: each further one is linked again, and compiles `support` again.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod fixtures;
+mod fleet;
+mod provisioner;
+#[path = "../../controllers/tests/support/mod.rs"]
+mod support;
