@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
 use runnersmith_plan::fault::carried_on;
-use runnersmith_types::ScaleSetName;
+use runnersmith_types::{JobId, ScaleSetName, WaitingOn};
 use tokio::sync::watch;
 
 pub use runnersmith_plan::level::SetLevel;
@@ -62,6 +62,13 @@ impl Levels {
     #[must_use]
     pub fn get(&self, set: &ScaleSetName) -> Option<SetLevel> {
         self.levels.read().unwrap_or_else(PoisonError::into_inner).get(set).cloned()
+    }
+
+    /// What a job waits for, as the last pass over the set that wants it says.
+    #[must_use]
+    pub fn waiting_on(&self, job: JobId) -> Option<WaitingOn> {
+        let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
+        levels.values().find_map(|level| level.plan.waiting_on(job)).cloned()
     }
 
     /// A counter that grows with each change; a receiver that lags sees only the newest.

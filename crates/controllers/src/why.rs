@@ -2,10 +2,8 @@
 //! programs.
 
 use runnersmith_ports::{LedgerError, WorkLedger};
-use runnersmith_types::{EventKind, JobId};
+use runnersmith_types::{EventKind, JobId, WaitingOn};
 use serde::Serialize;
-
-use crate::levels::Levels;
 
 pub use runnersmith_plan::question::{Asked, JobQuestion, JobTextError, parse_job};
 pub use runnersmith_plan::story::{
@@ -86,20 +84,20 @@ impl From<&JobStory> for JobStoryJson {
     }
 }
 
-/// Loads the story of a job. `None` when nothing was ever recorded of it.
+/// Loads the story of a job that waits for `waiting` if it is queued. `None` when nothing was ever recorded of it.
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub async fn why(ledger: &dyn WorkLedger, levels: Option<&Levels>, id: JobId) -> Result<Option<JobStory>, LedgerError> {
+pub async fn why(
+    ledger: &dyn WorkLedger,
+    waiting: Option<&WaitingOn>,
+    id: JobId,
+) -> Result<Option<JobStory>, LedgerError> {
     let history = ledger.history_of_job(id, HISTORY_MAX).await?;
     let Some(job) = ledger.job(id).await? else { return Ok(JobStory::dropped(id, &history)) };
     let runner = match job.runner() {
         Some(name) => ledger.runner(&name).await?,
         None => None,
     };
-    let waiting = levels.and_then(|levels| {
-        let mut all = levels.all().into_values().flat_map(|level| level.plan.waiting);
-        all.find(|waiting| waiting.job == Some(id)).map(|waiting| waiting.on)
-    });
-    Ok(Some(JobStory::of(&job, runner.as_ref(), &history, waiting.as_ref())))
+    Ok(Some(JobStory::of(&job, runner.as_ref(), &history, waiting)))
 }

@@ -128,7 +128,8 @@ impl Life {
 
     async fn why(&self, job: u64) -> String {
         let ledger = self.bed.world.ports.ledger.as_ref();
-        why::why(ledger, Some(&self.bed.world.levels), JobId(job)).await.unwrap().unwrap().sentence
+        let waiting = self.bed.world.levels.waiting_on(JobId(job));
+        why::why(ledger, waiting.as_ref(), JobId(job)).await.unwrap().unwrap().sentence
     }
 }
 

@@ -3,6 +3,7 @@
 //! Those need neither a secret nor GitHub nor machines, so that anyone who may read the ledger's file may ask, also while no
 //! server runs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,9 +11,10 @@ use runnersmith_config::Config;
 use runnersmith_controllers::CallLimits;
 use runnersmith_controllers::observe::observe_ledger;
 use runnersmith_plan::fault::{Fault, FaultKind};
+use runnersmith_plan::{level, plan};
 use runnersmith_ports::{Clock, Ledger, LedgerError, SystemClock, chain};
 use runnersmith_sqlite::{OpenError, SqliteReader, SqliteStore};
-use runnersmith_types::{Plan, ScaleSet, Timestamp};
+use runnersmith_types::{JobId, ScaleSet, Snapshot, Timestamp, Waiting, WaitingOn};
 use serde::Serialize;
 
 use crate::cli;
@@ -111,42 +113,61 @@ impl LedgerAndPolicy {
         })
     }
 
-    /// Returns what is wrong with the scale sets, as far as the ledger says it, and the time of that.
+    /// Returns what a pass over each set would begin with, as far as ledger and policy say it.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn faults(&self) -> Result<(Vec<Fault>, Timestamp), CommandFailure> {
-        let (mut faults, now) = (Vec::new(), self.clock.now());
+    pub async fn snapshots(&self) -> Result<Snapshots<'_>, CommandFailure> {
+        let now = self.clock.now();
+        let mut of_sets = Vec::with_capacity(self.sets.len());
         for policy in &self.sets {
             let snapshot = observe_ledger(self.ledger.as_ref(), &self.sets, policy, self.limits, now)
                 .await
                 .map_err(ledger_failed)?;
-            faults.extend(runnersmith_plan::level::faults(policy, &snapshot, now));
+            of_sets.push((policy, snapshot));
         }
-        if let ReadSource::Aws(environment) = &self.source {
-            let left_out = |(parameter, error): &(String, String)| {
-                let cause = format!("the set is left out: {error}");
-                Fault::new(FaultKind::SettingsInvalid, parameter.clone(), cause, now)
-            };
-            faults.extend(environment.left_out.iter().map(left_out));
-        }
-        Ok((faults, now))
+        Ok(Snapshots { of_sets, now })
     }
 
-    /// Returns what would be planned for each set from ledger and policy alone, and the time for which it is planned.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub async fn plans(&self) -> Result<Vec<(&ScaleSet, Plan, Timestamp)>, CommandFailure> {
-        let mut plans = Vec::with_capacity(self.sets.len());
-        for policy in &self.sets {
-            let now = self.clock.now();
-            let snapshot = observe_ledger(self.ledger.as_ref(), &self.sets, policy, self.limits, now)
-                .await
-                .map_err(ledger_failed)?;
-            plans.push((policy, runnersmith_plan::plan(policy, &snapshot, now), now));
+    /// Returns a fault for each scale set of an environment whose settings cannot be read.
+    #[must_use]
+    pub fn left_out(&self, now: Timestamp) -> Vec<Fault> {
+        let ReadSource::Aws(environment) = &self.source else { return Vec::new() };
+        let fault = |(parameter, error): &(String, String)| {
+            let cause = format!("the set is left out: {error}");
+            Fault::new(FaultKind::SettingsInvalid, parameter.clone(), cause, now)
+        };
+        environment.left_out.iter().map(fault).collect()
+    }
+}
+
+/// What a pass over each scale set would begin with at a moment.
+pub struct Snapshots<'a> {
+    of_sets: Vec<(&'a ScaleSet, Snapshot)>,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+impl Snapshots<'_> {
+    /// Returns what is wrong with the scale sets.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        let faults = |(policy, snapshot): &(&ScaleSet, Snapshot)| level::faults(policy, snapshot, self.now);
+        self.of_sets.iter().flat_map(faults).collect()
+    }
+
+    /// Returns what jobs wait for, as the first set says it that says anything of a job.
+    #[must_use]
+    pub fn waiting(&self) -> BTreeMap<JobId, WaitingOn> {
+        let mut all = BTreeMap::new();
+        for (policy, snapshot) in &self.of_sets {
+            for Waiting { job, on, .. } in plan(policy, snapshot, self.now).waiting {
+                if let Some(job) = job {
+                    all.entry(job).or_insert(on);
+                }
+            }
         }
-        Ok(plans)
+        all
     }
 }
 

@@ -1,13 +1,12 @@
 //! `runnersmith status`: scale sets, runners and open jobs, from ledger and policy alone.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runnersmith_controllers::faults::of_task;
 use runnersmith_controllers::tasks::{self, ProcessTasks};
 use runnersmith_controllers::why::{duration, escaped, sentence};
 use runnersmith_plan::fault::{Fault, FaultKind};
-use runnersmith_types::{Job, JobId, JobStatus, Timestamp, WaitingOn};
+use runnersmith_types::{Job, JobStatus, Timestamp, WaitingOn};
 use serde::Serialize;
 
 use crate::cli;
@@ -82,9 +81,9 @@ impl JobJson {
 /// `runnersmith status`.
 pub async fn command(options: cli::ReadOptions) -> Result<ExitStatus, CommandFailure> {
     let opened = LedgerAndPolicy::open_for(&options).await?;
-    let (of_sets, now) = opened.faults().await?;
-    let plans = opened.plans().await?.into_iter().flat_map(|(_, plan, _)| plan.waiting);
-    let waiting: BTreeMap<JobId, WaitingOn> = plans.filter_map(|waiting| Some((waiting.job?, waiting.on))).collect();
+    let snapshots = opened.snapshots().await?;
+    let (now, waiting, mut of_sets) = (snapshots.now, snapshots.waiting(), snapshots.faults());
+    of_sets.extend(opened.left_out(now));
     let LedgerAndPolicy { ledger, sets: policies, source, .. } = opened;
     let counts = ledger.counts().await.map_err(ledger_failed)?;
     let mut sets = Vec::new();
@@ -202,7 +201,7 @@ mod tests {
     use std::sync::Arc;
 
     use runnersmith_controllers::tasks::Tasks;
-    use runnersmith_types::{FactSource, JobFact, OwnerKind, RepoFullName, RunId};
+    use runnersmith_types::{FactSource, JobFact, JobId, OwnerKind, RepoFullName, RunId};
 
     use super::*;
 

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use runnersmith_controllers::job_list::{find, outcome};
-use runnersmith_controllers::levels::{Levels, SetLevel};
 use runnersmith_controllers::why::{self as timeline, Asked, JobQuestion};
 use runnersmith_types::{HistoryEvent, Job, JobId, RegistrationName, RunId, Runner, Timestamp};
 
@@ -38,11 +37,8 @@ pub async fn command(options: cli::WhyOptions) -> Result<ExitStatus, CommandFail
         let hint = format!("if the repository was renamed, ask by the number alone: runnersmith why {id}");
         return Err(failed(refusal, hint));
     }
-    let levels = Levels::default();
-    for (policy, plan, at) in known.plans().await? {
-        levels.put(SetLevel::of_plan(policy, &plan, at));
-    }
-    match timeline::why(known.ledger.as_ref(), Some(&levels), id).await.map_err(ledger_failed)? {
+    let waiting = known.snapshots().await?.waiting();
+    match timeline::why(known.ledger.as_ref(), waiting.get(&id), id).await.map_err(ledger_failed)? {
         Some(why) if is_json => report::json(&timeline::JobStoryJson::from(&why))?,
         Some(why) => report::line(&why.to_string()),
         None => {

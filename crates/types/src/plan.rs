@@ -10,7 +10,7 @@ use crate::policy::{CapacityPool, RunnerScope, Target};
 use crate::runner_update::RunnerUpdate;
 use crate::snapshot::PoolFailure;
 use crate::time::Timestamp;
-use crate::waiting::Waiting;
+use crate::waiting::{Waiting, WaitingOn};
 
 /// One pass's decision for one scale set.
 #[must_use]
@@ -28,6 +28,14 @@ pub struct Plan {
     pub supply: u32,
     /// The minimum of idle runners now.
     pub min_idle: u32,
+}
+
+impl Plan {
+    /// Returns what a job waits for, if this plan says it.
+    #[must_use]
+    pub fn waiting_on(&self, job: JobId) -> Option<&WaitingOn> {
+        self.waiting.iter().find(|waiting| waiting.job == Some(job)).map(|waiting| &waiting.on)
+    }
 }
 
 /// One action and why.

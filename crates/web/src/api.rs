@@ -26,7 +26,8 @@ pub(crate) async fn job(State(app): State<App>, Path(id): Path<String>) -> Respo
         Ok(id) => id,
         Err(cause) => return error(StatusCode::BAD_REQUEST, cause),
     };
-    match why::why(app.web.ledger.as_ref(), Some(&app.web.levels), id).await {
+    let waiting = app.web.levels.waiting_on(id);
+    match why::why(app.web.ledger.as_ref(), waiting.as_ref(), id).await {
         Ok(Some(why)) => Json(why::JobStoryJson::from(&why)).into_response(),
         Ok(None) => error(StatusCode::NOT_FOUND, format_args!("job {id} is not in the ledger")),
         Err(cause) => error(StatusCode::SERVICE_UNAVAILABLE, cause),

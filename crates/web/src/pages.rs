@@ -62,7 +62,8 @@ pub(crate) async fn overview(State(app): State<App>) -> Response {
 
 pub(crate) async fn job(State(app): State<App>, Path(id): Path<String>) -> Response {
     let Ok(id) = parse_job(&id) else { return none(&app, "job") };
-    match why::why(app.web.ledger.as_ref(), Some(&app.web.levels), id).await {
+    let waiting = app.web.levels.waiting_on(id);
+    match why::why(app.web.ledger.as_ref(), waiting.as_ref(), id).await {
         Ok(Some(why)) => page(&app, format!("Job {id}"), String::new(), false, JobView::of(&why).render()),
         Ok(None) => none(&app, "job"),
         Err(error) => failed(&app, &ViewError::Ledger(error)),
