@@ -7,7 +7,7 @@ usage: emulator.py PORT   (0: any; the address is printed as the first line)
     GET    /_emulator/calls    {"caller action": count}; DELETE forgets them
     GET    /_emulator/audit    {"role action": "allow" | "deny"}
     POST   /_emulator/enforce  hold assumed roles to their policies from now on
-    POST   /_emulator/teeth    {"name": false}: switches one of fixes.TEETH off, or on again
+    POST   /_emulator/refusals {"name": false}: switches one of fixes.REFUSALS off, or on again
     POST   /_emulator/clock    {"ahead_ms"}: moves the queues' clock on
     POST   /_emulator/copy     a copy of the whole account in a process of its own; answers its address
     GET    /_emulator/code/... a function's zip
@@ -157,7 +157,7 @@ class Emulator:
             time.sleep(fault["delay_ms"] / 1000)
         if fault and fault.get("code") and not fault.get("after"):
             return error(start, protocol, fault.get("status", 400), fault["code"], fault.get("message", "injected"), service)
-        if action == "CreateFleet" and fixes.TEETH["fleet_configuration"] and (refusal := fixes.fleet_refusal(parameters)):
+        if action == "CreateFleet" and fixes.REFUSALS["fleet_configuration"] and (refusal := fixes.fleet_refusal(parameters)):
             return error(start, protocol, 400, *refusal)
         if fault and "capacity" in fault:
             parameters = {name: value for name, value in parameters.items() if not name.endswith("SpotTargetCapacity") and not name.endswith("OnDemandTargetCapacity")}
@@ -218,10 +218,20 @@ class Emulator:
         until = time.monotonic() + wait
         while True:
             with MOTO:
-                answer = self.call(dict(env), body)
+                answer = self.fleet(dict(env), body, parameters) if action == "CreateFleet" else self.call(dict(env), body)
             if not wait or b"Messages" in answer[2] or not answer[0].startswith("200") or time.monotonic() >= until:
                 return answer
             time.sleep(0.05)
+
+    def fleet(self, env, body, parameters):
+        if not fixes.REFUSALS["full_subnets"]:
+            return self.call(env, body)
+        left, errors = fixes.without_full_subnets(parameters)
+        if not errors:
+            return self.call(env, body)
+        if not fixes.overrides_of(left):
+            return fixes.fleet_answer(errors)
+        return self.call(env, urllib.parse.urlencode(left).encode())
 
     def call(self, env, body):
         env["wsgi.input"], env["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
@@ -254,11 +264,11 @@ class Emulator:
         elif name == "enforce":
             STATE["enforce"] = True
             found = True
-        elif name == "teeth":
+        elif name == "refusals":
             found = json.loads(body)
-            if unknown := set(found) - set(fixes.TEETH):
-                raise ValueError(f"no such tooth: {unknown}")
-            fixes.TEETH.update(found)
+            if unknown := set(found) - set(fixes.REFUSALS):
+                raise ValueError(f"no such refusal: {unknown}")
+            fixes.REFUSALS.update(found)
         elif name == "clock":
             fixes.AHEAD[0] += json.loads(body)["ahead_ms"] / 1000
             found = fixes.AHEAD[0]

@@ -24,18 +24,21 @@ from moto.s3 import models as buckets
 from moto.s3 import responses
 from moto.s3.exceptions import MissingKey
 from moto.sqs import models as queues
+from moto.ssm import models as parameters
 
 # Which caller (an assumed role's name, or "-") made which call, and whether its policy allowed it.
 AUDIT = {}
 AUDIT_LOCK = threading.Lock()
 # What is refused as AWS refuses it, each by its name; a test that needs it otherwise switches one off.
-TEETH = {
+REFUSALS = {
     # An absent key of S3 is 403 for who may not list the bucket.
     "absent_keys": True,
     # A disk's key that the launching role may not use: the launch succeeds, and the machine ends at once.
     "disk_keys": True,
     # CreateFleet takes a capacity pool once, and four choices by attributes.
     "fleet_configuration": True,
+    # A fleet launches nothing in subnets that have no address for each of its machines.
+    "full_subnets": True,
     # Roles are held to resources and conditions too; otherwise by actions only.
     "policies": True,
 }
@@ -173,11 +176,53 @@ def fleet_refusal(parameters):
     return None
 
 
-def zone_of(override):
+def overrides_of(parameters):
+    """What each override of a fleet's first template says, by the start of its parameters' names."""
+    found = {}
+    for name, value in parameters.items():
+        if match := re.match(r"(LaunchTemplateConfigs\.1\.Overrides\.\d+\.)(\w+)", name):
+            found.setdefault(match.group(1), {})[match.group(2)] = value
+    return found
+
+
+def without_full_subnets(parameters):
+    """The call without the overrides whose subnets have not an address for each machine, and EC2's errors for those. EC2 says
+    "InsufficientFreeAddressesInSubnet" in an answer that is otherwise a success; that such a subnet gets none at all is stricter."""
+    wanted = int(parameters.get("TargetCapacitySpecification.TotalTargetCapacity", 1))
+    errors = []
+    for start, override in overrides_of(parameters).items():
+        subnet = subnet_of(override)
+        if subnet and subnet.available_ip_address_count < wanted:
+            parameters = {name: value for name, value in parameters.items() if not name.startswith(start)}
+            errors.append(
+                "<item><errorCode>InsufficientFreeAddressesInSubnet</errorCode><errorMessage>There are not enough free addresses in subnet"
+                f" '{subnet.id}' to satisfy the requested number of instances.</errorMessage><launchTemplateAndOverrides><overrides>"
+                f"<subnetId>{subnet.id}</subnetId></overrides></launchTemplateAndOverrides></item>"
+            )
+    return parameters, errors
+
+
+def fleet_answer(errors):
+    """A fleet without machines."""
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?><CreateFleetResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>emulator'
+        f"</requestId><fleetId>fleet-00000000-0000-0000-0000-000000000000</fleetId><errorSet>{''.join(errors)}</errorSet>"
+        "<fleetInstanceSet/></CreateFleetResponse>"
+    ).encode()
+    return "200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(text)))], text
+
+
+def subnet_of(override):
     for region in backends.get_backend("ec2")[policies.ACCOUNT].values():
         for subnets in region.subnets.values():
             if override.get("SubnetId") in subnets:
-                return subnets[override["SubnetId"]].availability_zone
+                return subnets[override["SubnetId"]]
+    return None
+
+
+def zone_of(override):
+    if subnet := subnet_of(override):
+        return subnet.availability_zone
     return override.get("AvailabilityZone", override.get("SubnetId", ""))
 
 
@@ -250,7 +295,7 @@ def iam(enforce):
                 request._action = action
                 request._raise_access_denied()
         LAUNCH.cannot_start = False
-        if TEETH["disk_keys"]:
+        if REFUSALS["disk_keys"]:
             allowed = [is_allowed(role, documents, *one) for one in disks]
             LAUNCH.cannot_start = enforce() and not all(allowed)
 
@@ -259,7 +304,7 @@ def iam(enforce):
 
 def is_allowed(role, documents, action, resource, context):
     """What is allowed or not is noted."""
-    if not TEETH["policies"]:
+    if not REFUSALS["policies"]:
         resource = None
     allowed = action == "sts:GetCallerIdentity" or policies.allows(documents, action, resource, context)
     with AUDIT_LOCK:
@@ -318,7 +363,7 @@ def s3():
     # "If the object you request doesn't exist, the error that Amazon S3 returns depends on whether you also have the s3:ListBucket
     # permission": 404 with it, 403 without (API reference of HeadObject and GetObject). A HEAD names no prefix.
     def is_hidden(response, bucket):
-        request = request_of(response, access_control.S3IAMRequest) if TEETH["absent_keys"] else None
+        request = request_of(response, access_control.S3IAMRequest) if REFUSALS["absent_keys"] else None
         context = policies.Context(**{"aws:SecureTransport": "true"})
         return request and not policies.allows(
             policies.documents(request._access_key), "s3:ListBucket", f"arn:aws:s3:::{bucket}", context
@@ -340,6 +385,24 @@ def s3():
 
     responses.S3Response.head_object = head_object
     responses.S3Response._get_key = get_key
+
+
+def ssm():
+    # A name is the caller's account's, an ARN whose it says: another account's parameter is read by its full ARN alone, and answered with
+    # its bare name (API reference, GetParameters). moto knows no ARN there. That it is shared is taken for granted.
+    get = parameters.SimpleSystemManagerBackend.get_parameters
+
+    def get_parameters(self, names):
+        found = get(self, [name for name in names if not name.startswith("arn:")])
+        for arn in (name for name in names if name.startswith("arn:")):
+            _, _, _, region, account, place = arn.split(":", 5)
+            place = place.removeprefix("parameter/")
+            backend = parameters.ssm_backends[account][region] if region == self.region_name else None
+            known = [name for name in (place, f"/{place}") if backend and name in backend._parameters]
+            found.update({arn: backend.get_parameter(name) for name in known})
+        return found
+
+    parameters.SimpleSystemManagerBackend.get_parameters = get_parameters
 
 
 def dynamodb():
@@ -384,6 +447,7 @@ def all_of_it(base, enforce):
     iam(enforce)
     eventbridge()
     s3()
+    ssm()
     dynamodb()
 
 

@@ -186,8 +186,12 @@ class Asked:
                 self.by("dynamodb", "Decrypt", encryption.get("KMSMasterKeyId"))
 
     def parameter(self, name):
-        found = ssm_backends[ACCOUNT][self.region]._parameters.get(name)
-        return found[-1] if found else None
+        """A parameter's ARN, itself and its tags, by its name or its ARN: another account's is known by its ARN only."""
+        arn = name if name.startswith("arn:") else self.arn("ssm", f"parameter/{name.lstrip('/')}")
+        backend, rest = ssm_backends[arn.split(":")[4]][arn.split(":")[3]], arn.split(":parameter/")[-1]
+        name = rest if rest in backend._parameters else f"/{rest}"
+        found = backend._parameters.get(name)
+        return arn, found[-1] if found else None, backend.list_tags_for_resource("Parameter", name) if found else {}
 
     def ssm(self, action, call):
         if action == "DescribeParameters":
@@ -202,10 +206,7 @@ class Asked:
         else:
             names = call.get("Names") or [call.get("Name") or call.get("ResourceId")]
         for name in names:
-            name = name.split(":parameter")[-1] if name.startswith("arn:") else name
-            arn = self.arn("ssm", f"parameter{name if name.startswith('/') else '/' + name}")
-            found = self.parameter(name)
-            tags = ssm_backends[ACCOUNT][self.region].list_tags_for_resource("Parameter", name) if found else {}
+            arn, found, tags = self.parameter(name)
             keys = {f"aws:ResourceTag/{tag}": value for tag, value in tags.items()}
             if action != "GetParametersByPath":
                 self.ask(f"ssm:{action}", arn, keys=keys)

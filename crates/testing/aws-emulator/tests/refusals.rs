@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
-use runnersmith_aws_emulator::{Emulator, Tooth, skip_unless_available};
+use runnersmith_aws_emulator::{Emulator, Refusal, skip_unless_available};
 use serde_json::{Value, json};
 
 /// Calls as a new role with this policy, in a session of this name.
@@ -49,9 +49,9 @@ fn an_absent_key_is_hidden_from_a_role_that_may_not_list_the_bucket() {
         for method in ["HEAD", "GET"] {
             assert!(refused(&role, method).contains(status), "{name} {method}: {}", refused(&role, method));
         }
-        emulator.switch_off(Tooth::AbsentKeys).unwrap();
+        emulator.switch_off(Refusal::AbsentKeys).unwrap();
         assert!(refused(&role, "HEAD").contains("404"), "{name}");
-        emulator.switch_on(Tooth::AbsentKeys).unwrap();
+        emulator.switch_on(Refusal::AbsentKeys).unwrap();
     }
     assert!(refused(&emulator, "HEAD").contains("404"), "the account's owner");
 }
@@ -139,7 +139,7 @@ fn a_fleet_names_a_capacity_pool_once_and_four_choices_by_attributes() {
     fleet(&emulator, &template, &each[..5], one_type).unwrap();
     let refused = fleet(&emulator, &template, &each[..5], choice).unwrap_err();
     assert!(refused.contains("maximum allowed number of InstanceRequirements (4)"), "{refused}");
-    emulator.switch_off(Tooth::FleetConfiguration).unwrap();
+    emulator.switch_off(Refusal::FleetConfiguration).unwrap();
     fleet(&emulator, &template, &twice, one_type).unwrap();
 }
 
@@ -216,6 +216,6 @@ fn roles_are_held_to_the_resources_and_conditions_of_their_policies() {
     get("i-1").unwrap();
     get("i-2").unwrap_err();
     get("somebody").unwrap_err();
-    emulator.switch_off(Tooth::Policies).unwrap();
+    emulator.switch_off(Refusal::Policies).unwrap();
     get("i-3").unwrap();
 }
