@@ -37,11 +37,11 @@ impl Bucket {
         Self { client: Client::from_conf(s3_config(session).build()), name: name.to_owned() }
     }
 
-    /// What an object says of itself under `name` in its metadata. `None` when there is no such object, or it says nothing, or S3 does not
-    /// say: whether the object may be written is for [`Self::put_file`] to find out.
+    /// What an object says of itself under `name` in its metadata. `None` when there is no such object, or it says nothing.
     ///
     /// # Errors
-    /// When S3 refuses.
+    /// When S3 refuses. To who may not list the bucket it does not say whether the object is there: taken for absent, it would be put again
+    /// each time.
     pub async fn metadata(&self, key: &str, name: &str) -> Result<Option<String>, AwsFailure> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
             Ok(found) => Ok(found.metadata.and_then(|metadata| metadata.get(name).cloned())),
@@ -49,8 +49,14 @@ impl Bucket {
                 let status = error.raw_response().map(|answer| answer.status().as_u16());
                 let failure = AwsFailure::new("s3", "HeadObject", &error);
                 // A HEAD's answer has no body, and so no code: the status is all that is known.
-                let is_absent = failure.kind() == AwsFailureKind::NotFound || status == Some(FORBIDDEN);
-                if is_absent { Ok(None) } else { Err(failure) }
+                match failure.kind() {
+                    AwsFailureKind::NotFound => Ok(None),
+                    _ if status == Some(FORBIDDEN) => Err(failure.denied(&format!(
+                        "s3:GetObject on {key} or s3:ListBucket on {} is not allowed; hint: the Terraform module grants both to the function's role",
+                        self.name
+                    ))),
+                    _ => Err(failure),
+                }
             }
         }
     }
@@ -74,10 +80,19 @@ impl Bucket {
         if let Some(key) = kms_key {
             call = call.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms).ssekms_key_id(key);
         }
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(UPLOAD_TIMEOUT).build();
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(UPLOAD_TIMEOUT)
+            .operation_timeout(UPLOAD_TIMEOUT)
+            .build();
         let slow = aws_sdk_s3::config::Builder::new().timeout_config(timeouts);
         let sent = call.customize().config_override(slow).send().await;
-        sent.map(|_| ()).map_err(|error| PutError::Refused(AwsFailure::new("s3", "PutObject", &error)))
+        sent.map(|_| ()).map_err(|error| {
+            let failure = AwsFailure::new("s3", "PutObject", &error);
+            let is_denied = failure.kind() == AwsFailureKind::Denied;
+            let hint =
+                || format!("the role needs s3:PutObject on {key} in {}, which the Terraform module grants", self.name);
+            PutError::Refused(if is_denied { failure.hinted(&hint()) } else { failure })
+        })
     }
 }
 
