@@ -16,7 +16,8 @@ use runnersmith_ports::{LaunchRequest, MachinesError};
 use runnersmith_types::ec2::{Allocation, BY_ATTRIBUTES};
 use runnersmith_types::{CapacityPool, Ec2Set, MachineId, Market};
 
-use crate::{CALL_TIMEOUT, folded, tags, timeouts};
+use crate::limits::{CALL_TIMEOUT, timeouts};
+use crate::{folded, tags};
 
 const OPERATION: &str = "launch";
 

@@ -4,6 +4,7 @@
 //! shells depends on it. It decides nothing: which types, zones and market a call names stands in the capacity pool.
 
 mod fleet;
+mod limits;
 mod list;
 pub mod tags;
 
@@ -12,22 +13,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use runnersmith_aws::{AwsFailure, AwsFailureKind, Session};
 use runnersmith_ports::{LaunchRequest, MachineEvent, Machines, MachinesError};
 use runnersmith_types::{ControlPlaneId, Ec2Set, Machine, MachineId, ScaleSetName, Timestamp};
 
+pub use limits::CALL_TIMEOUT;
+
 /// What this crate may call.
 pub const OPERATIONS: [&str; 5] =
     ["ec2:CreateFleet", "ec2:RunInstances", "ec2:DescribeInstances", "ec2:TerminateInstances", "ec2:CreateTags"];
-/// So long a call may take with all its attempts, and a list with all its pages: the shortest function that makes passes has a minute, and
-/// gives half of it to what heals lost deliveries. An instant fleet of a batch is made while the caller waits. What became of a launch that
-/// was given up is not known: its batch stays stored, and the next pass makes the same call with the same token, which launches nothing
-/// twice.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
-/// One attempt of a call that may be made again at once. A page of a thousand machines has some megabytes; the session's five seconds are
-/// for calls that carry a few KB. A launch has one attempt: the next one would find the first still at work.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(12);
 /// Machines in one terminate call; EC2 advises against more than a thousand.
 const TERMINATED_AT_ONCE: usize = 500;
 /// Machines in one look for those that are ours; EC2 takes 200 values of a filter.
@@ -43,7 +37,7 @@ impl Ec2Machines {
     /// Machines for these sets.
     #[must_use]
     pub fn new(session: &Session, sets: BTreeMap<ScaleSetName, Ec2Set>) -> Self {
-        let timeouts = timeouts(ATTEMPT_TIMEOUT);
+        let timeouts = limits::timeouts(limits::ATTEMPT_TIMEOUT);
         let config = aws_sdk_ec2::config::Builder::from(session.config()).timeout_config(timeouts).build();
         Self { client: Client::from_conf(config), sets }
     }
@@ -77,11 +71,6 @@ impl Ec2Machines {
         }
         Ok(())
     }
-}
-
-/// An attempt may take so long, and all of them together [`CALL_TIMEOUT`].
-fn timeouts(attempt: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(CALL_TIMEOUT).build()
 }
 
 /// An error as a question.

@@ -9,7 +9,8 @@ use runnersmith_types::{
     BatchId, ControlPlaneId, Machine, MachineId, MachineState, MachineStatus, ScaleSetName, Timestamp,
 };
 
-use crate::{CALL_TIMEOUT, tags};
+use crate::limits::CALL_TIMEOUT;
+use crate::tags;
 
 const OPERATION: &str = "DescribeInstances";
 /// EC2 gives at most 1,000 in a page.

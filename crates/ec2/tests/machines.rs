@@ -201,7 +201,8 @@ async fn a_full_subnet_is_no_lack_of_capacity_while_another_of_its_zone_has_room
     // The same batch is the same calls, and launches nothing twice.
     assert_eq!(ec2.launch(&request(&set, "full-3", 4, 1)).await.unwrap().len(), 4);
     let here = ScaleSetName::parse("here").unwrap();
-    assert_eq!(ec2.list(&here, &ControlPlaneId::parse("plane1").unwrap()).await.unwrap().len(), 16);
+    let control_plane = request(&set, "full-0", 1, 1).control_plane;
+    assert_eq!(ec2.list(&here, &control_plane).await.unwrap().len(), 16);
     let full = ec2.launch(&request(&set, "full-4", 4, 1)).await.unwrap_err();
     assert!(matches!(full, MachinesError::NoCapacity { .. }), "{full:?}");
     assert_eq!(ec2.launch(&request(&set, "full-5", 3, 1)).await.unwrap().len(), 3, "there is room for three");
@@ -273,6 +274,38 @@ async fn a_machine_that_ec2_could_not_start_says_why_in_ec2s_words() {
     assert!(why.contains("KMS key"), "{why}");
 }
 
+/// A new image needs neither an apply nor a new version of the template.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_a_parameter_names_is_read_at_each_launch() {
+    if skip_unless_available("images by parameter") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let mut set = account(&emulator);
+    let images = between(&emulator.query("ec2", "DescribeImages", &[("Owner.1", "amazon")]).unwrap(), "imageId");
+    let put = |image: &str| {
+        let parameter =
+            serde_json::json!({ "Name": "/images/runner", "Value": image, "Type": "String", "Overwrite": true });
+        emulator.json("ssm", "AmazonSSM.PutParameter", &parameter).unwrap();
+    };
+    let template = [
+        ("LaunchTemplateName", "by-parameter"),
+        ("LaunchTemplateData.ImageId", "resolve:ssm:/images/runner"),
+        ("LaunchTemplateData.InstanceType", "t3.micro"),
+    ];
+    let template = emulator.query("ec2", "CreateLaunchTemplate", &template).unwrap();
+    set.launch_template = between(&template, "launchTemplateId").remove(0);
+    let ec2 = machines_of(&emulator, &set).await;
+    for (n, image) in images.iter().take(2).enumerate() {
+        put(image);
+        for pool in 0..2 {
+            let machine = ec2.launch(&request(&set, &format!("image-{n}-{pool}"), 1, pool)).await.unwrap().remove(0);
+            let found = emulator.query("ec2", "DescribeInstances", &[("InstanceId.1", machine.as_str())]).unwrap();
+            assert_eq!(between(&found, "imageId"), std::slice::from_ref(image), "{n} {pool}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interruption_is_read_from_the_machine() {
     if skip_unless_available("interruptions on EC2") {
@@ -283,11 +316,11 @@ async fn an_interruption_is_read_from_the_machine() {
     let ec2 = machines_of(&emulator, &set).await;
     let machine = ec2.launch(&request(&set, "c1", 1, 0)).await.unwrap().remove(0);
     let at = Timestamp::from_millis(1_800_000_000_123);
-    let (here, ours) = (ScaleSetName::parse("here").unwrap(), ControlPlaneId::parse("plane1").unwrap());
+    let (here, ours) = (ScaleSetName::parse("here").unwrap(), request(&set, "c1", 1, 0).control_plane);
     let event = |machine: &MachineId, taken_back_at| MachineEvent { machine: machine.clone(), taken_back_at };
     let unknown = MachineId::parse("i-0123456789abcdef0").unwrap();
     let events = [event(&machine, Some(at)), event(&unknown, Some(at)), event(&machine, None)];
-    let others = ControlPlaneId::parse("plane2").unwrap();
+    let others = ControlPlaneId::parse("another").unwrap();
     assert!(ec2.reported(&events, &others).await.unwrap().is_empty(), "another control plane's");
     assert_eq!(ec2.list(&here, &ours).await.unwrap()[0].interrupted_at, None);
     emulator.forget_calls().unwrap();

@@ -53,7 +53,7 @@ fn request() -> LaunchRequest {
         settled: false,
         record_version: RecordVersion::CURRENT,
     };
-    LaunchRequest { batch, control_plane: ControlPlaneId::parse("plane1").unwrap() }
+    LaunchRequest { batch, control_plane: ControlPlaneId::parse("ours").unwrap() }
 }
 
 fn given_up(began: Instant, error: &MachinesError) {

@@ -5,7 +5,6 @@ Each fix says what AWS does. They reach into moto's internals, which is why the 
 
 import datetime
 import json
-import re
 import threading
 import types
 from xml.etree import ElementTree
@@ -15,6 +14,7 @@ from moto import backends
 from moto.awslambda import models as functions
 from moto.core import authorization
 from moto.dynamodb import models as tables
+from moto.ec2.exceptions import InvalidParameterValueError
 from moto.ec2.models import fleets
 from moto.ec2.models import instances
 from moto.ec2.models import launch_templates
@@ -147,6 +147,19 @@ def ec2():
 
     fleets.FleetsBackend.create_fleet = create_fleet
 
+    # A template may name a parameter in place of an image. EC2 reads it at each launch.
+    run = instances.InstanceBackend.run_instances
+
+    def run_instances(self, image_id, *arguments, **named):
+        if name := policies.parameter_of(image_id or ""):
+            _, found, _ = policies.Asked(self.region_name, "").parameter(name)
+            if not found:
+                raise InvalidParameterValueError(f"The parameter {name} does not exist")
+            image_id = found.value
+        return run(self, image_id, *arguments, **named)
+
+    instances.InstanceBackend.run_instances = run_instances
+
 
 def end_what_cannot_start():
     """After the answer: "Client.InternalError: A client error caused the instance to terminate during launch" (EC2 User Guide)."""
@@ -154,76 +167,6 @@ def end_what_cannot_start():
         instance.terminate()
         instance.state_reason = instances.StateReason("Client.InternalError: Client error on launch", "Client.InternalError")
     LAUNCH.doomed = []
-
-
-# "Your request contains more than the maximum allowed number of InstanceRequirements (4)".
-REQUIREMENTS_MAX = 4
-
-
-def fleet_refusal(parameters):
-    """Code and message of EC2 for a fleet whose configuration it does not take (github-aws-runners #2904, osbuild-composer #3946)."""
-    overrides = {}
-    for name, value in parameters.items():
-        if match := re.match(r"LaunchTemplateConfigs\.(\d+)\.Overrides\.(\d+)\.(\w+)", name):
-            overrides.setdefault(match.groups()[:2], {})[match.group(3)] = value
-    choices = [one for one in overrides.values() if "InstanceRequirements" in one]
-    if len(choices) > REQUIREMENTS_MAX:
-        return "InvalidParameterValue", f"Your request contains more than the maximum allowed number of InstanceRequirements ({REQUIREMENTS_MAX})"
-    # A pool is a type in a zone: two subnets of a zone are the same one twice.
-    pools = [(zone_of(one), one.get("InstanceType", "")) for one in overrides.values()]
-    if len(set(pools)) < len(pools):
-        return "InvalidFleetConfig", "The fleet configuration contains duplicate instance pools."
-    return None
-
-
-def overrides_of(parameters):
-    """What each override of a fleet's first template says, by the start of its parameters' names."""
-    found = {}
-    for name, value in parameters.items():
-        if match := re.match(r"(LaunchTemplateConfigs\.1\.Overrides\.\d+\.)(\w+)", name):
-            found.setdefault(match.group(1), {})[match.group(2)] = value
-    return found
-
-
-def without_full_subnets(parameters):
-    """The call without the overrides whose subnets have not an address for each machine, and EC2's errors for those. EC2 says
-    "InsufficientFreeAddressesInSubnet" in an answer that is otherwise a success; that such a subnet gets none at all is stricter."""
-    wanted = int(parameters.get("TargetCapacitySpecification.TotalTargetCapacity", 1))
-    errors = []
-    for start, override in overrides_of(parameters).items():
-        subnet = subnet_of(override)
-        if subnet and subnet.available_ip_address_count < wanted:
-            parameters = {name: value for name, value in parameters.items() if not name.startswith(start)}
-            errors.append(
-                "<item><errorCode>InsufficientFreeAddressesInSubnet</errorCode><errorMessage>There are not enough free addresses in subnet"
-                f" '{subnet.id}' to satisfy the requested number of instances.</errorMessage><launchTemplateAndOverrides><overrides>"
-                f"<subnetId>{subnet.id}</subnetId></overrides></launchTemplateAndOverrides></item>"
-            )
-    return parameters, errors
-
-
-def fleet_answer(errors):
-    """A fleet without machines."""
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?><CreateFleetResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>emulator'
-        f"</requestId><fleetId>fleet-00000000-0000-0000-0000-000000000000</fleetId><errorSet>{''.join(errors)}</errorSet>"
-        "<fleetInstanceSet/></CreateFleetResponse>"
-    ).encode()
-    return "200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(text)))], text
-
-
-def subnet_of(override):
-    for region in backends.get_backend("ec2")[policies.ACCOUNT].values():
-        for subnets in region.subnets.values():
-            if override.get("SubnetId") in subnets:
-                return subnets[override["SubnetId"]]
-    return None
-
-
-def zone_of(override):
-    if subnet := subnet_of(override):
-        return subnet.availability_zone
-    return override.get("AvailabilityZone", override.get("SubnetId", ""))
 
 
 def functions_():
@@ -429,6 +372,22 @@ def dynamodb():
         return twin
 
     tables.copy = types.SimpleNamespace(copy=tables_copy, deepcopy=deepcopy)
+
+
+def units(action, call, answer):
+    """The request units that a call is charged with (DynamoDB guide, "Read and write operations"): 4 KB are a unit of a consistent read, 1 KB
+    one of a write, twice that in a transaction. A write goes to the index too, as all that has a kind is in it with all of its content. Items
+    are measured as JSON, which is more than DynamoDB counts, so that nothing is cheaper than it is here."""
+    def written(*items):
+        return sum(2 * max(1, -(-len(json.dumps(item)) // 1024)) for item in items)
+
+    if action in ("GetItem", "Query", "Scan", "BatchGetItem"):
+        return {"read": max(1, -(-len(answer) // 4096))}
+    if action == "TransactWriteItems":
+        return {"write": 2 * written(*call.get("TransactItems", []))}
+    if action == "BatchWriteItem":
+        return {"write": written(*[one for all in call.get("RequestItems", {}).values() for one in all])}
+    return {"write": written(call)} if action in ("PutItem", "UpdateItem", "DeleteItem") else {}
 
 
 def hosts():

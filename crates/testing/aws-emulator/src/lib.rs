@@ -152,6 +152,7 @@ impl Emulator {
         for (name, text) in [
             ("emulator.py", include_str!("../python/emulator.py")),
             ("fixes.py", include_str!("../python/fixes.py")),
+            ("fleet_rules.py", include_str!("../python/fleet_rules.py")),
             ("policies.py", include_str!("../python/policies.py")),
         ] {
             std::fs::write(files.path().join(name), text).map_err(|error| EmulatorError::new("start", error))?;
@@ -237,6 +238,16 @@ impl Emulator {
     /// When the emulator does not answer.
     pub fn forget_calls(&self) -> Result<(), EmulatorError> {
         self.ask::<serde_json::Value>("calls", "DELETE", &()).map(drop)
+    }
+
+    /// The request units that DynamoDB would charge for the calls made so far: for reads and for writes.
+    ///
+    /// # Errors
+    /// When the emulator does not answer.
+    pub fn units(&self) -> Result<(u64, u64), EmulatorError> {
+        let found: BTreeMap<String, u64> = self.ask("units", "GET", &())?;
+        let of = |kind| found.get(kind).copied().unwrap_or_default();
+        Ok((of("read"), of("write")))
     }
 
     /// What each role did, as `role service:Action`, and whether its policies allowed it.

@@ -171,6 +171,39 @@ fn a_machine_whose_disks_key_may_not_be_used_ends_at_once_and_ec2_says_why() {
     assert_eq!(states(&role(&emulator, "grants", "test", &json!([launches, uses, grants]))), 2, "no further one");
 }
 
+/// EC2 asks for the right to make a request for spot machines when the request has tags, and never for one on demand.
+#[test]
+fn a_request_for_spot_machines_is_asked_for_when_it_is_tagged() {
+    if skip_unless_available("requests for spot machines") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let (subnets, _) = subnets(&emulator);
+    let template = template(&emulator, None);
+    emulator.enforce_policies().unwrap();
+    let mut denied = allow(&["ec2:RunInstances"], &[arn("ec2", "spot-instances-request/*")]);
+    denied["Effect"] = json!("Deny");
+    let role = role(&emulator, "launches", "test", &json!([allow(&["ec2:*"], &["*".to_owned()]), denied]));
+    let launches = |market: &str, tagged: &str| {
+        let call = [
+            ("Type", "instant"),
+            ("TargetCapacitySpecification.TotalTargetCapacity", "1"),
+            ("TargetCapacitySpecification.DefaultTargetCapacityType", market),
+            ("LaunchTemplateConfigs.1.LaunchTemplateSpecification.LaunchTemplateId", template.as_str()),
+            ("LaunchTemplateConfigs.1.LaunchTemplateSpecification.Version", "$Default"),
+            ("LaunchTemplateConfigs.1.Overrides.1.SubnetId", subnets[0].as_str()),
+            ("LaunchTemplateConfigs.1.Overrides.1.InstanceType", "m5.large"),
+            ("TagSpecification.1.ResourceType", tagged),
+            ("TagSpecification.1.Tag.1.Key", "Name"),
+            ("TagSpecification.1.Tag.1.Value", "runner"),
+        ];
+        role.query("ec2", "CreateFleet", &call).map(drop).map_err(|error| error.to_string())
+    };
+    launches("spot", "instance").unwrap();
+    let refused = launches("spot", "spot-instances-request").unwrap_err();
+    assert!(refused.contains("403"), "{refused}");
+}
+
 /// By the resources of what is called and by the keys of the request's context, in this service and in those that it asks.
 #[test]
 fn roles_are_held_to_the_resources_and_conditions_of_their_policies() {
