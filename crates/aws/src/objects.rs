@@ -1,9 +1,11 @@
 //! Runner distributions in S3: looked at, and put whole or not at all.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
+use runnersmith_types::Timestamp;
 
 use crate::{AwsFailure, AwsFailureKind, Session};
 
@@ -37,14 +39,18 @@ impl Bucket {
         Self { client: Client::from_conf(s3_config(session).build()), name: name.to_owned() }
     }
 
-    /// What an object says of itself under `name` in its metadata. `None` when there is no such object, or it says nothing.
+    /// What is known of an object without its content; `None` when there is no such object.
     ///
     /// # Errors
     /// When S3 refuses. To who may not list the bucket it does not say whether the object is there: taken for absent, it would be put again
     /// each time.
-    pub async fn metadata(&self, key: &str, name: &str) -> Result<Option<String>, AwsFailure> {
+    pub async fn head(&self, key: &str) -> Result<Option<ObjectHead>, AwsFailure> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
-            Ok(found) => Ok(found.metadata.and_then(|metadata| metadata.get(name).cloned())),
+            Ok(found) => {
+                let put_at = found.last_modified.and_then(|at| at.to_millis().ok()).unwrap_or_default();
+                let metadata = found.metadata.unwrap_or_default().into_iter().collect();
+                Ok(Some(ObjectHead { metadata, put_at: Timestamp::from_millis(put_at) }))
+            }
             Err(error) => {
                 let status = error.raw_response().map(|answer| answer.status().as_u16());
                 let failure = AwsFailure::new("s3", "HeadObject", &error);
@@ -94,6 +100,15 @@ impl Bucket {
             PutError::Refused(if is_denied { failure.hinted(&hint()) } else { failure })
         })
     }
+}
+
+/// What is known of an object without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectHead {
+    /// What it says of itself.
+    pub metadata: BTreeMap<String, String>,
+    /// When it was put.
+    pub put_at: Timestamp,
 }
 
 /// Why a file could not be put.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
-use runnersmith_github_sim::{Options, Simulator};
+use runnersmith_github_sim::{Limit, Options, Simulator};
 use runnersmith_lambda_host::{Account, Host, TlsFront};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -107,6 +107,22 @@ async fn the_newest_release_is_uploaded_once_verified() {
     let refused = bed.host.invoke("syncer", &json!({})).await.unwrap_err();
     assert!(refused.message.contains("checksum"), "{refused:?}");
     assert_eq!(bed.object(key), Some(vec![1; 1_000]), "the old object is as it was");
+}
+
+/// Calls without a credential are counted by address, and a function shares its address with others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_github_refuses_what_the_bucket_has_is_enough_and_nothing_is_not() {
+    if skip_unless_available("the syncer without GitHub") {
+        return;
+    }
+    let bed = Bed::new(&json!({})).await;
+    let refused = bed.host.invoke("syncer", &json!({})).await.unwrap_err();
+    assert!(refused.message.contains("find the newest release"), "{refused:?}");
+    bed.github.set_runner_release("2.330.0", vec![1; 1_000]);
+    bed.host.invoke("syncer", &json!({})).await.unwrap();
+    bed.github.set_faults(|faults| faults.limit = Some((Limit::Primary(1_800), 5)));
+    let kept = bed.host.invoke("syncer", &json!({})).await.unwrap();
+    assert_eq!(kept, json!([{ "platform": "linux-x64", "version": "2.330.0", "uploaded": false }]));
 }
 
 /// The archive has some 200 MB; a function sends it at what its share of a processor and the line give.
