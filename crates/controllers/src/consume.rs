@@ -113,6 +113,9 @@ pub(crate) async fn take_down_each(
     machines: Vec<(MachineEvent, ReceivedMessage)>,
     consumed: &mut Consumed,
 ) {
+    if machines.is_empty() {
+        return;
+    }
     let all: Vec<MachineEvent> = machines.iter().map(|(event, _)| event.clone()).collect();
     let mut result = take_down(world, &all).await;
     let is_split = result.is_err() && machines.len() > 1;
@@ -136,9 +139,6 @@ pub(crate) async fn take_down_each(
 
 /// Returns the sets whose machines they are. Who passes over one of them now may have listed its machines before, and looks again.
 async fn take_down(world: &World, events: &[MachineEvent]) -> Result<BTreeSet<ScaleSetName>, String> {
-    if events.is_empty() {
-        return Ok(BTreeSet::new());
-    }
     let ledger = &world.ports.ledger;
     let control_plane = ledger.control_plane().await.map_err(|error| chain(&error))?;
     let sets = world.ports.machines.reported(events, &control_plane).await.map_err(|error| chain(&error))?;

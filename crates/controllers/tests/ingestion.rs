@@ -212,7 +212,7 @@ async fn what_is_reported_of_many_machines_is_taken_down_together_and_of_each_al
     bed.pass(Depth::Partial).await;
     let machines: Vec<MachineId> = bed.doubles.script().machines.keys().cloned().collect();
     let at = bed.clock.now().plus(Duration::from_secs(120));
-    let stranger = MachineId::parse("i-stranger").unwrap();
+    let foreign = MachineId::parse("i-foreign").unwrap();
     let report = |machine: &MachineId| {
         Message::Machine(MachineEvent { machine: machine.clone(), taken_back_at: Some(at) }).to_body()
     };
@@ -223,7 +223,7 @@ async fn what_is_reported_of_many_machines_is_taken_down_together_and_of_each_al
     };
     let warned = || bed.doubles.script().machines.values().filter(|one| one.interrupted_at == Some(at)).count();
 
-    send(queue.as_ref(), [&machines[0], &stranger].map(report)).await;
+    send(queue.as_ref(), [&machines[0], &foreign].map(report)).await;
     let consumed = consume_all().await;
     assert_eq!((consumed.woken, consumed.failed.len()), ([set("linux")].into(), 0));
     let calls = bed.doubles.script().count("reported");
@@ -238,6 +238,6 @@ async fn what_is_reported_of_many_machines_is_taken_down_together_and_of_each_al
     bed.clock.advance(Duration::from_secs(30));
     assert!(consume_all().await.failed.is_empty());
     assert_eq!(warned(), 3, "it came again");
-    send(queue.as_ref(), [report(&stranger)]).await;
+    send(queue.as_ref(), [report(&foreign)]).await;
     assert!(consume_all().await.woken.is_empty(), "another's machine is of no concern");
 }

@@ -69,6 +69,7 @@ output "checks" {
     patterns           = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.event_pattern }
     targets            = { for name, target in aws_cloudwatch_event_target.this : name => target.arn }
     queue_policy       = aws_sqs_queue.work["jobs"].policy
+    queue_policies     = [for queue in concat(values(aws_sqs_queue.work), [aws_sqs_queue.dead, aws_sqs_queue.failed]) : queue.policy]
     recursive_loop     = aws_lambda_function_recursion_config.scale_up.recursive_loop
     schedules          = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.schedule_expression }
   }

@@ -1,5 +1,5 @@
 locals {
-  queues = { for kind in ["jobs", "lookups", "dead"] : kind => "arn:${local.partition}:sqs:${local.region}:${local.account}:${local.name}-${kind}" }
+  queues = { for kind in ["jobs", "lookups", "dead", "failed"] : kind => "arn:${local.partition}:sqs:${local.region}:${local.account}:${local.name}-${kind}" }
   # Inline: a policy of its own would be another thing to wait for. Ours alone of all rules may send what EC2 reports; their ARNs are
   # written out, because the rules' targets are these queues.
   queue_policies = { for kind, arn in local.queues : kind => jsonencode({
