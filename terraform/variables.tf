@@ -15,6 +15,10 @@ variable "environment" {
     condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$", var.environment))
     error_message = "An environment's name has letters, digits, underscores and hyphens, at most 40 of them."
   }
+  validation {
+    condition     = !startswith(var.environment, "sg-")
+    error_message = "An environment's name does not begin with sg-: its machines' security group is named after it, and EC2 keeps such names for ids."
+  }
 }
 
 variable "vpc_id" {
@@ -35,7 +39,7 @@ variable "subnet_ids" {
 }
 
 variable "github_app" {
-  description = "The GitHub App: its private key in base64 (PEM is taken too), its id (or client id), the webhook's secret; or, of each of the three, the parameter of Parameter Store that holds it already (…_ssm: its name, and its ARN if it is another account's). Client id and secret are accepted and not needed. Key and secret are written to Parameter Store by write-only arguments and are in no state."
+  description = "The GitHub App: its private key in base64 (PEM is taken too), its id (or client id), the webhook's secret; or, of each of the three, the parameter of Parameter Store that holds it already (…_ssm: its name, and its ARN if it is another account's or made in the same apply). Client id and secret are accepted and not needed. Key and secret are written to Parameter Store by write-only arguments and are in no state."
   type = object({
     key_base64         = optional(string)
     key_base64_ssm     = optional(object({ name = string, arn = optional(string) }))
@@ -70,7 +74,7 @@ variable "enable_organization_runners" {
 }
 
 variable "ami_filter" {
-  description = "Filters for the image; none: Amazon Linux 2023 for the architecture."
+  description = "Filters for the image; none: the newest Amazon Linux 2023 for the architecture that AWS names (ami-amazon-linux-latest in Parameter Store)."
   type        = map(list(string))
   default     = {}
   nullable    = false
@@ -89,7 +93,7 @@ variable "ami_owners" {
 }
 
 variable "block_device_mappings" {
-  description = "The root disk: device_name, volume_size, volume_type, iops, throughput, delete_on_termination, encrypted, kms_key_id (EC2's service-linked role for spot needs a grant on that key), snapshot_id."
+  description = "The root disk: device_name (none: the image's own where a filter finds it, else /dev/xvda; an Ubuntu image by its parameter has /dev/sda1), volume_size, volume_type, iops, throughput, delete_on_termination, encrypted, kms_key_id (EC2's service-linked role for spot needs a grant on that key), snapshot_id."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -439,7 +443,7 @@ variable "tags" {
 }
 
 variable "userdata_post_install" {
-  description = "A snippet of bash when the runner is on disk and before it starts, as root, in its directory: for what jobs need. userdata_after_runner is the one after it has ended."
+  description = "A snippet of bash when the runner is on disk and before it starts, as root, in its directory: for what jobs need. It counts within runner_boot_time_in_minutes. userdata_after_runner is the one after it has ended."
   type        = string
   default     = ""
   nullable    = false
@@ -515,7 +519,7 @@ variable "log_level" {
 }
 
 variable "runner_boot_time_in_minutes" {
-  description = "Minutes from the hand-off until a machine must run its runner; then it is ended and replaced."
+  description = "Minutes from the hand-off, which is at the launch, until a machine must run its runner, userdata_pre_install and userdata_post_install included; then it is ended and replaced."
   type        = number
   default     = 5
   nullable    = false

@@ -4,8 +4,8 @@ mock_provider "aws" {
   mock_data "aws_caller_identity" { defaults = { account_id = "123456789012" } }
   mock_data "aws_partition" { defaults = { partition = "aws" } }
   mock_data "aws_region" { defaults = { id = "eu-west-1", name = "eu-west-1" } }
-  mock_data "aws_ami" { defaults = { id = "ami-12345678" } }
-  mock_data "aws_ssm_parameter" { defaults = { value = "77" } }
+  mock_data "aws_ami" { defaults = { id = "ami-87654321", root_device_name = "/dev/sda1" } }
+  mock_data "aws_ssm_parameter" { defaults = { value = "77", insecure_value = "ami-12345678" } }
   mock_data "aws_subnet" { defaults = { id = "subnet-1", availability_zone = "eu-west-1a" } }
 
   mock_resource "aws_sqs_queue" { defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:queue", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/queue" } }
@@ -104,6 +104,14 @@ run "input_enable_organization_runners" {
   }
 }
 
+run "without_a_filter_the_image_is_the_one_that_aws_names" {
+  command = apply
+  assert {
+    condition     = output.checks["ci"].image == "ami-12345678" && output.checks["ci"].ami_owners == null && output.checks["ci"].root_device == "/dev/xvda"
+    error_message = "another image"
+  }
+}
+
 run "input_ami_filter" {
   command = apply
   variables {
@@ -113,6 +121,10 @@ run "input_ami_filter" {
     condition     = contains(output.checks["ci"].ami_filter.name, "mine-*")
     error_message = "ami_filter has no such effect"
   }
+  assert {
+    condition     = output.checks["ci"].image == "ami-87654321" && output.checks["ci"].root_device == "/dev/sda1"
+    error_message = "the image's own root would stay small, beside a second disk"
+  }
 }
 
 run "input_ami_owners" {
@@ -121,7 +133,7 @@ run "input_ami_owners" {
     ami_owners = ["self"]
   }
   assert {
-    condition     = output.checks["ci"].ami_owners == tolist(["self"])
+    condition     = output.checks["ci"].ami_owners == tolist(["self"]) && output.checks["ci"].image == "ami-87654321"
     error_message = "ami_owners has no such effect"
   }
 }
@@ -701,7 +713,7 @@ run "input_alarm_topic_arns" {
     alarm_topic_arns = ["arn:aws:sns:eu-west-1:123456789012:on-call"]
   }
   assert {
-    condition     = length(output.alarms) > 5 && alltrue([for actions in values(output.alarms) : actions == toset(["arn:aws:sns:eu-west-1:123456789012:on-call"])])
+    condition     = length(output.alarms) == 5 && alltrue([for actions in values(output.alarms) : actions == toset(["arn:aws:sns:eu-west-1:123456789012:on-call"])])
     error_message = "alarm_topic_arns has no such effect"
   }
 }
@@ -721,7 +733,7 @@ run "input_custom_metrics" {
 run "without_a_word_no_metric_is_paid_for" {
   command = apply
   assert {
-    condition     = alltrue([for function in ["scale-up", "scale-down", "interruption", "housekeeper"] : output.code[function].variables.RUNNERSMITH_METRICS == "false"])
+    condition     = alltrue([for function in ["scale-up", "scale-down", "housekeeper"] : output.code[function].variables.RUNNERSMITH_METRICS == "false"])
     error_message = "metrics are made that nobody asked for"
   }
 }
@@ -746,7 +758,7 @@ run "input_disk_kms_key_arns" {
   }
   # EC2 uses both keys in the name of who launches, and makes a grant for the volume.
   assert {
-    condition = alltrue([for function in ["scale-up", "scale-down", "interruption", "housekeeper"] : length([
+    condition = alltrue([for function in ["scale-up", "scale-down", "housekeeper"] : length([
       for statement in jsondecode(output.policies[function]).Statement : statement
       if startswith(statement.Sid, "DiskKeys") && toset(statement.Resource) == toset(["arn:aws:kms:eu-west-1:123456789012:key/images", "arn:aws:kms:eu-west-1:123456789012:key/disks"])
     ]) == 2])
@@ -789,7 +801,7 @@ run "input_github_app_by_parameters" {
     }
   }
   assert {
-    condition     = [for key in ["app_id", "private_key_parameter"] : jsondecode(output.plane_settings).github[key]] == ["77", "/app/key"]
+    condition     = [for key in ["app_id", "private_key_parameter"] : jsondecode(output.plane_settings).github[key]] == ["77", "arn:aws:ssm:eu-west-1:123456789012:parameter/app/key"]
     error_message = "github_app_by_parameters has no such effect"
   }
   assert {

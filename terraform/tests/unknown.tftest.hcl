@@ -5,7 +5,7 @@ mock_provider "aws" {
   mock_data "aws_partition" { defaults = { partition = "aws" } }
   mock_data "aws_region" { defaults = { id = "eu-west-1", name = "eu-west-1" } }
   mock_data "aws_ami" { defaults = { id = "ami-12345678" } }
-  mock_data "aws_ssm_parameter" { defaults = { value = "77" } }
+  mock_data "aws_ssm_parameter" { defaults = { value = "77", insecure_value = "ami-12345678" } }
   mock_data "aws_subnet" { defaults = { id = "subnet-1", availability_zone = "eu-west-1a" } }
 
   mock_resource "aws_sqs_queue" { defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:queue", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/queue" } }

@@ -72,6 +72,14 @@ run "refuses_github_app_key" {
   expect_failures = [var.github_app]
 }
 
+run "refuses_environment_that_begins_like_a_security_group" {
+  command = plan
+  variables {
+    environment = "sg-runners"
+  }
+  expect_failures = [var.environment]
+}
+
 run "refuses_ami_owners" {
   command = plan
   variables {

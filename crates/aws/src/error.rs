@@ -1,5 +1,7 @@
 //! What an AWS error asks of us, for every service alike.
 
+use std::time::Duration;
+
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use runnersmith_ports::chain;
@@ -44,6 +46,9 @@ const THROTTLED: [&str; 10] = [
     "EC2ThrottledException",
 ];
 
+/// In place of a code.
+const NO_ANSWER: &str = "no answer";
+
 impl AwsFailure {
     /// From an SDK's error.
     pub fn new<E, R>(service: &'static str, operation: &'static str, error: &SdkError<E, R>) -> Self
@@ -51,12 +56,30 @@ impl AwsFailure {
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
     {
-        let code = error.code().unwrap_or("no answer").to_owned();
+        let code = error.code().unwrap_or(NO_ANSWER).to_owned();
         let text = match error.message() {
             Some(message) => message.to_owned(),
             None => chain(error),
         };
         Self { service, operation, code, text }
+    }
+
+    /// No answer within the time that all pages of a list may take together.
+    #[must_use]
+    pub fn too_slow(service: &'static str, operation: &'static str, limit: Duration) -> Self {
+        Self { service, operation, code: NO_ANSWER.to_owned(), text: format!("not all of it came within {limit:?}") }
+    }
+
+    /// The same as a denial, with what is not allowed and what to do.
+    #[must_use]
+    pub fn denied(self, what: &str) -> Self {
+        Self { code: "AccessDenied".to_owned(), text: what.to_owned(), ..self }
+    }
+
+    /// The same with what to do.
+    #[must_use]
+    pub fn hinted(self, hint: &str) -> Self {
+        Self { text: format!("{}; hint: {hint}", self.text), ..self }
     }
 
     /// What it asks of us.

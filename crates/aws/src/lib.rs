@@ -9,6 +9,8 @@
 #[cfg(feature = "ledger")]
 pub mod dynamodb;
 mod error;
+#[cfg(feature = "queue")]
+mod machine_events;
 #[cfg(feature = "objects")]
 pub mod objects;
 #[cfg(feature = "objects")]

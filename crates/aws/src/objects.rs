@@ -1,9 +1,11 @@
 //! Runner distributions in S3: looked at, and put whole or not at all.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
+use runnersmith_types::Timestamp;
 
 use crate::{AwsFailure, AwsFailureKind, Session};
 
@@ -37,20 +39,30 @@ impl Bucket {
         Self { client: Client::from_conf(s3_config(session).build()), name: name.to_owned() }
     }
 
-    /// What an object says of itself under `name` in its metadata. `None` when there is no such object, or it says nothing, or S3 does not
-    /// say: whether the object may be written is for [`Self::put_file`] to find out.
+    /// What is known of an object without its content; `None` when there is no such object.
     ///
     /// # Errors
-    /// When S3 refuses.
-    pub async fn metadata(&self, key: &str, name: &str) -> Result<Option<String>, AwsFailure> {
+    /// When S3 refuses. To who may not list the bucket it does not say whether the object is there: taken for absent, it would be put again
+    /// each time.
+    pub async fn head(&self, key: &str) -> Result<Option<ObjectHead>, AwsFailure> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
-            Ok(found) => Ok(found.metadata.and_then(|metadata| metadata.get(name).cloned())),
+            Ok(found) => {
+                let put_at = found.last_modified.and_then(|at| at.to_millis().ok()).unwrap_or_default();
+                let metadata = found.metadata.unwrap_or_default().into_iter().collect();
+                Ok(Some(ObjectHead { metadata, put_at: Timestamp::from_millis(put_at) }))
+            }
             Err(error) => {
                 let status = error.raw_response().map(|answer| answer.status().as_u16());
                 let failure = AwsFailure::new("s3", "HeadObject", &error);
                 // A HEAD's answer has no body, and so no code: the status is all that is known.
-                let is_absent = failure.kind() == AwsFailureKind::NotFound || status == Some(FORBIDDEN);
-                if is_absent { Ok(None) } else { Err(failure) }
+                match failure.kind() {
+                    AwsFailureKind::NotFound => Ok(None),
+                    _ if status == Some(FORBIDDEN) => Err(failure.denied(&format!(
+                        "s3:GetObject on {key} or s3:ListBucket on {} is not allowed; hint: the Terraform module grants both to the function's role",
+                        self.name
+                    ))),
+                    _ => Err(failure),
+                }
             }
         }
     }
@@ -74,11 +86,29 @@ impl Bucket {
         if let Some(key) = kms_key {
             call = call.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms).ssekms_key_id(key);
         }
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(UPLOAD_TIMEOUT).build();
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(UPLOAD_TIMEOUT)
+            .operation_timeout(UPLOAD_TIMEOUT)
+            .build();
         let slow = aws_sdk_s3::config::Builder::new().timeout_config(timeouts);
         let sent = call.customize().config_override(slow).send().await;
-        sent.map(|_| ()).map_err(|error| PutError::Refused(AwsFailure::new("s3", "PutObject", &error)))
+        sent.map(|_| ()).map_err(|error| {
+            let failure = AwsFailure::new("s3", "PutObject", &error);
+            let is_denied = failure.kind() == AwsFailureKind::Denied;
+            let hint =
+                || format!("the role needs s3:PutObject on {key} in {}, which the Terraform module grants", self.name);
+            PutError::Refused(if is_denied { failure.hinted(&hint()) } else { failure })
+        })
     }
+}
+
+/// What is known of an object without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectHead {
+    /// What it says of itself.
+    pub metadata: BTreeMap<String, String>,
+    /// When it was put.
+    pub put_at: Timestamp,
 }
 
 /// Why a file could not be put.

@@ -48,6 +48,14 @@ impl Session {
         Self { config: loader.load().await }
     }
 
+    /// The same, but that no call takes longer than this with all its attempts: for who has to answer in time itself.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        let timeouts = self.config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let timeouts = timeouts.operation_timeout(limit).build();
+        Self { config: self.config.to_builder().timeout_config(timeouts).build() }
+    }
+
     /// The SDK's form of it.
     #[must_use]
     pub const fn config(&self) -> &SdkConfig {

@@ -20,7 +20,7 @@ use runnersmith_ports::queue::BODY_BYTES_MAX;
 use runnersmith_ports::{Queue, QueueError, Receipt, ReceivedMessage};
 use runnersmith_types::Timestamp;
 
-use crate::{AwsFailure, Session};
+use crate::{AwsFailure, Session, machine_events};
 
 /// What this module may call.
 pub const OPERATIONS: [&str; 5] = [
@@ -115,11 +115,13 @@ pub fn encode(body: &str) -> String {
     format!("{ENCODED}{}", STANDARD.encode(body))
 }
 
-/// A body as it was sent. What does not decode is given as it is: its reader moves it to the dead-letter queue.
+/// A body as it was sent; what EC2 reports of machines as the message that it is. What does not decode is given as it is: its reader moves it
+/// to the dead-letter queue.
 #[must_use]
 pub fn decode(body: &str) -> String {
     let decoded = body.strip_prefix(ENCODED).and_then(|rest| STANDARD.decode(rest).ok());
-    decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| body.to_owned())
+    let body = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| body.to_owned());
+    machine_events::message(&body).map_or(body, |message| message.to_body())
 }
 
 /// A receipt carries the body too: moving a message to the dead letters means sending it to another queue.

@@ -4,10 +4,12 @@
 //! its own. Its value is lines, not JSON, so that a shell without a JSON parser can read it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::types::{ParameterTier, ParameterType, Tag};
+use aws_sdk_ssm::operation::get_parameters_by_path::builders::GetParametersByPathFluentBuilder;
+use aws_sdk_ssm::types::{Parameter, ParameterTier, ParameterType, Tag};
 use runnersmith_ports::{HandOff, HandOffError, RunnerConfig};
 use runnersmith_types::{HandOffEncryption, MachineId, RunnerName, RunnerScope, Secret, Timestamp};
 
@@ -21,6 +23,8 @@ pub const HAND_OFF_OPERATIONS: [&str; 4] =
 pub const MACHINE_TAG: &str = "runnersmith-machine";
 /// What reading settings may call.
 pub const SETTINGS_OPERATIONS: [&str; 2] = ["ssm:GetParametersByPath", "ssm:GetParameters"];
+/// All pages of a list together: a function has a minute in all.
+const LIST_TIMEOUT: Duration = Duration::from_secs(25);
 /// A standard parameter holds 4 KB; longer ones are of the advanced tier (8 KB), which costs.
 const STANDARD_BYTES_MAX: usize = 4096;
 /// An advanced one.
@@ -138,17 +142,12 @@ impl HandOff for ParameterHandOff {
     }
 
     async fn waiting(&self) -> Result<Vec<(MachineId, Timestamp)>, HandOffError> {
-        let mut pages = self.client.get_parameters_by_path().path(&self.path).into_paginator().send();
+        let listed = all_pages(self.client.get_parameters_by_path().path(&self.path)).await;
         let mut waiting = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| HandOffError::NotListed {
-                source: AwsFailure::new("ssm", "GetParametersByPath", &error).into(),
-            })?;
-            for parameter in page.parameters.unwrap_or_default() {
-                let machine = parameter.name.as_deref().and_then(|name| name.rsplit('/').next()).map(MachineId::parse);
-                if let (Some(Ok(machine)), Some(at)) = (machine, parameter.last_modified_date) {
-                    waiting.push((machine, Timestamp::from_millis(at.to_millis().unwrap_or_default())));
-                }
+        for parameter in listed.map_err(|source| HandOffError::NotListed { source: source.into() })? {
+            let machine = parameter.name.as_deref().and_then(|name| name.rsplit('/').next()).map(MachineId::parse);
+            if let (Some(Ok(machine)), Some(at)) = (machine, parameter.last_modified_date) {
+                waiting.push((machine, Timestamp::from_millis(at.to_millis().unwrap_or_default())));
             }
         }
         Ok(waiting)
@@ -170,6 +169,22 @@ impl HandOff for ParameterHandOff {
     }
 }
 
+/// All pages of a list, ten parameters in each, within [`LIST_TIMEOUT`].
+async fn all_pages(call: GetParametersByPathFluentBuilder) -> Result<Vec<Parameter>, AwsFailure> {
+    const OPERATION: &str = "GetParametersByPath";
+    let mut pages = call.into_paginator().send();
+    let all = async {
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| AwsFailure::new("ssm", OPERATION, &error))?;
+            found.extend(page.parameters.unwrap_or_default());
+        }
+        Ok(found)
+    };
+    let slow = |_| Err(AwsFailure::too_slow("ssm", OPERATION, LIST_TIMEOUT));
+    tokio::time::timeout(LIST_TIMEOUT, all).await.unwrap_or_else(slow)
+}
+
 /// Settings and secrets under a path.
 #[derive(Clone)]
 pub struct Parameters {
@@ -189,22 +204,12 @@ impl Parameters {
     /// When Parameter Store refuses.
     pub async fn below(&self, path: &str) -> Result<BTreeMap<String, Secret>, AwsFailure> {
         let path = path.trim_end_matches('/');
-        let mut pages = self
-            .client
-            .get_parameters_by_path()
-            .path(path)
-            .recursive(true)
-            .with_decryption(true)
-            .into_paginator()
-            .send();
+        let call = self.client.get_parameters_by_path().path(path).recursive(true).with_decryption(true);
         let mut found = BTreeMap::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| AwsFailure::new("ssm", "GetParametersByPath", &error))?;
-            for parameter in page.parameters.unwrap_or_default() {
-                if let (Some(name), Some(value)) = (parameter.name, parameter.value) {
-                    let rest = name.strip_prefix(path).unwrap_or(&name).trim_start_matches('/').to_owned();
-                    found.insert(rest, Secret::new(value));
-                }
+        for parameter in all_pages(call).await? {
+            if let (Some(name), Some(value)) = (parameter.name, parameter.value) {
+                let rest = name.strip_prefix(path).unwrap_or(&name).trim_start_matches('/').to_owned();
+                found.insert(rest, Secret::new(value));
             }
         }
         Ok(found)
@@ -221,7 +226,8 @@ impl Parameters {
         put.send().await.map(|_| ()).map_err(|error| AwsFailure::new("ssm", "PutParameter", &error))
     }
 
-    /// These parameters, decrypted; the ones that are not there are left out. At most 10.
+    /// These parameters, decrypted, each under the name or ARN by which it was asked for; the ones that are not there are left out. At most
+    /// 10. Another account's is there under its full ARN only, and Parameter Store answers it with its bare name.
     ///
     /// # Errors
     /// When Parameter Store refuses.
@@ -235,6 +241,11 @@ impl Parameters {
             .await
             .map_err(|error| AwsFailure::new("ssm", "GetParameters", &error))?;
         let found = answer.parameters.unwrap_or_default().into_iter();
-        Ok(found.filter_map(|one| Some((one.name?, Secret::new(one.value?)))).collect())
+        Ok(found.filter_map(|one| Some((asked_as(names, one.arn, one.name)?, Secret::new(one.value?)))).collect())
     }
+}
+
+/// What a parameter was asked for by. Its ARN first: another account's may have the name of one of ours.
+fn asked_as(names: &[String], arn: Option<String>, name: Option<String>) -> Option<String> {
+    arn.filter(|arn| names.contains(arn)).or(name)
 }

@@ -12,8 +12,8 @@ use runnersmith_ports::contract::machines::{HandOffWorld, hand_off};
 use runnersmith_ports::contract::queue::{QueueWorld, queue};
 use runnersmith_ports::contract::record_store::{RecordStoreWorld, record_store};
 use runnersmith_ports::{
-    BudgetLedger as _, Expect, HandOff as _, HistoryLedger as _, JobLedger as _, ManualClock, RecordStore as _,
-    RecordStoreError, RunnerConfig, TestClock,
+    BudgetLedger as _, Expect, HandOff as _, HistoryLedger as _, JobLedger as _, LeaseLedger as _, ManualClock,
+    RecordStore as _, RecordStoreError, RunnerConfig, TestClock,
 };
 use runnersmith_types::{
     BootFailure, EventKind, FallbackOrder, HandOffEncryption, HistoryEvent, MachineId, Owner, PoolFailure,
@@ -69,6 +69,28 @@ async fn the_ledger_keeps_its_contract() {
     let keep = Duration::from_secs(30 * 24 * 3600);
     let dynamo = DynamoLedger::new(&session(&emulator).await, "ledger", keep, clock.clone());
     ledger(&LedgerWorld { ledger: &dynamo, clock: &clock }).await;
+}
+
+/// DynamoDB refuses a plain write to an item that a transaction changes at the moment, and the SDK does not make it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_write_that_meets_a_transaction_is_made_again() {
+    if skip_unless_available("plain writes beside transactions") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    make_table(&emulator, "ledger");
+    let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_000)));
+    let ledger = DynamoLedger::new(&session(&emulator).await, "ledger", Duration::from_secs(3600), clock);
+    let (set, ttl) = (ScaleSetName::parse("linux").unwrap(), Duration::from_secs(20));
+    for times in [1, 3] {
+        emulator.inject(&[Fault::error("UpdateItem", "TransactionConflictException", 400).times(times)]).unwrap();
+        ledger.wake(&set).await.unwrap();
+    }
+    emulator.inject(&[Fault::error("UpdateItem", "TransactionConflictException", 400).times(2)]).unwrap();
+    assert!(ledger.acquire(&set, "a", ttl).await.unwrap().is_some(), "a lease is not taken for held elsewhere");
+    emulator.inject(&[Fault::error("UpdateItem", "TransactionConflictException", 400).times(50)]).unwrap();
+    assert!(ledger.wake(&set).await.is_err(), "not forever");
+    emulator.heal().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

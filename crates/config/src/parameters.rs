@@ -164,6 +164,21 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_lies_in_a_parameter_of_any_name_or_under_another_accounts_arn() {
+        let of = |name: &str| {
+            let text = CONTROL_PLANE.replace("/p/key", name);
+            Config::from_parameters(PATH, &text, &BTreeMap::new()).map(|(config, _)| config.github.private_key)
+        };
+        for name in ["app-key", "/app/key", "arn:aws:ssm:eu-west-1:210987654321:parameter/app/key"] {
+            assert!(matches!(of(name).unwrap(), crate::Source::Parameter(read) if read == name), "{name}");
+        }
+        for name in ["", "/", "a b", "https://example.com", "arn:aws:kms:eu-west-1:210987654321:key/1", "arn:aws:ssm:x"]
+        {
+            assert!(of(name).unwrap_err().to_string().contains("the name or ARN of a parameter is needed"), "{name}");
+        }
+    }
+
+    #[test]
     fn a_set_that_does_not_fit_the_others_or_the_control_plane_is_left_out_alone() {
         let linux = r#"{ "name": "linux", "labels": ["linux"] }"#;
         let on_ec2 = r#"{ "name": "ec2", "labels": ["ec2"], "ec2": { "launch_template": "lt-1", "instance_types": ["m7i.large"],

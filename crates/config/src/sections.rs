@@ -297,10 +297,19 @@ fn file(reader: &Reader<'_>, key: &'static str) -> Option<Source> {
 
 fn parameter(reader: &Reader<'_>, key: &'static str) -> Option<Source> {
     let name = reader.string(key)?;
-    if !name.starts_with('/') || name.len() < 2 {
-        reader.refuse(key, "the name of a parameter is needed, such as \"/runnersmith/webhook-secret\"");
+    if !is_parameter(name) {
+        reader.refuse(key, "the name or ARN of a parameter is needed, such as \"/runnersmith/webhook-secret\"");
     }
     Some(Source::Parameter(name.to_owned()))
+}
+
+/// A name has letters, digits, and `.-_/` (API reference, PutParameter). The full ARN of it is the only name that another account's
+/// parameter has.
+fn is_parameter(text: &str) -> bool {
+    let of_arn = || text.strip_prefix("arn:")?.split_once(":parameter/");
+    let name = if text.starts_with("arn:") { of_arn().map_or("", |(_, name)| name) } else { text };
+    let is_known = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '.' | '-' | '_' | '/');
+    name.chars().all(is_known) && name.chars().any(|sign| sign.is_ascii_alphanumeric())
 }
 
 pub(crate) fn variable(reader: &Reader<'_>, key: &'static str) -> Option<Source> {

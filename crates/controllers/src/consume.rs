@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use runnersmith_plan::fault::FaultKind;
 use runnersmith_plan::route;
-use runnersmith_ports::{LedgerError, Message, Queue, QueueError, Receipt, ReceivedMessage, Recorded, chain};
+use runnersmith_ports::{
+    LedgerError, MachineEvent, Message, Queue, QueueError, Receipt, ReceivedMessage, Recorded, chain,
+};
 use runnersmith_types::job::Merged;
 use runnersmith_types::{EventKind, FactSource, JobFact, JobId, JobStatus, ScaleSet, ScaleSetName};
 
@@ -45,6 +47,8 @@ pub struct Consumed {
 struct Batch {
     facts: Vec<(JobFact, ReceivedMessage)>,
     wakes: Vec<(ScaleSetName, Receipt)>,
+    /// What a provider reports of machines.
+    machines: Vec<(MachineEvent, ReceivedMessage)>,
     /// Questions to GitHub.
     lookups: Vec<ReceivedMessage>,
     unreadable: Vec<(ReceivedMessage, String)>,
@@ -57,6 +61,7 @@ impl Batch {
             match serde_json::from_str::<Message>(&message.body) {
                 Ok(Message::Job(fact)) => batch.facts.push((*fact, message)),
                 Ok(Message::Wake { set }) => batch.wakes.push((set, message.receipt)),
+                Ok(Message::Machine(event)) => batch.machines.push((event, message)),
                 Ok(Message::CheckRun { .. } | Message::Sweep { .. }) => batch.lookups.push(message),
                 Err(error) => batch.unreadable.push((message, error.to_string())),
             }
@@ -78,6 +83,7 @@ pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Consumed 
         receipts.push(receipt);
     }
     consumed.note("acknowledge messages", queue.acknowledge(&receipts).await);
+    take_down_each(world, queue, batch.machines, &mut consumed).await;
     for (message, why) in batch.unreadable {
         set_aside(world, queue, &message, &why, &mut consumed).await;
     }
@@ -97,6 +103,49 @@ pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Consumed 
         }
     }
     consumed
+}
+
+/// Takes down what a provider reports of machines, all of a batch in one call: when many machines go at once there is a message for each.
+/// Where that does not work they are taken one by one, so that one that cannot be taken down delays no other.
+pub(crate) async fn take_down_each(
+    world: &World,
+    queue: &dyn Queue,
+    machines: Vec<(MachineEvent, ReceivedMessage)>,
+    consumed: &mut Consumed,
+) {
+    if machines.is_empty() {
+        return;
+    }
+    let all: Vec<MachineEvent> = machines.iter().map(|(event, _)| event.clone()).collect();
+    let mut result = take_down(world, &all).await;
+    let is_split = result.is_err() && machines.len() > 1;
+    let mut receipts = Vec::new();
+    for (event, message) in machines {
+        if is_split {
+            result = take_down(world, &[event]).await;
+        }
+        match &result {
+            Ok(sets) => {
+                consumed.woken.extend(sets.iter().cloned());
+                receipts.push(message.receipt);
+            }
+            Err(error) => {
+                consumed.again(queue, &message, "take down what a machine's provider reports", error.clone()).await
+            }
+        }
+    }
+    consumed.note("acknowledge messages", queue.acknowledge(&receipts).await);
+}
+
+/// Returns the sets whose machines they are. Who passes over one of them now may have listed its machines before, and looks again.
+async fn take_down(world: &World, events: &[MachineEvent]) -> Result<BTreeSet<ScaleSetName>, String> {
+    let ledger = &world.ports.ledger;
+    let control_plane = ledger.control_plane().await.map_err(|error| chain(&error))?;
+    let sets = world.ports.machines.reported(events, &control_plane).await.map_err(|error| chain(&error))?;
+    for set in &sets {
+        ledger.wake(set).await.map_err(|error| chain(&error))?;
+    }
+    Ok(sets)
 }
 
 /// Moves a message that cannot be read to the dead letters. One that a newer program wrote is left to it: it comes again.

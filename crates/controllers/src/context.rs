@@ -33,7 +33,7 @@ pub(crate) struct Answer {
     /// When it was asked.
     pub asked_at: Timestamp,
     /// Why there was no answer; `None`: it answered.
-    pub silent: Option<String>,
+    pub failure: Option<String>,
 }
 
 /// What came of one action, with what is to be recorded.

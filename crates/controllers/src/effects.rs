@@ -166,7 +166,7 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, 
             return refused(context, job, &error).await;
         }
         Err(error @ GitHubError::Transient { .. }) => {
-            let answer = Answer { at, asked_at: now, silent: Some(error.to_string()) };
+            let answer = Answer { at, asked_at: now, failure: Some(error.to_string()) };
             return ActionResult { answer: Some(answer), ..ActionResult::github(&error) };
         }
         Err(error) => return ActionResult::github(&error),
@@ -181,7 +181,7 @@ async fn verify(context: &ExecutionContext<'_>, id: JobId, repo: &RepoFullName, 
     };
     match context.world.ports.ledger.record_facts(vec![fact], &[]).await {
         Ok(_) => {
-            let answer = Some(Answer { at, asked_at: now, silent: None });
+            let answer = Some(Answer { at, asked_at: now, failure: None });
             ActionResult { answer, ..ActionResult::done(said, Vec::new()) }
         }
         Err(error) => ActionResult::failed(&error),

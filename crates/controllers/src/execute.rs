@@ -74,7 +74,7 @@ struct Execution<'a> {
     events: Vec<HistoryEvent>,
     /// What the hand-offs said of their places.
     hand_offs: Vec<HandOffReport>,
-    /// Places for which GitHub did not answer, why, and when each was asked.
+    /// Whether GitHub answered for the places that it was asked about, and when each was.
     answers: Vec<Answer>,
     /// What is known of them, with what this plan brings.
     faults: HandOffFaults,
@@ -219,9 +219,9 @@ impl Execution<'_> {
         let mut is_news = self.faults.round(&std::mem::take(&mut self.hand_offs), now);
         let mut answers = std::mem::take(&mut self.answers);
         // Of several at one moment one answer is enough.
-        answers.sort_by_key(|answer| answer.silent.is_none());
-        for Answer { at, asked_at, silent } in answers {
-            is_news |= match silent {
+        answers.sort_by_key(|answer| answer.failure.is_none());
+        for Answer { at, asked_at, failure } in answers {
+            is_news |= match failure {
                 Some(why) => {
                     self.faults.silent(&at, &why, asked_at);
                     true

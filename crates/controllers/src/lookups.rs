@@ -9,7 +9,7 @@ use runnersmith_plan::route;
 use runnersmith_ports::{GitHubError, LedgerError, Message, Queue, ReceivedMessage, chain};
 use runnersmith_types::{EventKind, HistoryEvent, JobFact, JobId, ScaleSet};
 
-use crate::consume::{Consumed, keep_swept, record_what_can_be, retry_after, set_aside};
+use crate::consume::{Consumed, keep_swept, record_what_can_be, retry_after, set_aside, take_down_each};
 use crate::world::World;
 
 /// How long a look-up may take before its message comes again.
@@ -50,6 +50,10 @@ async fn one(world: &World, queue: &dyn Queue, message: &ReceivedMessage) -> Con
         Ok(Message::Wake { set }) => {
             consumed.woken.insert(set);
             Found::Named(Vec::new())
+        }
+        Ok(Message::Machine(event)) => {
+            take_down_each(world, queue, vec![(event, message.clone())], &mut consumed).await;
+            return consumed;
         }
         Ok(Message::CheckRun { repo, job }) => match world.ports.github.job(&repo, job).await {
             Ok(fact) => Found::Named(vec![fact]),

@@ -5,14 +5,13 @@ use std::time::Duration;
 use crate::support::{Bed, Fault, policy, set};
 use runnersmith_controllers::loops::{self, Rhythm};
 use runnersmith_controllers::why::why;
-use runnersmith_controllers::{consume, lookups};
+use runnersmith_controllers::{Depth, consume, lookups};
 use runnersmith_ports::contract::ledger::fact;
-use runnersmith_ports::{Message, Queue};
-use runnersmith_types::{FactSource, JobFact, JobId, JobStatus, Label, RepoFullName};
+use runnersmith_ports::{Clock as _, MachineEvent, Message, Queue};
+use runnersmith_types::{FactSource, JobFact, JobId, JobStatus, Label, MachineId, RepoFullName};
 use tokio::sync::watch;
 
 fn job(bed: &Bed, id: u64) -> String {
-    use runnersmith_ports::Clock as _;
     Message::Job(Box::new(fact(id, id, JobStatus::Queued, FactSource::Delivery, bed.clock.now()))).to_body()
 }
 
@@ -199,4 +198,42 @@ async fn a_check_run_that_leads_to_no_job_of_ours_is_in_the_jobs_history() {
     assert!(unknown.starts_with("and was not used: GitHub does not show the job of this check run: "), "{unknown}");
     let hosted = why(5).await;
     assert!(hosted.starts_with("and was not used: no scale set serves it: "), "{hosted}");
+}
+
+/// A provider takes many machines back at once, and reports each of them; others of the account are among them.
+#[tokio::test]
+async fn what_is_reported_of_many_machines_is_taken_down_together_and_of_each_alone_where_that_fails() {
+    let bed = Bed::new(policy(3));
+    bed.queued(1..=3).await;
+    bed.pass(Depth::Partial).await;
+    let machines: Vec<MachineId> = bed.doubles.script().machines.keys().cloned().collect();
+    let at = bed.clock.now().plus(Duration::from_secs(120));
+    let foreign = MachineId::parse("i-foreign").unwrap();
+    let report = |machine: &MachineId| {
+        Message::Machine(MachineEvent { machine: machine.clone(), taken_back_at: Some(at) }).to_body()
+    };
+    let queue = bed.world.ports.queue.clone();
+    let consume_all = async || {
+        let batch = queue.receive(10, consume::VISIBILITY).await.unwrap();
+        consume::consume(&bed.world, batch).await
+    };
+    let warned = || bed.doubles.script().machines.values().filter(|one| one.interrupted_at == Some(at)).count();
+
+    send(queue.as_ref(), [&machines[0], &foreign].map(report)).await;
+    let consumed = consume_all().await;
+    assert_eq!((consumed.woken, consumed.failed.len()), ([set("linux")].into(), 0));
+    let calls = bed.doubles.script().count("reported");
+    assert_eq!((calls, warned()), (1, 1), "one call for both");
+
+    // Two calls fail: the one for all, and the machine's own.
+    bed.doubles.script().fail(&format!("report of {}", machines[1]), Fault::Unavailable);
+    bed.doubles.script().fail(&format!("report of {}", machines[1]), Fault::Unavailable);
+    send(queue.as_ref(), machines[1..].iter().map(report)).await;
+    let consumed = consume_all().await;
+    assert_eq!((consumed.woken, consumed.failed.len(), warned()), ([set("linux")].into(), 1, 2));
+    bed.clock.advance(Duration::from_secs(30));
+    assert!(consume_all().await.failed.is_empty());
+    assert_eq!(warned(), 3, "it came again");
+    send(queue.as_ref(), [report(&foreign)]).await;
+    assert!(consume_all().await.woken.is_empty(), "another's machine is of no concern");
 }

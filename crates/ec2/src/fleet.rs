@@ -4,6 +4,7 @@
 //! batch is one call. Its client token is the batch's id: the same batch launches once, however often it is asked for.
 
 use aws_sdk_ec2::Client;
+use aws_sdk_ec2::config::Builder;
 use aws_sdk_ec2::types::{
     DefaultTargetCapacityType, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateOverridesRequest,
     FleetLaunchTemplateSpecificationRequest, FleetOnDemandAllocationStrategy, FleetType, InstanceRequirementsRequest,
@@ -15,6 +16,7 @@ use runnersmith_ports::{LaunchRequest, MachinesError};
 use runnersmith_types::ec2::{Allocation, BY_ATTRIBUTES};
 use runnersmith_types::{CapacityPool, Ec2Set, MachineId, Market};
 
+use crate::limits::{CALL_TIMEOUT, timeouts};
 use crate::{folded, tags};
 
 const OPERATION: &str = "launch";
@@ -50,7 +52,7 @@ pub(crate) fn asks(code: &str) -> Asks {
         "InsufficientCapacity",
         "UnfulfillableCapacity",
         "SpotMaxPriceTooLow",
-        "InsufficientFreeAddressesInSubnet",
+        NO_ADDRESS,
         // A type that the zone does not have (karpenter-provider-aws counts it as unfulfillable capacity of that pool).
         "Unsupported",
         "ReservationCapacityExceeded",
@@ -96,17 +98,57 @@ pub(crate) fn asks(code: &str) -> Asks {
     }
 }
 
+/// A subnet has no address left for another machine.
+const NO_ADDRESS: &str = "InsufficientFreeAddressesInSubnet";
+
+/// Why a call launched nothing.
+struct Refused {
+    error: MachinesError,
+    /// A full subnet is among the reasons: the next one of its zone may have room.
+    is_full: bool,
+}
+
+impl Refused {
+    fn bad(what: String) -> Self {
+        Self { error: bad(what), is_full: false }
+    }
+}
+
+/// Launches a batch. While a subnet is among the reasons why nothing was launched, the next call names the next subnets of the zones: a
+/// full subnet says nothing of a pool's capacity. Such a call has a token of its own, made from the batch, so that all of them are the same
+/// when the batch is asked for again.
 pub(crate) async fn launch(
     client: &Client,
     set: &Ec2Set,
     request: &LaunchRequest,
 ) -> Result<Vec<MachineId>, MachinesError> {
+    let turns = set.turns(&request.batch.pool);
+    let mut call = 0;
+    loop {
+        match create(client, set, request, call).await {
+            Ok(ids) => return Ok(ids),
+            Err(Refused { is_full: true, .. }) if call + 1 < turns => {
+                call += 1;
+                tracing::warn!(batch = %request.batch.id, pool = %request.batch.pool, call, "a subnet has no free address; the next one of its zone is tried");
+            }
+            Err(Refused { error, .. }) => return Err(error),
+        }
+    }
+}
+
+/// Makes one call. At least one machine, or why not.
+async fn create(
+    client: &Client,
+    set: &Ec2Set,
+    request: &LaunchRequest,
+    call: usize,
+) -> Result<Vec<MachineId>, Refused> {
     let pool = &request.batch.pool;
     let wanted = i32::try_from(request.batch.runners.len()).unwrap_or(i32::MAX);
     let (spot, on_demand) = match pool.market {
         Market::Spot => (wanted, 0),
         Market::OnDemand => (0, wanted),
-        Market::Local => return Err(bad(format!("{pool} is not on EC2"))),
+        Market::Local => return Err(Refused::bad(format!("{pool} is not on EC2"))),
     };
     let default = if spot > 0 { DefaultTargetCapacityType::Spot } else { DefaultTargetCapacityType::OnDemand };
     let capacity = TargetCapacitySpecificationRequest::builder()
@@ -115,20 +157,27 @@ pub(crate) async fn launch(
         .on_demand_target_capacity(on_demand)
         .default_target_capacity_type(default)
         .build();
+    let id = &request.batch.id;
     let answer = client
         .create_fleet()
         .r#type(FleetType::Instant)
-        .client_token(request.batch.id.as_str())
+        .client_token(if call == 0 { id.to_string() } else { format!("{id}-{call}") })
         .target_capacity_specification(capacity)
         .spot_options(SpotOptionsRequest::builder().allocation_strategy(spot_strategy(set.allocation)).build())
         .on_demand_options(
             OnDemandOptionsRequest::builder().allocation_strategy(on_demand_strategy(set.allocation)).build(),
         )
-        .launch_template_configs(template(set, request)?)
+        .launch_template_configs(template(set, request, call).map_err(|error| Refused { error, is_full: false })?)
         .tag_specifications(labels(request))
+        .customize()
+        .config_override(Builder::new().timeout_config(timeouts(CALL_TIMEOUT)))
         .send()
         .await
-        .map_err(|error| folded(OPERATION, AwsFailure::new("ec2", "CreateFleet", &error), Some(pool)))?;
+        .map_err(|error| {
+            let failure = AwsFailure::new("ec2", "CreateFleet", &error);
+            let is_full = failure.code == NO_ADDRESS;
+            Refused { error: folded(OPERATION, failure, Some(pool)), is_full }
+        })?;
     let instances = answer.instances.unwrap_or_default().into_iter();
     let mut ids: Vec<MachineId> = instances
         .flat_map(|one| one.instance_ids.unwrap_or_default())
@@ -154,7 +203,8 @@ pub(crate) async fn launch(
         })
         .max();
     let (_, code, message) = most_severe.unwrap_or((0, "UnfulfillableCapacity", "the fleet is empty"));
-    Err(without_machines(pool, code, message))
+    let is_full = errors.iter().any(|error| error.error_code.as_deref() == Some(NO_ADDRESS));
+    Err(Refused { error: without_machines(pool, code, message), is_full })
 }
 
 /// What an answer without any machine means, by the most severe of its errors.
@@ -205,7 +255,11 @@ fn on_demand_strategy(allocation: Allocation) -> FleetOnDemandAllocationStrategy
     }
 }
 
-fn template(set: &Ec2Set, request: &LaunchRequest) -> Result<FleetLaunchTemplateConfigRequest, MachinesError> {
+fn template(
+    set: &Ec2Set,
+    request: &LaunchRequest,
+    call: usize,
+) -> Result<FleetLaunchTemplateConfigRequest, MachinesError> {
     let specification = FleetLaunchTemplateSpecificationRequest::builder().version(&set.template_version);
     let specification = if set.launch_template.starts_with("lt-") {
         specification.launch_template_id(&set.launch_template)
@@ -215,7 +269,7 @@ fn template(set: &Ec2Set, request: &LaunchRequest) -> Result<FleetLaunchTemplate
     let pool = &request.batch.pool;
     let mut overrides = Vec::new();
     // A batch that was stored before a zone was taken out of the configuration is still launched elsewhere.
-    for (subnet, machine_type) in set.places(pool, &request.batch.id) {
+    for (subnet, machine_type) in set.places(pool, &request.batch.id, call) {
         let place = FleetLaunchTemplateOverridesRequest::builder().subnet_id(&subnet.id);
         let place = if machine_type == BY_ATTRIBUTES {
             place.instance_requirements(requirements(set)?)

@@ -4,6 +4,7 @@
 //! shells depends on it. It decides nothing: which types, zones and market a call names stands in the capacity pool.
 
 mod fleet;
+mod limits;
 mod list;
 pub mod tags;
 
@@ -12,19 +13,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use runnersmith_aws::{AwsFailure, AwsFailureKind, Session};
-use runnersmith_ports::{LaunchRequest, Machines, MachinesError};
+use runnersmith_ports::{LaunchRequest, MachineEvent, Machines, MachinesError};
 use runnersmith_types::{ControlPlaneId, Ec2Set, Machine, MachineId, ScaleSetName, Timestamp};
+
+pub use limits::CALL_TIMEOUT;
 
 /// What this crate may call.
 pub const OPERATIONS: [&str; 5] =
     ["ec2:CreateFleet", "ec2:RunInstances", "ec2:DescribeInstances", "ec2:TerminateInstances", "ec2:CreateTags"];
-/// An instant fleet of a batch is made while the caller waits, and a page of a thousand machines has some megabytes; the session's five
-/// seconds are for calls that carry a few KB. A call that was given up is made again with the same token, and launches nothing twice.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Machines in one terminate call; EC2 advises against more than a thousand.
 const TERMINATED_AT_ONCE: usize = 500;
+/// Machines in one look for those that are ours; EC2 takes 200 values of a filter.
+const REPORTED_AT_ONCE: usize = 100;
 
 /// Machines on EC2, for these sets.
 pub struct Ec2Machines {
@@ -36,40 +37,19 @@ impl Ec2Machines {
     /// Machines for these sets.
     #[must_use]
     pub fn new(session: &Session, sets: BTreeMap<ScaleSetName, Ec2Set>) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+        let timeouts = limits::timeouts(limits::ATTEMPT_TIMEOUT);
         let config = aws_sdk_ec2::config::Builder::from(session.config()).timeout_config(timeouts).build();
         Self { client: Client::from_conf(config), sets }
     }
 
-    /// Records that a machine will be taken back, where every list reads it. `false` when there is no such machine.
-    ///
-    /// # Errors
-    /// When EC2 refuses.
-    pub async fn warn(&self, machine: &MachineId, at: Timestamp) -> Result<bool, AwsFailure> {
+    /// Records that a machine will be taken back, where every list reads it. One that is gone meanwhile needs no record.
+    async fn warn(&self, machine: &MachineId, at: Timestamp) -> Result<(), AwsFailure> {
         let tag = tags::tag(tags::INTERRUPTED_AT, &at.as_millis().to_string());
         match self.client.create_tags().resources(machine.as_str()).tags(tag).send().await {
-            Ok(_) => Ok(true),
+            Ok(_) => Ok(()),
             Err(error) => {
                 let failure = AwsFailure::new("ec2", "CreateTags", &error);
-                if failure.kind() == AwsFailureKind::NotFound { Ok(false) } else { Err(failure) }
-            }
-        }
-    }
-
-    /// The set and control plane of a machine, if it is one of ours.
-    ///
-    /// # Errors
-    /// When EC2 refuses.
-    pub async fn find(&self, machine: &MachineId) -> Result<Option<Machine>, AwsFailure> {
-        let answer = self.client.describe_instances().instance_ids(machine.as_str()).send().await;
-        match answer {
-            Ok(found) => {
-                let instances = found.reservations.unwrap_or_default().into_iter();
-                Ok(instances.flat_map(|one| one.instances.unwrap_or_default()).find_map(|one| list::machine(&one)))
-            }
-            Err(error) => {
-                let failure = AwsFailure::new("ec2", "DescribeInstances", &error);
-                if failure.kind() == AwsFailureKind::NotFound { Ok(None) } else { Err(failure) }
+                if failure.kind() == AwsFailureKind::NotFound { Ok(()) } else { Err(failure) }
             }
         }
     }
@@ -126,6 +106,28 @@ impl Machines for Ec2Machines {
 
     async fn sets(&self, control_plane: &ControlPlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
         list::sets(&self.client, control_plane).await.map_err(|failure| folded("sets", failure, None))
+    }
+
+    async fn reported(
+        &self,
+        events: &[MachineEvent],
+        control_plane: &ControlPlaneId,
+    ) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        let mut sets = BTreeSet::new();
+        // EC2 reports every machine of the account: one call asks which of them are ours.
+        for events in events.chunks(REPORTED_AT_ONCE) {
+            let ids = events.iter().map(|event| &event.machine);
+            let ours = list::named(&self.client, ids, control_plane).await;
+            for machine in ours.map_err(|failure| folded("reported", failure, None))? {
+                for at in
+                    events.iter().filter(|event| event.machine == machine.id).filter_map(|event| event.taken_back_at)
+                {
+                    self.warn(&machine.id, at).await.map_err(|failure| folded("reported", failure, None))?;
+                }
+                sets.insert(machine.set);
+            }
+        }
+        Ok(sets)
     }
 
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {

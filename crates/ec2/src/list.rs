@@ -9,8 +9,10 @@ use runnersmith_types::{
     BatchId, ControlPlaneId, Machine, MachineId, MachineState, MachineStatus, ScaleSetName, Timestamp,
 };
 
+use crate::limits::CALL_TIMEOUT;
 use crate::tags;
 
+const OPERATION: &str = "DescribeInstances";
 /// EC2 gives at most 1,000 in a page.
 const PAGE: i32 = 1000;
 
@@ -20,7 +22,7 @@ pub(crate) async fn list(
     set: &ScaleSetName,
     control_plane: &ControlPlaneId,
 ) -> Result<Vec<Machine>, AwsFailure> {
-    tagged(client, &[(tags::SET, set.as_str()), (tags::CONTROL_PLANE, control_plane.as_str())]).await
+    filtered(client, vec![of_tag(tags::SET, set.as_str()), of_tag(tags::CONTROL_PLANE, control_plane.as_str())]).await
 }
 
 /// The sets that have machines which have not ended.
@@ -28,21 +30,38 @@ pub(crate) async fn sets(
     client: &Client,
     control_plane: &ControlPlaneId,
 ) -> Result<BTreeSet<ScaleSetName>, AwsFailure> {
-    let machines = tagged(client, &[(tags::CONTROL_PLANE, control_plane.as_str())]).await?.into_iter();
+    let machines = filtered(client, vec![of_tag(tags::CONTROL_PLANE, control_plane.as_str())]).await?.into_iter();
     Ok(machines.filter(|machine| machine.state != MachineState::Ended).map(|machine| machine.set).collect())
 }
 
-async fn tagged(client: &Client, wanted: &[(&str, &str)]) -> Result<Vec<Machine>, AwsFailure> {
-    let filters =
-        wanted.iter().map(|(name, value)| Filter::builder().name(format!("tag:{name}")).values(*value).build());
-    let mut pages =
-        client.describe_instances().set_filters(Some(filters.collect())).max_results(PAGE).into_paginator().send();
-    let mut found = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| AwsFailure::new("ec2", "DescribeInstances", &error))?;
-        let instances = page.reservations.unwrap_or_default().into_iter();
-        found.extend(instances.flat_map(|one| one.instances.unwrap_or_default()).filter_map(|one| machine(&one)));
-    }
+/// Those of these machines that are the control plane's. Unknown ones are no error to a filter.
+pub(crate) async fn named(
+    client: &Client,
+    machines: impl Iterator<Item = &MachineId>,
+    control_plane: &ControlPlaneId,
+) -> Result<Vec<Machine>, AwsFailure> {
+    let ids = machines.map(ToString::to_string).collect();
+    let ids = Filter::builder().name("instance-id").set_values(Some(ids)).build();
+    filtered(client, vec![ids, of_tag(tags::CONTROL_PLANE, control_plane.as_str())]).await
+}
+
+fn of_tag(name: &str, value: &str) -> Filter {
+    Filter::builder().name(format!("tag:{name}")).values(value).build()
+}
+
+async fn filtered(client: &Client, filters: Vec<Filter>) -> Result<Vec<Machine>, AwsFailure> {
+    let mut pages = client.describe_instances().set_filters(Some(filters)).max_results(PAGE).into_paginator().send();
+    let all = async {
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| AwsFailure::new("ec2", OPERATION, &error))?;
+            let instances = page.reservations.unwrap_or_default().into_iter();
+            found.extend(instances.flat_map(|one| one.instances.unwrap_or_default()).filter_map(|one| machine(&one)));
+        }
+        Ok(found)
+    };
+    let slow = |_| Err(AwsFailure::too_slow("ec2", OPERATION, CALL_TIMEOUT));
+    let mut found = tokio::time::timeout(CALL_TIMEOUT, all).await.unwrap_or_else(slow)?;
     found.sort_by(|a: &Machine, b| a.id.cmp(&b.id));
     Ok(found)
 }

@@ -9,7 +9,7 @@ use runnersmith_aws::Session;
 use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
 use runnersmith_ec2::Ec2Machines;
 use runnersmith_ports::contract::machines::{MachinesWorld, machines};
-use runnersmith_ports::{Clock as _, LaunchRequest, Machines as _, MachinesError, SystemClock};
+use runnersmith_ports::{Clock as _, LaunchRequest, MachineEvent, Machines as _, MachinesError, SystemClock};
 use runnersmith_types::ec2::{Allocation, Capacity, Subnet};
 use runnersmith_types::{
     Batch, BatchId, ControlPlaneId, Ec2Set, MachineId, RecordVersion, RunnerName, ScaleSetName, Timestamp,
@@ -174,6 +174,40 @@ async fn two_subnets_in_a_zone_are_launched_in_and_take_turns() {
     }
 }
 
+/// A subnet with eleven addresses, in the zone of the set's first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_subnet_is_no_lack_of_capacity_while_another_of_its_zone_has_room() {
+    if skip_unless_available("full subnets") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let mut set = account(&emulator);
+    let subnets = emulator.query("ec2", "DescribeSubnets", &[]).unwrap();
+    let (network, zone) = (between(&subnets, "vpcId").remove(0), set.subnets[0].zone.clone());
+    let subnet = |block: &str| {
+        let small = [("VpcId", network.as_str()), ("CidrBlock", block), ("AvailabilityZone", zone.as_str())];
+        Subnet {
+            zone: zone.clone(),
+            id: between(&emulator.query("ec2", "CreateSubnet", &small).unwrap(), "subnetId").remove(0),
+        }
+    };
+    set.subnets = vec![subnet("172.31.240.0/28"), subnet("172.31.241.0/28")];
+    let ec2 = machines_of(&emulator, &set).await;
+    // Two of them fit in each subnet, whose turn it is or not.
+    for n in 0..4 {
+        let launched = ec2.launch(&request(&set, &format!("full-{n}"), 4, 1)).await;
+        assert_eq!(launched.unwrap().len(), 4, "{n}");
+    }
+    // The same batch is the same calls, and launches nothing twice.
+    assert_eq!(ec2.launch(&request(&set, "full-3", 4, 1)).await.unwrap().len(), 4);
+    let here = ScaleSetName::parse("here").unwrap();
+    let control_plane = request(&set, "full-0", 1, 1).control_plane;
+    assert_eq!(ec2.list(&here, &control_plane).await.unwrap().len(), 16);
+    let full = ec2.launch(&request(&set, "full-4", 4, 1)).await.unwrap_err();
+    assert!(matches!(full, MachinesError::NoCapacity { .. }), "{full:?}");
+    assert_eq!(ec2.launch(&request(&set, "full-5", 3, 1)).await.unwrap().len(), 3, "there is room for three");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_choice_by_attributes_in_six_zones_is_two_capacity_pools_that_ec2_takes() {
     if skip_unless_available("choices by attributes") {
@@ -240,6 +274,38 @@ async fn a_machine_that_ec2_could_not_start_says_why_in_ec2s_words() {
     assert!(why.contains("KMS key"), "{why}");
 }
 
+/// A new image needs neither an apply nor a new version of the template.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_a_parameter_names_is_read_at_each_launch() {
+    if skip_unless_available("images by parameter") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let mut set = account(&emulator);
+    let images = between(&emulator.query("ec2", "DescribeImages", &[("Owner.1", "amazon")]).unwrap(), "imageId");
+    let put = |image: &str| {
+        let parameter =
+            serde_json::json!({ "Name": "/images/runner", "Value": image, "Type": "String", "Overwrite": true });
+        emulator.json("ssm", "AmazonSSM.PutParameter", &parameter).unwrap();
+    };
+    let template = [
+        ("LaunchTemplateName", "by-parameter"),
+        ("LaunchTemplateData.ImageId", "resolve:ssm:/images/runner"),
+        ("LaunchTemplateData.InstanceType", "t3.micro"),
+    ];
+    let template = emulator.query("ec2", "CreateLaunchTemplate", &template).unwrap();
+    set.launch_template = between(&template, "launchTemplateId").remove(0);
+    let ec2 = machines_of(&emulator, &set).await;
+    for (n, image) in images.iter().take(2).enumerate() {
+        put(image);
+        for pool in 0..2 {
+            let machine = ec2.launch(&request(&set, &format!("image-{n}-{pool}"), 1, pool)).await.unwrap().remove(0);
+            let found = emulator.query("ec2", "DescribeInstances", &[("InstanceId.1", machine.as_str())]).unwrap();
+            assert_eq!(between(&found, "imageId"), std::slice::from_ref(image), "{n} {pool}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interruption_is_read_from_the_machine() {
     if skip_unless_available("interruptions on EC2") {
@@ -250,9 +316,23 @@ async fn an_interruption_is_read_from_the_machine() {
     let ec2 = machines_of(&emulator, &set).await;
     let machine = ec2.launch(&request(&set, "c1", 1, 0)).await.unwrap().remove(0);
     let at = Timestamp::from_millis(1_800_000_000_123);
-    assert!(ec2.warn(&machine, at).await.unwrap());
-    assert_eq!(ec2.find(&machine).await.unwrap().unwrap().interrupted_at, Some(at));
-    assert!(ec2.find(&MachineId::parse("i-0123456789abcdef0").unwrap()).await.unwrap().is_none());
+    let (here, ours) = (ScaleSetName::parse("here").unwrap(), request(&set, "c1", 1, 0).control_plane);
+    let event = |machine: &MachineId, taken_back_at| MachineEvent { machine: machine.clone(), taken_back_at };
+    let unknown = MachineId::parse("i-0123456789abcdef0").unwrap();
+    let events = [event(&machine, Some(at)), event(&unknown, Some(at)), event(&machine, None)];
+    let others = ControlPlaneId::parse("another").unwrap();
+    assert!(ec2.reported(&events, &others).await.unwrap().is_empty(), "another control plane's");
+    assert_eq!(ec2.list(&here, &ours).await.unwrap()[0].interrupted_at, None);
+    emulator.forget_calls().unwrap();
+    assert_eq!(ec2.reported(&events, &ours).await.unwrap(), [here.clone()].into());
+    let calls = emulator.calls().unwrap();
+    let of = |action: &str| calls.get(&format!("tester ec2:{action}")).copied();
+    assert_eq!((of("DescribeInstances"), of("CreateTags")), (Some(1), Some(1)), "one look for all");
+    assert_eq!(ec2.list(&here, &ours).await.unwrap()[0].interrupted_at, Some(at));
+    // One that has ended since is still the set's matter.
+    ec2.terminate(std::slice::from_ref(&machine)).await.unwrap();
+    assert_eq!(ec2.reported(&[event(&machine, Some(at))], &ours).await.unwrap(), [here].into());
+    assert!(ec2.reported(&[], &ours).await.unwrap().is_empty());
 }
 
 /// The template as Terraform renders it, with a value for each variable.

@@ -82,8 +82,9 @@ pub async fn fetch_runner(client: &GitHubClient, prerelease: bool, directory: &P
     Ok(there)
 }
 
-/// Fetches a release for this machine into a directory, unless it is there already, and removes archives there that are much older.
-/// Returns the archive's path.
+/// Fetches a release for this machine into a directory, unless it is there already, and removes archives there that are much older, and
+/// newer ones: a release that was withdrawn, or a prerelease that is not wanted any more. Who takes the newest of the directory takes this
+/// one then. Returns the archive's path.
 ///
 /// # Errors
 /// When it cannot be fetched, verified or written; what was there before stays.
@@ -93,11 +94,14 @@ pub async fn fetch_release(
     directory: &Path,
 ) -> Result<PathBuf, ReleaseError> {
     let archive = release.archive(PLATFORM)?.fetch(client, directory).await?;
-    let mut old = archives_in(directory).await;
-    old.truncate(old.len().saturating_sub(ARCHIVES_KEPT));
-    for (_, path) in old.into_iter().filter(|(_, path)| *path != archive) {
+    let mut others = archives_in(directory).await;
+    let newer = others.iter().position(|(_, path)| *path == archive).map_or(others.len(), |index| index + 1);
+    let mut unwanted = others.split_off(newer);
+    others.truncate(others.len().saturating_sub(ARCHIVES_KEPT));
+    unwanted.extend(others);
+    for (_, path) in unwanted.into_iter().filter(|(_, path)| *path != archive) {
         if let Err(error) = fs::remove_file(&path).await {
-            tracing::warn!(%error, archive = %path.display(), "an old archive of the runner cannot be removed");
+            tracing::warn!(%error, archive = %path.display(), "an archive of the runner cannot be removed");
         }
     }
     Ok(archive)

@@ -60,7 +60,6 @@ async fn a_hundred_jobs_run_on_ten_machines_at_a_time() {
         ("webhook", "lambda-webhook"),
         ("scale-up", "lambda-runners"),
         ("scale-down", "lambda-runners"),
-        ("interruption", "lambda-runners"),
         ("housekeeper", "lambda-runners"),
     ] {
         let declared: BTreeSet<String> = operations(program, role).into_iter().collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
-use runnersmith_github_sim::{Options, Simulator};
+use runnersmith_github_sim::{Limit, Options, Simulator};
 use runnersmith_lambda_host::{Account, Host, TlsFront};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,6 +18,19 @@ struct Bed {
     account: Account,
     github: Simulator,
     host: Host,
+}
+
+const BUCKET: &str = "arn:aws:s3:::distribution";
+const OBJECTS: &str = "arn:aws:s3:::distribution/*";
+
+/// The function's role may do this and nothing else.
+fn may(emulator: &Emulator, statements: &[(&str, &str)]) {
+    let allow =
+        |(action, resource): &(&str, &str)| json!({ "Effect": "Allow", "Action": action, "Resource": resource });
+    let statements: Vec<Value> = statements.iter().map(allow).collect();
+    let policy = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+    let policy = [("RoleName", "syncer"), ("PolicyName", "own"), ("PolicyDocument", policy.as_str())];
+    emulator.query("iam", "PutRolePolicy", &policy).unwrap();
 }
 
 impl Bed {
@@ -33,6 +46,7 @@ impl Bed {
         emulator.rest("s3", "PUT", "/distribution", b"").unwrap();
         let assume = json!({ "Version": "2012-10-17", "Statement": [] }).to_string();
         emulator.query("iam", "CreateRole", &[("RoleName", "syncer"), ("AssumeRolePolicyDocument", &assume)]).unwrap();
+        may(&emulator, &[("s3:ListBucket", BUCKET), ("s3:GetObject", OBJECTS), ("s3:PutObject", OBJECTS)]);
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         zip.start_file("bootstrap", zip::write::SimpleFileOptions::default()).unwrap();
         let program = env!("CARGO_BIN_EXE_lambda-runner-binaries-syncer");
@@ -95,6 +109,22 @@ async fn the_newest_release_is_uploaded_once_verified() {
     assert_eq!(bed.object(key), Some(vec![1; 1_000]), "the old object is as it was");
 }
 
+/// Calls without a credential are counted by address, and a function shares its address with others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_github_refuses_what_the_bucket_has_is_enough_and_nothing_is_not() {
+    if skip_unless_available("the syncer without GitHub") {
+        return;
+    }
+    let bed = Bed::new(&json!({})).await;
+    let refused = bed.host.invoke("syncer", &json!({})).await.unwrap_err();
+    assert!(refused.message.contains("find the newest release"), "{refused:?}");
+    bed.github.set_runner_release("2.330.0", vec![1; 1_000]);
+    bed.host.invoke("syncer", &json!({})).await.unwrap();
+    bed.github.set_faults(|faults| faults.limit = Some((Limit::Primary(1_800), 5)));
+    let kept = bed.host.invoke("syncer", &json!({})).await.unwrap();
+    assert_eq!(kept, json!([{ "platform": "linux-x64", "version": "2.330.0", "uploaded": false }]));
+}
+
 /// The archive has some 200 MB; a function sends it at what its share of a processor and the line give.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_over_a_slow_line_is_waited_for() {
@@ -111,6 +141,31 @@ async fn an_upload_over_a_slow_line_is_waited_for() {
     assert_eq!(done[0]["uploaded"], json!(true));
     assert_eq!(bed.object(key), Some(vec![1; 1_000]));
     assert_eq!(bed.uploads(), 1, "no attempt was given up");
+}
+
+/// A denied look is no absent object, which would be fetched and uploaded again every ten minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_is_missing_is_named_and_nothing_is_uploaded_again_and_again() {
+    if skip_unless_available("the syncer's rights") {
+        return;
+    }
+    let bed = Bed::new(&json!({})).await;
+    bed.github.set_runner_release("2.330.0", vec![1; 1_000]);
+    let emulator = bed.account.emulator();
+    may(emulator, &[("s3:ListBucket", BUCKET), ("s3:PutObject", OBJECTS)]);
+    emulator.enforce_policies().unwrap();
+    let refused = async || bed.host.invoke("syncer", &json!({})).await.unwrap_err().message;
+    let unread = refused().await;
+    assert!(unread.contains("s3 HeadObject: AccessDenied") && unread.contains("s3:GetObject on runner/"), "{unread}");
+    may(emulator, &[("s3:GetObject", OBJECTS), ("s3:PutObject", OBJECTS)]);
+    assert!(refused().await.contains("s3:ListBucket on distribution"), "S3 hides what is not there");
+    assert_eq!(bed.uploads(), 0);
+    may(emulator, &[("s3:ListBucket", BUCKET), ("s3:GetObject", OBJECTS)]);
+    let unwritten = refused().await;
+    let says = ["s3 PutObject: AccessDenied", "hint: the role needs s3:PutObject on runner/"];
+    assert!(says.iter().all(|text| unwritten.contains(text)), "{unwritten}");
+    may(emulator, &[("s3:ListBucket", BUCKET), ("s3:GetObject", OBJECTS), ("s3:PutObject", OBJECTS)]);
+    assert_eq!(bed.host.invoke("syncer", &json!({})).await.unwrap()[0]["uploaded"], json!(true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,7 +54,10 @@ async fn a_machine_boots_by_its_user_data_runs_its_job_and_shuts_itself_down() {
             "post_install",
             "test -x ./run.sh; test ! -e \"$state/started\"; export FROM_POST_INSTALL=yes; echo the user was here second",
         ),
-        ("after_runner", "echo the user was here last >\"$RUNNERSMITH_ROOT/last\""),
+        (
+            "after_runner",
+            "echo \"the user was here last, from post_install: $FROM_POST_INSTALL\" >\"$RUNNERSMITH_ROOT/last\"",
+        ),
         ("job_started_hook", "echo \"a job started\""),
         ("job_completed_hook", ""),
         ("install_docker", "true"),
@@ -76,7 +79,11 @@ async fn a_machine_boots_by_its_user_data_runs_its_job_and_shuts_itself_down() {
     let order = ["the user was here first", "the user was here second", "step: hand-off", "step: run"];
     let places = order.map(|text| log.find(text).unwrap_or_else(|| panic!("{text} is not in\n{log}")));
     assert!(places.is_sorted(), "post_install runs before the runner is configured: {places:?}\n{log}");
-    assert!(machines.read(&machine, "last").contains("the user was here last"), "{log}");
+    let last = machines.read(&machine, "last");
+    assert!(
+        last.contains("the user was here last, from post_install: yes"),
+        "what it exports is there later: {last}\n{log}"
+    );
     for status in ["booting", "configured", "busy", "job-done", "ended:0"] {
         let said = format!("status: {status}");
         assert!(log.contains(&said) || ["busy", "job-done"].contains(&status), "it said {status}\n{log}");

@@ -103,7 +103,10 @@ pub(crate) const INPUTS: &[Input] = &[
     same("syncer_lambda_s3_object_version"),
     same("tags"),
     same("userdata_after_runner"),
-    same("userdata_post_install"),
+    other(
+        "userdata_post_install",
+        "it counts within runner_boot_time_in_minutes (5), as the rest of the boot: raise that where it takes long",
+    ),
     same("userdata_pre_install"),
     other(
         "userdata_template",

@@ -84,7 +84,8 @@ fn in_turns<'a>(draft: &Draft<'a>, due: Vec<&'a Job>) -> Vec<&'a Job> {
     due.into_iter().filter(is_asked).collect()
 }
 
-/// Whether GitHub gave no answer for a place lately, whatever it was asked, and none about a job or a list of registrations since. Passes are many while something happens, and a question that failed leaves nothing: each would ask for all jobs again.
+/// Whether GitHub gave no answer for a place lately, whatever it was asked, and none about a job or a list of registrations since. Passes
+/// are many while something happens, and a question that failed leaves nothing: each would ask for all jobs again.
 fn is_silent(draft: &Draft<'_>, at: &RunnerScope) -> bool {
     if draft.snapshot.registrations.get(at).is_some_and(|seen| seen.value().is_some()) {
         return false;

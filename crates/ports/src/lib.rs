@@ -36,6 +36,6 @@ pub use ledger::{
 pub use machines::{LaunchRequest, Machines, MachinesError};
 #[cfg(feature = "contract")]
 pub use memory_record_store::MemoryRecordStore;
-pub use message::Message;
+pub use message::{MachineEvent, Message};
 pub use queue::{Queue, QueueError, Receipt, ReceivedMessage};
 pub use record_store::{Expect, RecordStore, RecordStoreError, StoredRecord, Version};

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use runnersmith_types::{Batch, CapacityPool, ControlPlaneId, Machine, MachineId, ScaleSetName};
 
+use crate::message::MachineEvent;
+
 /// One launch call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchRequest {
@@ -77,6 +79,16 @@ pub trait Machines: Send + Sync + 'static {
     async fn sets(&self, control_plane: &ControlPlaneId) -> Result<BTreeSet<ScaleSetName>, MachinesError>;
     /// The machines of a set.
     async fn list(&self, set: &ScaleSetName, control_plane: &ControlPlaneId) -> Result<Vec<Machine>, MachinesError>;
+    /// Takes down which of these machines the provider takes back, and returns the sets of those that are the control plane's: others
+    /// are of no concern. Where the provider reports nothing by itself there is nothing to take down.
+    async fn reported(
+        &self,
+        events: &[MachineEvent],
+        control_plane: &ControlPlaneId,
+    ) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        let _ = (events, control_plane);
+        Ok(BTreeSet::new())
+    }
     /// Ends machines.
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError>;
     /// Returns when a machine may have changed, or after `timeout`: a hint. Where the provider has no such signal it waits the timeout.

@@ -3,7 +3,7 @@
 //! It is here because its producers (the webhook, a loop that wants to look again) and its consumer meet only at the queue. Its
 //! form is a promise: messages of an older version lie in queues.
 
-use runnersmith_types::{JobFact, JobId, RecordVersion, RepoFullName, ScaleSetName};
+use runnersmith_types::{JobFact, JobId, MachineId, RecordVersion, RepoFullName, ScaleSetName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::queue::BODY_BYTES_MAX;
@@ -31,6 +31,17 @@ pub enum Message {
         /// The set.
         set: ScaleSetName,
     },
+    /// A machine has changed, of whatever control plane, or none.
+    Machine(MachineEvent),
+}
+
+/// What a provider reports of a machine by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineEvent {
+    /// The machine.
+    pub machine: MachineId,
+    /// When the provider takes it back, if that is what it reports.
+    pub taken_back_at: Option<Timestamp>,
 }
 
 /// A message as queues store it. The version's number is beside the content's own fields, not beside the kind's word: a program of
@@ -56,6 +67,13 @@ enum StoredMessage {
         #[serde(default)]
         record_version: RecordVersion<1>,
     },
+    Machine {
+        machine: MachineId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_back_at: Option<Timestamp>,
+        #[serde(default)]
+        record_version: RecordVersion<1>,
+    },
 }
 
 /// A fact has no number of its own, since most lie inside a job's record, which has one.
@@ -75,6 +93,9 @@ impl From<Message> for StoredMessage {
             Message::CheckRun { repo, job } => Self::CheckRun { repo, job, record_version },
             Message::Sweep { repo } => Self::Sweep { repo, record_version },
             Message::Wake { set } => Self::Wake { set, record_version },
+            Message::Machine(MachineEvent { machine, taken_back_at }) => {
+                Self::Machine { machine, taken_back_at, record_version }
+            }
         }
     }
 }
@@ -86,6 +107,9 @@ impl From<StoredMessage> for Message {
             StoredMessage::CheckRun { repo, job, .. } => Self::CheckRun { repo, job },
             StoredMessage::Sweep { repo, .. } => Self::Sweep { repo },
             StoredMessage::Wake { set, .. } => Self::Wake { set },
+            StoredMessage::Machine { machine, taken_back_at, .. } => {
+                Self::Machine(MachineEvent { machine, taken_back_at })
+            }
         }
     }
 }
@@ -166,6 +190,22 @@ mod tests {
             assert_eq!(message.to_body(), of_version(body, 1), "with the number, and nothing else is new");
             assert_eq!(serde_json::from_str::<Message>(body).unwrap(), message, "one without a number is of version 1");
             assert_eq!(serde_json::from_str::<Message>(&message.to_body()).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn what_a_provider_reports_of_a_machine_has_a_form_too() {
+        let event =
+            |taken_back_at| Message::Machine(MachineEvent { machine: MachineId::parse("i-1").unwrap(), taken_back_at });
+        for (message, body) in [
+            (event(None), r#"{"machine":{"machine":"i-1","record_version":1}}"#),
+            (
+                event(Some(Timestamp::from_millis(1_800_000_120_000))),
+                r#"{"machine":{"machine":"i-1","taken_back_at":1800000120000,"record_version":1}}"#,
+            ),
+        ] {
+            assert_eq!(message.to_body(), body);
+            assert_eq!(serde_json::from_str::<Message>(body).unwrap(), message);
         }
     }
 

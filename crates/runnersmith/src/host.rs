@@ -267,6 +267,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_release_that_was_withdrawn_and_an_unwanted_prerelease_are_not_the_newest_any_more() {
+        let (github, home, faults) = (github("2.331.0").await, tempfile::tempdir().unwrap(), Faults::default());
+        github.set_runner_prerelease("2.332.0", b"prerelease".to_vec());
+        let of = |prerelease| runner(&github, Distribution::Latest { prerelease }, home.path());
+        of(true).fetch().await.unwrap();
+        assert_eq!(of(true).used().await.unwrap().to_string(), "2.332.0");
+        // Prereleases are not wanted any more.
+        of(false).refresh(&faults, NOW).await.unwrap();
+        assert_eq!(versions(home.path()).await, ["2.331.0"]);
+        // What is the latest at GitHub is an older one again.
+        github.set_runner_release("2.330.0", b"archive 2.330.0".to_vec());
+        of(false).refresh(&faults, NOW).await.unwrap();
+        assert_eq!(
+            (versions(home.path()).await, of(false).used().await.unwrap().to_string()),
+            (vec!["2.330.0".into()], "2.330.0".into())
+        );
+    }
+
+    #[tokio::test]
     async fn a_server_without_a_way_to_github_is_no_fault_and_one_bad_answer_neither() {
         let (home, faults) = (tempfile::tempdir().unwrap(), Faults::default());
         let archive = home.path().join(format!("actions-runner-{PLATFORM}-2.330.0.tar.gz"));

@@ -15,6 +15,8 @@ pub const POOL_SEPARATOR: char = '+';
 pub const POOL_BYTES_MAX: usize = 240;
 /// CreateFleet takes at most so many choices by attributes ("more than the maximum allowed number of InstanceRequirements (4)").
 pub const CHOICES_BY_ATTRIBUTES_MAX: usize = 4;
+/// So many subnets of a zone are tried for a batch when those before have no free address: each is a launch call of its own.
+pub const SUBNETS_TRIED_MAX: usize = 4;
 /// The word for "by attributes" in a capacity pool.
 pub const BY_ATTRIBUTES: &str = "by-attributes";
 
@@ -175,12 +177,21 @@ impl Ec2Set {
         Ok(FallbackOrder { pools, cool_down })
     }
 
-    /// What one launch call names: one subnet of each zone of a pool, with each of its types once. The subnets of a zone take turns by
-    /// the batch, so that the same batch names the same ones each time it is asked for. Empty when no subnet of its zones is configured
-    /// any more.
+    /// How many launch calls for a pool name different subnets: the most that one of its zones has, up to [`SUBNETS_TRIED_MAX`].
     #[must_use]
-    pub fn places<'a>(&'a self, pool: &'a CapacityPool, batch: &BatchId) -> Vec<(&'a Subnet, &'a str)> {
+    pub fn turns(&self, pool: &CapacityPool) -> usize {
+        let zones = each_once(pool.zone.split(POOL_SEPARATOR)).into_iter();
+        let of_zone = |zone: &str| self.subnets.iter().filter(|subnet| subnet.zone == zone).count();
+        zones.map(of_zone).max().unwrap_or(0).clamp(1, SUBNETS_TRIED_MAX)
+    }
+
+    /// What one launch call names: one subnet of each zone of a pool, with each of its types once. The subnets of a zone take turns by
+    /// the batch, so that the same batch names the same ones each time it is asked for, and by the call: `call` 1 names those that are
+    /// next to those of call 0. Empty when no subnet of its zones is configured any more.
+    #[must_use]
+    pub fn places<'a>(&'a self, pool: &'a CapacityPool, batch: &BatchId, call: usize) -> Vec<(&'a Subnet, &'a str)> {
         let turn = batch.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let turn = turn.wrapping_add(call);
         let types = each_once(pool.machine_type.split(POOL_SEPARATOR));
         let mut places = Vec::new();
         for zone in each_once(pool.zone.split(POOL_SEPARATOR)) {
@@ -259,8 +270,8 @@ mod tests {
         };
         let of = |n: u32| {
             let batch = BatchId::parse(&format!("batch-{n}")).unwrap();
-            let places = set.places(&pool, &batch);
-            assert_eq!(places, set.places(&pool, &batch), "the same batch is the same call");
+            let places = set.places(&pool, &batch, 0);
+            assert_eq!(places, set.places(&pool, &batch, 0), "the same batch is the same call");
             places.iter().map(|(subnet, machine_type)| format!("{machine_type} {}", subnet.id)).collect::<Vec<_>>()
         };
         let first = |id: &str| {
@@ -276,6 +287,25 @@ mod tests {
     }
 
     #[test]
+    fn a_batchs_next_call_names_the_next_subnet_of_each_zone() {
+        let mut set = set(Allocation::LowestPrice, Capacity::Spot, &["m7i.large"]);
+        set.subnets.extend(["a2", "a3"].map(|id| Subnet { zone: "a".into(), id: format!("subnet-{id}") }));
+        let pool = set.fallback_order(Duration::ZERO).unwrap().pools.remove(0);
+        assert_eq!(set.turns(&pool), 3, "as many as the zone with the most has");
+        let batch = BatchId::parse("batch-1").unwrap();
+        let calls: Vec<Vec<&str>> = (0..3)
+            .map(|call| set.places(&pool, &batch, call).into_iter().map(|(subnet, _)| subnet.id.as_str()).collect())
+            .collect();
+        let firsts: BTreeSet<&str> = calls.iter().map(|call| call[0]).collect();
+        assert_eq!(firsts, ["subnet-a", "subnet-a2", "subnet-a3"].into(), "each of the zone's once");
+        assert!(calls.iter().all(|call| call[1..] == ["subnet-b"]), "{calls:?}");
+        set.subnets = (0..9).map(|n| Subnet { zone: "a".into(), id: format!("subnet-{n}") }).collect();
+        assert_eq!(set.turns(&pool), SUBNETS_TRIED_MAX);
+        set.subnets.clear();
+        assert_eq!(set.turns(&pool), 1);
+    }
+
+    #[test]
     fn a_call_has_at_most_four_choices_by_attributes() {
         let mut set = set(Allocation::LowestPrice, Capacity::Spot, &[]);
         set.attributes =
@@ -285,7 +315,7 @@ mod tests {
             .to_vec();
         assert_eq!(pools(&set), ["spot by-attributes in a+b+c+d", "spot by-attributes in e+f"]);
         let old = CapacityPool { market: Market::Spot, machine_type: BY_ATTRIBUTES.into(), zone: "a+b+c+d+e+f".into() };
-        assert_eq!(set.places(&old, &BatchId::parse("batch-1").unwrap()).len(), CHOICES_BY_ATTRIBUTES_MAX);
+        assert_eq!(set.places(&old, &BatchId::parse("batch-1").unwrap(), 0).len(), CHOICES_BY_ATTRIBUTES_MAX);
     }
 
     #[test]

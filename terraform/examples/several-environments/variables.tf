@@ -13,3 +13,10 @@ variable "github_app" {
   })
   sensitive = true
 }
+
+variable "github_webhooks" {
+  description = "The organisation's webhook of each environment (orgs/<org>/hooks/<id>); null until it is made, which needs the endpoint of the first apply."
+  type        = map(string)
+  default     = { blue = null, green = null }
+  nullable    = false
+}

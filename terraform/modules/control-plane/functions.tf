@@ -1,16 +1,15 @@
 locals {
   functions = {
-    webhook      = { code = "webhook", handler = "webhook", memory_size = 256, timeout = var.timeouts.webhook }
-    scale-up     = { code = "runners", handler = "scale-up", memory_size = 512, timeout = var.timeouts.scale_up }
-    scale-down   = { code = "runners", handler = "scale-down", memory_size = 512, timeout = var.timeouts.scale_down }
-    interruption = { code = "runners", handler = "interruption", memory_size = 256, timeout = var.timeouts.scale_down }
-    housekeeper  = { code = "runners", handler = "housekeeper", memory_size = 256, timeout = 300 }
+    webhook     = { code = "webhook", handler = "webhook", memory_size = 256, timeout = var.timeouts.webhook }
+    scale-up    = { code = "runners", handler = "scale-up", memory_size = 512, timeout = var.timeouts.scale_up }
+    scale-down  = { code = "runners", handler = "scale-down", memory_size = 512, timeout = var.timeouts.scale_down }
+    housekeeper = { code = "runners", handler = "housekeeper", memory_size = 256, timeout = 300 }
     # It takes a hundred megabytes and more in and sends them on, checked: with 256 MB it had a seventh of a processor for that.
     syncer = { code = "syncer", handler = "syncer", memory_size = 1024, timeout = var.timeouts.syncer }
   }
 
   # Events that a schedule or a rule sends, and that failed three times, are kept.
-  by_events = ["scale-down", "interruption", "housekeeper", "syncer"]
+  by_events = ["scale-down", "housekeeper", "syncer"]
 
   variables = {
     for name in keys(local.functions) : name => name == "syncer" ? {
@@ -131,24 +130,26 @@ locals {
     scale-down  = { function = "scale-down", schedule = var.schedules.scale_down, pattern = null }
     housekeeper = { function = "housekeeper", schedule = var.schedules.housekeeper, pattern = null }
     syncer      = { function = "syncer", schedule = var.schedules.syncer, pattern = null }
-    warning = { function = "interruption", schedule = null, pattern = jsonencode({
+    # EC2 reports every machine of the account, by the queue: of a hundred at once ten are one invocation.
+    warning = { function = null, schedule = null, pattern = jsonencode({
       source      = ["aws.ec2"]
       detail-type = ["EC2 Spot Instance Interruption Warning"]
     }) }
-    # EC2 reports every machine of the account. Of those that begin nothing here has to know: a launch is known from its own answer, and
-    # a hundred of them at once are no hundred functions.
-    interruption = { function = "interruption", schedule = null, pattern = jsonencode({
+    # Of machines that begin nothing here has to know: a launch is known from its own answer.
+    interruption = { function = null, schedule = null, pattern = jsonencode({
       source      = ["aws.ec2"]
       detail-type = ["EC2 Instance State-change Notification"]
       detail      = { state = ["shutting-down", "stopping", "terminated"] }
     }) }
   }
+  # Those that put their events into the queue; its policy lets them.
+  queued = [for name, rule in local.rules : name if rule.function == null]
 }
 
 resource "aws_cloudwatch_event_rule" "this" {
   for_each            = local.rules
   name                = "${local.name}-${each.key}"
-  description         = "Invokes ${each.value.function}"
+  description         = each.value.function == null ? "Puts what EC2 reports of machines into the queue" : "Invokes ${each.value.function}"
   schedule_expression = each.value.schedule
   event_pattern       = each.value.pattern
   tags                = local.tags
@@ -157,14 +158,16 @@ resource "aws_cloudwatch_event_rule" "this" {
 resource "aws_cloudwatch_event_target" "this" {
   for_each  = local.rules
   rule      = aws_cloudwatch_event_rule.this[each.key].name
-  target_id = "function"
-  arn       = module.function[each.value.function].arn
+  target_id = each.value.function == null ? "queue" : "function"
+  arn       = each.value.function == null ? aws_sqs_queue.work["jobs"].arn : module.function[each.value.function].arn
+
+  # The function that reads such events has to be there before they come: an older one takes them for broken.
+  depends_on = [module.function]
 }
 
 resource "aws_lambda_permission" "rule" {
-  for_each = local.rules
-  # Two rules invoke one function, and a statement's name is there once.
-  statement_id  = each.key == "warning" ? "warning" : "rule"
+  for_each      = { for name, rule in local.rules : name => rule if rule.function != null }
+  statement_id  = "rule"
   action        = "lambda:InvokeFunction"
   function_name = module.function[each.value.function].name
   principal     = "events.amazonaws.com"

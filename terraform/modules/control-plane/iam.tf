@@ -204,11 +204,10 @@ locals {
   )
 
   statements = {
-    webhook      = concat(local.reads_settings, local.reads["webhook"], local.decrypts, local.sends, local.writes_history)
-    scale-up     = concat(local.pass, local.consumes)
-    scale-down   = concat(local.pass, local.sends)
-    interruption = concat(local.pass, local.sends)
-    housekeeper  = concat(local.pass, local.sends)
+    webhook     = concat(local.reads_settings, local.reads["webhook"], local.decrypts, local.sends, local.writes_history)
+    scale-up    = concat(local.pass, local.consumes)
+    scale-down  = concat(local.pass, local.sends)
+    housekeeper = concat(local.pass, local.sends)
     syncer = concat(
       [{
         Sid      = "OwnBucket"

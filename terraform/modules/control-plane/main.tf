@@ -65,12 +65,13 @@ resource "aws_ssm_parameter" "webhook_secret" {
 }
 
 locals {
-  # Where the secrets are: what is written here, or what somebody else wrote.
+  # Where the secrets are: what is written here, or what somebody else wrote. Parameter Store takes another account's parameter by its
+  # full ARN only (API reference, GetParameters), so that an ARN that is given is used as it is.
   secrets = {
-    private_key    = var.secret_parameters.private_key == null ? { name = aws_ssm_parameter.private_key[0].name, arn = null } : var.secret_parameters.private_key
-    webhook_secret = var.secret_parameters.webhook_secret == null ? { name = aws_ssm_parameter.webhook_secret[0].name, arn = null } : var.secret_parameters.webhook_secret
+    private_key    = var.secret_parameters.private_key == null ? aws_ssm_parameter.private_key[0].name : coalesce(var.secret_parameters.private_key.arn, var.secret_parameters.private_key.name)
+    webhook_secret = var.secret_parameters.webhook_secret == null ? aws_ssm_parameter.webhook_secret[0].name : coalesce(var.secret_parameters.webhook_secret.arn, var.secret_parameters.webhook_secret.name)
   }
-  secret_arns = { for kind, secret in local.secrets : kind => coalesce(secret.arn, "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${trimprefix(secret.name, "/")}") }
+  secret_arns = { for kind, secret in local.secrets : kind => startswith(secret, "arn:") ? secret : "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${trimprefix(secret, "/")}" }
 }
 
 # The functions read this, and the sets' parameters beside it, when they start and every few minutes.
@@ -88,8 +89,8 @@ resource "aws_ssm_parameter" "plane" {
       app_id                   = var.github.app_id
       webhook                  = var.github.webhook
       ca_parameter             = var.github.ca_parameter
-      private_key_parameter    = local.secrets["private_key"].name
-      webhook_secret_parameter = local.secrets["webhook_secret"].name
+      private_key_parameter    = local.secrets["private_key"]
+      webhook_secret_parameter = local.secrets["webhook_secret"]
     }
     limits = var.limits
     aws = {

@@ -4,8 +4,8 @@ output "webhook_endpoint" {
 }
 
 output "webhook_secret_parameter" {
-  description = "Where the webhook's secret is kept."
-  value       = local.secrets["webhook_secret"].name
+  description = "Where the webhook's secret is kept: a parameter's name, or its ARN if that was given."
+  value       = local.secrets["webhook_secret"]
 }
 
 output "plane" {
@@ -67,6 +67,9 @@ output "checks" {
     code               = { for name, function in module.function : name => function.settings }
     visibility_timeout = aws_sqs_queue.work["jobs"].visibility_timeout_seconds
     patterns           = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.event_pattern }
+    targets            = { for name, target in aws_cloudwatch_event_target.this : name => target.arn }
+    queue_policy       = aws_sqs_queue.work["jobs"].policy
+    queue_policies     = [for queue in concat(values(aws_sqs_queue.work), [aws_sqs_queue.dead, aws_sqs_queue.failed]) : queue.policy]
     recursive_loop     = aws_lambda_function_recursion_config.scale_up.recursive_loop
     schedules          = { for name, rule in aws_cloudwatch_event_rule.this : name => rule.schedule_expression }
   }

@@ -1,16 +1,24 @@
 locals {
-  queues = { for kind in ["jobs", "lookups", "dead"] : kind => "arn:${local.partition}:sqs:${local.region}:${local.account}:${local.name}-${kind}" }
-  # Inline: a policy of its own would be another thing to wait for.
-  tls_only = { for kind, arn in local.queues : kind => jsonencode({
+  queues = { for kind in ["jobs", "lookups", "dead", "failed"] : kind => "arn:${local.partition}:sqs:${local.region}:${local.account}:${local.name}-${kind}" }
+  # Inline: a policy of its own would be another thing to wait for. Ours alone of all rules may send what EC2 reports; their ARNs are
+  # written out, because the rules' targets are these queues.
+  queue_policies = { for kind, arn in local.queues : kind => jsonencode({
     Version = "2012-10-17"
-    Statement = [{
+    Statement = concat([{
       Sid       = "TlsOnly"
       Effect    = "Deny"
       Principal = "*"
       Action    = "sqs:*"
       Resource  = arn
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
+      }], [for statement in [{
+        Sid       = "OwnRules"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = "sqs:SendMessage"
+        Resource  = arn
+        Condition = { ArnEquals = { "aws:SourceArn" = [for rule in local.queued : "arn:${local.partition}:events:${local.region}:${local.account}:rule/${local.name}-${rule}"] } }
+    }] : statement if kind == "jobs"])
   }) }
 }
 
@@ -18,7 +26,7 @@ resource "aws_sqs_queue" "dead" {
   name                      = "${local.name}-dead"
   message_retention_seconds = 1209600
   sqs_managed_sse_enabled   = true
-  policy                    = local.tls_only["dead"]
+  policy                    = local.queue_policies["dead"]
   tags                      = local.tags
 }
 
@@ -31,7 +39,7 @@ resource "aws_sqs_queue" "work" {
   visibility_timeout_seconds = 6 * var.timeouts.scale_up
   message_retention_seconds  = 1209600
   sqs_managed_sse_enabled    = true
-  policy                     = local.tls_only[each.key]
+  policy                     = local.queue_policies[each.key]
   tags                       = local.tags
 
   redrive_policy = jsonencode({

@@ -7,6 +7,10 @@ variable "environment" {
     condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,61}$", var.environment))
     error_message = "An environment's name has letters, digits, underscores and hyphens, at most 62 of them."
   }
+  validation {
+    condition     = !startswith(var.environment, "sg-")
+    error_message = "An environment's name does not begin with sg-: its machines' security group is named after it, and EC2 keeps such names for ids."
+  }
 }
 
 variable "github" {

@@ -10,9 +10,15 @@ data "aws_subnet" "this" {
   id    = var.network.subnet_ids[count.index]
 }
 
+# AWS names its newest image of Amazon Linux 2023 itself, whatever line of the kernel is the default by then. It is read also where another
+# image is given: whether one is may not be known before the apply.
+data "aws_ssm_parameter" "image" {
+  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${local.machine_architecture}"
+}
+
 # An image that a parameter names is looked up by EC2, at each launch.
 data "aws_ami" "this" {
-  count       = var.machine.ami_parameter == null ? 1 : 0
+  count       = local.has_filter ? 1 : 0
   most_recent = true
   owners      = var.machine.ami_owners
 
@@ -40,11 +46,18 @@ locals {
 
   machine_architecture = { x64 = "x86_64", arm64 = "arm64" }[var.runner.architecture]
   # Amazon Linux 2's glibc (2.26) cannot run today's actions.
-  default_filter = { name = ["al2023-ami-2023.*-kernel-6.1-${local.machine_architecture}"] }
+  default_filter = { name = ["al2023-ami-2023.*-${local.machine_architecture}"] }
+  has_filter     = length(var.machine.ami_filter) > 0 || var.machine.ami_owners != tolist(["amazon"])
   ami_filter = merge(
     { state = ["available"] },
     length(var.machine.ami_filter) == 0 ? local.default_filter : var.machine.ami_filter,
   )
+  image = (
+    var.machine.ami_parameter != null ? "resolve:ssm:${coalesce(var.machine.ami_parameter, "-")}" :
+    local.has_filter ? one(data.aws_ami.this[*].id) : data.aws_ssm_parameter.image.insecure_value
+  )
+  # Ubuntu's is another one than Amazon Linux's: a disk of the wrong name would be a second one beside a small root.
+  root_device = coalesce(one(data.aws_ami.this[*].root_device_name), "/dev/xvda")
 
   security_groups = concat([aws_security_group.this.id], var.network.security_group_ids)
 
@@ -79,7 +92,7 @@ resource "aws_launch_template" "this" {
   name                                 = local.name
   description                          = "Machines of the scale set ${var.name}"
   update_default_version               = true
-  image_id                             = var.machine.ami_parameter == null ? data.aws_ami.this[0].id : "resolve:ssm:${var.machine.ami_parameter}"
+  image_id                             = local.image
   instance_type                        = var.machine.instance_types[0]
   key_name                             = var.machine.key_name
   instance_initiated_shutdown_behavior = "terminate"
@@ -110,7 +123,7 @@ resource "aws_launch_template" "this" {
   }
 
   block_device_mappings {
-    device_name = lookup(var.machine.block_devices, "device_name", "/dev/xvda")
+    device_name = lookup(var.machine.block_devices, "device_name", local.root_device)
 
     ebs {
       delete_on_termination = lookup(var.machine.block_devices, "delete_on_termination", "true")

@@ -53,6 +53,7 @@ output "checks" {
     hop_limit            = aws_launch_template.this.metadata_options[0].http_put_response_hop_limit
     interfaces           = aws_launch_template.this.network_interfaces
     machine_tags         = aws_launch_template.this.tag_specifications[0].tags
+    root_device          = aws_launch_template.this.block_device_mappings[0].device_name
     disk                 = aws_launch_template.this.block_device_mappings[0].ebs[0]
     agent                = one(aws_ssm_parameter.agent[*].insecure_value)
     log_groups           = local.groups

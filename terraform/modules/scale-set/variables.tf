@@ -91,7 +91,7 @@ variable "policy" {
 }
 
 variable "machine" {
-  description = "The machines: types in order of preference; the image, by filter and owners, or by a parameter of Parameter Store that is read at each launch (its control plane must be given it too: image_parameters); key pair; disks; Docker; Session Manager; minutes until a machine must run its runner; the metadata service's hop limit (2 for containers that need it); a public address (null: the subnet decides); further tags."
+  description = "The machines: types in order of preference; the image, by filter and owners, or by a parameter of Parameter Store that is read at each launch (its control plane must be given it too: image_parameters); key pair; disks (a key of one's own must be given to its control plane too: disk_key_arns); Docker; Session Manager; minutes until a machine must run its runner; the metadata service's hop limit (2 for containers that need it); a public address (null: the subnet decides); further tags."
   type = object({
     instance_types      = optional(list(string), ["m5.large"])
     capacity            = optional(string, "spot")
@@ -146,7 +146,7 @@ variable "machine" {
 }
 
 variable "user_data" {
-  description = "Snippets of bash before the runner is fetched, when it is on disk and before it starts (post_install), and after it has ended; around each job; and a template of one's own in place of ours (its path; it gets the same variables)."
+  description = "Snippets of bash before the runner is fetched, when it is on disk and before it starts (post_install), both within the minutes of machine.boot_minutes, and after it has ended; around each job; and a template of one's own in place of ours (its path; it gets the same variables)."
   type = object({
     template      = optional(string)
     pre_install   = optional(string, "")

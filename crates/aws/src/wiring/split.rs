@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use runnersmith_ports::{HandOff, HandOffError, LaunchRequest, Machines, MachinesError, RunnerConfig};
+use runnersmith_ports::{HandOff, HandOffError, LaunchRequest, MachineEvent, Machines, MachinesError, RunnerConfig};
 use runnersmith_types::{ControlPlaneId, Machine, MachineId, RunnerName, RunnerScope, ScaleSetName, Timestamp};
 
 /// EC2's ids begin so; those of processes are hashes.
@@ -58,6 +58,19 @@ impl Machines for SplitMachines {
         let mut sets = self.there.sets(control_plane).await?;
         if let Some(here) = &self.here {
             sets.extend(here.sets(control_plane).await?);
+        }
+        Ok(sets)
+    }
+
+    async fn reported(
+        &self,
+        events: &[MachineEvent],
+        control_plane: &ControlPlaneId,
+    ) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        let (there, here): (Vec<_>, Vec<_>) = events.iter().cloned().partition(|event| is_on_ec2(&event.machine));
+        let mut sets = self.there.reported(&there, control_plane).await?;
+        if let Some(machines) = &self.here {
+            sets.extend(machines.reported(&here, control_plane).await?);
         }
         Ok(sets)
     }

@@ -220,6 +220,30 @@ impl Machines for Doubles {
         let alive = |machine: &&Machine| machine.state != MachineState::Ended;
         Ok(self.script().machines.values().filter(alive).map(|machine| machine.set.clone()).collect())
     }
+    async fn reported(
+        &self,
+        events: &[MachineEvent],
+        control_plane: &ControlPlaneId,
+    ) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
+        let mut script = self.script();
+        // Of one machine, by its id, a test may want a failure whatever else is asked for.
+        let ids: Vec<String> = events.iter().map(|event| event.machine.to_string()).collect();
+        script.calls.push(format!("reported {}", ids.len()));
+        for id in ids {
+            if script.fault(format!("report of {id}")).is_some() {
+                return Err(MachinesError::Throttled { operation: "reported" });
+            }
+        }
+        let mut sets = BTreeSet::new();
+        for event in events {
+            let ours = |machine: &&mut Machine| machine.control_plane == *control_plane;
+            if let Some(machine) = script.machines.get_mut(&event.machine).filter(ours) {
+                machine.interrupted_at = event.taken_back_at.or(machine.interrupted_at);
+                sets.insert(machine.set.clone());
+            }
+        }
+        Ok(sets)
+    }
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {
         let mut script = self.script();
         script.calls.push(format!("end {} together", ids.len()));

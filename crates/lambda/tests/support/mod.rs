@@ -292,7 +292,6 @@ impl Bed {
             ("webhook", "lambda-webhook", "webhook"),
             ("scale-up", "lambda-runners", "scale-up"),
             ("scale-down", "lambda-runners", "scale-down"),
-            ("interruption", "lambda-runners", "interruption"),
             ("housekeeper", "lambda-runners", "housekeeper"),
         ] {
             let mut allowed = operations(program, handler);
@@ -334,20 +333,28 @@ impl Bed {
     }
 
     fn rules(&self, emulator: &Emulator) {
-        let rule = |name: &str, what: Value, function: &str| {
+        let jobs = format!("arn:aws:sqs:us-east-1:{ACCOUNT}:jobs");
+        let scale_down = format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:scale-down");
+        let rule = |name: &str, what: Value, target: &str| {
             let mut body = what;
             body["Name"] = json!(name);
             emulator.json("events", "AWSEvents.PutRule", &body).unwrap();
-            let arn = format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:{function}");
-            let target = json!({ "Rule": name, "Targets": [{ "Id": "one", "Arn": arn }] });
+            let target = json!({ "Rule": name, "Targets": [{ "Id": "one", "Arn": target }] });
             emulator.json("events", "AWSEvents.PutTargets", &target).unwrap();
         };
-        rule("scale-down", json!({ "ScheduleExpression": "rate(1 minute)" }), "scale-down");
+        rule("scale-down", json!({ "ScheduleExpression": "rate(1 minute)" }), &scale_down);
         let pattern = json!({ "source": ["aws.ec2"], "detail-type": ["EC2 Spot Instance Interruption Warning"] });
-        rule("warning", json!({ "EventPattern": pattern.to_string() }), "interruption");
+        rule("warning", json!({ "EventPattern": pattern.to_string() }), &jobs);
         let pattern = json!({ "source": ["aws.ec2"], "detail-type": ["EC2 Instance State-change Notification"],
             "detail": { "state": ["shutting-down", "stopping", "terminated"] } });
-        rule("interruption", json!({ "EventPattern": pattern.to_string() }), "interruption");
+        rule("interruption", json!({ "EventPattern": pattern.to_string() }), &jobs);
+        // As the module has it.
+        let rules = ["warning", "interruption"].map(|name| format!("arn:aws:events:us-east-1:{ACCOUNT}:rule/{name}"));
+        let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow",
+            "Principal": { "Service": "events.amazonaws.com" }, "Action": "sqs:SendMessage", "Resource": jobs,
+            "Condition": { "ArnEquals": { "aws:SourceArn": rules } } }] });
+        let policy = json!({ "QueueUrl": self.queue, "Attributes": { "Policy": policy.to_string() } });
+        emulator.json("sqs", "AmazonSQS.SetQueueAttributes", &policy).unwrap();
     }
 
     fn settings(&self, emulator: &Emulator, wishes: &Wishes, key: &str, front: Option<&TlsFront>) {

@@ -4,10 +4,11 @@ usage: emulator.py PORT   (0: any; the address is printed as the first line)
 
     POST   /_emulator/faults   [{"action", "match": {}, "code", "message", "status", "times", "delay_ms", "late_ms", "after", "capacity"}]
     DELETE /_emulator/faults
+    GET    /_emulator/units    DynamoDB's request units so far, {"read", "write"}; DELETE forgets them
     GET    /_emulator/calls    {"caller action": count}; DELETE forgets them
     GET    /_emulator/audit    {"role action": "allow" | "deny"}
     POST   /_emulator/enforce  hold assumed roles to their policies from now on
-    POST   /_emulator/teeth    {"name": false}: switches one of fixes.TEETH off, or on again
+    POST   /_emulator/refusals {"name": false}: switches one of fixes.REFUSALS off, or on again
     POST   /_emulator/clock    {"ahead_ms"}: moves the queues' clock on
     POST   /_emulator/copy     a copy of the whole account in a process of its own; answers its address
     GET    /_emulator/code/... a function's zip
@@ -26,10 +27,12 @@ import urllib.parse
 import warnings
 
 import fixes
+import fleet_rules
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 FAULTS, FAULTS_LOCK = [], threading.Lock()
 CALLS, CALLS_LOCK = {}, threading.Lock()
+UNITS = {"read": 0, "write": 0}
 # moto is not made for two requests at once: a table that grows while another request reads it is an error 500, now and then
 # when half of the work is done. Its services read each other's tables, so that all of them have one lock.
 MOTO = threading.RLock()
@@ -157,7 +160,7 @@ class Emulator:
             time.sleep(fault["delay_ms"] / 1000)
         if fault and fault.get("code") and not fault.get("after"):
             return error(start, protocol, fault.get("status", 400), fault["code"], fault.get("message", "injected"), service)
-        if action == "CreateFleet" and fixes.TEETH["fleet_configuration"] and (refusal := fixes.fleet_refusal(parameters)):
+        if action == "CreateFleet" and fixes.REFUSALS["fleet_configuration"] and (refusal := fleet_rules.fleet_refusal(parameters)):
             return error(start, protocol, 400, *refusal)
         if fault and "capacity" in fault:
             parameters = {name: value for name, value in parameters.items() if not name.endswith("SpotTargetCapacity") and not name.endswith("OnDemandTargetCapacity")}
@@ -179,6 +182,10 @@ class Emulator:
                 message.setdefault("MessageSystemAttributes", carried)
             body = json.dumps(parameters).encode()
         answer = self.answer(env, body, action, parameters)
+        if service == "dynamodb" and answer[0].startswith("200"):
+            with CALLS_LOCK:
+                for kind, units in fixes.units(action, parameters, answer[2]).items():
+                    UNITS[kind] += units
         if fault and fault.get("late_ms"):
             answer = fixes.without_young(answer, fault["late_ms"] / 1000)
         if fault and fault.get("code") and fault.get("after"):
@@ -218,10 +225,20 @@ class Emulator:
         until = time.monotonic() + wait
         while True:
             with MOTO:
-                answer = self.call(dict(env), body)
+                answer = self.fleet(dict(env), body, parameters) if action == "CreateFleet" else self.call(dict(env), body)
             if not wait or b"Messages" in answer[2] or not answer[0].startswith("200") or time.monotonic() >= until:
                 return answer
             time.sleep(0.05)
+
+    def fleet(self, env, body, parameters):
+        if not fixes.REFUSALS["full_subnets"]:
+            return self.call(env, body)
+        left, errors = fleet_rules.without_full_subnets(parameters)
+        if not errors:
+            return self.call(env, body)
+        if not fleet_rules.overrides_of(left):
+            return fleet_rules.fleet_answer(errors)
+        return self.call(env, urllib.parse.urlencode(left).encode())
 
     def call(self, env, body):
         env["wsgi.input"], env["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
@@ -248,17 +265,22 @@ class Emulator:
                 found = dict(CALLS)
                 if method == "DELETE":
                     CALLS.clear()
+        elif name == "units":
+            with CALLS_LOCK:
+                found = dict(UNITS)
+                if method == "DELETE":
+                    UNITS.update(read=0, write=0)
         elif name == "audit":
             with fixes.AUDIT_LOCK:
                 found = dict(fixes.AUDIT)
         elif name == "enforce":
             STATE["enforce"] = True
             found = True
-        elif name == "teeth":
+        elif name == "refusals":
             found = json.loads(body)
-            if unknown := set(found) - set(fixes.TEETH):
-                raise ValueError(f"no such tooth: {unknown}")
-            fixes.TEETH.update(found)
+            if unknown := set(found) - set(fixes.REFUSALS):
+                raise ValueError(f"no such refusal: {unknown}")
+            fixes.REFUSALS.update(found)
         elif name == "clock":
             fixes.AHEAD[0] += json.loads(body)["ahead_ms"] / 1000
             found = fixes.AHEAD[0]

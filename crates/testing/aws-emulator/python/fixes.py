@@ -5,7 +5,6 @@ Each fix says what AWS does. They reach into moto's internals, which is why the 
 
 import datetime
 import json
-import re
 import threading
 import types
 from xml.etree import ElementTree
@@ -15,6 +14,7 @@ from moto import backends
 from moto.awslambda import models as functions
 from moto.core import authorization
 from moto.dynamodb import models as tables
+from moto.ec2.exceptions import InvalidParameterValueError
 from moto.ec2.models import fleets
 from moto.ec2.models import instances
 from moto.ec2.models import launch_templates
@@ -24,18 +24,21 @@ from moto.s3 import models as buckets
 from moto.s3 import responses
 from moto.s3.exceptions import MissingKey
 from moto.sqs import models as queues
+from moto.ssm import models as parameters
 
 # Which caller (an assumed role's name, or "-") made which call, and whether its policy allowed it.
 AUDIT = {}
 AUDIT_LOCK = threading.Lock()
 # What is refused as AWS refuses it, each by its name; a test that needs it otherwise switches one off.
-TEETH = {
+REFUSALS = {
     # An absent key of S3 is 403 for who may not list the bucket.
     "absent_keys": True,
     # A disk's key that the launching role may not use: the launch succeeds, and the machine ends at once.
     "disk_keys": True,
     # CreateFleet takes a capacity pool once, and four choices by attributes.
     "fleet_configuration": True,
+    # A fleet launches nothing in subnets that have no address for each of its machines.
+    "full_subnets": True,
     # Roles are held to resources and conditions too; otherwise by actions only.
     "policies": True,
 }
@@ -144,6 +147,19 @@ def ec2():
 
     fleets.FleetsBackend.create_fleet = create_fleet
 
+    # A template may name a parameter in place of an image. EC2 reads it at each launch.
+    run = instances.InstanceBackend.run_instances
+
+    def run_instances(self, image_id, *arguments, **named):
+        if name := policies.parameter_of(image_id or ""):
+            _, found, _ = policies.Asked(self.region_name, "").parameter(name)
+            if not found:
+                raise InvalidParameterValueError(f"The parameter {name} does not exist")
+            image_id = found.value
+        return run(self, image_id, *arguments, **named)
+
+    instances.InstanceBackend.run_instances = run_instances
+
 
 def end_what_cannot_start():
     """After the answer: "Client.InternalError: A client error caused the instance to terminate during launch" (EC2 User Guide)."""
@@ -151,34 +167,6 @@ def end_what_cannot_start():
         instance.terminate()
         instance.state_reason = instances.StateReason("Client.InternalError: Client error on launch", "Client.InternalError")
     LAUNCH.doomed = []
-
-
-# "Your request contains more than the maximum allowed number of InstanceRequirements (4)".
-REQUIREMENTS_MAX = 4
-
-
-def fleet_refusal(parameters):
-    """Code and message of EC2 for a fleet whose configuration it does not take (github-aws-runners #2904, osbuild-composer #3946)."""
-    overrides = {}
-    for name, value in parameters.items():
-        if match := re.match(r"LaunchTemplateConfigs\.(\d+)\.Overrides\.(\d+)\.(\w+)", name):
-            overrides.setdefault(match.groups()[:2], {})[match.group(3)] = value
-    choices = [one for one in overrides.values() if "InstanceRequirements" in one]
-    if len(choices) > REQUIREMENTS_MAX:
-        return "InvalidParameterValue", f"Your request contains more than the maximum allowed number of InstanceRequirements ({REQUIREMENTS_MAX})"
-    # A pool is a type in a zone: two subnets of a zone are the same one twice.
-    pools = [(zone_of(one), one.get("InstanceType", "")) for one in overrides.values()]
-    if len(set(pools)) < len(pools):
-        return "InvalidFleetConfig", "The fleet configuration contains duplicate instance pools."
-    return None
-
-
-def zone_of(override):
-    for region in backends.get_backend("ec2")[policies.ACCOUNT].values():
-        for subnets in region.subnets.values():
-            if override.get("SubnetId") in subnets:
-                return subnets[override["SubnetId"]].availability_zone
-    return override.get("AvailabilityZone", override.get("SubnetId", ""))
 
 
 def functions_():
@@ -250,7 +238,7 @@ def iam(enforce):
                 request._action = action
                 request._raise_access_denied()
         LAUNCH.cannot_start = False
-        if TEETH["disk_keys"]:
+        if REFUSALS["disk_keys"]:
             allowed = [is_allowed(role, documents, *one) for one in disks]
             LAUNCH.cannot_start = enforce() and not all(allowed)
 
@@ -259,7 +247,7 @@ def iam(enforce):
 
 def is_allowed(role, documents, action, resource, context):
     """What is allowed or not is noted."""
-    if not TEETH["policies"]:
+    if not REFUSALS["policies"]:
         resource = None
     allowed = action == "sts:GetCallerIdentity" or policies.allows(documents, action, resource, context)
     with AUDIT_LOCK:
@@ -318,7 +306,7 @@ def s3():
     # "If the object you request doesn't exist, the error that Amazon S3 returns depends on whether you also have the s3:ListBucket
     # permission": 404 with it, 403 without (API reference of HeadObject and GetObject). A HEAD names no prefix.
     def is_hidden(response, bucket):
-        request = request_of(response, access_control.S3IAMRequest) if TEETH["absent_keys"] else None
+        request = request_of(response, access_control.S3IAMRequest) if REFUSALS["absent_keys"] else None
         context = policies.Context(**{"aws:SecureTransport": "true"})
         return request and not policies.allows(
             policies.documents(request._access_key), "s3:ListBucket", f"arn:aws:s3:::{bucket}", context
@@ -340,6 +328,24 @@ def s3():
 
     responses.S3Response.head_object = head_object
     responses.S3Response._get_key = get_key
+
+
+def ssm():
+    # A name is the caller's account's, an ARN whose it says: another account's parameter is read by its full ARN alone, and answered with
+    # its bare name (API reference, GetParameters). moto knows no ARN there. That it is shared is taken for granted.
+    get = parameters.SimpleSystemManagerBackend.get_parameters
+
+    def get_parameters(self, names):
+        found = get(self, [name for name in names if not name.startswith("arn:")])
+        for arn in (name for name in names if name.startswith("arn:")):
+            _, _, _, region, account, place = arn.split(":", 5)
+            place = place.removeprefix("parameter/")
+            backend = parameters.ssm_backends[account][region] if region == self.region_name else None
+            known = [name for name in (place, f"/{place}") if backend and name in backend._parameters]
+            found.update({arn: backend.get_parameter(name) for name in known})
+        return found
+
+    parameters.SimpleSystemManagerBackend.get_parameters = get_parameters
 
 
 def dynamodb():
@@ -368,6 +374,22 @@ def dynamodb():
     tables.copy = types.SimpleNamespace(copy=tables_copy, deepcopy=deepcopy)
 
 
+def units(action, call, answer):
+    """The request units that a call is charged with (DynamoDB guide, "Read and write operations"): 4 KB are a unit of a consistent read, 1 KB
+    one of a write, twice that in a transaction. A write goes to the index too, as all that has a kind is in it with all of its content. Items
+    are measured as JSON, which is more than DynamoDB counts, so that nothing is cheaper than it is here."""
+    def written(*items):
+        return sum(2 * max(1, -(-len(json.dumps(item)) // 1024)) for item in items)
+
+    if action in ("GetItem", "Query", "Scan", "BatchGetItem"):
+        return {"read": max(1, -(-len(answer) // 4096))}
+    if action == "TransactWriteItems":
+        return {"write": 2 * written(*call.get("TransactItems", []))}
+    if action == "BatchWriteItem":
+        return {"write": written(*[one for all in call.get("RequestItems", {}).values() for one in all])}
+    return {"write": written(call)} if action in ("PutItem", "UpdateItem", "DeleteItem") else {}
+
+
 def hosts():
     # Each request listed the package's directory, some two hundred entries of it, while all others waited.
     modules = tuple(backends.list_of_moto_modules())
@@ -384,6 +406,7 @@ def all_of_it(base, enforce):
     iam(enforce)
     eventbridge()
     s3()
+    ssm()
     dynamodb()
 
 

@@ -123,6 +123,11 @@ def documents(key):
     return found
 
 
+def parameter_of(image):
+    """The parameter that a template names in place of an image, if it does."""
+    return image.removeprefix("resolve:ssm:") if image.startswith("resolve:ssm:") else None
+
+
 def tags_of(tags):
     return {f"aws:ResourceTag/{one['key']}": one["value"] for one in tags}
 
@@ -186,8 +191,12 @@ class Asked:
                 self.by("dynamodb", "Decrypt", encryption.get("KMSMasterKeyId"))
 
     def parameter(self, name):
-        found = ssm_backends[ACCOUNT][self.region]._parameters.get(name)
-        return found[-1] if found else None
+        """A parameter's ARN, itself and its tags, by its name or its ARN: another account's is known by its ARN only."""
+        arn = name if name.startswith("arn:") else self.arn("ssm", f"parameter/{name.lstrip('/')}")
+        backend, rest = ssm_backends[arn.split(":")[4]][arn.split(":")[3]], arn.split(":parameter/")[-1]
+        name = rest if rest in backend._parameters else f"/{rest}"
+        found = backend._parameters.get(name)
+        return arn, found[-1] if found else None, backend.list_tags_for_resource("Parameter", name) if found else {}
 
     def ssm(self, action, call):
         if action == "DescribeParameters":
@@ -202,10 +211,7 @@ class Asked:
         else:
             names = call.get("Names") or [call.get("Name") or call.get("ResourceId")]
         for name in names:
-            name = name.split(":parameter")[-1] if name.startswith("arn:") else name
-            arn = self.arn("ssm", f"parameter{name if name.startswith('/') else '/' + name}")
-            found = self.parameter(name)
-            tags = ssm_backends[ACCOUNT][self.region].list_tags_for_resource("Parameter", name) if found else {}
+            arn, found, tags = self.parameter(name)
             keys = {f"aws:ResourceTag/{tag}": value for tag, value in tags.items()}
             if action != "GetParametersByPath":
                 self.ask(f"ssm:{action}", arn, keys=keys)
@@ -278,10 +284,19 @@ class Asked:
         parts += [f"key-pair/{content['KeyName']}"] if content.get("KeyName") else []
         for part in parts:
             self.ask("ec2:RunInstances", self.arn("ec2", part), keys={"ec2:LaunchTemplate": template_arn})
-        image = f"arn:aws:ec2:{self.region}::image/{content.get('ImageId', '*')}"
-        self.ask("ec2:RunInstances", image, keys={"ec2:LaunchTemplate": template_arn})
+        image = content.get("ImageId", "*")
+        if name := parameter_of(image):
+            # EC2 reads the parameter in the caller's name (EC2 User Guide, "Use a Systems Manager parameter instead of an AMI ID").
+            arn, found, tags = self.parameter(name)
+            self.ask("ssm:GetParameters", arn, keys={f"aws:ResourceTag/{tag}": value for tag, value in tags.items()})
+            image = found.value if found else "*"
+        self.ask("ec2:RunInstances", f"arn:aws:ec2:{self.region}::image/{image}", keys={"ec2:LaunchTemplate": template_arn})
         tagged = {value for key, value in call.items() if re.match(r"TagSpecification\.\d+\.ResourceType$", key)}
         tagged |= {one.get("ResourceType") for one in listed(content.get("TagSpecification", content.get("TagSpecifications", [])))}
+        if "spot-instances-request" in tagged and call.get("TargetCapacitySpecification.DefaultTargetCapacityType") == "spot":
+            # Asked for only when it is tagged (EC2 User Guide, "Work with Spot Instances"). It knows no template: the Service Authorization
+            # Reference has no such key for it.
+            self.ask("ec2:RunInstances", self.arn("ec2", "spot-instances-request/*"))
         for kind in sorted(kind for kind in tagged if kind and kind != "launch-template"):
             self.ask("ec2:CreateTags", self.arn("ec2", f"{kind}/*"), keys={"ec2:CreateAction": "RunInstances", "ec2:LaunchTemplate": template_arn})
         self.pass_role(content.get("IamInstanceProfile") or {})

@@ -10,12 +10,14 @@ use crate::error::EmulatorError;
 pub(crate) struct Key {
     pub id: String,
     pub token: Option<String>,
+    /// The account that is called, by its number.
+    pub account: String,
 }
 
 impl Default for Key {
     /// Set-up calls, as they appear in the log of calls.
     fn default() -> Self {
-        Self { id: "setup".into(), token: None }
+        Self { id: "setup".into(), token: None, account: "123456789012".into() }
     }
 }
 
@@ -58,6 +60,7 @@ pub(crate) fn rest(
         .uri(format!("{url}{path}"))
         .header("Authorization", authorization(key, service))
         .header("X-Amz-Security-Token", key.token.as_deref().unwrap_or_default())
+        .header("X-Moto-Account-Id", &key.account)
         .header("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
         .header("Content-Type", "application/json")
         .body(body.to_vec())
@@ -69,6 +72,7 @@ pub(crate) fn json(url: &str, key: &Key, service: &str, target: &str, body: &Val
     let request = ureq::http::Request::post(url)
         .header("Authorization", authorization(key, service))
         .header("X-Amz-Security-Token", key.token.as_deref().unwrap_or_default())
+        .header("X-Moto-Account-Id", &key.account)
         .header("X-Amz-Target", target)
         .header("Content-Type", "application/x-amz-json-1.0")
         .body(body.to_string().into_bytes())
@@ -99,6 +103,7 @@ pub(crate) fn query(
     let request = ureq::http::Request::post(url)
         .header("Authorization", authorization(key, service))
         .header("X-Amz-Security-Token", key.token.as_deref().unwrap_or_default())
+        .header("X-Moto-Account-Id", &key.account)
         .header("Content-Type", "application/x-www-form-urlencoded")
         .body(form.into_bytes())
         .map_err(|error| EmulatorError::new("call", error))?;

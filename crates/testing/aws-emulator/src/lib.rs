@@ -24,13 +24,15 @@ pub use find::{MOTO, NotAvailable, skip_unless_available};
 /// What AWS refuses, and moto does not: `python/fixes.py` has each with the vendor's statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Tooth {
+pub enum Refusal {
     /// An absent key of S3 is 403, and not 404, for a role that may not list the bucket.
     AbsentKeys,
     /// Machines whose disks' key the launching role may not use are launched, and end at once.
     DiskKeys,
     /// `CreateFleet` takes a capacity pool once, and at most four choices by attributes.
     FleetConfiguration,
+    /// A fleet launches nothing in a subnet that has no free address for each of its machines, and says so beside its success.
+    FullSubnets,
     /// Roles are held to their policies' resources and conditions; without it to actions only.
     Policies,
 }
@@ -150,6 +152,7 @@ impl Emulator {
         for (name, text) in [
             ("emulator.py", include_str!("../python/emulator.py")),
             ("fixes.py", include_str!("../python/fixes.py")),
+            ("fleet_rules.py", include_str!("../python/fleet_rules.py")),
             ("policies.py", include_str!("../python/policies.py")),
         ] {
             std::fs::write(files.path().join(name), text).map_err(|error| EmulatorError::new("start", error))?;
@@ -188,8 +191,15 @@ impl Emulator {
     /// One that runs already, called with a role's credentials, which is held to its policies.
     #[must_use]
     pub fn attach(url: &str, id: &str, token: &str) -> Self {
-        let key = http::Key { id: id.to_owned(), token: Some(token.to_owned()) };
+        let key = http::Key { id: id.to_owned(), token: Some(token.to_owned()), ..http::Key::default() };
         Self { url: url.to_owned(), key, _program: None }
+    }
+
+    /// Another account of the same AWS, by its number, called as its owner.
+    #[must_use]
+    pub fn account(&self, number: &str) -> Self {
+        let key = http::Key { account: number.to_owned(), ..http::Key::default() };
+        Self { url: self.url.clone(), key, _program: None }
     }
 
     /// Its address: the endpoint of every service.
@@ -230,6 +240,16 @@ impl Emulator {
         self.ask::<serde_json::Value>("calls", "DELETE", &()).map(drop)
     }
 
+    /// The request units that DynamoDB would charge for the calls made so far: for reads and for writes.
+    ///
+    /// # Errors
+    /// When the emulator does not answer.
+    pub fn units(&self) -> Result<(u64, u64), EmulatorError> {
+        let found: BTreeMap<String, u64> = self.ask("units", "GET", &())?;
+        let of = |kind| found.get(kind).copied().unwrap_or_default();
+        Ok((of("read"), of("write")))
+    }
+
     /// What each role did, as `role service:Action`, and whether its policies allowed it.
     ///
     /// # Errors
@@ -250,16 +270,16 @@ impl Emulator {
     ///
     /// # Errors
     /// When the emulator does not answer.
-    pub fn switch_off(&self, tooth: Tooth) -> Result<(), EmulatorError> {
-        self.ask::<serde_json::Value>("teeth", "POST", &BTreeMap::from([(tooth, false)])).map(drop)
+    pub fn switch_off(&self, refusal: Refusal) -> Result<(), EmulatorError> {
+        self.ask::<serde_json::Value>("refusals", "POST", &BTreeMap::from([(refusal, false)])).map(drop)
     }
 
     /// Switches it on again.
     ///
     /// # Errors
     /// When the emulator does not answer.
-    pub fn switch_on(&self, tooth: Tooth) -> Result<(), EmulatorError> {
-        self.ask::<serde_json::Value>("teeth", "POST", &BTreeMap::from([(tooth, true)])).map(drop)
+    pub fn switch_on(&self, refusal: Refusal) -> Result<(), EmulatorError> {
+        self.ask::<serde_json::Value>("refusals", "POST", &BTreeMap::from([(refusal, true)])).map(drop)
     }
 
     /// Moves the queues' clock on.

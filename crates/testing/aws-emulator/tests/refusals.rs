@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
-use runnersmith_aws_emulator::{Emulator, Tooth, skip_unless_available};
+use runnersmith_aws_emulator::{Emulator, Refusal, skip_unless_available};
 use serde_json::{Value, json};
 
 /// Calls as a new role with this policy, in a session of this name.
@@ -49,9 +49,9 @@ fn an_absent_key_is_hidden_from_a_role_that_may_not_list_the_bucket() {
         for method in ["HEAD", "GET"] {
             assert!(refused(&role, method).contains(status), "{name} {method}: {}", refused(&role, method));
         }
-        emulator.switch_off(Tooth::AbsentKeys).unwrap();
+        emulator.switch_off(Refusal::AbsentKeys).unwrap();
         assert!(refused(&role, "HEAD").contains("404"), "{name}");
-        emulator.switch_on(Tooth::AbsentKeys).unwrap();
+        emulator.switch_on(Refusal::AbsentKeys).unwrap();
     }
     assert!(refused(&emulator, "HEAD").contains("404"), "the account's owner");
 }
@@ -139,7 +139,7 @@ fn a_fleet_names_a_capacity_pool_once_and_four_choices_by_attributes() {
     fleet(&emulator, &template, &each[..5], one_type).unwrap();
     let refused = fleet(&emulator, &template, &each[..5], choice).unwrap_err();
     assert!(refused.contains("maximum allowed number of InstanceRequirements (4)"), "{refused}");
-    emulator.switch_off(Tooth::FleetConfiguration).unwrap();
+    emulator.switch_off(Refusal::FleetConfiguration).unwrap();
     fleet(&emulator, &template, &twice, one_type).unwrap();
 }
 
@@ -169,6 +169,39 @@ fn a_machine_whose_disks_key_may_not_be_used_ends_at_once_and_ec2_says_why() {
     assert_eq!(states(&role(&emulator, "launches", "test", &json!([launches]))), 1);
     assert_eq!(states(&role(&emulator, "uses", "test", &json!([launches, uses]))), 2, "a grant is needed too");
     assert_eq!(states(&role(&emulator, "grants", "test", &json!([launches, uses, grants]))), 2, "no further one");
+}
+
+/// EC2 asks for the right to make a request for spot machines when the request has tags, and never for one on demand.
+#[test]
+fn a_request_for_spot_machines_is_asked_for_when_it_is_tagged() {
+    if skip_unless_available("requests for spot machines") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let (subnets, _) = subnets(&emulator);
+    let template = template(&emulator, None);
+    emulator.enforce_policies().unwrap();
+    let mut denied = allow(&["ec2:RunInstances"], &[arn("ec2", "spot-instances-request/*")]);
+    denied["Effect"] = json!("Deny");
+    let role = role(&emulator, "launches", "test", &json!([allow(&["ec2:*"], &["*".to_owned()]), denied]));
+    let launches = |market: &str, tagged: &str| {
+        let call = [
+            ("Type", "instant"),
+            ("TargetCapacitySpecification.TotalTargetCapacity", "1"),
+            ("TargetCapacitySpecification.DefaultTargetCapacityType", market),
+            ("LaunchTemplateConfigs.1.LaunchTemplateSpecification.LaunchTemplateId", template.as_str()),
+            ("LaunchTemplateConfigs.1.LaunchTemplateSpecification.Version", "$Default"),
+            ("LaunchTemplateConfigs.1.Overrides.1.SubnetId", subnets[0].as_str()),
+            ("LaunchTemplateConfigs.1.Overrides.1.InstanceType", "m5.large"),
+            ("TagSpecification.1.ResourceType", tagged),
+            ("TagSpecification.1.Tag.1.Key", "Name"),
+            ("TagSpecification.1.Tag.1.Value", "runner"),
+        ];
+        role.query("ec2", "CreateFleet", &call).map(drop).map_err(|error| error.to_string())
+    };
+    launches("spot", "instance").unwrap();
+    let refused = launches("spot", "spot-instances-request").unwrap_err();
+    assert!(refused.contains("403"), "{refused}");
 }
 
 /// By the resources of what is called and by the keys of the request's context, in this service and in those that it asks.
@@ -216,6 +249,6 @@ fn roles_are_held_to_the_resources_and_conditions_of_their_policies() {
     get("i-1").unwrap();
     get("i-2").unwrap_err();
     get("somebody").unwrap_err();
-    emulator.switch_off(Tooth::Policies).unwrap();
+    emulator.switch_off(Refusal::Policies).unwrap();
     get("i-3").unwrap();
 }

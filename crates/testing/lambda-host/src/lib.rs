@@ -17,11 +17,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use processes::kill;
+use sources::Target;
 
 pub use account::Account;
 pub use function::{Function, FunctionError};
@@ -46,6 +47,7 @@ impl Default for Options {
 /// A running host.
 pub struct Host {
     url: String,
+    account: Account,
     functions: Arc<BTreeMap<String, Arc<Function>>>,
     rules: Vec<sources::Rule>,
     stop: watch::Sender<bool>,
@@ -80,7 +82,7 @@ impl Host {
         sources::mappings(account, &functions, &stopped, &mut tasks).await?;
         let rules = sources::rules(account).await?;
         sources::schedules(&rules, &functions, options.speed, &stopped, &mut tasks);
-        Ok(Self { url, functions, rules, stop, tasks })
+        Ok(Self { url, account: account.clone(), functions, rules, stop, tasks })
     }
 
     /// The address of an HTTP API.
@@ -106,12 +108,24 @@ impl Host {
         }
     }
 
-    /// Puts an event: every rule whose pattern matches invokes its functions, twice more if they fail.
+    /// Puts an event: every rule whose pattern matches invokes its functions, twice more if they fail, or sends it to its queue.
     pub fn put_event(&self, event: &Value) {
         for (target, payload) in sources::matching(&self.rules, event) {
-            if let Some(function) = self.functions.get(&target) {
-                let (function, payload) = (function.clone(), payload.clone());
-                tokio::spawn(async move { function.invoke_later(payload).await });
+            match target {
+                Target::Function(name) => {
+                    if let Some(function) = self.functions.get(&name).cloned() {
+                        tokio::spawn(async move { function.invoke_later(payload).await });
+                    }
+                }
+                Target::Queue(url) => {
+                    let account = self.account.clone();
+                    let body = json!({ "QueueUrl": url, "MessageBody": payload.to_string() });
+                    tokio::spawn(async move {
+                        if let Err(error) = account.json("sqs", "AmazonSQS.SendMessage", body).await {
+                            tracing::error!(error, "an event could not be sent to its queue");
+                        }
+                    });
+                }
             }
         }
     }

@@ -120,8 +120,52 @@ impl Poller {
 pub(crate) struct Rule {
     every: Option<Duration>,
     pattern: Option<Value>,
-    /// Function and fixed input.
-    targets: Vec<(String, Option<Value>)>,
+    /// Where to, and fixed input.
+    targets: Vec<(Target, Option<Value>)>,
+}
+
+/// What a rule's events go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The function of this name.
+    Function(String),
+    /// The queue at this address.
+    Queue(String),
+}
+
+/// A rule's target. A queue must let the rule send: EventBridge drops what it may not send, and says so nowhere but in a metric (EventBridge
+/// guide, "Resource-based policies"), which a test would not see.
+async fn target(account: &Account, rule: &Value, target: &Value) -> Result<Option<Target>, String> {
+    let arn = target["Arn"].as_str().unwrap_or_default();
+    if let Some(function) = arn.split(":function:").nth(1) {
+        return Ok(Some(Target::Function(function.split(':').next().unwrap_or_default().to_owned())));
+    }
+    let Some(queue) = arn.strip_prefix("arn:aws:sqs:").and_then(|rest| rest.rsplit(':').next()) else {
+        return Ok(None);
+    };
+    let url = account.json("sqs", "AmazonSQS.GetQueueUrl", json!({ "QueueName": queue })).await?["QueueUrl"].clone();
+    let asked = json!({ "QueueUrl": url, "AttributeNames": ["Policy"] });
+    let found = account.json("sqs", "AmazonSQS.GetQueueAttributes", asked).await?;
+    let policy: Value =
+        serde_json::from_str(found["Attributes"]["Policy"].as_str().unwrap_or("{}")).unwrap_or_default();
+    if !lets_send(&policy, arn, rule["Arn"].as_str().unwrap_or_default()) {
+        return Err(format!("{queue} lets {} send nothing: {policy}", rule["Name"]));
+    }
+    Ok(url.as_str().map(|url| Target::Queue(url.to_owned())))
+}
+
+/// Whether a queue's policy lets EventBridge send for this rule, and for no other.
+fn lets_send(policy: &Value, queue: &str, rule: &str) -> bool {
+    let names = |value: &Value, wanted: &str| {
+        value.as_str() == Some(wanted) || value.as_array().is_some_and(|all| all.contains(&json!(wanted)))
+    };
+    policy["Statement"].as_array().into_iter().flatten().any(|statement| {
+        statement["Effect"] == "Allow"
+            && names(&statement["Principal"]["Service"], "events.amazonaws.com")
+            && names(&statement["Action"], "sqs:SendMessage")
+            && names(&statement["Resource"], queue)
+            && names(&statement["Condition"]["ArnEquals"]["aws:SourceArn"], rule)
+    })
 }
 
 /// All enabled rules.
@@ -133,16 +177,16 @@ pub(crate) async fn rules(account: &Account) -> Result<Vec<Rule>, String> {
             continue;
         }
         let name = rule["Name"].clone();
-        let targets = account.json("events", "AWSEvents.ListTargetsByRule", json!({ "Rule": name })).await?;
-        let targets = targets["Targets"].as_array().into_iter().flatten().filter_map(|target| {
-            let function = target["Arn"].as_str()?.split(":function:").nth(1)?.split(':').next()?.to_owned();
-            let input = target["Input"].as_str().and_then(|text| serde_json::from_str(text).ok());
-            Some((function, input))
-        });
+        let listed = account.json("events", "AWSEvents.ListTargetsByRule", json!({ "Rule": name })).await?;
+        let mut targets = Vec::new();
+        for one in listed["Targets"].as_array().into_iter().flatten() {
+            let input = one["Input"].as_str().and_then(|text| serde_json::from_str(text).ok());
+            targets.extend(target(account, rule, one).await?.map(|target| (target, input)));
+        }
         rules.push(Rule {
             every: rule["ScheduleExpression"].as_str().and_then(every),
             pattern: rule["EventPattern"].as_str().and_then(|text| serde_json::from_str(text).ok()),
-            targets: targets.collect(),
+            targets,
         });
     }
     Ok(rules)
@@ -176,7 +220,8 @@ pub(crate) fn schedules(
     for rule in rules {
         let Some(every) = rule.every else { continue };
         for (target, input) in &rule.targets {
-            let Some(function) = functions.get(target).cloned() else { continue };
+            let Target::Function(name) = target else { continue };
+            let Some(function) = functions.get(name).cloned() else { continue };
             let (input, mut stopped) = (input.clone().unwrap_or_else(|| json!({})), stopped.clone());
             let period = every / speed.max(1);
             tasks.spawn(async move {
@@ -197,8 +242,8 @@ pub(crate) fn schedules(
     }
 }
 
-/// The functions that an event goes to, with what they get.
-pub(crate) fn matching(rules: &[Rule], event: &Value) -> Vec<(String, Value)> {
+/// Where an event goes to, with what arrives there.
+pub(crate) fn matching(rules: &[Rule], event: &Value) -> Vec<(Target, Value)> {
     let hit = rules.iter().filter(|rule| rule.pattern.as_ref().is_some_and(|pattern| matches(pattern, event)));
     hit.flat_map(|rule| &rule.targets)
         .map(|(target, input)| (target.clone(), input.clone().unwrap_or_else(|| event.clone())))
@@ -227,6 +272,18 @@ mod tests {
         ));
         assert!(!matches(&pattern, &json!({ "source": "aws.ec2", "detail": { "state": "running" } })));
         assert!(!matches(&pattern, &json!({ "source": "aws.s3" })));
+    }
+
+    #[test]
+    fn a_queue_lets_the_rules_send_that_it_names() {
+        let (queue, rule) =
+            ("arn:aws:sqs:us-east-1:123456789012:jobs", "arn:aws:events:us-east-1:123456789012:rule/ours");
+        let policy = json!({ "Statement": [{ "Effect": "Allow", "Principal": { "Service": "events.amazonaws.com" },
+            "Action": "sqs:SendMessage", "Resource": queue, "Condition": { "ArnEquals": { "aws:SourceArn": [rule] } } }] });
+        assert!(lets_send(&policy, queue, rule));
+        assert!(!lets_send(&policy, queue, "arn:aws:events:us-east-1:123456789012:rule/another"));
+        assert!(!lets_send(&policy, "arn:aws:sqs:us-east-1:123456789012:other", rule));
+        assert!(!lets_send(&json!({}), queue, rule));
     }
 
     #[test]

@@ -48,6 +48,14 @@ run "refuses_environment_that_is_too_long" {
   expect_failures = [var.environment]
 }
 
+run "refuses_environment_that_begins_like_a_security_group" {
+  command = plan
+  variables {
+    environment = "sg-runners"
+  }
+  expect_failures = [var.environment]
+}
+
 run "refuses_unknown_architecture" {
   command = plan
   variables {
@@ -159,6 +167,38 @@ run "functions_are_invoked_for_machines_that_end_and_not_for_those_that_begin" {
   }
 }
 
+run "every_queue_refuses_what_is_sent_without_tls" {
+  command = apply
+  assert {
+    condition     = length(output.checks.queue_policies) == 4 && alltrue([for policy in output.checks.queue_policies : jsondecode(policy).Statement[0].Sid == "TlsOnly"])
+    error_message = "one takes anything"
+  }
+}
+
+# A function for each event would be a hundred functions for a hundred machines.
+run "what_ec2_reports_goes_into_the_queue_which_lets_our_rules_send_and_nobody_else" {
+  command = apply
+  assert {
+    condition     = toset([for name, pattern in output.checks.patterns : output.checks.targets[name] if pattern != null]) == toset(["arn:aws:sqs:eu-west-1:123456789012:queue"])
+    error_message = "an event invokes a function: ${jsonencode(output.checks.targets)}"
+  }
+  assert {
+    condition = [for statement in jsondecode(output.checks.queue_policy).Statement : statement if statement.Effect == "Allow"] == [{
+      Sid       = "OwnRules"
+      Effect    = "Allow"
+      Principal = { Service = "events.amazonaws.com" }
+      Action    = "sqs:SendMessage"
+      Resource  = "arn:aws:sqs:eu-west-1:123456789012:ci-jobs"
+      Condition = { ArnEquals = { "aws:SourceArn" = ["arn:aws:events:eu-west-1:123456789012:rule/ci-interruption", "arn:aws:events:eu-west-1:123456789012:rule/ci-warning"] } }
+    }]
+    error_message = "others may send, or ours may not: ${output.checks.queue_policy}"
+  }
+  assert {
+    condition     = !contains(keys(output.functions), "interruption")
+    error_message = "a function waits for events that go elsewhere"
+  }
+}
+
 # Its messages to itself are meant.
 run "scale_up_may_wake_itself" {
   command = apply
@@ -225,5 +265,26 @@ run "takes_secrets_that_are_there_already" {
   assert {
     condition     = length(aws_ssm_parameter.private_key) == 0 && length(aws_ssm_parameter.webhook_secret) == 0
     error_message = "Nothing is written."
+  }
+}
+
+# Another account's parameter has a name that means nothing in this one.
+run "a_secret_that_is_given_by_its_arn_is_read_by_it" {
+  command = apply
+  variables {
+    secrets           = {}
+    secret_parameters = { private_key = { name = "/app/key" }, webhook_secret = { name = "secret", arn = "arn:aws:ssm:eu-west-1:210987654321:parameter/secret" } }
+  }
+  assert {
+    condition     = jsondecode(output.settings).github.webhook_secret_parameter == "arn:aws:ssm:eu-west-1:210987654321:parameter/secret" && output.webhook_secret_parameter == jsondecode(output.settings).github.webhook_secret_parameter
+    error_message = "the functions look for it in their own account"
+  }
+  assert {
+    condition     = jsondecode(output.settings).github.private_key_parameter == "/app/key" && strcontains(output.policies["scale-up"], "\"arn:aws:ssm:eu-west-1:123456789012:parameter/app/key\"")
+    error_message = "a name without an ARN is this account's"
+  }
+  assert {
+    condition     = strcontains(output.policies["webhook"], "\"arn:aws:ssm:eu-west-1:210987654321:parameter/secret\"") && !strcontains(output.policies["webhook"], "123456789012:parameter/secret\"")
+    error_message = "the webhook may not read it"
   }
 }

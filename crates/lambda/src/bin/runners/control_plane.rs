@@ -22,8 +22,6 @@ use tokio::sync::Mutex;
 pub(crate) struct ControlPlane {
     /// Its world.
     pub world: World,
-    /// Its machines, for what only EC2 can be asked.
-    pub machines: Arc<Ec2Machines>,
     /// Sets whose settings cannot be read now.
     pub left_out: BTreeSet<ScaleSetName>,
     /// How long history is kept.
@@ -102,7 +100,7 @@ async fn make(clock: Arc<dyn Clock>, before: Option<&ControlPlane>) -> Result<Co
             ledger: services.ledger(clock.clone()).ok_or_else(|| needs("table"))?,
             machines: Arc::new(SplitMachines {
                 here: None,
-                there: machines.clone(),
+                there: machines,
                 sets: config.ec2.keys().cloned().collect(),
             }),
             hand_off: services.hand_off().ok_or_else(|| needs("hand_off_path"))?,
@@ -125,7 +123,6 @@ async fn make(clock: Arc<dyn Clock>, before: Option<&ControlPlane>) -> Result<Co
     };
     Ok(ControlPlane {
         world,
-        machines,
         left_out: settings.left_out,
         history: config.store.history,
         sweep_every: config.timer.sweep,

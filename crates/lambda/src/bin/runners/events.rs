@@ -1,17 +1,10 @@
-//! The events of SQS and EventBridge, as far as they matter.
-
-use std::time::Duration;
+//! The events of SQS, as far as they matter.
 
 use runnersmith_aws::sqs;
 use runnersmith_ports::ReceivedMessage;
-use runnersmith_types::{MachineId, Timestamp};
+use runnersmith_types::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::MachineEvent;
-
-/// AWS takes a spot machine back two minutes after its warning.
-const NOTICE: Duration = Duration::from_secs(120);
 
 #[derive(Deserialize)]
 struct Batch {
@@ -63,17 +56,6 @@ pub(crate) fn messages(event: Value) -> Result<Vec<(String, ReceivedMessage)>, s
     Ok(batch.records.into_iter().map(read).collect())
 }
 
-/// What an event of EventBridge says of a machine.
-pub(crate) fn machine(event: &Value) -> Option<MachineEvent> {
-    let machine = MachineId::parse(event["detail"]["instance-id"].as_str()?).ok()?;
-    let warned = event["detail-type"].as_str() == Some("EC2 Spot Instance Interruption Warning");
-    let at = event["time"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    // Without a time the warning is taken as past: the machine goes any moment.
-    let at = at.map_or(Timestamp(0), |at| Timestamp::from_millis(at.as_millisecond()));
-    let interrupted_at = warned.then(|| at.plus(NOTICE));
-    Some(MachineEvent { machine, interrupted_at })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,17 +81,5 @@ mod tests {
         assert!(!is_of_queue(&event("acme-jobs"), url));
         assert!(!is_of_queue(&event("acme-lookups"), None));
         assert!(!is_of_queue(&json!({}), None));
-    }
-
-    #[test]
-    fn a_warning_names_its_machine_and_the_end() {
-        let warning = json!({ "detail-type": "EC2 Spot Instance Interruption Warning", "time": "2027-01-15T08:00:00Z",
-            "detail": { "instance-id": "i-1", "instance-action": "terminate" } });
-        let event = machine(&warning);
-        assert!(event.is_some_and(|event| event.machine.as_str() == "i-1"
-            && event.interrupted_at == Some(Timestamp::from_millis(1_800_000_120_000))));
-        let change = json!({ "detail-type": "EC2 Instance State-change Notification", "detail": { "instance-id": "i-1", "state": "terminated" } });
-        assert!(machine(&change).is_some_and(|event| event.interrupted_at.is_none()));
-        assert!(machine(&json!({})).is_none());
     }
 }

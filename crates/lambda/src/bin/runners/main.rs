@@ -1,8 +1,7 @@
 //! The runners functions, one program: the handler's name says which it is.
 //!
-//! scale-up takes facts from the queue and looks at the sets that they concern; scale-down looks at all of them on a
-//! schedule; interruption is invoked when a machine will be taken back or has changed; the housekeeper drops what is old. All
-//! of them make the same passes: which function decided something makes no difference.
+//! scale-up takes facts about jobs and machines from the queue and looks at the sets that they concern; scale-down looks at all of them on
+//! a schedule; the housekeeper drops what is old. All of them make the same passes: which function decided something makes no difference.
 
 mod control_plane;
 mod event_queue;
@@ -17,7 +16,7 @@ use runnersmith_controllers::{Depth, World, consume, housekeeping, lookups, pass
 use runnersmith_lambda::{emf, variable};
 use runnersmith_ports::chain;
 use runnersmith_ports::{Message, Queue};
-use runnersmith_types::{ScaleSetName, Timestamp, saturating_u32};
+use runnersmith_types::{ScaleSetName, saturating_u32};
 use serde_json::{Value, json};
 use strum::{EnumString, VariantNames};
 
@@ -33,7 +32,6 @@ const SPARE: Duration = Duration::from_secs(2);
 enum Role {
     ScaleUp,
     ScaleDown,
-    Interruption,
     Housekeeper,
 }
 
@@ -56,7 +54,7 @@ impl Role {
         let base = reading.chain(ledger);
         match self {
             Self::ScaleUp => base.chain(passes).chain(consuming).collect(),
-            Self::ScaleDown | Self::Interruption | Self::Housekeeper => base.chain(passes).collect(),
+            Self::ScaleDown | Self::Housekeeper => base.chain(passes).collect(),
         }
     }
 }
@@ -178,7 +176,8 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
     );
     queue.release(received.iter().map(|(_, message)| message)).await;
     // The messages are safe in the ledger: a failing pass is the timer's affair and must not bring them again.
-    if let Err(error) = look(&control_plane.world, woken, Depth::Partial, left(deadline)).await {
+    let world = knowing(control_plane, &woken).await;
+    if let Err(error) = look(&world, woken, Depth::Partial, left(deadline)).await {
         tracing::error!(error = %error, "a pass after a message failed; the schedule looks again");
     }
     let failures: Vec<Value> = received
@@ -187,6 +186,21 @@ async fn scale_up(control_plane: &ControlPlane, event: Value, deadline: u64) -> 
         .map(|(id, _)| json!({ "itemIdentifier": id }))
         .collect();
     Ok(json!({ "batchItemFailures": failures }))
+}
+
+/// A world in which these sets are known, those too that were taken out of the settings and have machines still.
+async fn knowing(control_plane: &ControlPlane, sets: &BTreeSet<ScaleSetName>) -> World {
+    let world = &control_plane.world;
+    if sets.iter().all(|set| world.set(set).is_some()) {
+        return world.clone();
+    }
+    match housekeeping::retired(world, &control_plane.left_out).await {
+        Ok((world, _)) => world,
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "sets that were taken out are not known; the schedule looks at them");
+            world.clone()
+        }
+    }
 }
 
 async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value, Error> {
@@ -212,32 +226,6 @@ async fn scale_down(control_plane: &ControlPlane, deadline: u64) -> Result<Value
     let all = world.sets.load().iter().map(|set| set.name.clone()).collect();
     look(&world, all, Depth::Full, left(deadline)).await?;
     if failed.is_empty() { Ok(Value::Null) } else { Err(failed.join("; ").into()) }
-}
-
-async fn interruption(control_plane: &ControlPlane, event: &Value, deadline: u64) -> Result<Value, Error> {
-    let Some(event) = events::machine(event) else {
-        tracing::info!("the event is about no machine");
-        return Ok(Value::Null);
-    };
-    let Some(machine) = control_plane.machines.find(&event.machine).await? else {
-        tracing::info!(machine = %event.machine, "not a machine of ours");
-        return Ok(Value::Null);
-    };
-    let control_plane_id = control_plane.world.ports.ledger.control_plane().await?;
-    if machine.control_plane != control_plane_id {
-        tracing::info!(machine = %event.machine, "another control plane's machine");
-        return Ok(Value::Null);
-    }
-    if let Some(at) = event.interrupted_at {
-        control_plane.machines.warn(&event.machine, at).await?;
-    }
-    control_plane.world.ports.ledger.wake(&machine.set).await?;
-    let world = match control_plane.world.set(&machine.set) {
-        Some(_) => control_plane.world.clone(),
-        None => housekeeping::retired(&control_plane.world, &control_plane.left_out).await?.0,
-    };
-    look(&world, BTreeSet::from([machine.set]), Depth::Partial, left(deadline)).await?;
-    Ok(Value::Null)
 }
 
 async fn housekeeper(control_plane: &ControlPlane, deadline: u64) -> Result<Value, Error> {
@@ -266,16 +254,9 @@ async fn main() -> Result<(), Error> {
             match role {
                 Role::ScaleUp => scale_up(&control_plane, event.payload, deadline).await,
                 Role::ScaleDown => scale_down(&control_plane, deadline).await,
-                Role::Interruption => interruption(&control_plane, &event.payload, deadline).await,
                 Role::Housekeeper => housekeeper(&control_plane, deadline).await,
             }
         }
     }))
     .await
-}
-
-/// What an event says of a machine.
-struct MachineEvent {
-    machine: runnersmith_types::MachineId,
-    interrupted_at: Option<Timestamp>,
 }

@@ -1,6 +1,7 @@
 //! The syncer function: the newest release of actions/runner in the bucket, verified; nothing is uploaded twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runnersmith_aws::Session;
@@ -9,7 +10,7 @@ use runnersmith_github::releases::{self, Archive};
 use runnersmith_github::{GitHubClient, GitHubConfig};
 use runnersmith_lambda::settings::ca_file_of_parameter;
 use runnersmith_lambda::variable;
-use runnersmith_ports::{SystemClock, chain};
+use runnersmith_ports::{Clock as _, SystemClock, chain};
 use serde_json::{Value, json};
 
 /// The operations that this function may use. S3 counts a look at an object (HeadObject) as GetObject.
@@ -18,6 +19,8 @@ const OPERATIONS: [&str; 4] = ["s3:GetObject", "s3:ListBucket", "s3:PutObject", 
 const SHA256: &str = "sha256";
 /// The release it is from.
 const VERSION: &str = "version";
+/// GitHub gives no jobs to a runner when a newer release has been out for 30 days: an archive that was put since is good for a while.
+const FRESH_FOR: Duration = Duration::from_secs(20 * 24 * 3600);
 
 /// What is synchronised, from the function's variables.
 struct Syncer {
@@ -59,8 +62,21 @@ impl Syncer {
         })
     }
 
+    fn key(&self, platform: &str) -> String {
+        format!("{}actions-runner-{platform}.tar.gz", self.prefix)
+    }
+
     async fn sync(&self) -> Result<Value, Error> {
-        let release = releases::newest(&self.client, self.prerelease).await?;
+        let release = match releases::newest(&self.client, self.prerelease).await {
+            Ok(release) => release,
+            Err(error) => match self.kept().await? {
+                Some(kept) => {
+                    tracing::warn!(error = %chain(&error), "the newest release is not known; what the bucket has is fresh enough");
+                    return Ok(kept);
+                }
+                None => return Err(error.into()),
+            },
+        };
         let mut done = Vec::new();
         for architecture in &self.architectures {
             let platform = format!("linux-{architecture}");
@@ -71,10 +87,26 @@ impl Syncer {
         Ok(Value::Array(done))
     }
 
+    /// What the bucket has for all architectures, if machines can go on with it for a while. GitHub counts calls without a credential by
+    /// address, and a function shares its address with others, so that a refusal now and then is no failure.
+    async fn kept(&self) -> Result<Option<Value>, Error> {
+        let mut kept = Vec::new();
+        for architecture in &self.architectures {
+            let platform = format!("linux-{architecture}");
+            let head = self.bucket.head(&self.key(&platform)).await?;
+            let Some(head) = head.filter(|head| SystemClock.now().since(head.put_at) < FRESH_FOR) else {
+                return Ok(None);
+            };
+            kept.push(json!({ "platform": platform, "version": head.metadata.get(VERSION), "uploaded": false }));
+        }
+        Ok(Some(Value::Array(kept)))
+    }
+
     /// `false` when the bucket has it already.
     async fn archive(&self, archive: &Archive, platform: &str) -> Result<bool, Error> {
-        let key = format!("{}actions-runner-{platform}.tar.gz", self.prefix);
-        if self.bucket.metadata(&key, SHA256).await?.as_deref() == Some(archive.sha256.as_str()) {
+        let key = self.key(platform);
+        let head = self.bucket.head(&key).await?;
+        if head.is_some_and(|head| head.metadata.get(SHA256) == Some(&archive.sha256)) {
             tracing::info!(key, version = archive.version, "the bucket has this release");
             return Ok(false);
         }

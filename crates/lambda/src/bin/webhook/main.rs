@@ -21,6 +21,9 @@ use tokio::sync::RwLock;
 const OPERATIONS: [&str; 4] =
     ["sqs:SendMessage", "dynamodb:BatchWriteItem", "ssm:GetParametersByPath", "ssm:GetParameters"];
 
+/// GitHub waits ten seconds for an answer, and so does Lambda: a call that hangs becomes a 503 within them, which is in the function's log.
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// The webhook receiver, and when its settings were read.
 struct Made {
     receiver: WebhookReceiver,
@@ -40,9 +43,10 @@ impl Webhook {
         let (Some(queue), Some(table)) = (aws.queue_url, aws.table) else {
             return Err(SettingsError::Missing("the control plane's aws.queue_url and aws.table".into()));
         };
+        let session = settings.session.within(CALL_TIMEOUT);
         // The function only sends: how long a message stays invisible is the consumer's affair.
-        let queue = SqsQueue::new(&settings.session, &queue, None, Duration::from_secs(60));
-        let ledger = DynamoLedger::new(&settings.session, &table, settings.config.store.history, self.clock.clone());
+        let queue = SqsQueue::new(&session, &queue, None, Duration::from_secs(60));
+        let ledger = DynamoLedger::new(&session, &table, settings.config.store.history, self.clock.clone());
         let sets = Arc::new(settings.config.scale_sets);
         let intake = Intake::new(Arc::new(queue), Arc::new(ledger), self.clock.clone(), move || sets.clone());
         let receiver = WebhookReceiver {
