@@ -10,14 +10,15 @@ use runnersmith_issueops::summary::EnvironmentFleet;
 use runnersmith_ports::chain;
 use runnersmith_ports::control::{MergeRules, Pull};
 
-use crate::base::{Base, BaseError};
+use crate::base::Base;
 use crate::change_store::{Applies, ChangeStoreError, LockNote};
+use crate::compared::Workspace;
 use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
 use crate::locks::is_of_run;
 use crate::look::{hash_of, is_merged_into};
 use crate::outcome::{Done, Note, failure};
-use crate::provisioner::{ProvisionError, StateId, Workspace};
+use crate::provisioner::ProvisionError;
 use crate::record::Record;
 use crate::stored_plan::text_key;
 
@@ -117,12 +118,7 @@ impl ChangeReconciler {
             Some(bundle) => Digest::of(&bundle.file()?),
             None => Digest::of(b""),
         };
-        let state = match self.workspace(work, record).await {
-            Ok(workspace) => self.state_now(&workspace).await?,
-            // Files that cannot be planned any more are another head; that is said first.
-            Err(ReconcileError::Base(BaseError::File { .. })) => StateId::default(),
-            Err(error) => return Err(error),
-        };
+        let state = self.state_now(&self.state_backend(work, &environment)?).await?;
         Ok(DigestInput {
             plan_file,
             head: record.head.clone(),
@@ -212,7 +208,7 @@ impl ChangeReconciler {
         head: &str,
     ) -> Result<Result<Ready, String>, ReconcileError> {
         let environment = environment_of(record)?;
-        let State::Applying { approval, .. } = &record.change.state else {
+        let State::Applying { plan, approval, .. } = &record.change.state else {
             return Ok(Err("it is not approved".into()));
         };
         let held = self.change_store.lock(environment.as_str()).await?;
@@ -234,7 +230,11 @@ impl ChangeReconciler {
         let fresh = Work { base, run: self.parts.runs.begin() };
         let mut at = record.clone();
         head.clone_into(&mut at.head);
-        let workspace = self.workspace(&fresh, &at).await?;
+        // What somebody pushed since is of another commit.
+        at.change.is_hand_edited = plan.is_hand_edited;
+        let Ok(workspace) = self.workspace(&fresh, &at).await? else {
+            return Ok(Err("files are not what the request renders, and no admin ordered a plan of them".into()));
+        };
         if held.applies.is_some() {
             // A run died while it applied under this same lock, which is a person's.
             self.release_left_lock(work, record, &held).await;

@@ -144,13 +144,18 @@ impl Reader {
         Ok(files)
     }
 
-    /// Content of all files below a folder, by path; for a workspace, so neither links nor too much.
+    /// Content of files of a folder, by path; for a workspace, so neither links nor too much.
     ///
     /// # Errors
     /// When GitHub does not give one, one is a link, or there are too many.
-    pub async fn contents(&self, tree: &Tree, folder: &str) -> Result<BTreeMap<String, Vec<u8>>, BaseError> {
+    pub async fn contents(
+        &self,
+        tree: &Tree,
+        folder: &str,
+        paths: impl Iterator<Item = &str> + Send,
+    ) -> Result<BTreeMap<String, Vec<u8>>, BaseError> {
         let refused = |path: &str, why: String| BaseError::File { path: path.to_owned(), why };
-        let paths: Vec<&str> = below(tree, folder).collect();
+        let paths: Vec<&str> = paths.collect();
         if paths.len() > FILES_MAX {
             return Err(refused(folder, format!("has {} files, {FILES_MAX} are read", paths.len())));
         }

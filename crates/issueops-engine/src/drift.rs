@@ -79,11 +79,10 @@ impl ChangeReconciler {
         if before.as_ref().is_some_and(is_busy) {
             return Ok(Drift::Busy);
         }
-        let strange = self.strange_on_default_branch(work, environment).await?;
-        if !strange.is_empty() {
-            return Ok(Drift::HandEdited { files: strange.len() });
-        }
-        let workspace = self.workspace_of(work, environment, &work.base.tree).await?;
+        let workspace = match self.workspace_of_default_branch(work, environment).await? {
+            Ok(workspace) => workspace,
+            Err(strange) => return Ok(Drift::HandEdited { files: strange.len() }),
+        };
         let summary = self
             .parts
             .provisioner

@@ -15,10 +15,11 @@ use runnersmith_ports::{Expect, GitHubError, chain};
 use crate::base::BaseError;
 use crate::bundle::{Bundle, Made};
 use crate::change_store::{ChangeStoreError, plan_key};
+use crate::compared::Workspace;
 use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
 use crate::outcome::{Done, Note, failure};
-use crate::provisioner::{MadePlan, PlanOptions, ProvisionError, Workspace};
+use crate::provisioner::{MadePlan, PlanOptions, ProvisionError};
 use crate::record::{Posted, Record};
 use crate::stored_plan::text_key;
 
@@ -49,15 +50,14 @@ impl ChangeReconciler {
                 Err(event) => return Ok(Done::event(event)),
             }
         }
-        if !record.change.is_hand_edited && !self.strange_in_plan(work, &record).await?.is_empty() {
-            // Somebody brought it to the default branch; it runs with our credentials only if an admin asks.
-            let event = LifecycleEvent::Pushed { committers: BTreeSet::new(), is_hand_edited: true };
-            return Ok(Done::event(event));
-        }
         let environment = record.change.environment.clone();
-        self.say(&format!("{environment}: planning #{}", record.change.pull));
         let workspace = match self.workspace(work, &record).await {
-            Ok(workspace) => workspace,
+            Ok(Ok(workspace)) => workspace,
+            // Somebody brought it to the default branch; it runs with our credentials only if an admin asks.
+            Ok(Err(_)) => {
+                let event = LifecycleEvent::Pushed { committers: BTreeSet::new(), is_hand_edited: true };
+                return Ok(Done::event(event));
+            }
             // Files that cannot be planned; what GitHub does not give now is asked for again.
             Err(ReconcileError::Base(error @ BaseError::File { .. })) => {
                 let failure = ChangeFailure::new(ChangeStage::Plan, chain(&error));
@@ -65,6 +65,7 @@ impl ChangeReconciler {
             }
             Err(error) => return Err(error),
         };
+        self.say(&format!("{environment}: planning #{}", record.change.pull));
         let options = PlanOptions { destroy: record.change.kind == ChangeKind::Delete, without_lock };
         let made = match self.parts.provisioner.plan(&workspace, options, self.parts.progress.as_ref()).await {
             Ok(made) => made,
@@ -96,14 +97,14 @@ impl ChangeReconciler {
         made: &MadePlan,
     ) -> Result<Option<String>, ReconcileError> {
         let Some(lock_file) = &made.lock_file else { return Ok(None) };
-        let path = format!("{}/{LOCK_FILE}", workspace.folder);
-        if record.change.kind == ChangeKind::Delete || workspace.files.get(&path) == Some(lock_file) {
+        if record.change.kind == ChangeKind::Delete || workspace.file(LOCK_FILE) == Some(lock_file) {
             return Ok(None);
         }
         if record.change.is_merged_early {
             // Its pull request takes no commit any more.
             return Ok(None);
         }
+        let path = format!("{}/{LOCK_FILE}", workspace.folder());
         let changes = FileChanges::from([(path, Some(lock_file.clone()))]);
         let message = format!("Lock provider versions of {}", record.change.environment);
         let control = &self.parts.control;
@@ -164,8 +165,7 @@ impl ChangeReconciler {
     ) -> Result<DigestInput, ReconcileError> {
         // What is merged already has the lock file that it has; the apply takes the one of the plan.
         let committed = made.lock_file.as_deref().filter(|_| !record.change.is_merged_early);
-        let lock_file =
-            committed.or_else(|| workspace.files.get(&format!("{}/{LOCK_FILE}", workspace.folder)).map(Vec::as_slice));
+        let lock_file = committed.or_else(|| workspace.file(LOCK_FILE).map(Vec::as_slice));
         Ok(DigestInput {
             plan_file: Digest::of(&made.file),
             head: record.head.clone(),
@@ -202,10 +202,9 @@ impl ChangeReconciler {
         let before = work.base.values(&self.reader, &environment_of(record)?).await?;
         let after = match record.change.kind {
             ChangeKind::Delete => None,
-            ChangeKind::Set => workspace
-                .files
-                .get(&format!("{}/{VALUES_FILE}", workspace.folder))
-                .map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+            ChangeKind::Set => {
+                workspace.file(VALUES_FILE).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            }
         };
         let access = self.access(after.as_ref().or(before.as_ref())).await;
         let mut bundle = Bundle::new(Made {

@@ -1,64 +1,71 @@
-//! What a plan, a check and an apply work on: the files, and the state behind them.
-
-use std::collections::BTreeMap;
+//! What a plan, a check and an apply work on: the files, once they are compared, and the state behind them.
 
 use runnersmith_issueops::change::{ChangeKind, Digest};
 use runnersmith_issueops::policy::EnvironmentName;
-use runnersmith_issueops::render::LOCK_FILE;
+use runnersmith_issueops::render::{Difference, LOCK_FILE};
 
-use crate::base::{BaseError, Tree, below};
+use crate::base::Tree;
+use crate::compared::{Compared, StateBackend, Workspace};
 use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
-use crate::provisioner::{StateId, Workspace};
+use crate::provisioner::StateId;
 use crate::record::Record;
 
 impl ChangeReconciler {
     /// What plan and apply work on: the environment's folder as the branch has it, and the module as the default branch has it. A
-    /// deletion works on the folder as it is, since the branch has moved it away.
-    pub(crate) async fn workspace(&self, work: &Work, record: &Record) -> Result<Workspace, ReconcileError> {
+    /// deletion works on the folder as it is, since the branch has moved it away. `Err`: how files differ from what a request rendered,
+    /// when no admin ordered a plan of them.
+    pub(crate) async fn workspace(
+        &self,
+        work: &Work,
+        record: &Record,
+    ) -> Result<Result<Workspace, Vec<Difference>>, ReconcileError> {
         let environment = environment_of(record)?;
-        match record.change.kind {
-            ChangeKind::Set => {
-                let tree = self.parts.control.tree(&record.head).await?;
-                self.workspace_of(work, &environment, &tree).await
+        let folder = work.base.policy.environment_folder(&environment);
+        let tree = match record.change.kind {
+            ChangeKind::Set => self.parts.control.tree(&record.head).await?,
+            ChangeKind::Delete => work.base.tree.clone(),
+        };
+        let compared = if record.change.is_hand_edited {
+            Compared::with_order(&tree, &folder)
+        } else {
+            let rendered = match record.change.kind {
+                ChangeKind::Set => record.files.clone(),
+                ChangeKind::Delete => self.rendered_by_last(&environment).await?,
+            };
+            match Compared::with_rendered(&tree, &folder, rendered.as_ref()) {
+                Ok(compared) => compared,
+                Err(differences) => return Ok(Err(differences)),
             }
-            ChangeKind::Delete => self.workspace_of(work, &environment, &work.base.tree).await,
-        }
+        };
+        Ok(Ok(compared.read(&self.reader, &work.base, &environment).await?))
     }
 
-    /// An environment's folder as a tree has it, with the module of the default branch.
-    pub(crate) async fn workspace_of(
+    /// An environment's folder as the default branch has it, if it is what the last request that is done rendered.
+    pub(crate) async fn workspace_of_default_branch(
         &self,
         work: &Work,
         environment: &EnvironmentName,
-        tree: &Tree,
-    ) -> Result<Workspace, ReconcileError> {
+    ) -> Result<Result<Workspace, Vec<Difference>>, ReconcileError> {
         let folder = work.base.policy.environment_folder(environment);
-        let mut files = match work.base.module_folder(environment) {
-            Some(module) => self.reader.contents(&work.base.tree, &module).await?,
-            None => Default::default(),
-        };
-        files.extend(self.folder_at(tree, &folder).await?);
-        Ok(Workspace { environment: environment.to_string(), folder, files })
+        let rendered = self.rendered_by_last(environment).await?;
+        match Compared::with_rendered(&work.base.tree, &folder, rendered.as_ref()) {
+            Ok(compared) => Ok(Ok(compared.read(&self.reader, &work.base, environment).await?)),
+            Err(differences) => Ok(Err(differences)),
+        }
     }
 
-    /// Files below an environment's folder as a commit has them, for a workspace.
-    pub(crate) async fn folder_at(
-        &self,
-        tree: &Tree,
-        folder: &str,
-    ) -> Result<BTreeMap<String, Vec<u8>>, ReconcileError> {
-        if below(tree, folder).next().is_none() {
-            let why = "has no files; hint: the branch was changed by hand".to_owned();
-            return Err(BaseError::File { path: folder.to_owned(), why }.into());
-        }
-        Ok(self.reader.contents(tree, folder).await?)
+    /// Where an environment's state is, by the policy alone.
+    pub(crate) fn state_backend(&self, work: &Work, environment: &EnvironmentName) -> Result<StateBackend, ReconcileError> {
+        StateBackend::of(&work.base.policy, environment)
+            .map_err(|error| ReconcileError::Internal(format!("the backend of {environment}: {error}")))
     }
 
     /// The state as it is now.
-    pub(crate) async fn state_now(&self, workspace: &Workspace) -> Result<StateId, ReconcileError> {
-        let state = self.parts.provisioner.state(workspace).await;
-        state.map_err(|source| ReconcileError::Provision { environment: workspace.environment.clone(), source })
+    pub(crate) async fn state_now(&self, backend: &StateBackend) -> Result<StateId, ReconcileError> {
+        let state = self.parts.provisioner.state(backend).await;
+        let environment = || backend.environment().to_owned();
+        state.map_err(|source| ReconcileError::Provision { environment: environment(), source })
     }
 
     /// The lock file of provider versions as it is now.

@@ -5,15 +5,16 @@
 mod support;
 
 use runnersmith_issueops::change::State;
-use runnersmith_issueops_engine::Drift;
-use support::{DELETE, REPO, SET, World, block};
+use runnersmith_issueops_engine::{Drift, Rights};
+use runnersmith_types::ChangeTrigger;
+use support::{DELETE, Gate, REPO, SET, World, block};
 
 const EVIL: (&str, Option<&str>) = ("actions-runner-envs/team/x.tf", Some("data \"external\" \"x\" {}\n"));
 const MAIN: &str = "actions-runner-envs/team/main.tf";
 
 /// Whether a file was ever in a workspace that was planned.
 fn was_planned(world: &World, path: &str) -> bool {
-    world.provisioner.cloud.lock().unwrap().planned.iter().any(|workspace| workspace.files.contains_key(path))
+    world.provisioner.cloud.lock().unwrap().planned.iter().any(|workspace| workspace.files().contains_key(path))
 }
 
 #[tokio::test]
@@ -76,4 +77,85 @@ async fn a_folder_that_no_request_rendered_is_not_believed_and_words_for_people_
     world.github.push_as(REPO, "main", "walt", &[own], "an environment");
     let found = world.planner.drift().await.unwrap();
     assert_eq!(found[0], ("own".to_owned(), Drift::HandEdited { files: 1 }));
+}
+
+/// Files that a branch gets after it was planned: a program, and a state elsewhere.
+const LATE: [(&str, Option<&str>); 2] = [
+    EVIL,
+    (
+        "actions-runner-envs/team/backend.tf.json",
+        Some(r#"{"terraform": {"backend": {"s3": {"bucket": "theirs", "key": "k", "region": "eu-west-1"}}}}"#),
+    ),
+];
+
+fn saw_nothing_of(world: &World) {
+    for text in ["external", "theirs"] {
+        assert!(!world.provisioner.saw(text), "{text} was laid out");
+    }
+}
+
+#[tokio::test]
+async fn what_is_pushed_after_the_approval_is_not_laid_out_to_read_the_state() {
+    let world = World::new().await;
+    let (pull, line) = world.planned().await;
+    world.comment(pull, "wanda", &line).await;
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
+    world.applier.proceed().await.unwrap();
+    assert!(world.answer(pull).contains("head commit"), "{}", world.answer(pull));
+    assert!(!world.provisioner.cloud.lock().unwrap().states.is_empty(), "the state was read");
+    saw_nothing_of(&world);
+}
+
+#[tokio::test]
+async fn what_is_pushed_after_an_apply_died_is_not_laid_out_to_release_its_lock() {
+    let world = World::new().await;
+    let (pull, line) = world.planned().await;
+    world.comment(pull, "wanda", &line).await;
+    let (_go_on, applying) = world.applying().await;
+    applying.abort();
+    assert!(applying.await.unwrap_err().is_cancelled());
+    *world.provisioner.hold.lock().unwrap() = None;
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
+    world.order(pull, "walt", "/unlock").await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().released, ["tester@here"], "{}", world.said(pull));
+    saw_nothing_of(&world);
+}
+
+#[tokio::test]
+async fn what_is_pushed_after_a_planner_died_is_not_laid_out_to_release_its_lock() {
+    let world = World::new().await;
+    let issue = world.open_issue("ann", &block("team", 3), SET);
+    let gate = Gate::new(&world.record_store, ".plan");
+    let planner = world.reconciler_on(gate.clone(), Rights::Plan);
+    let planning =
+        tokio::spawn(async move { planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await });
+    gate.reached.notified().await;
+    planning.abort();
+    assert!(planning.await.unwrap_err().is_cancelled());
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    assert_eq!(world.provisioner.cloud.lock().unwrap().released, ["tester@here"]);
+    assert_eq!(world.record("team").await.change.state, State::HandEdited);
+    saw_nothing_of(&world);
+}
+
+#[tokio::test]
+async fn where_the_state_is_the_policy_says_and_no_file() {
+    let world = World::new().await;
+    let (pull, _) = world.planned().await;
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE[1..], "elsewhere");
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+    world.order(pull, "adam", "/plan").await;
+    assert!(world.answer(pull).contains("only the policy says where states are"), "{}", world.answer(pull));
+    // How it is locked is the policy's too, whatever a file says.
+    let path = LATE[1].0;
+    let own = String::from_utf8(world.provisioner.cloud.lock().unwrap().planned[0].files()[path].clone()).unwrap();
+    let unlocked = own.replace("\"use_lockfile\": true", "\"use_lockfile\": false");
+    assert_ne!(own, unlocked);
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(path, Some(&unlocked))], "without a lock");
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+    world.order(pull, "adam", "/plan").await;
+    let cloud = world.provisioner.cloud.lock().unwrap();
+    assert_eq!(cloud.planned.len(), 2);
+    assert_eq!(cloud.planned[1].files()[path], own.as_bytes());
 }

@@ -32,7 +32,7 @@ async fn an_issue_becomes_a_plan_that_is_approved_applied_and_merged() {
     );
     assert!(world.provisioner.cloud.lock().unwrap().there.is_empty(), "nothing is applied before the approval");
     let workspace = world.provisioner.cloud.lock().unwrap().planned[0].clone();
-    assert!(workspace.files.contains_key("modules/runners/main.tf") && !workspace.files.contains_key("README.md"));
+    assert!(workspace.files().contains_key("modules/runners/main.tf") && !workspace.files().contains_key("README.md"));
 
     let handled = world.comment(pull, "wanda", &line).await;
     assert_eq!(handled.needs_apply, ["linux_large"], "the job that plans does not apply");
