@@ -231,8 +231,8 @@ impl ChangeReconciler {
         let mut at = record.clone();
         head.clone_into(&mut at.head);
         // What somebody pushed since is of another commit.
-        at.change.is_hand_edited = plan.is_hand_edited;
-        let Ok(workspace) = self.workspace(&fresh, &at).await? else {
+        (at.change.is_hand_edited, at.change.ordered_files) = (plan.is_hand_edited, plan.ordered_files);
+        let Some(workspace) = self.workspace(&fresh, &at).await? else {
             return Ok(Err("files are not what the request renders, and no admin ordered a plan of them".into()));
         };
         if held.applies.is_some() {

@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use runnersmith_issueops::change::Digest;
 use runnersmith_issueops::policy::{EnvironmentName, Policy};
 use runnersmith_issueops::render::{BACKEND_FILE, Difference, LOCK_FILE, backend};
 use serde_json::Value;
 
 use crate::base::{Base, BaseError, Reader, Tree, below};
+use crate::seal::Seal;
 
 /// The files that a plan is made from: those of the environment's folder and of modules in the same repository, at one commit
 /// each. Nothing else of the repository is there. Where the state is, the policy says.
@@ -114,9 +116,14 @@ impl<'t> Compared<'t> {
         Ok(Self { tree, paths })
     }
 
-    /// Files that an admin ordered a plan of, whatever they are.
-    pub(crate) fn with_order(tree: &'t Tree, folder: &str) -> Self {
-        Self { tree, paths: below(tree, folder).collect() }
+    /// Files that an admin ordered a plan of, whatever they are; `None`: these are others, or nobody ordered any.
+    pub(crate) fn with_order(
+        tree: &'t Tree,
+        folder: &str,
+        is: Digest,
+        ordered: Option<Digest>,
+    ) -> Option<Self> {
+        (ordered == Some(is)).then(|| Self { tree, paths: below(tree, folder).collect() })
     }
 
     /// Reads them, with the module as the default branch has it, and with the policy's backend.
@@ -150,6 +157,18 @@ impl<'t> Compared<'t> {
         files.insert(path, settings.into_bytes());
         Ok(Workspace { environment: environment.to_string(), folder, files })
     }
+}
+
+/// The digest by which an order names files: those of an environment's folder, and the branch's commit, so that it is of the whole branch.
+pub(crate) fn digest_of(seal: &Seal, head: &str, tree: &Tree, folder: &str) -> Digest {
+    let mut text = format!("{head}\n");
+    for path in below(tree, folder) {
+        if let Some(blob) = tree.get(path) {
+            // A path can have a line end in it.
+            text.push_str(&format!("{} {} {path:?}\n", blob.mode, blob.sha));
+        }
+    }
+    seal.mark(text.as_bytes())
 }
 
 /// What says which state it is; how it is locked and encrypted may change. `None`: not to be read.

@@ -75,7 +75,9 @@ impl ChangeReconciler {
 
     /// The branch was merged with commits that no look has seen.
     async fn merged_with_more(&self, work: &Work, key: &str, pull: &Pull) -> Result<(), ReconcileError> {
-        let event = LifecycleEvent::Pushed { committers: [UNKNOWN.to_owned()].into(), is_hand_edited: true };
+        let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
+        let edited = Some(self.edited_files(work, &record, &pull.head).await?);
+        let event = LifecycleEvent::Pushed { committers: [UNKNOWN.to_owned()].into(), edited };
         let noted = self.change_store.update(key, |record| {
             record.head.clone_from(&pull.head);
             self.follow(work, record, &event);
@@ -87,8 +89,11 @@ impl ChangeReconciler {
     /// The branch has a commit that is not ours.
     async fn pushed(&self, work: &Work, key: &str, record: &Record, pull: &Pull) -> Result<(), ReconcileError> {
         let checked = self.check_head(work, record, &pull.head).await?;
-        let event =
-            LifecycleEvent::Pushed { committers: checked.committers, is_hand_edited: !checked.differences.is_empty() };
+        let edited = match checked.differences.is_empty() {
+            true => None,
+            false => Some(self.edited_files(work, record, &pull.head).await?),
+        };
+        let event = LifecycleEvent::Pushed { committers: checked.committers, edited };
         self.change_store
             .update(key, |record| {
                 // Somebody else may have checked it meanwhile.
@@ -168,10 +173,16 @@ impl ChangeReconciler {
         let known = self.parts.control.is_edited(&comment).await?;
         // Who may not ask goes by the times, which differ now and then although nobody edited: the answer says to write it again.
         let is_edited = known.unwrap_or(comment.updated_at != comment.created_at);
+        let lines = command::parse(&comment.body);
         let approves = |line: &CommentLine| matches!(line, CommentLine::Known(CommentCommand::Approve { .. }));
-        let editors = match command::parse(&comment.body).iter().any(approves) {
+        let editors = match lines.iter().any(approves) {
             true => self.editors(&record, &comment.author).await?,
             false => BTreeSet::new(),
+        };
+        let plans = |line: &CommentLine| matches!(line, CommentLine::Known(CommentCommand::Plan { .. }));
+        let edited = match record.change.is_hand_edited && lines.iter().any(plans) {
+            true => Some(self.edited_files(work, &record, &record.head).await?),
+            false => None,
         };
         let comment = Comment {
             id: comment.id,
@@ -184,7 +195,7 @@ impl ChangeReconciler {
             actor,
         };
         self.say(&format!("#{}: a comment by {}", pull.number, comment.actor.login.escape_debug()));
-        self.event(work, key, &LifecycleEvent::Comment { comment, lock, run, editors }).await?;
+        self.event(work, key, &LifecycleEvent::Comment { comment, lock, run, editors, edited }).await?;
         Ok(())
     }
 

@@ -52,11 +52,12 @@ impl ChangeReconciler {
         }
         let environment = record.change.environment.clone();
         let workspace = match self.workspace(work, &record).await {
-            Ok(Ok(workspace)) => workspace,
-            // Somebody brought it to the default branch; it runs with our credentials only if an admin asks.
-            Ok(Err(_)) => {
-                let event = LifecycleEvent::Pushed { committers: BTreeSet::new(), is_hand_edited: true };
-                return Ok(Done::event(event));
+            Ok(Some(workspace)) => workspace,
+            // Somebody brought it to the default branch, or it is not what an admin has read: it runs with our credentials only if an
+            // admin asks.
+            Ok(None) => {
+                let edited = Some(self.edited_files(work, &record, &record.head).await?);
+                return Ok(Done::event(LifecycleEvent::Pushed { committers: BTreeSet::new(), edited }));
             }
             // Files that cannot be planned; what GitHub does not give now is asked for again.
             Err(ReconcileError::Base(error @ BaseError::File { .. })) => {
@@ -150,6 +151,7 @@ impl ChangeReconciler {
             posted_at: self.parts.clock.now(),
             loses_state: summary.losses().next().is_some(),
             is_hand_edited: record.change.is_hand_edited,
+            ordered_files: record.change.ordered_files,
         };
         Ok(Done { event: Some(LifecycleEvent::PlanPosted(plan)), notes })
     }

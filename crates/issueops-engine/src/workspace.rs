@@ -1,11 +1,11 @@
 //! What a plan, a check and an apply work on: the files, once they are compared, and the state behind them.
 
-use runnersmith_issueops::change::{ChangeKind, Digest};
+use runnersmith_issueops::change::{ChangeKind, Digest, EditedFiles};
 use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::render::{Difference, LOCK_FILE};
 
 use crate::base::Tree;
-use crate::compared::{Compared, StateBackend, Workspace};
+use crate::compared::{Compared, StateBackend, Workspace, digest_of};
 use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
 use crate::provisioner::StateId;
@@ -13,32 +13,51 @@ use crate::record::Record;
 
 impl ChangeReconciler {
     /// What plan and apply work on: the environment's folder as the branch has it, and the module as the default branch has it. A
-    /// deletion works on the folder as it is, since the branch has moved it away. `Err`: how files differ from what a request rendered,
-    /// when no admin ordered a plan of them.
-    pub(crate) async fn workspace(
-        &self,
-        work: &Work,
-        record: &Record,
-    ) -> Result<Result<Workspace, Vec<Difference>>, ReconcileError> {
+    /// deletion works on the folder as it is, since the branch has moved it away. `None`: files are not what a request rendered, or not those
+    /// that an admin ordered a plan of.
+    pub(crate) async fn workspace(&self, work: &Work, record: &Record) -> Result<Option<Workspace>, ReconcileError> {
         let environment = environment_of(record)?;
         let folder = work.base.policy.environment_folder(&environment);
-        let tree = match record.change.kind {
-            ChangeKind::Set => self.parts.control.tree(&record.head).await?,
-            ChangeKind::Delete => work.base.tree.clone(),
-        };
+        let tree = self.tree_to_plan(work, record, &record.head).await?;
         let compared = if record.change.is_hand_edited {
-            Compared::with_order(&tree, &folder)
+            let is = digest_of(&self.parts.seal, &record.head, &tree, &folder);
+            Compared::with_order(&tree, &folder, is, record.change.ordered_files)
         } else {
             let rendered = match record.change.kind {
                 ChangeKind::Set => record.files.clone(),
                 ChangeKind::Delete => self.rendered_by_last(&environment).await?,
             };
-            match Compared::with_rendered(&tree, &folder, rendered.as_ref()) {
-                Ok(compared) => compared,
-                Err(differences) => return Ok(Err(differences)),
-            }
+            Compared::with_rendered(&tree, &folder, rendered.as_ref()).ok()
         };
-        Ok(Ok(compared.read(&self.reader, &work.base, &environment).await?))
+        match compared {
+            Some(compared) => Ok(Some(compared.read(&self.reader, &work.base, &environment).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The files that a plan of a change with this head is made from: the branch's, and of a deletion those of the default branch.
+    async fn tree_to_plan(&self, work: &Work, record: &Record, head: &str) -> Result<Tree, ReconcileError> {
+        match record.change.kind {
+            ChangeKind::Set => Ok(self.parts.control.tree(head).await?),
+            ChangeKind::Delete => Ok(work.base.tree.clone()),
+        }
+    }
+
+    /// Files that were edited by hand, as an admin is asked to read them.
+    pub(crate) async fn edited_files(
+        &self,
+        work: &Work,
+        record: &Record,
+        head: &str,
+    ) -> Result<EditedFiles, ReconcileError> {
+        let folder = work.base.policy.environment_folder(&environment_of(record)?);
+        let tree = self.tree_to_plan(work, record, head).await?;
+        let commit = match record.change.kind {
+            ChangeKind::Set => head,
+            ChangeKind::Delete => work.base.commit.as_str(),
+        };
+        let digest = digest_of(&self.parts.seal, head, &tree, &folder);
+        Ok(EditedFiles { commit: commit.to_owned(), digest })
     }
 
     /// An environment's folder as the default branch has it, if it is what the last request that is done rendered.

@@ -33,7 +33,7 @@ async fn a_file_that_a_writer_merged_is_planned_only_when_an_admin_asks() {
     world.github.edit_issue_as(REPO, issue, "ann", &block("team", 5));
     world.planner.handle(&runnersmith_types::ChangeTrigger::Issue { number: issue, editor: None }).await.unwrap();
     assert!(!was_planned(&world, EVIL.0));
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     assert!(was_planned(&world, EVIL.0));
     assert!(world.shown(pull).contains("x.tf was added"), "{}", world.shown(pull));
     let line = world.approve_line("team").await;
@@ -51,7 +51,7 @@ async fn a_deletion_of_a_folder_that_somebody_edited_is_planned_only_when_an_adm
     assert_eq!(world.record("team").await.change.state, State::HandEdited);
     assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), before);
     let pull = world.record("team").await.change.pull;
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), before + 1, "{}", world.said(pull));
 }
 
@@ -145,7 +145,7 @@ async fn where_the_state_is_the_policy_says_and_no_file() {
     let (pull, _) = world.planned().await;
     world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE[1..], "elsewhere");
     world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     assert!(world.answer(pull).contains("only the policy says where states are"), "{}", world.answer(pull));
     // How it is locked is the policy's too, whatever a file says.
     let path = LATE[1].0;
@@ -154,8 +154,53 @@ async fn where_the_state_is_the_policy_says_and_no_file() {
     assert_ne!(own, unlocked);
     world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(path, Some(&unlocked))], "without a lock");
     world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     let cloud = world.provisioner.cloud.lock().unwrap();
     assert_eq!(cloud.planned.len(), 2);
     assert_eq!(cloud.planned[1].files()[path], own.as_bytes());
+}
+
+#[tokio::test]
+async fn an_admin_orders_a_plan_of_the_files_that_they_have_read_and_of_no_others() {
+    let world = World::new().await;
+    let (pull, _) = world.planned().await;
+    let harmless = (MAIN, Some("# a harmless comment\n"));
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[harmless], "harmless");
+    world.order(pull, "adam", "/plan").await;
+    let line = world.record("team").await.change.edited_files.unwrap().plan_line();
+    assert!(world.answer(pull).contains(&line), "{}", world.answer(pull));
+    let shown = world.shown(pull);
+    let head = world.record("team").await.head;
+    assert!(shown.contains(&line) && shown.contains(&head), "the commit that has what is to be read: {shown}");
+    // The comment is written, and then something else is pushed, before anybody looks.
+    world.github.comment_as(REPO, pull, "adam", &line);
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+    assert!(world.answer(pull).contains("not the digest of the files that are there now"), "{}", world.answer(pull));
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), 1, "the one before anybody pushed");
+    saw_nothing_of(&world);
+    // Taken back, the digest is another one: it names the commit too.
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(EVIL.0, None), (LATE[1].0, None)], "sorry");
+    world.order(pull, "adam", &line).await;
+    assert!(world.answer(pull).contains("not the digest"), "{}", world.answer(pull));
+    world.order_of_files(pull).await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), 2, "{}", world.said(pull));
+}
+
+#[tokio::test]
+async fn an_admins_order_of_a_deletion_is_of_the_default_branch_as_they_have_read_it() {
+    let world = World::new().await;
+    world.made("team").await;
+    world.github.push_as(REPO, "main", "walt", &[(MAIN, Some("# another module\n"))], "harmless");
+    world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
+    let record = world.record("team").await;
+    let (pull, line) = (record.change.pull, record.change.edited_files.unwrap().plan_line());
+    let before = world.provisioner.cloud.lock().unwrap().planned.len();
+    world.github.push_as(REPO, "main", "walt", &[EVIL], "quick");
+    world.order(pull, "adam", &line).await;
+    assert!(world.answer(pull).contains("not the digest"), "{}", world.answer(pull));
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), before);
+    assert!(!was_planned(&world, EVIL.0));
+    world.order_of_files(pull).await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), before + 1, "{}", world.said(pull));
 }

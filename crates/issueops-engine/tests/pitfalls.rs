@@ -36,7 +36,7 @@ async fn a_push_between_plan_and_approve_voids_the_plan_and_needs_an_admin() {
     // A writer cannot have it planned, an admin can; and an admin's approval is needed, not that of who pushed.
     world.order(pull, "wanda", "/plan").await;
     assert!(world.answer(pull).contains("needs an admin"), "{}", world.answer(pull));
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     let shown = world.shown(pull);
     assert!(shown.contains("Files were edited by hand") && shown.contains(VALUES), "{shown}");
     let line = world.approve_line("team").await;
@@ -77,7 +77,7 @@ async fn a_push_while_it_is_applied_changes_neither_what_is_applied_nor_what_is_
     assert!(!world.github.pull(REPO, pull).merged, "another head is not merged");
     assert!(world.shown(pull).contains("applied, not merged"), "{}", world.shown(pull));
     // The way out: a plan of what is there, by an admin, is approved and merged.
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     let line = world.approve_line("team").await;
     *world.provisioner.hold.lock().unwrap() = None;
     world.order(pull, "adam", &line).await;
@@ -92,7 +92,7 @@ async fn a_branch_that_brings_a_workflow_along_is_hand_edited() {
     world.github.push_as(REPO, "runnersmith/team-1", "walt", &evil, "harmless");
     world.planner.handle(&ChangeTrigger::Branch { name: "runnersmith/team-1".into() }).await.unwrap();
     assert_eq!(world.record("team").await.change.state, State::HandEdited);
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     assert!(world.shown(pull).contains(".github/workflows/evil.yml was added"), "{}", world.shown(pull));
 }
 

@@ -25,6 +25,6 @@ pub use decide::decide;
 pub use event::{Comment, LifecycleEvent, Reread};
 pub use failure::{ChangeFailure, ChangeStage, Stopped};
 pub use lock::{HeldLock, Holder, Liveness, Lock};
-pub use state::{Approval, Change, ChangeKind, HANDLED_MAX, Left, PlanRecord, State};
+pub use state::{Approval, Change, ChangeKind, EditedFiles, HANDLED_MAX, Left, PlanRecord, State};
 pub use step::{ChangeStep, Decision, GivenUp, Reaction, Reply, RequestOutcome, VoidWhy};
 pub use who::{Actor, Denial, Membership, Permission, plans_by_itself};

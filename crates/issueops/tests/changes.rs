@@ -11,7 +11,7 @@ use runnersmith_issueops::change::{
     Permission, Reaction, Reply, State, VoidWhy,
 };
 use runnersmith_issueops::policy::PlanBy;
-use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
+use support::world::{World, actor, applies, denial, edited, parts, person_lock, replies, rereads, run_lock, writer};
 
 fn approve(world: &World) -> String {
     format!("/approve {}", world.digest())
@@ -396,7 +396,7 @@ fn whatever_ends_a_drained_deletion_gives_the_drain_back() {
             world.event(&LifecycleEvent::NotApplied(failure()))
         }),
         ("pushed", |world| {
-            world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false })
+            world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), edited: None })
         }),
         ("the run died", |world| world.event(&LifecycleEvent::RunDied)),
         ("the run died, and a comment says so", |world| {
@@ -594,8 +594,8 @@ fn happens(world: &mut World, what: u8) -> Vec<ChangeStep> {
         1 => world.says(&writer(), &format!("{line} destroy")),
         2 => world.says(&writer(), "/plan"),
         3 => world.says(&writer(), "/cancel"),
-        4 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: true }),
-        5 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false }),
+        4 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), edited: Some(edited("aaaa")) }),
+        5 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), edited: None }),
         6 => {
             world.parts.state_serial += 1;
             Vec::new()

@@ -189,7 +189,7 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
     let comment = world.comment(&writer(), "/approvexyz\n/help");
     let help = runnersmith_issueops::change::decide(
         &world.change,
-        &LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors: BTreeSet::new() },
+        &LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors: BTreeSet::new(), edited: None },
         &world.rules,
         world.now,
     );

@@ -14,7 +14,7 @@ use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::render::render;
 use runnersmith_issueops::summary::Summary;
 use runnersmith_types::Timestamp;
-use support::world::{World, actor, applies, denial, parts, replies, rereads, writer};
+use support::world::{World, actor, applies, denial, edited, parts, replies, rereads, writer};
 use support::{POLICY, SEED_BLOCK, policy, set};
 
 fn approve(world: &World) -> String {
@@ -25,7 +25,7 @@ fn approve(world: &World) -> String {
 fn a_push_between_plan_and_approval_voids_the_plan() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
-    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None });
     assert!(matches!(replies(&steps)[..], [Reply::Void(VoidWhy::Pushed)]));
     assert!(steps.contains(&ChangeStep::DropPlan));
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
@@ -42,7 +42,7 @@ fn a_push_between_approval_and_apply_stops_it() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
     world.says(&writer(), &line);
-    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None });
     assert!(steps.contains(&ChangeStep::ReleaseOwnLock));
     assert_eq!(world.checks(), []);
 }
@@ -97,7 +97,7 @@ fn who_edited_the_issue_may_not_approve_although_no_event_named_them() {
     let says = |world: &mut World, login: &str| {
         let comment = world.comment(&actor(login, Permission::Write), &line);
         let editors = ["ann", "Wanda"].map(str::to_owned).into();
-        world.event(&LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors })
+        world.event(&LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors, edited: None })
     };
     assert_eq!(denial(&says(&mut world, "wanda")), Some(&Denial::IsAuthor));
     assert!(!world.change.committers.contains("ann"), "who asked is known anyway");
@@ -110,7 +110,7 @@ fn a_bots_request_needs_one_person_who_has_it_planned_and_another_who_approves_i
     world.change.author = "github-actions[bot]".into();
     world.change.state = State::Requested;
     // Planned by a push, so that nobody asked for it.
-    world.event(&LifecycleEvent::Pushed { committers: ["(unknown)".into()].into(), is_hand_edited: false });
+    world.event(&LifecycleEvent::Pushed { committers: ["(unknown)".into()].into(), edited: None });
     world.post_plan(false);
     let line = approve(&world);
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NeedsTwo));
@@ -132,14 +132,15 @@ fn bots_order_nothing() {
 #[test]
 fn a_hand_edited_folder_is_planned_and_approved_by_admins_only() {
     let mut world = World::planned(ChangeKind::Set);
-    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
+    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) });
     assert_eq!(world.change.state, State::HandEdited);
     assert!(!steps.iter().any(|step| matches!(step, ChangeStep::Plan { .. })), "a plan runs code");
     for who in [writer(), actor("ann", Permission::Maintain)] {
         assert_eq!(denial(&world.says(&who, "/plan")), Some(&Denial::NeedsAdmin));
     }
     let root = actor("root", Permission::Admin);
-    assert!(world.says(&root, "/plan").contains(&ChangeStep::Plan { without_terraform_lock: false }));
+    let line = edited("aaaa").plan_line();
+    assert!(world.says(&root, &line).contains(&ChangeStep::Plan { without_terraform_lock: false }));
     world.parts = parts("bbbb");
     world.post_plan(false);
     let line = approve(&world);
@@ -147,9 +148,43 @@ fn a_hand_edited_folder_is_planned_and_approved_by_admins_only() {
     assert!(rereads(&world.says(&root, &line)));
     // Rendering again ends it.
     let mut world = World::planned(ChangeKind::Set);
-    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) });
     assert!(world.event(&LifecycleEvent::Rendered).contains(&ChangeStep::Plan { without_terraform_lock: false }));
     assert!(!world.change.is_hand_edited);
+}
+
+#[test]
+fn hand_edited_files_are_planned_if_the_order_names_them_as_they_are_now() {
+    let mut world = World::planned(ChangeKind::Set);
+    let (root, line) = (actor("root", Permission::Admin), edited("aaaa").plan_line());
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) });
+    let plans = |steps: &[ChangeStep]| steps.iter().any(|step| matches!(step, ChangeStep::Plan { .. }));
+    let steps = world.says(&root, "/plan");
+    assert!(!plans(&steps));
+    assert_eq!(denial(&steps), Some(&Denial::NeedsFiles { line: line.clone() }), "the answer is what to write");
+    // Somebody pushed between what was read and the look at the comment.
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("bbbb")) });
+    let steps = world.says(&root, &line);
+    let now = edited("bbbb").plan_line();
+    assert_eq!(denial(&steps), Some(&Denial::OtherFiles { line: now.clone() }));
+    assert!(!plans(&steps));
+    // What the default branch has of a deletion changes without any push to the branch: it is asked when somebody orders.
+    let comment = world.comment(&root, &now);
+    let there = Some(edited("cccc"));
+    let steps = world.event(&LifecycleEvent::Comment {
+        comment,
+        lock: None,
+        run: Liveness::Unknown,
+        editors: Default::default(),
+        edited: there.clone(),
+    });
+    assert!(!plans(&steps) && steps.contains(&ChangeStep::ShowState), "the comment above shows the new one");
+    assert_eq!((&world.change.edited_files, world.change.ordered_files), (&there, None));
+    assert!(plans(&world.says(&root, &edited("cccc").plan_line())));
+    assert_eq!(world.change.ordered_files, Some(edited("cccc").digest));
+    // A further push takes the order back.
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: there });
+    assert_eq!(world.change.ordered_files, None);
 }
 
 #[test]
@@ -177,7 +212,7 @@ fn an_approval_covers_one_plan_of_one_change() {
 fn a_plan_that_was_made_while_somebody_pushed_is_not_applied() {
     let mut world = World::new(ChangeKind::Set);
     let old = parts("aaaa");
-    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None });
     world.post_plan(false);
     let line = format!("/approve {}", old.digest().short());
     assert!(rereads(&world.says(&writer(), &line)));

@@ -12,7 +12,7 @@ use runnersmith_issueops::comment::drift_issue;
 use runnersmith_issueops::render::render;
 use runnersmith_issueops::request::{Field, Known, RequestKind};
 use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary, cost};
-use support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
+use support::world::{World, actor, applies, denial, edited, parts, person_lock, replies, rereads, run_lock, writer};
 use support::{SEED_BLOCK, check, policy, set};
 
 #[test]
@@ -31,7 +31,7 @@ fn defect_02_a_push_after_the_approval_wins() {
     let mut world = World::planned(ChangeKind::Set);
     let line = format!("/approve {}", world.digest());
     assert!(rereads(&world.says(&writer(), &line)));
-    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
+    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), edited: Some(edited("aaaa")) });
     assert!(!applies(&world.checks()), "the event came in time");
     let mut world = World::planned(ChangeKind::Set);
     world.says(&writer(), &line);
@@ -175,7 +175,7 @@ fn defect_10_merges_without_looking_whether_the_head_is_what_was_applied() {
     let line = format!("/approve {}", world.digest());
     world.says(&writer(), &line);
     world.checks();
-    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
+    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), edited: Some(edited("aaaa")) });
     let steps = world.event(&LifecycleEvent::Applied);
     assert!(
         steps.contains(&ChangeStep::Merge { expected_head: "aaaa".into() }),

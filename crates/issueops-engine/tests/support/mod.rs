@@ -534,6 +534,13 @@ impl World {
         }
     }
 
+    /// An admin's order of a plan of the files of "team" that were edited by hand, as the comment shows what to write.
+    pub async fn order_of_files(&self, pull: u64) {
+        self.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+        let edited = self.record("team").await.change.edited_files.expect("files that were edited by hand");
+        self.order(pull, "adam", &edited.plan_line()).await;
+    }
+
     /// The environment "team", asked for and planned: its pull request, and what approves it.
     pub async fn planned(&self) -> (u64, String) {
         self.ask("ann", &block("team", 3), SET).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::draft::{Draft, expire, give_up, is_expired, run_died};
 use super::event::Comment;
 use super::lock::{HeldLock, Holder, Liveness};
-use super::state::{Approval, ChangeKind, PlanRecord, State};
+use super::state::{Approval, ChangeKind, EditedFiles, PlanRecord, State};
 use super::step::{ChangeStep, GivenUp, Reaction, Reply, RequestOutcome};
 use super::who::{Denial, Permission, is_locked_out, may_approve, may_plan, may_write};
 use crate::command::{CommentCommand, CommentLine, Consent};
@@ -19,6 +19,7 @@ pub(super) struct Facts<'a> {
     pub(super) comment: &'a Comment,
     pub(super) lock: Option<&'a HeldLock>,
     pub(super) run: Liveness,
+    pub(super) edited: Option<&'a EditedFiles>,
 }
 
 pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<CommentLine>, facts: &Facts<'_>) {
@@ -44,7 +45,7 @@ pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<CommentLine>, facts: &Fac
             CommentLine::Known(CommentCommand::Approve { digest, consent }) => {
                 ("approve", approve(draft, digest.as_ref(), consent, facts))
             }
-            CommentLine::Known(CommentCommand::Plan) => ("plan", plan(draft, facts)),
+            CommentLine::Known(CommentCommand::Plan { files }) => ("plan", plan(draft, files.as_ref(), facts)),
             CommentLine::Known(CommentCommand::Cancel) => ("cancel", cancel(draft, facts)),
             CommentLine::Known(CommentCommand::Lock { reason }) => ("lock", lock(draft, reason, facts)),
             CommentLine::Known(CommentCommand::Unlock) => ("unlock", unlock(draft, facts)),
@@ -156,12 +157,35 @@ fn the_same(digest: Option<&DigestPrefix>, plan: &PlanRecord, kind: ChangeKind) 
     }
 }
 
-fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
+/// Files that were edited by hand are planned if the order names exactly them: what is pushed between what an admin has read and the look
+/// at their comment is not what they ordered.
+fn order_files(draft: &mut Draft<'_>, files: Option<&DigestPrefix>, facts: &Facts<'_>) -> Result<(), Denial> {
+    if let Some(there) = facts.edited
+        && draft.change.edited_files.as_ref() != Some(there)
+    {
+        draft.change.edited_files = Some(there.clone());
+        draft.steps.push(ChangeStep::ShowState);
+    }
+    let line = || draft.change.edited_files.as_ref().map_or_else(|| "/status".to_owned(), EditedFiles::plan_line);
+    match (files, facts.edited) {
+        (Some(files), Some(there)) if files.names(&there.digest) => {
+            draft.change.ordered_files = Some(there.digest);
+            Ok(())
+        }
+        (Some(_), _) => Err(Denial::OtherFiles { line: line() }),
+        (None, _) => Err(Denial::NeedsFiles { line: line() }),
+    }
+}
+
+fn plan(draft: &mut Draft<'_>, files: Option<&DigestPrefix>, facts: &Facts<'_>) -> Result<(), Denial> {
     let is_hand_edited = draft.change.is_hand_edited;
     may_plan(&facts.comment.actor, &draft.change, draft.rules, is_hand_edited)?;
     busy(&draft.change.state)?;
     if draft.change.state == State::Planning && facts.run == Liveness::Alive {
         return Err(Denial::Busy(State::Planning.word().into()));
+    }
+    if is_hand_edited {
+        order_files(draft, files, facts)?;
     }
     // Terraform's own lock of a dead run would stop the plan; it is left where it is, and the plan reads beside it.
     let is_left = facts.lock.is_some_and(|held| held.is_left_by(draft.change.pull));

@@ -15,7 +15,7 @@ use crate::policy::ApprovalRules;
 pub fn decide(change: &Change, event: &LifecycleEvent, rules: &ApprovalRules, now: Timestamp) -> Decision {
     let mut draft = Draft { change: change.clone(), steps: Vec::new(), rules, now };
     match event {
-        LifecycleEvent::Comment { comment, lock, run, editors } => {
+        LifecycleEvent::Comment { comment, lock, run, editors, edited } => {
             // Only what a person newly wrote on this very pull request counts. What is never an order is not remembered either.
             let counts = comment.is_new && comment.actor.is_person;
             let is_here = comment.pull == change.pull && !comment.is_fork;
@@ -41,7 +41,8 @@ pub fn decide(change: &Change, event: &LifecycleEvent, rules: &ApprovalRules, no
             let is_known = lines.iter().any(|line| matches!(line, command::CommentLine::Known(_)));
             let reaction = if is_known { Reaction::Eyes } else { Reaction::Confused };
             draft.steps.push(ChangeStep::React { comment: comment.id, reaction });
-            commands::follow(&mut draft, lines, &commands::Facts { comment, lock: lock.as_ref(), run: *run });
+            let facts = commands::Facts { comment, lock: lock.as_ref(), run: *run, edited: edited.as_ref() };
+            commands::follow(&mut draft, lines, &facts);
         }
         other => progress::progress(&mut draft, other),
     }

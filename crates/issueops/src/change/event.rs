@@ -6,7 +6,7 @@ use runnersmith_types::Timestamp;
 
 use super::failure::ChangeFailure;
 use super::lock::{HeldLock, Liveness};
-use super::state::{Left, PlanRecord};
+use super::state::{EditedFiles, Left, PlanRecord};
 use super::who::Actor;
 use crate::digest::DigestInput;
 
@@ -59,6 +59,8 @@ pub enum LifecycleEvent {
         run: Liveness,
         /// Who changed the text of the change's issue, as GitHub says it now, as far as it is asked and says it.
         editors: BTreeSet<String>,
+        /// Files that were edited by hand, as they are now; asked where the change has such files and a plan is ordered.
+        edited: Option<EditedFiles>,
     },
     /// The branch has what the request renders: plan it. Follows the making of the pull request and each edit of the issue.
     Rendered,
@@ -68,8 +70,8 @@ pub enum LifecycleEvent {
     Pushed {
         /// Who committed, ourselves left out.
         committers: BTreeSet<String>,
-        /// Whether files differ from what the request renders.
-        is_hand_edited: bool,
+        /// Files that differ from what the request renders, if some do.
+        edited: Option<EditedFiles>,
     },
     /// A plan was made, stored and posted.
     PlanPosted(PlanRecord),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::draft::{Draft, expire, give_back, give_up, is_expired, run_died, undo_approval, void};
 use super::event::{LifecycleEvent, Reread};
 use super::failure::ChangeFailure;
-use super::state::{Approval, ChangeKind, Left, PlanRecord, State};
+use super::state::{Approval, ChangeKind, EditedFiles, Left, PlanRecord, State};
 use super::step::{ChangeStep, GivenUp, Reply, RequestOutcome, VoidWhy};
 use super::who::{Denial, is_locked_out};
 
@@ -15,7 +15,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
         // Commands are elsewhere.
         LifecycleEvent::Comment { .. } => {}
         LifecycleEvent::Rendered | LifecycleEvent::RenderedOnly => rendered(draft, event),
-        LifecycleEvent::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
+        LifecycleEvent::Pushed { committers, edited } => pushed(draft, committers, edited.as_ref()),
         LifecycleEvent::PlanPosted(plan) => {
             if draft.change.state == State::Planning {
                 draft.change.plans_posted = draft.change.plans_posted.saturating_add(1);
@@ -59,7 +59,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
 
 /// The branch is as the request says: it can be planned without asking anybody.
 fn rendered(draft: &mut Draft<'_>, event: &LifecycleEvent) {
-    draft.change.is_hand_edited = false;
+    (draft.change.is_hand_edited, draft.change.edited_files, draft.change.ordered_files) = (false, None, None);
     match draft.change.state {
         State::Checking(..)
         | State::Draining { .. }
@@ -90,10 +90,11 @@ fn rendered(draft: &mut Draft<'_>, event: &LifecycleEvent) {
 
 /// A push voids the plan and every approval of it. Files that are not as rendered are not planned until an admin asks:
 /// a plan runs code.
-fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<String>, is_hand_edited: bool) {
+fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<String>, edited: Option<&EditedFiles>) {
     draft.change.committers.extend(committers.iter().cloned());
-    draft.change.is_hand_edited = is_hand_edited;
-    let why = if is_hand_edited { VoidWhy::HandEdited } else { VoidWhy::Pushed };
+    draft.change.is_hand_edited = edited.is_some();
+    (draft.change.edited_files, draft.change.ordered_files) = (edited.cloned(), None);
+    let why = if edited.is_some() { VoidWhy::HandEdited } else { VoidWhy::Pushed };
     match draft.change.state {
         // What is approved is not applied yet, and never to be: the reread that is under way finds another state.
         State::Checking(..)

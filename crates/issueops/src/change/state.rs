@@ -32,6 +32,26 @@ pub struct PlanRecord {
     pub loses_state: bool,
     /// Whether files differ from what the request renders.
     pub is_hand_edited: bool,
+    /// Then: the digest of the files that an admin ordered it of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_files: Option<Digest>,
+}
+
+/// Files that differ from what the request renders, as an admin is asked to read them before anything is planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditedFiles {
+    /// The commit that has them.
+    pub commit: String,
+    /// What an order names them by. Nobody can look for other files that have the same first digits: it is made with a secret.
+    pub digest: Digest,
+}
+
+impl EditedFiles {
+    /// What to write to have exactly them planned.
+    #[must_use]
+    pub fn plan_line(&self) -> String {
+        format!("/plan {}", self.digest.short())
+    }
 }
 
 impl PlanRecord {
@@ -252,6 +272,12 @@ pub struct Change {
     pub planned_by: Option<String>,
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,
+    /// Such files as they were when they were last looked at; what the comment shows an admin to write names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_files: Option<EditedFiles>,
+    /// The digest of such files that an admin ordered a plan of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_files: Option<Digest>,
     /// Whether somebody merged it by hand before it was applied: the default branch says what is not there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_merged_early: bool,
@@ -282,6 +308,8 @@ impl Change {
             planned_by: None,
             is_merged_early: false,
             is_hand_edited: false,
+            edited_files: None,
+            ordered_files: None,
             is_half_done: false,
             state: State::Requested,
             plans_posted: 0,

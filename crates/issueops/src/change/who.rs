@@ -83,6 +83,16 @@ pub enum Denial {
         /// What to write.
         line: String,
     },
+    /// Files were edited by hand: an order of a plan must name them.
+    NeedsFiles {
+        /// What to write.
+        line: String,
+    },
+    /// The digest is not that of the files that are there now.
+    OtherFiles {
+        /// What to write.
+        line: String,
+    },
     /// The word is missing.
     NeedsDestroy {
         /// What to write.

@@ -78,10 +78,19 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
     let line = |text: String| format!("\n{text}\n");
     match &change.state {
         State::Requested => line("There is no plan. `/plan` makes one.".to_owned()),
-        State::HandEdited => line(
-            "Files differ from what the request renders. A plan runs what they say, so an admin must ask for it with `/plan`. Editing the issue renders them again."
-                .to_owned(),
-        ),
+        State::HandEdited => {
+            let order = match &change.edited_files {
+                Some(edited) => format!(
+                    "so an admin must read them, as commit {} has them, and order it by\n\n```text\n{}\n```",
+                    code(&head(&edited.commit, 64)),
+                    edited.plan_line()
+                ),
+                None => "so an admin must ask for it with `/plan`.".to_owned(),
+            };
+            line(format!(
+                "Files differ from what the request renders. A plan runs what they say, {order}\n\nEditing the issue renders them again."
+            ))
+        }
         State::Planning => line("The plan is being made; it will be shown here.".to_owned()),
         State::Planned(plan) => {
             let expires = moment(plan.posted_at.plus(policy.approval.plan_expiry));

@@ -195,6 +195,18 @@ fn denial(why: &Denial) -> String {
         Denial::NeedsDigest { line } => {
             format!("it must name the plan. Read it, then comment\n\n{}", fence(line, "text"))
         }
+        Denial::NeedsFiles { line } => {
+            format!(
+                "files were edited by hand, and a plan runs what they say, so it must name them. Read them, then comment\n\n{}",
+                fence(line, "text")
+            )
+        }
+        Denial::OtherFiles { line } => {
+            format!(
+                "that is not the digest of the files that are there now. Read those, then comment\n\n{}",
+                fence(line, "text")
+            )
+        }
         Denial::NeedsDestroy { line } => {
             format!("something that holds state would be lost. If that is meant, comment\n\n{}", fence(line, "text"))
         }
@@ -250,7 +262,7 @@ fn void(why: VoidWhy, policy: &Policy) -> String {
             format!("The plan was not approved within {} and is void. `/plan` makes a new one.\n", count(usize::try_from(hours).unwrap_or(usize::MAX), "hour"))
         }
         VoidWhy::Pushed => "Somebody pushed; the plan and its approvals are void. A new plan is being made.\n".to_owned(),
-        VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders: on this branch, or in the environment's folder on the default branch. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
+        VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders: on this branch, or in the environment's folder on the default branch. The plan and its approvals are void; what an admin must write to have them planned stands in the comment above.\n".to_owned(),
         VoidWhy::RequestInvalid => "The issue was edited, and what it says now cannot be handled; the answer there says why. The plan and its approvals are void. Edit the issue again.\n".to_owned(),
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use runnersmith_issueops::change::{
-    Actor, Change, ChangeKind, ChangeStep, Comment, Decision, Denial, Digest, DigestInput, HeldLock, Holder,
+    Actor, Change, ChangeKind, ChangeStep, Comment, Decision, Denial, Digest, DigestInput, EditedFiles, HeldLock, Holder,
     LifecycleEvent, Liveness, Lock, Membership, Permission, PlanRecord, Reply, Reread, State, decide,
 };
 use runnersmith_issueops::policy::ApprovalRules;
@@ -35,6 +35,11 @@ pub fn parts(head: &str) -> DigestInput {
         runnersmith_version: "0.1.0".into(),
         continuations: Vec::new(),
     }
+}
+
+/// Files that somebody edited, at this commit.
+pub fn edited(commit: &str) -> EditedFiles {
+    EditedFiles { commit: commit.to_owned(), digest: Digest::of(commit.as_bytes()) }
 }
 
 /// Somebody with this permission.
@@ -93,6 +98,7 @@ impl World {
             posted_at: self.now,
             loses_state,
             is_hand_edited: self.change.is_hand_edited,
+            ordered_files: self.change.ordered_files,
         };
         self.event(&LifecycleEvent::PlanPosted(plan));
     }
@@ -138,7 +144,8 @@ impl World {
     /// A comment comes.
     pub fn received(&mut self, comment: Comment) -> Vec<ChangeStep> {
         let (lock, run) = (self.lock.clone(), self.run);
-        self.event(&LifecycleEvent::Comment { comment, lock, run, editors: BTreeSet::new() })
+        let edited = self.change.edited_files.clone();
+        self.event(&LifecycleEvent::Comment { comment, lock, run, editors: BTreeSet::new(), edited })
     }
 
     /// What a look at everything gives now.
