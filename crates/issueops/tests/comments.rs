@@ -19,7 +19,7 @@ use runnersmith_issueops::render::{Difference, VALUES_FILE, render};
 use runnersmith_issueops::request::{Known, RequestKind};
 use runnersmith_issueops::summary::{EnvironmentFleet, FleetChange, GroupAccess, Summary, cost};
 use serde_json::{Value, json};
-use support::world::{World, person_lock, run_lock, writer};
+use support::world::{World, edited, person_lock, run_lock, writer};
 use support::{SEED_BLOCK, check, policy, set};
 
 fn resource(address: &str, kind: &str, actions: &[&str]) -> Value {
@@ -174,6 +174,8 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Denial::OtherDigest { current: world.digest() },
         Denial::NeedsDigest { line: line.clone() },
         Denial::NeedsDestroy { line },
+        Denial::NeedsFiles { line: edited("aaaa").plan_line() },
+        Denial::OtherFiles { line: edited("aaaa").plan_line() },
         Denial::NotADeletion,
         Denial::IsLocked(lock.clone()),
         Denial::NotYourLock(person_lock("otto").lock),
@@ -189,7 +191,13 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
     let comment = world.comment(&writer(), "/approvexyz\n/help");
     let help = runnersmith_issueops::change::decide(
         &world.change,
-        &LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors: BTreeSet::new(), edited: None },
+        &LifecycleEvent::Comment {
+            comment,
+            lock: None,
+            run: Liveness::Unknown,
+            editors: BTreeSet::new(),
+            edited: None,
+        },
         &world.rules,
         world.now,
     );
@@ -242,7 +250,12 @@ fn every_state() {
         State::Cancelled,
     ];
     let text = |state: State| state_comment(&Change { state, ..world.change.clone() }, &policy(), None, None);
-    insta::assert_snapshot!(states.map(text).join("\n-----\n"));
+    let edited_by_hand = {
+        let edited_files = Some(edited("0123456789abcdef0123456789abcdef01234567"));
+        Change { state: State::HandEdited, is_hand_edited: true, edited_files, ..world.change.clone() }
+    };
+    let shown = state_comment(&edited_by_hand, &policy(), None, None);
+    insta::assert_snapshot!(states.map(text).into_iter().chain([shown]).collect::<Vec<_>>().join("\n-----\n"));
 }
 
 #[test]
