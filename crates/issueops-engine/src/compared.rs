@@ -117,16 +117,11 @@ impl<'t> Compared<'t> {
     }
 
     /// Files that an admin ordered a plan of, whatever they are; `None`: these are others, or nobody ordered any.
-    pub(crate) fn with_order(
-        tree: &'t Tree,
-        folder: &str,
-        is: Digest,
-        ordered: Option<Digest>,
-    ) -> Option<Self> {
+    pub(crate) fn with_order(tree: &'t Tree, folder: &str, is: Digest, ordered: Option<Digest>) -> Option<Self> {
         (ordered == Some(is)).then(|| Self { tree, paths: below(tree, folder).collect() })
     }
 
-    /// Reads them, with the module as the default branch has it, and with the policy's backend.
+    /// Reads them, with module and zips as the default branch has them, and with the policy's backend.
     pub(crate) async fn read(
         self,
         reader: &Reader,
@@ -138,16 +133,11 @@ impl<'t> Compared<'t> {
             let why = "has no files; hint: the branch was changed by hand".to_owned();
             return Err(BaseError::File { path: folder, why });
         }
-        let mut files = match base.module_folder(environment) {
-            Some(module) => reader.contents(&base.tree, &module, below(&base.tree, &module)).await?,
-            None => BTreeMap::new(),
-        };
+        let mut files = reader.contents(&base.tree, "the module", base.shared_files()).await?;
         files.extend(reader.contents(self.tree, &folder, self.paths.into_iter()).await?);
         let path = format!("{folder}/{BACKEND_FILE}");
-        let settings = backend(&base.policy.backend, environment).map_err(|error| BaseError::File {
-            path: path.clone(),
-            why: format!("cannot be written: {error}"),
-        })?;
+        let settings = backend(&base.policy.backend, environment)
+            .map_err(|error| BaseError::File { path: path.clone(), why: format!("cannot be written: {error}") })?;
         let is_elsewhere = |there: &Vec<u8>| state_of(there) != state_of(settings.as_bytes());
         if files.get(&path).is_some_and(is_elsewhere) {
             let why = "says that the state is somewhere else than the policy says; hint: only the policy says where states are. \
@@ -186,11 +176,7 @@ fn is_harmless(path: &str) -> bool {
 
 /// How a folder differs from what was rendered into it. Words for people (`.md`) may lie there, and Terraform's lock file, which names
 /// no program that the configuration does not.
-fn not_rendered(
-    tree: &Tree,
-    folder: &str,
-    rendered: Option<&BTreeMap<String, Option<String>>>,
-) -> Vec<Difference> {
+fn not_rendered(tree: &Tree, folder: &str, rendered: Option<&BTreeMap<String, Option<String>>>) -> Vec<Difference> {
     let lock_file = format!("{folder}/{LOCK_FILE}");
     let within = format!("{folder}/");
     let should: BTreeMap<&str, &str> = rendered

@@ -204,9 +204,7 @@ impl ChangeReconciler {
         let before = work.base.values(&self.reader, &environment_of(record)?).await?;
         let after = match record.change.kind {
             ChangeKind::Delete => None,
-            ChangeKind::Set => {
-                workspace.file(VALUES_FILE).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-            }
+            ChangeKind::Set => workspace.file(VALUES_FILE).map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
         };
         let access = self.access(after.as_ref().or(before.as_ref())).await;
         let mut bundle = Bundle::new(Made {

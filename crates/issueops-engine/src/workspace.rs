@@ -75,7 +75,11 @@ impl ChangeReconciler {
     }
 
     /// Where an environment's state is, by the policy alone.
-    pub(crate) fn state_backend(&self, work: &Work, environment: &EnvironmentName) -> Result<StateBackend, ReconcileError> {
+    pub(crate) fn state_backend(
+        &self,
+        work: &Work,
+        environment: &EnvironmentName,
+    ) -> Result<StateBackend, ReconcileError> {
         StateBackend::of(&work.base.policy, environment)
             .map_err(|error| ReconcileError::Internal(format!("the backend of {environment}: {error}")))
     }

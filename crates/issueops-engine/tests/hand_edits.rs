@@ -7,7 +7,7 @@ mod support;
 use runnersmith_issueops::change::State;
 use runnersmith_issueops_engine::{Drift, Rights};
 use runnersmith_types::ChangeTrigger;
-use support::{DELETE, Gate, REPO, SET, World, block};
+use support::{DELETE, Gate, POLICY, REPO, SET, World, block};
 
 const EVIL: (&str, Option<&str>) = ("actions-runner-envs/team/x.tf", Some("data \"external\" \"x\" {}\n"));
 const MAIN: &str = "actions-runner-envs/team/main.tf";
@@ -203,4 +203,44 @@ async fn an_admins_order_of_a_deletion_is_of_the_default_branch_as_they_have_rea
     assert!(!was_planned(&world, EVIL.0));
     world.order_of_files(pull).await;
     assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), before + 1, "{}", world.said(pull));
+}
+
+#[tokio::test]
+async fn zips_of_the_repository_are_those_of_the_default_branch() {
+    let world = World::with_policy(&format!("{POLICY}\n[zips]\nwebhook = \"../../zips/webhook.zip\"\n")).await;
+    let zip = "zips/webhook.zip";
+    world.github.push_as(REPO, "main", "adam", &[(zip, Some("the platform's"))], "a zip");
+    let (pull, line) = world.planned().await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned[0].files()[zip], b"the platform's");
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(zip, Some("theirs"))], "mine");
+    world.order(pull, "wanda", &line).await;
+    world.order_of_files(pull).await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), 2, "{}", world.said(pull));
+    saw_nothing_of(&world);
+    // Another zip on the default branch is another base: what was approved is not what is there.
+    let line = world.approve_line("team").await;
+    world.github.push_as(REPO, "main", "adam", &[(zip, Some("a newer one"))], "a zip");
+    world.order(pull, "adam", &line).await;
+    assert!(world.answer(pull).contains("base branch"), "{}", world.answer(pull));
+}
+
+#[tokio::test]
+async fn a_plan_that_another_run_makes_again_is_of_the_files_that_were_ordered() {
+    let world = World::new().await;
+    world.made("team").await;
+    world.github.push_as(REPO, "main", "walt", &[(MAIN, Some("# another module\n"))], "harmless");
+    world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
+    let record = world.record("team").await;
+    let (pull, line) = (record.change.pull, record.change.edited_files.unwrap().plan_line());
+    let gate = Gate::new(&world.record_store, ".plan");
+    let planner = world.reconciler_on(gate.clone(), Rights::Plan);
+    world.github.comment_as(REPO, pull, "adam", &line);
+    let planning = tokio::spawn(async move { planner.handle(&ChangeTrigger::Pull { number: pull }).await });
+    gate.reached.notified().await;
+    planning.abort();
+    assert!(planning.await.unwrap_err().is_cancelled());
+    world.github.push_as(REPO, "main", "walt", &[EVIL], "quick");
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    assert_eq!(world.record("team").await.change.state, State::HandEdited, "{}", world.said(pull));
+    saw_nothing_of(&world);
 }

@@ -594,7 +594,8 @@ fn happens(world: &mut World, what: u8) -> Vec<ChangeStep> {
         1 => world.says(&writer(), &format!("{line} destroy")),
         2 => world.says(&writer(), "/plan"),
         3 => world.says(&writer(), "/cancel"),
-        4 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), edited: Some(edited("aaaa")) }),
+        4 => world
+            .event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), edited: Some(edited("aaaa")) }),
         5 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), edited: None }),
         6 => {
             world.parts.state_serial += 1;

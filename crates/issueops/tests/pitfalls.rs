@@ -132,7 +132,8 @@ fn bots_order_nothing() {
 #[test]
 fn a_hand_edited_folder_is_planned_and_approved_by_admins_only() {
     let mut world = World::planned(ChangeKind::Set);
-    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) });
+    let steps =
+        world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) });
     assert_eq!(world.change.state, State::HandEdited);
     assert!(!steps.iter().any(|step| matches!(step, ChangeStep::Plan { .. })), "a plan runs code");
     for who in [writer(), actor("ann", Permission::Maintain)] {

@@ -7,8 +7,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use runnersmith_issueops::render::VALUES_FILE;
 use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
-    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateBackend, StateId,
-    Workspace,
+    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateBackend, StateId, Workspace,
 };
 use runnersmith_ports::chain;
 use runnersmith_ports::{Expect, Version};

@@ -26,8 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
-    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateBackend, StateId,
-    Workspace,
+    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateBackend, StateId, Workspace,
 };
 use runnersmith_types::Secret;
 use tokio::sync::{OnceCell, mpsc, oneshot, watch};

@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops::render::BACKEND_FILE;
+use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
     Applied, LeftBy, MadePlan, PlanOptions, ProvisionError, StateBackend, StateId, Workspace,
 };

@@ -17,7 +17,8 @@ use runnersmith_issueops::policy::{Policy, WebhookTarget};
 use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
     Applied, ChangeReconciler, Fleet, FleetError, Handled, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError,
-    Provisioner, ReconcilerParts, Record, Rights, Run, Runs, Seal, StateBackend, StateId, Webhooks, Workspace, open_key,
+    Provisioner, ReconcilerParts, Record, Rights, Run, Runs, Seal, StateBackend, StateId, Webhooks, Workspace,
+    open_key,
 };
 use runnersmith_ports::{
     Clock, ControlRepository, Expect, MemoryRecordStore, RecordStore, RecordStoreError, StoredRecord, SystemClock,

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use runnersmith_issueops::change::{
-    Actor, Change, ChangeKind, ChangeStep, Comment, Decision, Denial, Digest, DigestInput, EditedFiles, HeldLock, Holder,
-    LifecycleEvent, Liveness, Lock, Membership, Permission, PlanRecord, Reply, Reread, State, decide,
+    Actor, Change, ChangeKind, ChangeStep, Comment, Decision, Denial, Digest, DigestInput, EditedFiles, HeldLock,
+    Holder, LifecycleEvent, Liveness, Lock, Membership, Permission, PlanRecord, Reply, Reread, State, decide,
 };
 use runnersmith_issueops::policy::ApprovalRules;
 use runnersmith_types::Timestamp;
