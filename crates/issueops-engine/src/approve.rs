@@ -70,13 +70,8 @@ impl ChangeReconciler {
         }
         // Also those whose edit no look has taken up yet: what they wrote may be what was planned.
         let note = self.change_store.issue(record.change.issue).await?;
-        let approver = match &record.change.state {
-            State::Checking(_, approval) => approval.by.as_str(),
-            _ => "",
-        };
-        let editors = self.editors(record, approver).await?;
-        let others = |login: &&String| !login.eq_ignore_ascii_case(&record.change.author);
-        committers.extend(note.all_editors().chain(&editors).filter(others).cloned());
+        let Some(editors) = self.editors(record).await? else { return Ok(Done::event(LifecycleEvent::Closed)) };
+        committers.extend(note.all_editors().cloned());
         let mergeable = match merged_already(&pull, &head, &fresh.base.branch, record.change.kind) {
             true => Ok(()),
             false => match mergeable(&pull, &head, &fresh.base.branch) {
@@ -84,7 +79,7 @@ impl ChangeReconciler {
                 refused => refused,
             },
         };
-        let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers };
+        let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers, editors };
         Ok(Done::event(LifecycleEvent::Reread(Box::new(reread))))
     }
 
@@ -214,7 +209,7 @@ impl ChangeReconciler {
         let held = self.change_store.lock(environment.as_str()).await?;
         let held = held.filter(|held| match &held.lock.holder {
             Holder::Run { .. } => is_of_run(held, work.run.name()),
-            Holder::Person(login) => login.eq_ignore_ascii_case(&approval.by),
+            Holder::Person(holder) => holder.is(&approval.by),
         });
         let Some(held) = held else { return Ok(Err("the environment's lock is not held any more".into())) };
         let Some(bundle) = self.bundle(record).await? else { return Ok(Err("the stored plan is gone".into())) };

@@ -9,7 +9,7 @@ use runnersmith_issueops::render::{LOCK_FILE, RenderedFiles, archive, render};
 use runnersmith_issueops::request::{Known, Request, RequestKind, RequestProblem, parse, validate};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::{FileChanges, Issue};
-use runnersmith_types::Label;
+use runnersmith_types::{Account, Label};
 
 use crate::base::{Tree, git_blob};
 use crate::context::{ChangeReconciler, Work, environment_of};
@@ -126,7 +126,7 @@ impl ChangeReconciler {
         key: &str,
         environment: &EnvironmentName,
         request: &Request,
-        editors: &BTreeSet<String>,
+        editors: &BTreeSet<Account>,
     ) -> Result<bool, ReconcileError> {
         let took_part = |record: &mut Record| record.change.committers.extend(editors.iter().cloned());
         let taken = self.change_store.update(key, |record| {
@@ -160,7 +160,7 @@ impl ChangeReconciler {
             Request::Delete(_) => BTreeSet::new(),
         };
         let author = self.actor(work, &record.change.author, true).await?;
-        let is_person = !record.change.author.ends_with("[bot]");
+        let is_person = !record.change.author.is_bot();
         let author = Actor { is_person, ..author };
         let rules = &work.base.policy.approval;
         self.change_store
@@ -244,6 +244,10 @@ impl ChangeReconciler {
         let title = pull_text(record.change.kind, &environment, record.change.issue).title;
         let commit = self.put_on_branch(work, &record.change.branch, &title, &changes).await?;
         let updated = self.change_store.update(key, |record| {
+            if record.files.as_ref() != Some(&hashes) {
+                // Who asked for this plan has not asked for what is planned now.
+                record.change.planned_by = None;
+            }
             record.files = Some(hashes.clone());
             record.base_commit.clone_from(&work.base.commit);
             record.head.clone_from(&commit);

@@ -2,6 +2,7 @@
 
 use runnersmith_issueops::change::{Change, HeldLock, Holder, Liveness, Lock};
 use runnersmith_ports::chain;
+use runnersmith_types::Account;
 
 use crate::change_store::LockNote;
 use crate::context::{ChangeReconciler, Work, environment_of};
@@ -26,10 +27,10 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         change: &Change,
-        by: &str,
+        by: &Account,
         reason: &str,
     ) -> Result<Done, ReconcileError> {
-        let note = self.lock_note(work, Holder::Person(by.to_owned()), reason)?;
+        let note = self.lock_note(work, Holder::Person(by.clone()), reason)?;
         match self.change_store.take_lock(&change.environment, note, None).await? {
             Ok(()) => Ok(Done::default()),
             Err(held) => Ok(Done::note(Note::LockedInstead(held.lock))),

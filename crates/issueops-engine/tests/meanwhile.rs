@@ -25,11 +25,11 @@ async fn who_finds_another_look_going_on_notes_it_there_and_what_was_noted_outli
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     assert!(!world.is_open("team").await, "it is the other's to look at");
     let note = change_store.issue(issue).await.unwrap();
-    assert!(note.again && note.named_editors.contains("wanda"), "{note:?}");
+    assert!(note.again && note.named_editors.contains(&"wanda".into()), "{note:?}");
     drop(other);
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     let note = change_store.issue(issue).await.unwrap();
-    assert!(!note.waits() && note.editors.contains("wanda"), "{note:?}");
+    assert!(!note.waits() && note.editors.contains(&"wanda".into()), "{note:?}");
     let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
     world.order(pull, "wanda", &line).await;
     assert!(world.answer(pull).contains("may not approve"), "who edited took part: {}", world.answer(pull));

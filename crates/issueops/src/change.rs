@@ -22,7 +22,7 @@ pub use crate::command::{CommentCommand, Consent, Misread};
 pub use crate::digest::{Changed, Digest, DigestInput};
 pub use commands::PLAIN_APPROVE_AFTER;
 pub use decide::decide;
-pub use event::{Comment, LifecycleEvent, Reread};
+pub use event::{Comment, Editors, LifecycleEvent, Reread};
 pub use failure::{ChangeFailure, ChangeStage, Stopped};
 pub use lock::{HeldLock, Holder, Liveness, Lock};
 pub use state::{Approval, Change, ChangeKind, EditedFiles, HANDLED_MAX, Left, PlanRecord, State};

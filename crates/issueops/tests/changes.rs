@@ -395,9 +395,7 @@ fn whatever_ends_a_drained_deletion_gives_the_drain_back() {
             world.checks();
             world.event(&LifecycleEvent::NotApplied(failure()))
         }),
-        ("pushed", |world| {
-            world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), edited: None })
-        }),
+        ("pushed", |world| world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None })),
         ("the run died", |world| world.event(&LifecycleEvent::RunDied)),
         ("the run died, and a comment says so", |world| {
             world.run = Liveness::Dead;
@@ -594,9 +592,8 @@ fn happens(world: &mut World, what: u8) -> Vec<ChangeStep> {
         1 => world.says(&writer(), &format!("{line} destroy")),
         2 => world.says(&writer(), "/plan"),
         3 => world.says(&writer(), "/cancel"),
-        4 => world
-            .event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), edited: Some(edited("aaaa")) }),
-        5 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), edited: None }),
+        4 => world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) }),
+        5 => world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None }),
         6 => {
             world.parts.state_serial += 1;
             Vec::new()
@@ -683,7 +680,7 @@ proptest! {
             prop_assert!(goes_on || applies || !is_locked, "locked, and {}", world.change.state.word());
             drained |= what % 28 == 11 && matches!(world.change.state, State::Checking(..));
             if let State::Checking(_, approval) | State::Draining { approval, .. } | State::Applying { approval, .. } = &world.change.state {
-                prop_assert_eq!(&approval.by, "wanda", "the author never");
+                prop_assert_eq!(&approval.by.login, "wanda", "the author never");
             }
         }
     }

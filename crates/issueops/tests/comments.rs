@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use pulldown_cmark::{Event as Md, Options, Parser, Tag};
 use runnersmith_issueops::change::{
-    Change, ChangeFailure, ChangeKind, ChangeStage, Denial, GivenUp, Left, LifecycleEvent, Liveness, Reply, State,
-    Stopped, VoidWhy,
+    Change, ChangeFailure, ChangeKind, ChangeStage, Denial, Editors, GivenUp, Left, LifecycleEvent, Liveness, Reply,
+    State, Stopped, VoidWhy,
 };
 use runnersmith_issueops::comment::{
     AppliedView, CHARS_MAX, Layout, Marker, PlanView, invalid, length, reply, state_comment,
@@ -186,18 +186,13 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Denial::Over("done".into()),
         Denial::NotMergeable("conflict".into()),
         Denial::NeedsTwo,
+        Denial::EditorsUnknown,
     ];
     replies.extend(denials.map(|why| Reply::Denied { command: "approve".into(), actor: "wanda".into(), why }));
     let comment = world.comment(&writer(), "/approvexyz\n/help");
     let help = runnersmith_issueops::change::decide(
         &world.change,
-        &LifecycleEvent::Comment {
-            comment,
-            lock: None,
-            run: Liveness::Unknown,
-            editors: BTreeSet::new(),
-            edited: None,
-        },
+        &LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors: Editors::NONE, edited: None },
         &world.rules,
         world.now,
     );

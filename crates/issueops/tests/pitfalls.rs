@@ -6,14 +6,15 @@
 mod support;
 
 use runnersmith_issueops::change::{
-    ChangeKind, ChangeStep, Denial, LifecycleEvent, Liveness, Permission, Reaction, Reply, State, VoidWhy,
+    Actor, ChangeKind, ChangeStep, Denial, Editors, LifecycleEvent, Liveness, Permission, Reaction, Reply, Reread,
+    State, VoidWhy,
 };
 use runnersmith_issueops::command::parse;
 use runnersmith_issueops::comment::{Layout, fence};
 use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::render::render;
 use runnersmith_issueops::summary::Summary;
-use runnersmith_types::Timestamp;
+use runnersmith_types::{Account, Timestamp};
 use support::world::{World, actor, applies, denial, edited, parts, replies, rereads, writer};
 use support::{POLICY, SEED_BLOCK, policy, set};
 
@@ -90,18 +91,25 @@ fn an_edited_comment_and_one_that_was_there_before_the_plan_order_nothing() {
     );
 }
 
+/// Somebody who may write approves, and GitHub says who edited the issue.
+fn approves(world: &mut World, login: &str, editors: &Editors) -> Vec<ChangeStep> {
+    let line = approve(world);
+    let comment = world.comment(&actor(login, Permission::Write), &line);
+    let (lock, run, editors) = (None, Liveness::Unknown, editors.clone());
+    world.event(&LifecycleEvent::Comment { comment, lock, run, editors, edited: None })
+}
+
+fn edited_by(accounts: &[&str]) -> Editors {
+    Editors { accounts: accounts.iter().map(|login| Account::from(*login)).collect(), is_whole: true }
+}
+
 #[test]
 fn who_edited_the_issue_may_not_approve_although_no_event_named_them() {
     let mut world = World::planned(ChangeKind::Set);
-    let line = approve(&world);
-    let says = |world: &mut World, login: &str| {
-        let comment = world.comment(&actor(login, Permission::Write), &line);
-        let editors = ["ann", "Wanda"].map(str::to_owned).into();
-        world.event(&LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors, edited: None })
-    };
-    assert_eq!(denial(&says(&mut world, "wanda")), Some(&Denial::IsAuthor));
-    assert!(!world.change.committers.contains("ann"), "who asked is known anyway");
-    assert!(rereads(&says(&mut world, "walt")));
+    let editors = edited_by(&["ann", "Wanda"]);
+    assert_eq!(denial(&approves(&mut world, "wanda", &editors)), Some(&Denial::IsAuthor));
+    assert!(!world.change.committers.contains(&"ann".into()), "who asked is known anyway");
+    assert!(rereads(&approves(&mut world, "walt", &editors)));
 }
 
 #[test]
@@ -118,6 +126,69 @@ fn a_bots_request_needs_one_person_who_has_it_planned_and_another_who_approves_i
     world.post_plan(false);
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NeedsTwo));
     assert!(rereads(&world.says(&actor("walt", Permission::Write), &line)));
+}
+
+#[test]
+fn what_a_bot_edited_needs_two_people_and_one_who_asked_for_an_earlier_plan_is_none_of_them() {
+    let mut world = World::planned(ChangeKind::Set);
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    // Somebody's workflow edits the issue, which is rendered and planned again by itself.
+    world.event(&LifecycleEvent::Rendered);
+    world.post_plan(false);
+    let by_bot = edited_by(&["github-actions[bot]"]);
+    assert_eq!(denial(&approves(&mut world, "walt", &by_bot)), Some(&Denial::NeedsTwo));
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    assert_eq!(denial(&approves(&mut world, "wanda", &by_bot)), Some(&Denial::NeedsTwo));
+    assert!(rereads(&approves(&mut world, "walt", &by_bot)));
+    // An edit of a bot between the approval and the apply is found when everything is read again.
+    let mut world = World::planned(ChangeKind::Set);
+    assert!(rereads(&approves(&mut world, "walt", &Editors::NONE)));
+    let reread = Reread { editors: by_bot, ..world.reread() };
+    let steps = world.event(&LifecycleEvent::Reread(Box::new(reread)));
+    assert_eq!((denial(&steps), applies(&steps)), (Some(&Denial::NeedsTwo), false));
+}
+
+#[test]
+fn where_it_is_not_known_who_edited_it_needs_two_who_are_not_known_to_have_taken_part() {
+    let unknown = |accounts: &[&str]| Editors { is_whole: false, ..edited_by(accounts) };
+    let mut world = World::planned(ChangeKind::Set);
+    assert_eq!(denial(&approves(&mut world, "walt", &unknown(&[]))), Some(&Denial::EditorsUnknown));
+    assert_eq!(denial(&approves(&mut world, "ann", &unknown(&[]))), Some(&Denial::IsAuthor));
+    for planner in ["ann", "walt", "carl"] {
+        world.says(&actor(planner, Permission::Write), "/plan");
+        world.post_plan(false);
+        let denied = approves(&mut world, "walt", &unknown(&["carl"]));
+        assert_eq!(denial(&denied), Some(&Denial::EditorsUnknown), "{planner} asked for it, edited it or approves it");
+    }
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    assert!(rereads(&approves(&mut world, "walt", &unknown(&["carl"]))));
+    // What was known then may not be known any more when everything is read again.
+    let mut world = World::planned(ChangeKind::Set);
+    assert!(rereads(&approves(&mut world, "walt", &Editors::NONE)));
+    let reread = Reread { editors: unknown(&[]), ..world.reread() };
+    let steps = world.event(&LifecycleEvent::Reread(Box::new(reread)));
+    assert_eq!((denial(&steps), applies(&steps)), (Some(&Denial::EditorsUnknown), false));
+}
+
+#[test]
+fn an_account_that_has_another_name_by_now_is_the_same_person() {
+    let account = |login: &str, id: u64| Actor { account: Account::new(login, id), ..writer() };
+    let mut world = World::planned(ChangeKind::Set);
+    (world.change.author, world.change.committers) = (Account::new("ann", 1), [Account::new("carl", 2)].into());
+    let line = approve(&world);
+    for renamed in [account("anna", 1), account("carla", 2)] {
+        assert_eq!(denial(&world.says(&renamed, &line)), Some(&Denial::IsAuthor), "{}", renamed.account);
+    }
+    // Nor is who asks for the plan of a bot's request another one under another name.
+    world.change.author = "github-actions[bot]".into();
+    world.says(&account("wanda", 3), "/plan");
+    world.post_plan(false);
+    let line = approve(&world);
+    assert_eq!(denial(&world.says(&account("wendy", 3), &line)), Some(&Denial::NeedsTwo));
+    assert!(rereads(&world.says(&account("carl", 4), &line)), "who took a name that was free is somebody else");
 }
 
 #[test]
@@ -176,7 +247,7 @@ fn hand_edited_files_are_planned_if_the_order_names_them_as_they_are_now() {
         comment,
         lock: None,
         run: Liveness::Unknown,
-        editors: Default::default(),
+        editors: Editors::NONE,
         edited: there.clone(),
     });
     assert!(!plans(&steps) && steps.contains(&ChangeStep::ShowState), "the comment above shows the new one");

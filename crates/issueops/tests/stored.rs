@@ -11,6 +11,7 @@ use runnersmith_issueops::change::{
     Approval, Change, ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Changed, Denial, GivenUp, HeldLock, Left,
     Liveness, Misread, PlanRecord, Reaction, Reply, RequestOutcome, State, Stopped, VoidWhy,
 };
+use runnersmith_types::Account;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use support::world::{World, edited, parts, person_lock, run_lock};
@@ -88,6 +89,7 @@ fn place_of_denial(denial: &Denial) -> usize {
         Denial::NeedsTwo => 18,
         Denial::NeedsFiles { .. } => 19,
         Denial::OtherFiles { .. } => 20,
+        Denial::EditorsUnknown => 21,
     }
 }
 
@@ -115,6 +117,7 @@ fn denials() -> Vec<Denial> {
         Denial::NeedsTwo,
         Denial::NeedsFiles { line: TEXT.into() },
         Denial::OtherFiles { line: TEXT.into() },
+        Denial::EditorsUnknown,
     ]
 }
 
@@ -248,7 +251,7 @@ fn has_all<T>(all: &[T], place: impl Fn(&T) -> usize, count: usize) {
 
 #[test]
 fn every_step_and_every_answer_is_read_as_it_was_stored() {
-    has_all(&denials(), place_of_denial, 21);
+    has_all(&denials(), place_of_denial, 22);
     has_all(&voids(), |why| place_of_void(*why), 4);
     has_all(&replies(), place_of_reply, 17);
     has_all(&steps(), place_of_step, 17);
@@ -288,9 +291,9 @@ fn every_state_of_a_record_is_read_as_it_was_stored() {
         let mut change = Change::new(ChangeKind::Delete, "linux_large", u64::MAX, TEXT, 6, "runnersmith/linux_large");
         (change.is_half_done, change.is_hand_edited, change.plans_posted) = (true, true, u32::MAX);
         change.is_merged_early = true;
-        change.planned_by = Some(TEXT.to_owned());
+        change.planned_by = Some(Account::new(TEXT, 7));
         (change.edited_files, change.ordered_files) = (Some(edited(TEXT)), Some(edited("other").digest));
-        change.committers = [TEXT.to_owned()].into();
+        change.committers = [Account::from(TEXT), Account::new(TEXT, u64::MAX)].into();
         (change.handled, change.handled_up_to) = ([1, u64::MAX].into(), 7);
         change.state = state;
         change

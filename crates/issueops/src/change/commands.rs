@@ -20,6 +20,8 @@ pub(super) struct Facts<'a> {
     pub(super) lock: Option<&'a HeldLock>,
     pub(super) run: Liveness,
     pub(super) edited: Option<&'a EditedFiles>,
+    /// Whether all are known who edited the issue.
+    pub(super) knows_editors: bool,
 }
 
 pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<CommentLine>, facts: &Facts<'_>) {
@@ -52,7 +54,7 @@ pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<CommentLine>, facts: &Fac
         };
         if let Err(why) = done {
             draft.steps.push(ChangeStep::React { comment: facts.comment.id, reaction: Reaction::No });
-            draft.say(Reply::Denied { command: name.into(), actor: facts.comment.actor.login.clone(), why });
+            draft.say(Reply::Denied { command: name.into(), actor: facts.comment.actor.account.login.clone(), why });
         }
     }
     if asked || !misread.is_empty() {
@@ -92,7 +94,7 @@ fn approve(
     {
         let (plan, mut approval, until, left, is_overdue) =
             (plan.clone(), approval.clone(), *until, *left, *is_overdue);
-        may_approve(&comment.actor, &draft.change, draft.rules, plan.is_hand_edited)?;
+        may_approve(&comment.actor, &draft.change, draft.rules, (plan.is_hand_edited, facts.knows_editors))?;
         the_same(digest, &plan, kind)?;
         approval.kills_jobs = true;
         draft.enter(State::Draining { plan, approval, until, left, is_overdue });
@@ -106,7 +108,8 @@ fn approve(
         expire(draft);
         return Err(Denial::NoPlan);
     }
-    may_approve(&comment.actor, &draft.change, draft.rules, plan.is_hand_edited || draft.change.is_hand_edited)?;
+    let is_hand_edited = plan.is_hand_edited || draft.change.is_hand_edited;
+    may_approve(&comment.actor, &draft.change, draft.rules, (is_hand_edited, facts.knows_editors))?;
     let needs_destroy = plan.loses_state || kind == ChangeKind::Delete;
     match digest {
         Some(_) => the_same(digest, &plan, kind)?,
@@ -126,7 +129,7 @@ fn approve(
     }
     locked_out(facts, draft)?;
     let approval = Approval {
-        by: comment.actor.login.clone(),
+        by: comment.actor.account.clone(),
         comment: comment.id,
         at: comment.created_at,
         digest: plan.parts.digest(),
@@ -142,7 +145,7 @@ fn approve(
 /// A lock of this same change whose run is proved dead is taken over later; every other one keeps out.
 fn locked_out(facts: &Facts<'_>, draft: &Draft<'_>) -> Result<(), Denial> {
     let Some(held) = facts.lock else { return Ok(()) };
-    if held.is_left_by(draft.change.pull) || !is_locked_out(&facts.comment.actor.login, &held.lock) {
+    if held.is_left_by(draft.change.pull) || !is_locked_out(&facts.comment.actor.account, &held.lock) {
         return Ok(());
     }
     Err(Denial::IsLocked(held.lock.clone()))
@@ -193,7 +196,7 @@ fn plan(draft: &mut Draft<'_>, files: Option<&DigestPrefix>, facts: &Facts<'_>) 
     if let State::Planned(_) = draft.change.state {
         draft.steps.push(ChangeStep::DropPlan);
     }
-    draft.change.planned_by = Some(facts.comment.actor.login.clone());
+    draft.change.planned_by = Some(facts.comment.actor.account.clone());
     draft.enter(State::Planning);
     draft.steps.push(ChangeStep::Plan { without_terraform_lock });
     Ok(())
@@ -201,7 +204,7 @@ fn plan(draft: &mut Draft<'_>, files: Option<&DigestPrefix>, facts: &Facts<'_>) 
 
 fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     let actor = &facts.comment.actor;
-    if !actor.login.eq_ignore_ascii_case(&draft.change.author) {
+    if !actor.account.is(&draft.change.author) {
         may_write(actor)?;
     }
     match &draft.change.state {
@@ -221,7 +224,7 @@ fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
         | State::Draining { .. } => {}
     }
     draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::GivenUp));
-    give_up(draft, GivenUp::By(actor.login.clone()));
+    give_up(draft, GivenUp::By(actor.account.login.clone()));
     Ok(())
 }
 
@@ -231,8 +234,8 @@ fn lock(draft: &mut Draft<'_>, reason: String, facts: &Facts<'_>) -> Result<(), 
     if let Some(held) = facts.lock {
         return Err(Denial::IsLocked(held.lock.clone()));
     }
-    draft.steps.push(ChangeStep::TakeLock { by: actor.login.clone(), reason: reason.clone() });
-    draft.say(Reply::Locked { by: actor.login.clone(), reason });
+    draft.steps.push(ChangeStep::TakeLock { by: actor.account.clone(), reason: reason.clone() });
+    draft.say(Reply::Locked { by: actor.account.login.clone(), reason });
     draft.steps.push(ChangeStep::ShowState);
     Ok(())
 }
@@ -242,8 +245,8 @@ fn unlock(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     may_write(actor)?;
     let Some(HeldLock { lock, liveness }) = facts.lock else { return Err(Denial::NotLocked) };
     match &lock.holder {
-        Holder::Person(login) => {
-            if !login.eq_ignore_ascii_case(&actor.login) && actor.permission != Permission::Admin {
+        Holder::Person(holder) => {
+            if !holder.is(&actor.account) && actor.permission != Permission::Admin {
                 return Err(Denial::NotYourLock(lock.clone()));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use runnersmith_types::Timestamp;
+use runnersmith_types::{Account, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::failure::ChangeFailure;
@@ -67,7 +67,7 @@ impl PlanRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     /// By whom.
-    pub by: String,
+    pub by: Account,
     /// In which comment.
     pub comment: u64,
     /// When.
@@ -260,16 +260,16 @@ pub struct Change {
     /// The issue.
     pub issue: u64,
     /// The issue's author.
-    pub author: String,
+    pub author: Account,
     /// The pull request, by number: never found by its title.
     pub pull: u64,
     /// The branch, which is the control repository's own.
     pub branch: String,
     /// Who committed to the branch or edited the issue, ourselves left out.
-    pub committers: BTreeSet<String>,
-    /// Who asked for the last plan by a command; `None`: nobody had to.
+    pub committers: BTreeSet<Account>,
+    /// Who asked by a command for the last plan of what is there now; `None`: nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub planned_by: Option<String>,
+    pub planned_by: Option<Account>,
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,
     /// Such files as they were when they were last looked at; what the comment shows an admin to write names them.
@@ -296,12 +296,19 @@ pub struct Change {
 impl Change {
     /// A change whose pull request was just made.
     #[must_use]
-    pub fn new(kind: ChangeKind, environment: &str, issue: u64, author: &str, pull: u64, branch: &str) -> Self {
+    pub fn new(
+        kind: ChangeKind,
+        environment: &str,
+        issue: u64,
+        author: impl Into<Account>,
+        pull: u64,
+        branch: &str,
+    ) -> Self {
         Self {
             environment: environment.to_owned(),
             kind,
             issue,
-            author: author.to_owned(),
+            author: author.into(),
             pull,
             branch: branch.to_owned(),
             committers: BTreeSet::new(),
@@ -316,6 +323,18 @@ impl Change {
             handled: BTreeSet::new(),
             handled_up_to: 0,
         }
+    }
+
+    /// Remembers who took part in it; who asked is known anyway.
+    pub(super) fn note_participants<'a>(&mut self, accounts: impl IntoIterator<Item = &'a Account>) {
+        let author = self.author.clone();
+        self.committers.extend(accounts.into_iter().filter(|account| !account.is(&author)).cloned());
+    }
+
+    /// Whether somebody asked for it, edited its issue or committed to its branch.
+    #[must_use]
+    pub fn took_part(&self, account: &Account) -> bool {
+        self.author.is(account) || self.committers.iter().any(|one| one.is(account))
     }
 
     /// Whether an order of this comment was followed, or refused, already.

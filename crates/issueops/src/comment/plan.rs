@@ -49,7 +49,7 @@ pub fn state_comment(change: &Change, policy: &Policy, plan: Option<&PlanView<'_
         Marker::State.line(),
         code(&change.environment),
         change.issue,
-        code(&change.author),
+        code(&change.author.login),
         change.state.word()
     );
     text.push_str(&next(change, policy));
@@ -66,7 +66,7 @@ pub fn state_comment(change: &Change, policy: &Policy, plan: Option<&PlanView<'_
 pub(super) fn lock_line(held: &HeldLock) -> String {
     let lock = &held.lock;
     let holder = match &lock.holder {
-        Holder::Person(login) => code(login),
+        Holder::Person(holder) => code(&holder.login),
         Holder::Run { run, pull } => format!("run {} for #{pull}", code(run)),
     };
     let reason = if lock.reason.is_empty() { String::new() } else { format!(": {}", code(&head(&lock.reason, 300))) };
@@ -104,7 +104,7 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
         }
         State::Expired => line("The plan was not approved in time. `/plan` makes a new one.".to_owned()),
         State::Checking(_, approval) => {
-            line(format!("Approved by {}; what the plan was made from is being read again.", code(&approval.by)))
+            line(format!("Approved by {}; what the plan was made from is being read again.", code(&approval.by.login)))
         }
         State::Draining { approval, until, left, is_overdue, .. } => {
             let left = left.as_ref().map_or_else(|| "not yet counted".to_owned(), left_words);
@@ -113,10 +113,10 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
             } else {
                 format!("it waits for running jobs until {}", moment(*until))
             };
-            line(format!("Approved by {}; no new jobs are taken. Left: {left}; {wait}. `/cancel` stops the deletion.", code(&approval.by)))
+            line(format!("Approved by {}; no new jobs are taken. Left: {left}; {wait}. `/cancel` stops the deletion.", code(&approval.by.login)))
         }
         State::Applying { approval, run, .. } => {
-            line(format!("Approved by {}; run {} applies it.", code(&approval.by), code(run)))
+            line(format!("Approved by {}; run {} applies it.", code(&approval.by.login), code(run)))
         }
         State::Applied { .. } => line("Applied; the branch is being merged.".to_owned()),
         State::NotMerged { .. } => line(

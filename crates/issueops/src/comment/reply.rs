@@ -128,7 +128,7 @@ fn merged_early(kind: ChangeKind, plans: bool) -> String {
 
 fn holder(lock: &Lock) -> String {
     match &lock.holder {
-        Holder::Person(login) => code(login),
+        Holder::Person(holder) => code(&holder.login),
         Holder::Run { run, pull } => format!("run {} for #{pull}", code(run)),
     }
 }
@@ -183,8 +183,14 @@ fn denial(why: &Denial) -> String {
                 .to_owned()
         }
         Denial::NeedsTwo => {
-            "a bot asked for this, so it needs two people: one who asks for the plan with `/plan`, and another who \
+            "a bot asked for this or edited its issue, so it needs two people: one who asks for the plan with `/plan`, and another who \
                              approves it."
+                .to_owned()
+        }
+        Denial::EditorsUnknown => {
+            "GitHub does not say who edited the issue, so it may have been anybody. It needs two people who did not ask for it: \
+             one who asks for the plan with `/plan`, and another who approves it. With the permission *Issues: read* GitHub \
+             says it, unless there are more than a thousand edits."
                 .to_owned()
         }
         Denial::NeedsAdmin => "files were edited by hand, so it needs an admin of this repository.".to_owned(),
@@ -374,7 +380,7 @@ pub fn plan_ready(change: &Change, team: Option<&str>) -> String {
         "{}\nThe plan for {} that {} asked for is ready; the comment above shows it. {approvers}\n",
         Marker::Notice.line(),
         code(&change.environment),
-        mention(&change.author)
+        mention(&change.author.login)
     )
 }
 
@@ -395,7 +401,7 @@ pub fn outcome(outcome: RequestOutcome, change: &Change) -> String {
         }
         (RequestOutcome::GivenUp, _) => format!("The request for {environment} was given up, see"),
     };
-    format!("{}\n{}: {what} #{}.\n", Marker::Notice.line(), mention(&change.author), change.pull)
+    format!("{}\n{}: {what} #{}.\n", Marker::Notice.line(), mention(&change.author.login), change.pull)
 }
 
 #[cfg(test)]

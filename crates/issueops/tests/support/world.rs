@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use runnersmith_issueops::change::{
-    Actor, Change, ChangeKind, ChangeStep, Comment, Decision, Denial, Digest, DigestInput, EditedFiles, HeldLock,
-    Holder, LifecycleEvent, Liveness, Lock, Membership, Permission, PlanRecord, Reply, Reread, State, decide,
+    Actor, Change, ChangeKind, ChangeStep, Comment, Decision, Denial, Digest, DigestInput, EditedFiles, Editors,
+    HeldLock, Holder, LifecycleEvent, Liveness, Lock, Membership, Permission, PlanRecord, Reply, Reread, State, decide,
 };
 use runnersmith_issueops::policy::ApprovalRules;
 use runnersmith_types::Timestamp;
@@ -44,7 +44,7 @@ pub fn edited(commit: &str) -> EditedFiles {
 
 /// Somebody with this permission.
 pub fn actor(login: &str, permission: Permission) -> Actor {
-    Actor { login: login.into(), is_person: true, permission, membership: Membership::Unknown }
+    Actor { account: login.into(), is_person: true, permission, membership: Membership::Unknown }
 }
 
 /// A writer who took no part.
@@ -145,7 +145,7 @@ impl World {
     pub fn received(&mut self, comment: Comment) -> Vec<ChangeStep> {
         let (lock, run) = (self.lock.clone(), self.run);
         let edited = self.change.edited_files.clone();
-        self.event(&LifecycleEvent::Comment { comment, lock, run, editors: BTreeSet::new(), edited })
+        self.event(&LifecycleEvent::Comment { comment, lock, run, editors: Editors::NONE, edited })
     }
 
     /// What a look at everything gives now.
@@ -156,6 +156,7 @@ impl World {
             lock: self.lock.clone(),
             run: "4711".into(),
             committers: BTreeSet::new(),
+            editors: Editors::NONE,
         }
     }
 
