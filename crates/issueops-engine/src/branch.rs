@@ -119,7 +119,7 @@ impl ChangeReconciler {
         Ok(Rendered { files })
     }
 
-    /// Makes branch and pull request say what the request says, if they do not. `false`: it is too late for that.
+    /// Makes branch and pull request say what the request says, if they do not. Returns how the change is when it is too late for that.
     pub(crate) async fn make_branch(
         &self,
         work: &Work,
@@ -127,24 +127,27 @@ impl ChangeReconciler {
         environment: &EnvironmentName,
         request: &Request,
         editors: &BTreeSet<Account>,
-    ) -> Result<bool, ReconcileError> {
+    ) -> Result<Option<&'static str>, ReconcileError> {
         let took_part = |record: &mut Record| record.change.committers.extend(editors.iter().cloned());
         let taken = self.change_store.update(key, |record| {
             took_part(record);
             Some(())
         });
-        let Some((record, ())) = taken.await? else { return Ok(true) };
+        let Some((record, ())) = taken.await? else { return Ok(None) };
         let rendered = self.rendered(work, environment, request).await?;
         let hashes = rendered.hashes();
         let is_same = record.files.as_ref() == Some(&hashes);
         // What was refused in between, and is asked for again, is planned again.
         let is_dropped = record.change.state == State::Requested && record.change.plans_posted > 0;
         if is_same && record.change.pull != 0 && !is_dropped {
-            return Ok(true);
+            return Ok(None);
         }
         // A branch that is moved now would be another one than what is being applied.
         if record.change.state.is_under_way() {
-            return Ok(false);
+            return Ok(Some(record.change.state.word()));
+        }
+        if let Some(word) = self.is_over_at_github(&record).await? {
+            return Ok(Some(word).filter(|_| !is_same));
         }
         let changes = rendered.changes(&work.base.tree);
         let text = pull_text(record.change.kind, environment, record.change.issue);
@@ -178,7 +181,21 @@ impl ChangeReconciler {
             })
             .await?;
         self.say(&format!("{environment}: rendered to #{pull}"));
-        Ok(true)
+        Ok(None)
+    }
+
+    /// Whether a change's pull request takes no commit any more, and how it is then. Its branch may be gone, and one that is made again, or
+    /// moved, leads nowhere.
+    async fn is_over_at_github(&self, record: &Record) -> Result<Option<&'static str>, ReconcileError> {
+        if record.change.pull == 0 {
+            return Ok(None);
+        }
+        let pull = self.parts.control.pull(record.change.pull).await?;
+        Ok(match (pull.is_open, pull.is_merged) {
+            (true, _) => None,
+            (false, true) => Some("merged already"),
+            (false, false) => Some("closed"),
+        })
     }
 
     /// One commit on top of the default branch, on the change's branch; what was there before is not kept.

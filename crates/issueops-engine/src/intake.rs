@@ -228,20 +228,19 @@ impl ChangeReconciler {
     ) -> Result<(), ReconcileError> {
         let (number, environment) = (issue.number, request.environment());
         let body = Digest::of(issue.body.as_bytes());
-        let is_in_time = self.make_branch(work, key, environment, request, &note.editors).await?;
-        if !is_in_time && note.too_late != Some(body) {
+        let too_late = self.make_branch(work, key, environment, request, &note.editors).await?;
+        if let Some(word) = too_late
+            && note.too_late != Some(body)
+        {
             // Said once, and read again when the change is over or has failed.
-            let word =
-                self.change_store.record(key).await?.map_or("under way", |(record, _)| record.change.state.word());
             self.parts.control.add_comment(number, &comment::edited_too_late(word)).await?;
         }
         // Remembered only now: a look that dies before this is made again by the next tick.
         let noted = self.change_store.update_issue(number, |note| {
             note.environment = Some(environment.to_string());
-            if is_in_time {
-                note.body = Some(body);
-            } else {
-                note.too_late = Some(body);
+            match too_late {
+                None => note.body = Some(body),
+                Some(_) => note.too_late = Some(body),
             }
         });
         noted.await?;

@@ -80,8 +80,8 @@ impl ChangeReconciler {
                 record.head.clone_from(&head);
                 notes.push(Note::Head(head));
             }
-            // Somebody pushed while it was planned.
-            Err(ReconcileError::GitHub(GitHubError::Conflict { .. })) => {
+            // Somebody pushed while it was planned, or merged and the branch is gone.
+            Err(ReconcileError::GitHub(GitHubError::Conflict { .. } | GitHubError::NotFound { .. })) => {
                 self.look(work, key, None).await?;
                 return Ok(Done::default());
             }
@@ -101,8 +101,8 @@ impl ChangeReconciler {
         if record.change.kind == ChangeKind::Delete || workspace.file(LOCK_FILE) == Some(lock_file) {
             return Ok(None);
         }
-        if record.change.is_merged_early {
-            // Its pull request takes no commit any more.
+        if !self.parts.control.pull(record.change.pull).await?.is_open {
+            // It takes no commit any more: somebody merged it.
             return Ok(None);
         }
         let path = format!("{}/{LOCK_FILE}", workspace.folder());
@@ -132,7 +132,10 @@ impl ChangeReconciler {
             }
         };
         let environment = environment_of(record)?;
-        let parts = self.parts_of(work, record, workspace, made, &layout).await?;
+        // Where it was not committed, there is the one that there was; the apply takes the one of the plan.
+        let is_committed = notes.iter().any(|note| matches!(note, Note::Head(_)));
+        let lock_file = if is_committed { made.lock_file.as_ref() } else { workspace.file(LOCK_FILE) };
+        let parts = self.parts_of(work, record, lock_file, made, &layout).await?;
         // Two runs may make the same plan at once; what one of them drops is not the other's.
         let key = plan_key(environment.as_str(), &format!("{}-{todo}", parts.digest().short()));
         if let Some(too_large) = self.write_bundle(work, record, workspace, made, (&key, &layout)).await? {
@@ -161,20 +164,17 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         record: &Record,
-        workspace: &Workspace,
+        lock_file: Option<&Vec<u8>>,
         made: &MadePlan,
         layout: &Layout,
     ) -> Result<DigestInput, ReconcileError> {
-        // What is merged already has the lock file that it has; the apply takes the one of the plan.
-        let committed = made.lock_file.as_deref().filter(|_| !record.change.is_merged_early);
-        let lock_file = committed.or_else(|| workspace.file(LOCK_FILE).map(Vec::as_slice));
         Ok(DigestInput {
             plan_file: Digest::of(&made.file),
             head: record.head.clone(),
             base: work.base.digest(&environment_of(record)?),
             state_lineage: made.state.lineage.clone(),
             state_serial: made.state.serial,
-            lock_file: Digest::of(lock_file.unwrap_or_default()),
+            lock_file: Digest::of(lock_file.map(Vec::as_slice).unwrap_or_default()),
             terraform_version: self.provisioner_version(&record.change.environment).await?,
             runnersmith_version: self.parts.version.clone(),
             continuations: layout.digests(),

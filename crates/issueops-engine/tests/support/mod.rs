@@ -129,6 +129,10 @@ pub struct MapProvisioner {
     pub hold: Mutex<Option<Arc<Notify>>>,
     /// Notified when an apply has begun.
     pub begun: Notify,
+    /// Plans wait for this when it is there, after they are laid out.
+    pub hold_plan: Mutex<Option<Arc<Notify>>>,
+    /// Notified when a plan has begun.
+    pub plan_begun: Notify,
     /// Looks for drift wait for this when it is there.
     pub hold_drift: Mutex<Option<Arc<Notify>>>,
     /// Notified when a look for drift has begun.
@@ -174,8 +178,13 @@ impl Provisioner for MapProvisioner {
         progress: &dyn Progress,
     ) -> Result<MadePlan, ProvisionError> {
         progress.line("planning");
+        self.cloud.lock().unwrap().laid_out.push(workspace.clone());
+        self.plan_begun.notify_one();
+        let hold = self.hold_plan.lock().unwrap().clone();
+        if let Some(hold) = hold {
+            hold.notified().await;
+        }
         let mut cloud = self.cloud.lock().unwrap();
-        cloud.laid_out.push(workspace.clone());
         if let Some(error) = cloud.fails.take() {
             return Err(error);
         }
