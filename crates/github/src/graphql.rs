@@ -96,7 +96,7 @@ struct Editor {
 
 impl Editor {
     /// As REST names it, which sets the logins of bots apart from those of people. Neither a person's nor a bot's is an account that
-    /// nobody logs into, such as an organisation; whoever wrote in its name is as little known.
+    /// nobody logs into, such as an organisation; who wrote in its name is as little known.
     fn account(self) -> Account {
         let is_person = matches!(self.kind.as_str(), "User" | "EnterpriseUserAccount");
         let login = if is_person { self.login } else { format!("{}[bot]", self.login.trim_end_matches("[bot]")) };

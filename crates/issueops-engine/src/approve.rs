@@ -24,6 +24,8 @@ use crate::stored_plan::text_key;
 
 /// How often GitHub is asked whether a branch can be merged; it finds out when it is asked.
 const MERGEABLE_TRIES: usize = 8;
+/// The most required checks that are named in an answer.
+const CHECKS_MAX: usize = 20;
 /// Why a pull request that somebody turned to another branch is neither applied nor merged.
 pub(crate) const OTHER_BASE: &str = "it would be merged into another branch than the default one";
 
@@ -74,10 +76,10 @@ impl ChangeReconciler {
         committers.extend(note.all_editors().cloned());
         let mergeable = match merged_already(&pull, &head, &fresh.base.branch, record.change.kind) {
             true => Ok(()),
-            false => match mergeable(&pull, &head, &fresh.base.branch) {
-                Ok(()) => allowed(&self.parts.control.merge_rules(&fresh.base.branch).await?),
-                refused => refused,
-            },
+            false => {
+                let rules = self.parts.control.merge_rules(&fresh.base.branch).await?;
+                mergeable(&pull, &head, &fresh.base.branch, &rules).and_then(|()| allowed(&rules))
+            }
         };
         let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers, editors };
         Ok(Done::event(LifecycleEvent::Reread(Box::new(reread))))
@@ -331,8 +333,20 @@ fn merged_already(pull: &Pull, head: &str, default_branch: &str, kind: ChangeKin
     is_merged_into(pull, default_branch) && pull.head == head && kind == ChangeKind::Set
 }
 
+/// Why GitHub blocks a merge, as far as it says it: not which of the checks is missing.
+fn blocked(rules: &MergeRules) -> String {
+    let why = "a rule of the default branch blocks it: a review or a check that is still missing";
+    match rules.required_checks.as_slice() {
+        [] => why.to_owned(),
+        checks => {
+            let names: Vec<&str> = checks.iter().take(CHECKS_MAX).map(String::as_str).collect();
+            format!("{why}. These checks must have passed: {}", names.join(", "))
+        }
+    }
+}
+
 /// Whether GitHub would merge into the default branch, before anything is applied.
-fn mergeable(pull: &Pull, head: &str, default_branch: &str) -> Result<(), String> {
+fn mergeable(pull: &Pull, head: &str, default_branch: &str, rules: &MergeRules) -> Result<(), String> {
     if is_merged_into(pull, default_branch) {
         return Err("the pull request was merged already, by hand".into());
     }
@@ -350,9 +364,7 @@ fn mergeable(pull: &Pull, head: &str, default_branch: &str) -> Result<(), String
         (Some(false), _) | (_, "dirty") => {
             Err("it conflicts with the default branch; `/plan` renders it again on top of it".into())
         }
-        (_, "blocked") => {
-            Err("a rule of the default branch blocks it: a review or a check that is still missing".into())
-        }
+        (_, "blocked") => Err(blocked(rules)),
         (_, "behind") => Err("the default branch wants it to be up to date; `/plan` brings it there".into()),
         (_, "draft") => Err("it is a draft".into()),
         (Some(true), _) => Ok(()),
@@ -380,10 +392,11 @@ mod tests {
 
     #[test]
     fn only_into_the_default_branch_anything_is_applied_and_merged() {
-        assert_eq!(mergeable(&pull("main"), "c0ffee", "main"), Ok(()));
-        assert_eq!(mergeable(&pull("release"), "c0ffee", "main"), Err(OTHER_BASE.to_owned()));
+        let can = |pull: &Pull, head: &str| mergeable(pull, head, "main", &MergeRules::default());
+        assert_eq!(can(&pull("main"), "c0ffee"), Ok(()));
+        assert_eq!(can(&pull("release"), "c0ffee"), Err(OTHER_BASE.to_owned()));
         let unknown = Pull { mergeable: None, ..pull("main") };
-        assert!(mergeable(&unknown, "c0ffee", "main").is_err(), "what is not known is no yes");
-        assert!(mergeable(&pull("main"), "another", "main").is_err(), "what is known is of another head");
+        assert!(can(&unknown, "c0ffee").is_err(), "what is not known is no yes");
+        assert!(can(&pull("main"), "another").is_err(), "what is known is of another head");
     }
 }

@@ -1,5 +1,5 @@
 //! The files that a program may run on with credentials. They have a type of their own that only a comparison makes, so that files that
-//! nobody compared cannot be laid out: whoever may write to the control repository can put any file there, and `terraform init` runs
+//! nobody compared cannot be laid out: anybody who may write to the control repository can put any file there, and `terraform init` runs
 //! what a configuration names.
 //!
 //! Trees are those of commits, which nobody can change any more; a branch is only asked which commit it has.

@@ -57,7 +57,10 @@ async fn what_the_rules_would_not_let_be_merged_is_not_applied() {
             BranchRules { linear_history: true, merge_methods: Some(vec!["merge"]), ..BranchRules::default() },
             "no common way of merging",
         ),
-        (BranchRules { required_checks: vec!["ci"], ..BranchRules::default() }, "a check that is still missing"),
+        (
+            BranchRules { required_checks: vec!["ci", "lint"], ..BranchRules::default() },
+            "a check that is still missing. These checks must have passed: ci, lint",
+        ),
     ] {
         let world = World::new().await;
         let (pull, line) = world.planned().await;

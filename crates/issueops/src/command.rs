@@ -306,7 +306,7 @@ fn read(line: &str) -> Option<CommentLine> {
     }
 }
 
-/// What a digest looks like, as a reason why something is none.
+/// What a digest looks like, as the reason why something is not one.
 const NO_DIGEST: &str = "a digest has 12 to 64 hexadecimal digits";
 
 fn plan(words: &[&str]) -> Result<CommentCommand, &'static str> {

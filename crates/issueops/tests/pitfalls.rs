@@ -129,7 +129,7 @@ fn a_bots_request_needs_one_person_who_has_it_planned_and_another_who_approves_i
 }
 
 #[test]
-fn what_a_bot_edited_needs_two_people_and_one_who_asked_for_an_earlier_plan_is_none_of_them() {
+fn what_a_bot_edited_needs_two_people_and_one_who_asked_for_an_earlier_plan_does_not_count() {
     let mut world = World::planned(ChangeKind::Set);
     world.says(&writer(), "/plan");
     world.post_plan(false);

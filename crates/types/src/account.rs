@@ -1,6 +1,6 @@
 //! Somebody's account at GitHub: the name that it has, and the number that stays when it gets another one.
 //!
-//! It is a type of its own so that two are compared in one way: whoever changes the name of an account is still the same person, and who
+//! It is a type of its own so that two are compared in one way: somebody who changes the name of an account is still the same person, and who
 //! takes a name that has become free is not.
 
 use std::fmt;
@@ -43,7 +43,7 @@ impl From<Account> for Stored {
 }
 
 impl Account {
-    /// An account with GitHub's number of it; 0 is none.
+    /// An account with GitHub's number of it; 0 stands for an unknown one.
     #[must_use]
     pub fn new(login: impl Into<String>, id: u64) -> Self {
         Self { login: login.into(), id: (id != 0).then_some(id) }
