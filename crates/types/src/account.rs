@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_known_by_its_number_and_by_its_login_where_there_is_none() {
+    fn an_account_is_known_by_its_number_and_by_its_login_where_it_has_no_number() {
         let ann = Account::new("ann", 7);
         assert!(ann.is(&Account::new("anna", 7)), "she changed her name");
         assert!(!ann.is(&Account::new("ann", 8)), "somebody took it");
