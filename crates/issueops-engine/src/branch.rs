@@ -252,10 +252,11 @@ impl ChangeReconciler {
             return Ok(Ok(record.clone()));
         }
         let mut changes = rendered.changes(&work.base.tree);
-        // Terraform's lock file was committed by us, and is kept.
+        // Terraform's lock file is kept if it was committed by us.
         let lock_file = format!("{}/{LOCK_FILE}", work.base.policy.environment_folder(&environment));
         let tree = self.parts.control.tree(&record.head).await?;
-        if let (ChangeKind::Set, Some(blob)) = (record.change.kind, tree.get(&lock_file)) {
+        let own = tree.get(&lock_file).filter(|blob| record.lock_file.as_ref() == Some(&blob.sha));
+        if let (ChangeKind::Set, Some(blob)) = (record.change.kind, own) {
             changes.insert(lock_file, Some(self.reader.blob(&blob.sha).await?.as_ref().clone()));
         }
         let title = pull_text(record.change.kind, &environment, record.change.issue).title;

@@ -92,6 +92,15 @@ impl StateBackend {
     }
 }
 
+/// What we brought into an environment's folder ourselves, as the records say it.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    /// What a request rendered, by git's hash; `None`: nothing was ever rendered, so that nothing is believed.
+    pub files: Option<BTreeMap<String, Option<String>>>,
+    /// Git's hashes of lock files of provider versions that our plans ended with.
+    pub lock_files: BTreeSet<String>,
+}
+
 /// Files of an environment's folder at one commit that are what they should be, and not read yet.
 pub(crate) struct Compared<'t> {
     tree: &'t Tree,
@@ -99,21 +108,19 @@ pub(crate) struct Compared<'t> {
 }
 
 impl<'t> Compared<'t> {
-    /// Files that a request rendered (`None`: nothing was ever rendered, so that nothing is believed), or how the folder differs from
-    /// them. Words for people may lie there and are left out.
-    pub(crate) fn with_rendered(
-        tree: &'t Tree,
-        folder: &str,
-        rendered: Option<&BTreeMap<String, Option<String>>>,
-    ) -> Result<Self, Vec<Difference>> {
-        let differences = not_rendered(tree, folder, rendered);
+    /// Files that a request rendered, or how the folder differs from them. Words for people may lie there, and another lock file than ours;
+    /// both are left out. Without one Terraform takes the newest versions of providers, and we commit those.
+    pub(crate) fn with_rendered(tree: &'t Tree, folder: &str, own: &Own) -> Result<Self, Vec<Difference>> {
+        let differences = not_rendered(tree, folder, own.files.as_ref());
         if !differences.is_empty() {
             return Err(differences);
         }
         let lock_file = format!("{folder}/{LOCK_FILE}");
-        let is_rendered = |path: &str| rendered.is_some_and(|files| files.contains_key(path));
-        let paths = below(tree, folder).filter(|path| is_rendered(path) || *path == lock_file).collect();
-        Ok(Self { tree, paths })
+        let is_own = |path: &str| match path == lock_file {
+            true => tree.get(path).is_some_and(|blob| own.lock_files.contains(&blob.sha)),
+            false => own.files.as_ref().is_some_and(|files| files.contains_key(path)),
+        };
+        Ok(Self { tree, paths: below(tree, folder).filter(|path| is_own(path)).collect() })
     }
 
     /// Files that an admin ordered a plan of, whatever they are; `None`: these are others, or nobody ordered any.
@@ -244,10 +251,15 @@ mod tests {
             with_link.insert(link.into(), Blob { sha: "x".into(), mode: "120000".into() });
             assert_eq!(not_rendered(&with_link, "envs/a", Some(&rendered)), [Difference::Extra(link.into())]);
         }
-        // What is believed is laid out, and nothing that merely does no harm.
-        let tree = tree(&own);
-        let compared = Compared::with_rendered(&tree, "envs/a", Some(&rendered)).ok().unwrap();
-        assert_eq!(compared.paths, ["envs/a/.terraform.lock.hcl", "envs/a/main.tf"]);
+        // What is believed is laid out, and nothing that merely does no harm; a lock file if it is ours.
+        let (tree, files) = (tree(&own), Some(rendered));
+        let laid_out = |lock_files: &[&str]| {
+            let lock_files = lock_files.iter().map(|hash| (*hash).to_owned()).collect();
+            let own = Own { files: files.clone(), lock_files };
+            Compared::with_rendered(&tree, "envs/a", &own).ok().unwrap().paths
+        };
+        assert_eq!(laid_out(&["x"]), ["envs/a/.terraform.lock.hcl", "envs/a/main.tf"]);
+        assert_eq!(laid_out(&["another"]), ["envs/a/main.tf"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use runnersmith_ports::control::FileChanges;
 use runnersmith_ports::record_store::RECORD_BYTES_MAX;
 use runnersmith_ports::{Expect, GitHubError, chain};
 
-use crate::base::BaseError;
+use crate::base::{BaseError, git_blob};
 use crate::bundle::{Bundle, Made};
 use crate::change_store::{ChangeStoreError, plan_key};
 use crate::compared::Workspace;
@@ -134,7 +134,11 @@ impl ChangeReconciler {
         let environment = environment_of(record)?;
         // Where it was not committed, there is the one that there was; the apply takes the one of the plan.
         let is_committed = notes.iter().any(|note| matches!(note, Note::Head(_)));
-        let lock_file = if is_committed { made.lock_file.as_ref() } else { workspace.file(LOCK_FILE) };
+        let lock_file = match &made.lock_file {
+            Some(lock_file) if is_committed => Digest::of(lock_file),
+            _ => self.lock_file_now(&self.tree_to_plan(work, record, &record.head).await?, workspace.folder()).await?,
+        };
+        notes.extend(made.lock_file.as_ref().map(|lock_file| Note::LockFile(git_blob(lock_file))));
         let parts = self.parts_of(work, record, lock_file, made, &layout).await?;
         // Two runs may make the same plan at once; what one of them drops is not the other's.
         let key = plan_key(environment.as_str(), &format!("{}-{todo}", parts.digest().short()));
@@ -164,7 +168,7 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         record: &Record,
-        lock_file: Option<&Vec<u8>>,
+        lock_file: Digest,
         made: &MadePlan,
         layout: &Layout,
     ) -> Result<DigestInput, ReconcileError> {
@@ -174,7 +178,7 @@ impl ChangeReconciler {
             base: work.base.digest(&environment_of(record)?),
             state_lineage: made.state.lineage.clone(),
             state_serial: made.state.serial,
-            lock_file: Digest::of(lock_file.map(Vec::as_slice).unwrap_or_default()),
+            lock_file,
             terraform_version: self.provisioner_version(&record.change.environment).await?,
             runnersmith_version: self.parts.version.clone(),
             continuations: layout.digests(),

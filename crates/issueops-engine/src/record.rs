@@ -87,6 +87,9 @@ pub struct Record {
     /// The head that was applied last.
     #[serde(default)]
     pub applied_head: Option<String>,
+    /// Git's hash of the lock file of provider versions that our last plan ended with. Another one that lies there is somebody's else.
+    #[serde(default)]
+    pub lock_file: Option<String>,
     /// It is in the history; what is here counts as nothing, and the next change takes its place.
     #[serde(default)]
     pub is_archived: bool,
@@ -113,6 +116,7 @@ impl Record {
             comments_read: None,
             outputs: BTreeMap::new(),
             applied_head: None,
+            lock_file: None,
             is_archived: false,
         }
     }

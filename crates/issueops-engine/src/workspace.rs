@@ -23,11 +23,11 @@ impl ChangeReconciler {
             let is = digest_of(&self.parts.seal, &record.head, &tree, &folder);
             Compared::with_order(&tree, &folder, is, record.change.ordered_files)
         } else {
-            let rendered = match record.change.kind {
-                ChangeKind::Set => record.files.clone(),
-                ChangeKind::Delete => self.rendered_by_last(&environment).await?,
+            let own = match record.change.kind {
+                ChangeKind::Set => self.own_of(work, record).await?,
+                ChangeKind::Delete => self.own_by_last(work, &environment).await?,
             };
-            Compared::with_rendered(&tree, &folder, rendered.as_ref()).ok()
+            Compared::with_rendered(&tree, &folder, &own).ok()
         };
         match compared {
             Some(compared) => Ok(Some(compared.read(&self.reader, &work.base, &environment).await?)),
@@ -36,7 +36,7 @@ impl ChangeReconciler {
     }
 
     /// The files that a plan of a change with this head is made from: the branch's, and of a deletion those of the default branch.
-    async fn tree_to_plan(&self, work: &Work, record: &Record, head: &str) -> Result<Tree, ReconcileError> {
+    pub(crate) async fn tree_to_plan(&self, work: &Work, record: &Record, head: &str) -> Result<Tree, ReconcileError> {
         match record.change.kind {
             ChangeKind::Set => Ok(self.parts.control.tree(head).await?),
             ChangeKind::Delete => Ok(work.base.tree.clone()),
@@ -67,8 +67,8 @@ impl ChangeReconciler {
         environment: &EnvironmentName,
     ) -> Result<Result<Workspace, Vec<Difference>>, ReconcileError> {
         let folder = work.base.policy.environment_folder(environment);
-        let rendered = self.rendered_by_last(environment).await?;
-        match Compared::with_rendered(&work.base.tree, &folder, rendered.as_ref()) {
+        let own = self.own_by_last(work, environment).await?;
+        match Compared::with_rendered(&work.base.tree, &folder, &own) {
             Ok(compared) => Ok(Ok(compared.read(&self.reader, &work.base, environment).await?)),
             Err(differences) => Ok(Err(differences)),
         }
