@@ -181,6 +181,10 @@ async fn an_edit_while_nobody_listens_a_bots_edit_and_anothers_comment_approve_n
     // walt may edit what others wrote, here an approver's comment that ordered nothing.
     let id = world.github.comment_as(REPO, pull, "wanda", "Let me see.");
     world.github.edit_comment_as(REPO, id, "walt", &line);
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+    world.order(pull, "walt", &line).await;
+    world.applier.proceed().await.unwrap();
+    assert!(matches!(world.record("team").await.change.state, State::Planned(_)), "{}", world.said(pull));
     for editor in ["walt", "github-actions[bot]"] {
         world.github.edit_issue_as(REPO, issue, editor, &block("team", 9));
         goes_on(&world).await;
@@ -229,7 +233,7 @@ async fn a_policy_a_workflow_a_module_and_zips_of_a_branch_count_for_nothing() {
     }
 }
 
-/// A policy that takes the module from where nothing has a code owner is refused, whoever merged it: nothing is planned by it.
+/// A policy that takes the module from where nothing has a code owner is refused, no matter who merged it: nothing is planned by it.
 #[tokio::test]
 async fn a_policy_that_leads_to_a_folder_without_a_code_owner_is_used_for_nothing() {
     let world = world().await;
