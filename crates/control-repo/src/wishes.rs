@@ -337,6 +337,33 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_are_said_take_the_place_of_both_and_bring_their_spelling() {
+        let with = |name: &str, repository: Option<u64>, owner: Option<u64>| Wishes {
+            repository: Some(name.to_owned()),
+            repository_id: repository,
+            owner_id: owner,
+            ..Wishes::default()
+        };
+        let ids = |wishes: &Wishes| (wishes.repository_id, wishes.owner_id);
+        let known = with("Acme/Runners", Some(7), Some(8));
+        // GitHub has the name in another case by now, and says so with the numbers.
+        let renamed = with("acme/runners", Some(7), Some(8)).over(known.clone(), true);
+        assert_eq!((renamed.repository.as_deref(), ids(&renamed)), (Some("acme/runners"), (Some(7), Some(8))));
+        // Transferred: the same repository has another owner.
+        let given = with("Acme/Runners", Some(7), Some(9)).over(known.clone(), true);
+        assert_eq!(ids(&given), (Some(7), Some(9)));
+        // One number alone is not completed from those of before, and is refused.
+        let half = with("Acme/Runners", None, Some(9)).over(known.clone(), true);
+        assert_eq!(ids(&half), (None, Some(9)));
+        assert!(half.wrong().iter().any(|wrong| wrong.contains("both are needed")), "{:?}", half.wrong());
+        for zero in [(Some(0), Some(8)), (Some(7), Some(0))] {
+            let wrong = with("Acme/Runners", zero.0, zero.1).over(known.clone(), true).wrong();
+            assert!(wrong.iter().any(|wrong| wrong.contains("0 is no number")), "{zero:?}: {wrong:?}");
+        }
+        assert_eq!(known.wrong(), Vec::<String>::new());
+    }
+
+    #[test]
     fn each_github_has_its_own_issuer_of_tokens() {
         for (server, issuer) in [
             (None, "https://token.actions.githubusercontent.com"),

@@ -130,7 +130,7 @@ impl ControlClient {
         }
         let people = |commit: wire::ComparedCommit| CommitPeople {
             sha: commit.sha,
-            logins: vec![wire::login(commit.author), wire::login(commit.committer)],
+            accounts: vec![wire::account(commit.author), wire::account(commit.committer)],
         };
         Ok(Compared {
             merge_base: found.merge_base_commit.sha,

@@ -1,11 +1,11 @@
 //! The port's questions about the control repository: issues, comments, pull requests, people, runs. Its files are in
 //! `control_files`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use runnersmith_ports::control::{
-    Blob, Compared, FileChanges, Group, Issue, IssueComment, MergeError, MergeRules, Pull, Role, RunState,
+    Blob, Compared, FileChanges, Group, Issue, IssueComment, IssueEditors, MergeError, MergeRules, Pull, Role, RunState,
 };
 use runnersmith_ports::{ControlRepository, GitHubError};
 use runnersmith_types::{Owner, RunnerScope, Timestamp};
@@ -190,7 +190,7 @@ impl ControlRepository for ControlClient {
         found.read().map(Some).ok_or_else(|| unusable(op::COMMENT, subject, "a date is invalid"))
     }
 
-    async fn editors(&self, issue: u64) -> Result<Option<BTreeSet<String>>, GitHubError> {
+    async fn editors(&self, issue: u64) -> Result<IssueEditors, GitHubError> {
         self.issue_editors(issue).await
     }
     async fn is_edited(&self, comment: &IssueComment) -> Result<Option<bool>, GitHubError> {

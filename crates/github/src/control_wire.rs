@@ -3,7 +3,9 @@
 use runnersmith_ports::control::{Issue, IssueComment, MergeRules, Pull};
 use serde::Deserialize;
 
-use crate::wire::{Account, Named, timestamp};
+use runnersmith_types::Account;
+
+use crate::wire::{Named, WireAccount, timestamp};
 
 /// How GitHub calls an account that is gone.
 pub(crate) const GHOST: &str = "ghost";
@@ -12,7 +14,7 @@ pub(crate) const GHOST: &str = "ghost";
 pub(crate) struct FullRepository {
     pub id: u64,
     pub full_name: String,
-    pub owner: Account,
+    pub owner: WireAccount,
     pub default_branch: String,
     // GitHub shows both only to those who may write.
     pub allow_merge_commit: Option<bool>,
@@ -119,12 +121,12 @@ pub(crate) struct Comparison {
 pub(crate) struct ComparedCommit {
     pub sha: String,
     // Null, or an empty object, when no account has the address.
-    pub author: Option<Account>,
-    pub committer: Option<Account>,
+    pub author: Option<WireAccount>,
+    pub committer: Option<WireAccount>,
 }
 
-pub(crate) fn login(account: Option<Account>) -> Option<String> {
-    account.map(|account| account.login).filter(|login| !login.is_empty())
+pub(crate) fn account(found: Option<WireAccount>) -> Option<Account> {
+    found.filter(|found| !found.login.is_empty()).map(|found| Account::new(found.login, found.id))
 }
 
 #[derive(Deserialize)]
@@ -136,7 +138,7 @@ pub(crate) struct WireIssue {
     body: Option<String>,
     #[serde(default)]
     labels: Vec<Named>,
-    user: Option<Account>,
+    user: Option<WireAccount>,
     state: String,
     pull_request: Option<serde::de::IgnoredAny>,
 }
@@ -155,7 +157,7 @@ impl From<WireIssue> for Issue {
             title: found.title,
             body: found.body.unwrap_or_default(),
             labels: found.labels.into_iter().map(|label| label.name).collect(),
-            author: login(found.user).unwrap_or_else(|| GHOST.into()),
+            author: account(found.user).unwrap_or_else(|| GHOST.into()),
             is_open: found.state == "open",
             is_pull: found.pull_request.is_some(),
         }
@@ -168,7 +170,7 @@ pub(crate) struct WireComment {
     #[serde(default)]
     node_id: String,
     body: Option<String>,
-    user: Option<Account>,
+    user: Option<WireAccount>,
     issue_url: String,
     created_at: String,
     updated_at: String,
@@ -185,7 +187,7 @@ impl WireComment {
             body: self.body.unwrap_or_default(),
             is_person: self.performed_via_github_app.is_none()
                 && self.user.as_ref().is_some_and(|user| user.kind == "User"),
-            author: login(self.user).unwrap_or_else(|| GHOST.into()),
+            author: account(self.user).unwrap_or_else(|| GHOST.into()),
             created_at: timestamp(Some(&self.created_at))?,
             updated_at: timestamp(Some(&self.updated_at))?,
         })
@@ -268,14 +270,19 @@ mod tests {
 
     #[test]
     fn a_person_is_an_account_of_a_person_that_no_app_spoke_for() {
-        let person = json!({"login": "octocat", "type": "User"});
+        let person = json!({"login": "octocat", "id": 583_231, "type": "User"});
         let found = comment(&person, &Value::Null);
-        assert!(found.is_person && found.author == "octocat" && found.issue == 7 && found.body.is_empty());
+        assert!(
+            found.is_person
+                && found.author == Account::new("octocat", 583_231)
+                && found.issue == 7
+                && found.body.is_empty()
+        );
         assert!(!comment(&person, &json!({"id": 1, "slug": "some-app"})).is_person, "an App that acts for somebody");
         assert!(!comment(&json!({"login": "app[bot]", "type": "Bot"}), &Value::Null).is_person);
         assert!(!comment(&json!({"login": "o", "type": "Organization"}), &Value::Null).is_person);
         let gone = comment(&Value::Null, &Value::Null);
-        assert!(!gone.is_person && gone.author == "ghost");
+        assert!(!gone.is_person && gone.author == Account::from("ghost"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What only GraphQL says: who edited a text. REST has the time of the last change of any kind, and does not promise that it is the
 //! time of creation where nobody changed anything.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runnersmith_ports::GitHubError;
-use runnersmith_ports::control::IssueComment;
+use runnersmith_ports::control::{IssueComment, IssueEditors};
+use runnersmith_types::Account;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -24,7 +24,9 @@ const LIMIT_WAIT: Duration = Duration::from_secs(60);
 
 const EDITS: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) { issue(number: $number) {
-    userContentEdits(first: 100, after: $after) { pageInfo { hasNextPage endCursor } nodes { editor { login } } }
+    userContentEdits(first: 100, after: $after) { pageInfo { hasNextPage endCursor } nodes { editor {
+      __typename login ... on User { databaseId } ... on Bot { databaseId }
+    } } }
   } }
 }";
 const LAST_EDITED: &str = "query($id: ID!) { node(id: $id) { ... on IssueComment { lastEditedAt } } }";
@@ -82,8 +84,24 @@ struct Edit {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Editor {
+    #[serde(rename = "__typename")]
+    kind: String,
     login: String,
+    // Only people and bots have a number.
+    #[serde(default)]
+    database_id: Option<u64>,
+}
+
+impl Editor {
+    /// As REST names it, which sets the logins of bots apart from those of people. Neither a person's nor a bot's is an account that
+    /// nobody logs into, such as an organisation; who wrote in its name is as little known.
+    fn account(self) -> Account {
+        let is_person = matches!(self.kind.as_str(), "User" | "EnterpriseUserAccount");
+        let login = if is_person { self.login } else { format!("{}[bot]", self.login.trim_end_matches("[bot]")) };
+        Account { login, id: self.database_id }
+    }
 }
 
 #[derive(Deserialize)]
@@ -145,33 +163,38 @@ fn if_readable<T>(read: Result<Option<T>, GitHubError>) -> Result<Option<T>, Git
 }
 
 impl ControlClient {
-    pub(crate) async fn issue_editors(&self, number: u64) -> Result<Option<BTreeSet<String>>, GitHubError> {
-        match self.read_editors(number).await {
-            // Where the issue is not found, or GitHub says something else, it is not known that nobody edited it.
-            Err(GitHubError::Unauthorized { .. }) => Ok(None),
-            read => read,
+    /// What is read before something cannot be read is kept; that the rest is missing is said. Nobody comes on with an answer that
+    /// another try would get again.
+    pub(crate) async fn issue_editors(&self, number: u64) -> Result<IssueEditors, GitHubError> {
+        let mut found = IssueEditors::default();
+        let mut after = None;
+        for _ in 0..PAGES_MAX {
+            let edits = match self.page_of_edits(number, after).await {
+                Ok(Some(edits)) => edits,
+                Ok(None) | Err(GitHubError::Unauthorized { .. } | GitHubError::Refused { .. }) => return Ok(found),
+                // A limit or an outage ends, and where the issue is not found nothing is known.
+                Err(error) => return Err(error),
+            };
+            // Null is an edit that who asks may not see.
+            let Some(nodes) = edits.nodes else { return Ok(found) };
+            let (all, nodes): (usize, Vec<Edit>) = (nodes.len(), nodes.into_iter().flatten().collect());
+            let is_whole = nodes.len() == all;
+            let account = |edit: Edit| edit.editor.map_or_else(|| GHOST.into(), Editor::account);
+            found.accounts.extend(nodes.into_iter().map(account));
+            if !is_whole || !edits.page_info.has_next_page {
+                return Ok(IssueEditors { is_whole, ..found });
+            }
+            after = edits.page_info.end_cursor;
         }
+        Ok(found)
     }
 
-    async fn read_editors(&self, number: u64) -> Result<Option<BTreeSet<String>>, GitHubError> {
+    async fn page_of_edits(&self, number: u64, after: Option<String>) -> Result<Option<Edits>, GitHubError> {
         let (owner, name) = self.repo.as_str().split_once('/').unwrap_or_default();
         let (who, subject) = (As::repository(&self.repo), self.subject("edits of issue", number));
-        let (mut editors, mut after) = (BTreeSet::new(), None);
-        for _ in 0..PAGES_MAX {
-            let variables = json!({"owner": owner, "name": name, "number": number, "after": after});
-            let page: OfIssue = self.client().query(&who, &subject, EDITS, variables).await?;
-            let edits = page.repository.and_then(|found| found.issue).and_then(|issue| issue.user_content_edits);
-            let Some(Edits { page_info, nodes: Some(nodes) }) = edits else { return Ok(None) };
-            // Null is an edit that who asks may not see.
-            let Some(nodes) = nodes.into_iter().collect::<Option<Vec<Edit>>>() else { return Ok(None) };
-            let editor = |edit: Edit| edit.editor.map_or_else(|| GHOST.to_owned(), |editor| editor.login);
-            editors.extend(nodes.into_iter().map(editor));
-            if !page_info.has_next_page {
-                return Ok(Some(editors));
-            }
-            after = page_info.end_cursor;
-        }
-        Err(unusable(GRAPHQL, subject, "there are more edits than are read"))
+        let variables = json!({"owner": owner, "name": name, "number": number, "after": after});
+        let page: OfIssue = self.client().query(&who, &subject, EDITS, variables).await?;
+        Ok(page.repository.and_then(|found| found.issue).and_then(|issue| issue.user_content_edits))
     }
 
     pub(crate) async fn is_comment_edited(&self, comment: &IssueComment) -> Result<Option<bool>, GitHubError> {

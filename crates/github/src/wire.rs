@@ -37,7 +37,7 @@ pub(crate) struct Token {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Account {
+pub(crate) struct WireAccount {
     #[serde(default)]
     pub id: u64,
     #[serde(default, rename = "type")]
@@ -49,7 +49,7 @@ pub(crate) struct Account {
 #[derive(Deserialize)]
 pub(crate) struct Installation {
     pub id: u64,
-    pub account: Option<Account>,
+    pub account: Option<WireAccount>,
     pub suspended_at: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use runnersmith_github::{AppCredentials, ControlClient, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{App, JobSpec, Options, Simulator, WorkflowSpec};
-use runnersmith_ports::control::{FileChanges, MergeError, Role, RunState};
+use runnersmith_ports::control::{FileChanges, IssueEditors, MergeError, Role, RunState};
 use runnersmith_ports::{ControlRepository, GitHub, GitHubError, JitRequest, SystemClock};
 use runnersmith_types::{Label, Owner, RepoFullName, RunnerGroupName, RunnerScope, Secret};
 use serde_json::json;
@@ -198,7 +198,7 @@ async fn people_are_accounts_of_people_that_act_themselves() {
     workflow.add_comment(issue, "by a workflow").await.unwrap();
     bed.control.add_comment(issue, "by an App").await.unwrap();
     let found = bed.control.comments(issue, None).await.unwrap();
-    let seen: Vec<(&str, bool)> = found.iter().map(|one| (one.author.as_str(), one.is_person)).collect();
+    let seen: Vec<(&str, bool)> = found.iter().map(|one| (one.author.login.as_str(), one.is_person)).collect();
     let wanted = [("author", true), ("writer", true), ("github-actions[bot]", false), ("smith[bot]", false)];
     assert_eq!(seen, wanted);
     assert!(found.iter().all(|one| one.issue == issue));
@@ -218,7 +218,7 @@ async fn people_between_two_commits_are_accounts_or_unknown_addresses() {
     let compared = bed.control.compare("main", head).await.unwrap();
     assert_eq!(compared.merge_base, main, "where their ways part");
     let found = compared.commits;
-    let author = |n: usize| found[n].logins.first().cloned().flatten();
+    let author = |n: usize| found[n].accounts.first().cloned().flatten().map(|account| account.login);
     assert_eq!(found.len(), 3);
     assert_eq!((author(0).as_deref(), author(1), author(2).as_deref()), (Some("author"), None, Some("smith[bot]")));
 }
@@ -457,4 +457,43 @@ async fn an_issue_that_was_transferred_is_not_here_any_more() {
     bed.simulator.transfer_issue(REPO, issue, "acme/elsewhere");
     let gone = bed.control.issue(issue).await.unwrap_err();
     assert!(matches!(gone, GitHubError::NotFound { .. }), "what is there now is nobody's request here: {gone}");
+}
+
+#[tokio::test]
+async fn who_edited_an_issue_is_known_with_their_numbers_or_it_is_said_that_it_is_not() {
+    let bed = Bed::new().await;
+    let issue = bed.simulator.open_issue(REPO, "author", "runners", "please", &[]).unwrap();
+    let edit = |login: &str, n: usize| bed.simulator.edit_issue_as(REPO, issue, login, &n.to_string());
+    assert_eq!(bed.control.editors(issue).await.unwrap(), IssueEditors { is_whole: true, ..IssueEditors::default() });
+    edit("wanda", 0);
+    edit("github-actions[bot]", 1);
+    let logins = |editors: &IssueEditors| editors.accounts.iter().map(|one| one.login.clone()).collect::<Vec<_>>();
+    let found = bed.control.editors(issue).await.unwrap();
+    assert_eq!(
+        (logins(&found), found.is_whole),
+        (vec!["author".into(), "github-actions[bot]".into(), "wanda".into()], true)
+    );
+    let comment = bed.simulator.comment_as(REPO, issue, "wanda", "it is me");
+    let wanda = bed.control.comment(comment).await.unwrap().unwrap().author;
+    assert!(
+        wanda.id.is_some() && found.accounts.contains(&wanda),
+        "one number in both interfaces: {wanda:?} {found:?}"
+    );
+    // What cannot be read, now or ever, is no error.
+    bed.simulator.set_faults(|faults| faults.hide_edits = true);
+    assert_eq!(bed.control.editors(issue).await.unwrap(), IssueEditors::default());
+    for kind in ["FORBIDDEN", "SOMETHING_NEW", ""] {
+        bed.simulator.set_faults(|faults| (faults.hide_edits, faults.refuse_edits) = (false, Some(kind)));
+        assert_eq!(bed.control.editors(issue).await.unwrap(), IssueEditors::default(), "{kind}");
+    }
+    // An outage ends, and an issue that is not there is another matter.
+    bed.simulator.set_faults(|faults| faults.refuse_edits = Some("SERVICE_UNAVAILABLE"));
+    assert_eq!(bed.control.editors(issue).await.unwrap_err().kind(), "transient");
+    bed.simulator.set_faults(|faults| faults.refuse_edits = None);
+    assert_eq!(bed.control.editors(404).await.unwrap_err().kind(), "not_found");
+    for n in 2..1_005 {
+        edit("walt", n);
+    }
+    let many = bed.control.editors(issue).await.unwrap();
+    assert!(!many.is_whole && logins(&many).contains(&"walt".to_owned()), "a thousand are read: {many:?}");
 }

@@ -10,19 +10,22 @@ use runnersmith_issueops::summary::EnvironmentFleet;
 use runnersmith_ports::chain;
 use runnersmith_ports::control::{MergeRules, Pull};
 
-use crate::base::{Base, BaseError};
+use crate::base::Base;
 use crate::change_store::{Applies, ChangeStoreError, LockNote};
+use crate::compared::Workspace;
 use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
 use crate::locks::is_of_run;
 use crate::look::{hash_of, is_merged_into};
 use crate::outcome::{Done, Note, failure};
-use crate::provisioner::{ProvisionError, StateId, Workspace};
+use crate::provisioner::ProvisionError;
 use crate::record::Record;
 use crate::stored_plan::text_key;
 
 /// How often GitHub is asked whether a branch can be merged; it finds out when it is asked.
 const MERGEABLE_TRIES: usize = 8;
+/// The most required checks that are named in an answer.
+const CHECKS_MAX: usize = 20;
 /// Why a pull request that somebody turned to another branch is neither applied nor merged.
 pub(crate) const OTHER_BASE: &str = "it would be merged into another branch than the default one";
 
@@ -69,21 +72,16 @@ impl ChangeReconciler {
         }
         // Also those whose edit no look has taken up yet: what they wrote may be what was planned.
         let note = self.change_store.issue(record.change.issue).await?;
-        let approver = match &record.change.state {
-            State::Checking(_, approval) => approval.by.as_str(),
-            _ => "",
-        };
-        let editors = self.editors(record, approver).await?;
-        let others = |login: &&String| !login.eq_ignore_ascii_case(&record.change.author);
-        committers.extend(note.all_editors().chain(&editors).filter(others).cloned());
+        let Some(editors) = self.editors(record).await? else { return Ok(Done::event(LifecycleEvent::Closed)) };
+        committers.extend(note.all_editors().cloned());
         let mergeable = match merged_already(&pull, &head, &fresh.base.branch, record.change.kind) {
             true => Ok(()),
-            false => match mergeable(&pull, &head, &fresh.base.branch) {
-                Ok(()) => allowed(&self.parts.control.merge_rules(&fresh.base.branch).await?),
-                refused => refused,
-            },
+            false => {
+                let rules = self.parts.control.merge_rules(&fresh.base.branch).await?;
+                mergeable(&pull, &head, &fresh.base.branch, &rules).and_then(|()| allowed(&rules))
+            }
         };
-        let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers };
+        let reread = Reread { parts, mergeable, lock, run: work.run.name().to_owned(), committers, editors };
         Ok(Done::event(LifecycleEvent::Reread(Box::new(reread))))
     }
 
@@ -117,12 +115,7 @@ impl ChangeReconciler {
             Some(bundle) => Digest::of(&bundle.file()?),
             None => Digest::of(b""),
         };
-        let state = match self.workspace(work, record).await {
-            Ok(workspace) => self.state_now(&workspace).await?,
-            // Files that cannot be planned any more are another head; that is said first.
-            Err(ReconcileError::Base(BaseError::File { .. })) => StateId::default(),
-            Err(error) => return Err(error),
-        };
+        let state = self.state_now(&self.state_backend(work, &environment)?).await?;
         Ok(DigestInput {
             plan_file,
             head: record.head.clone(),
@@ -212,13 +205,13 @@ impl ChangeReconciler {
         head: &str,
     ) -> Result<Result<Ready, String>, ReconcileError> {
         let environment = environment_of(record)?;
-        let State::Applying { approval, .. } = &record.change.state else {
+        let State::Applying { plan, approval, .. } = &record.change.state else {
             return Ok(Err("it is not approved".into()));
         };
         let held = self.change_store.lock(environment.as_str()).await?;
         let held = held.filter(|held| match &held.lock.holder {
             Holder::Run { .. } => is_of_run(held, work.run.name()),
-            Holder::Person(login) => login.eq_ignore_ascii_case(&approval.by),
+            Holder::Person(holder) => holder.is(&approval.by),
         });
         let Some(held) = held else { return Ok(Err("the environment's lock is not held any more".into())) };
         let Some(bundle) = self.bundle(record).await? else { return Ok(Err("the stored plan is gone".into())) };
@@ -234,7 +227,11 @@ impl ChangeReconciler {
         let fresh = Work { base, run: self.parts.runs.begin() };
         let mut at = record.clone();
         head.clone_into(&mut at.head);
-        let workspace = self.workspace(&fresh, &at).await?;
+        // What somebody pushed since is of another commit.
+        (at.change.is_hand_edited, at.change.ordered_files) = (plan.is_hand_edited, plan.ordered_files);
+        let Some(workspace) = self.workspace(&fresh, &at).await? else {
+            return Ok(Err("files are not what the request renders, and no admin ordered a plan of them".into()));
+        };
         if held.applies.is_some() {
             // A run died while it applied under this same lock, which is a person's.
             self.release_left_lock(work, record, &held).await;
@@ -336,8 +333,20 @@ fn merged_already(pull: &Pull, head: &str, default_branch: &str, kind: ChangeKin
     is_merged_into(pull, default_branch) && pull.head == head && kind == ChangeKind::Set
 }
 
+/// Why GitHub blocks a merge, as far as it says it: not which of the checks is missing.
+fn blocked(rules: &MergeRules) -> String {
+    let why = "a rule of the default branch blocks it: a review or a check that is still missing";
+    match rules.required_checks.as_slice() {
+        [] => why.to_owned(),
+        checks => {
+            let names: Vec<&str> = checks.iter().take(CHECKS_MAX).map(String::as_str).collect();
+            format!("{why}. These checks must have passed: {}", names.join(", "))
+        }
+    }
+}
+
 /// Whether GitHub would merge into the default branch, before anything is applied.
-fn mergeable(pull: &Pull, head: &str, default_branch: &str) -> Result<(), String> {
+fn mergeable(pull: &Pull, head: &str, default_branch: &str, rules: &MergeRules) -> Result<(), String> {
     if is_merged_into(pull, default_branch) {
         return Err("the pull request was merged already, by hand".into());
     }
@@ -355,9 +364,7 @@ fn mergeable(pull: &Pull, head: &str, default_branch: &str) -> Result<(), String
         (Some(false), _) | (_, "dirty") => {
             Err("it conflicts with the default branch; `/plan` renders it again on top of it".into())
         }
-        (_, "blocked") => {
-            Err("a rule of the default branch blocks it: a review or a check that is still missing".into())
-        }
+        (_, "blocked") => Err(blocked(rules)),
         (_, "behind") => Err("the default branch wants it to be up to date; `/plan` brings it there".into()),
         (_, "draft") => Err("it is a draft".into()),
         (Some(true), _) => Ok(()),
@@ -385,10 +392,11 @@ mod tests {
 
     #[test]
     fn only_into_the_default_branch_anything_is_applied_and_merged() {
-        assert_eq!(mergeable(&pull("main"), "c0ffee", "main"), Ok(()));
-        assert_eq!(mergeable(&pull("release"), "c0ffee", "main"), Err(OTHER_BASE.to_owned()));
+        let can = |pull: &Pull, head: &str| mergeable(pull, head, "main", &MergeRules::default());
+        assert_eq!(can(&pull("main"), "c0ffee"), Ok(()));
+        assert_eq!(can(&pull("release"), "c0ffee"), Err(OTHER_BASE.to_owned()));
         let unknown = Pull { mergeable: None, ..pull("main") };
-        assert!(mergeable(&unknown, "c0ffee", "main").is_err(), "what is not known is no yes");
-        assert!(mergeable(&pull("main"), "another", "main").is_err(), "what is known is of another head");
+        assert!(can(&unknown, "c0ffee").is_err(), "what is not known is no yes");
+        assert!(can(&pull("main"), "another").is_err(), "what is known is of another head");
     }
 }

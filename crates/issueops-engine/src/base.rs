@@ -144,13 +144,18 @@ impl Reader {
         Ok(files)
     }
 
-    /// Content of all files below a folder, by path; for a workspace, so neither links nor too much.
+    /// Content of files of a folder, by path; for a workspace, so neither links nor too much.
     ///
     /// # Errors
     /// When GitHub does not give one, one is a link, or there are too many.
-    pub async fn contents(&self, tree: &Tree, folder: &str) -> Result<BTreeMap<String, Vec<u8>>, BaseError> {
+    pub async fn contents(
+        &self,
+        tree: &Tree,
+        folder: &str,
+        paths: impl Iterator<Item = &str> + Send,
+    ) -> Result<BTreeMap<String, Vec<u8>>, BaseError> {
         let refused = |path: &str, why: String| BaseError::File { path: path.to_owned(), why };
-        let paths: Vec<&str> = below(tree, folder).collect();
+        let paths: Vec<&str> = paths.collect();
         if paths.len() > FILES_MAX {
             return Err(refused(folder, format!("has {} files, {FILES_MAX} are read", paths.len())));
         }
@@ -246,42 +251,26 @@ impl Base {
         reader.text(&self.tree, &format!("{}/{VALUES_FILE}", self.policy.environment_folder(environment))).await
     }
 
-    /// The folder of the module in this repository, when the policy names one by a relative path: plans read it from here and
-    /// never from a branch.
-    #[must_use]
-    pub fn module_folder(&self, environment: &EnvironmentName) -> Option<String> {
-        let source = self.policy.module_source.as_str();
-        if !source.starts_with("./") && !source.starts_with("../") {
-            return None;
-        }
-        let folder = self.policy.environment_folder(environment);
-        let mut parts: Vec<&str> = folder.split('/').collect();
-        // What stands before two slashes is read as a whole: a module may reach beside itself.
-        let package = source.split_once("//").map_or(source, |(package, _)| package);
-        for part in package.split('/') {
-            match part {
-                "." | "" => {}
-                ".." => {
-                    parts.pop()?;
-                }
-                part => parts.push(part),
-            }
-        }
-        (!parts.is_empty()).then(|| parts.join("/"))
+    /// Files that plans of all environments read from here and from no branch: the module and the functions' zips, as far as the policy
+    /// names some of this repository.
+    pub fn shared_files(&self) -> impl Iterator<Item = &str> {
+        let module = self.policy.module_folder().map(|folder| format!("{folder}/"));
+        let zips: BTreeSet<String> = self.policy.zip_files().collect();
+        let is_shared =
+            move |path: &str| zips.contains(path) || module.as_ref().is_some_and(|module| path.starts_with(module));
+        self.tree.keys().map(String::as_str).filter(move |path| is_shared(path))
     }
 
-    /// The hash of what a plan of this environment reads here: policy, module, and the environment as it is. What changes
+    /// The hash of what a plan of this environment reads here: policy, module, zips, and the environment as it is. What changes
     /// elsewhere on the branch is no obstacle.
     #[must_use]
     pub fn digest(&self, environment: &EnvironmentName) -> Digest {
         let folder = self.policy.environment_folder(environment);
-        let module = self.module_folder(environment);
+        let shared: BTreeSet<&str> = self.shared_files().collect();
         let mut text = String::new();
         for (path, blob) in &self.tree {
-            let is_read = path == policy::FILE
-                || path.starts_with(&format!("{folder}/"))
-                || module.as_ref().is_some_and(|module| path.starts_with(&format!("{module}/")));
-            if is_read {
+            let is_own = path == policy::FILE || path.starts_with(&format!("{folder}/"));
+            if is_own || shared.contains(path.as_str()) {
                 text.push_str(&format!("{} {} {path}\n", blob.mode, blob.sha));
             }
         }

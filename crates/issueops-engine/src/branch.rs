@@ -9,7 +9,7 @@ use runnersmith_issueops::render::{LOCK_FILE, RenderedFiles, archive, render};
 use runnersmith_issueops::request::{Known, Request, RequestKind, RequestProblem, parse, validate};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::{FileChanges, Issue};
-use runnersmith_types::Label;
+use runnersmith_types::{Account, Label};
 
 use crate::base::{Tree, git_blob};
 use crate::context::{ChangeReconciler, Work, environment_of};
@@ -119,32 +119,35 @@ impl ChangeReconciler {
         Ok(Rendered { files })
     }
 
-    /// Makes branch and pull request say what the request says, if they do not. `false`: it is too late for that.
+    /// Makes branch and pull request say what the request says, if they do not. Returns how the change is when it is too late for that.
     pub(crate) async fn make_branch(
         &self,
         work: &Work,
         key: &str,
         environment: &EnvironmentName,
         request: &Request,
-        editors: &BTreeSet<String>,
-    ) -> Result<bool, ReconcileError> {
+        editors: &BTreeSet<Account>,
+    ) -> Result<Option<&'static str>, ReconcileError> {
         let took_part = |record: &mut Record| record.change.committers.extend(editors.iter().cloned());
         let taken = self.change_store.update(key, |record| {
             took_part(record);
             Some(())
         });
-        let Some((record, ())) = taken.await? else { return Ok(true) };
+        let Some((record, ())) = taken.await? else { return Ok(None) };
         let rendered = self.rendered(work, environment, request).await?;
         let hashes = rendered.hashes();
         let is_same = record.files.as_ref() == Some(&hashes);
         // What was refused in between, and is asked for again, is planned again.
         let is_dropped = record.change.state == State::Requested && record.change.plans_posted > 0;
         if is_same && record.change.pull != 0 && !is_dropped {
-            return Ok(true);
+            return Ok(None);
         }
         // A branch that is moved now would be another one than what is being applied.
         if record.change.state.is_under_way() {
-            return Ok(false);
+            return Ok(Some(record.change.state.word()));
+        }
+        if let Some(word) = self.is_over_at_github(&record).await? {
+            return Ok(Some(word).filter(|_| !is_same));
         }
         let changes = rendered.changes(&work.base.tree);
         let text = pull_text(record.change.kind, environment, record.change.issue);
@@ -160,7 +163,7 @@ impl ChangeReconciler {
             Request::Delete(_) => BTreeSet::new(),
         };
         let author = self.actor(work, &record.change.author, true).await?;
-        let is_person = !record.change.author.ends_with("[bot]");
+        let is_person = !record.change.author.is_bot();
         let author = Actor { is_person, ..author };
         let rules = &work.base.policy.approval;
         self.change_store
@@ -178,7 +181,21 @@ impl ChangeReconciler {
             })
             .await?;
         self.say(&format!("{environment}: rendered to #{pull}"));
-        Ok(true)
+        Ok(None)
+    }
+
+    /// Whether a change's pull request takes no commit any more, and how it is then. Its branch may be gone, and one that is made again, or
+    /// moved, leads nowhere.
+    async fn is_over_at_github(&self, record: &Record) -> Result<Option<&'static str>, ReconcileError> {
+        if record.change.pull == 0 {
+            return Ok(None);
+        }
+        let pull = self.parts.control.pull(record.change.pull).await?;
+        Ok(match (pull.is_open, pull.is_merged) {
+            (true, _) => None,
+            (false, true) => Some("merged already"),
+            (false, false) => Some("closed"),
+        })
     }
 
     /// One commit on top of the default branch, on the change's branch; what was there before is not kept.
@@ -235,15 +252,20 @@ impl ChangeReconciler {
             return Ok(Ok(record.clone()));
         }
         let mut changes = rendered.changes(&work.base.tree);
-        // Terraform's lock file was committed by us, and is kept.
+        // Terraform's lock file is kept if it was committed by us.
         let lock_file = format!("{}/{LOCK_FILE}", work.base.policy.environment_folder(&environment));
         let tree = self.parts.control.tree(&record.head).await?;
-        if let (ChangeKind::Set, Some(blob)) = (record.change.kind, tree.get(&lock_file)) {
+        let own = tree.get(&lock_file).filter(|blob| record.lock_file.as_ref() == Some(&blob.sha));
+        if let (ChangeKind::Set, Some(blob)) = (record.change.kind, own) {
             changes.insert(lock_file, Some(self.reader.blob(&blob.sha).await?.as_ref().clone()));
         }
         let title = pull_text(record.change.kind, &environment, record.change.issue).title;
         let commit = self.put_on_branch(work, &record.change.branch, &title, &changes).await?;
         let updated = self.change_store.update(key, |record| {
+            if record.files.as_ref() != Some(&hashes) {
+                // Who asked for this plan has not asked for what is planned now.
+                record.change.planned_by = None;
+            }
             record.files = Some(hashes.clone());
             record.base_commit.clone_from(&work.base.commit);
             record.head.clone_from(&commit);

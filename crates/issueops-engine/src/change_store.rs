@@ -74,7 +74,7 @@ pub struct Applies {
 struct LockRecord {
     /// The form of this record.
     #[serde(default)]
-    record_version: RecordVersion<1>,
+    record_version: RecordVersion<2>,
     held: Option<LockNote>,
 }
 
@@ -280,7 +280,11 @@ impl ChangeStore {
             let Some(said) = change(&mut record) else { return Swap::Keep(None) };
             match record == before {
                 true => Swap::Keep(Some((record, said))),
-                false => Swap::Write(record.clone(), Some((record, said))),
+                false => {
+                    // People have numbers in it, of which an earlier program can make nothing.
+                    record.format = FORMAT;
+                    Swap::Write(record.clone(), Some((record, said)))
+                }
             }
         })
         .await

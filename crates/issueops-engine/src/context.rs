@@ -9,6 +9,7 @@ use runnersmith_issueops::change::{
 };
 use runnersmith_issueops::policy::{EnvironmentName, Policy};
 use runnersmith_ports::{Clock, ControlRepository, GitHubError, RecordStore, chain};
+use runnersmith_types::Account;
 
 use crate::base::{Base, Reader};
 use crate::change_store::ChangeStore;
@@ -112,7 +113,8 @@ impl ChangeReconciler {
     }
 
     /// Who somebody is, as GitHub says now.
-    pub(crate) async fn actor(&self, work: &Work, login: &str, is_person: bool) -> Result<Actor, ReconcileError> {
+    pub(crate) async fn actor(&self, work: &Work, account: &Account, is_person: bool) -> Result<Actor, ReconcileError> {
+        let login = account.login.as_str();
         let role = self.parts.control.role(login).await?;
         let permission = match (role.role_name.as_str(), role.permission.as_str()) {
             ("admin", _) | (_, "admin") => Permission::Admin,
@@ -133,7 +135,7 @@ impl ChangeReconciler {
                 }
             },
         };
-        Ok(Actor { login: login.to_owned(), is_person, permission, membership })
+        Ok(Actor { account: account.clone(), is_person, permission, membership })
     }
 
     /// An environment's lock, with what is known of its holder.

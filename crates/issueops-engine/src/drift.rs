@@ -1,5 +1,6 @@
 //! Drift: whether the cloud is still what the state says, for each environment; one issue each, which closes by itself.
 
+use runnersmith_issueops::change::State;
 use runnersmith_issueops::comment::{Marker, drift_issue};
 use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::summary::Summary;
@@ -74,16 +75,19 @@ impl ChangeReconciler {
     async fn drift_of(&self, work: &Work, environment: &EnvironmentName) -> Result<Drift, ReconcileError> {
         let key = open_key(environment.as_str());
         let before = self.change_store.record(&key).await?.map(|(record, _)| record);
-        // What was merged by hand and is not applied yet differs because of that.
-        let is_busy = |record: &Record| record.change.state.is_being_done() || record.change.is_merged_early;
+        // What was merged by hand and is not applied yet differs because of that. What is done and not in the history yet is on the default
+        // branch, where it would be compared with what the change before it rendered.
+        let is_busy = |record: &Record| {
+            let change = &record.change;
+            change.state.is_being_done() || change.state == State::Done || change.is_merged_early
+        };
         if before.as_ref().is_some_and(is_busy) {
             return Ok(Drift::Busy);
         }
-        let strange = self.strange_on_default_branch(work, environment).await?;
-        if !strange.is_empty() {
-            return Ok(Drift::HandEdited { files: strange.len() });
-        }
-        let workspace = self.workspace_of(work, environment, &work.base.tree).await?;
+        let workspace = match self.workspace_of_default_branch(work, environment).await? {
+            Ok(workspace) => workspace,
+            Err(strange) => return Ok(Drift::HandEdited { files: strange.len() }),
+        };
         let summary = self
             .parts
             .provisioner

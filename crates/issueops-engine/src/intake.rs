@@ -11,6 +11,7 @@ use runnersmith_issueops::policy::EnvironmentName;
 use runnersmith_issueops::request::{Request, RequestKind};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::Issue;
+use runnersmith_types::Account;
 
 use crate::change_store::open_key;
 use crate::context::{ChangeReconciler, Work};
@@ -38,7 +39,7 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         number: u64,
-        editor: Option<&str>,
+        editor: Option<&Account>,
     ) -> Result<Vec<String>, ReconcileError> {
         let mut found = Found::default();
         let mut looked = Ok(true);
@@ -50,8 +51,7 @@ impl ChangeReconciler {
         }
         // A look that failed takes nothing back from one before it.
         for key in found.goes_on {
-            self.look(work, &key, None).await?;
-            self.advance(work, &key).await?;
+            self.look_and_advance(work, &key, None).await?;
         }
         looked.map(|_| found.touched)
     }
@@ -65,8 +65,7 @@ impl ChangeReconciler {
             Some(history) if !is_open => history,
             _ => open,
         };
-        self.look(work, &key, Some(number)).await?;
-        self.advance(work, &key).await?;
+        self.look_and_advance(work, &key, Some(number)).await?;
         Ok(Some(key))
     }
 
@@ -75,7 +74,7 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         number: u64,
-        editor: Option<&str>,
+        editor: Option<&Account>,
         found: &mut Found,
     ) -> Result<bool, ReconcileError> {
         let Some(note) = self.claim_issue(work, number, editor).await? else {
@@ -100,7 +99,7 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         number: u64,
-        editor: Option<&str>,
+        editor: Option<&Account>,
     ) -> Result<Option<IssueNote>, ReconcileError> {
         let me = work.run.name();
         for _ in 0..CLAIMS_MAX {
@@ -131,7 +130,12 @@ impl ChangeReconciler {
     ) -> Result<(Vec<String>, Vec<String>), ReconcileError> {
         let issue = match self.parts.control.issue(number).await {
             Ok(issue) => issue,
-            Err(GitHubError::NotFound { .. }) => return Ok(Default::default()),
+            // Somebody deleted it, or took it to another repository: nobody asks for its change any more.
+            Err(GitHubError::NotFound { .. }) => {
+                let Some(key) = self.own_change(&note, number).await? else { return Ok(Default::default()) };
+                self.event(work, &key, &LifecycleEvent::Closed).await?;
+                return Ok((vec![key.clone()], vec![key]));
+            }
             Err(error) => return Err(error.into()),
         };
         if issue.is_pull {
@@ -141,7 +145,7 @@ impl ChangeReconciler {
         // Who changed what is asked for took part in it, as who asked; also while it is closed.
         let noted = self.change_store.update_issue(number, |note| {
             let named = std::mem::take(&mut note.named_editors);
-            note.editors.extend(named.into_iter().filter(|editor| !editor.eq_ignore_ascii_case(&issue.author)));
+            note.editors.extend(named.into_iter().filter(|editor| !editor.is(&issue.author)));
         });
         let (note, ()) = noted.await?;
         let Some(kind) = RequestKind::of_labels(issue.labels.iter().map(String::as_str)) else {
@@ -205,7 +209,8 @@ impl ChangeReconciler {
     ) -> Result<bool, ReconcileError> {
         if self.change_store.record(key).await?.is_none() {
             let branch = format!("runnersmith/{environment}-{}", issue.number);
-            let change = Change::new(change_kind(kind), environment.as_str(), issue.number, &issue.author, 0, &branch);
+            let change =
+                Change::new(change_kind(kind), environment.as_str(), issue.number, issue.author.clone(), 0, &branch);
             // Who loses this race finds the other's change at the next look, and says so.
             self.change_store.begin(key, &Record::new(change)).await?;
         }
@@ -223,20 +228,19 @@ impl ChangeReconciler {
     ) -> Result<(), ReconcileError> {
         let (number, environment) = (issue.number, request.environment());
         let body = Digest::of(issue.body.as_bytes());
-        let is_in_time = self.make_branch(work, key, environment, request, &note.editors).await?;
-        if !is_in_time && note.too_late != Some(body) {
+        let too_late = self.make_branch(work, key, environment, request, &note.editors).await?;
+        if let Some(word) = too_late
+            && note.too_late != Some(body)
+        {
             // Said once, and read again when the change is over or has failed.
-            let word =
-                self.change_store.record(key).await?.map_or("under way", |(record, _)| record.change.state.word());
             self.parts.control.add_comment(number, &comment::edited_too_late(word)).await?;
         }
         // Remembered only now: a look that dies before this is made again by the next tick.
         let noted = self.change_store.update_issue(number, |note| {
             note.environment = Some(environment.to_string());
-            if is_in_time {
-                note.body = Some(body);
-            } else {
-                note.too_late = Some(body);
+            match too_late {
+                None => note.body = Some(body),
+                Some(_) => note.too_late = Some(body),
             }
         });
         noted.await?;

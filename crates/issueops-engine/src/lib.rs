@@ -8,6 +8,7 @@ mod base;
 mod branch;
 mod bundle;
 mod change_store;
+mod compared;
 mod context;
 mod drift;
 mod error;
@@ -31,13 +32,12 @@ mod workspace;
 
 pub use base::{Base, BaseError, Reader};
 pub use change_store::{ChangeStore, ChangeStoreError, LockNote, open_key};
+pub use compared::{StateBackend, Workspace};
 pub use context::{ChangeReconciler, ReconcilerParts, Webhooks};
 pub use drift::Drift;
 pub use error::ReconcileError;
 pub use fleet::{Fleet, FleetError};
-pub use provisioner::{
-    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId, Workspace,
-};
+pub use provisioner::{Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId};
 pub use reconciler::Handled;
 pub use record::{Record, Rights, Todo};
 pub use runs::{Run, Runs};

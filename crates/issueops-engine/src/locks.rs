@@ -2,9 +2,10 @@
 
 use runnersmith_issueops::change::{Change, HeldLock, Holder, Liveness, Lock};
 use runnersmith_ports::chain;
+use runnersmith_types::Account;
 
 use crate::change_store::LockNote;
-use crate::context::{ChangeReconciler, Work};
+use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
 use crate::outcome::{Done, Note};
 use crate::provisioner::LeftBy;
@@ -26,10 +27,10 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         change: &Change,
-        by: &str,
+        by: &Account,
         reason: &str,
     ) -> Result<Done, ReconcileError> {
-        let note = self.lock_note(work, Holder::Person(by.to_owned()), reason)?;
+        let note = self.lock_note(work, Holder::Person(by.clone()), reason)?;
         match self.change_store.take_lock(&change.environment, note, None).await? {
             Ok(()) => Ok(Done::default()),
             Err(held) => Ok(Done::note(Note::LockedInstead(held.lock))),
@@ -75,15 +76,15 @@ impl ChangeReconciler {
         self.release_state_lock(work, record, left_by).await;
     }
 
-    /// Releases the state's own lock if that dead run left it.
+    /// Releases the state's own lock if that dead run left it. Which state that is the policy says: nobody has compared the files of the
+    /// branch with anything when this is done.
     pub(crate) async fn release_state_lock(&self, work: &Work, record: &Record, left_by: LeftBy) {
-        let released =
-            async {
-                let workspace = self.workspace(work, record).await?;
-                self.parts.provisioner.release_left_lock(&workspace, &left_by).await.map_err(|source| {
-                    ReconcileError::Provision { environment: record.change.environment.clone(), source }
-                })
-            };
+        let released = async {
+            let backend = self.state_backend(work, &environment_of(record)?)?;
+            let environment = || record.change.environment.clone();
+            let released = self.parts.provisioner.release_left_lock(&backend, &left_by).await;
+            released.map_err(|source| ReconcileError::Provision { environment: environment(), source })
+        };
         match released.await {
             Ok(Some(id)) => self.say(&format!("{}: the state's own lock {id} is released", record.change.environment)),
             Ok(None) => {}

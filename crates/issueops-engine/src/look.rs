@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runnersmith_issueops::change::{ChangeStep, Comment, Digest, LifecycleEvent};
+use runnersmith_issueops::change::{ChangeStep, Comment, Digest, Editors, LifecycleEvent};
 use runnersmith_issueops::command::{self, CommentCommand, CommentLine};
 use runnersmith_issueops::render::{Difference, LOCK_FILE};
 use runnersmith_ports::GitHubError;
-use runnersmith_ports::control::{IssueComment, Pull};
+use runnersmith_ports::control::{IssueComment, IssueEditors, Pull};
+use runnersmith_types::{Account, Timestamp};
 
 use crate::base::Tree;
 use crate::context::{ChangeReconciler, Work};
@@ -23,7 +24,7 @@ const UNKNOWN: &str = "(unknown)";
 /// What a branch's head is.
 pub(crate) struct CheckedHead {
     /// Who made the commits that are not ours.
-    pub committers: BTreeSet<String>,
+    pub committers: BTreeSet<Account>,
     /// How its files differ from what the request renders.
     pub differences: Vec<Difference>,
 }
@@ -61,8 +62,21 @@ impl ChangeReconciler {
         } else if found.head != record.head {
             self.pushed(work, key, &record, &found).await?;
         }
-        self.read_comments(work, key, &found).await?;
-        self.check_state_comment(work, key).await
+        let read = self.read_comments(work, key, &found).await;
+        self.check_state_comment(work, key).await?;
+        read
+    }
+
+    /// Looks at a change and does what follows: also of what was seen before something could not be read.
+    pub(crate) async fn look_and_advance(
+        &self,
+        work: &Work,
+        key: &str,
+        pull: Option<u64>,
+    ) -> Result<(), ReconcileError> {
+        let looked = self.look(work, key, pull).await;
+        self.advance(work, key).await?;
+        looked
     }
 
     /// The branch's commit. GitHub shows a pull request's head some time after its branch has moved, so the branch is asked.
@@ -75,7 +89,9 @@ impl ChangeReconciler {
 
     /// The branch was merged with commits that no look has seen.
     async fn merged_with_more(&self, work: &Work, key: &str, pull: &Pull) -> Result<(), ReconcileError> {
-        let event = LifecycleEvent::Pushed { committers: [UNKNOWN.to_owned()].into(), is_hand_edited: true };
+        let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
+        let edited = Some(self.edited_files(work, &record, &pull.head).await?);
+        let event = LifecycleEvent::Pushed { committers: [UNKNOWN.into()].into(), edited };
         let noted = self.change_store.update(key, |record| {
             record.head.clone_from(&pull.head);
             self.follow(work, record, &event);
@@ -87,8 +103,11 @@ impl ChangeReconciler {
     /// The branch has a commit that is not ours.
     async fn pushed(&self, work: &Work, key: &str, record: &Record, pull: &Pull) -> Result<(), ReconcileError> {
         let checked = self.check_head(work, record, &pull.head).await?;
-        let event =
-            LifecycleEvent::Pushed { committers: checked.committers, is_hand_edited: !checked.differences.is_empty() };
+        let edited = match checked.differences.is_empty() {
+            true => None,
+            false => Some(self.edited_files(work, record, &pull.head).await?),
+        };
+        let event = LifecycleEvent::Pushed { committers: checked.committers, edited };
         self.change_store
             .update(key, |record| {
                 // Somebody else may have checked it meanwhile.
@@ -120,7 +139,7 @@ impl ChangeReconciler {
         let ours = self.our_commits(record);
         for commit in compared.commits.iter().filter(|commit| !ours.contains(&commit.sha)) {
             // One that came by merging the default branch is not in this list.
-            committers.extend(commit.logins.iter().map(|login| login.clone().unwrap_or_else(|| UNKNOWN.to_owned())));
+            committers.extend(commit.accounts.iter().map(|account| account.clone().unwrap_or_else(|| UNKNOWN.into())));
         }
         Ok(CheckedHead { committers, differences: differences(record, &began, &tree) })
     }
@@ -130,24 +149,30 @@ impl ChangeReconciler {
         record.own_commits.iter().cloned().chain([record.head.clone()]).collect()
     }
 
-    /// Reads comments that were not read yet. Only those that may be orders are looked at closer.
+    /// Reads comments that were not read yet. Only those that may be orders are looked at closer. One about which something cannot be read
+    /// now keeps no later one from being followed, and is read again.
     async fn read_comments(&self, work: &Work, key: &str, pull: &Pull) -> Result<(), ReconcileError> {
         let Some((record, _)) = self.change_store.record(key).await? else { return Ok(()) };
         let since = record.comments_read.map(|at| at.minus(OVERLAP));
         let comments = self.parts.control.comments(pull.number, since).await?;
-        let mut read = record.comments_read;
+        let (mut read, mut again, mut failed) = (record.comments_read, None, None);
         for comment in comments {
-            read = read.max(Some(comment.updated_at));
+            let at = comment.updated_at;
+            read = read.max(Some(at));
             if record.change.was_handled(comment.id) || !may_be_order(&comment) {
                 continue;
             }
             let waiting = self.change_store.record(key).await?.map_or(0, |(record, _)| record.outbox.len());
             if waiting > OUTBOX_MAX {
                 // The next look reads on from here, when something was done.
-                return Ok(());
+                return failed.map_or(Ok(()), Err);
             }
-            self.order(work, key, pull, comment).await?;
+            if let Err(error) = self.order(work, key, pull, comment).await {
+                again = again.map_or(Some(at), |earlier: Timestamp| Some(earlier.min(at)));
+                failed = failed.or(Some(error));
+            }
         }
+        let read = again.map_or(read, |again| read.min(Some(again)));
         if read != record.comments_read {
             self.change_store
                 .update(key, |record| {
@@ -156,7 +181,7 @@ impl ChangeReconciler {
                 })
                 .await?;
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn order(&self, work: &Work, key: &str, pull: &Pull, comment: IssueComment) -> Result<(), ReconcileError> {
@@ -168,10 +193,21 @@ impl ChangeReconciler {
         let known = self.parts.control.is_edited(&comment).await?;
         // Who may not ask goes by the times, which differ now and then although nobody edited: the answer says to write it again.
         let is_edited = known.unwrap_or(comment.updated_at != comment.created_at);
+        let lines = command::parse(&comment.body);
         let approves = |line: &CommentLine| matches!(line, CommentLine::Known(CommentCommand::Approve { .. }));
-        let editors = match command::parse(&comment.body).iter().any(approves) {
-            true => self.editors(&record, &comment.author).await?,
-            false => BTreeSet::new(),
+        let editors = match lines.iter().any(approves) {
+            true => self.editors(&record).await?,
+            false => Some(Editors::NONE),
+        };
+        if editors.is_none() {
+            // Nobody asks for it any more; what is approved of it is answered by that.
+            self.event(work, key, &LifecycleEvent::Closed).await?;
+        }
+        let editors = editors.unwrap_or(Editors::NONE);
+        let plans = |line: &CommentLine| matches!(line, CommentLine::Known(CommentCommand::Plan { .. }));
+        let edited = match record.change.is_hand_edited && lines.iter().any(plans) {
+            true => Some(self.edited_files(work, &record, &record.head).await?),
+            false => None,
         };
         let comment = Comment {
             id: comment.id,
@@ -183,17 +219,22 @@ impl ChangeReconciler {
             is_fork: pull.is_fork,
             actor,
         };
-        self.say(&format!("#{}: a comment by {}", pull.number, comment.actor.login.escape_debug()));
-        self.event(work, key, &LifecycleEvent::Comment { comment, lock, run, editors }).await?;
+        self.say(&format!("#{}: a comment by {}", pull.number, comment.actor.account.login.escape_debug()));
+        self.event(work, key, &LifecycleEvent::Comment { comment, lock, run, editors, edited }).await?;
         Ok(())
     }
 
-    /// Who edited a change's issue, as far as that may be read. Where GitHub does not find the issue any more it may have been anyone:
-    /// who approves it counts among them.
-    pub(crate) async fn editors(&self, record: &Record, approver: &str) -> Result<BTreeSet<String>, ReconcileError> {
-        match self.parts.control.editors(record.change.issue).await {
-            Ok(found) => Ok(found.unwrap_or_default()),
-            Err(GitHubError::NotFound { .. }) => Ok(BTreeSet::from([approver.to_owned()])),
+    /// Who edited a change's issue, as far as that may be read. `None`: GitHub does not find the issue any more.
+    pub(crate) async fn editors(&self, record: &Record) -> Result<Option<Editors>, ReconcileError> {
+        let issue = record.change.issue;
+        match self.parts.control.editors(issue).await {
+            Ok(IssueEditors { accounts, is_whole }) => {
+                if !is_whole {
+                    tracing::warn!(issue, "who edited the issue is not known: an approval needs two people");
+                }
+                Ok(Some(Editors { accounts, is_whole }))
+            }
+            Err(GitHubError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

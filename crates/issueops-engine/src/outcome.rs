@@ -23,6 +23,8 @@ pub(crate) enum Note {
     },
     /// The branch has another commit of ours.
     Head(String),
+    /// The plan ended with a lock file of provider versions of this hash.
+    LockFile(String),
     /// This plan is not stored any more.
     NoPlan {
         /// Its key.

@@ -12,13 +12,14 @@ use runnersmith_ports::control::FileChanges;
 use runnersmith_ports::record_store::RECORD_BYTES_MAX;
 use runnersmith_ports::{Expect, GitHubError, chain};
 
-use crate::base::BaseError;
+use crate::base::{BaseError, git_blob};
 use crate::bundle::{Bundle, Made};
 use crate::change_store::{ChangeStoreError, plan_key};
+use crate::compared::Workspace;
 use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
 use crate::outcome::{Done, Note, failure};
-use crate::provisioner::{MadePlan, PlanOptions, ProvisionError, Workspace};
+use crate::provisioner::{MadePlan, PlanOptions, ProvisionError};
 use crate::record::{Posted, Record};
 use crate::stored_plan::text_key;
 
@@ -49,15 +50,15 @@ impl ChangeReconciler {
                 Err(event) => return Ok(Done::event(event)),
             }
         }
-        if !record.change.is_hand_edited && !self.strange_in_plan(work, &record).await?.is_empty() {
-            // Somebody brought it to the default branch; it runs with our credentials only if an admin asks.
-            let event = LifecycleEvent::Pushed { committers: BTreeSet::new(), is_hand_edited: true };
-            return Ok(Done::event(event));
-        }
         let environment = record.change.environment.clone();
-        self.say(&format!("{environment}: planning #{}", record.change.pull));
         let workspace = match self.workspace(work, &record).await {
-            Ok(workspace) => workspace,
+            Ok(Some(workspace)) => workspace,
+            // Somebody brought it to the default branch, or it is not what an admin has read: it runs with our credentials only if an
+            // admin asks.
+            Ok(None) => {
+                let edited = Some(self.edited_files(work, &record, &record.head).await?);
+                return Ok(Done::event(LifecycleEvent::Pushed { committers: BTreeSet::new(), edited }));
+            }
             // Files that cannot be planned; what GitHub does not give now is asked for again.
             Err(ReconcileError::Base(error @ BaseError::File { .. })) => {
                 let failure = ChangeFailure::new(ChangeStage::Plan, chain(&error));
@@ -65,6 +66,7 @@ impl ChangeReconciler {
             }
             Err(error) => return Err(error),
         };
+        self.say(&format!("{environment}: planning #{}", record.change.pull));
         let options = PlanOptions { destroy: record.change.kind == ChangeKind::Delete, without_lock };
         let made = match self.parts.provisioner.plan(&workspace, options, self.parts.progress.as_ref()).await {
             Ok(made) => made,
@@ -78,8 +80,8 @@ impl ChangeReconciler {
                 record.head.clone_from(&head);
                 notes.push(Note::Head(head));
             }
-            // Somebody pushed while it was planned.
-            Err(ReconcileError::GitHub(GitHubError::Conflict { .. })) => {
+            // Somebody pushed while it was planned, or merged and the branch is gone.
+            Err(ReconcileError::GitHub(GitHubError::Conflict { .. } | GitHubError::NotFound { .. })) => {
                 self.look(work, key, None).await?;
                 return Ok(Done::default());
             }
@@ -96,14 +98,14 @@ impl ChangeReconciler {
         made: &MadePlan,
     ) -> Result<Option<String>, ReconcileError> {
         let Some(lock_file) = &made.lock_file else { return Ok(None) };
-        let path = format!("{}/{LOCK_FILE}", workspace.folder);
-        if record.change.kind == ChangeKind::Delete || workspace.files.get(&path) == Some(lock_file) {
+        if record.change.kind == ChangeKind::Delete || workspace.file(LOCK_FILE) == Some(lock_file) {
             return Ok(None);
         }
-        if record.change.is_merged_early {
-            // Its pull request takes no commit any more.
+        if !self.parts.control.pull(record.change.pull).await?.is_open {
+            // It takes no commit any more: somebody merged it.
             return Ok(None);
         }
+        let path = format!("{}/{LOCK_FILE}", workspace.folder());
         let changes = FileChanges::from([(path, Some(lock_file.clone()))]);
         let message = format!("Lock provider versions of {}", record.change.environment);
         let control = &self.parts.control;
@@ -130,7 +132,14 @@ impl ChangeReconciler {
             }
         };
         let environment = environment_of(record)?;
-        let parts = self.parts_of(work, record, workspace, made, &layout).await?;
+        // Where it was not committed, there is the one that there was; the apply takes the one of the plan.
+        let is_committed = notes.iter().any(|note| matches!(note, Note::Head(_)));
+        let lock_file = match &made.lock_file {
+            Some(lock_file) if is_committed => Digest::of(lock_file),
+            _ => self.lock_file_now(&self.tree_to_plan(work, record, &record.head).await?, workspace.folder()).await?,
+        };
+        notes.extend(made.lock_file.as_ref().map(|lock_file| Note::LockFile(git_blob(lock_file))));
+        let parts = self.parts_of(work, record, lock_file, made, &layout).await?;
         // Two runs may make the same plan at once; what one of them drops is not the other's.
         let key = plan_key(environment.as_str(), &format!("{}-{todo}", parts.digest().short()));
         if let Some(too_large) = self.write_bundle(work, record, workspace, made, (&key, &layout)).await? {
@@ -149,6 +158,7 @@ impl ChangeReconciler {
             posted_at: self.parts.clock.now(),
             loses_state: summary.losses().next().is_some(),
             is_hand_edited: record.change.is_hand_edited,
+            ordered_files: record.change.ordered_files,
         };
         Ok(Done { event: Some(LifecycleEvent::PlanPosted(plan)), notes })
     }
@@ -158,21 +168,17 @@ impl ChangeReconciler {
         &self,
         work: &Work,
         record: &Record,
-        workspace: &Workspace,
+        lock_file: Digest,
         made: &MadePlan,
         layout: &Layout,
     ) -> Result<DigestInput, ReconcileError> {
-        // What is merged already has the lock file that it has; the apply takes the one of the plan.
-        let committed = made.lock_file.as_deref().filter(|_| !record.change.is_merged_early);
-        let lock_file =
-            committed.or_else(|| workspace.files.get(&format!("{}/{LOCK_FILE}", workspace.folder)).map(Vec::as_slice));
         Ok(DigestInput {
             plan_file: Digest::of(&made.file),
             head: record.head.clone(),
             base: work.base.digest(&environment_of(record)?),
             state_lineage: made.state.lineage.clone(),
             state_serial: made.state.serial,
-            lock_file: Digest::of(lock_file.unwrap_or_default()),
+            lock_file,
             terraform_version: self.provisioner_version(&record.change.environment).await?,
             runnersmith_version: self.parts.version.clone(),
             continuations: layout.digests(),
@@ -202,10 +208,7 @@ impl ChangeReconciler {
         let before = work.base.values(&self.reader, &environment_of(record)?).await?;
         let after = match record.change.kind {
             ChangeKind::Delete => None,
-            ChangeKind::Set => workspace
-                .files
-                .get(&format!("{}/{VALUES_FILE}", workspace.folder))
-                .map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+            ChangeKind::Set => workspace.file(VALUES_FILE).map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
         };
         let access = self.access(after.as_ref().or(before.as_ref())).await;
         let mut bundle = Bundle::new(Made {

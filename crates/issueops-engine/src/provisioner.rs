@@ -9,17 +9,7 @@ use async_trait::async_trait;
 use runnersmith_issueops::summary::Summary;
 use runnersmith_types::Timestamp;
 
-/// The files that a plan is made from: those of the environment's folder and of modules in the same repository, at one commit
-/// each. Nothing else of the repository is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workspace {
-    /// The environment.
-    pub environment: String,
-    /// Its folder, a path in `files`, in which the provisioner works.
-    pub folder: String,
-    /// Content by path from the repository's root; no path is absolute or has a part that begins with a dot followed by a dot.
-    pub files: BTreeMap<String, Vec<u8>>,
-}
+use crate::compared::{StateBackend, Workspace};
 
 /// Which state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,7 +130,7 @@ pub trait Provisioner: Send + Sync + 'static {
         progress: &dyn Progress,
     ) -> Result<MadePlan, ProvisionError>;
     /// Which state is there now.
-    async fn state(&self, workspace: &Workspace) -> Result<StateId, ProvisionError>;
+    async fn state(&self, backend: &StateBackend) -> Result<StateId, ProvisionError>;
     /// Applies a plan file.
     async fn apply(
         &self,
@@ -154,7 +144,7 @@ pub trait Provisioner: Send + Sync + 'static {
     /// Releases the state's own lock if it is one that the dead run left; returns its id. `Locked` when it is somebody else's.
     async fn release_left_lock(
         &self,
-        workspace: &Workspace,
+        backend: &StateBackend,
         left_by: &LeftBy,
     ) -> Result<Option<String>, ProvisionError>;
 }

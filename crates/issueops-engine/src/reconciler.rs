@@ -46,7 +46,7 @@ impl ChangeReconciler {
         let mut handled = Handled::default();
         match signal {
             ChangeTrigger::Issue { number, editor } => {
-                for key in self.on_issue(&work, *number, editor.as_deref()).await? {
+                for key in self.on_issue(&work, *number, editor.as_ref()).await? {
                     self.add(&mut handled, &key).await?;
                 }
             }
@@ -58,8 +58,7 @@ impl ChangeReconciler {
             ChangeTrigger::Branch { name } => {
                 for (key, record) in self.change_store.open().await? {
                     if record.change.branch == *name {
-                        self.look(&work, &key, None).await?;
-                        self.advance(&work, &key).await?;
+                        self.look_and_advance(&work, &key, None).await?;
                         self.add(&mut handled, &key).await?;
                     }
                 }
@@ -122,10 +121,11 @@ impl ChangeReconciler {
         for (key, record) in self.change_store.open().await? {
             let looked = async {
                 self.look_at_issue(work, &key, &record).await?;
-                self.look(work, &key, None).await?;
+                let read = self.look(work, &key, None).await;
                 self.look_at_apply(work, &key).await?;
                 self.event(work, &key, &LifecycleEvent::Tick).await?;
-                self.advance(work, &key).await
+                self.advance(work, &key).await?;
+                read
             };
             if let Err(error) = looked.await {
                 handled.failed.push(described(&record, &error));
@@ -151,13 +151,12 @@ impl ChangeReconciler {
     /// Whether the issue of a change is still open and still asks for it.
     pub(crate) async fn look_at_issue(&self, work: &Work, key: &str, record: &Record) -> Result<(), ReconcileError> {
         match self.parts.control.issue(record.change.issue).await {
-            Ok(issue) if !issue.is_open => {
-                self.event(work, key, &LifecycleEvent::Closed).await?;
-            }
+            Ok(issue) if issue.is_open => return Ok(()),
+            // Closed; or deleted, or taken to another repository, so that nobody asks for it any more.
             Ok(_) | Err(GitHubError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(())
+        self.event(work, key, &LifecycleEvent::Closed).await.map(drop)
     }
 }
 

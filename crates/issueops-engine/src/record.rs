@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use runnersmith_issueops::change::{Change, ChangeStep, Decision, Digest, Liveness};
-use runnersmith_types::{RecordVersion, Timestamp};
+use runnersmith_types::{Account, RecordVersion, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The newest format that this program knows.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// A step that only notifies somebody is given up after so many failures.
 pub const TRIES_MAX: u32 = 5;
 /// While so many steps wait, no further comment is read.
@@ -87,6 +87,9 @@ pub struct Record {
     /// The head that was applied last.
     #[serde(default)]
     pub applied_head: Option<String>,
+    /// Git's hash of the lock file of provider versions that our last plan ended with. Another one that lies there is somebody's else.
+    #[serde(default)]
+    pub lock_file: Option<String>,
     /// It is in the history; what is here counts as nothing, and the next change takes its place.
     #[serde(default)]
     pub is_archived: bool,
@@ -113,6 +116,7 @@ impl Record {
             comments_read: None,
             outputs: BTreeMap::new(),
             applied_head: None,
+            lock_file: None,
             is_archived: false,
         }
     }
@@ -220,7 +224,7 @@ const LOOK_MAX: Duration = Duration::from_secs(30 * 60);
 pub struct IssueNote {
     /// The form of this record.
     #[serde(default)]
-    pub record_version: RecordVersion<1>,
+    pub record_version: RecordVersion<2>,
     /// The environment that it asked for when it was last read.
     pub environment: Option<String>,
     /// Our comment that says what is wrong with it, or that it is fixed.
@@ -229,7 +233,7 @@ pub struct IssueNote {
     pub body: Option<Digest>,
     /// Who changed its text; they took part in what it asks for.
     #[serde(default)]
-    pub editors: BTreeSet<String>,
+    pub editors: BTreeSet<Account>,
     /// The hash of a body that came too late for its change, and was answered so.
     #[serde(default)]
     pub too_late: Option<Digest>,
@@ -244,7 +248,7 @@ pub struct IssueNote {
     pub again: bool,
     /// Who is said to have changed its text. The next look puts them among `editors`: it reads who asked, who is not one of them.
     #[serde(default, rename = "told_editors")]
-    pub named_editors: BTreeSet<String>,
+    pub named_editors: BTreeSet<Account>,
 }
 
 impl IssueNote {
@@ -271,8 +275,8 @@ impl IssueNote {
     }
 
     /// Takes the look for a run, unless another one goes on, which is informed that there is more to see. Returns whether it is taken.
-    pub fn claim(&mut self, me: &str, other_goes_on: bool, editor: Option<&str>, now: Timestamp) -> bool {
-        self.named_editors.extend(editor.map(str::to_owned));
+    pub fn claim(&mut self, me: &str, other_goes_on: bool, editor: Option<&Account>, now: Timestamp) -> bool {
+        self.named_editors.extend(editor.cloned());
         if other_goes_on {
             self.again = true;
         } else {
@@ -294,7 +298,7 @@ impl IssueNote {
     }
 
     /// Who changed its text, also those that no look has taken up; who asked may be among these.
-    pub fn all_editors(&self) -> impl Iterator<Item = &String> {
+    pub fn all_editors(&self) -> impl Iterator<Item = &Account> {
         self.editors.iter().chain(&self.named_editors)
     }
 }
@@ -331,12 +335,12 @@ mod tests {
         assert!(!note.waits() && note.other("a").is_none());
         assert!(note.claim("a", false, None, NOW) && note.waits());
         assert_eq!((note.other("a"), note.other("b")), (None, Some("a")));
-        assert!(!note.claim("b", true, Some("wanda"), NOW), "a goes on");
+        assert!(!note.claim("b", true, Some(&"wanda".into()), NOW), "a goes on");
         assert_eq!((note.busy.as_deref(), note.again), (Some("a"), true));
         assert!(!note.free("b", false) && note.busy.is_some(), "it is not b's to give back");
         assert!(note.free("a", false), "a looks again");
         assert!(note.claim("a", false, None, NOW) && !note.again, "what came is looked at now");
-        assert!(note.named_editors.contains("wanda"), "who edited waits for a look that succeeds");
+        assert!(note.named_editors.contains(&"wanda".into()), "who edited waits for a look that succeeds");
         assert!(!note.free("a", false) && note.busy.is_none());
         note.named_editors.clear();
         assert!(!note.waits());

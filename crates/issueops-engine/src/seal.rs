@@ -5,7 +5,9 @@
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use runnersmith_issueops::change::Digest;
 use runnersmith_types::Secret;
 
 /// The first bytes of a sealed record; the last one is the format.
@@ -31,6 +33,7 @@ pub enum SealError {
 #[derive(Clone)]
 pub struct Seal {
     key: LessSafeKey,
+    marks: hmac::Key,
 }
 
 impl std::fmt::Debug for Seal {
@@ -52,7 +55,8 @@ impl Seal {
         let salt = Salt::new(HKDF_SHA256, b"runnersmith plan files 1");
         let prk = salt.extract(bytes);
         let okm = prk.expand(&[b"aes-256-gcm"], &AES_256_GCM).map_err(|_| SealError::Seal)?;
-        Ok(Self { key: LessSafeKey::new(UnboundKey::from(okm)) })
+        let marks = prk.expand(&[b"marks"], hmac::HMAC_SHA256).map_err(|_| SealError::Seal)?;
+        Ok(Self { key: LessSafeKey::new(UnboundKey::from(okm)), marks: hmac::Key::from(marks) })
     }
 
     /// Seals bytes that are stored under this name.
@@ -68,6 +72,12 @@ impl Seal {
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
             .map_err(|_| SealError::Seal)?;
         Ok([MAGIC, &nonce, &sealed].concat())
+    }
+
+    /// A digest of some bytes that nobody can make without the secret: its first digits name the bytes, and nobody can look for other bytes
+    /// with the same first digits.
+    pub(crate) fn mark(&self, bytes: &[u8]) -> Digest {
+        Digest::of(hmac::sign(&self.marks, bytes).as_ref())
     }
 
     /// Opens what was sealed under this name.
@@ -108,6 +118,14 @@ mod tests {
         }
         assert_eq!(key("a").open("one.plan", &sealed[..10]), Err(SealError::Open));
         assert_ne!(sealed, key("a").seal("one.plan", b"a secret").unwrap(), "no two are alike");
+    }
+
+    #[test]
+    fn a_mark_is_of_its_bytes_and_of_its_secret() {
+        assert_eq!(key("a").mark(b"files"), key("a").mark(b"files"));
+        assert_ne!(key("a").mark(b"files"), key("a").mark(b"other files"));
+        assert_ne!(key("a").mark(b"files"), key("b").mark(b"files"));
+        assert_ne!(key("a").mark(b"files"), Digest::of(b"files"));
     }
 
     #[test]

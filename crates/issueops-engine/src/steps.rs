@@ -366,6 +366,7 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
             record.head.clone_from(head);
             record.own_commits.push(head.clone());
         }
+        Note::LockFile(hash) => record.lock_file = Some(hash.clone()),
         // Shown by who completes the step.
         Note::Unlocked => {}
         Note::NoPlan { key } => {

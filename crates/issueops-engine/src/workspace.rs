@@ -1,64 +1,94 @@
-//! What a plan, a check and an apply work on: the files, and the state behind them.
+//! What a plan, a check and an apply work on: the files, once they are compared, and the state behind them.
 
-use std::collections::BTreeMap;
-
-use runnersmith_issueops::change::{ChangeKind, Digest};
+use runnersmith_issueops::change::{ChangeKind, Digest, EditedFiles};
 use runnersmith_issueops::policy::EnvironmentName;
-use runnersmith_issueops::render::LOCK_FILE;
+use runnersmith_issueops::render::{Difference, LOCK_FILE};
 
-use crate::base::{BaseError, Tree, below};
+use crate::base::Tree;
+use crate::compared::{Compared, StateBackend, Workspace, digest_of};
 use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
-use crate::provisioner::{StateId, Workspace};
+use crate::provisioner::StateId;
 use crate::record::Record;
 
 impl ChangeReconciler {
     /// What plan and apply work on: the environment's folder as the branch has it, and the module as the default branch has it. A
-    /// deletion works on the folder as it is, since the branch has moved it away.
-    pub(crate) async fn workspace(&self, work: &Work, record: &Record) -> Result<Workspace, ReconcileError> {
+    /// deletion works on the folder as it is, since the branch has moved it away. `None`: files are not what a request rendered, or not those
+    /// that an admin ordered a plan of.
+    pub(crate) async fn workspace(&self, work: &Work, record: &Record) -> Result<Option<Workspace>, ReconcileError> {
         let environment = environment_of(record)?;
-        match record.change.kind {
-            ChangeKind::Set => {
-                let tree = self.parts.control.tree(&record.head).await?;
-                self.workspace_of(work, &environment, &tree).await
-            }
-            ChangeKind::Delete => self.workspace_of(work, &environment, &work.base.tree).await,
+        let folder = work.base.policy.environment_folder(&environment);
+        let tree = self.tree_to_plan(work, record, &record.head).await?;
+        let compared = if record.change.is_hand_edited {
+            let is = digest_of(&self.parts.seal, &record.head, &tree, &folder);
+            Compared::with_order(&tree, &folder, is, record.change.ordered_files)
+        } else {
+            let own = match record.change.kind {
+                ChangeKind::Set => self.own_of(work, record).await?,
+                ChangeKind::Delete => self.own_by_last(work, &environment).await?,
+            };
+            Compared::with_rendered(&tree, &folder, &own).ok()
+        };
+        match compared {
+            Some(compared) => Ok(Some(compared.read(&self.reader, &work.base, &environment).await?)),
+            None => Ok(None),
         }
     }
 
-    /// An environment's folder as a tree has it, with the module of the default branch.
-    pub(crate) async fn workspace_of(
+    /// The files that a plan of a change with this head is made from: the branch's, and of a deletion those of the default branch.
+    pub(crate) async fn tree_to_plan(&self, work: &Work, record: &Record, head: &str) -> Result<Tree, ReconcileError> {
+        match record.change.kind {
+            ChangeKind::Set => Ok(self.parts.control.tree(head).await?),
+            ChangeKind::Delete => Ok(work.base.tree.clone()),
+        }
+    }
+
+    /// Files that were edited by hand, as an admin is asked to read them.
+    pub(crate) async fn edited_files(
+        &self,
+        work: &Work,
+        record: &Record,
+        head: &str,
+    ) -> Result<EditedFiles, ReconcileError> {
+        let folder = work.base.policy.environment_folder(&environment_of(record)?);
+        let tree = self.tree_to_plan(work, record, head).await?;
+        let commit = match record.change.kind {
+            ChangeKind::Set => head,
+            ChangeKind::Delete => work.base.commit.as_str(),
+        };
+        let digest = digest_of(&self.parts.seal, head, &tree, &folder);
+        Ok(EditedFiles { commit: commit.to_owned(), digest })
+    }
+
+    /// An environment's folder as the default branch has it, if it is what the last request that is done rendered.
+    pub(crate) async fn workspace_of_default_branch(
         &self,
         work: &Work,
         environment: &EnvironmentName,
-        tree: &Tree,
-    ) -> Result<Workspace, ReconcileError> {
+    ) -> Result<Result<Workspace, Vec<Difference>>, ReconcileError> {
         let folder = work.base.policy.environment_folder(environment);
-        let mut files = match work.base.module_folder(environment) {
-            Some(module) => self.reader.contents(&work.base.tree, &module).await?,
-            None => Default::default(),
-        };
-        files.extend(self.folder_at(tree, &folder).await?);
-        Ok(Workspace { environment: environment.to_string(), folder, files })
+        let own = self.own_by_last(work, environment).await?;
+        match Compared::with_rendered(&work.base.tree, &folder, &own) {
+            Ok(compared) => Ok(Ok(compared.read(&self.reader, &work.base, environment).await?)),
+            Err(differences) => Ok(Err(differences)),
+        }
     }
 
-    /// Files below an environment's folder as a commit has them, for a workspace.
-    pub(crate) async fn folder_at(
+    /// Where an environment's state is, by the policy alone.
+    pub(crate) fn state_backend(
         &self,
-        tree: &Tree,
-        folder: &str,
-    ) -> Result<BTreeMap<String, Vec<u8>>, ReconcileError> {
-        if below(tree, folder).next().is_none() {
-            let why = "has no files; hint: the branch was changed by hand".to_owned();
-            return Err(BaseError::File { path: folder.to_owned(), why }.into());
-        }
-        Ok(self.reader.contents(tree, folder).await?)
+        work: &Work,
+        environment: &EnvironmentName,
+    ) -> Result<StateBackend, ReconcileError> {
+        StateBackend::of(&work.base.policy, environment)
+            .map_err(|error| ReconcileError::Internal(format!("the backend of {environment}: {error}")))
     }
 
     /// The state as it is now.
-    pub(crate) async fn state_now(&self, workspace: &Workspace) -> Result<StateId, ReconcileError> {
-        let state = self.parts.provisioner.state(workspace).await;
-        state.map_err(|source| ReconcileError::Provision { environment: workspace.environment.clone(), source })
+    pub(crate) async fn state_now(&self, backend: &StateBackend) -> Result<StateId, ReconcileError> {
+        let state = self.parts.provisioner.state(backend).await;
+        let environment = || backend.environment().to_owned();
+        state.map_err(|source| ReconcileError::Provision { environment: environment(), source })
     }
 
     /// The lock file of provider versions as it is now.

@@ -1,14 +1,10 @@
 //! Four eyes: whose words count, and that who asked for a change, in whatever way, is not who approves it.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{REPO, SET, World, block};
 use runnersmith_issueops::change::State;
 use runnersmith_types::ChangeTrigger;
-use support::{REPO, SET, World, block};
 
 fn nothing_applied(world: &World) {
     assert!(world.provisioner.cloud.lock().unwrap().applied.is_empty());
@@ -63,21 +59,146 @@ async fn who_edited_the_issue_while_nobody_listened_may_not_approve_it() {
     assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
 }
 
+/// GraphQL never says who edited, from the beginning to the end: what the event said is all that is known.
 #[tokio::test]
 async fn where_edits_may_not_be_read_the_editor_that_an_event_named_may_not_approve() {
     let world = World::new().await;
+    world.github.set_faults(|faults| faults.hide_edits = true);
     let issue = world.ask("ann", &block("team", 3), SET).await;
     world.github.edit_issue_as(REPO, issue, "wanda", &block("team", 9));
     world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: Some("wanda".into()) }).await.unwrap();
-    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
-    world.github.set_faults(|faults| _ = faults.fail.insert("POST /graphql".into(), (403, 100)));
-    // What cannot be read of a comment is answered, too: its times differ.
-    world.order(pull, "wanda", &line).await;
-    assert!(world.answer(pull).contains("orders nothing"), "{}", world.answer(pull));
-    world.github.set_faults(|faults| faults.fail.clear());
+    // Another one has it planned, so that nothing but the event keeps wanda from approving.
+    let pull = world.record("team").await.change.pull;
+    world.order(pull, "walt", "/plan").await;
+    let line = world.approve_line("team").await;
     world.order(pull, "wanda", &line).await;
     assert!(world.answer(pull).contains("may not approve"), "{}", world.answer(pull));
     nothing_applied(&world);
+}
+
+#[tokio::test]
+async fn where_edits_may_not_be_read_it_needs_two_who_did_not_ask_and_that_is_said() {
+    for kind in [None, Some("SOMETHING_NEW")] {
+        let world = World::new().await;
+        world.github.set_faults(|faults| (faults.hide_edits, faults.refuse_edits) = (kind.is_none(), kind));
+        let (pull, line) = world.planned().await;
+        world.order(pull, "wanda", &line).await;
+        assert!(world.answer(pull).contains("does not say who edited the issue"), "{}", world.answer(pull));
+        world.order(pull, "ann", "/plan").await;
+        let line = world.approve_line("team").await;
+        world.order(pull, "wanda", &line).await;
+        assert!(world.answer(pull).contains("does not say who edited the issue"), "{}", world.answer(pull));
+        nothing_applied(&world);
+        world.order(pull, "walt", "/plan").await;
+        let line = world.approve_line("team").await;
+        world.order(pull, "wanda", &line).await;
+        assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+    }
+}
+
+/// A comment of which something cannot be read now keeps no later one from being followed, and is followed when it can be read.
+#[tokio::test]
+async fn an_approval_whose_editors_cannot_be_read_now_stops_no_later_comment() {
+    let world = World::new().await;
+    let (pull, line) = world.planned().await;
+    world.github.set_faults(|faults| faults.refuse_edits = Some("SERVICE_UNAVAILABLE"));
+    world.github.comment_as(REPO, pull, "wanda", &line);
+    world.github.comment_as(REPO, pull, "rita", "/status");
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap_err();
+    assert!(world.answer(pull).contains("State: **planned**"), "{}", world.said(pull));
+    world.advance(Duration::from_secs(3600));
+    world.github.set_faults(|faults| faults.refuse_edits = None);
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+    world.applier.proceed().await.unwrap();
+    assert!(world.github.pull(REPO, pull).merged, "it is read again: {}", world.said(pull));
+
+    let world = World::new().await;
+    let (pull, line) = world.planned().await;
+    world.github.set_faults(|faults| faults.refuse_edits = Some("SERVICE_UNAVAILABLE"));
+    world.github.comment_as(REPO, pull, "wanda", &line);
+    world.github.comment_as(REPO, pull, "ann", "/cancel");
+    let handled = world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    assert_eq!(handled.failed.len(), 1, "{handled:?}");
+    assert!(!world.is_open("team").await, "it is given up: {}", world.said(pull));
+    nothing_applied(&world);
+}
+
+#[tokio::test]
+async fn a_thousand_edits_stop_no_comment_and_it_is_said_that_more_are_not_known() {
+    let world = World::new().await;
+    let issue = world.ask("ann", &block("team", 3), SET).await;
+    for n in 0..1_005 {
+        world.github.edit_issue_as(REPO, issue, "ann", &block("team", 3 + n % 2));
+    }
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.order(pull, "wanda", &format!("{line}\n/status")).await;
+    let said = world.said(pull);
+    assert!(said.contains("does not say who edited the issue") && said.contains("State: **"), "{said}");
+    nothing_applied(&world);
+}
+
+#[tokio::test]
+async fn who_asked_may_not_approve_under_another_name() {
+    let world = World::new().await;
+    world.ask("wanda", &block("team", 3), SET).await;
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.github.rename_user("wanda", "wendy");
+    world.order(pull, "wendy", &line).await;
+    assert!(world.answer(pull).contains("may not approve"), "{}", world.answer(pull));
+    nothing_applied(&world);
+    // Somebody else takes the name that is free.
+    world.github.set_role(REPO, "wanda", "write");
+    world.order(pull, "wanda", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+}
+
+#[tokio::test]
+async fn what_a_bot_edited_for_somebody_needs_two_people() {
+    let world = World::new().await;
+    let issue = world.ask("ann", &block("team", 3), SET).await;
+    // walt has a workflow do it.
+    world.github.edit_issue_as(REPO, issue, "github-actions[bot]", &block("team", 9));
+    world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await.unwrap();
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.order(pull, "walt", &line).await;
+    assert!(world.answer(pull).contains("needs two people"), "{}", world.answer(pull));
+    nothing_applied(&world);
+    world.order(pull, "wanda", "/plan").await;
+    let line = world.approve_line("team").await;
+    world.order(pull, "walt", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+}
+
+/// wanda asks for the plan of what she has read; the workflow of walt edits it before that plan is made.
+#[tokio::test]
+async fn who_asked_for_a_plan_did_not_ask_for_one_of_what_was_edited_before_it_was_made() {
+    let world = World::new().await;
+    let issue = world.ask("ann", &block("team", 3), SET).await;
+    let pull = world.record("team").await.change.pull;
+    world.github.edit_issue_as(REPO, issue, "github-actions[bot]", &block("team", 9));
+    world.order(pull, "wanda", "/plan").await;
+    assert!(world.shown(pull).contains("Maximum: 9"), "{}", world.shown(pull));
+    let line = world.approve_line("team").await;
+    world.order(pull, "walt", &line).await;
+    assert!(world.answer(pull).contains("needs two people"), "{}", world.answer(pull));
+    nothing_applied(&world);
+}
+
+#[tokio::test]
+async fn an_issue_that_is_gone_gives_its_change_up() {
+    for by in [None, Some(())] {
+        let world = World::new().await;
+        let (pull, line) = world.planned().await;
+        let issue = world.record("team").await.change.issue;
+        world.github.add_repository("acme/elsewhere");
+        world.github.transfer_issue(REPO, issue, "acme/elsewhere");
+        match by {
+            None => drop(world.planner.handle(&ChangeTrigger::Tick).await.unwrap()),
+            Some(()) => world.order(pull, "wanda", &line).await,
+        }
+        assert!(!world.is_open("team").await, "{}", world.said(pull));
+        nothing_applied(&world);
+    }
 }
 
 #[tokio::test]

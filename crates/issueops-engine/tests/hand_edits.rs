@@ -1,19 +1,16 @@
 //! What lies on the default branch is not believed for lying there: anybody who may write can bring it there, and a plan runs it.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::{DELETE, Gate, POLICY, REPO, SET, World, block};
 use runnersmith_issueops::change::State;
-use runnersmith_issueops_engine::Drift;
-use support::{DELETE, REPO, SET, World, block};
+use runnersmith_issueops_engine::{Drift, Rights};
+use runnersmith_types::ChangeTrigger;
 
 const EVIL: (&str, Option<&str>) = ("actions-runner-envs/team/x.tf", Some("data \"external\" \"x\" {}\n"));
 const MAIN: &str = "actions-runner-envs/team/main.tf";
 
 /// Whether a file was ever in a workspace that was planned.
 fn was_planned(world: &World, path: &str) -> bool {
-    world.provisioner.cloud.lock().unwrap().planned.iter().any(|workspace| workspace.files.contains_key(path))
+    world.provisioner.cloud.lock().unwrap().planned.iter().any(|workspace| workspace.files().contains_key(path))
 }
 
 #[tokio::test]
@@ -32,7 +29,7 @@ async fn a_file_that_a_writer_merged_is_planned_only_when_an_admin_asks() {
     world.github.edit_issue_as(REPO, issue, "ann", &block("team", 5));
     world.planner.handle(&runnersmith_types::ChangeTrigger::Issue { number: issue, editor: None }).await.unwrap();
     assert!(!was_planned(&world, EVIL.0));
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     assert!(was_planned(&world, EVIL.0));
     assert!(world.shown(pull).contains("x.tf was added"), "{}", world.shown(pull));
     let line = world.approve_line("team").await;
@@ -50,7 +47,7 @@ async fn a_deletion_of_a_folder_that_somebody_edited_is_planned_only_when_an_adm
     assert_eq!(world.record("team").await.change.state, State::HandEdited);
     assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), before);
     let pull = world.record("team").await.change.pull;
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), before + 1, "{}", world.said(pull));
 }
 
@@ -76,4 +73,170 @@ async fn a_folder_that_no_request_rendered_is_not_believed_and_words_for_people_
     world.github.push_as(REPO, "main", "walt", &[own], "an environment");
     let found = world.planner.drift().await.unwrap();
     assert_eq!(found[0], ("own".to_owned(), Drift::HandEdited { files: 1 }));
+}
+
+/// Files that a branch gets after it was planned: a program, and a state elsewhere.
+const LATE: [(&str, Option<&str>); 2] = [
+    EVIL,
+    (
+        "actions-runner-envs/team/backend.tf.json",
+        Some(r#"{"terraform": {"backend": {"s3": {"bucket": "theirs", "key": "k", "region": "eu-west-1"}}}}"#),
+    ),
+];
+
+fn saw_nothing_of(world: &World) {
+    for text in ["external", "theirs"] {
+        assert!(!world.provisioner.saw(text), "{text} was laid out");
+    }
+}
+
+#[tokio::test]
+async fn what_is_pushed_after_the_approval_is_not_laid_out_to_read_the_state() {
+    let world = World::new().await;
+    let (pull, line) = world.planned().await;
+    world.comment(pull, "wanda", &line).await;
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
+    world.applier.proceed().await.unwrap();
+    assert!(world.answer(pull).contains("head commit"), "{}", world.answer(pull));
+    assert!(!world.provisioner.cloud.lock().unwrap().states.is_empty(), "the state was read");
+    saw_nothing_of(&world);
+}
+
+#[tokio::test]
+async fn what_is_pushed_after_an_apply_died_is_not_laid_out_to_release_its_lock() {
+    let world = World::new().await;
+    let (pull, line) = world.planned().await;
+    world.comment(pull, "wanda", &line).await;
+    let (_go_on, applying) = world.applying().await;
+    applying.abort();
+    assert!(applying.await.unwrap_err().is_cancelled());
+    *world.provisioner.hold.lock().unwrap() = None;
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
+    world.order(pull, "walt", "/unlock").await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().released, ["tester@here"], "{}", world.said(pull));
+    saw_nothing_of(&world);
+}
+
+#[tokio::test]
+async fn what_is_pushed_after_a_planner_died_is_not_laid_out_to_release_its_lock() {
+    let world = World::new().await;
+    let issue = world.open_issue("ann", &block("team", 3), SET);
+    let gate = Gate::new(&world.record_store, ".plan");
+    let planner = world.reconciler_on(gate.clone(), Rights::Plan);
+    let planning =
+        tokio::spawn(async move { planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await });
+    gate.reached.notified().await;
+    planning.abort();
+    assert!(planning.await.unwrap_err().is_cancelled());
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    assert_eq!(world.provisioner.cloud.lock().unwrap().released, ["tester@here"]);
+    assert_eq!(world.record("team").await.change.state, State::HandEdited);
+    saw_nothing_of(&world);
+}
+
+#[tokio::test]
+async fn where_the_state_is_the_policy_says_and_no_file() {
+    let world = World::new().await;
+    let (pull, _) = world.planned().await;
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE[1..], "elsewhere");
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+    world.order_of_files(pull).await;
+    assert!(world.answer(pull).contains("only the policy says where states are"), "{}", world.answer(pull));
+    // How it is locked is the policy's too, whatever a file says.
+    let path = LATE[1].0;
+    let own = String::from_utf8(world.provisioner.cloud.lock().unwrap().planned[0].files()[path].clone()).unwrap();
+    let unlocked = own.replace("\"use_lockfile\": true", "\"use_lockfile\": false");
+    assert_ne!(own, unlocked);
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(path, Some(&unlocked))], "without a lock");
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+    world.order_of_files(pull).await;
+    let cloud = world.provisioner.cloud.lock().unwrap();
+    assert_eq!(cloud.planned.len(), 2);
+    assert_eq!(cloud.planned[1].files()[path], own.as_bytes());
+}
+
+#[tokio::test]
+async fn an_admin_orders_a_plan_of_the_files_that_they_have_read_and_of_no_others() {
+    let world = World::new().await;
+    let (pull, _) = world.planned().await;
+    let harmless = (MAIN, Some("# a harmless comment\n"));
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[harmless], "harmless");
+    world.order(pull, "adam", "/plan").await;
+    let line = world.record("team").await.change.edited_files.unwrap().plan_line();
+    assert!(world.answer(pull).contains(&line), "{}", world.answer(pull));
+    let shown = world.shown(pull);
+    let head = world.record("team").await.head;
+    assert!(shown.contains(&line) && shown.contains(&head), "the commit that has what is to be read: {shown}");
+    // The comment is written, and then something else is pushed, before anybody looks.
+    world.github.comment_as(REPO, pull, "adam", &line);
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+    assert!(world.answer(pull).contains("not the digest of the files that are there now"), "{}", world.answer(pull));
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), 1, "the one before anybody pushed");
+    saw_nothing_of(&world);
+    // Taken back, the digest is another one: it names the commit too.
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(EVIL.0, None), (LATE[1].0, None)], "sorry");
+    world.order(pull, "adam", &line).await;
+    assert!(world.answer(pull).contains("not the digest"), "{}", world.answer(pull));
+    world.order_of_files(pull).await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), 2, "{}", world.said(pull));
+}
+
+#[tokio::test]
+async fn an_admins_order_of_a_deletion_is_of_the_default_branch_as_they_have_read_it() {
+    let world = World::new().await;
+    world.made("team").await;
+    world.github.push_as(REPO, "main", "walt", &[(MAIN, Some("# another module\n"))], "harmless");
+    world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
+    let record = world.record("team").await;
+    let (pull, line) = (record.change.pull, record.change.edited_files.unwrap().plan_line());
+    let before = world.provisioner.cloud.lock().unwrap().planned.len();
+    world.github.push_as(REPO, "main", "walt", &[EVIL], "quick");
+    world.order(pull, "adam", &line).await;
+    assert!(world.answer(pull).contains("not the digest"), "{}", world.answer(pull));
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), before);
+    assert!(!was_planned(&world, EVIL.0));
+    world.order_of_files(pull).await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), before + 1, "{}", world.said(pull));
+}
+
+#[tokio::test]
+async fn zips_of_the_repository_are_those_of_the_default_branch() {
+    let world = World::with_policy(&format!("{POLICY}\n[zips]\nwebhook = \"../../zips/webhook.zip\"\n")).await;
+    let zip = "zips/webhook.zip";
+    world.github.push_as(REPO, "main", "adam", &[(zip, Some("the platform's"))], "a zip");
+    let (pull, line) = world.planned().await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned[0].files()[zip], b"the platform's");
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(zip, Some("theirs"))], "mine");
+    world.order(pull, "wanda", &line).await;
+    world.order_of_files(pull).await;
+    assert_eq!(world.provisioner.cloud.lock().unwrap().planned.len(), 2, "{}", world.said(pull));
+    saw_nothing_of(&world);
+    // Another zip on the default branch is another base: what was approved is not what is there.
+    let line = world.approve_line("team").await;
+    world.github.push_as(REPO, "main", "adam", &[(zip, Some("a newer one"))], "a zip");
+    world.order(pull, "adam", &line).await;
+    assert!(world.answer(pull).contains("base branch"), "{}", world.answer(pull));
+}
+
+#[tokio::test]
+async fn a_plan_that_another_run_makes_again_is_of_the_files_that_were_ordered() {
+    let world = World::new().await;
+    world.made("team").await;
+    world.github.push_as(REPO, "main", "walt", &[(MAIN, Some("# another module\n"))], "harmless");
+    world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
+    let record = world.record("team").await;
+    let (pull, line) = (record.change.pull, record.change.edited_files.unwrap().plan_line());
+    let gate = Gate::new(&world.record_store, ".plan");
+    let planner = world.reconciler_on(gate.clone(), Rights::Plan);
+    world.github.comment_as(REPO, pull, "adam", &line);
+    let planning = tokio::spawn(async move { planner.handle(&ChangeTrigger::Pull { number: pull }).await });
+    gate.reached.notified().await;
+    planning.abort();
+    assert!(planning.await.unwrap_err().is_cancelled());
+    world.github.push_as(REPO, "main", "walt", &[EVIL], "quick");
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    assert_eq!(world.record("team").await.change.state, State::HandEdited, "{}", world.said(pull));
+    saw_nothing_of(&world);
 }

@@ -1,14 +1,10 @@
 //! The life of an environment from issue to archive, and what people see of it.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::{DELETE, POLICY, REPO, SET, World, block};
 use runnersmith_github_sim::BranchRules;
 use runnersmith_issueops::change::{Left, State};
 use runnersmith_issueops_engine::Drift;
 use runnersmith_types::ChangeTrigger;
-use support::{DELETE, POLICY, REPO, SET, World, block};
 
 #[tokio::test]
 async fn an_issue_becomes_a_plan_that_is_approved_applied_and_merged() {
@@ -32,7 +28,7 @@ async fn an_issue_becomes_a_plan_that_is_approved_applied_and_merged() {
     );
     assert!(world.provisioner.cloud.lock().unwrap().there.is_empty(), "nothing is applied before the approval");
     let workspace = world.provisioner.cloud.lock().unwrap().planned[0].clone();
-    assert!(workspace.files.contains_key("modules/runners/main.tf") && !workspace.files.contains_key("README.md"));
+    assert!(workspace.files().contains_key("modules/runners/main.tf") && !workspace.files().contains_key("README.md"));
 
     let handled = world.comment(pull, "wanda", &line).await;
     assert_eq!(handled.needs_apply, ["linux_large"], "the job that plans does not apply");

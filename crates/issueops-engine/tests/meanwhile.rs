@@ -1,16 +1,12 @@
 //! What others do while a run is in the middle of something: nothing of it is lost, and nothing is left behind.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Gate, REPO, SET, World, block};
 use runnersmith_issueops::change::State;
 use runnersmith_issueops_engine::{Drift, ProvisionError, Rights, Runs as _};
 use runnersmith_ports::{Clock as _, RecordStore as _};
 use runnersmith_types::ChangeTrigger;
-use support::{Gate, REPO, SET, World, block};
 use tokio::sync::Notify;
 
 #[tokio::test]
@@ -25,11 +21,11 @@ async fn who_finds_another_look_going_on_notes_it_there_and_what_was_noted_outli
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     assert!(!world.is_open("team").await, "it is the other's to look at");
     let note = change_store.issue(issue).await.unwrap();
-    assert!(note.again && note.named_editors.contains("wanda"), "{note:?}");
+    assert!(note.again && note.named_editors.contains(&"wanda".into()), "{note:?}");
     drop(other);
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     let note = change_store.issue(issue).await.unwrap();
-    assert!(!note.waits() && note.editors.contains("wanda"), "{note:?}");
+    assert!(!note.waits() && note.editors.contains(&"wanda".into()), "{note:?}");
     let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
     world.order(pull, "wanda", &line).await;
     assert!(world.answer(pull).contains("may not approve"), "who edited took part: {}", world.answer(pull));

@@ -1,13 +1,9 @@
 //! Merging what was applied: others merge at the same time, and the branch has rules.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::{REPO, World};
 use runnersmith_github_sim::BranchRules;
 use runnersmith_issueops::change::State;
 use runnersmith_types::ChangeTrigger;
-use support::{REPO, World};
 
 #[tokio::test]
 async fn a_default_branch_that_others_move_meanwhile_is_merged_into_all_the_same() {
@@ -57,7 +53,10 @@ async fn what_the_rules_would_not_let_be_merged_is_not_applied() {
             BranchRules { linear_history: true, merge_methods: Some(vec!["merge"]), ..BranchRules::default() },
             "no common way of merging",
         ),
-        (BranchRules { required_checks: vec!["ci"], ..BranchRules::default() }, "a check that is still missing"),
+        (
+            BranchRules { required_checks: vec!["ci", "lint"], ..BranchRules::default() },
+            "a check that is still missing. These checks must have passed: ci, lint",
+        ),
     ] {
         let world = World::new().await;
         let (pull, line) = world.planned().await;

@@ -1,12 +1,8 @@
 //! That people are notified: GitHub notifies of new comments and of mentions, never of an edited comment, and who asked takes no part in
 //! the pull request.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use crate::support::{POLICY, REPO, World};
 use runnersmith_issueops_engine::{Drift, ProvisionError};
-use support::{POLICY, REPO, World};
 
 /// Comments that are there to notify, on an issue or pull request.
 fn notices(world: &World, number: u64) -> Vec<String> {

@@ -1,17 +1,15 @@
 //! What goes wrong between a plan and its apply, and that nothing but what was approved is ever applied. Each test is one of
 //! the field's incidents, through GitHub's own interface.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{DELETE, POLICY, REPO, SET, World, block};
 use runnersmith_issueops::change::State;
 use runnersmith_issueops_engine::{ProvisionError, Rights, open_key};
 use runnersmith_ports::{Expect, RecordStore};
 use runnersmith_types::ChangeTrigger;
-use support::{DELETE, POLICY, REPO, SET, World, block};
+use tokio::sync::Notify;
 
 const VALUES: &str = "actions-runner-envs/team/terraform.tfvars.json";
 
@@ -36,7 +34,7 @@ async fn a_push_between_plan_and_approve_voids_the_plan_and_needs_an_admin() {
     // A writer cannot have it planned, an admin can; and an admin's approval is needed, not that of who pushed.
     world.order(pull, "wanda", "/plan").await;
     assert!(world.answer(pull).contains("needs an admin"), "{}", world.answer(pull));
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     let shown = world.shown(pull);
     assert!(shown.contains("Files were edited by hand") && shown.contains(VALUES), "{shown}");
     let line = world.approve_line("team").await;
@@ -77,7 +75,7 @@ async fn a_push_while_it_is_applied_changes_neither_what_is_applied_nor_what_is_
     assert!(!world.github.pull(REPO, pull).merged, "another head is not merged");
     assert!(world.shown(pull).contains("applied, not merged"), "{}", world.shown(pull));
     // The way out: a plan of what is there, by an admin, is approved and merged.
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     let line = world.approve_line("team").await;
     *world.provisioner.hold.lock().unwrap() = None;
     world.order(pull, "adam", &line).await;
@@ -92,7 +90,7 @@ async fn a_branch_that_brings_a_workflow_along_is_hand_edited() {
     world.github.push_as(REPO, "runnersmith/team-1", "walt", &evil, "harmless");
     world.planner.handle(&ChangeTrigger::Branch { name: "runnersmith/team-1".into() }).await.unwrap();
     assert_eq!(world.record("team").await.change.state, State::HandEdited);
-    world.order(pull, "adam", "/plan").await;
+    world.order_of_files(pull).await;
     assert!(world.shown(pull).contains(".github/workflows/evil.yml was added"), "{}", world.shown(pull));
 }
 
@@ -499,6 +497,80 @@ async fn a_merge_by_hand_before_the_first_plan_is_planned_and_applied_without_a_
     world.order(pull, "wanda", &again).await;
     assert_eq!(world.provisioner.cloud.lock().unwrap().applied.len(), 1, "{}", world.said(pull));
     assert!(!world.is_open("team").await, "its place is free");
+}
+
+/// Whether the branch is still there or GitHub has deleted it, whether somebody has looked since the merge or nobody has, and whether it
+/// was ever planned: an edit moves nothing any more, and says so.
+#[tokio::test]
+async fn an_issue_that_is_edited_after_a_merge_by_hand_moves_no_branch() {
+    let by_writers = format!("{POLICY}\n[approval]\nplan_by = \"writers\"\n");
+    for (is_deleted, is_seen, policy) in
+        [(false, true, POLICY), (false, false, POLICY), (true, true, POLICY), (true, false, &by_writers)]
+    {
+        let case = format!("deleted: {is_deleted}, seen: {is_seen}, {policy}");
+        let world = World::with_policy(policy).await;
+        world.provisioner.cloud.lock().unwrap().lock_file = Some("# locks\n".into());
+        let issue = world.ask("ann", &block("team", 3), SET).await;
+        let (pull, branch) = (world.record("team").await.change.pull, format!("runnersmith/team-{issue}"));
+        assert_eq!(world.record("team").await.change.state == State::Requested, policy != POLICY, "{case}");
+        world.github.merge_pull_as(REPO, pull, "adam").unwrap();
+        if is_deleted {
+            world.github.delete_branch_as(REPO, &branch, "adam");
+        }
+        if is_seen {
+            world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+        }
+        let merged = (world.github.branch(REPO, &branch), world.github.pull(REPO, pull).head);
+        world.github.edit_issue_as(REPO, issue, "ann", &block("team", 7));
+        for _ in 0..2 {
+            world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: Some("ann".into()) }).await.unwrap();
+            world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+        }
+        let now = (world.github.branch(REPO, &branch), world.github.pull(REPO, pull).head);
+        assert_eq!(now, merged, "{case}");
+        let said = world.said(issue);
+        assert_eq!(said.matches("merged already, so this edit is no part of it").count(), 1, "{case}: {said}");
+        world.order(pull, "wanda", "/plan").await;
+        let line = world.approve_line("team").await;
+        world.order(pull, "walt", &line).await;
+        let values = world.provisioner.cloud.lock().unwrap().there["team"].clone();
+        assert!(values.contains("\"runners_maximum_count\": 3"), "{case}: what was merged is applied: {values}");
+        assert!(!world.is_open("team").await, "{case}: {}", world.said(pull));
+        // There is no lock file of provider versions on the default branch now, and what is there can be deleted all the same.
+        world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
+        let deletion = world.record("team").await.change.pull;
+        if policy != POLICY {
+            world.order(deletion, "wanda", "/plan").await;
+        }
+        let line = world.approve_line("team").await;
+        world.order(deletion, "wanda", &line).await;
+        assert!(!world.is_open("team").await, "{case}: {}", world.said(deletion));
+    }
+}
+
+/// The branch is merged, and deleted by GitHub, while Terraform makes the first plan.
+#[tokio::test]
+async fn a_merge_by_hand_while_it_is_planned_takes_no_commit() {
+    let world = World::new().await;
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# locks\n".into());
+    let go_on = Arc::new(Notify::new());
+    *world.provisioner.hold_plan.lock().unwrap() = Some(go_on.clone());
+    let issue = world.open_issue("ann", &block("team", 3), SET);
+    let planner = world.planner.clone();
+    let planning =
+        tokio::spawn(async move { planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await });
+    world.provisioner.plan_begun.notified().await;
+    *world.provisioner.hold_plan.lock().unwrap() = None;
+    let (pull, branch) = (world.record("team").await.change.pull, format!("runnersmith/team-{issue}"));
+    world.github.merge_pull_as(REPO, pull, "adam").unwrap();
+    world.github.delete_branch_as(REPO, &branch, "adam");
+    go_on.notify_one();
+    planning.await.unwrap().unwrap();
+    assert_eq!(world.github.branch(REPO, &branch), None);
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    let line = world.approve_line("team").await;
+    world.order(pull, "wanda", &line).await;
+    assert!(!world.is_open("team").await, "{}", world.said(pull));
 }
 
 #[tokio::test]

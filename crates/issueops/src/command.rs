@@ -43,7 +43,10 @@ pub enum CommentCommand {
         consent: Consent,
     },
     /// Make a plan, again.
-    Plan,
+    Plan {
+        /// Of which files, where they were edited by hand; `None`: of what the request renders.
+        files: Option<DigestPrefix>,
+    },
     /// Give the change up.
     Cancel,
     /// Keep everybody from applying.
@@ -61,7 +64,7 @@ pub enum CommentCommand {
 
 impl CommentCommand {
     /// Every command's form and meaning, as the help shows them.
-    pub const FORMS: [(&'static str, &'static str); 9] = [
+    pub const FORMS: [(&'static str, &'static str); 10] = [
         ("/approve <digest>", "apply exactly the plan with this digest; its first 12 digits are enough"),
         (
             "/approve <digest> destroy",
@@ -69,6 +72,7 @@ impl CommentCommand {
         ),
         ("/approve <digest> destroy kill-jobs", "the same for a deletion, without waiting for running jobs"),
         ("/plan", "make a new plan; the one before is void"),
+        ("/plan <digest>", "the same, of exactly the files with this digest, when files were edited by hand"),
         ("/cancel", "give this change up; nothing is applied"),
         ("/lock [reason]", "keep everybody else from applying to this environment"),
         ("/unlock", "end a lock; one that a run holds ends only when the run is proved dead"),
@@ -286,7 +290,10 @@ fn read(line: &str) -> Option<CommentLine> {
             Ok(command) => Some(CommentLine::Known(command)),
             Err(why) => unknown(why),
         },
-        "plan" => alone(CommentCommand::Plan),
+        "plan" => match plan(&words) {
+            Ok(command) => Some(CommentLine::Known(command)),
+            Err(why) => unknown(why),
+        },
         "cancel" => alone(CommentCommand::Cancel),
         "unlock" => alone(CommentCommand::Unlock),
         "status" => alone(CommentCommand::Status),
@@ -299,11 +306,22 @@ fn read(line: &str) -> Option<CommentLine> {
     }
 }
 
+/// What a digest looks like, as the reason why something is not one.
+const NO_DIGEST: &str = "a digest has 12 to 64 hexadecimal digits";
+
+fn plan(words: &[&str]) -> Result<CommentCommand, &'static str> {
+    match words {
+        [] => Ok(CommentCommand::Plan { files: None }),
+        [digest] => Ok(CommentCommand::Plan { files: Some(DigestPrefix::parse(digest).ok_or(NO_DIGEST)?) }),
+        _ => Err("behind this command only a digest may stand"),
+    }
+}
+
 fn approve(words: &[&str]) -> Result<CommentCommand, &'static str> {
     let [first, further @ ..] = words else {
         return Ok(CommentCommand::Approve { digest: None, consent: Consent::Apply });
     };
-    let digest = DigestPrefix::parse(first).ok_or("a digest has 12 to 64 hexadecimal digits")?;
+    let digest = DigestPrefix::parse(first).ok_or(NO_DIGEST)?;
     let consent = match further {
         [] => Consent::Apply,
         ["destroy"] => Consent::Destroy,
@@ -326,6 +344,9 @@ mod tests {
             CommentLine::Known(CommentCommand::Approve { digest, consent }) => {
                 format!("approve {} {consent:?}", digest.map_or_else(|| "-".into(), |d| d.to_string()))
             }
+            CommentLine::Known(CommentCommand::Plan { files }) => {
+                format!("plan{}", files.map_or_else(String::new, |digest| format!(" {digest}")))
+            }
             CommentLine::Known(command) => format!("{command:?}").to_lowercase(),
             CommentLine::Unknown(misread) => format!("? {misread}"),
         };
@@ -338,6 +359,7 @@ mod tests {
         assert_eq!(names(&format!("/approve {DIGEST}")), ["approve 0123456789ab Apply"]);
         assert_eq!(names(&format!("/approve {DIGEST} destroy")), ["approve 0123456789ab Destroy"]);
         assert_eq!(names(&format!("/approve {DIGEST} destroy kill-jobs")), ["approve 0123456789ab KillJobs"]);
+        assert_eq!(names(&format!("/plan {DIGEST}")), ["plan 0123456789ab"]);
         assert_eq!(names("/lock we move the VPC"), ["lock { reason: \"we move the vpc\" }"]);
         assert_eq!(names("/lock"), ["lock { reason: \"\" }"]);
         assert_eq!(
@@ -358,6 +380,8 @@ mod tests {
             "/approve 0123456789ab Destroy",
             "/approve 0123456789ab destroy now",
             "/plan now",
+            "/plan 0123456789a",
+            "/plan 0123456789ab destroy",
             "/apply",
             "/approve\u{a0}0123456789ab",
         ] {
@@ -443,7 +467,7 @@ mod tests {
             let lines: Vec<&str> = comment.lines().map(str::trim_end).filter(|line| line.trim_start().starts_with('/')).collect();
             prop_assert!(parse(&comment).len() <= lines.len());
             for line in parse(&comment) {
-                let CommentLine::Known(CommentCommand::Plan) = line else { continue };
+                let CommentLine::Known(CommentCommand::Plan { files: None }) = line else { continue };
                 prop_assert!(lines.iter().any(|line| line.trim() == "/plan"), "{comment:?}");
             }
         }

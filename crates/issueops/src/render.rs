@@ -22,6 +22,8 @@ pub use text::example_workflow;
 
 /// The file that holds every value of the request.
 pub const VALUES_FILE: &str = "terraform.tfvars.json";
+/// The file that says where the state is.
+pub const BACKEND_FILE: &str = "backend.tf.json";
 /// The file that the provider versions are locked in. Terraform writes it; it is no part of what is compared.
 pub const LOCK_FILE: &str = ".terraform.lock.hcl";
 
@@ -92,7 +94,7 @@ pub fn render(request: &SetRequest, policy: &Policy) -> Result<RenderedFiles, se
         },
     );
     add("versions.tf", text::VERSIONS.to_owned());
-    add("backend.tf.json", backend(&policy.backend, &request.environment)?);
+    add(BACKEND_FILE, backend(&policy.backend, &request.environment)?);
     add(VALUES_FILE, values(request, policy)?);
     add("scaling-test.yml", example_workflow(&request.labels, request.maximum));
     add("README.md", text::readme(&request.environment, &request.labels));
@@ -193,7 +195,11 @@ fn source(policy: &Policy) -> String {
     }
 }
 
-fn backend(backend: &Backend, environment: &EnvironmentName) -> Result<String, serde_json::Error> {
+/// The text of [`BACKEND_FILE`]: it follows from the policy and the environment's name alone.
+///
+/// # Errors
+/// Never in practice: when the settings cannot be written as JSON.
+pub fn backend(backend: &Backend, environment: &EnvironmentName) -> Result<String, serde_json::Error> {
     let (dynamodb_table, use_lockfile) = match &backend.lock {
         StateLock::S3 => (None, Some(true)),
         StateLock::DynamoDb(table) => (Some(table.as_str()), None),

@@ -1,7 +1,9 @@
 //! What follows from what: approvals, locks, deletions, interruptions. Every rule of the design has its test here, in
 //! `seed_defects` or in `pitfalls`.
 
-use crate::support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
+use crate::support::world::{
+    World, actor, applies, denial, edited, parts, person_lock, replies, rereads, run_lock, writer,
+};
 use proptest::prelude::*;
 use runnersmith_issueops::change::{
     ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Denial, GivenUp, Left, LifecycleEvent, Liveness, Membership,
@@ -391,9 +393,7 @@ fn whatever_ends_a_drained_deletion_gives_the_drain_back() {
             world.checks();
             world.event(&LifecycleEvent::NotApplied(failure()))
         }),
-        ("pushed", |world| {
-            world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false })
-        }),
+        ("pushed", |world| world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None })),
         ("the run died", |world| world.event(&LifecycleEvent::RunDied)),
         ("the run died, and a comment says so", |world| {
             world.run = Liveness::Dead;
@@ -590,8 +590,8 @@ fn happens(world: &mut World, what: u8) -> Vec<ChangeStep> {
         1 => world.says(&writer(), &format!("{line} destroy")),
         2 => world.says(&writer(), "/plan"),
         3 => world.says(&writer(), "/cancel"),
-        4 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: true }),
-        5 => world.event(&LifecycleEvent::Pushed { committers: ["carl".to_owned()].into(), is_hand_edited: false }),
+        4 => world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) }),
+        5 => world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None }),
         6 => {
             world.parts.state_serial += 1;
             Vec::new()
@@ -678,7 +678,7 @@ proptest! {
             prop_assert!(goes_on || applies || !is_locked, "locked, and {}", world.change.state.word());
             drained |= what % 28 == 11 && matches!(world.change.state, State::Checking(..));
             if let State::Checking(_, approval) | State::Draining { approval, .. } | State::Applying { approval, .. } = &world.change.state {
-                prop_assert_eq!(&approval.by, "wanda", "the author never");
+                prop_assert_eq!(&approval.by.login, "wanda", "the author never");
             }
         }
     }

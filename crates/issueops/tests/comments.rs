@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::world::{World, person_lock, run_lock, writer};
+use crate::support::world::{World, edited, person_lock, run_lock, writer};
 use crate::support::{SEED_BLOCK, check, policy, set};
 use proptest::prelude::*;
 use pulldown_cmark::{Event as Md, Options, Parser, Tag};
 use runnersmith_issueops::change::{
-    Change, ChangeFailure, ChangeKind, ChangeStage, Denial, GivenUp, Left, LifecycleEvent, Liveness, Reply, State,
-    Stopped, VoidWhy,
+    Change, ChangeFailure, ChangeKind, ChangeStage, Denial, Editors, GivenUp, Left, LifecycleEvent, Liveness, Reply,
+    State, Stopped, VoidWhy,
 };
 use runnersmith_issueops::comment::{
     AppliedView, CHARS_MAX, Layout, Marker, PlanView, invalid, length, reply, state_comment,
@@ -170,6 +170,8 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Denial::OtherDigest { current: world.digest() },
         Denial::NeedsDigest { line: line.clone() },
         Denial::NeedsDestroy { line },
+        Denial::NeedsFiles { line: edited("aaaa").plan_line() },
+        Denial::OtherFiles { line: edited("aaaa").plan_line() },
         Denial::NotADeletion,
         Denial::IsLocked(lock.clone()),
         Denial::NotYourLock(person_lock("otto").lock),
@@ -180,12 +182,13 @@ fn all_replies(world: &mut World) -> Vec<Reply> {
         Denial::Over("done".into()),
         Denial::NotMergeable("conflict".into()),
         Denial::NeedsTwo,
+        Denial::EditorsUnknown,
     ];
     replies.extend(denials.map(|why| Reply::Denied { command: "approve".into(), actor: "wanda".into(), why }));
     let comment = world.comment(&writer(), "/approvexyz\n/help");
     let help = runnersmith_issueops::change::decide(
         &world.change,
-        &LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors: BTreeSet::new() },
+        &LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors: Editors::NONE, edited: None },
         &world.rules,
         world.now,
     );
@@ -238,7 +241,12 @@ fn every_state() {
         State::Cancelled,
     ];
     let text = |state: State| state_comment(&Change { state, ..world.change.clone() }, &policy(), None, None);
-    insta::assert_snapshot!(states.map(text).join("\n-----\n"));
+    let edited_by_hand = {
+        let edited_files = Some(edited("0123456789abcdef0123456789abcdef01234567"));
+        Change { state: State::HandEdited, is_hand_edited: true, edited_files, ..world.change.clone() }
+    };
+    let shown = state_comment(&edited_by_hand, &policy(), None, None);
+    insta::assert_snapshot!(states.map(text).into_iter().chain([shown]).collect::<Vec<_>>().join("\n-----\n"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_plan_that_an_earlier_version_has_shown_is_approved_by_the_line_that_it_show
     comment.pull = world.change.pull;
     let steps = world.received(comment);
     assert!(denial(&steps).is_none() && rereads(&steps), "{steps:?}");
-    assert!(matches!(&world.change.state, State::Checking(_, approval) if approval.by == "wanda"));
+    assert!(matches!(&world.change.state, State::Checking(_, approval) if approval.by.login == "wanda"));
     assert!(applies(&world.checks()), "nothing has changed since");
     assert!(matches!(world.change.state, State::Applying { .. }));
 }

@@ -274,7 +274,7 @@ proptest! {
 
     #[test]
     fn a_policy_is_refused_or_says_nothing_that_leaves_its_place(field in prop::sample::select(vec![
-        "./modules/runnersmith", "acme-runner-states", "eu-west-1", "vpc-0123456789abcdef0", "subnet-0123456789abcdef0", "Build Farm", "gpu", "team-", "m5.large", "amazon",
+        "../../modules/runnersmith", "acme-runner-states", "eu-west-1", "vpc-0123456789abcdef0", "subnet-0123456789abcdef0", "Build Farm", "gpu", "team-", "m5.large", "amazon",
     ]), value in hostile()) {
         let value = json!(value).to_string();
         let text = crate::support::POLICY.replace(&format!("\"{field}\""), &value);

@@ -1,17 +1,18 @@
 //! What has gone wrong in other IssueOps systems, each with its test, as far as it is a matter of deciding, reading or
 //! writing.
 
-use crate::support::world::{World, actor, applies, denial, parts, replies, rereads, writer};
+use crate::support::world::{World, actor, applies, denial, edited, parts, replies, rereads, writer};
 use crate::support::{POLICY, SEED_BLOCK, policy, set};
 use runnersmith_issueops::change::{
-    ChangeKind, ChangeStep, Denial, LifecycleEvent, Liveness, Permission, Reaction, Reply, State, VoidWhy,
+    Actor, ChangeKind, ChangeStep, Denial, Editors, LifecycleEvent, Liveness, Permission, Reaction, Reply, Reread,
+    State, VoidWhy,
 };
 use runnersmith_issueops::command::parse;
 use runnersmith_issueops::comment::{Layout, fence};
 use runnersmith_issueops::policy::Policy;
 use runnersmith_issueops::render::render;
 use runnersmith_issueops::summary::Summary;
-use runnersmith_types::Timestamp;
+use runnersmith_types::{Account, Timestamp};
 
 fn approve(world: &World) -> String {
     format!("/approve {}", world.digest())
@@ -21,7 +22,7 @@ fn approve(world: &World) -> String {
 fn a_push_between_plan_and_approval_voids_the_plan() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
-    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None });
     assert!(matches!(replies(&steps)[..], [Reply::Void(VoidWhy::Pushed)]));
     assert!(steps.contains(&ChangeStep::DropPlan));
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NoPlan));
@@ -38,7 +39,7 @@ fn a_push_between_approval_and_apply_stops_it() {
     let mut world = World::planned(ChangeKind::Set);
     let line = approve(&world);
     world.says(&writer(), &line);
-    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None });
     assert!(steps.contains(&ChangeStep::ReleaseOwnLock));
     assert_eq!(world.checks(), []);
 }
@@ -86,18 +87,25 @@ fn an_edited_comment_and_one_that_was_there_before_the_plan_order_nothing() {
     );
 }
 
+/// Somebody who may write approves, and GitHub says who edited the issue.
+fn approves(world: &mut World, login: &str, editors: &Editors) -> Vec<ChangeStep> {
+    let line = approve(world);
+    let comment = world.comment(&actor(login, Permission::Write), &line);
+    let (lock, run, editors) = (None, Liveness::Unknown, editors.clone());
+    world.event(&LifecycleEvent::Comment { comment, lock, run, editors, edited: None })
+}
+
+fn edited_by(accounts: &[&str]) -> Editors {
+    Editors { accounts: accounts.iter().map(|login| Account::from(*login)).collect(), is_whole: true }
+}
+
 #[test]
 fn who_edited_the_issue_may_not_approve_although_no_event_named_them() {
     let mut world = World::planned(ChangeKind::Set);
-    let line = approve(&world);
-    let says = |world: &mut World, login: &str| {
-        let comment = world.comment(&actor(login, Permission::Write), &line);
-        let editors = ["ann", "Wanda"].map(str::to_owned).into();
-        world.event(&LifecycleEvent::Comment { comment, lock: None, run: Liveness::Unknown, editors })
-    };
-    assert_eq!(denial(&says(&mut world, "wanda")), Some(&Denial::IsAuthor));
-    assert!(!world.change.committers.contains("ann"), "who asked is known anyway");
-    assert!(rereads(&says(&mut world, "walt")));
+    let editors = edited_by(&["ann", "Wanda"]);
+    assert_eq!(denial(&approves(&mut world, "wanda", &editors)), Some(&Denial::IsAuthor));
+    assert!(!world.change.committers.contains(&"ann".into()), "who asked is known anyway");
+    assert!(rereads(&approves(&mut world, "walt", &editors)));
 }
 
 #[test]
@@ -106,7 +114,7 @@ fn a_bots_request_needs_one_person_who_has_it_planned_and_another_who_approves_i
     world.change.author = "github-actions[bot]".into();
     world.change.state = State::Requested;
     // Planned by a push, so that nobody asked for it.
-    world.event(&LifecycleEvent::Pushed { committers: ["(unknown)".into()].into(), is_hand_edited: false });
+    world.event(&LifecycleEvent::Pushed { committers: ["(unknown)".into()].into(), edited: None });
     world.post_plan(false);
     let line = approve(&world);
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NeedsTwo));
@@ -114,6 +122,69 @@ fn a_bots_request_needs_one_person_who_has_it_planned_and_another_who_approves_i
     world.post_plan(false);
     assert_eq!(denial(&world.says(&writer(), &line)), Some(&Denial::NeedsTwo));
     assert!(rereads(&world.says(&actor("walt", Permission::Write), &line)));
+}
+
+#[test]
+fn what_a_bot_edited_needs_two_people_and_one_who_asked_for_an_earlier_plan_does_not_count() {
+    let mut world = World::planned(ChangeKind::Set);
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    // Somebody's workflow edits the issue, which is rendered and planned again by itself.
+    world.event(&LifecycleEvent::Rendered);
+    world.post_plan(false);
+    let by_bot = edited_by(&["github-actions[bot]"]);
+    assert_eq!(denial(&approves(&mut world, "walt", &by_bot)), Some(&Denial::NeedsTwo));
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    assert_eq!(denial(&approves(&mut world, "wanda", &by_bot)), Some(&Denial::NeedsTwo));
+    assert!(rereads(&approves(&mut world, "walt", &by_bot)));
+    // An edit of a bot between the approval and the apply is found when everything is read again.
+    let mut world = World::planned(ChangeKind::Set);
+    assert!(rereads(&approves(&mut world, "walt", &Editors::NONE)));
+    let reread = Reread { editors: by_bot, ..world.reread() };
+    let steps = world.event(&LifecycleEvent::Reread(Box::new(reread)));
+    assert_eq!((denial(&steps), applies(&steps)), (Some(&Denial::NeedsTwo), false));
+}
+
+#[test]
+fn where_it_is_not_known_who_edited_it_needs_two_who_are_not_known_to_have_taken_part() {
+    let unknown = |accounts: &[&str]| Editors { is_whole: false, ..edited_by(accounts) };
+    let mut world = World::planned(ChangeKind::Set);
+    assert_eq!(denial(&approves(&mut world, "walt", &unknown(&[]))), Some(&Denial::EditorsUnknown));
+    assert_eq!(denial(&approves(&mut world, "ann", &unknown(&[]))), Some(&Denial::IsAuthor));
+    for planner in ["ann", "walt", "carl"] {
+        world.says(&actor(planner, Permission::Write), "/plan");
+        world.post_plan(false);
+        let denied = approves(&mut world, "walt", &unknown(&["carl"]));
+        assert_eq!(denial(&denied), Some(&Denial::EditorsUnknown), "{planner} asked for it, edited it or approves it");
+    }
+    world.says(&writer(), "/plan");
+    world.post_plan(false);
+    assert!(rereads(&approves(&mut world, "walt", &unknown(&["carl"]))));
+    // What was known then may not be known any more when everything is read again.
+    let mut world = World::planned(ChangeKind::Set);
+    assert!(rereads(&approves(&mut world, "walt", &Editors::NONE)));
+    let reread = Reread { editors: unknown(&[]), ..world.reread() };
+    let steps = world.event(&LifecycleEvent::Reread(Box::new(reread)));
+    assert_eq!((denial(&steps), applies(&steps)), (Some(&Denial::EditorsUnknown), false));
+}
+
+#[test]
+fn an_account_that_has_another_name_by_now_is_the_same_person() {
+    let account = |login: &str, id: u64| Actor { account: Account::new(login, id), ..writer() };
+    let mut world = World::planned(ChangeKind::Set);
+    (world.change.author, world.change.committers) = (Account::new("ann", 1), [Account::new("carl", 2)].into());
+    let line = approve(&world);
+    for renamed in [account("anna", 1), account("carla", 2)] {
+        assert_eq!(denial(&world.says(&renamed, &line)), Some(&Denial::IsAuthor), "{}", renamed.account);
+    }
+    // Nor is who asks for the plan of a bot's request another one under another name.
+    world.change.author = "github-actions[bot]".into();
+    world.says(&account("wanda", 3), "/plan");
+    world.post_plan(false);
+    let line = approve(&world);
+    assert_eq!(denial(&world.says(&account("wendy", 3), &line)), Some(&Denial::NeedsTwo));
+    assert!(rereads(&world.says(&account("carl", 4), &line)), "who took a name that was free is somebody else");
 }
 
 #[test]
@@ -128,14 +199,16 @@ fn bots_order_nothing() {
 #[test]
 fn a_hand_edited_folder_is_planned_and_approved_by_admins_only() {
     let mut world = World::planned(ChangeKind::Set);
-    let steps = world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
+    let steps =
+        world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) });
     assert_eq!(world.change.state, State::HandEdited);
     assert!(!steps.iter().any(|step| matches!(step, ChangeStep::Plan { .. })), "a plan runs code");
     for who in [writer(), actor("ann", Permission::Maintain)] {
         assert_eq!(denial(&world.says(&who, "/plan")), Some(&Denial::NeedsAdmin));
     }
     let root = actor("root", Permission::Admin);
-    assert!(world.says(&root, "/plan").contains(&ChangeStep::Plan { without_terraform_lock: false }));
+    let line = edited("aaaa").plan_line();
+    assert!(world.says(&root, &line).contains(&ChangeStep::Plan { without_terraform_lock: false }));
     world.parts = parts("bbbb");
     world.post_plan(false);
     let line = approve(&world);
@@ -143,9 +216,43 @@ fn a_hand_edited_folder_is_planned_and_approved_by_admins_only() {
     assert!(rereads(&world.says(&root, &line)));
     // Rendering again ends it.
     let mut world = World::planned(ChangeKind::Set);
-    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: true });
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) });
     assert!(world.event(&LifecycleEvent::Rendered).contains(&ChangeStep::Plan { without_terraform_lock: false }));
     assert!(!world.change.is_hand_edited);
+}
+
+#[test]
+fn hand_edited_files_are_planned_if_the_order_names_them_as_they_are_now() {
+    let mut world = World::planned(ChangeKind::Set);
+    let (root, line) = (actor("root", Permission::Admin), edited("aaaa").plan_line());
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("aaaa")) });
+    let plans = |steps: &[ChangeStep]| steps.iter().any(|step| matches!(step, ChangeStep::Plan { .. }));
+    let steps = world.says(&root, "/plan");
+    assert!(!plans(&steps));
+    assert_eq!(denial(&steps), Some(&Denial::NeedsFiles { line: line.clone() }), "the answer is what to write");
+    // Somebody pushed between what was read and the look at the comment.
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: Some(edited("bbbb")) });
+    let steps = world.says(&root, &line);
+    let now = edited("bbbb").plan_line();
+    assert_eq!(denial(&steps), Some(&Denial::OtherFiles { line: now.clone() }));
+    assert!(!plans(&steps));
+    // What the default branch has of a deletion changes without any push to the branch: it is asked when somebody orders.
+    let comment = world.comment(&root, &now);
+    let there = Some(edited("cccc"));
+    let steps = world.event(&LifecycleEvent::Comment {
+        comment,
+        lock: None,
+        run: Liveness::Unknown,
+        editors: Editors::NONE,
+        edited: there.clone(),
+    });
+    assert!(!plans(&steps) && steps.contains(&ChangeStep::ShowState), "the comment above shows the new one");
+    assert_eq!((&world.change.edited_files, world.change.ordered_files), (&there, None));
+    assert!(plans(&world.says(&root, &edited("cccc").plan_line())));
+    assert_eq!(world.change.ordered_files, Some(edited("cccc").digest));
+    // A further push takes the order back.
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: there });
+    assert_eq!(world.change.ordered_files, None);
 }
 
 #[test]
@@ -173,7 +280,7 @@ fn an_approval_covers_one_plan_of_one_change() {
 fn a_plan_that_was_made_while_somebody_pushed_is_not_applied() {
     let mut world = World::new(ChangeKind::Set);
     let old = parts("aaaa");
-    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), is_hand_edited: false });
+    world.event(&LifecycleEvent::Pushed { committers: ["carl".into()].into(), edited: None });
     world.post_plan(false);
     let line = format!("/approve {}", old.digest().short());
     assert!(rereads(&world.says(&writer(), &line)));

@@ -162,7 +162,7 @@ fn the_folder_of_an_environment_on_a_shared_plane() {
 #[test]
 fn the_scale_set_is_found_beside_the_module_wherever_that_is() {
     let source = |address: &str| {
-        let text = POLICY.replace("./modules/runnersmith", address);
+        let text = POLICY.replace("../../modules/runnersmith", address);
         let text = text.replace("version = 1", "version = 1\nshape = \"shared-plane\"\nplane_path = \"/plane\"");
         let files = render(&set(SEED_BLOCK), &Policy::parse(&text).unwrap()).unwrap();
         let main = files.iter().find(|(path, _)| path.ends_with("main.tf")).unwrap().1.clone();

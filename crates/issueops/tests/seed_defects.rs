@@ -1,7 +1,9 @@
 //! The ten defects of the demo that this system descends from. Each has a test that fails when it comes back, as far as
 //! it is a matter of deciding, reading or writing; what is a matter of running is shown by the shell's tests.
 
-use crate::support::world::{World, actor, applies, denial, parts, person_lock, replies, rereads, run_lock, writer};
+use crate::support::world::{
+    World, actor, applies, denial, edited, parts, person_lock, replies, rereads, run_lock, writer,
+};
 use crate::support::{SEED_BLOCK, check, policy, set};
 use runnersmith_issueops::change::{
     ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Denial, LifecycleEvent, Liveness, Permission, Reply, State,
@@ -27,7 +29,7 @@ fn defect_02_a_push_after_the_approval_wins() {
     let mut world = World::planned(ChangeKind::Set);
     let line = format!("/approve {}", world.digest());
     assert!(rereads(&world.says(&writer(), &line)));
-    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
+    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), edited: Some(edited("aaaa")) });
     assert!(!applies(&world.checks()), "the event came in time");
     let mut world = World::planned(ChangeKind::Set);
     world.says(&writer(), &line);
@@ -171,7 +173,7 @@ fn defect_10_merges_without_looking_whether_the_head_is_what_was_applied() {
     let line = format!("/approve {}", world.digest());
     world.says(&writer(), &line);
     world.checks();
-    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), is_hand_edited: true });
+    world.event(&LifecycleEvent::Pushed { committers: ["mallory".into()].into(), edited: Some(edited("aaaa")) });
     let steps = world.event(&LifecycleEvent::Applied);
     assert!(
         steps.contains(&ChangeStep::Merge { expected_head: "aaaa".into() }),

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 
-use crate::support::world::{World, parts, person_lock, run_lock};
+use crate::support::world::{World, edited, parts, person_lock, run_lock};
 use runnersmith_issueops::change::{
     Approval, Change, ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Changed, Denial, GivenUp, HeldLock, Left,
     Liveness, Misread, PlanRecord, Reaction, Reply, RequestOutcome, State, Stopped, VoidWhy,
 };
+use runnersmith_types::Account;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -28,7 +29,8 @@ fn plan() -> PlanRecord {
     let mut parts = parts(TEXT);
     parts.continuations = vec![parts.digest(), parts.base];
     parts.state_serial = u64::MAX;
-    PlanRecord { parts, posted_at: world.now, loses_state: true, is_hand_edited: true }
+    let ordered_files = Some(edited(TEXT).digest);
+    PlanRecord { parts, posted_at: world.now, loses_state: true, is_hand_edited: true, ordered_files }
 }
 
 fn approval() -> Approval {
@@ -81,6 +83,9 @@ fn place_of_denial(denial: &Denial) -> usize {
         Denial::Over(_) => 16,
         Denial::NotMergeable(_) => 17,
         Denial::NeedsTwo => 18,
+        Denial::NeedsFiles { .. } => 19,
+        Denial::OtherFiles { .. } => 20,
+        Denial::EditorsUnknown => 21,
     }
 }
 
@@ -106,6 +111,9 @@ fn denials() -> Vec<Denial> {
         Denial::Over("done".into()),
         Denial::NotMergeable(TEXT.into()),
         Denial::NeedsTwo,
+        Denial::NeedsFiles { line: TEXT.into() },
+        Denial::OtherFiles { line: TEXT.into() },
+        Denial::EditorsUnknown,
     ]
 }
 
@@ -239,7 +247,7 @@ fn has_all<T>(all: &[T], place: impl Fn(&T) -> usize, count: usize) {
 
 #[test]
 fn every_step_and_every_answer_is_read_as_it_was_stored() {
-    has_all(&denials(), place_of_denial, 19);
+    has_all(&denials(), place_of_denial, 22);
     has_all(&voids(), |why| place_of_void(*why), 4);
     has_all(&replies(), place_of_reply, 17);
     has_all(&steps(), place_of_step, 17);
@@ -279,8 +287,9 @@ fn every_state_of_a_record_is_read_as_it_was_stored() {
         let mut change = Change::new(ChangeKind::Delete, "linux_large", u64::MAX, TEXT, 6, "runnersmith/linux_large");
         (change.is_half_done, change.is_hand_edited, change.plans_posted) = (true, true, u32::MAX);
         change.is_merged_early = true;
-        change.planned_by = Some(TEXT.to_owned());
-        change.committers = [TEXT.to_owned()].into();
+        change.planned_by = Some(Account::new(TEXT, 7));
+        (change.edited_files, change.ordered_files) = (Some(edited(TEXT)), Some(edited("other").digest));
+        change.committers = [Account::from(TEXT), Account::new(TEXT, u64::MAX)].into();
         (change.handled, change.handled_up_to) = ([1, u64::MAX].into(), 7);
         change.state = state;
         change

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use runnersmith_types::Timestamp;
+use runnersmith_types::{Account, Timestamp};
 
 use crate::GitHubError;
 
@@ -22,7 +22,7 @@ pub struct Issue {
     /// Names of its labels.
     pub labels: Vec<String>,
     /// Who opened it.
-    pub author: String,
+    pub author: Account,
     /// Whether it is open.
     pub is_open: bool,
     /// Whether it is a pull request.
@@ -41,7 +41,7 @@ pub struct IssueComment {
     /// Its text. Foreign text.
     pub body: String,
     /// Who wrote it; `ghost` when the account is gone.
-    pub author: String,
+    pub author: Account,
     /// Whether a person wrote it: an account of type `User`, and not through an App.
     pub is_person: bool,
     /// When it was made.
@@ -88,8 +88,8 @@ pub struct Blob {
 pub struct CommitPeople {
     /// The commit.
     pub sha: String,
-    /// The logins of its author and its committer; `None`: GitHub knows no account for the address.
-    pub logins: Vec<Option<String>>,
+    /// Its author and its committer; `None`: GitHub knows no account for the address.
+    pub accounts: Vec<Option<Account>>,
 }
 
 /// What one commit has that another has not.
@@ -138,6 +138,15 @@ pub struct MergeRules {
     pub needs_queue: bool,
     /// Names of checks that must have passed. Foreign text.
     pub required_checks: Vec<String>,
+}
+
+/// Who wrote the text of an issue that was edited.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IssueEditors {
+    /// Those who are known; the author may be among them. A bot's login ends with `[bot]`.
+    pub accounts: BTreeSet<Account>,
+    /// Whether these are all. Else who asks may not read them, or there are too many.
+    pub is_whole: bool,
 }
 
 /// Why a merge did not happen.
@@ -202,9 +211,9 @@ pub trait ControlRepository: Send + Sync + 'static {
     async fn comments(&self, issue: u64, since: Option<Timestamp>) -> Result<Vec<IssueComment>, GitHubError>;
     /// One comment; `None` when it is gone.
     async fn comment(&self, id: u64) -> Result<Option<IssueComment>, GitHubError>;
-    /// Everybody who wrote the text of an issue that was edited, as GitHub says it now; the author may be among them. Empty: it was never
-    /// edited. `None`: who asks may not read it.
-    async fn editors(&self, issue: u64) -> Result<Option<BTreeSet<String>>, GitHubError>;
+    /// Who wrote the text of an issue that was edited, as GitHub says it now. That it may not be read, or not all of it, is no error: the
+    /// answer says so. `NotFound` when there is no such issue.
+    async fn editors(&self, issue: u64) -> Result<IssueEditors, GitHubError>;
     /// Whether a comment's text was edited since it was made; `None`: who asks may not read it. Asked after the comment was read: what was
     /// read then is what was written first.
     async fn is_edited(&self, comment: &IssueComment) -> Result<Option<bool>, GitHubError>;

@@ -7,7 +7,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use runnersmith_issueops::render::VALUES_FILE;
 use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
-    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId, Workspace,
+    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateBackend, StateId, Workspace,
 };
 use runnersmith_ports::chain;
 use runnersmith_ports::{Expect, Version};
@@ -117,15 +117,14 @@ impl Provisioner for Embedded {
         options: PlanOptions,
         progress: &dyn Progress,
     ) -> Result<MadePlan, ProvisionError> {
-        let environment = workspace.environment.as_str();
+        let environment = workspace.environment();
         self.name(environment)?;
         let found = self.record(environment).await?.map(|(record, _)| record);
         let after = match options.destroy {
             true => None,
             false => {
-                let path = format!("{}/{VALUES_FILE}", workspace.folder.trim_end_matches('/'));
-                let values =
-                    workspace.files.get(&path).ok_or_else(|| failed(environment, format!("there is no {path}")))?;
+                let missing = || failed(environment, format!("there is no {}/{VALUES_FILE}", workspace.folder()));
+                let values = workspace.file(VALUES_FILE).ok_or_else(missing)?;
                 Some(Wanted::of_values(values, environment).map_err(|why| failed(environment, why))?)
             }
         };
@@ -138,8 +137,8 @@ impl Provisioner for Embedded {
         Ok(MadePlan { file, summary: plan.summary().map_err(said)?, text, lock_file: None, state })
     }
 
-    async fn state(&self, workspace: &Workspace) -> Result<StateId, ProvisionError> {
-        Ok(state_of(self.record(&workspace.environment).await?.as_ref().map(|(record, _)| record)))
+    async fn state(&self, backend: &StateBackend) -> Result<StateId, ProvisionError> {
+        Ok(state_of(self.record(backend.environment()).await?.as_ref().map(|(record, _)| record)))
     }
 
     async fn apply(
@@ -148,7 +147,7 @@ impl Provisioner for Embedded {
         plan_file: &[u8],
         progress: &dyn Progress,
     ) -> Result<Applied, ProvisionError> {
-        let environment = workspace.environment.as_str();
+        let environment = workspace.environment();
         let plan = Plan::read(plan_file).map_err(|why| failed(environment, why))?;
         if plan.environment != environment {
             return Err(failed(environment, format!("the plan is for the environment {:?}", plan.environment)));
@@ -178,7 +177,7 @@ impl Provisioner for Embedded {
     }
 
     async fn drift(&self, workspace: &Workspace) -> Result<Summary, ProvisionError> {
-        let environment = workspace.environment.as_str();
+        let environment = workspace.environment();
         let name = self.name(environment)?;
         let mut found = nothing();
         // One that is on its way out is not live, as it should be.
@@ -193,7 +192,7 @@ impl Provisioner for Embedded {
         Ok(found)
     }
 
-    async fn release_left_lock(&self, _: &Workspace, _: &LeftBy) -> Result<Option<String>, ProvisionError> {
+    async fn release_left_lock(&self, _: &StateBackend, _: &LeftBy) -> Result<Option<String>, ProvisionError> {
         // The state has no lock: each write names the record that it has read.
         Ok(None)
     }

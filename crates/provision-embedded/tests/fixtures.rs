@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::support::{Bed, policy, set};
-use runnersmith_issueops_engine::{Provisioner as _, StateId, Workspace};
+use runnersmith_issueops_engine::{Provisioner as _, StateBackend, StateId, Workspace};
 use runnersmith_ports::{Expect, MemoryRecordStore, RecordStore as _};
 use runnersmith_provision_embedded::Embedded;
 use runnersmith_types::{Label, MinIdleEntry};
@@ -30,7 +30,7 @@ async fn restored() -> (Bed, Embedded) {
 
 fn workspace(environment: &str) -> Workspace {
     let folder = format!("environments/{environment}");
-    Workspace { environment: environment.into(), folder, files: BTreeMap::new() }
+    Workspace::unchecked(environment, &folder, BTreeMap::new())
 }
 
 #[tokio::test]
@@ -43,9 +43,9 @@ async fn environments_of_an_earlier_version_are_live_again_unless_they_drain() {
     assert_eq!(made.scope.at.unwrap().to_string(), "acme");
     assert_eq!(made.min_idle, [MinIdleEntry::Cron { cron: "* * * * * *".into(), time_zone: "UTC".into(), count: 1 }]);
     assert!(bed.world.set(&set("docs")).is_none(), "it is out of service");
-    let state = embedded.state(&workspace("CI")).await.unwrap();
+    let state = embedded.state(&StateBackend::unchecked("CI", "")).await.unwrap();
     assert_eq!(state, StateId { lineage: "a181d6a5c9bf6a74edc84d78b6e33c0b".into(), serial: 1 });
-    assert_eq!(embedded.state(&workspace("docs")).await.unwrap().serial, 1);
+    assert_eq!(embedded.state(&StateBackend::unchecked("docs", "")).await.unwrap().serial, 1);
 }
 
 #[tokio::test]
@@ -53,5 +53,5 @@ async fn a_plan_of_an_earlier_version_is_applied() {
     let (bed, embedded) = restored().await;
     embedded.apply(&workspace("CI"), &fixture("plan.json"), &()).await.unwrap();
     assert_eq!(bed.world.set(&set("CI")).unwrap().runners_max, 6);
-    assert_eq!(embedded.state(&workspace("CI")).await.unwrap().serial, 2);
+    assert_eq!(embedded.state(&StateBackend::unchecked("CI", "")).await.unwrap().serial, 2);
 }

@@ -20,7 +20,7 @@ async fn applied(record_store: &Arc<MemoryRecordStore>) -> (Bed, Embedded) {
     let embedded = Embedded::new(bed.world.clone(), record_store.clone());
     let values = json!({"environment": "linux", "organization": "acme", "runner_extra_labels": "linux", "runners_maximum_count": 5});
     let file = ("e/terraform.tfvars.json".to_owned(), values.to_string().into_bytes());
-    let workspace = Workspace { environment: "linux".into(), folder: "e".into(), files: BTreeMap::from([file]) };
+    let workspace = Workspace::unchecked("linux", "e", BTreeMap::from([file]));
     let plan = embedded.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
     embedded.apply(&workspace, &plan.file, &()).await.unwrap();
     (bed, embedded)
@@ -141,7 +141,7 @@ async fn what_drained_comes_back_as_it_was() {
 async fn a_restart_goes_on_draining_and_what_was_planned_before_is_applied_after() {
     let record_store = Arc::new(MemoryRecordStore::new());
     let (bed, embedded) = applied(&record_store).await;
-    let gone = Workspace { environment: "linux".into(), folder: "e".into(), files: BTreeMap::new() };
+    let gone = Workspace::unchecked("linux", "e", BTreeMap::new());
     let plan = embedded.plan(&gone, PlanOptions { destroy: true, without_lock: false }, &()).await.unwrap();
     embedded.drain("linux", false).await.unwrap();
     bed.world.sets.replace(Vec::new());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::support::{Bed, policy, set};
 use runnersmith_issueops::summary::Effect;
-use runnersmith_issueops_engine::{PlanOptions, ProvisionError, Provisioner as _, StateId, Workspace};
+use runnersmith_issueops_engine::{PlanOptions, ProvisionError, Provisioner as _, StateBackend, StateId, Workspace};
 use runnersmith_ports::{Expect, MemoryRecordStore, RecordStore};
 use runnersmith_provision_embedded::Embedded;
 use runnersmith_types::{Label, ScaleSet};
@@ -35,7 +35,12 @@ fn workspace(values: &Value) -> Workspace {
     let environment = values["environment"].as_str().unwrap().to_owned();
     let folder = format!("environments/{environment}");
     let file = (format!("{folder}/terraform.tfvars.json"), values.to_string().into_bytes());
-    Workspace { environment, folder, files: BTreeMap::from([file]) }
+    Workspace::unchecked(&environment, &folder, BTreeMap::from([file]))
+}
+
+/// The state of `ci`.
+fn state() -> StateBackend {
+    StateBackend::unchecked("ci", "")
 }
 
 async fn apply(embedded: &Embedded, values: &Value) {
@@ -71,14 +76,14 @@ async fn a_plan_changes_nothing_and_exactly_it_is_applied() {
     assert_eq!(made.scope.at.unwrap().to_string(), "acme");
     assert!(live(&bed, "linux").is_some(), "the configuration's set is untouched");
     assert_eq!(record_store.list("").await.unwrap(), ["embedded/ci.json"]);
-    assert_eq!(embedded.state(&workspace).await.unwrap().serial, 1);
+    assert_eq!(embedded.state(&state()).await.unwrap().serial, 1);
 
     let again = embedded.apply(&workspace, &plan.file, &()).await;
     assert_eq!(again.unwrap_err(), ProvisionError::Stale, "the state is another one by now");
     let plan = embedded.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
     assert!(plan.summary.is_empty());
     embedded.apply(&workspace, &plan.file, &()).await.unwrap();
-    assert_eq!(embedded.state(&workspace).await.unwrap().serial, 1, "nothing changed");
+    assert_eq!(embedded.state(&state()).await.unwrap().serial, 1, "nothing changed");
 }
 
 #[tokio::test]
@@ -109,8 +114,8 @@ async fn what_is_destroyed_is_gone_and_a_new_one_of_its_name_is_another() {
     let (bed, embedded) = bed(&record_store);
     apply(&embedded, &values("ci", 4)).await;
     // A deletion's folder has moved to the archive.
-    let gone = Workspace { files: BTreeMap::new(), ..workspace(&values("ci", 4)) };
-    let first = embedded.state(&gone).await.unwrap();
+    let gone = Workspace::unchecked("ci", "environments/ci", BTreeMap::new());
+    let first = embedded.state(&state()).await.unwrap();
     let plan = embedded.plan(&gone, DESTROY, &()).await.unwrap();
     let summary = &plan.summary;
     assert_eq!(summary.to_string(), "1 destroyed");
@@ -121,7 +126,7 @@ async fn what_is_destroyed_is_gone_and_a_new_one_of_its_name_is_another() {
     let nothing = embedded.plan(&gone, DESTROY, &()).await.unwrap();
     assert!(nothing.summary.is_empty());
     apply(&embedded, &values("ci", 4)).await;
-    assert_ne!(embedded.state(&gone).await.unwrap().lineage, first.lineage);
+    assert_ne!(embedded.state(&state()).await.unwrap().lineage, first.lineage);
 }
 
 #[tokio::test]
@@ -169,7 +174,8 @@ async fn values_that_cannot_be_a_scale_set_are_refused_with_the_reason() {
         let refused = embedded.plan(&workspace(&values(name, 4)), PlanOptions::default(), &()).await.unwrap_err();
         assert!(refused.to_string().contains("configuration"), "{refused}");
     }
-    let other = Workspace { environment: "other".into(), ..workspace(&values("ci", 4)) };
+    let ci = workspace(&values("ci", 4));
+    let other = Workspace::unchecked("other", ci.folder(), ci.files().clone());
     assert!(embedded.plan(&other, PlanOptions::default(), &()).await.unwrap_err().to_string().contains("not of"));
     apply(&embedded, &values("ci", 4)).await;
     let refused = embedded.plan(&workspace(&values("CI", 4)), PlanOptions::default(), &()).await.unwrap_err();

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use runnersmith_issueops_engine::{ProvisionError, Workspace};
+use runnersmith_issueops_engine::ProvisionError;
 
 use crate::plan_file::LOCK_FILE;
 
@@ -118,11 +118,6 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), Provision
     file.and_then(|mut file| file.write_all(content)).map_err(|error| unable("cannot write", path, &error))
 }
 
-/// How the paths of files in a folder begin; the root has no name.
-pub(crate) fn folder_prefix(folder: &str) -> String {
-    if folder.is_empty() { String::new() } else { format!("{folder}/") }
-}
-
 /// Removes what processes left that were killed a day ago or earlier.
 pub(crate) fn sweep(scratch: &Path) {
     for entry in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
@@ -136,35 +131,6 @@ pub(crate) fn sweep(scratch: &Path) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
-}
-
-/// The part of a workspace that says where its state is, when that is known from the rest: a module is not needed to read a
-/// state or to release its lock, and it may be wrong by now. `None`: lay out everything.
-pub(crate) fn backend_alone(workspace: &Workspace) -> Option<BTreeMap<String, Vec<u8>>> {
-    let prefix = folder_prefix(&workspace.folder);
-    let mut found = None;
-    for (path, content) in &workspace.files {
-        let Some(name) = path.strip_prefix(&prefix).filter(|name| !name.contains('/')) else { continue };
-        let (stem, json) = match (name.strip_suffix(".tf.json"), name.strip_suffix(".tf")) {
-            (Some(stem), _) => (stem, true),
-            (None, Some(stem)) => (stem, false),
-            (None, None) => continue,
-        };
-        if stem == "override" || stem.ends_with("_override") {
-            return None;
-        }
-        if !json {
-            continue;
-        }
-        let mut file: serde_json::Value = serde_json::from_slice(content).ok()?;
-        let Some(backend) = file.pointer_mut("/terraform/backend").map(serde_json::Value::take) else { continue };
-        // A template: what it means depends on the rest.
-        if found.is_some() || !backend.is_object() || backend.to_string().contains(['$', '%']) {
-            return None;
-        }
-        found = Some(serde_json::json!({ "terraform": { "backend": backend } }).to_string());
-    }
-    found.map(|text| BTreeMap::from([(format!("{prefix}backend.tf.json"), text.into_bytes())]))
 }
 
 #[cfg(test)]
@@ -214,28 +180,5 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         assert!(Directory::lay(scratch.path(), "", &files(&[("a", ""), ("a/b", "")])).is_err());
         assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn the_backend_is_separated_from_the_rest_only_when_that_is_certain() {
-        let backend = r#"{"terraform":{"backend":{"s3":{"bucket":"b"}},"required_version":">= 9"}}"#;
-        let workspace = |paths: &[(&str, &str)]| Workspace {
-            environment: "e".into(),
-            folder: "envs/e".into(),
-            files: files(paths),
-        };
-        let alone = backend_alone(&workspace(&[("envs/e/backend.tf.json", backend), ("envs/e/main.tf", "?")])).unwrap();
-        assert_eq!(alone, files(&[("envs/e/backend.tf.json", r#"{"terraform":{"backend":{"s3":{"bucket":"b"}}}}"#)]));
-        for more in [
-            ("envs/e/z.tf.json", backend),
-            ("envs/e/override.tf", ""),
-            ("envs/e/z_override.tf.json", "{}"),
-            ("envs/e/z.tf.json", "{"),
-        ] {
-            assert_eq!(backend_alone(&workspace(&[("envs/e/backend.tf.json", backend), more])), None, "{more:?}");
-        }
-        let template = r#"{"terraform":{"backend":{"s3":{"bucket":"${var.b}"}}}}"#;
-        assert_eq!(backend_alone(&workspace(&[("envs/e/backend.tf.json", template)])), None);
-        assert_eq!(backend_alone(&workspace(&[("envs/e/main.tf", ""), ("other/backend.tf.json", backend)])), None);
     }
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
-    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateId, Workspace,
+    Applied, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError, Provisioner, StateBackend, StateId, Workspace,
 };
 use runnersmith_types::Secret;
 use tokio::sync::{OnceCell, mpsc, oneshot, watch};
@@ -235,9 +235,9 @@ impl Provisioner for Terraform {
         self.run(progress, move |run| run.plan(&workspace, options)).await
     }
 
-    async fn state(&self, workspace: &Workspace) -> Result<StateId, ProvisionError> {
-        let workspace = workspace.clone();
-        self.run(&(), move |run| run.state(&workspace)).await
+    async fn state(&self, backend: &StateBackend) -> Result<StateId, ProvisionError> {
+        let backend = backend.clone();
+        self.run(&(), move |run| run.state(&backend)).await
     }
 
     async fn apply(
@@ -260,10 +260,10 @@ impl Provisioner for Terraform {
 
     async fn release_left_lock(
         &self,
-        workspace: &Workspace,
+        backend: &StateBackend,
         left_by: &LeftBy,
     ) -> Result<Option<String>, ProvisionError> {
-        let (workspace, left_by) = (workspace.clone(), left_by.clone());
-        self.run(&(), move |run| run.release_left_lock(&workspace, &left_by)).await
+        let (backend, left_by) = (backend.clone(), left_by.clone());
+        self.run(&(), move |run| run.release_left_lock(&backend, &left_by)).await
     }
 }

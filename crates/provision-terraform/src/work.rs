@@ -6,13 +6,16 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use runnersmith_issueops::render::BACKEND_FILE;
 use runnersmith_issueops::summary::Summary;
-use runnersmith_issueops_engine::{Applied, LeftBy, MadePlan, PlanOptions, ProvisionError, StateId, Workspace};
+use runnersmith_issueops_engine::{
+    Applied, LeftBy, MadePlan, PlanOptions, ProvisionError, StateBackend, StateId, Workspace,
+};
 use runnersmith_ports::chain;
 
 use crate::TerraformConfig;
 use crate::child::{Ended, Output, Runner, Stop};
-use crate::directory::{Directory, backend_alone, folder_prefix, write_private};
+use crate::directory::{Directory, write_private};
 use crate::environment::Environment;
 use crate::hide::Hide;
 use crate::plan_file::{self, LOCK_FILE};
@@ -92,7 +95,7 @@ impl Run<'_> {
     }
 
     pub(crate) fn plan(&self, workspace: &Workspace, options: PlanOptions) -> Result<MadePlan, ProvisionError> {
-        self.within(&workspace.folder, &workspace.files, |work| {
+        self.within(workspace.folder(), workspace.files(), |work| {
             work.init(false)?;
             work.save_plan(options.destroy.then_some("-destroy"), options.without_lock)?;
             let file = std::fs::read(work.directory.plan())
@@ -107,7 +110,7 @@ impl Run<'_> {
     }
 
     pub(crate) fn drift(&self, workspace: &Workspace) -> Result<Summary, ProvisionError> {
-        self.within(&workspace.folder, &workspace.files, |work| {
+        self.within(workspace.folder(), workspace.files(), |work| {
             work.init(false)?;
             work.save_plan(Some("-refresh-only"), true)?;
             work.summary()
@@ -115,12 +118,12 @@ impl Run<'_> {
     }
 
     pub(crate) fn apply(&self, workspace: &Workspace, plan: &[u8]) -> Result<Applied, ProvisionError> {
-        let mut files = workspace.files.clone();
+        let mut files = workspace.files().clone();
         // The versions that were planned with are those that are applied with, even when nobody committed them.
         if let Some(lock_file) = plan_file::lock_file(plan)? {
-            files.insert(format!("{}{LOCK_FILE}", folder_prefix(&workspace.folder)), lock_file);
+            files.insert(format!("{}/{LOCK_FILE}", workspace.folder()), lock_file);
         }
-        self.within(&workspace.folder, &files, |work| {
+        self.within(workspace.folder(), &files, |work| {
             write_private(&work.directory.plan(), plan)?;
             let ready = work.init(true);
             // Whatever it says: nothing is applied yet.
@@ -132,26 +135,26 @@ impl Run<'_> {
         })
     }
 
-    pub(crate) fn state(&self, workspace: &Workspace) -> Result<StateId, ProvisionError> {
-        self.at_the_state(workspace, |work| work.state())
+    pub(crate) fn state(&self, backend: &StateBackend) -> Result<StateId, ProvisionError> {
+        self.at_the_state(backend, |work| work.state())
     }
 
     pub(crate) fn release_left_lock(
         &self,
-        workspace: &Workspace,
+        backend: &StateBackend,
         left_by: &LeftBy,
     ) -> Result<Option<String>, ProvisionError> {
-        self.at_the_state(workspace, |work| work.release(left_by))
+        self.at_the_state(backend, |work| work.release(left_by))
     }
 
-    /// Does something for which the place of the state is enough.
+    /// Does something for which the place of the state is enough: neither a module nor a provider is fetched.
     fn at_the_state<T>(
         &self,
-        workspace: &Workspace,
+        backend: &StateBackend,
         then: impl FnOnce(&Work<'_>) -> Result<T, ProvisionError>,
     ) -> Result<T, ProvisionError> {
-        let alone = backend_alone(workspace);
-        self.within(&workspace.folder, alone.as_ref().unwrap_or(&workspace.files), |work| {
+        let alone = BTreeMap::from([(BACKEND_FILE.to_owned(), backend.settings().as_bytes().to_vec())]);
+        self.within("", &alone, |work| {
             work.init(false)?;
             then(work)
         })

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use runnersmith_issueops_engine::{LeftBy, PlanOptions, ProvisionError, Provisioner as _, Workspace};
+use runnersmith_issueops_engine::{LeftBy, PlanOptions, ProvisionError, Provisioner as _, StateBackend, Workspace};
 use runnersmith_provision_terraform::{Terraform, TerraformConfig, who};
 use runnersmith_types::{Secret, Timestamp};
 use support::{LONG, Listener, lives, pids};
@@ -49,11 +49,12 @@ impl Fake {
 }
 
 fn workspace() -> Workspace {
-    Workspace {
-        environment: "e".into(),
-        folder: "environments/e".into(),
-        files: [("environments/e/main.tf".to_owned(), Vec::new())].into(),
-    }
+    with_file("environments/e/main.tf", b"")
+}
+
+fn with_file(path: &str, content: &[u8]) -> Workspace {
+    let files = [("environments/e/main.tf".to_owned(), Vec::new()), (path.to_owned(), content.to_vec())];
+    Workspace::unchecked("e", "environments/e", files.into())
 }
 
 #[tokio::test]
@@ -157,12 +158,11 @@ async fn hostile_paths_are_refused_before_anything_is_started() {
     let fake = Fake::new();
     let terraform = Terraform::new(fake.config("env")).unwrap();
     for path in ["/etc/passwd", "../../x", "environments/../../x", "environments/e/\0", "./x", "environments//x"] {
-        let mut hostile = workspace();
-        hostile.files.insert(path.into(), b"x".to_vec());
-        let error = terraform.plan(&hostile, PlanOptions::default(), &()).await.unwrap_err();
+        let error = terraform.plan(&with_file(path, b"x"), PlanOptions::default(), &()).await.unwrap_err();
         assert!(matches!(error, ProvisionError::Unable(_)), "{path:?}: {error}");
-        let outside = Workspace { folder: path.into(), ..workspace() };
-        assert!(matches!(terraform.state(&outside).await, Err(ProvisionError::Unable(_))), "{path:?}");
+        let outside = Workspace::unchecked("e", path, workspace().files().clone());
+        let error = terraform.plan(&outside, PlanOptions::default(), &()).await.unwrap_err();
+        assert!(matches!(error, ProvisionError::Unable(_)), "{path:?}: {error}");
     }
     assert!(!fake.file().exists());
     assert_eq!(fake.left(), 0);
@@ -199,8 +199,7 @@ async fn a_plan_is_applied_with_the_versions_that_it_was_made_with_whatever_was_
     let fake = Fake::new();
     let terraform = Terraform::new(fake.config("apply")).unwrap();
     let plan = plan_file();
-    let mut committed = workspace();
-    committed.files.insert("environments/e/.terraform.lock.hcl".into(), b"# committed".to_vec());
+    let committed = with_file("environments/e/.terraform.lock.hcl", b"# committed");
     terraform.apply(&committed, &plan, &()).await.unwrap_err();
     let seen = std::fs::read_to_string(fake.file()).unwrap();
     assert_eq!(seen, "init -input=false -no-color -json -lockfile=readonly\n# of the plan");
@@ -214,7 +213,7 @@ async fn the_id_of_a_lock_is_never_an_option() {
     let fake = Fake::new();
     let terraform = Terraform::new(fake.config("lock")).unwrap();
     let left_by = LeftBy { who: who(), since: Timestamp::from_secs(0) };
-    let answer = terraform.release_left_lock(&workspace(), &left_by).await;
+    let answer = terraform.release_left_lock(&StateBackend::unchecked("e", "{}"), &left_by).await;
     assert!(matches!(&answer, Err(ProvisionError::Locked { id, .. }) if id == "--help"), "{answer:?}");
     let asked = std::fs::read_to_string(fake.file()).unwrap();
     assert_eq!(asked, "force-unlock -no-color -force 00000000-0000-0000-0000-000000000000\n");

@@ -31,7 +31,7 @@ async fn what_is_planned_is_applied_and_the_next_plan_is_made_from_what_that_lef
     let Some(place) = Place::new("a first plan", Lock::File) else { return };
     let terraform = place.terraform();
     let workspace = place.workspace(SMALL);
-    assert_eq!(terraform.state(&workspace).await.unwrap(), StateId::default());
+    assert_eq!(terraform.state(&place.backend()).await.unwrap(), StateId::default());
 
     let listener = Listener::default();
     let plan = terraform.plan(&workspace, PlanOptions::default(), &listener).await.unwrap();
@@ -47,7 +47,7 @@ async fn what_is_planned_is_applied_and_the_next_plan_is_made_from_what_that_lef
     assert!(applied.log.contains("Apply complete! Resources: 1 added"), "{}", applied.log);
     assert!(listener.text().contains("terraform_data.this: Creation complete"), "{}", listener.text());
 
-    let state = terraform.state(&workspace).await.unwrap();
+    let state = terraform.state(&place.backend()).await.unwrap();
     assert!(state.serial > 0 && !state.lineage.is_empty(), "{state:?}");
     let again = terraform.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
     assert_eq!(again.state, state);
@@ -70,9 +70,9 @@ async fn a_plan_for_a_state_that_is_gone_is_stale_and_changes_nothing() {
     let workspace = place.workspace(&SMALL.replace("one", "two"));
     let plan = terraform.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
     place.make(&terraform, &SMALL.replace("one", "three")).await;
-    let state = terraform.state(&workspace).await.unwrap();
+    let state = terraform.state(&place.backend()).await.unwrap();
     assert_eq!(terraform.apply(&workspace, &plan.file, &()).await, Err(ProvisionError::Stale));
-    assert_eq!(terraform.state(&workspace).await.unwrap(), state);
+    assert_eq!(terraform.state(&place.backend()).await.unwrap(), state);
 
     // The state was made again: another lineage.
     let path = format!("/{BUCKET}/{}", place.key());
@@ -111,7 +111,7 @@ resource "terraform_data" "bad" {
     assert_eq!(resource.as_deref(), Some(r#"terraform_data.bad["a b"]"#));
     assert!(message.contains("on main.tf line 6") && message.contains("these were the last words"), "{message}");
     assert!(!message.contains(place.home.path().to_str().unwrap()), "{message}");
-    assert!(terraform.state(&workspace).await.unwrap().serial > 0);
+    assert!(terraform.state(&place.backend()).await.unwrap().serial > 0);
 
     let wrong = place.workspace("resource \"terraform_data\" \"this\" {\n  nothing = 1\n}\n");
     let Err(ProvisionError::Failed { message, .. }) = terraform.plan(&wrong, PlanOptions::default(), &()).await else {
@@ -171,7 +171,7 @@ async fn a_state_that_could_not_be_stored_is_stored_afterwards_or_kept() {
     place.emulator.inject(&[denied(1)]).unwrap();
     let error = terraform.apply(&workspace, &plan.file, &()).await.unwrap_err();
     assert!(error.to_string().contains("stored afterwards, so nothing is lost"), "{error}");
-    let state = terraform.state(&workspace).await.unwrap();
+    let state = terraform.state(&place.backend()).await.unwrap();
     assert!(state.serial > 0, "{state:?}");
     assert_eq!(place.left(), Vec::<String>::new());
 

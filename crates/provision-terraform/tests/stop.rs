@@ -6,7 +6,7 @@ mod support;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
-use runnersmith_issueops_engine::{LeftBy, PlanOptions, ProvisionError, Provisioner as _};
+use runnersmith_issueops_engine::{LeftBy, PlanOptions, ProvisionError, Provisioner as _, StateBackend};
 use runnersmith_provision_terraform::{Terraform, TerraformConfig, who};
 use runnersmith_types::Timestamp;
 use support::{LONG, Lock, Place, lives, pids, until, waits};
@@ -49,7 +49,7 @@ async fn a_held_lock_says_who_holds_it_and_a_stop_signal_ends_the_holder_in_orde
         assert_eq!(answer, Err(ProvisionError::Cancelled));
         assert!(!processes.iter().any(|pid| lives(*pid)), "{processes:?}");
         // Nothing new is started.
-        assert_eq!(terraform.state(&workspace).await, Err(ProvisionError::Cancelled));
+        assert_eq!(terraform.state(&place.backend()).await, Err(ProvisionError::Cancelled));
         // The lock is released, and what was made before is in the state.
         let after = other.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
         let still: Vec<&str> = after.summary.changes.iter().map(|change| change.address.as_str()).collect();
@@ -111,7 +111,7 @@ async fn the_lock_of_a_killed_apply_is_released_only_when_it_is_certainly_that_r
         let file = place.file("pids");
         let workspace = place.workspace(&waits(&file));
         let left_by = |who: String, since| LeftBy { who, since };
-        let none = terraform.release_left_lock(&workspace, &left_by(who(), LONG_AGO)).await;
+        let none = terraform.release_left_lock(&place.backend(), &left_by(who(), LONG_AGO)).await;
         assert_eq!(none, Ok(None), "there is neither a state nor a lock");
 
         let plan = terraform.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
@@ -136,17 +136,17 @@ async fn the_lock_of_a_killed_apply_is_released_only_when_it_is_certainly_that_r
             left_by(who(), Timestamp::from_secs(9_999_999_999)),
         ];
         for left_by in refused {
-            let answer = terraform.release_left_lock(&workspace, &left_by).await;
+            let answer = terraform.release_left_lock(&place.backend(), &left_by).await;
             assert!(matches!(&answer, Err(ProvisionError::Locked { id: held, .. }) if *held == id), "{answer:?}");
         }
-        let released = terraform.release_left_lock(&workspace, &left_by(who(), LONG_AGO)).await;
+        let released = terraform.release_left_lock(&place.backend(), &left_by(who(), LONG_AGO)).await;
         assert_eq!(released, Ok(Some(id)));
-        let again = terraform.release_left_lock(&workspace, &left_by(who(), LONG_AGO)).await;
+        let again = terraform.release_left_lock(&place.backend(), &left_by(who(), LONG_AGO)).await;
         assert_eq!(again, Ok(None));
         terraform.plan(&workspace, PlanOptions::default(), &()).await.unwrap();
 
         place.make(&terraform, "resource \"terraform_data\" \"other\" {}").await;
-        let with_state = terraform.release_left_lock(&workspace, &left_by(who(), LONG_AGO)).await;
+        let with_state = terraform.release_left_lock(&place.backend(), &left_by(who(), LONG_AGO)).await;
         assert_eq!(with_state, Ok(None), "there is a state and no lock");
         assert_eq!(place.left(), Vec::<String>::new());
     }
@@ -156,11 +156,10 @@ async fn the_lock_of_a_killed_apply_is_released_only_when_it_is_certainly_that_r
 async fn a_lock_that_cannot_be_read_is_not_taken_for_none() {
     let Some(place) = Place::new("no table of locks", Lock::Table) else { return };
     let terraform = place.terraform();
-    let mut workspace = place.workspace("");
-    let backend = workspace.files.get_mut("environments/test/backend.tf.json").unwrap();
-    *backend = String::from_utf8(backend.clone()).unwrap().replace("\"locks\"", "\"no-such-table\"").into_bytes();
+    let settings = place.backend().settings().replace("\"locks\"", "\"no-such-table\"");
+    let backend = StateBackend::unchecked("Test", &settings);
     let left_by = LeftBy { who: who(), since: LONG_AGO };
-    let answer = tokio::time::timeout(LONG, terraform.release_left_lock(&workspace, &left_by)).await.unwrap();
+    let answer = tokio::time::timeout(LONG, terraform.release_left_lock(&backend, &left_by)).await.unwrap();
     assert!(
         matches!(&answer, Err(ProvisionError::Failed { message, .. }) if message.contains("not found")),
         "{answer:?}"

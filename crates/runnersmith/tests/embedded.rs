@@ -129,7 +129,7 @@ fn workspace(environment: &str, min_idle: u32) -> Workspace {
     let values = json!({"environment": environment, "organization": "acme", "runner_extra_labels": format!("linux,{environment}"),
         "runners_maximum_count": 3, "idle_config": if min_idle > 0 { vec![idle] } else { Vec::new() }});
     let file = ("e/terraform.tfvars.json".to_owned(), values.to_string().into_bytes());
-    Workspace { environment: environment.into(), folder: "e".into(), files: BTreeMap::from([file]) }
+    Workspace::unchecked(environment, "e", BTreeMap::from([file]))
 }
 
 fn job(environment: &str, duration: Duration) -> WorkflowSpec {

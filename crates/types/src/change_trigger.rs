@@ -2,6 +2,8 @@
 //!
 //! It is a type of its own because the webhook makes it and the engine of IssueOps reads it, and neither knows the other.
 
+use crate::account::Account;
+
 /// Where to look. It says nothing about what is there: the truth is read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeTrigger {
@@ -10,7 +12,7 @@ pub enum ChangeTrigger {
         /// Which.
         number: u64,
         /// Who changed its text, if somebody did.
-        editor: Option<String>,
+        editor: Option<Account>,
     },
     /// Something happened on a pull request: a comment, a close.
     Pull {

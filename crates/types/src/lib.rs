@@ -5,6 +5,7 @@
 //! nothing here can reach them. Records derive `serde` because the ledger stores exactly these
 //! records and its form is a promise; wire types of GitHub and AWS live at the edges.
 
+mod account;
 mod batch;
 mod change_trigger;
 mod delivery_cursor;
@@ -38,6 +39,7 @@ mod wait;
 mod waiting;
 mod webhook_path;
 
+pub use account::Account;
 pub use batch::Batch;
 pub use change_trigger::ChangeTrigger;
 pub use delivery_cursor::{DeliveryCursor, FailedAgain};

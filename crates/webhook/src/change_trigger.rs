@@ -1,7 +1,7 @@
 //! From a payload of GitHub to where to look. A payload decides nothing: it is believed in nothing but which issue, pull
 //! request or branch to read again.
 
-use runnersmith_types::ChangeTrigger;
+use runnersmith_types::{Account, ChangeTrigger};
 use serde::Deserialize;
 
 use crate::reading::{read, shown};
@@ -17,7 +17,7 @@ struct Content {
     repository: Option<Repository>,
     issue: Option<Issue>,
     pull_request: Option<Numbered>,
-    sender: Option<Account>,
+    sender: Option<Sender>,
     comment: Option<Comment>,
     #[serde(rename = "ref")]
     reference: Option<String>,
@@ -41,18 +41,20 @@ struct Issue {
 }
 
 #[derive(Debug, Deserialize)]
-struct Account {
+struct Sender {
     login: String,
+    #[serde(default)]
+    id: u64,
     #[serde(rename = "type", default)]
     kind: String,
 }
 
 #[derive(Debug, Deserialize)]
 struct Comment {
-    user: Option<Account>,
+    user: Option<Sender>,
 }
 
-impl Account {
+impl Sender {
     fn is_person(&self) -> bool {
         self.kind == "User"
     }
@@ -116,7 +118,7 @@ impl ChangeEvent {
 
 impl Content {
     fn sender_is_person(&self) -> bool {
-        self.sender.as_ref().is_some_and(Account::is_person)
+        self.sender.as_ref().is_some_and(Sender::is_person)
     }
 
     fn issue(&self) -> Result<ChangeTrigger, Ignored> {
@@ -127,7 +129,10 @@ impl Content {
         let has_new_text =
             self.action == "edited" && self.changes.as_ref().is_none_or(|changes| changes.get("body").is_some());
         let editor = self.sender.as_ref().filter(|sender| has_new_text && sender.is_person());
-        Ok(ChangeTrigger::Issue { number: issue.number, editor: editor.map(|sender| sender.login.clone()) })
+        Ok(ChangeTrigger::Issue {
+            number: issue.number,
+            editor: editor.map(|sender| Account::new(sender.login.as_str(), sender.id)),
+        })
     }
 
     fn comment(&self) -> Result<ChangeTrigger, Ignored> {
@@ -135,7 +140,7 @@ impl Content {
         if issue.pull_request.is_none() {
             return ignored("a comment on an issue; orders are given on the pull request");
         }
-        let by_person = self.comment.as_ref().and_then(|comment| comment.user.as_ref()).is_some_and(Account::is_person);
+        let by_person = self.comment.as_ref().and_then(|comment| comment.user.as_ref()).is_some_and(Sender::is_person);
         // What somebody did to a comment of ours is looked at; what we did ourselves is not.
         if !by_person && !self.sender_is_person() {
             return ignored("a comment that no person wrote");

@@ -96,6 +96,15 @@ fn no_product_package_depends_on_a_test_only_one_except_for_the_demo() {
                 wrong.push(format!("crates/{name}/Cargo.toml: {other} is for tests: move it below [dev-dependencies]"));
             }
         }
+        // With it a workspace can be made of files that nobody compared with anything.
+        for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
+            if dependency.features.iter().any(|feature| feature == "contract") {
+                let other = &dependency.name;
+                wrong.push(format!(
+                    "crates/{name}/Cargo.toml: `contract` of {other} is for tests: below [dev-dependencies]"
+                ));
+            }
+        }
     }
     none(&wrong);
 }

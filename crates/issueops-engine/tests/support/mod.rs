@@ -17,7 +17,8 @@ use runnersmith_issueops::policy::{Policy, WebhookTarget};
 use runnersmith_issueops::summary::Summary;
 use runnersmith_issueops_engine::{
     Applied, ChangeReconciler, Fleet, FleetError, Handled, LeftBy, MadePlan, PlanOptions, Progress, ProvisionError,
-    Provisioner, ReconcilerParts, Record, Rights, Run, Runs, Seal, StateId, Webhooks, Workspace, open_key,
+    Provisioner, ReconcilerParts, Record, Rights, Run, Runs, Seal, StateBackend, StateId, Webhooks, Workspace,
+    open_key,
 };
 use runnersmith_ports::{
     Clock, ControlRepository, Expect, MemoryRecordStore, RecordStore, RecordStoreError, StoredRecord, SystemClock,
@@ -100,6 +101,10 @@ pub struct Cloud {
     pub applied: Vec<Value>,
     /// Workspaces that were planned.
     pub planned: Vec<Workspace>,
+    /// Every workspace that was laid out, to plan, to apply or to look for drift: a program ran on it with credentials.
+    pub laid_out: Vec<Workspace>,
+    /// Every place of a state that was asked.
+    pub states: Vec<StateBackend>,
     /// Whether plans took the state's lock.
     pub locked_plans: Vec<bool>,
     /// The next apply or plan fails with this.
@@ -124,6 +129,10 @@ pub struct MapProvisioner {
     pub hold: Mutex<Option<Arc<Notify>>>,
     /// Notified when an apply has begun.
     pub begun: Notify,
+    /// Plans wait for this when it is there, after they are laid out.
+    pub hold_plan: Mutex<Option<Arc<Notify>>>,
+    /// Notified when a plan has begun.
+    pub plan_begun: Notify,
     /// Looks for drift wait for this when it is there.
     pub hold_drift: Mutex<Option<Arc<Notify>>>,
     /// Notified when a look for drift has begun.
@@ -141,8 +150,15 @@ fn endpoint_of(environment: &str) -> String {
 
 impl MapProvisioner {
     fn values(workspace: &Workspace) -> String {
-        let path = format!("{}/terraform.tfvars.json", workspace.folder);
-        String::from_utf8(workspace.files.get(&path).cloned().unwrap_or_default()).unwrap()
+        String::from_utf8(workspace.file("terraform.tfvars.json").cloned().unwrap_or_default()).unwrap()
+    }
+    /// Whether any workspace that was laid out, or any place of a state, ever had this text in it.
+    pub fn saw(&self, text: &str) -> bool {
+        let has = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        let cloud = self.cloud.lock().unwrap();
+        let files = cloud.laid_out.iter().flat_map(Workspace::files);
+        files.into_iter().any(|(path, content)| path.contains(text) || has(content))
+            || cloud.states.iter().any(|backend| has(backend.settings().as_bytes()))
     }
     pub fn touch(&self, environment: &str) {
         *self.cloud.lock().unwrap().serial.entry(environment.into()).or_default() += 1;
@@ -162,13 +178,19 @@ impl Provisioner for MapProvisioner {
         progress: &dyn Progress,
     ) -> Result<MadePlan, ProvisionError> {
         progress.line("planning");
+        self.cloud.lock().unwrap().laid_out.push(workspace.clone());
+        self.plan_begun.notify_one();
+        let hold = self.hold_plan.lock().unwrap().clone();
+        if let Some(hold) = hold {
+            hold.notified().await;
+        }
         let mut cloud = self.cloud.lock().unwrap();
         if let Some(error) = cloud.fails.take() {
             return Err(error);
         }
         cloud.planned.push(workspace.clone());
         cloud.locked_plans.push(!options.without_lock);
-        let environment = &workspace.environment;
+        let environment = workspace.environment();
         let serial = cloud.serial.get(environment).copied().unwrap_or(0);
         let is_there = cloud.there.contains_key(environment);
         let action = match (options.destroy, is_there) {
@@ -206,8 +228,10 @@ impl Provisioner for MapProvisioner {
         })
     }
 
-    async fn state(&self, workspace: &Workspace) -> Result<StateId, ProvisionError> {
-        let serial = self.cloud.lock().unwrap().serial.get(&workspace.environment).copied().unwrap_or(0);
+    async fn state(&self, backend: &StateBackend) -> Result<StateId, ProvisionError> {
+        let mut cloud = self.cloud.lock().unwrap();
+        cloud.states.push(backend.clone());
+        let serial = cloud.serial.get(backend.environment()).copied().unwrap_or(0);
         Ok(StateId { lineage: if serial == 0 { String::new() } else { "lineage".into() }, serial })
     }
 
@@ -224,8 +248,9 @@ impl Provisioner for MapProvisioner {
             hold.notified().await;
         }
         let mut cloud = self.cloud.lock().unwrap();
+        cloud.laid_out.push(workspace.clone());
         let plan: Value = serde_json::from_slice(plan_file).unwrap();
-        let environment = workspace.environment.clone();
+        let environment = workspace.environment().to_owned();
         if plan["serial"].as_u64() != Some(cloud.serial.get(&environment).copied().unwrap_or(0)) {
             return Err(ProvisionError::Stale);
         }
@@ -249,7 +274,8 @@ impl Provisioner for MapProvisioner {
         Ok(Applied { outputs: outputs.map(|(name, value)| (name.to_owned(), json!(value))).into(), log: String::new() })
     }
 
-    async fn drift(&self, _workspace: &Workspace) -> Result<Summary, ProvisionError> {
+    async fn drift(&self, workspace: &Workspace) -> Result<Summary, ProvisionError> {
+        self.cloud.lock().unwrap().laid_out.push(workspace.clone());
         self.drift_begun.notify_one();
         let hold = self.hold_drift.lock().unwrap().clone();
         if let Some(hold) = hold {
@@ -269,8 +295,14 @@ impl Provisioner for MapProvisioner {
         Ok(summary(&json!({"format_version": "1.2", "terraform_version": "1.14.0", "resource_drift": drifted})))
     }
 
-    async fn release_left_lock(&self, _: &Workspace, left_by: &LeftBy) -> Result<Option<String>, ProvisionError> {
-        self.cloud.lock().unwrap().released.push(left_by.who.clone());
+    async fn release_left_lock(
+        &self,
+        backend: &StateBackend,
+        left_by: &LeftBy,
+    ) -> Result<Option<String>, ProvisionError> {
+        let mut cloud = self.cloud.lock().unwrap();
+        cloud.states.push(backend.clone());
+        cloud.released.push(left_by.who.clone());
         Ok(Some("state-lock".into()))
     }
 }
@@ -510,6 +542,13 @@ impl World {
         if !handled.needs_apply.is_empty() {
             self.applier.proceed().await.unwrap();
         }
+    }
+
+    /// An admin's order of a plan of the files of "team" that were edited by hand, as the comment shows what to write.
+    pub async fn order_of_files(&self, pull: u64) {
+        self.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+        let edited = self.record("team").await.change.edited_files.expect("files that were edited by hand");
+        self.order(pull, "adam", &edited.plan_line()).await;
     }
 
     /// The environment "team", asked for and planned: its pull request, and what approves it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::draft::{Draft, expire, give_up, is_expired, run_died};
 use super::event::Comment;
 use super::lock::{HeldLock, Holder, Liveness};
-use super::state::{Approval, ChangeKind, PlanRecord, State};
+use super::state::{Approval, ChangeKind, EditedFiles, PlanRecord, State};
 use super::step::{ChangeStep, GivenUp, Reaction, Reply, RequestOutcome};
 use super::who::{Denial, Permission, is_locked_out, may_approve, may_plan, may_write};
 use crate::command::{CommentCommand, CommentLine, Consent};
@@ -19,6 +19,9 @@ pub(super) struct Facts<'a> {
     pub(super) comment: &'a Comment,
     pub(super) lock: Option<&'a HeldLock>,
     pub(super) run: Liveness,
+    pub(super) edited: Option<&'a EditedFiles>,
+    /// Whether all are known who edited the issue.
+    pub(super) knows_editors: bool,
 }
 
 pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<CommentLine>, facts: &Facts<'_>) {
@@ -44,14 +47,14 @@ pub(super) fn follow(draft: &mut Draft<'_>, lines: Vec<CommentLine>, facts: &Fac
             CommentLine::Known(CommentCommand::Approve { digest, consent }) => {
                 ("approve", approve(draft, digest.as_ref(), consent, facts))
             }
-            CommentLine::Known(CommentCommand::Plan) => ("plan", plan(draft, facts)),
+            CommentLine::Known(CommentCommand::Plan { files }) => ("plan", plan(draft, files.as_ref(), facts)),
             CommentLine::Known(CommentCommand::Cancel) => ("cancel", cancel(draft, facts)),
             CommentLine::Known(CommentCommand::Lock { reason }) => ("lock", lock(draft, reason, facts)),
             CommentLine::Known(CommentCommand::Unlock) => ("unlock", unlock(draft, facts)),
         };
         if let Err(why) = done {
             draft.steps.push(ChangeStep::React { comment: facts.comment.id, reaction: Reaction::No });
-            draft.say(Reply::Denied { command: name.into(), actor: facts.comment.actor.login.clone(), why });
+            draft.say(Reply::Denied { command: name.into(), actor: facts.comment.actor.account.login.clone(), why });
         }
     }
     if asked || !misread.is_empty() {
@@ -91,7 +94,7 @@ fn approve(
     {
         let (plan, mut approval, until, left, is_overdue) =
             (plan.clone(), approval.clone(), *until, *left, *is_overdue);
-        may_approve(&comment.actor, &draft.change, draft.rules, plan.is_hand_edited)?;
+        may_approve(&comment.actor, &draft.change, draft.rules, (plan.is_hand_edited, facts.knows_editors))?;
         the_same(digest, &plan, kind)?;
         approval.kills_jobs = true;
         draft.enter(State::Draining { plan, approval, until, left, is_overdue });
@@ -105,7 +108,8 @@ fn approve(
         expire(draft);
         return Err(Denial::NoPlan);
     }
-    may_approve(&comment.actor, &draft.change, draft.rules, plan.is_hand_edited || draft.change.is_hand_edited)?;
+    let is_hand_edited = plan.is_hand_edited || draft.change.is_hand_edited;
+    may_approve(&comment.actor, &draft.change, draft.rules, (is_hand_edited, facts.knows_editors))?;
     let needs_destroy = plan.loses_state || kind == ChangeKind::Delete;
     match digest {
         Some(_) => the_same(digest, &plan, kind)?,
@@ -125,7 +129,7 @@ fn approve(
     }
     locked_out(facts, draft)?;
     let approval = Approval {
-        by: comment.actor.login.clone(),
+        by: comment.actor.account.clone(),
         comment: comment.id,
         at: comment.created_at,
         digest: plan.parts.digest(),
@@ -141,7 +145,7 @@ fn approve(
 /// A lock of this same change whose run is proved dead is taken over later; every other one keeps out.
 fn locked_out(facts: &Facts<'_>, draft: &Draft<'_>) -> Result<(), Denial> {
     let Some(held) = facts.lock else { return Ok(()) };
-    if held.is_left_by(draft.change.pull) || !is_locked_out(&facts.comment.actor.login, &held.lock) {
+    if held.is_left_by(draft.change.pull) || !is_locked_out(&facts.comment.actor.account, &held.lock) {
         return Ok(());
     }
     Err(Denial::IsLocked(held.lock.clone()))
@@ -156,12 +160,35 @@ fn the_same(digest: Option<&DigestPrefix>, plan: &PlanRecord, kind: ChangeKind) 
     }
 }
 
-fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
+/// Files that were edited by hand are planned if the order names exactly them: what is pushed between what an admin has read and the look
+/// at their comment is not what they ordered.
+fn order_files(draft: &mut Draft<'_>, files: Option<&DigestPrefix>, facts: &Facts<'_>) -> Result<(), Denial> {
+    if let Some(there) = facts.edited
+        && draft.change.edited_files.as_ref() != Some(there)
+    {
+        draft.change.edited_files = Some(there.clone());
+        draft.steps.push(ChangeStep::ShowState);
+    }
+    let line = || draft.change.edited_files.as_ref().map_or_else(|| "/status".to_owned(), EditedFiles::plan_line);
+    match (files, facts.edited) {
+        (Some(files), Some(there)) if files.names(&there.digest) => {
+            draft.change.ordered_files = Some(there.digest);
+            Ok(())
+        }
+        (Some(_), _) => Err(Denial::OtherFiles { line: line() }),
+        (None, _) => Err(Denial::NeedsFiles { line: line() }),
+    }
+}
+
+fn plan(draft: &mut Draft<'_>, files: Option<&DigestPrefix>, facts: &Facts<'_>) -> Result<(), Denial> {
     let is_hand_edited = draft.change.is_hand_edited;
     may_plan(&facts.comment.actor, &draft.change, draft.rules, is_hand_edited)?;
     busy(&draft.change.state)?;
     if draft.change.state == State::Planning && facts.run == Liveness::Alive {
         return Err(Denial::Busy(State::Planning.word().into()));
+    }
+    if is_hand_edited {
+        order_files(draft, files, facts)?;
     }
     // Terraform's own lock of a dead run would stop the plan; it is left where it is, and the plan reads beside it.
     let is_left = facts.lock.is_some_and(|held| held.is_left_by(draft.change.pull));
@@ -169,7 +196,7 @@ fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     if let State::Planned(_) = draft.change.state {
         draft.steps.push(ChangeStep::DropPlan);
     }
-    draft.change.planned_by = Some(facts.comment.actor.login.clone());
+    draft.change.planned_by = Some(facts.comment.actor.account.clone());
     draft.enter(State::Planning);
     draft.steps.push(ChangeStep::Plan { without_terraform_lock });
     Ok(())
@@ -177,7 +204,7 @@ fn plan(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
 
 fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     let actor = &facts.comment.actor;
-    if !actor.login.eq_ignore_ascii_case(&draft.change.author) {
+    if !actor.account.is(&draft.change.author) {
         may_write(actor)?;
     }
     match &draft.change.state {
@@ -197,7 +224,7 @@ fn cancel(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
         | State::Draining { .. } => {}
     }
     draft.steps.push(ChangeStep::NotifyIssue(RequestOutcome::GivenUp));
-    give_up(draft, GivenUp::By(actor.login.clone()));
+    give_up(draft, GivenUp::By(actor.account.login.clone()));
     Ok(())
 }
 
@@ -207,8 +234,8 @@ fn lock(draft: &mut Draft<'_>, reason: String, facts: &Facts<'_>) -> Result<(), 
     if let Some(held) = facts.lock {
         return Err(Denial::IsLocked(held.lock.clone()));
     }
-    draft.steps.push(ChangeStep::TakeLock { by: actor.login.clone(), reason: reason.clone() });
-    draft.say(Reply::Locked { by: actor.login.clone(), reason });
+    draft.steps.push(ChangeStep::TakeLock { by: actor.account.clone(), reason: reason.clone() });
+    draft.say(Reply::Locked { by: actor.account.login.clone(), reason });
     draft.steps.push(ChangeStep::ShowState);
     Ok(())
 }
@@ -218,8 +245,8 @@ fn unlock(draft: &mut Draft<'_>, facts: &Facts<'_>) -> Result<(), Denial> {
     may_write(actor)?;
     let Some(HeldLock { lock, liveness }) = facts.lock else { return Err(Denial::NotLocked) };
     match &lock.holder {
-        Holder::Person(login) => {
-            if !login.eq_ignore_ascii_case(&actor.login) && actor.permission != Permission::Admin {
+        Holder::Person(holder) => {
+            if !holder.is(&actor.account) && actor.permission != Permission::Admin {
                 return Err(Denial::NotYourLock(lock.clone()));
             }
         }

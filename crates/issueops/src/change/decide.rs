@@ -15,7 +15,7 @@ use crate::policy::ApprovalRules;
 pub fn decide(change: &Change, event: &LifecycleEvent, rules: &ApprovalRules, now: Timestamp) -> Decision {
     let mut draft = Draft { change: change.clone(), steps: Vec::new(), rules, now };
     match event {
-        LifecycleEvent::Comment { comment, lock, run, editors } => {
+        LifecycleEvent::Comment { comment, lock, run, editors, edited } => {
             // Only what a person newly wrote on this very pull request counts. What is never an order is not remembered either.
             let counts = comment.is_new && comment.actor.is_person;
             let is_here = comment.pull == change.pull && !comment.is_fork;
@@ -30,18 +30,23 @@ pub fn decide(change: &Change, event: &LifecycleEvent, rules: &ApprovalRules, no
             // An edited comment could be an old one that was armed again, or another person's: it orders nothing, and that is said.
             if comment.is_edited {
                 draft.steps.push(ChangeStep::React { comment: comment.id, reaction: Reaction::Confused });
-                draft.say(Reply::Edited { author: comment.actor.login.clone() });
+                draft.say(Reply::Edited { author: comment.actor.account.login.clone() });
                 return Decision { change: draft.change, steps: draft.steps };
             }
             // Who changed what is asked for took part in it, as who asked.
-            let author = draft.change.author.clone();
-            let others = editors.iter().filter(|login| !login.eq_ignore_ascii_case(&author));
-            draft.change.committers.extend(others.cloned());
+            draft.change.note_participants(&editors.accounts);
             // The acknowledgement is first, before anything that takes long.
             let is_known = lines.iter().any(|line| matches!(line, command::CommentLine::Known(_)));
             let reaction = if is_known { Reaction::Eyes } else { Reaction::Confused };
             draft.steps.push(ChangeStep::React { comment: comment.id, reaction });
-            commands::follow(&mut draft, lines, &commands::Facts { comment, lock: lock.as_ref(), run: *run });
+            let facts = commands::Facts {
+                comment,
+                lock: lock.as_ref(),
+                run: *run,
+                edited: edited.as_ref(),
+                knows_editors: editors.is_whole,
+            };
+            commands::follow(&mut draft, lines, &facts);
         }
         other => progress::progress(&mut draft, other),
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use runnersmith_types::Timestamp;
+use runnersmith_types::{Account, Timestamp};
 
 use super::failure::ChangeFailure;
 use super::lock::{HeldLock, Liveness};
-use super::state::{Left, PlanRecord};
+use super::state::{EditedFiles, Left, PlanRecord};
 use super::who::Actor;
 use crate::digest::DigestInput;
 
@@ -31,6 +31,20 @@ pub struct Comment {
     pub actor: Actor,
 }
 
+/// Who edited the text of a change's issue, as GitHub says it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Editors {
+    /// Those who are known; the author may be among them.
+    pub accounts: BTreeSet<Account>,
+    /// Whether these are all. Else anybody may be among them, and who approves for one.
+    pub is_whole: bool,
+}
+
+impl Editors {
+    /// Nobody edited it, or it is no matter.
+    pub const NONE: Self = Self { accounts: BTreeSet::new(), is_whole: true };
+}
+
 /// What a look at everything in the digest gave, just before applying.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reread {
@@ -43,7 +57,9 @@ pub struct Reread {
     /// The run that looks, and would apply.
     pub run: String,
     /// Who committed to the branch, ourselves left out.
-    pub committers: BTreeSet<String>,
+    pub committers: BTreeSet<Account>,
+    /// Who edited the issue.
+    pub editors: Editors,
 }
 
 /// Something that happened.
@@ -57,8 +73,10 @@ pub enum LifecycleEvent {
         lock: Option<HeldLock>,
         /// The run that plans, checks or applies this change.
         run: Liveness,
-        /// Who changed the text of the change's issue, as GitHub says it now, as far as it is asked and says it.
-        editors: BTreeSet<String>,
+        /// Who edited the issue; asked where somebody approves.
+        editors: Editors,
+        /// Files that were edited by hand, as they are now; asked where the change has such files and a plan is ordered.
+        edited: Option<EditedFiles>,
     },
     /// The branch has what the request renders: plan it. Follows the making of the pull request and each edit of the issue.
     Rendered,
@@ -67,9 +85,9 @@ pub enum LifecycleEvent {
     /// The branch has another head, which is not our commit.
     Pushed {
         /// Who committed, ourselves left out.
-        committers: BTreeSet<String>,
-        /// Whether files differ from what the request renders.
-        is_hand_edited: bool,
+        committers: BTreeSet<Account>,
+        /// Files that differ from what the request renders, if some do.
+        edited: Option<EditedFiles>,
     },
     /// A plan was made, stored and posted.
     PlanPosted(PlanRecord),

@@ -1,6 +1,6 @@
 //! An environment's lock: one change of an environment is applied at a time, and a person can keep all of them out.
 
-use runnersmith_types::Timestamp;
+use runnersmith_types::{Account, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Who holds an environment's lock.
@@ -15,7 +15,7 @@ pub enum Holder {
         pull: u64,
     },
     /// Somebody, by `/lock`.
-    Person(String),
+    Person(Account),
 }
 
 /// An environment's lock, as it is beside the state.

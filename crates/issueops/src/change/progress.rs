@@ -3,19 +3,21 @@
 
 use std::collections::BTreeSet;
 
+use runnersmith_types::Account;
+
 use super::draft::{Draft, expire, give_back, give_up, is_expired, run_died, undo_approval, void};
 use super::event::{LifecycleEvent, Reread};
 use super::failure::ChangeFailure;
-use super::state::{Approval, ChangeKind, Left, PlanRecord, State};
+use super::state::{Approval, ChangeKind, EditedFiles, Left, PlanRecord, State};
 use super::step::{ChangeStep, GivenUp, Reply, RequestOutcome, VoidWhy};
-use super::who::{Denial, is_locked_out};
+use super::who::{Denial, is_independent, is_locked_out};
 
 pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
     match event {
         // Commands are elsewhere.
         LifecycleEvent::Comment { .. } => {}
         LifecycleEvent::Rendered | LifecycleEvent::RenderedOnly => rendered(draft, event),
-        LifecycleEvent::Pushed { committers, is_hand_edited } => pushed(draft, committers, *is_hand_edited),
+        LifecycleEvent::Pushed { committers, edited } => pushed(draft, committers, edited.as_ref()),
         LifecycleEvent::PlanPosted(plan) => {
             if draft.change.state == State::Planning {
                 draft.change.plans_posted = draft.change.plans_posted.saturating_add(1);
@@ -59,7 +61,9 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
 
 /// The branch is as the request says: it can be planned without asking anybody.
 fn rendered(draft: &mut Draft<'_>, event: &LifecycleEvent) {
-    draft.change.is_hand_edited = false;
+    (draft.change.is_hand_edited, draft.change.edited_files, draft.change.ordered_files) = (false, None, None);
+    // Who asked for a plan of what was there before has not asked for one of this.
+    draft.change.planned_by = None;
     match draft.change.state {
         State::Checking(..)
         | State::Draining { .. }
@@ -90,10 +94,12 @@ fn rendered(draft: &mut Draft<'_>, event: &LifecycleEvent) {
 
 /// A push voids the plan and every approval of it. Files that are not as rendered are not planned until an admin asks:
 /// a plan runs code.
-fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<String>, is_hand_edited: bool) {
+fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<Account>, edited: Option<&EditedFiles>) {
     draft.change.committers.extend(committers.iter().cloned());
-    draft.change.is_hand_edited = is_hand_edited;
-    let why = if is_hand_edited { VoidWhy::HandEdited } else { VoidWhy::Pushed };
+    draft.change.is_hand_edited = edited.is_some();
+    (draft.change.edited_files, draft.change.ordered_files) = (edited.cloned(), None);
+    draft.change.planned_by = None;
+    let why = if edited.is_some() { VoidWhy::HandEdited } else { VoidWhy::Pushed };
     match draft.change.state {
         // What is approved is not applied yet, and never to be: the reread that is under way finds another state.
         State::Checking(..)
@@ -116,7 +122,7 @@ fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<String>, is_hand_edited: 
 /// Back to the plan, with the reason; the approval is used up.
 fn refuse(draft: &mut Draft<'_>, plan: PlanRecord, approval: Approval, why: Denial) {
     draft.enter(State::Planned(plan));
-    draft.say(Reply::Denied { command: "approve".into(), actor: approval.by, why });
+    draft.say(Reply::Denied { command: "approve".into(), actor: approval.by.login, why });
     give_back(draft, approval.has_drained);
 }
 
@@ -131,10 +137,10 @@ fn checked(draft: &mut Draft<'_>, reread: &Reread) {
             return refuse(draft, plan, approval, Denial::IsLocked(held.lock.clone()));
         }
     }
-    // Somebody may have committed in the approver's name since.
-    let took_part = reread.committers.iter().any(|login| login.eq_ignore_ascii_case(&approval.by));
-    if took_part && !draft.rules.author_may_approve {
-        return refuse(draft, plan, approval, Denial::IsAuthor);
+    // The approver, or a bot, may have committed or edited since.
+    draft.change.note_participants(reread.committers.iter().chain(&reread.editors.accounts));
+    if let Err(why) = is_independent(&approval.by, &draft.change, draft.rules, reread.editors.is_whole) {
+        return refuse(draft, plan, approval, why);
     }
     let changed = plan.parts.changed(&reread.parts);
     if !changed.is_empty() || approval.digest != reread.parts.digest() {

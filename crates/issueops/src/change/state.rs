@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use runnersmith_types::Timestamp;
+use runnersmith_types::{Account, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::failure::ChangeFailure;
@@ -32,6 +32,26 @@ pub struct PlanRecord {
     pub loses_state: bool,
     /// Whether files differ from what the request renders.
     pub is_hand_edited: bool,
+    /// Then: the digest of the files that an admin ordered it of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_files: Option<Digest>,
+}
+
+/// Files that differ from what the request renders, as an admin is asked to read them before anything is planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditedFiles {
+    /// The commit that has them.
+    pub commit: String,
+    /// What an order names them by. Nobody can look for other files that have the same first digits: it is made with a secret.
+    pub digest: Digest,
+}
+
+impl EditedFiles {
+    /// What to write to have exactly them planned.
+    #[must_use]
+    pub fn plan_line(&self) -> String {
+        format!("/plan {}", self.digest.short())
+    }
 }
 
 impl PlanRecord {
@@ -47,7 +67,7 @@ impl PlanRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     /// By whom.
-    pub by: String,
+    pub by: Account,
     /// In which comment.
     pub comment: u64,
     /// When.
@@ -240,18 +260,24 @@ pub struct Change {
     /// The issue.
     pub issue: u64,
     /// The issue's author.
-    pub author: String,
+    pub author: Account,
     /// The pull request, by number: never found by its title.
     pub pull: u64,
     /// The branch, which is the control repository's own.
     pub branch: String,
     /// Who committed to the branch or edited the issue, ourselves left out.
-    pub committers: BTreeSet<String>,
-    /// Who asked for the last plan by a command; `None`: nobody had to.
+    pub committers: BTreeSet<Account>,
+    /// Who asked by a command for the last plan of what is there now; `None`: nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub planned_by: Option<String>,
+    pub planned_by: Option<Account>,
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,
+    /// Such files as they were when they were last looked at; what the comment shows an admin to write names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_files: Option<EditedFiles>,
+    /// The digest of such files that an admin ordered a plan of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_files: Option<Digest>,
     /// Whether somebody merged it by hand before it was applied: the default branch says what is not there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_merged_early: bool,
@@ -270,24 +296,45 @@ pub struct Change {
 impl Change {
     /// A change whose pull request was just made.
     #[must_use]
-    pub fn new(kind: ChangeKind, environment: &str, issue: u64, author: &str, pull: u64, branch: &str) -> Self {
+    pub fn new(
+        kind: ChangeKind,
+        environment: &str,
+        issue: u64,
+        author: impl Into<Account>,
+        pull: u64,
+        branch: &str,
+    ) -> Self {
         Self {
             environment: environment.to_owned(),
             kind,
             issue,
-            author: author.to_owned(),
+            author: author.into(),
             pull,
             branch: branch.to_owned(),
             committers: BTreeSet::new(),
             planned_by: None,
             is_merged_early: false,
             is_hand_edited: false,
+            edited_files: None,
+            ordered_files: None,
             is_half_done: false,
             state: State::Requested,
             plans_posted: 0,
             handled: BTreeSet::new(),
             handled_up_to: 0,
         }
+    }
+
+    /// Remembers who took part in it; who asked is known anyway.
+    pub(super) fn note_participants<'a>(&mut self, accounts: impl IntoIterator<Item = &'a Account>) {
+        let author = self.author.clone();
+        self.committers.extend(accounts.into_iter().filter(|account| !account.is(&author)).cloned());
+    }
+
+    /// Whether somebody asked for it, edited its issue or committed to its branch.
+    #[must_use]
+    pub fn took_part(&self, account: &Account) -> bool {
+        self.author.is(account) || self.committers.iter().any(|one| one.is(account))
     }
 
     /// Whether an order of this comment was followed, or refused, already.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use runnersmith_types::Timestamp;
+use runnersmith_types::{Account, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
@@ -219,7 +219,7 @@ pub enum ChangeStep {
     /// Take the lock for somebody, if nobody has it. If somebody has, that is said instead of what follows here.
     TakeLock {
         /// Who.
-        by: String,
+        by: Account,
         /// Why.
         reason: String,
     },

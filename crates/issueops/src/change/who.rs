@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use runnersmith_types::Account;
 use serde::{Deserialize, Serialize};
 
 use super::lock::{Holder, Lock};
@@ -39,20 +40,14 @@ pub enum Membership {
 /// Who wrote a comment, with what GitHub says of them now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// The login.
-    pub login: String,
+    /// Their account.
+    pub account: Account,
     /// Whether it is a person: GitHub's type `User`, and no App wrote for them.
     pub is_person: bool,
     /// The permission, read now and not taken from the event.
     pub permission: Permission,
     /// Membership of the approvers' team, when the policy names one.
     pub membership: Membership,
-}
-
-impl Actor {
-    fn is(&self, login: &str) -> bool {
-        self.login.eq_ignore_ascii_case(login)
-    }
 }
 
 /// Why a command is not followed.
@@ -67,8 +62,10 @@ pub enum Denial {
     TeamUnknown(String),
     /// They asked for the change, edited its issue, or committed to it.
     IsAuthor,
-    /// A bot asked for the change: one person has it planned, another approves it.
+    /// A bot asked for the change, or edited it: one person has it planned, another approves it.
     NeedsTwo,
+    /// It is not known who edited the issue: of two who are not known to have taken part one has it planned, the other approves it.
+    EditorsUnknown,
     /// Only an admin may, since files were edited by hand.
     NeedsAdmin,
     /// There is no plan.
@@ -80,6 +77,16 @@ pub enum Denial {
     },
     /// A plain `/approve` is not enough.
     NeedsDigest {
+        /// What to write.
+        line: String,
+    },
+    /// Files were edited by hand: an order of a plan must name them.
+    NeedsFiles {
+        /// What to write.
+        line: String,
+    },
+    /// The digest is not that of the files that are there now.
+    OtherFiles {
         /// What to write.
         line: String,
     },
@@ -124,7 +131,7 @@ pub(super) fn may_plan(
         return if actor.permission == Permission::Admin { Ok(()) } else { Err(Denial::NeedsAdmin) };
     }
     match rules.plan_by {
-        PlanBy::AuthorsAndWriters if actor.is(&change.author) => Ok(()),
+        PlanBy::AuthorsAndWriters if actor.account.is(&change.author) => Ok(()),
         PlanBy::AuthorsAndWriters | PlanBy::Writers => may_write(actor),
     }
 }
@@ -135,17 +142,12 @@ pub fn plans_by_itself(author: &Actor, change: &Change, rules: &ApprovalRules) -
     author.is_person && may_plan(author, change, rules, false).is_ok()
 }
 
-/// Whether a login is a bot's. No person's has a bracket.
-pub(super) fn is_bot(login: &str) -> bool {
-    login.ends_with("[bot]")
-}
-
 /// Who may approve.
 pub(super) fn may_approve(
     actor: &Actor,
     change: &Change,
     rules: &ApprovalRules,
-    is_hand_edited: bool,
+    (is_hand_edited, knows_editors): (bool, bool),
 ) -> Result<(), Denial> {
     may_write(actor)?;
     if is_hand_edited && actor.permission != Permission::Admin {
@@ -158,21 +160,38 @@ pub(super) fn may_approve(
             Membership::Unknown => return Err(Denial::TeamUnknown(team.clone())),
         }
     }
+    is_independent(&actor.account, change, rules, knows_editors)
+}
+
+/// Whether an approver is somebody else than who asked for the change, edited its issue or committed to its branch.
+pub(super) fn is_independent(
+    approver: &Account,
+    change: &Change,
+    rules: &ApprovalRules,
+    knows_editors: bool,
+) -> Result<(), Denial> {
     if rules.author_may_approve {
         return Ok(());
     }
-    if actor.is(&change.author) || change.committers.iter().any(|login| actor.is(login)) {
+    if change.took_part(approver) {
         return Err(Denial::IsAuthor);
     }
-    // Who wrote in a bot's name is not known: any writer can have a workflow open an issue. Who asked for its plan stands for them.
-    let is_second = change.planned_by.as_ref().is_some_and(|login| !actor.is(login));
-    if is_bot(&change.author) && !is_second { Err(Denial::NeedsTwo) } else { Ok(()) }
+    // Who wrote in a bot's name is not known: any writer can have a workflow open an issue, or edit one. Who asked for its plan since
+    // stands for them.
+    let planner = change.planned_by.as_ref().filter(|planner| !approver.is(planner));
+    let is_by_bot = change.author.is_bot() || change.committers.iter().any(Account::is_bot);
+    if is_by_bot && planner.is_none() {
+        return Err(Denial::NeedsTwo);
+    }
+    // Of those who may have edited the approver is one. Of two who took no part that is known one at least did not edit it.
+    let has_witness = planner.is_some_and(|planner| !change.took_part(planner));
+    if knows_editors || has_witness { Ok(()) } else { Err(Denial::EditorsUnknown) }
 }
 
 /// Whose lock keeps this actor from applying; one's own does not.
-pub(super) fn is_locked_out(actor: &str, lock: &Lock) -> bool {
+pub(super) fn is_locked_out(actor: &Account, lock: &Lock) -> bool {
     match &lock.holder {
-        Holder::Person(login) => !login.eq_ignore_ascii_case(actor),
+        Holder::Person(holder) => !holder.is(actor),
         Holder::Run { .. } => true,
     }
 }

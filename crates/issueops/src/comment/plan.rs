@@ -49,7 +49,7 @@ pub fn state_comment(change: &Change, policy: &Policy, plan: Option<&PlanView<'_
         Marker::State.line(),
         code(&change.environment),
         change.issue,
-        code(&change.author),
+        code(&change.author.login),
         change.state.word()
     );
     text.push_str(&next(change, policy));
@@ -66,7 +66,7 @@ pub fn state_comment(change: &Change, policy: &Policy, plan: Option<&PlanView<'_
 pub(super) fn lock_line(held: &HeldLock) -> String {
     let lock = &held.lock;
     let holder = match &lock.holder {
-        Holder::Person(login) => code(login),
+        Holder::Person(holder) => code(&holder.login),
         Holder::Run { run, pull } => format!("run {} for #{pull}", code(run)),
     };
     let reason = if lock.reason.is_empty() { String::new() } else { format!(": {}", code(&head(&lock.reason, 300))) };
@@ -78,10 +78,19 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
     let line = |text: String| format!("\n{text}\n");
     match &change.state {
         State::Requested => line("There is no plan. `/plan` makes one.".to_owned()),
-        State::HandEdited => line(
-            "Files differ from what the request renders. A plan runs what they say, so an admin must ask for it with `/plan`. Editing the issue renders them again."
-                .to_owned(),
-        ),
+        State::HandEdited => {
+            let order = match &change.edited_files {
+                Some(edited) => format!(
+                    "so an admin must read them, as commit {} has them, and order it by\n\n```text\n{}\n```",
+                    code(&head(&edited.commit, 64)),
+                    edited.plan_line()
+                ),
+                None => "so an admin must ask for it with `/plan`.".to_owned(),
+            };
+            line(format!(
+                "Files differ from what the request renders. A plan runs what they say, {order}\n\nEditing the issue renders them again."
+            ))
+        }
         State::Planning => line("The plan is being made; it will be shown here.".to_owned()),
         State::Planned(plan) => {
             let expires = moment(plan.posted_at.plus(policy.approval.plan_expiry));
@@ -95,7 +104,7 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
         }
         State::Expired => line("The plan was not approved in time. `/plan` makes a new one.".to_owned()),
         State::Checking(_, approval) => {
-            line(format!("Approved by {}; what the plan was made from is being read again.", code(&approval.by)))
+            line(format!("Approved by {}; what the plan was made from is being read again.", code(&approval.by.login)))
         }
         State::Draining { approval, until, left, is_overdue, .. } => {
             let left = left.as_ref().map_or_else(|| "not yet counted".to_owned(), left_words);
@@ -104,10 +113,10 @@ pub(super) fn next(change: &Change, policy: &Policy) -> String {
             } else {
                 format!("it waits for running jobs until {}", moment(*until))
             };
-            line(format!("Approved by {}; no new jobs are taken. Left: {left}; {wait}. `/cancel` stops the deletion.", code(&approval.by)))
+            line(format!("Approved by {}; no new jobs are taken. Left: {left}; {wait}. `/cancel` stops the deletion.", code(&approval.by.login)))
         }
         State::Applying { approval, run, .. } => {
-            line(format!("Approved by {}; run {} applies it.", code(&approval.by), code(run)))
+            line(format!("Approved by {}; run {} applies it.", code(&approval.by.login), code(run)))
         }
         State::Applied { .. } => line("Applied; the branch is being merged.".to_owned()),
         State::NotMerged { .. } => line(

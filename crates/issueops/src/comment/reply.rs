@@ -128,7 +128,7 @@ fn merged_early(kind: ChangeKind, plans: bool) -> String {
 
 fn holder(lock: &Lock) -> String {
     match &lock.holder {
-        Holder::Person(login) => code(login),
+        Holder::Person(holder) => code(&holder.login),
         Holder::Run { run, pull } => format!("run {} for #{pull}", code(run)),
     }
 }
@@ -183,8 +183,14 @@ fn denial(why: &Denial) -> String {
                 .to_owned()
         }
         Denial::NeedsTwo => {
-            "a bot asked for this, so it needs two people: one who asks for the plan with `/plan`, and another who \
+            "a bot asked for this or edited its issue, so it needs two people: one who asks for the plan with `/plan`, and another who \
                              approves it."
+                .to_owned()
+        }
+        Denial::EditorsUnknown => {
+            "GitHub does not say who edited the issue, so it may have been anybody. It needs two people who did not ask for it: \
+             one who asks for the plan with `/plan`, and another who approves it. With the permission *Issues: read* GitHub \
+             says it, unless there are more than a thousand edits."
                 .to_owned()
         }
         Denial::NeedsAdmin => "files were edited by hand, so it needs an admin of this repository.".to_owned(),
@@ -194,6 +200,18 @@ fn denial(why: &Denial) -> String {
         }
         Denial::NeedsDigest { line } => {
             format!("it must name the plan. Read it, then comment\n\n{}", fence(line, "text"))
+        }
+        Denial::NeedsFiles { line } => {
+            format!(
+                "files were edited by hand, and a plan runs what they say, so it must name them. Read them, then comment\n\n{}",
+                fence(line, "text")
+            )
+        }
+        Denial::OtherFiles { line } => {
+            format!(
+                "that is not the digest of the files that are there now. Read those, then comment\n\n{}",
+                fence(line, "text")
+            )
         }
         Denial::NeedsDestroy { line } => {
             format!("something that holds state would be lost. If that is meant, comment\n\n{}", fence(line, "text"))
@@ -250,7 +268,7 @@ fn void(why: VoidWhy, policy: &Policy) -> String {
             format!("The plan was not approved within {} and is void. `/plan` makes a new one.\n", count(usize::try_from(hours).unwrap_or(usize::MAX), "hour"))
         }
         VoidWhy::Pushed => "Somebody pushed; the plan and its approvals are void. A new plan is being made.\n".to_owned(),
-        VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders: on this branch, or in the environment's folder on the default branch. The plan and its approvals are void; an admin must ask for a new one with `/plan`.\n".to_owned(),
+        VoidWhy::HandEdited => "Somebody pushed, and files are no longer what the request renders: on this branch, or in the environment's folder on the default branch. The plan and its approvals are void; what an admin must write to have them planned stands in the comment above.\n".to_owned(),
         VoidWhy::RequestInvalid => "The issue was edited, and what it says now cannot be handled; the answer there says why. The plan and its approvals are void. Edit the issue again.\n".to_owned(),
     }
 }
@@ -362,7 +380,7 @@ pub fn plan_ready(change: &Change, team: Option<&str>) -> String {
         "{}\nThe plan for {} that {} asked for is ready; the comment above shows it. {approvers}\n",
         Marker::Notice.line(),
         code(&change.environment),
-        mention(&change.author)
+        mention(&change.author.login)
     )
 }
 
@@ -383,7 +401,7 @@ pub fn outcome(outcome: RequestOutcome, change: &Change) -> String {
         }
         (RequestOutcome::GivenUp, _) => format!("The request for {environment} was given up, see"),
     };
-    format!("{}\n{}: {what} #{}.\n", Marker::Notice.line(), mention(&change.author), change.pull)
+    format!("{}\n{}: {what} #{}.\n", Marker::Notice.line(), mention(&change.author.login), change.pull)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::place::{is_inside, is_relative, package, wrong_place};
 use super::{
     AppSecretNames, ApprovalRules, BYTES_MAX, Backend, EnvironmentShape, MicroDollars, Network, PlanBy, Policy,
     PolicyError, RunnerRules, StateLock, VERSION, WebhookTarget, Zips,
@@ -170,7 +171,7 @@ fn is_secret_name(text: &str) -> bool {
 }
 
 fn is_zip(text: &str) -> bool {
-    is_word(text, 200, "-_./") && text.ends_with(".zip") && !text.split('/').any(|part| part == "..")
+    is_word(text, 200, "-_./") && text.ends_with(".zip")
 }
 
 /// Certificates, and nothing that could be more than text: a parameter of 4 KB keeps them.
@@ -216,8 +217,7 @@ impl RawPolicy {
             path_rule,
             is_path,
         );
-        let inside = |a: &str, b: &str| format!("{a}/").to_lowercase().starts_with(&format!("{b}/").to_lowercase());
-        if inside(&archive_folder, &folder) || inside(&folder, &archive_folder) {
+        if is_inside(&archive_folder, &folder) || is_inside(&folder, &archive_folder) {
             wrong.0.push("archive_folder: may not be folder, in it or around it".to_owned());
         }
         let shape = shape(self.shape.as_deref(), self.plane_path, &mut wrong);
@@ -227,6 +227,11 @@ impl RawPolicy {
             "a module's address without quotes, `$`, `%` or braces",
             is_source,
         );
+        if let Some(package) = package(&module_source)
+            && let Some(rule) = wrong_place(package, &folder, &archive_folder)
+        {
+            wrong.add("module_source", &module_source, &rule);
+        }
         if let Some(pem) = &self.ghes_ca
             && !is_pem(pem)
         {
@@ -247,7 +252,7 @@ impl RawPolicy {
         let approval = approval(self.approval, &mut wrong);
         let app = app(self.app_secrets, &mut wrong);
         let webhook = webhook(self.webhook, &shape, &mut wrong);
-        let zips = zips(self.zips, &mut wrong);
+        let zips = zips(self.zips, (&folder, &archive_folder), &mut wrong);
         let mut prices = BTreeMap::new();
         for (name, price) in self.prices {
             let Some(name) = wrong.name("prices", &name, InstanceType::parse) else { continue };
@@ -438,9 +443,16 @@ fn webhook(raw: RawWebhook, shape: &EnvironmentShape, wrong: &mut Wrong) -> Webh
     set
 }
 
-fn zips(raw: RawZips, wrong: &mut Wrong) -> Zips {
+fn zips(raw: RawZips, (folder, archive_folder): (&str, &str), wrong: &mut Wrong) -> Zips {
     let mut zip = |field: &str, given: Option<String>| {
-        given.map(|zip| wrong.text(&format!("zips.{field}"), zip, "a path of a .zip without `..`", is_zip))
+        let (field, zip) = (format!("zips.{field}"), given?);
+        let zip = wrong.text(&field, zip, "a path of a .zip", is_zip);
+        if is_relative(&zip)
+            && let Some(rule) = wrong_place(&zip, folder, archive_folder)
+        {
+            wrong.add(&field, &zip, &rule);
+        }
+        Some(zip)
     };
     Zips {
         webhook: zip("webhook", raw.webhook),

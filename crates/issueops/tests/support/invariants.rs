@@ -293,7 +293,9 @@ fn written(command: &CommentCommand) -> String {
             assert!(!digest.is_empty() || *consent == Consent::Apply);
             format!("/approve{digest}{words}")
         }
-        CommentCommand::Plan => "/plan".to_owned(),
+        CommentCommand::Plan { files } => {
+            files.as_ref().map_or_else(|| "/plan".to_owned(), |digest| format!("/plan {digest}"))
+        }
         CommentCommand::Cancel => "/cancel".to_owned(),
         CommentCommand::Lock { reason } => {
             assert!(reason.chars().count() <= command::REASON_CHARS_MAX && !reason.chars().any(char::is_control));
@@ -336,7 +338,8 @@ pub fn plan_json(data: &[u8]) -> usize {
     };
     let posted_at = runnersmith_types::Timestamp::from_secs(0);
     let loses_state = summary.losses().next().is_some();
-    change.state = State::Planned(PlanRecord { parts, posted_at, loses_state, is_hand_edited: false });
+    change.state =
+        State::Planned(PlanRecord { parts, posted_at, loses_state, is_hand_edited: false, ordered_files: None });
     let fleet = FleetChange { before: None, after: fleet, access: GroupAccess::Unknown };
     let cost = cost(&summary, &fleet, policy);
     let url = Some("https://example.com/plan");

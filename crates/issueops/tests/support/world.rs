@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use runnersmith_issueops::change::{
-    Actor, Change, ChangeKind, ChangeStep, Comment, Decision, Denial, Digest, DigestInput, HeldLock, Holder,
-    LifecycleEvent, Liveness, Lock, Membership, Permission, PlanRecord, Reply, Reread, State, decide,
+    Actor, Change, ChangeKind, ChangeStep, Comment, Decision, Denial, Digest, DigestInput, EditedFiles, Editors,
+    HeldLock, Holder, LifecycleEvent, Liveness, Lock, Membership, Permission, PlanRecord, Reply, Reread, State, decide,
 };
 use runnersmith_issueops::policy::ApprovalRules;
 use runnersmith_types::Timestamp;
@@ -37,9 +37,14 @@ pub fn parts(head: &str) -> DigestInput {
     }
 }
 
+/// Files that somebody edited, at this commit.
+pub fn edited(commit: &str) -> EditedFiles {
+    EditedFiles { commit: commit.to_owned(), digest: Digest::of(commit.as_bytes()) }
+}
+
 /// Somebody with this permission.
 pub fn actor(login: &str, permission: Permission) -> Actor {
-    Actor { login: login.into(), is_person: true, permission, membership: Membership::Unknown }
+    Actor { account: login.into(), is_person: true, permission, membership: Membership::Unknown }
 }
 
 /// A writer who took no part.
@@ -93,6 +98,7 @@ impl World {
             posted_at: self.now,
             loses_state,
             is_hand_edited: self.change.is_hand_edited,
+            ordered_files: self.change.ordered_files,
         };
         self.event(&LifecycleEvent::PlanPosted(plan));
     }
@@ -138,7 +144,8 @@ impl World {
     /// A comment comes.
     pub fn received(&mut self, comment: Comment) -> Vec<ChangeStep> {
         let (lock, run) = (self.lock.clone(), self.run);
-        self.event(&LifecycleEvent::Comment { comment, lock, run, editors: BTreeSet::new() })
+        let edited = self.change.edited_files.clone();
+        self.event(&LifecycleEvent::Comment { comment, lock, run, editors: Editors::NONE, edited })
     }
 
     /// What a look at everything gives now.
@@ -149,6 +156,7 @@ impl World {
             lock: self.lock.clone(),
             run: "4711".into(),
             committers: BTreeSet::new(),
+            editors: Editors::NONE,
         }
     }
 

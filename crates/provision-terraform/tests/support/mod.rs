@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use runnersmith_aws_emulator::{Emulator, skip_unless_available, terraform};
-use runnersmith_issueops_engine::{PlanOptions, Progress, Provisioner as _, Workspace};
+use runnersmith_issueops_engine::{PlanOptions, Progress, Provisioner as _, StateBackend, Workspace};
 use runnersmith_provision_terraform::{Terraform, TerraformConfig};
 use runnersmith_types::Secret;
 
@@ -97,8 +97,8 @@ impl Place {
         Terraform::new(self.config()).unwrap()
     }
 
-    /// A workspace with this configuration, whose state is in the emulator.
-    pub fn workspace(&self, main: &str) -> Workspace {
+    /// Where the state is: in the emulator.
+    pub fn backend(&self) -> StateBackend {
         let url = self.emulator.url();
         let mut s3 = serde_json::json!({
             "bucket": BUCKET, "key": self.key(), "region": "us-east-1", "use_path_style": true,
@@ -110,15 +110,16 @@ impl Place {
             Lock::File => s3["use_lockfile"] = true.into(),
             Lock::Table => s3["dynamodb_table"] = "locks".into(),
         }
-        let backend = serde_json::json!({"terraform": {"backend": {"s3": s3}}}).to_string();
-        Workspace {
-            environment: "Test".into(),
-            folder: "environments/test".into(),
-            files: BTreeMap::from([
-                ("environments/test/backend.tf.json".into(), backend.into_bytes()),
-                ("environments/test/main.tf".into(), main.as_bytes().to_vec()),
-            ]),
-        }
+        StateBackend::unchecked("Test", &serde_json::json!({"terraform": {"backend": {"s3": s3}}}).to_string())
+    }
+
+    /// A workspace with this configuration, whose state is there.
+    pub fn workspace(&self, main: &str) -> Workspace {
+        let files = BTreeMap::from([
+            ("environments/test/backend.tf.json".to_owned(), self.backend().settings().as_bytes().to_vec()),
+            ("environments/test/main.tf".to_owned(), main.as_bytes().to_vec()),
+        ]);
+        Workspace::unchecked("Test", "environments/test", files)
     }
 
     /// Plans and applies.

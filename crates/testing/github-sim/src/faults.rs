@@ -46,6 +46,10 @@ pub struct Faults {
     pub modified_bases: u32,
     /// Recursive trees are cut, and say so.
     pub truncate_trees: bool,
+    /// Who asks may not read who edited an issue: GraphQL says null.
+    pub hide_edits: bool,
+    /// GraphQL refuses to say who edited an issue, by an error of this type.
+    pub refuse_edits: Option<&'static str>,
     /// `check_run` is delivered too for each queued job, as to Apps made before `workflow_job` was.
     pub check_runs: bool,
 }

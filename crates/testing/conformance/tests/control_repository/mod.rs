@@ -59,7 +59,7 @@ async fn files(client: &ControlClient, branch: &str) {
     assert_eq!(compared.merge_base, main);
     let people = compared.commits;
     assert_eq!(people.iter().map(|one| one.sha.clone()).collect::<Vec<_>>(), [commit, next]);
-    assert!(people.iter().all(|one| one.logins.iter().all(Option::is_some)), "{people:?}");
+    assert!(people.iter().all(|one| one.accounts.iter().all(Option::is_some)), "{people:?}");
     let nowhere = client.compare("nowhere", &main).await.unwrap_err();
     assert!(matches!(nowhere, GitHubError::NotFound { .. }), "{nowhere}");
     client.create_branch("temporary/one", &main).await.unwrap();
@@ -85,10 +85,13 @@ async fn issues(simulator: &Simulator, client: &ControlClient) {
     client.edit_comment(ours, "this can be asked too").await.unwrap();
     assert_eq!(client.comment(ours).await.unwrap().unwrap().body, "this can be asked too");
     assert_eq!(client.is_edited(&all[1]).await.unwrap(), Some(true));
-    assert!(client.editors(asked).await.unwrap().unwrap().is_empty());
+    let unedited = client.editors(asked).await.unwrap();
+    assert!(unedited.accounts.is_empty() && unedited.is_whole);
     simulator.edit_issue_as(REPO, asked, "maintainer", "please do");
-    let editors: Vec<String> = client.editors(asked).await.unwrap().unwrap().into_iter().collect();
-    assert_eq!(editors, ["maintainer", "octocat"]);
+    let editors = client.editors(asked).await.unwrap();
+    let logins: Vec<&str> = editors.accounts.iter().map(|account| account.login.as_str()).collect();
+    assert_eq!((logins, editors.is_whole), (vec!["maintainer", "octocat"], true));
+    assert!(editors.accounts.iter().all(|account| account.id.is_some()), "{editors:?}");
     client.delete_comment(ours).await.unwrap();
     client.delete_comment(ours).await.unwrap();
     assert_eq!(client.comment(ours).await.unwrap(), None);

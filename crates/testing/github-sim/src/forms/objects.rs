@@ -14,7 +14,7 @@ pub(crate) const HEAD_SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A person or organisation as GitHub's "simple user".
 pub(crate) fn user(state: &State, login: &str) -> Value {
-    let (id, organization) = state.owners.get(login).copied().unwrap_or((1, false));
+    let (id, organization) = state.owners.get(login).copied().unwrap_or_else(|| (number_of(login), false));
     let kind = match () {
         () if organization => "Organization",
         () if login.ends_with("[bot]") => "Bot",
@@ -31,6 +31,11 @@ pub(crate) fn user(state: &State, login: &str) -> Value {
         "received_events_url": format!("{at}/received_events"),
         "type": kind, "site_admin": false,
     })
+}
+
+/// The number of an account that nobody added, such as a bot's: one for each name.
+fn number_of(login: &str) -> u64 {
+    login.bytes().fold(1 << 40, |number: u64, byte| (number.wrapping_mul(31).wrapping_add(u64::from(byte))) % (1 << 50))
 }
 
 /// An organisation as payloads carry it.

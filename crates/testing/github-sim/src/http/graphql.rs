@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::body::text;
+use crate::forms::objects as form;
 use crate::http::answer::Answer;
 use crate::state::State;
 use crate::state::board::Key;
@@ -39,22 +40,29 @@ fn edits(state: &State, variables: &Value, may_read: impl Fn(&State, &str) -> bo
         let message = format!("Could not resolve to an Issue with the number of {number}.");
         return refused("NOT_FOUND", &message);
     };
+    if let Some(kind) = state.faults.refuse_edits {
+        return refused(kind, "Something went wrong while executing your query.");
+    }
+    if state.faults.hide_edits {
+        return Answer::json(200, json!({"data": {"repository": {"issue": {"userContentEdits": null}}}}));
+    }
     const PAGE: usize = 100;
     let from: usize = text(variables, "after").and_then(|after| after.parse().ok()).unwrap_or(0);
     // GraphQL gives the login of an App's account without what REST adds to it.
-    let nodes: Vec<Value> = issue
-        .edits
-        .iter()
-        .skip(from)
-        .take(PAGE)
-        .map(|login| json!({"editor": {"login": login.trim_end_matches("[bot]")}}))
-        .collect();
+    let nodes: Vec<Value> =
+        issue.edits.iter().skip(from).take(PAGE).map(|login| json!({"editor": editor(state, login)})).collect();
     let end = from + nodes.len();
     let page = json!({"hasNextPage": end < issue.edits.len(), "endCursor": end.to_string()});
     Answer::json(
         200,
         json!({"data": {"repository": {"issue": {"userContentEdits": {"pageInfo": page, "nodes": nodes}}}}}),
     )
+}
+
+/// An actor; its number is asked for by its kind.
+fn editor(state: &State, login: &str) -> Value {
+    let user = form::user(state, login);
+    json!({"__typename": user["type"], "login": login.trim_end_matches("[bot]"), "databaseId": user["id"]})
 }
 
 fn last_edited(state: &State, variables: &Value, may_read: impl Fn(&State, &str) -> bool) -> Answer {

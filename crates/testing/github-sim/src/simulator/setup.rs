@@ -23,6 +23,22 @@ impl Simulator {
         });
     }
 
+    /// Gives an account another name: its number, its roles and what it wrote are its own as before, and the old name is free.
+    pub fn rename_user(&self, login: &str, new: &str) {
+        self.act(|state| {
+            let account = state.owners.remove(login).unwrap_or_else(|| panic!("{login} is not known here"));
+            state.owners.insert(new.to_owned(), account);
+            let roles = std::mem::take(&mut state.board.roles);
+            let renamed = |known: String| if known.eq_ignore_ascii_case(login) { new.to_lowercase() } else { known };
+            state.board.roles = roles.into_iter().map(|((repo, known), role)| ((repo, renamed(known)), role)).collect();
+            for issue in state.board.issues.values_mut() {
+                let authors = issue.comments.iter_mut().map(|comment| &mut comment.author.login);
+                let names = authors.chain(&mut issue.edits).chain([&mut issue.author.login]);
+                names.filter(|name| name.as_str() == login).for_each(|name| new.clone_into(name));
+            }
+        });
+    }
+
     /// Adds a team; its members have accepted.
     pub fn add_team(&self, org: &str, slug: &str, members: &[&str]) {
         self.act(|state| {
