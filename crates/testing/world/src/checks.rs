@@ -117,7 +117,7 @@ pub struct Checks {
     delivered: BTreeMap<RunnerName, Timestamp>,
     /// How often the loops look and call.
     pub pace: Pace,
-    /// How much has become different: things that happened by themselves, calls that failed, effects that changed something.
+    /// How much has become different: things that happened by themselves, and effects that changed something. A call that fails is no news.
     pub changes: u64,
     /// Rounds of passes.
     pub rounds: u64,

@@ -144,9 +144,7 @@ impl GitHubWire {
         self.0.takes(40, 400).await;
         let result = self.0.shared.with(|outside| {
             let transient = || GitHubError::Transient { operation, subject: subject.clone(), source: "502".into() };
-            let fault = outside.github_fault();
-            outside.checks.changes += u64::from(fault.is_some());
-            let result = match fault {
+            let result = match outside.github_fault() {
                 Some(Fault::Limited(until)) => {
                     Err(GitHubError::RateLimited { operation, subject: subject.clone(), until })
                 }

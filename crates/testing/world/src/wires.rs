@@ -141,9 +141,7 @@ impl MachinesWire {
     fn is_throttled(&self) -> bool {
         self.0.shared.with(|outside| {
             let rate = outside.rate(|faults| faults.machines_throttled);
-            let is_throttled = outside.random.calls.happens(rate);
-            outside.checks.changes += u64::from(is_throttled);
-            is_throttled
+            outside.random.calls.happens(rate)
         })
     }
 }
@@ -156,9 +154,7 @@ impl Machines for MachinesWire {
         let result = self.0.shared.with(|outside| {
             let operation = "launch";
             let lost = || MachinesError::Failed { operation, source: "timeout".into() };
-            let fault = outside.launch_fault(request);
-            outside.checks.changes += u64::from(fault.is_some());
-            let result = match fault {
+            let result = match outside.launch_fault(request) {
                 Some(LaunchFault::Throttled) => Err(MachinesError::Throttled { operation }),
                 Some(LaunchFault::NoCapacity) => {
                     Err(MachinesError::NoCapacity { operation, pool: request.batch.pool.clone() })
