@@ -24,6 +24,8 @@ const PROCESSES_MAX: usize = 10;
 const TASKS_MAX: usize = 40;
 /// The most faults of a process that are kept in the ledger.
 const FAULTS_MAX: usize = 20;
+/// How often a function stores its faults at most.
+const FAULTS_STORED_EVERY: Duration = Duration::from_secs(60);
 /// The most bytes of an error that are kept.
 const ERROR_MAX: usize = 300;
 
@@ -116,6 +118,31 @@ pub struct ProcessTasks {
     /// What is wrong with it, its tasks apart.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// Whether it is a function, which runs only when it is invoked, and is stored only while something is wrong.
+    #[serde(default)]
+    pub is_function: bool,
+}
+
+/// When a function stores its faults.
+#[derive(Debug, Default)]
+pub struct FaultsStored(Mutex<Option<(Timestamp, bool)>>);
+
+impl FaultsStored {
+    /// Returns whether a function with these faults has to store them now, and if so counts them as stored: while something is wrong,
+    /// at most once a minute; once when nothing is any more; and first of all, since an earlier process may have stored some.
+    pub fn is_due(&self, faults: &[Fault], now: Timestamp) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = match *last {
+            None => true,
+            Some((at, had_faults)) => (had_faults || !faults.is_empty()) && now.since(at) >= FAULTS_STORED_EVERY,
+        };
+        if is_due {
+            // The beginning of a process is no reason to say later what goes wrong in its first minute.
+            let at = if last.is_none() && faults.is_empty() { now.minus(FAULTS_STORED_EVERY) } else { now };
+            *last = Some((at, !faults.is_empty()));
+        }
+        is_due
+    }
 }
 
 /// The background tasks of this process.
@@ -247,18 +274,43 @@ pub async fn store(
     clock: &dyn Clock,
     holder: &str,
     tasks: &Tasks,
-    mut faults: Vec<Fault>,
+    faults: Vec<Fault>,
 ) -> Result<(), LedgerError> {
-    let now = clock.now();
-    faults.truncate(FAULTS_MAX);
-    let mut all = stored(ledger).await?;
     // A value of the ledger is bounded, and a server may have hundreds of sets: what goes wrong is kept first.
     let mut own = tasks.all();
     own.sort_by_key(|task| !task.is_failing());
     own.truncate(TASKS_MAX);
-    all.retain(|process| process.holder != holder && now.since(process.at) < PROCESS_KEPT);
-    all.insert(0, ProcessTasks { holder: holder.to_owned(), at: now, tasks: own, faults });
+    let process = ProcessTasks { holder: holder.to_owned(), at: clock.now(), tasks: own, faults, is_function: false };
+    put(ledger, process).await
+}
+
+/// Writes what is wrong with a function into the ledger, or that nothing is any more. Its processes share one entry: the newest word
+/// counts.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn store_function(
+    ledger: &dyn Ledger,
+    clock: &dyn Clock,
+    name: &str,
+    faults: Vec<Fault>,
+) -> Result<(), LedgerError> {
+    let (holder, at) = (name.to_owned(), clock.now());
+    put(ledger, ProcessTasks { holder, at, tasks: Vec::new(), faults, is_function: true }).await
+}
+
+async fn put(ledger: &dyn Ledger, mut process: ProcessTasks) -> Result<(), LedgerError> {
+    process.faults.truncate(FAULTS_MAX);
+    let before = stored(ledger).await?;
+    let mut all = before.clone();
+    all.retain(|other| other.holder != process.holder && process.at.since(other.at) < PROCESS_KEPT);
+    if !process.is_function || !process.faults.is_empty() {
+        all.insert(0, process);
+    }
     all.truncate(PROCESSES_MAX);
+    if all == before {
+        return Ok(());
+    }
     let text =
         serde_json::to_string(&all).map_err(|error| LedgerError::Failed { operation: "set", source: error.into() })?;
     ledger.set(KEY, &text).await
@@ -277,6 +329,8 @@ pub async fn stored(ledger: &dyn Ledger) -> Result<Vec<ProcessTasks>, LedgerErro
 
 #[cfg(test)]
 mod tests {
+    use runnersmith_plan::fault::FaultKind;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -298,6 +352,20 @@ mod tests {
         assert!(tasks.all().is_empty());
         task.begin(NOW);
         assert!(tasks.all().is_empty(), "a task that is over stays over");
+    }
+
+    #[test]
+    fn a_function_stores_what_is_wrong_at_once_then_once_a_minute_and_its_end() {
+        let fault = [Fault::new(FaultKind::AppRefused, "", "401", NOW)];
+        let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+        let stored = FaultsStored::default();
+        assert!(stored.is_due(&[], NOW), "an earlier process may have stored some");
+        assert!(!stored.is_due(&[], at(3_600)), "nothing costs nothing");
+        assert!(stored.is_due(&fault, at(3_601)));
+        assert!(!stored.is_due(&fault, at(3_660)) && stored.is_due(&fault, at(3_661)));
+        assert!(!stored.is_due(&[], at(3_700)) && stored.is_due(&[], at(3_721)), "that it is over, a minute later");
+        assert!(!stored.is_due(&fault, at(3_722)), "what comes and goes is no write for each time");
+        assert!(FaultsStored::default().is_due(&fault, NOW));
     }
 
     #[test]

@@ -5,9 +5,13 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use runnersmith_aws::{DynamoLedger, Session};
 use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
+use runnersmith_controllers::tasks;
+use runnersmith_ports::SystemClock;
 use serde_json::{Value, json};
 use support::{Bed, Wishes};
 
@@ -149,4 +153,47 @@ async fn a_set_that_is_taken_out_leaves_nothing_behind() {
         bed.leftovers().is_empty()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_a_function_is_in_the_ledger_for_status_until_it_is_over() {
+    if skip_unless_available("the end-to-end test of the functions' faults") {
+        return;
+    }
+    let bed = Bed::new(Wishes::default()).await;
+    bed.emulator().enforce_policies().unwrap();
+    let session = Session::with_key(bed.emulator().url(), "us-east-1", "reader").await;
+    let ledger = DynamoLedger::new(&session, "ledger", Duration::from_secs(3_600), Arc::new(SystemClock));
+    let look = async || {
+        // An answer of GitHub's that is no fault of the invocation's.
+        let _ = bed.host().invoke("scale-down", &json!({})).await;
+        let stored = tasks::stored(&ledger).await.unwrap();
+        let of = |process: tasks::ProcessTasks| {
+            let kinds: Vec<String> =
+                process.faults.iter().map(|fault| format!("{} {}", fault.kind.word(), fault)).collect();
+            (process.holder, process.is_function, kinds.join(" "))
+        };
+        stored.into_iter().map(of).collect::<Vec<_>>()
+    };
+    assert!(look().await.is_empty(), "nothing is stored while nothing is wrong");
+    bed.github.set_faults(|faults| drop(faults.fail.insert("*".into(), (401, 10_000))));
+    // A single 401 is a coincidence.
+    let mut said = look().await;
+    for _ in 0..10 {
+        if said.is_empty() {
+            said = look().await;
+        }
+    }
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!((said[0].0.as_str(), said[0].1), ("scale-down", true));
+    assert!(said[0].2.contains("app_refused"), "{said:?}");
+    bed.github.set_faults(|faults| faults.fail.clear());
+    // Its next process begins with that; the first call may still meet the one that ends.
+    bed.host().recycle();
+    for _ in 0..10 {
+        if !said.is_empty() {
+            said = look().await;
+        }
+    }
+    assert!(said.is_empty(), "it is over: {said:?}");
 }

@@ -23,7 +23,7 @@ struct StatusJson {
     source: ReadSource,
     sets: Vec<SetJson>,
     jobs: Vec<JobJson>,
-    /// The background tasks of each server on this ledger, as it last recorded them.
+    /// The background tasks of each server on this ledger, as it last recorded them, and each function with which something is wrong.
     servers: Vec<ProcessTasks>,
     /// What is wrong; with anything here the exit code is 5.
     faults: Vec<Fault>,
@@ -133,10 +133,11 @@ pub async fn command(options: cli::ReadOptions) -> Result<ExitStatus, CommandFai
     Ok(exit)
 }
 
-/// What is wrong with the servers on this ledger. One that has stopped is a fault only when no other runs.
-fn of_servers(servers: &[ProcessTasks], now: Timestamp) -> Vec<Fault> {
+/// What is wrong with the servers and functions on this ledger. One that has stopped is a fault only when no other runs.
+fn of_servers(processes: &[ProcessTasks], now: Timestamp) -> Vec<Fault> {
+    let (functions, servers): (Vec<_>, Vec<_>) = processes.iter().partition(|process| process.is_function);
     let (running, stopped): (Vec<_>, Vec<_>) =
-        servers.iter().partition(|server| now.since(server.at) <= SERVER_STOPPED_AFTER);
+        servers.into_iter().partition(|server| now.since(server.at) <= SERVER_STOPPED_AFTER);
     let last = stopped.iter().max_by_key(|server| server.at).filter(|_| running.is_empty());
     let mut faults: Vec<Fault> = last
         .map(|server| {
@@ -152,6 +153,12 @@ fn of_servers(servers: &[ProcessTasks], now: Timestamp) -> Vec<Fault> {
         let seen: Vec<Fault> = seen.into_iter().cloned().collect();
         faults.extend(seen);
         faults.extend(server.tasks.iter().filter_map(|task| of_task(task, now)));
+    }
+    // A function that is not invoked any more says no end of what it has said.
+    for fault in functions.into_iter().flat_map(|function| &function.faults) {
+        if now.since(fault.last_at) < fault.kind.lasts() && !faults.iter().any(|known| known.is_same(fault)) {
+            faults.push(fault.clone());
+        }
     }
     faults
 }
@@ -182,7 +189,7 @@ fn print(status: StatusJson, now: Timestamp) {
     for job in status.jobs {
         report::line(&job.line());
     }
-    for server in status.servers {
+    for server in status.servers.into_iter().filter(|process| !process.is_function) {
         let (age, ago) = (now.since(server.at), duration(now.since(server.at)));
         if age > SERVER_STOPPED_AFTER {
             report::line(&format!("server {} was last seen {ago} ago; it has stopped", server.holder.escape_debug()));
@@ -214,7 +221,7 @@ mod tests {
         task.end(NOW, Err("GitHub is down".into()));
         let at = NOW.minus(Duration::from_secs(seconds_ago));
         let faults = vec![Fault::new(FaultKind::DeadLetters, "", "2 messages", at)];
-        ProcessTasks { holder: holder.into(), at, tasks: tasks.all(), faults }
+        ProcessTasks { holder: holder.into(), at, tasks: tasks.all(), faults, is_function: false }
     }
 
     fn words(servers: &[ProcessTasks]) -> Vec<String> {
@@ -227,6 +234,15 @@ mod tests {
         assert_eq!(words(&[server("old", 900), server("new", 600)]), ["new: the server was last seen 10 min 00 s ago"]);
         let own = ["2 messages", "background task sweep: failed: GitHub is down"];
         assert_eq!(words(&[server("old", 900), server("new", 60)]), own, "its own faults, and nothing of the old one");
+    }
+
+    #[test]
+    fn what_functions_say_counts_until_it_is_old_and_none_is_a_server_that_stopped() {
+        let function =
+            |seconds_ago| ProcessTasks { is_function: true, tasks: Vec::new(), ..server("scale-down", seconds_ago) };
+        assert_eq!(words(&[function(900)]), ["2 messages"]);
+        assert_eq!(words(&[function(900), function(10)]), ["2 messages"], "the same of two functions");
+        assert!(words(&[function(3_601)]).is_empty(), "an hour after it was last seen");
     }
 
     fn fact(status: JobStatus) -> JobFact {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use lambda_runtime::Error;
 use runnersmith_aws::wiring::{AwsServices, SplitMachines};
-use runnersmith_controllers::faults::Faults;
+use runnersmith_controllers::faults::{Fault, Faults};
 use runnersmith_controllers::levels::Levels;
 use runnersmith_controllers::metrics::Metrics;
+use runnersmith_controllers::tasks::{self, FaultsStored};
 use runnersmith_controllers::{CallLimits, Ports, Sets, World, housekeeping};
 use runnersmith_ec2::Ec2Machines;
 use runnersmith_github::{GitHubClient, GitHubConfig};
@@ -37,7 +38,7 @@ pub(crate) struct ControlPlane {
 
 /// The control plane of now.
 #[derive(Default)]
-pub(crate) struct ControlPlanes(Mutex<Option<Arc<ControlPlane>>>);
+pub(crate) struct ControlPlanes(Mutex<Option<Arc<ControlPlane>>>, FaultsStored);
 
 impl ControlPlanes {
     /// The control plane, made again when its settings are old. One that cannot be made again goes on as it was.
@@ -59,6 +60,20 @@ impl ControlPlanes {
                 }
                 None => Err(error),
             },
+        }
+    }
+}
+
+impl ControlPlanes {
+    /// Stores what is wrong with this function, for `status`. An invocation does not fail by that.
+    pub async fn store_faults(&self, function: &str, world: &World, faults: Vec<Fault>) {
+        let ports = &world.ports;
+        if !self.1.is_due(&faults, ports.clock.now()) {
+            return;
+        }
+        let stored = tasks::store_function(ports.ledger.as_ref(), ports.clock.as_ref(), function, faults).await;
+        if let Err(error) = stored {
+            tracing::warn!(error = %chain(&error), "what is wrong could not be stored; `status` shows it later");
         }
     }
 }

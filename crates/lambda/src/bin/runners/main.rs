@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use runnersmith_controllers::faults::Fault;
+use runnersmith_controllers::levels::SetLevel;
 use runnersmith_controllers::{Depth, World, consume, housekeeping, lookups, pass, timer};
 use runnersmith_lambda::{emf, variable};
 use runnersmith_ports::chain;
 use runnersmith_ports::{Message, Queue};
 use runnersmith_types::{ScaleSetName, saturating_u32};
 use serde_json::{Value, json};
-use strum::{EnumString, VariantNames};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::control_plane::{ControlPlane, ControlPlanes};
 use crate::event_queue::EventQueue;
@@ -27,7 +29,7 @@ use crate::event_queue::EventQueue;
 const SPARE: Duration = Duration::from_secs(2);
 
 /// Which function this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 enum Role {
     ScaleUp,
@@ -112,18 +114,28 @@ fn waiting(world: &World, set: &ScaleSetName) -> String {
 /// So long a level is believed that no other pass of this process has replaced; the timer's passes come each minute.
 const LEVEL_COUNTS_FOR: Duration = Duration::from_secs(120);
 
+/// The levels of now.
+fn levels(world: &World) -> BTreeMap<ScaleSetName, SetLevel> {
+    let (mut levels, now) = (world.levels.all(), world.ports.clock.now());
+    // Another invocation's process passes over a set as well: what this one saw long ago is not so any more.
+    levels.retain(|_, level| now.since(level.at) < LEVEL_COUNTS_FOR);
+    levels
+}
+
+/// What is wrong with this process and with the sets that it has seen.
+fn faults(world: &World) -> Vec<Fault> {
+    let mut all = world.faults.all(&[], world.ports.clock.now());
+    all.extend(levels(world).into_values().flat_map(|level| level.faults));
+    all
+}
+
 /// The level of each set, and what is wrong by kind, for CloudWatch.
 fn measure(world: &World) {
-    let at = world.ports.clock.now();
-    let now = at.as_millis();
+    let now = world.ports.clock.now().as_millis();
     let are_metrics = variable(emf::METRICS);
     let environment = variable(runnersmith_lambda::settings::PATH).unwrap_or_default();
-    let mut levels = world.levels.all();
-    // Another invocation's process passes over a set as well: what this one saw long ago is not so any more.
-    levels.retain(|_, level| at.since(level.at) < LEVEL_COUNTS_FOR);
     let mut kinds: BTreeMap<&'static str, u32> = BTreeMap::new();
-    let of_process = world.faults.all(&[], at);
-    for fault in of_process.iter().chain(levels.values().flat_map(|level| &level.faults)) {
+    for fault in faults(world) {
         *kinds.entry(fault.kind.word()).or_default() += 1;
     }
     for (kind, count) in kinds {
@@ -134,7 +146,7 @@ fn measure(world: &World) {
             &[("Faults", "Count", f64::from(count))],
         );
     }
-    for level in levels.into_values() {
+    for level in levels(world).into_values() {
         let waiting = level.plan.waiting.iter().filter(|waiting| waiting.job.is_some()).count();
         let count = |value: u32| f64::from(value);
         let metrics = [
@@ -251,11 +263,13 @@ async fn main() -> Result<(), Error> {
         async move {
             let control_plane = control_planes.fresh().await?;
             let deadline = event.context.deadline;
-            match role {
+            let done = match role {
                 Role::ScaleUp => scale_up(&control_plane, event.payload, deadline).await,
                 Role::ScaleDown => scale_down(&control_plane, deadline).await,
                 Role::Housekeeper => housekeeper(&control_plane, deadline).await,
-            }
+            };
+            control_planes.store_faults(role.into(), &control_plane.world, faults(&control_plane.world)).await;
+            done
         }
     }))
     .await
