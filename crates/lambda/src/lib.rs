@@ -6,6 +6,8 @@
 pub mod emf;
 pub mod settings;
 
+use std::time::{Duration, SystemTime};
+
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -40,6 +42,17 @@ where
     }
     operations(&arguments.next().unwrap_or_default())?.into_iter().for_each(emf::write);
     Ok(false)
+}
+
+/// Before its deadline a function stops beginning things: an answer takes its time too.
+const SPARE: Duration = Duration::from_secs(2);
+
+/// How long is left to an invocation.
+#[must_use]
+pub fn left(deadline_millis: u64) -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is on this machine's clock")]
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(deadline_millis).saturating_sub(now).saturating_sub(SPARE).max(Duration::from_millis(100))
 }
 
 /// An environment variable that is not empty.

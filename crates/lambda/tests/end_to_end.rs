@@ -90,6 +90,20 @@ async fn fifty_jobs_at_once_are_one_launch_call() {
     assert_eq!(bed.calls("SendMessage") - bed.wakes(), 50, "one message for each delivery");
 }
 
+/// GitHub keeps a delivery that is not answered with a success, and is asked for it later; a function that is cut off says nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_hangs_is_an_answer_in_the_webhooks_time() {
+    if skip_unless_available("a queue that hangs") {
+        return;
+    }
+    let bed = Bed::new(Wishes { function_timeout: 10, ..Wishes::default() }).await;
+    let body = bed.delivery("queued", 1);
+    bed.emulator().inject(&[Fault::slow("SendMessage", Duration::from_secs(40)).times(5)]).unwrap();
+    assert_eq!(bed.post("workflow_job", &body, support::SECRET).await, 503);
+    bed.emulator().heal().unwrap();
+    assert_eq!(bed.post("workflow_job", &body, support::SECRET).await, 202);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_of_aws_only_costs_time() {
     if skip_unless_available("the end-to-end test of faults") {

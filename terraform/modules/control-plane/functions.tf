@@ -25,6 +25,7 @@ resource "aws_sqs_queue" "failed" {
   name                      = "${local.name}-failed"
   message_retention_seconds = 1209600
   sqs_managed_sse_enabled   = true
+  policy                    = local.queue_policies["failed"]
   tags                      = local.tags
 }
 
@@ -174,10 +175,11 @@ resource "aws_lambda_permission" "rule" {
   source_arn    = aws_cloudwatch_event_rule.this[each.key].arn
 }
 
-# --- alarms see failures
+# --- alarms see failures, each for a tenth of a dollar a month
 
+# What a schedule invokes is tried three times, and then a message in `failed`, which has an alarm of its own.
 resource "aws_cloudwatch_metric_alarm" "errors" {
-  for_each            = local.functions
+  for_each            = { for name, function in local.functions : name => function if !contains(local.by_events, name) }
   alarm_name          = "${local.name}-${each.key}-errors"
   alarm_description   = "The function ${each.key} fails: `aws logs tail /aws/lambda/${local.name}-${each.key}`"
   namespace           = "AWS/Lambda"

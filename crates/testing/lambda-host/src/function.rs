@@ -68,6 +68,7 @@ pub struct Function {
     pending: Mutex<HashMap<String, Pending>>,
     processes: Mutex<BTreeMap<String, u32>>,
     numbers: AtomicU64,
+    invoked: AtomicU64,
 }
 
 impl Function {
@@ -113,6 +114,7 @@ impl Function {
             pending: Mutex::default(),
             processes: Mutex::default(),
             numbers: AtomicU64::new(1),
+            invoked: AtomicU64::default(),
         })
     }
 
@@ -144,6 +146,12 @@ impl Function {
         self.invoke_after(0, payload).await
     }
 
+    /// How often the function was invoked: what is paid for, beside its time.
+    #[must_use]
+    pub fn invocations(&self) -> u64 {
+        self.invoked.load(Ordering::Relaxed)
+    }
+
     /// How often the function was invoked on the way to a message, by the trace that the message carries.
     #[must_use]
     pub fn lineage(&self, trace: &str) -> u64 {
@@ -165,6 +173,7 @@ impl Function {
     /// As [`Self::invoke`].
     pub async fn invoke_after(self: &Arc<Self>, lineage: u64, payload: &Value) -> Answer {
         let trace = format!("Root=1-00000000-000000000000000000000000;Lineage={}:{}", self.name, lineage + 1);
+        self.invoked.fetch_add(1, Ordering::Relaxed);
         let id = format!("00000000-0000-4000-8000-{:012x}", self.number());
         let (answer, answered) = oneshot::channel();
         self.pending().insert(id.clone(), Pending { process: None, answer });

@@ -9,13 +9,13 @@ mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use runnersmith_controllers::faults::Fault;
 use runnersmith_controllers::levels::SetLevel;
 use runnersmith_controllers::{Depth, World, consume, housekeeping, lookups, pass, timer};
-use runnersmith_lambda::{emf, variable};
+use runnersmith_lambda::{emf, left, variable};
 use runnersmith_ports::chain;
 use runnersmith_ports::{Message, Queue};
 use runnersmith_types::{ScaleSetName, saturating_u32};
@@ -24,9 +24,6 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::control_plane::{ControlPlane, ControlPlanes};
 use crate::event_queue::EventQueue;
-
-/// Before its deadline a function stops beginning things: an answer takes its time too.
-const SPARE: Duration = Duration::from_secs(2);
 
 /// Which function this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
@@ -59,13 +56,6 @@ impl Role {
             Self::ScaleDown | Self::Housekeeper => base.chain(passes).collect(),
         }
     }
-}
-
-/// How long is left.
-fn left(deadline_millis: u64) -> Duration {
-    #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is on this machine's clock")]
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Duration::from_millis(deadline_millis).saturating_sub(now).saturating_sub(SPARE).max(Duration::from_millis(100))
 }
 
 /// Looks at sets, each as deep as asked. What the time does not allow is looked at after a message to ourselves; what was

@@ -21,9 +21,6 @@ use tokio::sync::RwLock;
 const OPERATIONS: [&str; 4] =
     ["sqs:SendMessage", "dynamodb:BatchWriteItem", "ssm:GetParametersByPath", "ssm:GetParameters"];
 
-/// GitHub waits ten seconds for an answer, and so does Lambda: a call that hangs becomes a 503 within them, which is in the function's log.
-const CALL_TIMEOUT: Duration = Duration::from_secs(8);
-
 /// The webhook receiver, and when its settings were read.
 struct Made {
     receiver: WebhookReceiver,
@@ -36,14 +33,16 @@ struct Webhook {
 }
 
 impl Webhook {
-    async fn make(&self) -> Result<Arc<Made>, SettingsError> {
+    /// Makes the receiver. A call that hangs becomes a 503 within the function's time (GitHub waits no longer than ten seconds), and is in its
+    /// log.
+    async fn make(&self, call_timeout: Duration) -> Result<Arc<Made>, SettingsError> {
         let settings = LambdaSettings::read().await?;
         let secrets = settings.webhook_secrets().await?;
         let aws = settings.config.aws.clone().unwrap_or_default();
         let (Some(queue), Some(table)) = (aws.queue_url, aws.table) else {
             return Err(SettingsError::Missing("the control plane's aws.queue_url and aws.table".into()));
         };
-        let session = settings.session.within(CALL_TIMEOUT);
+        let session = settings.session.within(call_timeout);
         // The function only sends: how long a message stays invisible is the consumer's affair.
         let queue = SqsQueue::new(&session, &queue, None, Duration::from_secs(60));
         let ledger = DynamoLedger::new(&session, &table, settings.config.store.history, self.clock.clone());
@@ -62,24 +61,24 @@ impl Webhook {
     }
 
     /// The receiver, made again when it is older than this. One that cannot be made again goes on as it was.
-    async fn receiver(&self, fresh_for: Duration) -> Result<Arc<Made>, SettingsError> {
+    async fn receiver(&self, fresh_for: Duration, call_timeout: Duration) -> Result<Arc<Made>, SettingsError> {
         let made = self.made.read().await.clone();
         match made {
             Some(made) if self.clock.now().since(made.at) < fresh_for => Ok(made),
-            Some(old) => Ok(self.make().await.unwrap_or_else(|error| {
+            Some(old) => Ok(self.make(call_timeout).await.unwrap_or_else(|error| {
                 tracing::error!(error = %chain(&error), "settings could not be read again; the old ones hold");
                 old
             })),
-            None => self.make().await,
+            None => self.make(call_timeout).await,
         }
     }
 
-    async fn deliver(&self, event: event::Event) -> Answer {
+    async fn deliver(&self, event: event::Event, left: Duration) -> Answer {
         let delivery = match event.delivery() {
             Ok(delivery) => delivery,
             Err(why) => return Answer::new(400, why),
         };
-        let made = match self.receiver(FRESH_FOR).await {
+        let made = match self.receiver(FRESH_FOR, left).await {
             Ok(made) => made,
             Err(error) => {
                 // GitHub keeps the delivery; it is asked for again.
@@ -92,7 +91,7 @@ impl Webhook {
         if answer.status != 401 && !answer.unserved {
             return answer;
         }
-        match self.receiver(READ_AGAIN_AT_MOST_EVERY).await {
+        match self.receiver(READ_AGAIN_AT_MOST_EVERY, left).await {
             Ok(newer) if newer.at > made.at => newer.receiver.deliver(delivery).await,
             _ => answer,
         }
@@ -108,8 +107,9 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let webhook = webhook.clone();
         async move {
+            let left = runnersmith_lambda::left(event.context.deadline);
             let answer = match event::Event::read(event.payload) {
-                Ok(event) => webhook.deliver(event).await,
+                Ok(event) => webhook.deliver(event, left).await,
                 Err(why) => Answer::new(400, why),
             };
             Ok::<Value, Error>(event::answer(&answer))
