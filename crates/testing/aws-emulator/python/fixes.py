@@ -347,6 +347,14 @@ def ssm():
 
     parameters.SimpleSystemManagerBackend.get_parameters = get_parameters
 
+    # AWS's own parameters can be read; lists show an account's own alone.
+    describe = parameters.SimpleSystemManagerBackend.describe_parameters
+
+    def describe_parameters(self, *arguments, **named):
+        return [one for one in describe(self, *arguments, **named) if not one.name.startswith("/aws/")]
+
+    parameters.SimpleSystemManagerBackend.describe_parameters = describe_parameters
+
 
 def dynamodb():
     # A transaction kept a copy of the whole table for its undoing; a copy of the items that it touches is enough.
