@@ -7,7 +7,7 @@ use std::time::Duration;
 use runnersmith_plan::fault::FaultKind;
 use runnersmith_plan::route;
 use runnersmith_ports::{
-    LedgerError, MachineEvent, Message, Queue, QueueError, Receipt, ReceivedMessage, Recorded, chain,
+    LedgerError, MachineEvent, MachinesError, Message, Queue, QueueError, Receipt, ReceivedMessage, Recorded, chain,
 };
 use runnersmith_types::job::Merged;
 use runnersmith_types::{EventKind, FactSource, JobFact, JobId, JobStatus, ScaleSet, ScaleSetName};
@@ -83,11 +83,12 @@ pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Consumed 
         receipts.push(receipt);
     }
     consumed.note("acknowledge messages", queue.acknowledge(&receipts).await);
-    take_down_each(world, queue, batch.machines, &mut consumed).await;
     for (message, why) in batch.unreadable {
         set_aside(world, queue, &message, &why, &mut consumed).await;
     }
+    let machines = batch.machines;
     let Some(lookups) = &world.ports.lookups else {
+        take_down_each(world, queue, machines, &mut consumed).await;
         let found = lookups::look_up(world, queue, batch.lookups).await;
         consumed.woken.extend(found.woken);
         consumed.failed.extend(found.failed);
@@ -102,11 +103,14 @@ pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Consumed 
             Err(error) => consumed.again(queue, &message, "pass on a look-up", chain(&error)).await,
         }
     }
+    // At the end: the provider is asked about them, and may be slow.
+    take_down_each(world, queue, machines, &mut consumed).await;
     consumed
 }
 
 /// Takes down what a provider reports of machines, all of a batch in one call: when many machines go at once there is a message for each.
-/// Where that does not work they are taken one by one, so that one that cannot be taken down delays no other.
+/// Where that does not work they are taken one by one, so that one that cannot be taken down delays no other; not where the provider is
+/// busy, and no more once two have failed: then it is not the machines.
 pub(crate) async fn take_down_each(
     world: &World,
     queue: &dyn Queue,
@@ -118,11 +122,12 @@ pub(crate) async fn take_down_each(
     }
     let all: Vec<MachineEvent> = machines.iter().map(|(event, _)| event.clone()).collect();
     let mut result = take_down(world, &all).await;
-    let is_split = result.is_err() && machines.len() > 1;
-    let mut receipts = Vec::new();
+    let is_split = matches!(result, Err(NotTakenDown { is_busy: false, .. })) && machines.len() > 1;
+    let (mut receipts, mut failed) = (Vec::new(), 0);
     for (event, message) in machines {
-        if is_split {
+        if is_split && failed < 2 {
             result = take_down(world, &[event]).await;
+            failed += u32::from(result.is_err());
         }
         match &result {
             Ok(sets) => {
@@ -130,20 +135,39 @@ pub(crate) async fn take_down_each(
                 receipts.push(message.receipt);
             }
             Err(error) => {
-                consumed.again(queue, &message, "take down what a machine's provider reports", error.clone()).await
+                consumed.again(queue, &message, "take down what a machine's provider reports", error.why.clone()).await
             }
         }
     }
     consumed.note("acknowledge messages", queue.acknowledge(&receipts).await);
 }
 
+/// Why reports of machines could not be taken down.
+struct NotTakenDown {
+    /// The provider has too many calls: more of them make it no better.
+    is_busy: bool,
+    why: String,
+}
+
+impl From<LedgerError> for NotTakenDown {
+    fn from(error: LedgerError) -> Self {
+        Self { is_busy: false, why: chain(&error).to_string() }
+    }
+}
+
+impl From<MachinesError> for NotTakenDown {
+    fn from(error: MachinesError) -> Self {
+        Self { is_busy: matches!(error, MachinesError::Throttled { .. }), why: chain(&error).to_string() }
+    }
+}
+
 /// Returns the sets whose machines they are. Who passes over one of them now may have listed its machines before, and looks again.
-async fn take_down(world: &World, events: &[MachineEvent]) -> Result<BTreeSet<ScaleSetName>, String> {
+async fn take_down(world: &World, events: &[MachineEvent]) -> Result<BTreeSet<ScaleSetName>, NotTakenDown> {
     let ledger = &world.ports.ledger;
-    let control_plane = ledger.control_plane().await.map_err(|error| chain(&error))?;
-    let sets = world.ports.machines.reported(events, &control_plane).await.map_err(|error| chain(&error))?;
+    let control_plane = ledger.control_plane().await?;
+    let sets = world.ports.machines.reported(events, &control_plane).await?;
     for set in &sets {
-        ledger.wake(set).await.map_err(|error| chain(&error))?;
+        ledger.wake(set).await?;
     }
     Ok(sets)
 }

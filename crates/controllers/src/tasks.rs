@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::why::duration;
 
-/// The ledger's key of all processes' tasks.
+/// The ledger's key of all servers' tasks.
 const KEY: &str = "tasks";
+/// The ledger's key of what is wrong with functions: apart, because an older program takes each entry for a server's.
+const FUNCTIONS_KEY: &str = "function_faults";
 /// Processes that have said nothing for so long are forgotten.
 const PROCESS_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// The most processes that are kept, the newest.
@@ -123,25 +125,30 @@ pub struct ProcessTasks {
     pub is_function: bool,
 }
 
-/// When a function stores its faults.
+/// When a process of a function stores its faults.
 #[derive(Debug, Default)]
 pub struct FaultsStored(Mutex<Option<(Timestamp, bool)>>);
 
 impl FaultsStored {
-    /// Returns whether a function with these faults has to store them now, and if so counts them as stored: while something is wrong,
-    /// at most once a minute; once when nothing is any more; and first of all, since an earlier process may have stored some.
+    fn last(&self) -> MutexGuard<'_, Option<(Timestamp, bool)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether a function with these faults has to store them now: while something is wrong, at most once a minute; once when
+    /// nothing is any more; and first of all, since an earlier process may have stored some.
     pub fn is_due(&self, faults: &[Fault], now: Timestamp) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = match *last {
+        match *self.last() {
             None => true,
             Some((at, had_faults)) => (had_faults || !faults.is_empty()) && now.since(at) >= FAULTS_STORED_EVERY,
-        };
-        if is_due {
-            // The beginning of a process is no reason to say later what goes wrong in its first minute.
-            let at = if last.is_none() && faults.is_empty() { now.minus(FAULTS_STORED_EVERY) } else { now };
-            *last = Some((at, !faults.is_empty()));
         }
-        is_due
+    }
+
+    /// Notes that these faults were stored.
+    pub fn stored(&self, faults: &[Fault], now: Timestamp) {
+        let mut last = self.last();
+        // The beginning of a process is no reason to say later what goes wrong in its first minute.
+        let at = if last.is_none() && faults.is_empty() { now.minus(FAULTS_STORED_EVERY) } else { now };
+        *last = Some((at, !faults.is_empty()));
     }
 }
 
@@ -281,7 +288,7 @@ pub async fn store(
     own.sort_by_key(|task| !task.is_failing());
     own.truncate(TASKS_MAX);
     let process = ProcessTasks { holder: holder.to_owned(), at: clock.now(), tasks: own, faults, is_function: false };
-    put(ledger, process).await
+    put(ledger, KEY, process).await
 }
 
 /// Writes what is wrong with a function into the ledger, or that nothing is any more. Its processes share one entry: the newest word
@@ -296,12 +303,12 @@ pub async fn store_function(
     faults: Vec<Fault>,
 ) -> Result<(), LedgerError> {
     let (holder, at) = (name.to_owned(), clock.now());
-    put(ledger, ProcessTasks { holder, at, tasks: Vec::new(), faults, is_function: true }).await
+    put(ledger, FUNCTIONS_KEY, ProcessTasks { holder, at, tasks: Vec::new(), faults, is_function: true }).await
 }
 
-async fn put(ledger: &dyn Ledger, mut process: ProcessTasks) -> Result<(), LedgerError> {
+async fn put(ledger: &dyn Ledger, key: &str, mut process: ProcessTasks) -> Result<(), LedgerError> {
     process.faults.truncate(FAULTS_MAX);
-    let before = stored(ledger).await?;
+    let before = stored_at(ledger, key).await?;
     let mut all = before.clone();
     all.retain(|other| other.holder != process.holder && process.at.since(other.at) < PROCESS_KEPT);
     if !process.is_function || !process.faults.is_empty() {
@@ -313,15 +320,22 @@ async fn put(ledger: &dyn Ledger, mut process: ProcessTasks) -> Result<(), Ledge
     }
     let text =
         serde_json::to_string(&all).map_err(|error| LedgerError::Failed { operation: "set", source: error.into() })?;
-    ledger.set(KEY, &text).await
+    ledger.set(key, &text).await
 }
 
-/// The tasks of all processes on this ledger, the newest word first. What another version wrote and this one cannot read is left out.
+/// The tasks of all servers on this ledger, and the functions with which something is wrong; of each kind the newest word first. What
+/// another version wrote and this one cannot read is left out.
 ///
 /// # Errors
 /// When the ledger fails.
 pub async fn stored(ledger: &dyn Ledger) -> Result<Vec<ProcessTasks>, LedgerError> {
-    let text = ledger.get(KEY).await?;
+    let mut all = stored_at(ledger, KEY).await?;
+    all.extend(stored_at(ledger, FUNCTIONS_KEY).await?);
+    Ok(all)
+}
+
+async fn stored_at(ledger: &dyn Ledger, key: &str) -> Result<Vec<ProcessTasks>, LedgerError> {
+    let text = ledger.get(key).await?;
     let mut all: Vec<ProcessTasks> = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     all.sort_by_key(|process| std::cmp::Reverse(process.at));
     Ok(all)
@@ -359,12 +373,20 @@ mod tests {
         let fault = [Fault::new(FaultKind::AppRefused, "", "401", NOW)];
         let at = |seconds| NOW.plus(Duration::from_secs(seconds));
         let stored = FaultsStored::default();
-        assert!(stored.is_due(&[], NOW), "an earlier process may have stored some");
-        assert!(!stored.is_due(&[], at(3_600)), "nothing costs nothing");
-        assert!(stored.is_due(&fault, at(3_601)));
-        assert!(!stored.is_due(&fault, at(3_660)) && stored.is_due(&fault, at(3_661)));
-        assert!(!stored.is_due(&[], at(3_700)) && stored.is_due(&[], at(3_721)), "that it is over, a minute later");
-        assert!(!stored.is_due(&fault, at(3_722)), "what comes and goes is no write for each time");
+        let stores = |faults: &[Fault], now| {
+            let is_due = stored.is_due(faults, now);
+            if is_due {
+                stored.stored(faults, now);
+            }
+            is_due
+        };
+        assert!(stored.is_due(&[], NOW) && stored.is_due(&[], NOW), "what could not be stored is due again");
+        assert!(stores(&[], NOW), "an earlier process may have stored some");
+        assert!(!stores(&[], at(3_600)), "nothing costs nothing");
+        assert!(stores(&fault, at(3_601)));
+        assert!(!stores(&fault, at(3_660)) && stores(&fault, at(3_661)));
+        assert!(!stores(&[], at(3_700)) && stores(&[], at(3_721)), "that it is over, a minute later");
+        assert!(!stores(&fault, at(3_722)), "what comes and goes is no write for each time");
         assert!(FaultsStored::default().is_due(&fault, NOW));
     }
 

@@ -234,6 +234,17 @@ async fn what_is_reported_of_many_machines_is_taken_down_together_and_of_each_al
     bed.clock.advance(Duration::from_secs(30));
     assert!(consume_all().await.failed.is_empty());
     assert_eq!(warned(), 3, "it came again");
+    // A provider that is busy, or gone, is not asked once more for each.
+    for (fault, asked) in [(Fault::RateLimited, 1), (Fault::Unavailable, 3)] {
+        let before = bed.doubles.script().count("reported");
+        (0..20).for_each(|_| bed.doubles.script().fail("report of", fault));
+        send(queue.as_ref(), machines.iter().chain(&machines).map(report)).await;
+        assert_eq!(consume_all().await.failed.len(), 6);
+        assert_eq!(bed.doubles.script().count("reported") - before, asked, "{fault:?}");
+        bed.doubles.script().faults.clear();
+        bed.clock.advance(Duration::from_secs(60));
+        assert!(consume_all().await.failed.is_empty());
+    }
     send(queue.as_ref(), [report(&foreign)]).await;
     assert!(consume_all().await.woken.is_empty(), "another's machine is of no concern");
 }

@@ -18,6 +18,7 @@ use runnersmith_ports::{LaunchRequest, MachineEvent, Machines, MachinesError};
 use runnersmith_types::{ControlPlaneId, Ec2Set, Machine, MachineId, ScaleSetName, Timestamp};
 
 pub use limits::CALL_TIMEOUT;
+use limits::REPORT_TIMEOUT;
 
 /// What this crate may call.
 pub const OPERATIONS: [&str; 5] =
@@ -113,21 +114,27 @@ impl Machines for Ec2Machines {
         events: &[MachineEvent],
         control_plane: &ControlPlaneId,
     ) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
-        let mut sets = BTreeSet::new();
-        // EC2 reports every machine of the account: one call asks which of them are ours.
-        for events in events.chunks(REPORTED_AT_ONCE) {
-            let ids = events.iter().map(|event| &event.machine);
-            let ours = list::named(&self.client, ids, control_plane).await;
-            for machine in ours.map_err(|failure| folded("reported", failure, None))? {
-                for at in
-                    events.iter().filter(|event| event.machine == machine.id).filter_map(|event| event.taken_back_at)
-                {
-                    self.warn(&machine.id, at).await.map_err(|failure| folded("reported", failure, None))?;
+        let all = async {
+            let mut sets = BTreeSet::new();
+            // EC2 reports every machine of the account: one call asks which of them are ours.
+            for events in events.chunks(REPORTED_AT_ONCE) {
+                let ids = events.iter().map(|event| &event.machine);
+                let ours = list::named(&self.client, ids, control_plane).await;
+                for machine in ours.map_err(|failure| folded("reported", failure, None))? {
+                    for at in events
+                        .iter()
+                        .filter(|event| event.machine == machine.id)
+                        .filter_map(|event| event.taken_back_at)
+                    {
+                        self.warn(&machine.id, at).await.map_err(|failure| folded("reported", failure, None))?;
+                    }
+                    sets.insert(machine.set);
                 }
-                sets.insert(machine.set);
             }
-        }
-        Ok(sets)
+            Ok(sets)
+        };
+        let slow = |_| Err(folded("reported", AwsFailure::too_slow("ec2", "DescribeInstances", REPORT_TIMEOUT), None));
+        tokio::time::timeout(REPORT_TIMEOUT, all).await.unwrap_or_else(slow)
     }
 
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {

@@ -9,6 +9,8 @@ use aws_sdk_ec2::config::timeout::TimeoutConfig;
 /// was given up is not known: its batch stays stored, and the next pass makes the same call with the same token, which launches nothing
 /// twice.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
+/// So long may be asked about reported machines: the deliveries of jobs come by the same queue and wait for it. It comes again.
+pub(crate) const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// One attempt of a call that may be made again at once. A page of a thousand machines has some megabytes; the session's five seconds are
 /// for calls that carry a few KB. A launch has one attempt: the next one would find the first still at work.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(12);

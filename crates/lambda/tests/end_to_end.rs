@@ -92,15 +92,17 @@ async fn fifty_jobs_at_once_are_one_launch_call() {
 
 /// GitHub keeps a delivery that is not answered with a success, and is asked for it later; a function that is cut off says nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_that_hangs_is_an_answer_in_the_webhooks_time() {
-    if skip_unless_available("a queue that hangs") {
+async fn settings_and_a_queue_that_hang_are_an_answer_in_the_webhooks_time() {
+    if skip_unless_available("settings and a queue that hang") {
         return;
     }
     let bed = Bed::new(Wishes { function_timeout: 10, ..Wishes::default() }).await;
     let body = bed.delivery("queued", 1);
-    bed.emulator().inject(&[Fault::slow("SendMessage", Duration::from_secs(40)).times(5)]).unwrap();
-    assert_eq!(bed.post("workflow_job", &body, support::SECRET).await, 503);
-    bed.emulator().heal().unwrap();
+    for hangs in ["GetParametersByPath", "SendMessage"] {
+        bed.emulator().inject(&[Fault::slow(hangs, Duration::from_secs(40)).times(5)]).unwrap();
+        assert_eq!(bed.post("workflow_job", &body, support::SECRET).await, 503, "{hangs}");
+        bed.emulator().heal().unwrap();
+    }
     assert_eq!(bed.post("workflow_job", &body, support::SECRET).await, 202);
 }
 

@@ -57,7 +57,8 @@ locals {
     local.has_filter ? one(data.aws_ami.this[*].id) : data.aws_ssm_parameter.image.insecure_value
   )
   # Ubuntu's is another one than Amazon Linux's: a disk of the wrong name would be a second one beside a small root.
-  root_device = coalesce(one(data.aws_ami.this[*].root_device_name), "/dev/xvda")
+  # Of an image that a parameter names only AWS's own is known.
+  root_device = var.machine.ami_parameter != null ? "/dev/xvda" : coalesce(one(data.aws_ami.this[*].root_device_name), "/dev/xvda")
 
   security_groups = concat([aws_security_group.this.id], var.network.security_group_ids)
 

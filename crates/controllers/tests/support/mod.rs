@@ -230,8 +230,12 @@ impl Machines for Doubles {
         let ids: Vec<String> = events.iter().map(|event| event.machine.to_string()).collect();
         script.calls.push(format!("reported {}", ids.len()));
         for id in ids {
-            if script.fault(format!("report of {id}")).is_some() {
-                return Err(MachinesError::Throttled { operation: "reported" });
+            match script.fault(format!("report of {id}")) {
+                None => {}
+                Some(Fault::RateLimited) => return Err(MachinesError::Throttled { operation: "reported" }),
+                Some(_) => {
+                    return Err(MachinesError::Failed { operation: "reported", source: "no answer".into() });
+                }
             }
         }
         let mut sets = BTreeSet::new();

@@ -385,7 +385,8 @@ def dynamodb():
 def units(action, call, answer):
     """The request units that a call is charged with (DynamoDB guide, "Read and write operations"): 4 KB are a unit of a consistent read, 1 KB
     one of a write, twice that in a transaction. A write goes to the index too, as all that has a kind is in it with all of its content. Items
-    are measured as JSON, which is more than DynamoDB counts, so that nothing is cheaper than it is here."""
+    are measured as JSON, which is more than DynamoDB counts. Less than it charges: an update and a deletion are measured by the call and not by
+    the item that is stored, and conditions that do not hold are not counted."""
     def written(*items):
         return sum(2 * max(1, -(-len(json.dumps(item)) // 1024)) for item in items)
 

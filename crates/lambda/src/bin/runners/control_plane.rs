@@ -36,7 +36,10 @@ pub(crate) struct ControlPlane {
     made_at: Timestamp,
 }
 
-/// The control plane of now.
+/// So long storing of faults may take: less than what a function spares before its deadline.
+const STORED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The control plane of now, and when its faults were stored.
 #[derive(Default)]
 pub(crate) struct ControlPlanes(Mutex<Option<Arc<ControlPlane>>>, FaultsStored);
 
@@ -65,15 +68,19 @@ impl ControlPlanes {
 }
 
 impl ControlPlanes {
-    /// Stores what is wrong with this function, for `status`. An invocation does not fail by that.
+    /// Stores what is wrong with this function, for `status`. An invocation neither fails by that nor takes longer than it may.
     pub async fn store_faults(&self, function: &str, world: &World, faults: Vec<Fault>) {
-        let ports = &world.ports;
-        if !self.1.is_due(&faults, ports.clock.now()) {
+        let (ports, now) = (&world.ports, world.ports.clock.now());
+        if !self.1.is_due(&faults, now) {
             return;
         }
-        let stored = tasks::store_function(ports.ledger.as_ref(), ports.clock.as_ref(), function, faults).await;
-        if let Err(error) = stored {
-            tracing::warn!(error = %chain(&error), "what is wrong could not be stored; `status` shows it later");
+        let storing = tasks::store_function(ports.ledger.as_ref(), ports.clock.as_ref(), function, faults.clone());
+        match tokio::time::timeout(STORED_WITHIN, storing).await {
+            Ok(Ok(())) => self.1.stored(&faults, now),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %chain(&error), "what is wrong could not be stored; `status` shows it later");
+            }
+            Err(_) => tracing::warn!("what is wrong could not be stored in time; `status` shows it later"),
         }
     }
 }

@@ -33,8 +33,7 @@ struct Webhook {
 }
 
 impl Webhook {
-    /// Makes the receiver. A call that hangs becomes a 503 within the function's time (GitHub waits no longer than ten seconds), and is in its
-    /// log.
+    /// Makes the receiver, whose calls may take so long.
     async fn make(&self, call_timeout: Duration) -> Result<Arc<Made>, SettingsError> {
         let settings = LambdaSettings::read().await?;
         let secrets = settings.webhook_secrets().await?;
@@ -65,12 +64,29 @@ impl Webhook {
         let made = self.made.read().await.clone();
         match made {
             Some(made) if self.clock.now().since(made.at) < fresh_for => Ok(made),
-            Some(old) => Ok(self.make(call_timeout).await.unwrap_or_else(|error| {
-                tracing::error!(error = %chain(&error), "settings could not be read again; the old ones hold");
-                old
-            })),
+            // Half of the time, so that the other half is left for the delivery.
+            Some(old) => match tokio::time::timeout(call_timeout / 2, self.make(call_timeout)).await {
+                Ok(Ok(newer)) => Ok(newer),
+                Ok(Err(error)) => {
+                    tracing::error!(error = %chain(&error), "settings could not be read again; the old ones hold");
+                    Ok(old)
+                }
+                Err(_) => {
+                    tracing::error!("settings could not be read again in time; the old ones hold");
+                    Ok(old)
+                }
+            },
             None => self.make(call_timeout).await,
         }
+    }
+
+    /// Takes a delivery. What hangs becomes a 503 within the function's time (GitHub waits no longer than ten seconds), and is in its log:
+    /// GitHub keeps the delivery, and it is asked for again.
+    async fn deliver_within(&self, event: event::Event, left: Duration) -> Answer {
+        tokio::time::timeout(left, self.deliver(event, left)).await.unwrap_or_else(|_| {
+            tracing::error!(left_ms = left.as_millis(), "the delivery was not taken within the function's time");
+            Answer::new(503, "not taken in time")
+        })
     }
 
     async fn deliver(&self, event: event::Event, left: Duration) -> Answer {
@@ -109,7 +125,7 @@ async fn main() -> Result<(), Error> {
         async move {
             let left = runnersmith_lambda::left(event.context.deadline);
             let answer = match event::Event::read(event.payload) {
-                Ok(event) => webhook.deliver(event, left).await,
+                Ok(event) => webhook.deliver_within(event, left).await,
                 Err(why) => Answer::new(400, why),
             };
             Ok::<Value, Error>(event::answer(&answer))
