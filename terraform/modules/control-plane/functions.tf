@@ -157,8 +157,8 @@ resource "aws_cloudwatch_event_rule" "this" {
 }
 
 resource "aws_cloudwatch_event_target" "this" {
-  for_each  = local.rules
-  rule      = aws_cloudwatch_event_rule.this[each.key].name
+  for_each = local.rules
+  rule     = aws_cloudwatch_event_rule.this[each.key].name
   # Of what was a function before is the queue now: another name would take the target away until the new one is made.
   target_id = "function"
   arn       = each.value.function == null ? aws_sqs_queue.work["jobs"].arn : module.function[each.value.function].arn
