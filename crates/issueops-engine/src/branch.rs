@@ -126,7 +126,7 @@ impl ChangeReconciler {
         key: &str,
         environment: &EnvironmentName,
         request: &Request,
-        editors: &BTreeSet<Account>,
+        (asked_by, editors): (&Account, &BTreeSet<Account>),
     ) -> Result<Option<&'static str>, ReconcileError> {
         let took_part = |record: &mut Record| record.change.committers.extend(editors.iter().cloned());
         let taken = self.change_store.update(key, |record| {
@@ -162,9 +162,10 @@ impl ChangeReconciler {
             Request::Set(set) => set.labels().iter().map(|label| Label::from(label).as_str().to_owned()).collect(),
             Request::Delete(_) => BTreeSet::new(),
         };
-        let author = self.actor(work, &record.change.author, true).await?;
-        let is_person = !record.change.author.is_bot();
-        let author = Actor { is_person, ..author };
+        // Under the name of now: the one that was stored may be somebody's else by now.
+        let author = self.actor(work, asked_by, true).await?;
+        let is_person = !record.change.author.is_bot() && !asked_by.is_bot();
+        let author = Actor { account: record.change.author.clone(), is_person, ..author };
         let rules = &work.base.policy.approval;
         self.change_store
             .update(key, |record| {
