@@ -262,10 +262,10 @@ impl ChangeReconciler {
         }
         let title = pull_text(record.change.kind, &environment, record.change.issue).title;
         let commit = self.put_on_branch(work, &record.change.branch, &title, &changes).await?;
+        let now = self.parts.clock.now();
         let updated = self.change_store.update(key, |record| {
             if record.files.as_ref() != Some(&hashes) {
-                // Who asked for this plan has not asked for what is planned now.
-                record.change.planned_by = None;
+                record.change.contents_changed(now);
             }
             record.files = Some(hashes.clone());
             record.base_commit.clone_from(&work.base.commit);

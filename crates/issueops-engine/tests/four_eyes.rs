@@ -167,6 +167,27 @@ async fn what_is_planned_by_itself_goes_by_the_author_and_not_by_who_took_their_
     }
 }
 
+/// A look reads the issue before the comments: an order that is older than what it then finds is of what was there before.
+#[tokio::test]
+async fn who_asked_for_a_plan_before_the_issue_was_edited_did_not_ask_for_one_of_that() {
+    let world = World::new().await;
+    let issue = world.ask("github-actions[bot]", &block("team", 3), SET).await;
+    let pull = world.record("team").await.change.pull;
+    world.github.comment_as(REPO, pull, "wanda", "/plan");
+    world.advance(Duration::from_secs(30));
+    world.github.edit_issue_as(REPO, issue, "github-actions[bot]", &block("team", 9));
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    world.advance(Duration::from_secs(30));
+    let line = world.approve_line("team").await;
+    world.order(pull, "walt", &line).await;
+    assert!(world.answer(pull).contains("needs two people"), "{}", world.said(pull));
+    nothing_applied(&world);
+    world.order(pull, "wanda", "/plan").await;
+    let line = world.approve_line("team").await;
+    world.order(pull, "walt", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+}
+
 #[tokio::test]
 async fn what_a_bot_edited_for_somebody_needs_two_people() {
     let world = World::new().await;
