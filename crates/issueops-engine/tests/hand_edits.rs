@@ -240,3 +240,20 @@ async fn a_plan_that_another_run_makes_again_is_of_the_files_that_were_ordered()
     assert_eq!(world.record("team").await.change.state, State::HandEdited, "{}", world.said(pull));
     saw_nothing_of(&world);
 }
+
+#[tokio::test]
+async fn hand_edits_that_an_admin_ordered_and_another_approved_are_applied_with_the_lock_file_that_we_commit() {
+    let world = World::new().await;
+    world.github.set_role(REPO, "eve", "admin");
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# ours\n".into());
+    let (pull, _) = world.planned().await;
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# newer, by what was added\n".into());
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[EVIL], "ours");
+    world.order_of_files(pull).await;
+    let line = world.approve_line("team").await;
+    world.order(pull, "eve", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+    let files = world.github.files(REPO, "main");
+    assert_eq!(files["actions-runner-envs/team/.terraform.lock.hcl"], b"# newer, by what was added\n");
+    assert!(files.contains_key(EVIL.0));
+}
