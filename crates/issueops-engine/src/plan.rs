@@ -74,7 +74,7 @@ impl ChangeReconciler {
             Err(error) => return Ok(Done::event(LifecycleEvent::PlanFailed(failure(ChangeStage::Plan, &error)))),
         };
         let mut notes = Vec::new();
-        match self.keep_lock_file(&record, &workspace, &made).await {
+        match self.keep_lock_file(key, &record, &workspace, &made).await {
             Ok(None) => {}
             Ok(Some(head)) => {
                 // What was ordered is there as it was, with our own lock file: the order is of that from now on.
@@ -101,6 +101,7 @@ impl ChangeReconciler {
     /// Commits Terraform's lock file of provider versions, so that the apply uses the same. Returns the new head.
     async fn keep_lock_file(
         &self,
+        key: &str,
         record: &Record,
         workspace: &Workspace,
         made: &MadePlan,
@@ -118,6 +119,7 @@ impl ChangeReconciler {
         let message = format!("Lock provider versions of {}", record.change.environment);
         let control = &self.parts.control;
         let commit = control.commit(&record.head, &message, &changes).await?;
+        self.note_own_commit(key, &commit).await?;
         control.move_branch(&record.change.branch, &commit, false).await?;
         Ok(Some(commit))
     }

@@ -364,7 +364,6 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
         }
         Note::Head { head, ordered } => {
             record.head.clone_from(head);
-            record.own_commits.push(head.clone());
             if let Some(ordered) = ordered {
                 record.change.ordered_files = Some(ordered.digest);
                 record.change.edited_files = Some(ordered.clone());
