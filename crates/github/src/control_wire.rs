@@ -288,7 +288,7 @@ mod tests {
         assert!(!gone.is_person && gone.author == Account::from("ghost"));
     }
 
-    /// GitHub gives some Apps' accounts a login without the brackets that tell bots from people.
+    /// GitHub gives some Apps' accounts a login without the brackets that set bots apart from people.
     #[test]
     fn a_bot_is_one_by_its_type_whatever_its_login_is() {
         let of = |found: Value| account(Some(serde_json::from_value(found).unwrap())).unwrap();
