@@ -125,8 +125,11 @@ pub(crate) struct ComparedCommit {
     pub committer: Option<WireAccount>,
 }
 
+/// An account. The login of a bot has brackets that no person's has; where GitHub leaves them out, its type says what it is.
 pub(crate) fn account(found: Option<WireAccount>) -> Option<Account> {
-    found.filter(|found| !found.login.is_empty()).map(|found| Account::new(found.login, found.id))
+    let WireAccount { id, kind, login } = found.filter(|found| !found.login.is_empty())?;
+    let is_bare = kind == "Bot" && !login.ends_with("[bot]");
+    Some(Account::new(if is_bare { format!("{login}[bot]") } else { login }, id))
 }
 
 #[derive(Deserialize)]
@@ -283,6 +286,16 @@ mod tests {
         assert!(!comment(&json!({"login": "o", "type": "Organization"}), &Value::Null).is_person);
         let gone = comment(&Value::Null, &Value::Null);
         assert!(!gone.is_person && gone.author == Account::from("ghost"));
+    }
+
+    /// GitHub gives some Apps' accounts a login without the brackets that set bots apart from people.
+    #[test]
+    fn a_bot_is_one_by_its_type_whatever_its_login_is() {
+        let of = |found: Value| account(Some(serde_json::from_value(found).unwrap())).unwrap();
+        let bot = of(json!({"login": "Copilot", "id": 198_982_749, "type": "Bot"}));
+        assert!(bot.is_bot() && bot == Account::new("Copilot[bot]", 198_982_749), "{bot:?}");
+        assert_eq!(of(json!({"login": "app[bot]", "id": 2, "type": "Bot"})), Account::new("app[bot]", 2));
+        assert!(!of(json!({"login": "copilot", "id": 3, "type": "User"})).is_bot());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use runnersmith_ports::GitHubError;
-use runnersmith_ports::control::{IssueComment, IssueEditors};
+use runnersmith_ports::control::{ControlRepository as _, IssueComment, IssueEditors};
 use runnersmith_types::Account;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -172,7 +172,9 @@ impl ControlClient {
             let edits = match self.page_of_edits(number, after).await {
                 Ok(Some(edits)) => edits,
                 Ok(None) | Err(GitHubError::Unauthorized { .. } | GitHubError::Refused { .. }) => return Ok(found),
-                // A limit or an outage ends, and where the issue is not found nothing is known.
+                // GraphQL says that also of what it must not show, or does not show yet. An issue is gone when REST says so.
+                Err(GitHubError::NotFound { .. }) => return self.issue(number).await.map(|_| found),
+                // A limit or an outage ends.
                 Err(error) => return Err(error),
             };
             // Null is an edit that who asks may not see.

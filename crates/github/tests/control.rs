@@ -491,6 +491,11 @@ async fn who_edited_an_issue_is_known_with_their_numbers_or_it_is_said_that_it_i
     assert_eq!(bed.control.editors(issue).await.unwrap_err().kind(), "transient");
     bed.simulator.set_faults(|faults| faults.refuse_edits = None);
     assert_eq!(bed.control.editors(404).await.unwrap_err().kind(), "not_found");
+    // GraphQL finds nothing where it may not be asked, too: an issue is gone when REST does not find it either.
+    bed.simulator.set_faults(|faults| faults.refuse_edits = Some("NOT_FOUND"));
+    assert_eq!(bed.control.editors(issue).await.unwrap(), IssueEditors::default());
+    assert_eq!(bed.control.editors(404).await.unwrap_err().kind(), "not_found");
+    bed.simulator.set_faults(|faults| faults.refuse_edits = None);
     for n in 2..1_005 {
         edit("walt", n);
     }

@@ -9,12 +9,15 @@ use runnersmith_issueops::render::{LOCK_FILE, RenderedFiles, archive, render};
 use runnersmith_issueops::request::{Known, Request, RequestKind, RequestProblem, parse, validate};
 use runnersmith_ports::GitHubError;
 use runnersmith_ports::control::{FileChanges, Issue};
-use runnersmith_types::{Account, Label};
+use runnersmith_types::Label;
 
 use crate::base::{Tree, git_blob};
 use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
 use crate::record::{IssueNote, PullNote, Record};
+
+/// The most commits of ours that a record remembers: a branch has a few.
+const OWN_COMMITS_MAX: usize = 50;
 
 /// What a request makes of the control repository.
 struct Rendered {
@@ -126,9 +129,9 @@ impl ChangeReconciler {
         key: &str,
         environment: &EnvironmentName,
         request: &Request,
-        editors: &BTreeSet<Account>,
+        (issue, note): (&Issue, &IssueNote),
     ) -> Result<Option<&'static str>, ReconcileError> {
-        let took_part = |record: &mut Record| record.change.committers.extend(editors.iter().cloned());
+        let took_part = |record: &mut Record| record.change.committers.extend(note.editors.iter().cloned());
         let taken = self.change_store.update(key, |record| {
             took_part(record);
             Some(())
@@ -139,7 +142,11 @@ impl ChangeReconciler {
         let is_same = record.files.as_ref() == Some(&hashes);
         // What was refused in between, and is asked for again, is planned again.
         let is_dropped = record.change.state == State::Requested && record.change.plans_posted > 0;
-        if is_same && record.change.pull != 0 && !is_dropped {
+        // What was edited by hand is rendered again by an edit of the issue, as the comment says, whatever the edit is.
+        let is_edited = note.body.is_some_and(|body| body != Digest::of(issue.body.as_bytes()));
+        let is_waiting = matches!(record.change.state, State::HandEdited | State::Requested);
+        let is_wanted_again = is_edited && is_waiting && record.change.is_hand_edited;
+        if is_same && record.change.pull != 0 && !is_dropped && !is_wanted_again {
             return Ok(None);
         }
         // A branch that is moved now would be another one than what is being applied.
@@ -151,7 +158,7 @@ impl ChangeReconciler {
         }
         let changes = rendered.changes(&work.base.tree);
         let text = pull_text(record.change.kind, environment, record.change.issue);
-        let commit = self.put_on_branch(work, &record.change.branch, &text.title, &changes).await?;
+        let commit = self.put_on_branch(work, (key, &record.change.branch), &text.title, &changes).await?;
         let control = &self.parts.control;
         let pull = match record.change.pull {
             0 => control.open_pull(&text.title, &text.body, &record.change.branch, &work.base.branch).await?,
@@ -162,9 +169,10 @@ impl ChangeReconciler {
             Request::Set(set) => set.labels().iter().map(|label| Label::from(label).as_str().to_owned()).collect(),
             Request::Delete(_) => BTreeSet::new(),
         };
-        let author = self.actor(work, &record.change.author, true).await?;
-        let is_person = !record.change.author.is_bot();
-        let author = Actor { is_person, ..author };
+        // Under the name of now: the one that was stored may be somebody's else by now.
+        let author = self.actor(work, &issue.author, true).await?;
+        let is_person = !record.change.author.is_bot() && !issue.author.is_bot();
+        let author = Actor { account: record.change.author.clone(), is_person, ..author };
         let rules = &work.base.policy.approval;
         self.change_store
             .update(key, |record| {
@@ -202,12 +210,13 @@ impl ChangeReconciler {
     pub(crate) async fn put_on_branch(
         &self,
         work: &Work,
-        branch: &str,
+        (key, branch): (&str, &str),
         title: &str,
         changes: &FileChanges,
     ) -> Result<String, ReconcileError> {
         let control = &self.parts.control;
         let commit = control.commit(&work.base.commit, title, changes).await?;
+        self.note_own_commit(key, &commit).await?;
         match control.branch(branch).await? {
             None => match control.create_branch(branch, &commit).await {
                 Ok(()) => {}
@@ -217,6 +226,19 @@ impl ChangeReconciler {
             Some(_) => control.move_branch(branch, &commit, true).await?,
         }
         Ok(commit)
+    }
+
+    /// Remembers a commit as ours before the branch has it: GitHub says that a bot made it, and a look that comes before the record is
+    /// written must not take it for somebody's.
+    pub(crate) async fn note_own_commit(&self, key: &str, commit: &str) -> Result<(), ReconcileError> {
+        let noted = self.change_store.update(key, |record| {
+            // One after another that the branch refuses must not pile up.
+            let too_many = record.own_commits.len().saturating_sub(OWN_COMMITS_MAX - 1);
+            record.own_commits.drain(..too_many);
+            record.own_commits.push(commit.to_owned());
+            Some(())
+        });
+        noted.await.map(drop).map_err(ReconcileError::from)
     }
 
     /// Renders the request again by the policy of now, on the default branch of now, when nobody edited its files by hand.
@@ -260,11 +282,11 @@ impl ChangeReconciler {
             changes.insert(lock_file, Some(self.reader.blob(&blob.sha).await?.as_ref().clone()));
         }
         let title = pull_text(record.change.kind, &environment, record.change.issue).title;
-        let commit = self.put_on_branch(work, &record.change.branch, &title, &changes).await?;
+        let commit = self.put_on_branch(work, (key, &record.change.branch), &title, &changes).await?;
+        let now = self.parts.clock.now();
         let updated = self.change_store.update(key, |record| {
             if record.files.as_ref() != Some(&hashes) {
-                // Who asked for this plan has not asked for what is planned now.
-                record.change.planned_by = None;
+                record.change.contents_changed(now);
             }
             record.files = Some(hashes.clone());
             record.base_commit.clone_from(&work.base.commit);

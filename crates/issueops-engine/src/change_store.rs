@@ -314,14 +314,18 @@ impl ChangeStore {
         Ok(())
     }
 
-    /// Takes the oldest changes out of an environment's history, so that the newest 50 are left. Pull requests are numbered in
-    /// the order in which they were made.
+    /// Takes the oldest changes out of an environment's history, so that the newest 50 are left, and the newest that was applied: what is
+    /// there is compared with what it rendered. Pull requests are numbered in the order in which they were made.
     async fn shorten_history(&self, environment: &str) -> Result<(), ChangeStoreError> {
         let keys = self.record_store.list(&history_prefix(environment)).await?;
         let mut pulls: Vec<(u64, String)> = keys.into_iter().filter_map(|key| Some((pull_of(&key)?, key))).collect();
         pulls.sort();
         let too_many = pulls.len().saturating_sub(HISTORY_MAX);
-        for (pull, key) in pulls.into_iter().take(too_many) {
+        if too_many == 0 {
+            return Ok(());
+        }
+        let last_done = self.last_done_with_key(environment).await?.map(|(key, _)| key);
+        for (pull, key) in pulls.into_iter().take(too_many).filter(|(_, key)| Some(key) != last_done.as_ref()) {
             // What leads to the record goes first: when this ends in between, the record is still in the list.
             self.record_store.delete(&pull_key(pull)).await?;
             self.record_store.delete(&key).await?;

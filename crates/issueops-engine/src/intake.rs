@@ -228,7 +228,7 @@ impl ChangeReconciler {
     ) -> Result<(), ReconcileError> {
         let (number, environment) = (issue.number, request.environment());
         let body = Digest::of(issue.body.as_bytes());
-        let too_late = self.make_branch(work, key, environment, request, &note.editors).await?;
+        let too_late = self.make_branch(work, key, environment, request, (issue, note)).await?;
         if let Some(word) = too_late
             && note.too_late != Some(body)
         {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runnersmith_issueops::change::{ChangeFailure, ChangeStage, LifecycleEvent, Lock, Stopped};
+use runnersmith_issueops::change::{ChangeFailure, ChangeStage, EditedFiles, LifecycleEvent, Lock, Stopped};
 
 use crate::provisioner::ProvisionError;
 use crate::record::Posted;
@@ -22,7 +22,12 @@ pub(crate) enum Note {
         outputs: BTreeMap<String, String>,
     },
     /// The branch has another commit of ours.
-    Head(String),
+    Head {
+        /// Which.
+        head: String,
+        /// Of files that an admin ordered a plan of: them as that commit has them.
+        ordered: Option<EditedFiles>,
+    },
     /// The plan ended with a lock file of provider versions of this hash.
     LockFile(String),
     /// This plan is not stored any more.

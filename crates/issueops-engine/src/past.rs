@@ -16,6 +16,13 @@ impl ChangeStore {
     /// # Errors
     /// When it cannot be listed or read.
     pub async fn last_done(&self, environment: &str) -> Result<Option<Record>, ChangeStoreError> {
+        Ok(self.last_done_with_key(environment).await?.map(|(_, record)| record))
+    }
+
+    pub(crate) async fn last_done_with_key(
+        &self,
+        environment: &str,
+    ) -> Result<Option<(String, Record)>, ChangeStoreError> {
         let keys = self.record_store().list(&history_prefix(environment)).await?;
         let mut pulls: Vec<(u64, String)> = keys.into_iter().filter_map(|key| Some((pull_of(&key)?, key))).collect();
         pulls.sort_by(|one, other| other.cmp(one));
@@ -23,7 +30,7 @@ impl ChangeStore {
             if let Some((record, _)) = self.record(&key).await?
                 && record.change.state == State::Done
             {
-                return Ok(Some(record));
+                return Ok(Some((key, record)));
             }
         }
         Ok(None)

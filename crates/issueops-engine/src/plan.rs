@@ -74,11 +74,19 @@ impl ChangeReconciler {
             Err(error) => return Ok(Done::event(LifecycleEvent::PlanFailed(failure(ChangeStage::Plan, &error)))),
         };
         let mut notes = Vec::new();
-        match self.keep_lock_file(&record, &workspace, &made).await {
+        match self.keep_lock_file(key, &record, &workspace, &made).await {
             Ok(None) => {}
             Ok(Some(head)) => {
+                // What was ordered is there as it was, with our own lock file: the order is of that from now on.
+                let ordered = match record.change.is_hand_edited {
+                    true => Some(self.edited_files(work, &record, &head).await?),
+                    false => None,
+                };
                 record.head.clone_from(&head);
-                notes.push(Note::Head(head));
+                if let Some(ordered) = &ordered {
+                    record.change.ordered_files = Some(ordered.digest);
+                }
+                notes.push(Note::Head { head, ordered });
             }
             // Somebody pushed while it was planned, or merged and the branch is gone.
             Err(ReconcileError::GitHub(GitHubError::Conflict { .. } | GitHubError::NotFound { .. })) => {
@@ -93,6 +101,7 @@ impl ChangeReconciler {
     /// Commits Terraform's lock file of provider versions, so that the apply uses the same. Returns the new head.
     async fn keep_lock_file(
         &self,
+        key: &str,
         record: &Record,
         workspace: &Workspace,
         made: &MadePlan,
@@ -110,6 +119,7 @@ impl ChangeReconciler {
         let message = format!("Lock provider versions of {}", record.change.environment);
         let control = &self.parts.control;
         let commit = control.commit(&record.head, &message, &changes).await?;
+        self.note_own_commit(key, &commit).await?;
         control.move_branch(&record.change.branch, &commit, false).await?;
         Ok(Some(commit))
     }
@@ -133,7 +143,7 @@ impl ChangeReconciler {
         };
         let environment = environment_of(record)?;
         // Where it was not committed, there is the one that there was; the apply takes the one of the plan.
-        let is_committed = notes.iter().any(|note| matches!(note, Note::Head(_)));
+        let is_committed = notes.iter().any(|note| matches!(note, Note::Head { .. }));
         let lock_file = match &made.lock_file {
             Some(lock_file) if is_committed => Digest::of(lock_file),
             _ => self.lock_file_now(&self.tree_to_plan(work, record, &record.head).await?, workspace.folder()).await?,

@@ -362,9 +362,12 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
             record.continuations.clone_from(continuations);
             record.outputs.extend(outputs.iter().map(|(name, text)| (name.clone(), text.clone().into())));
         }
-        Note::Head(head) => {
+        Note::Head { head, ordered } => {
             record.head.clone_from(head);
-            record.own_commits.push(head.clone());
+            if let Some(ordered) = ordered {
+                record.change.ordered_files = Some(ordered.digest);
+                record.change.edited_files = Some(ordered.clone());
+            }
         }
         Note::LockFile(hash) => record.lock_file = Some(hash.clone()),
         // Shown by who completes the step.

@@ -53,6 +53,10 @@ async fn held(world: &World) {
 
 /// What the attacker orders: none of it may lead anywhere.
 async fn orders_all(world: &World, pull: u64) {
+    orders_all_as(world, pull, "walt").await;
+}
+
+async fn orders_all_as(world: &World, pull: u64, login: &str) {
     let state = world.record("team").await.change.state;
     let line = match &state {
         State::Planned(plan) => plan.approve_line(world.record("team").await.change.kind),
@@ -60,7 +64,7 @@ async fn orders_all(world: &World, pull: u64) {
     };
     let edited = world.record("team").await.change.edited_files.map(|edited| edited.plan_line());
     for order in [Some(line), Some("/plan".to_owned()), edited, Some("/unlock".to_owned())].into_iter().flatten() {
-        world.order(pull, "walt", &order).await;
+        world.order(pull, login, &order).await;
     }
 }
 
@@ -186,13 +190,37 @@ async fn an_edit_while_nobody_listens_a_bots_edit_and_anothers_comment_approve_n
         goes_on(&world).await;
         orders_all(&world, pull).await;
     }
-    let bot = world.ask("github-actions[bot]", &block("other", 3), SET).await;
-    let other = world.record("other").await.change.pull;
-    for order in ["/plan", "/approve"] {
-        world.order(other, "walt", order).await;
-    }
     held(&world).await;
-    assert!(world.provisioner.cloud.lock().unwrap().applied.is_empty(), "{}{}", world.said(pull), world.said(bot));
+    assert!(world.provisioner.cloud.lock().unwrap().applied.is_empty(), "{}", world.said(pull));
+}
+
+/// Who may approve, as wanda may, does not approve what they brought about themselves: not by an edit, and not by a bot's.
+#[tokio::test]
+async fn an_approver_who_edits_or_has_a_bot_edit_or_ask_does_not_approve_that() {
+    for (author, editor, why) in [
+        ("ann", Some("wanda"), "Somebody else must"),
+        ("ann", Some("github-actions[bot]"), "needs two people"),
+        ("github-actions[bot]", None, "needs two people"),
+    ] {
+        let world = world().await;
+        let issue = world.ask(author, &block("team", 3), SET).await;
+        if let Some(editor) = editor {
+            world.github.edit_issue_as(REPO, issue, editor, &block("team", 9));
+        }
+        world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+        let pull = world.record("team").await.change.pull;
+        world.order(pull, "wanda", "/plan").await;
+        let line = world.approve_line("team").await;
+        world.order(pull, "wanda", &line).await;
+        assert!(world.answer(pull).contains(why), "{author} {editor:?}: {}", world.answer(pull));
+        orders_all_as(&world, pull, "wanda").await;
+        held(&world).await;
+        assert!(
+            world.provisioner.cloud.lock().unwrap().applied.is_empty(),
+            "{author} {editor:?}: {}",
+            world.said(pull)
+        );
+    }
 }
 
 /// Commits are believed by their addresses, which who commits chooses; they order nothing.

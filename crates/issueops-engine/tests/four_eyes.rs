@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{REPO, SET, World, block};
+use crate::support::{POLICY, REPO, SET, World, block};
 use runnersmith_issueops::change::State;
 use runnersmith_types::ChangeTrigger;
 
@@ -78,7 +78,7 @@ async fn where_edits_may_not_be_read_the_editor_that_an_event_named_may_not_appr
 
 #[tokio::test]
 async fn where_edits_may_not_be_read_it_needs_two_who_did_not_ask_and_that_is_said() {
-    for kind in [None, Some("SOMETHING_NEW")] {
+    for kind in [None, Some("SOMETHING_NEW"), Some("NOT_FOUND")] {
         let world = World::new().await;
         world.github.set_faults(|faults| (faults.hide_edits, faults.refuse_edits) = (kind.is_none(), kind));
         let (pull, line) = world.planned().await;
@@ -149,6 +149,42 @@ async fn who_asked_may_not_approve_under_another_name() {
     // Somebody else takes the name that is free.
     world.github.set_role(REPO, "wanda", "write");
     world.order(pull, "wanda", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+}
+
+/// What the author may do is asked under the name that the account has now: the old one may be somebody's else.
+#[tokio::test]
+async fn what_is_planned_by_itself_goes_by_the_author_and_not_by_who_took_their_name() {
+    for (author, other, plans) in [("rita", "write", false), ("wanda", "read", true)] {
+        let world = World::with_policy(&format!("{POLICY}\n[approval]\nplan_by = \"writers\"\n")).await;
+        let issue = world.ask(author, &block("team", 3), SET).await;
+        world.github.rename_user(author, "another");
+        world.github.set_role(REPO, author, other);
+        world.github.edit_issue_as(REPO, issue, "another", &block("team", 5));
+        world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await.unwrap();
+        let state = world.record("team").await.change.state;
+        assert_eq!(matches!(state, State::Planned(_)), plans, "{author}: {state:?}");
+    }
+}
+
+/// A look reads the issue before the comments: an order that is older than what it then finds is of what was there before.
+#[tokio::test]
+async fn who_asked_for_a_plan_before_the_issue_was_edited_did_not_ask_for_one_of_that() {
+    let world = World::new().await;
+    let issue = world.ask("github-actions[bot]", &block("team", 3), SET).await;
+    let pull = world.record("team").await.change.pull;
+    world.github.comment_as(REPO, pull, "wanda", "/plan");
+    world.advance(Duration::from_secs(30));
+    world.github.edit_issue_as(REPO, issue, "github-actions[bot]", &block("team", 9));
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    world.advance(Duration::from_secs(30));
+    let line = world.approve_line("team").await;
+    world.order(pull, "walt", &line).await;
+    assert!(world.answer(pull).contains("needs two people"), "{}", world.said(pull));
+    nothing_applied(&world);
+    world.order(pull, "wanda", "/plan").await;
+    let line = world.approve_line("team").await;
+    world.order(pull, "walt", &line).await;
     assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
 }
 

@@ -240,3 +240,57 @@ async fn a_plan_that_another_run_makes_again_is_of_the_files_that_were_ordered()
     assert_eq!(world.record("team").await.change.state, State::HandEdited, "{}", world.said(pull));
     saw_nothing_of(&world);
 }
+
+#[tokio::test]
+async fn hand_edits_that_an_admin_ordered_and_another_approved_are_applied_with_the_lock_file_that_we_commit() {
+    let world = World::new().await;
+    world.github.set_role(REPO, "eve", "admin");
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# ours\n".into());
+    let (pull, _) = world.planned().await;
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# newer, by what was added\n".into());
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[EVIL], "ours");
+    world.order_of_files(pull).await;
+    let line = world.approve_line("team").await;
+    world.order(pull, "eve", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+    let files = world.github.files(REPO, "main");
+    assert_eq!(files["actions-runner-envs/team/.terraform.lock.hcl"], b"# newer, by what was added\n");
+    assert!(files.contains_key(EVIL.0));
+}
+
+/// A process may die between its commit and the record of it; GitHub says that a bot committed, and no person did.
+#[tokio::test]
+async fn a_commit_of_ours_that_no_record_followed_is_nobodys_part_in_the_change() {
+    let world = World::new().await;
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# ours\n".into());
+    let issue = world.open_issue("ann", &block("team", 3), SET);
+    let gate = Gate::new(&world.record_store, ".plan");
+    let planner = world.reconciler_on(gate.clone(), Rights::Plan);
+    let planning =
+        tokio::spawn(async move { planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await });
+    gate.reached.notified().await;
+    planning.abort();
+    assert!(planning.await.unwrap_err().is_cancelled());
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    let record = world.record("team").await;
+    assert!(record.change.committers.is_empty(), "{:?}", record.change.committers);
+    let line = world.approve_line("team").await;
+    world.order(record.change.pull, "wanda", &line).await;
+    assert!(world.github.pull(REPO, record.change.pull).merged, "{}", world.said(record.change.pull));
+}
+
+#[tokio::test]
+async fn files_that_were_taken_back_go_away_when_the_issue_is_edited_although_it_asks_for_the_same() {
+    let world = World::new().await;
+    world.made("team").await;
+    world.github.push_as(REPO, "main", "walt", &[EVIL], "harmless");
+    let issue = world.ask("ann", &block("team", 4), SET).await;
+    assert_eq!(world.record("team").await.change.state, State::HandEdited);
+    world.github.push_as(REPO, "main", "walt", &[(EVIL.0, None)], "sorry");
+    world.github.edit_issue_as(REPO, issue, "ann", &format!("{}\nThank you.\n", block("team", 4)));
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.order(pull, "wanda", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+    assert!(!was_planned(&world, EVIL.0));
+}

@@ -9,9 +9,13 @@ use serde_json::Value;
 
 /// Opens the change of an environment and archives it as cancelled. Pull requests have the number after their issue.
 async fn over(store: &ChangeStore, environment: &str, issue: u64) {
+    ended(store, environment, issue, State::Cancelled).await;
+}
+
+async fn ended(store: &ChangeStore, environment: &str, issue: u64, state: State) {
     let key = open_key(environment);
     let mut change = Change::new(ChangeKind::Set, environment, issue, "ann", issue + 1, "runnersmith/branch");
-    change.state = State::Cancelled;
+    change.state = state;
     let record = Record::new(change);
     assert!(store.begin(&key, &record).await.unwrap());
     store.archive(&key, &record).await.unwrap();
@@ -38,6 +42,24 @@ async fn an_environment_keeps_its_newest_fifty_changes_and_what_leads_to_them() 
     assert!(store.record(&open_key("team")).await.unwrap().is_none(), "the place of the next change is free");
     let next = Record::new(Change::new(ChangeKind::Set, "team", 500, "ann", 501, "runnersmith/branch"));
     assert!(store.begin(&open_key("team"), &next).await.unwrap());
+}
+
+/// What is there is compared with what the last change that was applied rendered; who asks and gives up must not make it unknown.
+#[tokio::test]
+async fn the_newest_change_that_was_applied_is_kept_whatever_was_given_up_since() {
+    let records = Arc::new(MemoryRecordStore::new());
+    let store = ChangeStore::new(records.clone());
+    for issue in [10, 20] {
+        ended(&store, "team", issue, State::Done).await;
+    }
+    for n in 0..60 {
+        over(&store, "team", 60 + 2 * n).await;
+    }
+    let last = store.last_done("team").await.unwrap().expect("what was applied last is known");
+    assert_eq!(last.change.issue, 20);
+    assert!(store.pull(21).await.unwrap().is_some(), "and what leads to it");
+    let history = records.list("changes/team/history/").await.unwrap();
+    assert_eq!(history.len(), 51, "the newest fifty and that one: {history:?}");
 }
 
 #[tokio::test]

@@ -288,6 +288,7 @@ fn every_state_of_a_record_is_read_as_it_was_stored() {
         (change.is_half_done, change.is_hand_edited, change.plans_posted) = (true, true, u32::MAX);
         change.is_merged_early = true;
         change.planned_by = Some(Account::new(TEXT, 7));
+        change.contents_since = Some(runnersmith_types::Timestamp(1_700_000_000_000));
         (change.edited_files, change.ordered_files) = (Some(edited(TEXT)), Some(edited("other").digest));
         change.committers = [Account::from(TEXT), Account::new(TEXT, u64::MAX)].into();
         (change.handled, change.handled_up_to) = ([1, u64::MAX].into(), 7);

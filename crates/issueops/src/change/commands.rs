@@ -196,7 +196,10 @@ fn plan(draft: &mut Draft<'_>, files: Option<&DigestPrefix>, facts: &Facts<'_>) 
     if let State::Planned(_) = draft.change.state {
         draft.steps.push(ChangeStep::DropPlan);
     }
-    draft.change.planned_by = Some(facts.comment.actor.account.clone());
+    // A look reads the issue and the branch before the comments: an older order is of what was there before. It is planned all the same,
+    // and nobody stands for it.
+    let is_of_these = draft.change.is_of_these_contents(facts.comment.created_at);
+    draft.change.planned_by = is_of_these.then(|| facts.comment.actor.account.clone());
     draft.enter(State::Planning);
     draft.steps.push(ChangeStep::Plan { without_terraform_lock });
     Ok(())

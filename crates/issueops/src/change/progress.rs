@@ -62,8 +62,7 @@ pub(super) fn progress(draft: &mut Draft<'_>, event: &LifecycleEvent) {
 /// The branch is as the request says: it can be planned without asking anybody.
 fn rendered(draft: &mut Draft<'_>, event: &LifecycleEvent) {
     (draft.change.is_hand_edited, draft.change.edited_files, draft.change.ordered_files) = (false, None, None);
-    // Who asked for a plan of what was there before has not asked for one of this.
-    draft.change.planned_by = None;
+    draft.change.contents_changed(draft.now);
     match draft.change.state {
         State::Checking(..)
         | State::Draining { .. }
@@ -98,7 +97,7 @@ fn pushed(draft: &mut Draft<'_>, committers: &BTreeSet<Account>, edited: Option<
     draft.change.committers.extend(committers.iter().cloned());
     draft.change.is_hand_edited = edited.is_some();
     (draft.change.edited_files, draft.change.ordered_files) = (edited.cloned(), None);
-    draft.change.planned_by = None;
+    draft.change.contents_changed(draft.now);
     let why = if edited.is_some() { VoidWhy::HandEdited } else { VoidWhy::Pushed };
     match draft.change.state {
         // What is approved is not applied yet, and never to be: the reread that is under way finds another state.

@@ -270,6 +270,9 @@ pub struct Change {
     /// Who asked by a command for the last plan of what is there now; `None`: nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_by: Option<Account>,
+    /// When what is to be planned last became what it is, by a rendering that changed something or by a push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents_since: Option<Timestamp>,
     /// Whether the branch's files differ from what the request renders.
     pub is_hand_edited: bool,
     /// Such files as they were when they were last looked at; what the comment shows an admin to write names them.
@@ -313,6 +316,7 @@ impl Change {
             branch: branch.to_owned(),
             committers: BTreeSet::new(),
             planned_by: None,
+            contents_since: None,
             is_merged_early: false,
             is_hand_edited: false,
             edited_files: None,
@@ -329,6 +333,17 @@ impl Change {
     pub(super) fn note_participants<'a>(&mut self, accounts: impl IntoIterator<Item = &'a Account>) {
         let author = self.author.clone();
         self.committers.extend(accounts.into_iter().filter(|account| !account.is(&author)).cloned());
+    }
+
+    /// What is to be planned is something else from now on: who asked for a plan of what was there before has not asked for one of this.
+    pub fn contents_changed(&mut self, now: Timestamp) {
+        self.planned_by = None;
+        self.contents_since = Some(now);
+    }
+
+    /// Whether an order of this moment can be of what is there now. GitHub's times are whole seconds.
+    pub(super) fn is_of_these_contents(&self, ordered_at: Timestamp) -> bool {
+        self.contents_since.is_none_or(|since| ordered_at.as_secs() >= since.as_secs())
     }
 
     /// Whether somebody asked for it, edited its issue or committed to its branch.
