@@ -88,10 +88,10 @@ source "amazon-ebs" "runner" {
   ssh_username    = "ec2-user"
   subnet_id       = var.subnet_id
 
-  # As the module selects when no image is named.
+  # The newest Amazon Linux 2023, as the module takes when no image is named: it is not bound to a line of the kernel there either.
   source_ami_filter {
     filters = {
-      name                = "al2023-ami-2023.*-kernel-6.1-${var.architecture}"
+      name                = "al2023-ami-2023.*-kernel-*-${var.architecture}"
       root-device-type    = "ebs"
       virtualization-type = "hvm"
     }

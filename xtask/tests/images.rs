@@ -115,11 +115,12 @@ fn what_is_built_is_what_the_example_selects() {
         let text = read(file);
         assert!(text.contains("runnersmith-runner-*") && text.contains("\"self\""), "{file} selects the image");
     }
-    // It starts from the image that the module takes when none is named.
-    let base =
-        |text: &str| text.split("al2023-ami-").nth(1).and_then(|rest| rest.split("${").next()).map(str::to_owned);
-    assert!(base(&template).is_some());
-    assert_eq!(base(&template), base(&read("terraform/modules/scale-set/main.tf")));
+    // It starts from the system that the module takes when no image is named, and neither is bound to a line of its kernel.
+    assert!(template.contains("\"al2023-ami-2023.*-kernel-*-${var.architecture}\""));
+    assert!(
+        read("terraform/modules/scale-set/main.tf")
+            .contains("/al2023-ami-kernel-default-${local.machine_architecture}\"")
+    );
 }
 
 /// Every package that the user data installs when it is missing is in the image, so that a boot installs nothing.
