@@ -146,7 +146,16 @@ async fn the_hand_off_keeps_its_contract_with_every_encryption() {
         // A long configuration, as a JIT config is, arrives whole.
         let config = RunnerConfig::Jit { encoded: Secret::new("x".repeat(6000)) };
         let at = RunnerScope::Organization(Owner::parse("acme").unwrap());
+        emulator.forget_calls().unwrap();
         parameters.put(&machine("i-3"), &RunnerName::parse("a-b-1").unwrap(), &at, &config).await.unwrap();
+        // The tag by which its machine alone may read it comes with it: a call of its own could come too late, or never.
+        let calls = emulator.calls().unwrap();
+        let made: Vec<(&str, u64)> =
+            calls.iter().map(|(call, made)| (call.rsplit(' ').next().unwrap(), *made)).collect();
+        assert_eq!(made, [("ssm:PutParameter", 1)]);
+        let tagged = json!({ "ResourceType": "Parameter", "ResourceId": format!("/test/{place}/i-3") });
+        let tags = emulator.json("ssm", "AmazonSSM.ListTagsForResource", &tagged).unwrap();
+        assert!(tags["TagList"].to_string().contains("i-3"), "{tags}");
         assert_eq!(look(&format!("/test/{place}/i-3")), (format!("jit\n{}", "x".repeat(6000)), json!(kind)));
         let endless = RunnerConfig::Jit { encoded: Secret::new("x".repeat(9000)) };
         let refused =

@@ -77,7 +77,11 @@ pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Consumed 
     let queue = world.ports.queue.as_ref();
     let batch = Batch::of(messages);
     let mut consumed = Consumed::default();
-    let mut receipts = record_each(world, queue, batch.facts, &mut consumed).await;
+    let facts = batch.facts.iter().map(|(fact, _)| fact.clone()).collect();
+    let mut receipts = match record(world, facts, &mut consumed.woken).await {
+        Ok(()) => batch.facts.into_iter().map(|(_, message)| message.receipt).collect(),
+        Err(error) => record_each(world, queue, batch.facts, error, &mut consumed).await,
+    };
     for (set, receipt) in batch.wakes {
         consumed.woken.insert(set);
         receipts.push(receipt);
@@ -216,18 +220,15 @@ impl Consumed {
     }
 }
 
-/// Records the facts of messages, all at once if that works, and otherwise one by one, so that a record that cannot be written does
-/// not delay its neighbours. Returns the receipts of those that were recorded; the others come again soon.
+/// Records the facts of messages one by one, after all at once did not work, so that a record that cannot be written does not delay its
+/// neighbours. Returns the receipts of those that were recorded; the others come again soon.
 async fn record_each(
     world: &World,
     queue: &dyn Queue,
     facts: Vec<(JobFact, ReceivedMessage)>,
+    error: LedgerError,
     consumed: &mut Consumed,
 ) -> Vec<Receipt> {
-    let all = facts.iter().map(|(fact, _)| fact.clone()).collect();
-    let Err(error) = record(world, all, &mut consumed.woken).await else {
-        return facts.into_iter().map(|(_, message)| message.receipt).collect();
-    };
     let mut error = Some(error).filter(|_| facts.len() == 1);
     let mut recorded = Vec::new();
     for (fact, message) in facts {

@@ -8,14 +8,11 @@ use runnersmith_types::{
 };
 
 use crate::context::{ActionResult, Answer, ExecutionContext};
-use crate::{hand_over, notify, rerun};
+use crate::{notify, rerun};
 
 /// Has one effect. Returns what came of it; nothing is retried.
 pub(crate) async fn run(context: &ExecutionContext<'_>, action: EffectAction) -> ActionResult {
     match action {
-        EffectAction::HandOff { runner, machine, means } => {
-            hand_over::hand_over(context, &runner, &machine, means).await
-        }
         EffectAction::LookUp { runner, registration, at } => look_up(context, runner, registration, &at).await,
         EffectAction::Deregister { runner, registration, at } => deregister(context, runner, registration, &at).await,
         EffectAction::ExpireHandOff { runner, machine } => match context.world.ports.hand_off.expire(&machine).await {

@@ -5,12 +5,13 @@ use futures_util::StreamExt;
 use runnersmith_plan::fault::FaultKind;
 use runnersmith_ports::{Lease, Ledger, LedgerError, chain};
 use runnersmith_types::{
-    Action, EffectAction, EventKind, HandOffFaults, HandOffReport, HistoryEvent, Intent, LaunchAction, MachineId, Plan,
-    Reason, RecordAction, RunnerName, RunnerScope, RunnerUpdate, ScaleSet, Snapshot, Timestamp,
+    Action, EffectAction, EventKind, HandOffAction, HandOffFaults, HandOffReport, HistoryEvent, Intent, LaunchAction,
+    MachineId, Plan, PlanStep, Reason, RecordAction, RunnerName, RunnerScope, RunnerUpdate, ScaleSet, Snapshot,
+    Timestamp,
 };
 
 use crate::context::{ActionResult, Answer, ExecutionContext, Outcome};
-use crate::work::{About, Subject, Task, Work};
+use crate::work::{About, Subject, Task};
 use crate::world::World;
 use crate::{effects, hand_over, launch, pauses};
 
@@ -19,6 +20,9 @@ const SIDE_BY_SIDE: usize = 16;
 /// Outcomes that are recorded in one transaction, if they are there at the same time. A crash before it makes them come
 /// again, which every action bears.
 const RECORDED_TOGETHER: usize = 32;
+
+/// Of so many of a plan's failed machines the last lines are recorded: those of one round mostly fail alike.
+const OUTPUTS_MAX: usize = 3;
 
 /// What came of a plan.
 #[derive(Debug, Default)]
@@ -54,7 +58,7 @@ pub async fn execute(
         faults: snapshot.hand_off_faults.clone(),
         executed: Executed::default(),
     };
-    let executed = execution.execute(Work::of(plan.steps)).await;
+    let executed = execution.execute(plan.steps).await;
     // Also of a pass that ended early.
     let events = std::mem::take(&mut execution.events);
     let written = if events.is_empty() { Ok(()) } else { world.ports.ledger.append(events).await };
@@ -64,6 +68,12 @@ pub async fn execute(
     }
     ended?;
     Ok(execution.executed)
+}
+
+/// What runs side by side.
+enum SideBySide {
+    HandOff(HandOffAction),
+    Effect(EffectAction),
 }
 
 /// One plan while it is executed.
@@ -82,12 +92,26 @@ struct Execution<'a> {
 }
 
 impl Execution<'_> {
-    async fn execute(&mut self, work: Work) -> Result<(), LedgerError> {
-        self.record(work.records).await?;
-        self.intend(work.intents).await?;
-        self.launch(work.launches).await?;
-        self.run(work.effects).await?;
-        self.end(work.ends).await
+    /// Executes steps by kind, those of a kind in the plan's order.
+    async fn execute(&mut self, steps: Vec<PlanStep>) -> Result<(), LedgerError> {
+        let (mut records, mut intents, mut launches) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut hand_offs, mut effects, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        for PlanStep { action, reason } in steps {
+            let about = About { kind: action.kind(), subject: Subject::of(&action), reason };
+            match action {
+                Action::Record(action) => records.push(Task { action, about }),
+                Action::Intend { runners } => intents.push(Task { action: runners, about }),
+                Action::Launch(action) => launches.push(Task { action, about }),
+                Action::HandOff(action) => hand_offs.push(Task { action, about }),
+                Action::Effect(action) => effects.push(Task { action, about }),
+                Action::Terminate { machine, runner } => ends.push(Task { action: (machine, runner), about }),
+            }
+        }
+        self.record(records).await?;
+        self.intend(intents).await?;
+        self.launch(launches).await?;
+        self.run(hand_offs, effects).await?;
+        self.end(ends).await
     }
 
     /// What was observed, in one transaction.
@@ -127,10 +151,12 @@ impl Execution<'_> {
         for ((runner, update), reason) in updates.iter().zip(reasons) {
             self.event(EventKind::Seen, update.word(), &reason, Subject::runner(runner));
         }
+        let mut failed = Vec::new();
         for (failure, About { kind, reason, subject }) in failures {
             let (ledger, set) = (&self.context.world.ports.ledger, &self.context.policy.name);
             match failure {
                 Some(failure) => {
+                    failed.push(failure.runner.clone());
                     ledger.boot_failed(set, failure).await?;
                     self.context.world.metrics.boot_failed(set);
                 }
@@ -139,7 +165,26 @@ impl Execution<'_> {
             self.executed.progressed = true;
             self.event(EventKind::Seen, kind, &reason, subject);
         }
+        for runner in failed.iter().take(OUTPUTS_MAX) {
+            self.record_output(runner).await;
+        }
         Ok(())
+    }
+
+    /// Records the last lines of what a failed machine said: soon nothing else has them. Where they cannot be had the failure stands without.
+    async fn record_output(&mut self, runner: &RunnerName) {
+        let Some(machine) = self.context.runners.get(runner).and_then(|record| record.machine.clone()) else { return };
+        match self.context.world.ports.machines.output(&machine).await {
+            Ok(lines) => {
+                for line in lines {
+                    let subject = Subject { machine: Some(machine.clone()), ..Subject::runner(runner) };
+                    self.event(EventKind::Seen, "machine_output", &Reason(line), subject);
+                }
+            }
+            Err(error) => {
+                tracing::info!(runner = %runner, error = %chain(&error), "what a failed machine said could not be read");
+            }
+        }
     }
 
     async fn intend(&mut self, tasks: Vec<Task<Vec<Intent>>>) -> Result<(), LedgerError> {
@@ -179,20 +224,30 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// All other effects run side by side; the outcomes that are there are recorded together.
-    async fn run(&mut self, tasks: Vec<Task<EffectAction>>) -> Result<(), LedgerError> {
+    /// Hand-offs and all other effects run side by side; the outcomes that are there are recorded together.
+    async fn run(
+        &mut self,
+        hand_offs: Vec<Task<HandOffAction>>,
+        effects: Vec<Task<EffectAction>>,
+    ) -> Result<(), LedgerError> {
         let context = self.context;
-        if !tasks.is_empty() {
+        if !hand_offs.is_empty() || !effects.is_empty() {
             self.write(Vec::new()).await?;
         }
-        let (tasks, put_off) = hand_over::reserve(context, self.lease, tasks).await?;
+        let (hand_offs, put_off) = hand_over::reserve(context, self.lease, hand_offs).await?;
         self.finish(put_off.into_iter().map(|(about, result)| (None, about, result)).collect()).await?;
-        context.prepay_calls(tasks.iter().map(|task| calls_of(&task.action)).sum()).await;
-        let mut results = futures_util::stream::iter(tasks)
-            .map(|Task { action, about }| async move {
-                // A hand-off's failures have a memory of their own, which says when one is tried again.
-                let known = (!matches!(action, EffectAction::HandOff { .. })).then(|| Action::Effect(action.clone()));
-                (known, about, effects::run(context, action).await)
+        context.prepay_calls(effects.iter().map(|task| calls_of(&task.action)).sum()).await;
+        let hand_offs = hand_offs.into_iter().map(|task| (SideBySide::HandOff(task.action), task.about));
+        let effects = effects.into_iter().map(|task| (SideBySide::Effect(task.action), task.about));
+        let mut results = futures_util::stream::iter(hand_offs.chain(effects))
+            .map(|(action, about)| async move {
+                match action {
+                    // Its failures have a memory of their own, which says when it is tried again.
+                    SideBySide::HandOff(action) => (None, about, hand_over::hand_over(context, &action).await),
+                    SideBySide::Effect(action) => {
+                        (Some(Action::Effect(action.clone())), about, effects::run(context, action).await)
+                    }
+                }
             })
             .buffer_unordered(SIDE_BY_SIDE)
             .ready_chunks(RECORDED_TOGETHER);
@@ -357,8 +412,7 @@ const fn calls_of(action: &EffectAction) -> u32 {
     match action {
         EffectAction::LookUp { .. } | EffectAction::Deregister { .. } | EffectAction::VerifyJob { run: None, .. } => 1,
         EffectAction::VerifyJob { run: Some(_), .. } => 2,
-        EffectAction::HandOff { .. }
-        | EffectAction::ExpireHandOff { .. }
+        EffectAction::ExpireHandOff { .. }
         | EffectAction::PoolFailure(_)
         | EffectAction::Stall { .. }
         | EffectAction::RecordWaits { .. }

@@ -15,6 +15,11 @@ use crate::tasks::{Outcome, TaskStatus};
 /// The most faults that are kept; what is about more things than that is seen in the log.
 const FAULTS_MAX: usize = 100;
 
+/// Webhooks whose signatures are rejected that are kept apart.
+const HOOKS_MAX: usize = 4;
+/// What all others are called together.
+const OTHER_HOOKS: &str = "other webhooks";
+
 /// The faults of a process.
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<BTreeMap<(FaultKind, String), Fault>>);
@@ -28,6 +33,11 @@ impl Faults {
     pub fn report(&self, kind: FaultKind, about: &str, cause: &str, now: Timestamp) {
         let mut all = self.all_mut();
         all.retain(|_, fault| now.since(fault.last_at) < fault.kind.lasts());
+        let of_kind = all.keys().filter(|(known, _)| *known == kind).count();
+        let is_new = !all.contains_key(&(kind, about.to_owned()));
+        // Anyone can name webhooks that there are not: they do not push out what else is wrong.
+        let about =
+            if kind == FaultKind::SignatureRejected && is_new && of_kind >= HOOKS_MAX { OTHER_HOOKS } else { about };
         let fresh = Fault::new(kind, about, cause, now);
         let key = (kind, about.to_owned());
         let fault = match all.get(&key) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runnersmith_ports::{BudgetKind, GitHubError, HandOffError, JitRequest, Lease, LedgerError, RunnerConfig, chain};
 use runnersmith_types::{
-    EffectAction, HandOffMeans, HandOffReport, HandOffTrouble, MachineId, MachineStatus, Runner, RunnerName,
+    HandOffAction, HandOffMeans, HandOffReport, HandOffTrouble, MachineId, MachineStatus, Runner, RunnerName,
     RunnerScope, RunnerUpdate, saturating_u32,
 };
 
@@ -13,18 +13,13 @@ use crate::context::{ActionResult, ExecutionContext, TokenMissing};
 use crate::work::{About, Task};
 
 /// Registers the runner by the planned means and puts its config where only its machine reads it.
-pub(crate) async fn hand_over(
-    context: &ExecutionContext<'_>,
-    name: &RunnerName,
-    machine: &MachineId,
-    means: HandOffMeans,
-) -> ActionResult {
-    let Some(runner) = context.runners.get(name) else {
+pub(crate) async fn hand_over(context: &ExecutionContext<'_>, action: &HandOffAction) -> ActionResult {
+    let Some(runner) = context.runners.get(&action.runner) else {
         return ActionResult::put_off("the runner is not recorded any more");
     };
-    match means {
-        HandOffMeans::Jit => jit(context, runner, machine).await,
-        HandOffMeans::Token => token(context, runner, machine).await,
+    match action.means {
+        HandOffMeans::Jit => jit(context, runner, &action.machine).await,
+        HandOffMeans::Token => token(context, runner, &action.machine).await,
     }
 }
 
@@ -145,7 +140,7 @@ fn not_stored(runner: &Runner, error: &HandOffError) -> ActionResult {
 }
 
 /// What may go on, and what comes of the rest.
-type Reserved = (Vec<Task<EffectAction>>, Vec<(About, ActionResult)>);
+type Reserved = (Vec<Task<HandOffAction>>, Vec<(About, ActionResult)>);
 
 /// Before any JIT config is asked for: its budget is reserved and the request recorded, so that a crash finds it.
 /// Returns the tasks that may go on; the others have no budget left, or the ledger could not say.
@@ -155,15 +150,12 @@ type Reserved = (Vec<Task<EffectAction>>, Vec<(About, ActionResult)>);
 pub(crate) async fn reserve(
     context: &ExecutionContext<'_>,
     lease: &Lease,
-    tasks: Vec<Task<EffectAction>>,
+    tasks: Vec<Task<HandOffAction>>,
 ) -> Result<Reserved, LedgerError> {
     let (mut go_on, mut refused, mut updates) = (Vec::with_capacity(tasks.len()), Vec::new(), Vec::new());
     let mut together = take_together(context, &tasks).await;
     for Task { action, about } in tasks {
-        // A runner that is not recorded any more gets nothing, and one whose request was cut off has paid for it already.
-        let first = jit_runner(&action)
-            .filter(|name| context.runners.get(*name).is_some_and(|record| record.jit_requested_at.is_none()));
-        if let Some(runner) = first {
+        if let Some(runner) = first_asked(context, &action) {
             let granted = if together > 0 { Ok(true) } else { context.take_write(BudgetKind::Jit).await };
             together = together.saturating_sub(1);
             match granted {
@@ -187,22 +179,17 @@ pub(crate) async fn reserve(
     Ok((go_on, refused))
 }
 
-/// The runner that an action asks a JIT config for.
-const fn jit_runner(action: &EffectAction) -> Option<&RunnerName> {
-    match action {
-        EffectAction::HandOff { runner, means: HandOffMeans::Jit, .. } => Some(runner),
-        _ => None,
-    }
+/// The runner for which an action asks a JIT config for the first time. One that is not recorded any more gets nothing, and one whose
+/// request was cut off has paid for it already.
+fn first_asked<'a>(context: &ExecutionContext<'_>, action: &'a HandOffAction) -> Option<&'a RunnerName> {
+    let record = context.runners.get(&action.runner).filter(|record| record.jit_requested_at.is_none());
+    record.filter(|_| action.means == HandOffMeans::Jit).map(|_| &action.runner)
 }
 
 /// What all the tasks need of the JIT budget, taken at once; 0 when there is not so much, and each takes its own.
-async fn take_together(context: &ExecutionContext<'_>, tasks: &[Task<EffectAction>]) -> u32 {
-    let asks = |task: &&Task<EffectAction>| {
-        jit_runner(&task.action)
-            .and_then(|name| context.runners.get(name))
-            .is_some_and(|record| record.jit_requested_at.is_none())
-    };
-    let count = saturating_u32(tasks.iter().filter(asks).count());
+async fn take_together(context: &ExecutionContext<'_>, tasks: &[Task<HandOffAction>]) -> u32 {
+    let asking = tasks.iter().filter(|task| first_asked(context, &task.action).is_some());
+    let count = saturating_u32(asking.count());
     if count > 1 && context.take_together(BudgetKind::Jit, count).await { count } else { 0 }
 }
 

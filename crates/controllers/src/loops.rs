@@ -79,12 +79,12 @@ pub fn start(world: &World, rhythm: Rhythm, stop: &watch::Receiver<bool>) -> Joi
 
     let (here, wake) = with(world, &wakers);
     driver.spawn("messages", "records deliveries and wakes the scale sets that they concern", move |task, stop| {
-        work(here.clone(), wake.clone(), task, stop)
+        drain_queue(here.clone(), here.ports.queue.clone(), Work::Facts, wake.clone(), task, stop)
     });
     if let Some(queue) = world.ports.lookups.clone() {
         let (here, wake) = with(world, &wakers);
         driver.spawn("look-ups", "asks GitHub for the jobs of repositories and check runs", move |task, stop| {
-            look_up(here.clone(), queue.clone(), wake.clone(), task, stop)
+            drain_queue(here.clone(), queue.clone(), Work::LookUps, wake.clone(), task, stop)
         });
     }
     let (here, wake) = with(world, &wakers);
@@ -145,50 +145,38 @@ async fn store_tasks(world: World) -> Result<(), String> {
     stored.map_err(|error| chain(&error))
 }
 
-/// The worker: messages to facts.
-async fn work(world: World, wakers: Wakers, task: BackgroundTask, stop: watch::Receiver<bool>) {
-    const BATCH: usize = 200;
-    let queue = world.ports.queue.clone();
-    drain_queue(&world, queue.as_ref(), Work::Facts, (BATCH, consume::VISIBILITY), &wakers, &task, stop).await;
-}
-
-/// The look-ups' worker. Its next batch waits for the slowest of this one.
-async fn look_up(
-    world: World,
-    queue: Arc<dyn Queue>,
-    wakers: Wakers,
-    task: BackgroundTask,
-    stop: watch::Receiver<bool>,
-) {
-    let sizes = (lookups::AT_ONCE, lookups::VISIBILITY);
-    drain_queue(&world, queue.as_ref(), Work::LookUps, sizes, &wakers, &task, stop).await;
-}
-
 /// What the messages of a queue are.
 #[derive(Clone, Copy)]
 enum Work {
     Facts,
+    /// The next batch waits for the slowest of this one.
     LookUps,
 }
 
-/// Receives batches of at most so many messages, each invisible for so long, and consumes them, until a stop.
+/// The most messages of deliveries that are recorded together.
+const FACTS_MAX: usize = 200;
+
+/// Receives batches of messages and consumes them, until a stop.
 async fn drain_queue(
-    world: &World,
-    queue: &dyn Queue,
+    world: World,
+    queue: Arc<dyn Queue>,
     work: Work,
-    (max, visibility): (usize, Duration),
-    wakers: &Wakers,
-    task: &BackgroundTask,
+    wakers: Wakers,
+    task: BackgroundTask,
     mut stop: watch::Receiver<bool>,
 ) {
     let clock = world.ports.clock.clone();
+    let (max, visibility) = match work {
+        Work::Facts => (FACTS_MAX, consume::VISIBILITY),
+        Work::LookUps => (lookups::AT_ONCE, lookups::VISIBILITY),
+    };
     while !*stop.borrow() {
         task.begin(clock.now());
         let result = match queue.receive(max, visibility).await {
             Ok(batch) if batch.is_empty() => None,
             Ok(batch) => Some(Ok(match work {
-                Work::Facts => consume::consume(world, batch).await,
-                Work::LookUps => lookups::look_up(world, queue, batch).await,
+                Work::Facts => consume::consume(&world, batch).await,
+                Work::LookUps => lookups::look_up(&world, queue.as_ref(), batch).await,
             })),
             Err(error) => Some(Err(error)),
         };

@@ -1,8 +1,7 @@
-//! A plan's steps by the way in which they are executed, each with what the ledger and the log will say of it.
+//! An action of a plan with what the ledger and the log will say of it: what executes actions, and what has their effects, point here.
 
 use runnersmith_types::{
-    Action, BootFailure, EffectAction, Intent, JobId, LaunchAction, MachineId, PlanStep, Reason, RecordAction,
-    RunnerName,
+    Action, BootFailure, EffectAction, HandOffAction, JobId, MachineId, Reason, RecordAction, RunnerName,
 };
 
 /// What an action is about.
@@ -22,7 +21,7 @@ impl Subject {
         Self { runner: runner.cloned(), machine: Some(machine.clone()), job: None }
     }
 
-    fn of(action: &Action) -> Self {
+    pub(crate) fn of(action: &Action) -> Self {
         match action {
             Action::Record(
                 RecordAction::Withdraw { runner }
@@ -31,6 +30,7 @@ impl Subject {
                 | RecordAction::Booted { runner },
             ) => Self::runner(runner),
             Action::Record(RecordAction::Silent { .. }) | Action::Intend { .. } | Action::Launch(_) => Self::default(),
+            Action::HandOff(HandOffAction { runner, machine, .. }) => Self::machine(machine, Some(runner)),
             Action::Effect(action) => Self::of_effect(action),
             Action::Terminate { machine, runner } => Self::machine(machine, runner.as_ref()),
         }
@@ -38,9 +38,7 @@ impl Subject {
 
     fn of_effect(action: &EffectAction) -> Self {
         match action {
-            EffectAction::HandOff { runner, machine, .. } | EffectAction::ExpireHandOff { runner, machine } => {
-                Self::machine(machine, Some(runner))
-            }
+            EffectAction::ExpireHandOff { runner, machine } => Self::machine(machine, Some(runner)),
             EffectAction::LookUp { runner, .. } | EffectAction::Deregister { runner, .. } => Self::runner(runner),
             EffectAction::VerifyJob { job, .. }
             | EffectAction::EndJob { job }
@@ -69,32 +67,4 @@ pub(crate) struct About {
 pub(crate) struct Task<A> {
     pub action: A,
     pub about: About,
-}
-
-/// A plan's steps by the way in which they are executed, each list in the plan's order.
-#[derive(Default)]
-pub(crate) struct Work {
-    pub records: Vec<Task<RecordAction>>,
-    pub intents: Vec<Task<Vec<Intent>>>,
-    pub launches: Vec<Task<LaunchAction>>,
-    pub effects: Vec<Task<EffectAction>>,
-    /// Machines to be ended, with their runners.
-    pub ends: Vec<Task<(MachineId, Option<RunnerName>)>>,
-}
-
-impl Work {
-    pub(crate) fn of(steps: Vec<PlanStep>) -> Self {
-        let mut work = Self::default();
-        for PlanStep { action, reason } in steps {
-            let about = About { kind: action.kind(), subject: Subject::of(&action), reason };
-            match action {
-                Action::Record(action) => work.records.push(Task { action, about }),
-                Action::Intend { runners } => work.intents.push(Task { action: runners, about }),
-                Action::Launch(action) => work.launches.push(Task { action, about }),
-                Action::Effect(action) => work.effects.push(Task { action, about }),
-                Action::Terminate { machine, runner } => work.ends.push(Task { action: (machine, runner), about }),
-            }
-        }
-        work
-    }
 }

@@ -236,6 +236,37 @@ async fn runners_that_end_without_a_job_are_counted_and_launches_pause() {
     assert_eq!(life.boot_failures().await, 0, "a job that was taken proves that machines work");
 }
 
+/// Of machines that fail together the last lines of three are recorded with their runners, once; that they cannot be had changes nothing.
+#[tokio::test]
+async fn the_last_lines_of_failed_machines_are_in_their_runners_histories() {
+    let mut life = Life::with_jobs(policy(5), 5).await;
+    life.is_outdated = true;
+    for machine in 1..=5 {
+        let lines = (1..=2).map(|line| format!("line {line} of {machine}")).collect();
+        life.bed.doubles.script().outputs.insert(MachineId::parse(&format!("m-{machine:04}")).unwrap(), lines);
+    }
+    life.seconds(50).await;
+    assert_eq!(life.boot_failures().await, 5);
+    let history = life.bed.world.ports.ledger.recent_history(1_000).await.unwrap();
+    let mut said: Vec<(String, String)> = history
+        .iter()
+        .filter(|event| event.what == "machine_output")
+        .map(|event| (event.machine.as_ref().unwrap().to_string(), event.text.clone()))
+        .collect();
+    said.sort();
+    let expected = ["1", "2", "3"]
+        .into_iter()
+        .flat_map(|machine| (1..=2).map(move |line| (format!("m-000{machine}"), format!("line {line} of {machine}"))));
+    assert_eq!(said, expected.collect::<Vec<_>>());
+    assert!(history.iter().filter(|event| event.what == "machine_output").all(|event| event.runner.is_some()));
+    // Those of later rounds have said nothing.
+    life.seconds(10 * MINUTE).await;
+    assert!(life.boot_failures().await > 5 && life.count("output m-") > 3);
+    life.is_outdated = false;
+    life.seconds(30 * MINUTE).await;
+    assert_eq!(life.jobs_in(JobStatus::InProgress).await, 5);
+}
+
 /// Q: a hand-off that can never succeed is said where users look, and tried again slowly.
 #[tokio::test]
 async fn a_runner_group_that_is_not_there_is_said_and_asked_for_slowly() {

@@ -1,9 +1,9 @@
 //! The runner's output: lines of bounded length, in a file of bounded size.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use runnersmith_types::Secret;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -60,6 +60,29 @@ impl RunnerLog {
     }
 }
 
+/// Returns a log's last lines, oldest first, from its last [`TAIL_BYTES_MAX`] bytes; none if there is no log. A line that begins before
+/// them is left out.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn last_lines(path: &Path, max: usize) -> io::Result<Vec<String>> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let begin = file.metadata()?.len().saturating_sub(TAIL_BYTES_MAX);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES_MAX).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let whole = if begin == 0 { &text[..] } else { text.split_once('\n').map_or("", |(_, rest)| rest) };
+    let lines: Vec<&str> = whole.lines().filter(|line| !line.trim().is_empty()).collect();
+    Ok(lines[lines.len().saturating_sub(max)..].iter().map(|line| (*line).to_owned()).collect())
+}
+
+/// So much of a log's end is read for its last lines: more than twenty of the longest that are worth reading.
+const TAIL_BYTES_MAX: u64 = 64 * 1024;
+
 /// Sends a stream's lines, each cut to [`LINE_BYTES_MAX`], until its end or until nobody listens.
 pub(crate) async fn forward_lines(mut stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
     let mut buffer = vec![0_u8; 8 * 1024];
@@ -103,6 +126,24 @@ mod tests {
             (fs::read_to_string(&path).unwrap(), fs::read_to_string(dir.path().join("runner.log.1")).unwrap());
         assert!(new.len() <= 64 && old.len() <= 64, "{new}\n{old}");
         assert!(new.contains("line 19 with ***") && !new.contains("hunter2") && !old.contains("hunter2"));
+    }
+
+    #[test]
+    fn the_last_lines_of_a_log_are_whole_and_none_where_there_is_no_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("runner.log");
+        assert_eq!(last_lines(&path, 3).unwrap(), Vec::<String>::new());
+        fs::write(&path, "one\ntwo\n\nthree\nfour").unwrap();
+        assert_eq!(last_lines(&path, 3).unwrap(), ["two", "three", "four"]);
+        let long = "x".repeat(LINE_BYTES_MAX);
+        fs::write(&path, format!("{}\nlast\n", [long.as_str(); 9].join("\n"))).unwrap();
+        let lines = last_lines(&path, 20).unwrap();
+        assert_eq!(
+            (lines.len(), lines.last().map(String::as_str)),
+            (4, Some("last")),
+            "three whole ones fit before it"
+        );
+        assert!(lines[..3].iter().all(|line| *line == long));
     }
 
     #[tokio::test]

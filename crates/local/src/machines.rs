@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use runnersmith_ports::{Clock, LaunchRequest, Machines, MachinesError};
+use runnersmith_ports::{Clock, LaunchRequest, Machines, MachinesError, OUTPUT_LINES_MAX};
 use runnersmith_types::{ControlPlaneId, Machine, MachineId, MachineState, ScaleSetName, Timestamp};
 
 use crate::config::LocalConfig;
 use crate::dir::{CHANGED, MachineDir, PENDING_FOR, Standing, write_atomically};
 use crate::distribution::{Distribution, SUPERSEDED_FOR};
 use crate::launch::{Launch, prepare_root};
+use crate::log::last_lines;
 use crate::processes;
 use crate::sweep;
 
@@ -218,6 +219,15 @@ impl Machines for LocalMachines {
             // One that fails does not keep the others alive.
             let results: Vec<_> = ids.iter().map(|id| inner.terminate(id)).collect();
             results.into_iter().collect()
+        })
+        .await
+    }
+
+    async fn output(&self, machine: &MachineId) -> Result<Vec<String>, MachinesError> {
+        let dir = MachineDir::new(&self.inner.root, machine);
+        self.blocking("output", move |_| {
+            let failed = |error: io::Error| MachinesError::Failed { operation: "output", source: error.into() };
+            last_lines(&dir.file("runner.log"), OUTPUT_LINES_MAX).map_err(failed)
         })
         .await
     }

@@ -78,6 +78,19 @@ async fn a_token_configures_the_runner_before_it_starts() {
 }
 
 #[tokio::test]
+async fn the_last_lines_of_an_ended_machine_can_be_read_and_hold_no_secret() {
+    let world =
+        World::new("for n in $(seq 30); do echo \"line $n\"; done; echo $ACTIONS_RUNNER_INPUT_JITCONFIG; exit 1");
+    let id = world.launch_given().await;
+    let unknown = MachineId::parse("m-unknown").unwrap();
+    assert_eq!(world.machines.output(&unknown).await.unwrap(), Vec::<String>::new());
+    assert_eq!(world.until_ended(&id).await, "1");
+    let mut lines: Vec<String> = (12..=30).map(|n| format!("line {n}")).collect();
+    lines.push("***".to_owned());
+    assert_eq!(world.machines.output(&id).await.unwrap(), lines);
+}
+
+#[tokio::test]
 async fn the_hand_off_is_readable_by_its_owner_only() {
     let world = World::with(LISTENS, |config| config.supervisor = vec!["true".into()]);
     let id = world.launch_given().await;

@@ -311,7 +311,7 @@ const fn order(action: &Action) -> u8 {
         Action::Intend { .. } => 3,
         Action::Launch(LaunchAction::First { .. }) => 4,
         Action::Launch(LaunchAction::Again { .. }) => 5,
-        Action::Effect(EffectAction::HandOff { .. }) => 6,
+        Action::HandOff(_) => 6,
         Action::Effect(EffectAction::LookUp { .. }) => 7,
         Action::Effect(EffectAction::Deregister { .. }) => 8,
         Action::Terminate { .. } => 9,

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use runnersmith_types::{HandOffTrouble, Timestamp};
+use runnersmith_types::{HandOffTrouble, RunnerName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::words::{duration, escaped};
@@ -137,7 +137,7 @@ impl FaultKind {
                 "nothing is removed meanwhile; check the credentials and the network of this program"
             }
             Self::BootFailures => {
-                "correct what the last one says (its runner's page names the log), then `runnersmith reset-pause <set>`"
+                "correct what the last one says (its runner's page has the machine's last lines), then `runnersmith reset-pause <set>`"
             }
             Self::Capacity => {
                 "add machine types, zones or on-demand machines to the scale set's fallback order if it lasts"
@@ -212,6 +212,9 @@ pub struct Fault {
     pub last_at: Timestamp,
     /// How often it was seen.
     pub count: u32,
+    /// The runner whose page says more, if one does: the last one whose machine failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<RunnerName>,
 }
 
 impl Fault {
@@ -219,7 +222,7 @@ impl Fault {
     #[must_use]
     pub fn new(kind: FaultKind, about: impl Into<String>, cause: impl Into<String>, now: Timestamp) -> Self {
         let cause = cause.into().chars().take(CAUSE_MAX).collect();
-        Self { kind, about: about.into(), cause, since: now, last_at: now, count: 1 }
+        Self { kind, about: about.into(), cause, since: now, last_at: now, count: 1, runner: None }
     }
 
     /// Seen so often.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runnersmith_types::{
-    EffectAction, HandOffFault, HandOffMeans, HandOffTrouble, RunnerScope, RunnerState as S, Timestamp, WaitingOn,
+    HandOffAction, HandOffFault, HandOffMeans, HandOffTrouble, RunnerScope, RunnerState as S, Timestamp, WaitingOn,
 };
 
 use crate::draft::Draft;
@@ -55,7 +55,7 @@ fn hand_over(draft: &mut Draft<'_>, index: usize, jit_left: &mut u32) {
         draft.wait_runner(index, WaitingOn::Budget { until });
         return;
     };
-    draft.step(EffectAction::HandOff { runner: name, machine, means }, reason);
+    draft.step(HandOffAction { runner: name, machine, means }, reason);
 }
 
 fn waits_for(fault: &HandOffFault) -> WaitingOn {

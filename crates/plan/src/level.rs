@@ -95,7 +95,8 @@ pub fn faults(policy: &ScaleSet, snapshot: &Snapshot, now: Timestamp) -> Vec<Fau
         let why = why.map(|failure| format!(" (the last, {}: {})", failure.runner, failure.why)).unwrap_or_default();
         let cause = format!("{failures} machine(s) {what} since the last one that worked{why}{breaker}");
         let since = snapshot.boot_failures.newest.iter().map(|failure| failure.at).min().unwrap_or(now);
-        add(Fault::new(FaultKind::BootFailures, set, cause, now).since(since).times(saturating_u32(failures)));
+        let fault = Fault::new(FaultKind::BootFailures, set, cause, now).since(since).times(saturating_u32(failures));
+        add(Fault { runner: last.map(|failure| failure.runner.clone()), ..fault });
     }
     for fault in snapshot.hand_off_faults.faults.iter().filter(|fault| fault.is_current(now)) {
         let kind = FaultKind::of_hand_offs(fault.trouble);

@@ -73,13 +73,13 @@ impl<'a> Linter<'a> {
                 | RecordAction::Silent { .. }
                 | RecordAction::Booted { .. },
             )
-            | Action::Launch(LaunchAction::Again { .. }) => {}
+            | Action::Launch(LaunchAction::Again { .. })
+            | Action::HandOff(_) => {}
             Action::Intend { runners } => self.intend(runners),
             Action::Launch(LaunchAction::First { runners, .. }) => self.launch(runners),
             Action::Effect(EffectAction::Deregister { runner, .. }) => self.deregister(runner),
             Action::Effect(
-                EffectAction::HandOff { .. }
-                | EffectAction::LookUp { .. }
+                EffectAction::LookUp { .. }
                 | EffectAction::ExpireHandOff { .. }
                 | EffectAction::PoolFailure(_)
                 | EffectAction::VerifyJob { .. }

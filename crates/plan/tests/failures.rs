@@ -212,7 +212,7 @@ fn a_failure_counts_in_the_plan_that_finds_it() {
 /// The runners that are handed over.
 fn handed_over(plan: &Plan) -> Vec<String> {
     let hand_off = |step: &runnersmith_types::PlanStep| match &step.action {
-        Action::Effect(EffectAction::HandOff { runner, .. }) => Some(runner.to_string()),
+        Action::HandOff(hand_off) => Some(hand_off.runner.to_string()),
         _ => None,
     };
     plan.steps.iter().filter_map(hand_off).collect()

@@ -33,7 +33,7 @@ pub use ledger::{
     BudgetKind, BudgetLedger, HistoryLedger, JobLedger, Lease, LeaseLedger, Ledger, LedgerError, Recorded,
     ReleaseOutcome, RunnerLedger, WorkLedger,
 };
-pub use machines::{LaunchRequest, Machines, MachinesError};
+pub use machines::{LaunchRequest, Machines, MachinesError, OUTPUT_LINES_MAX};
 #[cfg(feature = "contract")]
 pub use memory_record_store::MemoryRecordStore;
 pub use message::{MachineEvent, Message};

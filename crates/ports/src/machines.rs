@@ -68,6 +68,9 @@ pub enum MachinesError {
     },
 }
 
+/// The most lines that [`Machines::output`] returns.
+pub const OUTPUT_LINES_MAX: usize = 20;
+
 /// Machines. Contract: `launch` with a batch that was launched before launches nothing and answers the same machines
 /// (also the ended ones); a partial answer is a success with fewer machines; `list` answers every machine of the set and control plane
 /// that has not ended, and ended ones for a while; `terminate` of an unknown or ended machine succeeds.
@@ -88,6 +91,12 @@ pub trait Machines: Send + Sync + 'static {
     ) -> Result<BTreeSet<ScaleSetName>, MachinesError> {
         let _ = (events, control_plane);
         Ok(BTreeSet::new())
+    }
+    /// Returns the last lines of what a machine and its runner said, oldest first, at most [`OUTPUT_LINES_MAX`]; none where the provider
+    /// keeps nothing of it. They may hold foreign text, which anyone who shows them escapes, and no secret that we gave the machine.
+    async fn output(&self, machine: &MachineId) -> Result<Vec<String>, MachinesError> {
+        let _ = machine;
+        Ok(Vec::new())
     }
     /// Ends machines.
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError>;

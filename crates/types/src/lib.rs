@@ -59,7 +59,9 @@ pub use job_update::JobUpdate;
 pub use names::{RegistrationName, RunnerNameParts};
 pub use notification::{CheckRunText, Notification};
 pub use number::saturating_u32;
-pub use plan::{Action, EffectAction, HandOffMeans, Intent, LaunchAction, Plan, PlanStep, Reason, RecordAction};
+pub use plan::{
+    Action, EffectAction, HandOffAction, HandOffMeans, Intent, LaunchAction, Plan, PlanStep, Reason, RecordAction,
+};
 pub use policy::{
     CapacityPool, Day, FallbackOrder, INTENTS_MAX, Market, MinIdleEntry, RepoPattern, RunnerScope, ScaleSet, Scope,
     ScopeLevel, Target, Timing,

@@ -99,7 +99,9 @@ pub enum Action {
     },
     /// Launch machines: one call after the other, each stored first.
     Launch(LaunchAction),
-    /// Anything else: these run side by side, and none waits for another.
+    /// Give a machine its runner's configuration: what all of a plan's need is reserved and recorded together, then they run side by side.
+    HandOff(HandOffAction),
+    /// Anything else: these run side by side, with the hand-offs, and none waits for another.
     Effect(EffectAction),
     /// End a machine: all of a plan's are ended together, after everything else.
     Terminate {
@@ -160,18 +162,20 @@ pub enum LaunchAction {
     },
 }
 
+/// A machine is given its runner's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOffAction {
+    /// The runner.
+    pub runner: RunnerName,
+    /// Its machine.
+    pub machine: MachineId,
+    /// How it registers.
+    pub means: HandOffMeans,
+}
+
 /// An action that depends on no other of its plan, and on which none depends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EffectAction {
-    /// Give a machine its runner's config.
-    HandOff {
-        /// The runner.
-        runner: RunnerName,
-        /// Its machine.
-        machine: MachineId,
-        /// How it registers.
-        means: HandOffMeans,
-    },
     /// Look a registration up by id; the outcome marks it seen or missing.
     LookUp {
         /// The runner.
@@ -289,6 +293,12 @@ impl From<LaunchAction> for Action {
     }
 }
 
+impl From<HandOffAction> for Action {
+    fn from(action: HandOffAction) -> Self {
+        Self::HandOff(action)
+    }
+}
+
 impl From<EffectAction> for Action {
     fn from(action: EffectAction) -> Self {
         Self::Effect(action)
@@ -307,6 +317,7 @@ impl Action {
             Self::Record(RecordAction::Booted { .. }) => "booted",
             Self::Intend { .. } => "intend",
             Self::Launch(action) => action.kind(),
+            Self::HandOff(_) => "hand_off",
             Self::Effect(action) => action.kind(),
             Self::Terminate { .. } => "terminate",
         }
@@ -329,7 +340,6 @@ impl EffectAction {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::HandOff { .. } => "hand_off",
             Self::LookUp { .. } => "look_up",
             Self::Deregister { .. } => "deregister",
             Self::ExpireHandOff { .. } => "expire_hand_off",
@@ -354,6 +364,7 @@ impl fmt::Display for Action {
             Self::Record(action) => action.fmt(f),
             Self::Intend { runners } => write!(f, "intend {} runner(s)", runners.len()),
             Self::Launch(action) => action.fmt(f),
+            Self::HandOff(HandOffAction { runner, machine, means }) => write!(f, "hand {runner} on {machine} {means}"),
             Self::Effect(action) => action.fmt(f),
             Self::Terminate { machine, .. } => write!(f, "end machine {machine}"),
         }
@@ -384,7 +395,6 @@ impl fmt::Display for LaunchAction {
 impl fmt::Display for EffectAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::HandOff { runner, machine, means } => write!(f, "hand {runner} on {machine} {means}"),
             Self::LookUp { runner, registration, .. } => write!(f, "look up registration {registration} of {runner}"),
             Self::Deregister { runner, registration, .. } => {
                 write!(f, "remove registration {registration} of {runner}")

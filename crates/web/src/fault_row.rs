@@ -8,6 +8,8 @@ use serde::Serialize;
 pub(crate) struct FaultRow {
     /// The scale set whose page says more, if it is about one.
     pub set: Option<String>,
+    /// The runner whose page says more.
+    pub runner: Option<String>,
     pub kind: &'static str,
     pub text: String,
     pub fix: &'static str,
@@ -18,6 +20,7 @@ pub(crate) struct FaultRow {
 pub(crate) fn fault_row(fault: &Fault, set: Option<&ScaleSetName>, now: Timestamp) -> FaultRow {
     FaultRow {
         set: set.map(ToString::to_string),
+        runner: fault.runner.as_ref().map(ToString::to_string),
         kind: fault.kind.word(),
         text: fault.to_string(),
         fix: fault.kind.fix(),

@@ -22,6 +22,7 @@ pub(crate) async fn deliver(
 ) -> Response {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let event = text("x-github-event");
+    let (mut is_verified, hook) = (false, hook(&headers));
     let answer = match body {
         Ok(body) => {
             let delivery = RawDelivery {
@@ -31,7 +32,9 @@ pub(crate) async fn deliver(
                 signature_1: text("x-hub-signature"),
                 body,
             };
-            app.web.handler.deliver(delivery).await
+            let answer = app.web.handler.deliver(delivery).await;
+            is_verified = answer.status != 401;
+            answer
         }
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Answer::new(413, format!("the delivery is larger than {BODY_BYTES_MAX} bytes"))
@@ -43,16 +46,27 @@ pub(crate) async fn deliver(
     match answer.status {
         // In memory alone: who has no secret must not be able to make us work.
         401 => {
-            faults.report(FaultKind::SignatureRejected, "", &format!("deliveries are refused: {}", answer.reason), now)
+            let cause = format!("deliveries are refused: {}", answer.reason);
+            faults.report(FaultKind::SignatureRejected, &hook, &cause, now);
         }
         503 => faults.report(FaultKind::DeliveryNotStored, "", &answer.reason, now),
         202 if answer.stored => {
             faults.clear(FaultKind::DeliveryNotStored, "");
             faults.clear(FaultKind::NoDelivery, "");
-            faults.clear(FaultKind::SignatureRejected, "");
         }
         _ => {}
     }
+    if is_verified {
+        faults.clear(FaultKind::SignatureRejected, &hook);
+    }
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Json(serde_json::json!({ "reason": answer.reason }))).into_response()
+}
+
+/// Which of GitHub's webhooks a delivery says that it is of. An App's, an organisation's and a repository's may come here side by side, and
+/// one whose secret is right says nothing of another's.
+fn hook(headers: &HeaderMap) -> String {
+    let id = headers.get("x-github-hook-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_number = !id.is_empty() && id.len() <= 20 && id.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { format!("webhook {id}") } else { String::new() }
 }

@@ -7,7 +7,8 @@ mod support;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use futures_util::StreamExt as _;
-use runnersmith_types::{JobStatus, RunnerState, WebhookPath};
+use runnersmith_controllers::faults::{Fault, FaultKind};
+use runnersmith_types::{EventKind, HistoryEvent, JobStatus, RunnerName, RunnerState, ScaleSetName, WebhookPath};
 use support::{World, fill, job, runner, world};
 use tower::ServiceExt as _;
 
@@ -65,6 +66,52 @@ async fn deliveries_that_are_not_signed_with_our_secret_are_a_fault_until_one_is
     let (_, page) = get(&world, "/").await;
     assert!(page.contains("deliveries are refused") && page.contains("1 fault"), "{page}");
     assert_eq!((deliver("good").await, lines().as_str()), (202, ""));
+}
+
+/// An organisation's webhook whose secret is wrong stays a fault while the App's deliveries come, and anyone's inventions push out nothing.
+#[tokio::test]
+async fn a_webhook_whose_secret_is_wrong_is_a_fault_until_its_own_deliveries_are_accepted() {
+    let world = world(None);
+    let deliver = async |hook: &str, signature: &str| {
+        let request = Request::post("/webhook").header("X-Hub-Signature-256", signature);
+        send(&world, request.header("X-GitHub-Hook-ID", hook).body(Body::from("{}")).unwrap()).await.0.as_u16()
+    };
+    let about = || {
+        let faults = world.state.faults.all(&[], world.state.clock.now());
+        faults.into_iter().map(|fault| fault.about).collect::<Vec<_>>()
+    };
+    assert_eq!((deliver("7", "bad").await, deliver("8", "good").await), (401, 202));
+    assert_eq!(about(), ["webhook 7"]);
+    assert_eq!(deliver("7", "good").await, 202);
+    assert_eq!(about(), Vec::<String>::new());
+    for hook in 0..200 {
+        deliver(&hook.to_string(), "bad").await;
+    }
+    deliver("<b>", "bad").await;
+    assert_eq!(about(), ["other webhooks", "webhook 0", "webhook 1", "webhook 2", "webhook 3"]);
+}
+
+/// The overview and the set's page link the last machine that failed, whose page has what it said.
+#[tokio::test]
+async fn a_failed_machines_page_is_linked_and_shows_its_last_lines() {
+    let world = world(None);
+    fill(&world);
+    let runner = RunnerName::parse("small-q7xk-41").unwrap();
+    let now = world.state.clock.now();
+    let mut line = HistoryEvent::new(now, EventKind::Seen, "machine_output", "No space <left>");
+    line.runner = Some(runner.clone());
+    world.ledger.0.lock().unwrap().history.push(line);
+    let set = ScaleSetName::parse("small").unwrap();
+    let mut level = world.state.levels.all()[&set].clone();
+    let fault = Fault::new(FaultKind::BootFailures, "small", "1 machine(s) did not boot", now);
+    level.faults = vec![Fault { runner: Some(runner), ..fault }];
+    world.state.levels.put(level);
+    for page in ["/", "/sets/small"] {
+        let (_, body) = get(&world, page).await;
+        assert!(body.contains(r#"did not boot <a href="/runners/small-q7xk-41">small-q7xk-41</a>"#), "{page}: {body}");
+    }
+    let (_, body) = get(&world, "/runners/small-q7xk-41").await;
+    assert!(body.contains("machine output") && body.contains("No space &#60;left&#62;"), "{body}");
 }
 
 #[tokio::test]

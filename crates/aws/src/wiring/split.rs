@@ -75,6 +75,13 @@ impl Machines for SplitMachines {
         Ok(sets)
     }
 
+    async fn output(&self, machine: &MachineId) -> Result<Vec<String>, MachinesError> {
+        match &self.here {
+            Some(here) if !is_on_ec2(machine) => here.output(machine).await,
+            _ => self.there.output(machine).await,
+        }
+    }
+
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {
         let (there, here): (Vec<MachineId>, Vec<MachineId>) = ids.iter().cloned().partition(is_on_ec2);
         // Both are tried: one place's trouble must not keep the other's machines alive.

@@ -55,6 +55,8 @@ pub struct Script {
     pub hangs: Vec<String>,
     /// Notified when such a call begins.
     pub hung: Arc<tokio::sync::Notify>,
+    /// What machines said last.
+    pub outputs: BTreeMap<MachineId, Vec<String>>,
     /// The list of machines shows none of their ends.
     pub ends_lag: bool,
     next: u64,
@@ -247,6 +249,11 @@ impl Machines for Doubles {
             }
         }
         Ok(sets)
+    }
+    async fn output(&self, machine: &MachineId) -> Result<Vec<String>, MachinesError> {
+        let mut script = self.script();
+        script.calls.push(format!("output {machine}"));
+        script.outputs.get(machine).cloned().ok_or(MachinesError::Throttled { operation: "output" })
     }
     async fn terminate(&self, ids: &[MachineId]) -> Result<(), MachinesError> {
         let mut script = self.script();

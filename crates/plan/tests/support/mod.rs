@@ -10,9 +10,9 @@ use std::time::Duration;
 use runnersmith_plan::plan;
 use runnersmith_types::{
     Action, Batch, BatchId, BootFailures, Budget, CapacityPool, Conclusion, ControlPlaneId, EffectAction, FactSource,
-    FallbackOrder, HandOffFaults, HandOffMeans, Job, JobFact, JobId, JobStatus, JobUpdate, Label, LaunchAction,
-    Machine, MachineId, MachineState, MachineStatus, Notification, Notified, Observed, Owner, OwnerKind, Plan,
-    PlanStep, RecordAction, RecordVersion, Registration, RegistrationId, RepoFullName, RunId, Runner, RunnerName,
+    FallbackOrder, HandOffAction, HandOffFaults, HandOffMeans, Job, JobFact, JobId, JobStatus, JobUpdate, Label,
+    LaunchAction, Machine, MachineId, MachineState, MachineStatus, Notification, Notified, Observed, Owner, OwnerKind,
+    Plan, PlanStep, RecordAction, RecordVersion, Registration, RegistrationId, RepoFullName, RunId, Runner, RunnerName,
     RunnerScope, RunnerState, RunnerUpdate, ScaleSet, ScaleSetName, Snapshot, Stalled, Target, Timestamp, WaitKind,
     WaitReason, WaitingOn,
 };
@@ -236,6 +236,13 @@ pub fn shown(plan: &Plan) -> Vec<String> {
                 vec![format!("launch {} {pool}", runners.len())]
             }
             Action::Launch(LaunchAction::Again { batch }) => vec![format!("relaunch {batch}")],
+            Action::HandOff(HandOffAction { runner, means, .. }) => {
+                let means = match means {
+                    HandOffMeans::Jit => "jit",
+                    HandOffMeans::Token => "token",
+                };
+                vec![format!("hand off {runner} {means}")]
+            }
             Action::Effect(EffectAction::Notify { jobs, .. }) => jobs.iter().map(shown_notification).collect(),
             Action::Effect(EffectAction::RecordWaits { jobs, .. }) => jobs.iter().map(shown_wait).collect(),
             Action::Effect(effect) => vec![shown_effect(effect)],
@@ -265,13 +272,6 @@ fn shown_notification((job, notification): &(JobId, Notification)) -> String {
 
 fn shown_effect(effect: &EffectAction) -> String {
     match effect {
-        EffectAction::HandOff { runner, means, .. } => {
-            let means = match means {
-                HandOffMeans::Jit => "jit",
-                HandOffMeans::Token => "token",
-            };
-            format!("hand off {runner} {means}")
-        }
         EffectAction::LookUp { runner, .. } => format!("look up {runner}"),
         EffectAction::Deregister { runner, .. } => format!("deregister {runner}"),
         EffectAction::ExpireHandOff { runner, .. } => format!("expire {runner}"),
@@ -362,7 +362,7 @@ fn act(policy: &ScaleSet, snapshot: &mut Snapshot, action: &Action, now: Timesta
             made(snapshot, batch, now);
         }
         Action::Launch(LaunchAction::Again { batch }) => made(snapshot, batch, now),
-        Action::Effect(EffectAction::HandOff { runner, means, .. }) => {
+        Action::HandOff(HandOffAction { runner, means, .. }) => {
             if *means == HandOffMeans::Jit {
                 update(snapshot, runner, RunnerUpdate::JitRequested, now);
                 let id = RegistrationId(5_000 + serial(runner));

@@ -78,6 +78,7 @@ fn rounds(set: &ScaleSet, world: &mut Snapshot, now: Timestamp, refuses: impl Fn
                 Action::Effect(EffectAction::Notify { .. }) => continue,
                 // A name that is intended, launched and refused is launched again: another call.
                 Action::Launch(launch) => format!("{launch:?}"),
+                Action::HandOff(hand_off) => format!("{hand_off:?}"),
                 Action::Effect(effect) => format!("{effect:?}"),
                 Action::Terminate { machine, .. } => format!("end {machine}"),
             };
