@@ -101,7 +101,10 @@ fn deny() -> Result<()> {
         return Ok(());
     }
     let (root, package) = (target().join("tools").display().to_string(), format!("cargo-deny@{DENY}"));
-    run(cargo(&["install", "--locked", "--quiet", "--root", &root, &package]))
+    // It runs for seconds and would be optimised for minutes.
+    let mut install = cargo(&["install", "--locked", "--quiet", "--debug", "--root", &root, &package]);
+    install.env("CARGO_PROFILE_DEV_DEBUG", "false");
+    run(install)
 }
 
 /// What Debian has as a package; without it a test is skipped and says so.

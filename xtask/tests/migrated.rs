@@ -7,7 +7,8 @@ mod support;
 
 use std::path::Path;
 
-use runnersmith_aws_emulator::{Emulator, skip_unless_available, terraform};
+use runnersmith_aws_emulator::terraform::{self, Provider};
+use runnersmith_aws_emulator::{Emulator, skip_unless_available};
 use serde_json::{Value, json};
 
 /// Where the configurations take the module from.
@@ -61,8 +62,11 @@ fn lay_out(case: &Path, to: &Path) {
 }
 
 /// Runs Terraform in a folder; what it said.
-fn run(home: &Path, here: &Path, arguments: &[&str]) -> String {
+fn run(provider: Option<&Provider>, home: &Path, here: &Path, arguments: &[&str]) -> String {
     let mut command = terraform::command(here, home, None).unwrap();
+    if let Some(provider) = provider {
+        provider.attach(&mut command);
+    }
     let output = command.args(arguments).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{said}", arguments.join(" "));
@@ -111,7 +115,8 @@ fn every_configuration_plans_when_the_advice_on_it_is_followed() {
         count += 1;
     }
     assert!(count >= 40, "{count}");
-    let run = |arguments: &[&str]| run(home.path(), &here, arguments);
+    let provider = Provider::start(&here);
+    let run = |arguments: &[&str]| run(provider.as_ref(), home.path(), &here, arguments);
     run(&["init", "-backend=false", "-input=false", "-no-color"]);
     let said = run(&["test", "-no-color"]);
     assert!(said.contains(&format!("{count} passed, 0 failed.")), "{said}");
@@ -175,7 +180,8 @@ fn five_configurations_are_applied_and_a_second_plan_is_empty() {
         "module": modules,
     });
     std::fs::write(here.join("main.tf.json"), main.to_string()).unwrap();
-    let run = |arguments: &[&str]| run(home.path(), &here, arguments);
+    let provider = Provider::start(&here);
+    let run = |arguments: &[&str]| run(provider.as_ref(), home.path(), &here, arguments);
     run(&["init", "-input=false", "-no-color"]);
     run(&["apply", "-auto-approve", "-input=false", "-no-color"]);
     let said = run(&["plan", "-input=false", "-no-color"]);

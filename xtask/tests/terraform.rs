@@ -158,8 +158,12 @@ fn the_module_is_formatted_valid_and_passes_its_own_tests() {
         terraform::copy(&support::root().join(part), &home.path().join(part)).unwrap();
     }
     let here = home.path().join("terraform");
+    let provider = terraform::Provider::start(&here);
     let run = |directory: &Path, arguments: &[&str]| {
         let mut command = terraform::command(directory, home.path(), None).unwrap();
+        if let Some(provider) = &provider {
+            provider.attach(&mut command);
+        }
         let output = command.args(arguments).output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{} in {}\n{said}", arguments.join(" "), directory.display());

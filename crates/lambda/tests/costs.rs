@@ -3,17 +3,14 @@
 //! Prices are those of us-east-1 (AWS's pricing pages, November 2026). How long a function runs on AWS cannot be measured here: each run is
 //! counted with the seconds below, which are generous for what it does.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 #![allow(clippy::cast_precision_loss, reason = "counts of a test are small")]
-
-mod support;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::support::{Bed, Wishes};
 use runnersmith_aws_emulator::skip_unless_available;
 use serde_json::json;
-use support::{Bed, Wishes};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Hours of a month, as AWS counts them.

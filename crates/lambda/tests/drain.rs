@@ -1,14 +1,11 @@
 //! Environments are taken out of service before they are destroyed: the functions that are deployed do it, with the settings
 //! that they have read before, while jobs run.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Bed, PATH, Wishes};
 use runnersmith_aws::{DynamoLedger, Session};
 use runnersmith_aws_emulator::skip_unless_available;
 use runnersmith_issueops::change::Left;
@@ -21,7 +18,6 @@ use runnersmith_provision_terraform::environments::{
 };
 use runnersmith_types::HistoryEvent;
 use serde_json::json;
-use support::{Bed, PATH, Wishes};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

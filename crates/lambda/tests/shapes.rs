@@ -1,19 +1,15 @@
 //! The other shapes of a control plane, each once through the whole path: a server of one's own, a webhook of one's own, several sets
 //! that the control plane finds by policy, and each way to encrypt.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Bed, PATH, Wishes};
 use runnersmith_aws::{DynamoLedger, Session};
 use runnersmith_aws_emulator::{Emulator, Fault, skip_unless_available};
 use runnersmith_controllers::tasks;
 use runnersmith_ports::SystemClock;
 use serde_json::{Value, json};
-use support::{Bed, Wishes};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -76,7 +72,7 @@ async fn a_shared_control_plane_finds_its_sets_by_policy_and_leaves_out_a_wrong_
 
 /// How the one hand-off that waits is stored.
 fn hand_off(emulator: &Emulator) -> Value {
-    let filter = json!({ "ParameterFilters": [{ "Key": "Path", "Option": "Recursive", "Values": [format!("{}/hand-off", support::PATH)] }] });
+    let filter = json!({ "ParameterFilters": [{ "Key": "Path", "Option": "Recursive", "Values": [format!("{}/hand-off", PATH)] }] });
     let found = emulator.json("ssm", "AmazonSSM.DescribeParameters", &filter).unwrap();
     found["Parameters"][0].clone()
 }
@@ -141,7 +137,7 @@ async fn a_set_that_is_taken_out_leaves_nothing_behind() {
         bed.github.runners().iter().filter(|r| r.online).count() == 2
     })
     .await;
-    let name = format!("{}/config/sets/gpu", support::PATH);
+    let name = format!("{}/config/sets/gpu", PATH);
     bed.emulator().json("ssm", "AmazonSSM.DeleteParameter", &json!({ "Name": name })).unwrap();
     // Functions keep their settings for minutes; new processes read them.
     bed.host().recycle();

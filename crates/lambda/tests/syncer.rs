@@ -1,7 +1,5 @@
 //! The syncer, as the program that is deployed, behind the real Runtime API.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,16 +1,12 @@
 //! The whole way with the real user data: the template rendered, run as a process with a metadata service on loopback, the
 //! real AWS CLI, and shims only where a machine would be changed.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::support::{Bed, PATH, Wishes, built};
 use runnersmith_aws_emulator::skip_unless_available;
 use runnersmith_lambda_host::{Hypervisor, MachineStart};
-use support::{Bed, PATH, Wishes, built};
 
 /// The template as Terraform renders it: its variables, and `$${` for the shell's own.
 fn rendered(variables: &[(&str, &str)]) -> String {

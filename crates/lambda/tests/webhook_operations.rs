@@ -1,7 +1,5 @@
 //! What the webhook function declares is what its role is granted: it must be little, and nothing of EC2.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::process::Command;
 
 #[test]

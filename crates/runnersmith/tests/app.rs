@@ -1,7 +1,5 @@
 //! `runnersmith app` as its user runs it, against a simulated GitHub Enterprise Server, with the test as the browser.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

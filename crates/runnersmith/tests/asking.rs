@@ -1,7 +1,5 @@
 //! `why` and `jobs` as an operator asks them: in every form that a job has, with the very sentences of the answers.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;

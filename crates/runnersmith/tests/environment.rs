@@ -1,9 +1,6 @@
 //! `why`, `status` and `jobs` of a control plane of functions, by its environment's name: under exactly the policy that the Terraform
 //! module gives a reader (its own test compares the module's output with the same file), and refused everything else.
 
-#![cfg(feature = "aws")]
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! `runnersmith init` as its user runs it: twice is no change, an edit is kept and reported, an upgrade reaches what nobody touched.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::path::Path;
 use std::process::{Command, Output};
 

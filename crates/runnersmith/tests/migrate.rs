@@ -1,8 +1,5 @@
 //! `runnersmith migrate` as its user runs it: exit codes, both outputs, and that no file is touched.
 
-#![cfg(feature = "migrate")]
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
 use std::path::Path;
 use std::process::{Command, Output};
 

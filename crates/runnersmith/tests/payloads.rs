@@ -1,16 +1,12 @@
 //! Every payload that GitHub shows, of every event and server, posted to `serve`: the documented answer when it is signed, 401
 //! and no trace when it is not.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::{Bed, SECRET, sign, until};
 use runnersmith_conformance::{Example, can_run, webhook_examples};
 use serde_json::Value;
-use support::{Bed, SECRET, sign, until};
 
 /// The documented answer (`SPECIFICATION.md`), worked out from the payload alone.
 fn expected(example: &Example) -> (u16, &'static str) {

@@ -1,10 +1,6 @@
 //! `why` and `status` are reads: they answer anyone who may read the ledger's file, with no secret, beside a server or without one,
 //! and leave everything as it was.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -13,9 +9,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Bed, jobs, until};
 use runnersmith_ports::SystemClock;
 use runnersmith_sqlite::SqliteStore;
-use support::{Bed, jobs, until};
 
 /// The user `nobody`, as whom commands run when the test is root's: permissions do not bind root.
 const NOBODY: u32 = 65534;

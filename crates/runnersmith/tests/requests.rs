@@ -1,14 +1,10 @@
 //! `serve` with a control repository, as its users know it: an issue makes a scale set, the set outlives the server that
 //! made it, and another issue takes it away together with its machines.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bed, until};
 use runnersmith_github_sim::{JobSpec, WorkflowSpec};
-use support::{Bed, until};
 
 const CONTROL: &str = "acme/control";
 const POLICY: &str = include_str!("../src/demo/policy.toml");

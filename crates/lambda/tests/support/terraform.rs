@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use runnersmith_aws_emulator::terraform::Provider;
 use runnersmith_aws_emulator::{Emulator, skip_unless_available};
 use serde_json::{Value, json};
 
@@ -34,6 +35,7 @@ pub struct Terraform {
     home: tempfile::TempDir,
     example: String,
     variables: Value,
+    provider: Option<Provider>,
 }
 
 /// What Terraform said.
@@ -70,7 +72,8 @@ impl Terraform {
         // What is not there yet cannot be overridden.
         let outputs = json!({ "output": more.remove("output").unwrap_or_else(|| json!({})) });
         over.as_object_mut().unwrap().extend(more);
-        let this = Self { home, example: example.to_owned(), variables };
+        let directory = home.path().join("terraform/examples").join(example);
+        let this = Self { home, example: example.to_owned(), variables, provider: Provider::start(&directory) };
         std::fs::write(this.directory().join("test_override.tf.json"), over.to_string()).unwrap();
         if outputs["output"].as_object().is_some_and(|outputs| !outputs.is_empty()) {
             std::fs::write(this.directory().join("test_outputs.tf.json"), outputs.to_string()).unwrap();
@@ -106,6 +109,9 @@ impl Terraform {
     pub fn run(&self, arguments: &[&str]) -> Said {
         let mut command =
             runnersmith_aws_emulator::terraform::command(&self.directory(), self.home.path(), None).unwrap();
+        if let Some(provider) = &self.provider {
+            provider.attach(&mut command);
+        }
         let output = command.args(arguments).arg("-no-color").output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         Said { code: output.status.code().unwrap_or(-1), text }
@@ -116,23 +122,18 @@ impl Terraform {
         assert_eq!(said.code, 0, "apply {}\n{}", self.example, said.text);
     }
 
-    /// What a plan would do: `create|update|delete|replace address`, nothing when all is as it should be.
+    /// What a plan would do: `create|update|delete|replace address`, nothing when all is as it should be. Read from what Terraform
+    /// reports while it plans: to show a stored plan it would start the provider once more.
     pub fn planned(&self) -> Vec<String> {
-        let said = self.run(&["plan", "-input=false", "-out=test.tfplan"]);
+        let said = self.run(&["plan", "-input=false", "-json"]);
         assert_eq!(said.code, 0, "plan {}\n{}", self.example, said.text);
-        let shown = self.run(&["show", "-json", "test.tfplan"]);
-        let plan: Value = serde_json::from_str(&shown.text).unwrap();
-        let changes = plan["resource_changes"].as_array().into_iter().flatten();
+        let lines: Vec<Value> = said.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().any(|line| line["type"] == "change_summary"), "plan {}\n{}", self.example, said.text);
+        let changes = lines.iter().filter(|line| line["type"] == "planned_change").map(|line| &line["change"]);
         let mut planned: Vec<String> = changes
-            .filter_map(|change| {
-                let actions: Vec<&str> =
-                    change["change"]["actions"].as_array()?.iter().filter_map(Value::as_str).collect();
-                let what = match actions.as_slice() {
-                    ["no-op" | "read"] => return None,
-                    [one] => (*one).to_owned(),
-                    _ => "replace".to_owned(),
-                };
-                Some(format!("{what} {}", change["address"].as_str()?))
+            .filter(|change| change["action"] != "read" && change["action"] != "noop")
+            .map(|change| {
+                format!("{} {}", change["action"].as_str().unwrap(), change["resource"]["addr"].as_str().unwrap())
             })
             .collect();
         planned.sort();

@@ -1,7 +1,8 @@
 //! Where Terraform and its AWS provider are, and what a test does when they are not.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::find::cannot_run;
 
@@ -71,6 +72,74 @@ pub fn command(directory: &Path, home: &Path, data: Option<&Path>) -> std::io::R
         None => command.env_remove("TF_DATA_DIR"),
     };
     Ok(command)
+}
+
+/// The AWS provider as a process that several runs of Terraform use one after another (Terraform's own way to debug providers).
+///
+/// By itself Terraform checks the provider's 700 MB and starts it for each command, and in `terraform test` for each run: that was four
+/// fifths of the processors' time of the module's tests. One process has one configuration at a time, so that each test has its own. It
+/// is ended when this is dropped.
+#[derive(Debug)]
+pub struct Provider {
+    child: Child,
+    /// Kept open: what it says later has to go somewhere.
+    _stdout: BufReader<ChildStdout>,
+    attach: String,
+}
+
+impl Provider {
+            if stdout.read_line(&mut line).ok().is_none_or(|read| read == 0) {
+    /// starts its own.
+    #[must_use]
+    pub fn start(directory: &Path) -> Option<Self> {
+        const SAYS: &str = "TF_REATTACH_PROVIDERS='";
+        let mut command = Command::new(program(&mirror()?.join(PROVIDER))?);
+        // The emulator speaks plain HTTP, and with a bundle of its own the provider cannot be configured more than once.
+        command.env_remove("AWS_CA_BUNDLE");
+        let mut child = command
+            .arg("-debug")
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut stdout = BufReader::new(child.stdout.take()?);
+        let mut line = String::new();
+        while !line.contains(SAYS) {
+            line.clear();
+            if stdout.read_line(&mut line).ok().filter(|read| *read > 0).is_none() {
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+        }
+        let attach = line.split_once(SAYS)?.1.trim().trim_end_matches('\'').to_owned();
+        Some(Self { child, _stdout: stdout, attach })
+    }
+
+    /// Makes a run of Terraform use it.
+    pub fn attach(&self, command: &mut Command) {
+        command.env("TF_REATTACH_PROVIDERS", &self.attach);
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The newest unpacked program below a provider's directory in a mirror: `<version>/<system>/terraform-provider-aws…`.
+fn program(provider: &Path) -> Option<PathBuf> {
+    let entries =
+        |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let named =
+        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("terraform-provider-"));
+    let system = format!("linux_{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
+    let versions = entries(provider.to_owned());
+    versions.flat_map(|version| entries(version.join(&system))).filter(|path| path.is_file() && named(path)).max()
 }
 
 /// Copies a directory, so that what Terraform writes beside a module is nobody's. What it has written there already, and built
