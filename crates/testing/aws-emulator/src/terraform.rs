@@ -88,8 +88,8 @@ pub struct Provider {
 }
 
 impl Provider {
-            if stdout.read_line(&mut line).ok().is_none_or(|read| read == 0) {
-    /// starts its own.
+    /// Starts the provider that lies in a local mirror, in a directory from which it reads what has a relative path. Returns `None` where
+    /// no mirror is found, or it does not start: then each run of Terraform starts its own.
     #[must_use]
     pub fn start(directory: &Path) -> Option<Self> {
         const SAYS: &str = "TF_REATTACH_PROVIDERS='";
