@@ -24,6 +24,12 @@ variable "architecture" {
   }
 }
 
+variable "kernel" {
+  description = "The line of Amazon Linux 2023's kernel, such as 6.1; *: the line of which an image was published last, which need not be AWS's default."
+  type        = string
+  default     = "*"
+}
+
 variable "packages" {
   description = "More packages, by their names in Amazon Linux 2023."
   type        = list(string)
@@ -88,10 +94,10 @@ source "amazon-ebs" "runner" {
   ssh_username    = "ec2-user"
   subnet_id       = var.subnet_id
 
-  # The newest Amazon Linux 2023, as the module takes when no image is named: it is not bound to a line of the kernel there either.
+  # The newest Amazon Linux 2023. The module takes AWS's default line of the kernel when no image is named; no filter can say which that is.
   source_ami_filter {
     filters = {
-      name                = "al2023-ami-2023.*-kernel-*-${var.architecture}"
+      name                = "al2023-ami-2023.*-kernel-${var.kernel}-${var.architecture}"
       root-device-type    = "ebs"
       virtualization-type = "hvm"
     }

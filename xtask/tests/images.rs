@@ -115,8 +115,8 @@ fn what_is_built_is_what_the_example_selects() {
         let text = read(file);
         assert!(text.contains("runnersmith-runner-*") && text.contains("\"self\""), "{file} selects the image");
     }
-    // It starts from the system that the module takes when no image is named, and neither is bound to a line of its kernel.
-    assert!(template.contains("\"al2023-ami-2023.*-kernel-*-${var.architecture}\""));
+    // It starts from the system that the module takes when no image is named; the line of its kernel can be chosen.
+    assert!(template.contains("\"al2023-ami-2023.*-kernel-${var.kernel}-${var.architecture}\""));
     assert!(
         read("terraform/modules/scale-set/main.tf")
             .contains("/al2023-ami-kernel-default-${local.machine_architecture}\"")

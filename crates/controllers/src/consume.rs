@@ -114,7 +114,7 @@ pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Consumed 
 
 /// Takes down what a provider reports of machines, all of a batch in one call: when many machines go at once there is a message for each.
 /// Where that does not work they are taken one by one, so that one that cannot be taken down delays no other; not where the provider is
-/// busy, and no more once two have failed: then it is not the machines.
+/// busy, and no more once two have failed, since then it is not the machines, or once [`REPORTS_WITHIN`] is over: jobs of the same batch wait.
 pub(crate) async fn take_down_each(
     world: &World,
     queue: &dyn Queue,
@@ -124,19 +124,28 @@ pub(crate) async fn take_down_each(
     if machines.is_empty() {
         return;
     }
+    let clock = &world.ports.clock;
+    let until = clock.now().plus(REPORTS_WITHIN);
     let all: Vec<MachineEvent> = machines.iter().map(|(event, _)| event.clone()).collect();
     let mut result = take_down(world, &all).await;
     let is_split = matches!(result, Err(NotTakenDown { is_busy: false, .. })) && machines.len() > 1;
     let (mut receipts, mut failed) = (Vec::new(), 0);
     for (event, message) in machines {
         if is_split && failed < 2 {
-            result = take_down(world, &[event]).await;
+            result = match clock.now() < until {
+                true => take_down(world, &[event]).await,
+                false => Err(NotTakenDown { is_busy: true, why: "there was no time left for it".to_owned() }),
+            };
             failed += u32::from(result.is_err());
         }
         match &result {
             Ok(sets) => {
                 consumed.woken.extend(sets.iter().cloned());
                 receipts.push(message.receipt);
+                if is_split {
+                    // What is taken down is not taken down again, also when the time ends before the others are.
+                    consumed.note("acknowledge a message", queue.acknowledge(&std::mem::take(&mut receipts)).await);
+                }
             }
             Err(error) => {
                 consumed.again(queue, &message, "take down what a machine's provider reports", error.why.clone()).await
@@ -145,6 +154,9 @@ pub(crate) async fn take_down_each(
     }
     consumed.note("acknowledge messages", queue.acknowledge(&receipts).await);
 }
+
+/// The most time in which reports of machines are begun one by one.
+const REPORTS_WITHIN: Duration = Duration::from_secs(8);
 
 /// Why reports of machines could not be taken down.
 struct NotTakenDown {

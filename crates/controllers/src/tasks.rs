@@ -127,20 +127,37 @@ pub struct ProcessTasks {
 
 /// When a process of a function stores its faults.
 #[derive(Debug, Default)]
-pub struct FaultsStored(Mutex<Option<(Timestamp, bool)>>);
+pub struct FaultsStored {
+    /// When they were stored last, and whether there were any.
+    last: Mutex<Option<(Timestamp, bool)>>,
+    /// When it was tried last.
+    tried: Mutex<Option<Timestamp>>,
+}
+
+/// A try that failed is followed by another after so long: a ledger that hangs has enough to do.
+const FAULTS_TRIED_EVERY: Duration = Duration::from_secs(10);
 
 impl FaultsStored {
     fn last(&self) -> MutexGuard<'_, Option<(Timestamp, bool)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether a function with these faults has to store them now: while something is wrong, at most once a minute; once when
     /// nothing is any more; and first of all, since an earlier process may have stored some.
     pub fn is_due(&self, faults: &[Fault], now: Timestamp) -> bool {
+        let tried = *self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if tried.is_some_and(|at| now.since(at) < FAULTS_TRIED_EVERY) {
+            return false;
+        }
         match *self.last() {
             None => true,
             Some((at, had_faults)) => (had_faults || !faults.is_empty()) && now.since(at) >= FAULTS_STORED_EVERY,
         }
+    }
+
+    /// Notes that storing them is tried.
+    pub fn tried(&self, now: Timestamp) {
+        *self.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     /// Notes that these faults were stored.
@@ -387,7 +404,13 @@ mod tests {
         assert!(!stores(&fault, at(3_660)) && stores(&fault, at(3_661)));
         assert!(!stores(&[], at(3_700)) && stores(&[], at(3_721)), "that it is over, a minute later");
         assert!(!stores(&fault, at(3_722)), "what comes and goes is no write for each time");
-        assert!(FaultsStored::default().is_due(&fault, NOW));
+        let hung = FaultsStored::default();
+        assert!(hung.is_due(&fault, NOW));
+        hung.tried(NOW);
+        assert!(
+            !hung.is_due(&fault, at(9)) && hung.is_due(&fault, at(10)),
+            "a ledger that hangs is not asked each time"
+        );
     }
 
     #[test]

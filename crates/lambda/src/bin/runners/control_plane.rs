@@ -74,6 +74,7 @@ impl ControlPlanes {
         if !self.1.is_due(&faults, now) {
             return;
         }
+        self.1.tried(now);
         let storing = tasks::store_function(ports.ledger.as_ref(), ports.clock.as_ref(), function, faults.clone());
         match tokio::time::timeout(STORED_WITHIN, storing).await {
             Ok(Ok(())) => self.1.stored(&faults, now),

@@ -3,7 +3,7 @@
 
 mod event;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -30,6 +30,24 @@ struct Made {
 struct Webhook {
     clock: Arc<dyn Clock>,
     made: RwLock<Option<Arc<Made>>>,
+    tries: Tries,
+}
+
+/// When settings that are there already were read again last, whatever came of it: while Parameter Store hangs, not every delivery waits for
+/// it.
+#[derive(Default)]
+struct Tries(Mutex<Option<Timestamp>>);
+
+impl Tries {
+    /// Returns whether they may be read again now, and notes that they are.
+    fn begin(&self, now: Timestamp) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|at| now.since(at) >= READ_AGAIN_AT_MOST_EVERY);
+        if may {
+            *last = Some(now);
+        }
+        may
+    }
 }
 
 impl Webhook {
@@ -63,7 +81,9 @@ impl Webhook {
     async fn receiver(&self, fresh_for: Duration, call_timeout: Duration) -> Result<Arc<Made>, SettingsError> {
         let made = self.made.read().await.clone();
         match made {
-            Some(made) if self.clock.now().since(made.at) < fresh_for => Ok(made),
+            Some(made) if self.clock.now().since(made.at) < fresh_for || !self.tries.begin(self.clock.now()) => {
+                Ok(made)
+            }
             // Half of the time, so that the other half is left for the delivery.
             Some(old) => match tokio::time::timeout(call_timeout / 2, self.make(call_timeout)).await {
                 Ok(Ok(newer)) => Ok(newer),
@@ -119,7 +139,7 @@ async fn main() -> Result<(), Error> {
     if !runnersmith_lambda::begin(|_| Ok(OPERATIONS))? {
         return Ok(());
     }
-    let webhook = Arc::new(Webhook { clock: Arc::new(SystemClock), made: RwLock::default() });
+    let webhook = Arc::new(Webhook { clock: Arc::new(SystemClock), made: RwLock::default(), tries: Tries::default() });
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let webhook = webhook.clone();
         async move {
@@ -132,4 +152,19 @@ async fn main() -> Result<(), Error> {
         }
     }))
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_could_not_be_read_are_not_read_again_for_each_delivery() {
+        let (tries, now) = (Tries::default(), Timestamp::from_secs(1_000));
+        let at = |millis| now.plus(Duration::from_millis(millis));
+        let pause = u64::try_from(READ_AGAIN_AT_MOST_EVERY.as_millis()).unwrap();
+        assert!(tries.begin(now));
+        assert!(!tries.begin(now) && !tries.begin(at(pause - 1)), "a try that hangs is one for all");
+        assert!(tries.begin(at(pause)) && !tries.begin(at(pause + 1)));
+    }
 }
