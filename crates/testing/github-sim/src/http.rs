@@ -33,7 +33,6 @@ use crate::http::call::Call;
 use crate::http::encoding::{decode, pairs};
 use crate::rules::people::{app as app_actor, may};
 use crate::state::actor::{Actor, Holder};
-use crate::state::board::DEFAULT_BRANCH;
 use crate::state::limits::Payer;
 use crate::state::{State, World};
 use crate::{keys, time};
