@@ -99,7 +99,7 @@ fn actions(state: &State, repo: &str, setup: &RepositorySetup) -> Answer {
     if setup.actions_off {
         return Answer::json(200, json!({"enabled": false}));
     }
-    let mut shown = json!({"enabled": true, "allowed_actions": "all", "sha_pinning_required": false});
+    let mut shown = json!({"enabled": true, "allowed_actions": "all"});
     if setup.selected_actions.is_some() {
         shown["allowed_actions"] = json!("selected");
         shown["selected_actions_url"] =
