@@ -193,6 +193,16 @@ days = ["Monday"]
     }
 }
 
+#[test]
+fn names_of_the_dashboard_are_names_and_nothing_else() {
+    let with = |hosts: &str| least("").replace("[github]", &format!("[server]\nhosts = {hosts}\n[github]"));
+    let read = Config::parse(&with(r#"["Runners.acme.example.", "localhost"]"#)).unwrap();
+    assert_eq!(read.server.hosts, ["runners.acme.example", "localhost"]);
+    for wrong in [r#"["https://x"]"#, r#"["x:80"]"#, r#"["x/y"]"#, r#"[""]"#] {
+        assert!(problems(&with(wrong))[0].contains("is no host's name"), "{wrong}");
+    }
+}
+
 /// GitHub lets no App register an enterprise's runners: that is said before the first job waits for one.
 #[test]
 fn runners_of_an_enterprise_are_refused_with_the_reason_and_what_works_instead() {
