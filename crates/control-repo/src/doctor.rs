@@ -111,7 +111,8 @@ impl Table<'_> {
 
     /// The row of what could not be read.
     fn unknown(&mut self, setting: &str, why: &'static str, because: &str) {
-        let fix = "read it as an admin of the repository: GH_TOKEN=$(gh auth token) runnersmith issueops doctor".to_owned();
+        let fix =
+            "read it as an admin of the repository: GH_TOKEN=$(gh auth token) runnersmith issueops doctor".to_owned();
         let is = format!("could not be read: {because}");
         self.rows.push(Diagnosis { health: Health::Unknown, setting: setting.to_owned(), is, why, fix });
     }
@@ -401,7 +402,10 @@ impl Table<'_> {
         match self.found.app.clone() {
             Err(because) => self.unknown("GitHub App", why, &because),
             Ok(app) => {
-                let fix = format!("{}; then accept the change where it is installed (`runnersmith app check` shows all)", app.page);
+                let fix = format!(
+                    "{}; then accept the change where it is installed (`runnersmith app check` shows all)",
+                    app.page
+                );
                 self.needs("GitHub App", why, app.lacks.is_empty(), ("has what it needs", &app.lacks.join("; ")), &fix);
             }
         }

@@ -243,7 +243,10 @@ impl ChangeReconciler {
             Ok(IssueEditors { accounts, is_whole }) => {
                 let is_whole = is_whole && !self.change_store.issue(issue).await?.has_turned;
                 if !is_whole {
-                    tracing::warn!(issue, "who edited, labelled or reopened the issue is not known: an approval needs two people");
+                    tracing::warn!(
+                        issue,
+                        "who edited, labelled or reopened the issue is not known: an approval needs two people"
+                    );
                 }
                 Ok(Some(Editors { accounts, is_whole }))
             }

@@ -93,11 +93,19 @@ async fn where_edits_may_not_be_read_it_needs_two_who_did_not_ask_and_that_is_sa
         });
         let (pull, line) = world.planned().await;
         world.order(pull, "wanda", &line).await;
-        assert!(world.answer(pull).contains("does not say who edited, labelled or reopened the issue"), "{}", world.answer(pull));
+        assert!(
+            world.answer(pull).contains("does not say who edited, labelled or reopened the issue"),
+            "{}",
+            world.answer(pull)
+        );
         world.order(pull, "ann", "/plan").await;
         let line = world.approve_line("team").await;
         world.order(pull, "wanda", &line).await;
-        assert!(world.answer(pull).contains("does not say who edited, labelled or reopened the issue"), "{}", world.answer(pull));
+        assert!(
+            world.answer(pull).contains("does not say who edited, labelled or reopened the issue"),
+            "{}",
+            world.answer(pull)
+        );
         nothing_applied(&world);
         world.order(pull, "walt", "/plan").await;
         let line = world.approve_line("team").await;
@@ -143,7 +151,10 @@ async fn a_thousand_edits_stop_no_comment_and_it_is_said_that_more_are_not_known
     let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
     world.order(pull, "wanda", &format!("{line}\n/status")).await;
     let said = world.said(pull);
-    assert!(said.contains("does not say who edited, labelled or reopened the issue") && said.contains("State: **"), "{said}");
+    assert!(
+        said.contains("does not say who edited, labelled or reopened the issue") && said.contains("State: **"),
+        "{said}"
+    );
     nothing_applied(&world);
 }
 

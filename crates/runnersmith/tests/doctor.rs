@@ -160,7 +160,12 @@ async fn each_setting_that_is_wrong_is_missing_and_said_with_what_to_do() {
             "disabled_inactivity",
             "gh workflow enable runnersmith.yml --repo acme/control",
         ),
-        (|setup| setup.code_owner_errors = vec!["Unknown owner on line 3"], "errors in CODEOWNERS", "Unknown owner", "write access"),
+        (
+            |setup| setup.code_owner_errors = vec!["Unknown owner on line 3"],
+            "errors in CODEOWNERS",
+            "Unknown owner",
+            "write access",
+        ),
     ];
     for (change, setting, is, fix) in wrong {
         bed.github.set_up(REPO, |setup| {
@@ -213,7 +218,13 @@ async fn each_rule_of_the_default_branch_that_is_not_there_or_in_the_way_is_miss
     for setting in ["pull requests required", "review by code owners", "nothing in the way of a merge"] {
         assert_eq!(row(&rows, setting)["health"], "unknown", "{rows:#?}");
     }
-    let open = ClassicProtection { force_pushes: true, deletions: true, approvals: 2, checks: vec!["ci"], ..ClassicProtection::default() };
+    let open = ClassicProtection {
+        force_pushes: true,
+        deletions: true,
+        approvals: 2,
+        checks: vec!["ci"],
+        ..ClassicProtection::default()
+    };
     bed.github.set_up(REPO, |setup| setup.protection = Some(open));
     let (_, rows) = bed.doctor("adam");
     for setting in ["review by code owners", "force pushes", "deletion", "nothing in the way of a merge"] {
@@ -234,7 +245,10 @@ async fn what_may_not_be_read_is_unknown_and_never_good() {
     assert_eq!(code, 1, "nothing is known to be missing: {rows:#?}");
     for status in [403, 404, 500] {
         for (operation, settings) in [
-            ("GET /repos/{owner}/{repo}/environments", &["environment runnersmith-plan", "environment runnersmith-apply"][..]),
+            (
+                "GET /repos/{owner}/{repo}/environments",
+                &["environment runnersmith-plan", "environment runnersmith-apply"][..],
+            ),
             ("GET /repos/{owner}/{repo}/codeowners/errors", &["errors in CODEOWNERS"]),
             ("GET /repos/{owner}/{repo}/branches/main", &["protection of the default branch"]),
             ("GET /repos/{owner}/{repo}/git/trees/{sha}", &["code owners", "policy"]),

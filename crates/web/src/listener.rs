@@ -52,7 +52,12 @@ impl BoundedListener {
     /// Puts limits on a socket.
     #[must_use]
     pub fn new(inner: TcpListener, limits: ConnectionLimits) -> Self {
-        Self { inner, limits, places: Arc::new(Semaphore::new(limits.connections_max)), by_address: ByAddress::default() }
+        Self {
+            inner,
+            limits,
+            places: Arc::new(Semaphore::new(limits.connections_max)),
+            by_address: ByAddress::default(),
+        }
     }
 
     /// A place for this address; `None`: it has enough.

@@ -44,7 +44,11 @@ async fn healthy(address: SocketAddr) -> String {
 async fn half_a_head_and_half_a_body_are_given_up() {
     let world = world(None);
     let address = serve(&world, 10).await;
-    for half in ["", "POST /webhook HTTP/1.1\r\nHost: x\r\n", "POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"] {
+    for half in [
+        "",
+        "POST /webhook HTTP/1.1\r\nHost: x\r\n",
+        "POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{",
+    ] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(half.as_bytes()).await.unwrap();
         let said = until_closed(&mut stream).await;
@@ -92,7 +96,10 @@ async fn a_connection_that_is_answered_on_may_stay() {
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut said = [0; 1024];
         let read = tokio::time::timeout(MUCH_LATER, stream.read(&mut said)).await.unwrap().unwrap();
-        assert!(String::from_utf8_lossy(&said[..read]).contains(" 200 "), "longer than its time, and answered each time");
+        assert!(
+            String::from_utf8_lossy(&said[..read]).contains(" 200 "),
+            "longer than its time, and answered each time"
+        );
         tokio::time::sleep(WITHIN / 3).await;
     }
 }

@@ -52,7 +52,8 @@ fn fits(pattern: &str, path: &str) -> Option<bool> {
     let is_folder = pattern.ends_with('/');
     let name = pattern.trim_matches('/');
     let is_anchored = pattern.trim_end_matches('/').contains('/');
-    let below = |at: &str| at.strip_prefix(name).is_some_and(|rest| rest.starts_with('/') || (rest.is_empty() && !is_folder));
+    let below =
+        |at: &str| at.strip_prefix(name).is_some_and(|rest| rest.starts_with('/') || (rest.is_empty() && !is_folder));
     if is_anchored {
         return Some(below(path));
     }

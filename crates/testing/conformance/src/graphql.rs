@@ -153,7 +153,11 @@ impl<'q> Check<'_, 'q> {
         let of = named(&found["type"]).to_owned();
         let has_fields = matches!(self.schema.kind(&of), "OBJECT" | "INTERFACE" | "UNION");
         if has_fields == field.selection_set.items.is_empty() {
-            self.wrong.push(format!("{}: a {of} is {}", field.name, if has_fields { "asked for fields" } else { "a value" }));
+            self.wrong.push(format!(
+                "{}: a {of} is {}",
+                field.name,
+                if has_fields { "asked for fields" } else { "a value" }
+            ));
         }
         self.selection(&of, &field.selection_set);
     }
@@ -166,7 +170,9 @@ impl<'q> Check<'_, 'q> {
                 None => self.wrong.push(format!("{at} has no argument {name}")),
             }
         }
-        for needed in known.iter().filter(|known| known["type"]["kind"] == "NON_NULL" && known["defaultValue"].is_null()) {
+        for needed in
+            known.iter().filter(|known| known["type"]["kind"] == "NON_NULL" && known["defaultValue"].is_null())
+        {
             if !field.arguments.iter().any(|(name, _)| needed["name"].as_str() == Some(name)) {
                 self.wrong.push(format!("{at} needs {}", needed["name"]));
             }
@@ -192,7 +198,9 @@ impl<'q> Check<'_, 'q> {
                 let words = self.schema.types.get(name).and_then(|found| found["enumValues"].as_array());
                 words.is_some_and(|words| words.iter().any(|known| known["name"].as_str() == Some(word)))
             }
-            (Argument::Int(_), _, "Int") | (Argument::String(_), _, "String" | "ID") | (Argument::Boolean(_), _, "Boolean") => true,
+            (Argument::Int(_), _, "Int")
+            | (Argument::String(_), _, "String" | "ID")
+            | (Argument::Boolean(_), _, "Boolean") => true,
             _ => false,
         };
         if !fits {

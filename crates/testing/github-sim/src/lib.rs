@@ -26,5 +26,5 @@ pub use keys::app_key;
 pub use options::{App, Options, SimError};
 pub use simulator::{CommentView, IssueView, PullView, Simulator};
 pub use state::board::BranchRules;
-pub use state::setup::{ClassicProtection, EnvironmentSetup, RepositorySetup};
 pub use state::runs::{JobSpec, JobView, RunnerView, WorkflowSpec};
+pub use state::setup::{ClassicProtection, EnvironmentSetup, RepositorySetup};

@@ -190,7 +190,8 @@ async fn settings(simulator: &Simulator, client: &ControlClient) {
     assert_eq!(client.code_owner_errors().await.unwrap().len(), 1);
     let found = client.protection("main").await.unwrap();
     assert!(found.needs_pull && found.needs_code_owners && found.approvals == 1 && found.checks == ["ci"], "{found:?}");
-    let ruled = BranchRules { pull_request: Some((0, true)), no_force_pushes: true, no_deletion: true, ..Default::default() };
+    let ruled =
+        BranchRules { pull_request: Some((0, true)), no_force_pushes: true, no_deletion: true, ..Default::default() };
     simulator.set_rules(REPO, ruled);
     simulator.set_up(REPO, |setup| *setup = RepositorySetup::default());
     let found = client.protection("main").await.unwrap();

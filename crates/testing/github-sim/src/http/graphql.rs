@@ -98,7 +98,8 @@ fn timeline(state: &State, query: &str, issue: &Issue) -> Result<(&'static str, 
         return Err(refused(kind, "Something went wrong while executing your query."));
     }
     let kinds = query.split_once("itemTypes:").and_then(|(_, rest)| rest.split(['[', ']']).nth(1)).unwrap_or_default();
-    let kinds: Vec<&str> = kinds.split(|c: char| c.is_whitespace() || c == ',').filter(|kind| !kind.is_empty()).collect();
+    let kinds: Vec<&str> =
+        kinds.split(|c: char| c.is_whitespace() || c == ',').filter(|kind| !kind.is_empty()).collect();
     let asked = issue.timeline.iter().filter(|item| kinds.contains(&item.kind));
     Ok(("timelineItems", asked.map(|item| json!({"actor": editor(state, &item.login)})).collect()))
 }

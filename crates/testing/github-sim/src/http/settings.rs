@@ -73,9 +73,9 @@ fn environments(state: &State, repo: &str, setup: &RepositorySetup, query: &Quer
         if is_limited {
             rules.push(json!({"id": 3, "node_id": "GA_3", "type": "branch_policy"}));
         }
-        let policy = is_limited.then(|| {
-            json!({"protected_branches": found.protected_only, "custom_branch_policies": !found.protected_only})
-        });
+        let policy = is_limited.then(
+            || json!({"protected_branches": found.protected_only, "custom_branch_policies": !found.protected_only}),
+        );
         let at = format!("{}/repos/{repo}/environments/{name}", state.base);
         json!({
             "id": 1, "node_id": "EN_1", "name": name, "url": at, "html_url": at, "created_at": time::text(0),
