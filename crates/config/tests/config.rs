@@ -184,13 +184,32 @@ days = ["Monday"]
         "scale set name \"has space\" is not valid",
         "scale_set.b.labels: label \"a,b\" is not valid",
         "1 to 10000 is allowed",
-        "\"organization\", \"repository\" or \"enterprise\"",
+        "\"organization\" or \"repository\" is allowed",
         "six are needed",
         "\"Monday\" is not a day",
         "from \"00:00\" to \"23:59\"",
     ] {
         assert!(reported.iter().any(|line| line.contains(part)), "{part}\n{}", reported.join("\n"));
     }
+}
+
+#[test]
+fn names_of_the_dashboard_are_names_and_nothing_else() {
+    let with = |hosts: &str| least("").replace("[github]", &format!("[server]\nhosts = {hosts}\n[github]"));
+    let read = Config::parse(&with(r#"["Runners.acme.example.", "localhost"]"#)).unwrap();
+    assert_eq!(read.server.hosts, ["runners.acme.example", "localhost"]);
+    for wrong in [r#"["https://x"]"#, r#"["x:80"]"#, r#"["x/y"]"#, r#"[""]"#] {
+        assert!(problems(&with(wrong))[0].contains("is no host's name"), "{wrong}");
+    }
+}
+
+/// GitHub lets no App register an enterprise's runners: that is said before the first job waits for one.
+#[test]
+fn runners_of_an_enterprise_are_refused_with_the_reason_and_what_works_instead() {
+    let text = least("level = \"enterprise\"\nat = \"big-corp\"");
+    let reported = problems(&text).join("\n");
+    assert!(reported.contains("GitHub lets no App register an enterprise's runners"), "{reported}");
+    assert!(reported.contains("Install the App in each organisation and use \"organization\""), "{reported}");
 }
 
 #[test]

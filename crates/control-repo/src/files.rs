@@ -10,6 +10,9 @@ use crate::{Cannot, GitHubKind, LaidOutFiles, VERSION, Wishes, forms, policy_fil
 /// The workflow's path; the trust of the AWS roles names it.
 pub const WORKFLOW_FILE: &str = ".github/workflows/runnersmith.yml";
 
+/// Whose files are whose.
+pub(crate) const CODE_OWNERS_FILE: &str = ".github/CODEOWNERS";
+
 /// Actions of other people, by the commit and the version that its comment says. A tag can be moved, a commit cannot.
 pub const PINS: [(&str, &str); 2] = [
     ("hashicorp/setup-terraform@5e8dbf3c6d9deaf4193ca7a8fb23f2ac83bb6c85", "v4.0.0"),
@@ -27,11 +30,17 @@ const LABELS: [(RequestKind, &str, &str); 2] =
 /// Commands that make the two labels; no file can.
 #[must_use]
 pub fn label_commands(repository: &str) -> Vec<String> {
+    LABELS.iter().map(|(kind, ..)| label_command(*kind, repository)).collect()
+}
+
+/// The one of a kind.
+pub(crate) fn label_command(kind: RequestKind, repository: &str) -> String {
+    let made = LABELS.iter().filter(|(of, ..)| *of == kind);
     let command = |(kind, colour, about): &(RequestKind, &str, &str)| {
         let label = kind.label();
         format!("gh label create {label} --repo {repository} --color {colour} --description \"{about}\" --force")
     };
-    LABELS.iter().map(command).collect()
+    made.map(command).collect()
 }
 
 /// A command that prints the options that say a repository's own spelling and its two numbers.
@@ -82,7 +91,7 @@ pub fn lay_out(wishes: &Wishes, own_policy: Option<&str>) -> Result<LaidOutFiles
     add(".github/ISSUE_TEMPLATE/config.yml", page.fill(include_str!("files/config.yml")));
     add(WORKFLOW_FILE, page.workflow());
     if wishes.platform_team.is_some() {
-        add(".github/CODEOWNERS", page.fill(include_str!("files/codeowners")));
+        add(CODE_OWNERS_FILE, page.fill(include_str!("files/codeowners")));
     }
     add(".gitignore", include_str!("files/gitignore").to_owned());
     add(policy::FILE, laid_policy);

@@ -7,9 +7,11 @@
 //! 1. [`Wishes`]: what is asked for, remembered in the repository;
 //! 2. [`lay_out`]: the files;
 //! 3. [`compare`]: what becomes of each file that is there already. A file that a user edited is never overwritten unless it
-//!    is named.
+//!    is named;
+//! 4. [`doctor`]: what the repository's settings at GitHub must be, which no file can say.
 
 mod compare;
+pub mod doctor;
 mod files;
 mod forms;
 mod policy_file;

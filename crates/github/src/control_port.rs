@@ -40,7 +40,7 @@ impl ControlClient {
 
     /// The rules of a branch. A server before 3.11 has none, and says 404; where the plan of a private repository's owner has none GitHub
     /// answers 403 and names what to buy.
-    async fn rules_of(&self, branch: &str) -> Result<Vec<wire::BranchRule>, GitHubError> {
+    pub(crate) async fn rules_of(&self, branch: &str) -> Result<Vec<wire::BranchRule>, GitHubError> {
         let rest = format!("/rules/branches/{}", escape(branch));
         match if_there(self.list(op::BRANCH_RULES, &rest, &self.subject("rules of", branch)).await) {
             Err(GitHubError::Unauthorized { message, .. } | GitHubError::Refused { status: 403, message, .. })

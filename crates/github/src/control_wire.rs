@@ -16,6 +16,12 @@ pub(crate) struct FullRepository {
     pub full_name: String,
     pub owner: WireAccount,
     pub default_branch: String,
+    #[serde(default)]
+    pub private: bool,
+    #[serde(default)]
+    pub archived: bool,
+    #[serde(default)]
+    pub has_issues: bool,
     // GitHub shows both only to those who may write.
     pub allow_merge_commit: Option<bool>,
     pub allow_squash_merge: Option<bool>,
@@ -61,8 +67,24 @@ pub(crate) struct BranchRule {
     parameters: RuleParameters,
 }
 
+impl BranchRule {
+    /// GitHub's word for what it is.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// How many approvals it asks for, and whether code owners must review.
+    pub fn reviews(&self) -> (u64, bool) {
+        (self.parameters.required_approving_review_count, self.parameters.require_code_owner_review)
+    }
+}
+
 #[derive(Default, Deserialize)]
 struct RuleParameters {
+    #[serde(default)]
+    require_code_owner_review: bool,
+    #[serde(default)]
+    required_approving_review_count: u64,
     allowed_merge_methods: Option<Vec<String>>,
     #[serde(default)]
     required_status_checks: Vec<RequiredCheck>,

@@ -1,5 +1,6 @@
-//! What only GraphQL says: who edited a text. REST has the time of the last change of any kind, and does not promise that it is the
-//! time of creation where nobody changed anything.
+//! What is asked by GraphQL: who edited a text, which REST does not say. It has the time of the last change of any kind, and does not promise
+//! that it is the time of creation where nobody changed anything. Who labelled, reopened or brought an issue is asked in the same way, so
+//! that one answer has the same kinds of accounts.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::control::ControlClient;
 use crate::control_wire::GHOST;
 use crate::operations::GRAPHQL;
 
-/// Edits of one issue are read to so many pages of 100.
+/// Edits of one issue, and what happened to it, are read to so many pages of 100 each.
 const PAGES_MAX: usize = 10;
 /// How long to wait after a limit that says nothing of its end.
 const LIMIT_WAIT: Duration = Duration::from_secs(60);
@@ -29,6 +30,22 @@ const EDITS: &str = "query($owner: String!, $name: String!, $number: Int!, $afte
     } } }
   } }
 }";
+/// What changes what an issue asks for, beside its text: its labels say what kind of request it is, and one that is closed asks for nothing.
+/// A closed one that is opened again, and one that comes from another repository, ask for what somebody else wrote.
+const TIMELINE: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) {
+  repository(owner: $owner, name: $name) { issue(number: $number) {
+    timelineItems(first: 100, after: $after, itemTypes: [LABELED_EVENT, UNLABELED_EVENT, REOPENED_EVENT, TRANSFERRED_EVENT]) {
+      pageInfo { hasNextPage endCursor }
+      nodes {
+        ... on LabeledEvent { actor { ...account } }
+        ... on UnlabeledEvent { actor { ...account } }
+        ... on ReopenedEvent { actor { ...account } }
+        ... on TransferredEvent { actor { ...account } }
+      }
+    }
+  } }
+}
+fragment account on Actor { __typename login ... on User { databaseId } ... on Bot { databaseId } }";
 const LAST_EDITED: &str = "query($id: ID!) { node(id: $id) { ... on IssueComment { lastEditedAt } } }";
 
 #[derive(Deserialize)]
@@ -47,27 +64,40 @@ struct Problem {
 }
 
 #[derive(Deserialize)]
-struct OfIssue {
-    repository: Option<WithIssue>,
+struct OfIssue<T> {
+    repository: Option<WithIssue<T>>,
 }
 
 #[derive(Deserialize)]
-struct WithIssue {
-    issue: Option<Edited>,
+struct WithIssue<T> {
+    issue: Option<T>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Edited {
     // Null for who may not read them.
-    user_content_edits: Option<Edits>,
+    user_content_edits: Option<Page<Edit>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Edits {
+struct Changed {
+    timeline_items: Option<Page<Happened>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<T> {
     page_info: PageInfo,
-    nodes: Option<Vec<Option<Edit>>>,
+    // Null is an item that who asks may not see.
+    nodes: Option<Vec<Option<T>>>,
+}
+
+/// An item of a list that names who did it.
+trait ByAccount: DeserializeOwned {
+    /// `None`: it does not say who.
+    fn account(self) -> Option<Account>;
 }
 
 #[derive(Deserialize)]
@@ -81,6 +111,30 @@ struct PageInfo {
 struct Edit {
     // Null when the account is gone.
     editor: Option<Editor>,
+}
+
+impl ByAccount for Edit {
+    fn account(self) -> Option<Account> {
+        Some(account(self.editor))
+    }
+}
+
+#[derive(Deserialize)]
+struct Happened {
+    // Null when the account is gone; left out when the item is of another kind than was asked for.
+    #[serde(default, deserialize_with = "present")]
+    actor: Option<Option<Editor>>,
+}
+
+impl ByAccount for Happened {
+    fn account(self) -> Option<Account> {
+        self.actor.map(account)
+    }
+}
+
+/// Who did something; an account that is gone has a name that GitHub gives to all of these.
+fn account(editor: Option<Editor>) -> Account {
+    editor.map_or_else(|| GHOST.into(), Editor::account)
 }
 
 #[derive(Deserialize)]
@@ -118,8 +172,8 @@ struct LastEdited {
 }
 
 /// A field that is there, if only with null.
-fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(from).map(Some)
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(from).map(Some)
 }
 
 /// Folds the errors of an answer, which has status 200, into the question that a caller acts on. GitHub documents no list of their types;
@@ -162,41 +216,81 @@ fn if_readable<T>(read: Result<Option<T>, GitHubError>) -> Result<Option<T>, Git
     }
 }
 
+/// The list of an issue that a query asks for.
+trait OfAnIssue: DeserializeOwned {
+    type Item: ByAccount;
+    const QUERY: &str;
+    const SUBJECT: &str;
+
+    /// `None`: who asks may not read it.
+    fn page(self) -> Option<Page<Self::Item>>;
+}
+
+impl OfAnIssue for Edited {
+    type Item = Edit;
+    const QUERY: &str = EDITS;
+    const SUBJECT: &str = "edits of issue";
+
+    fn page(self) -> Option<Page<Edit>> {
+        self.user_content_edits
+    }
+}
+
+impl OfAnIssue for Changed {
+    type Item = Happened;
+    const QUERY: &str = TIMELINE;
+    const SUBJECT: &str = "timeline of issue";
+
+    fn page(self) -> Option<Page<Happened>> {
+        self.timeline_items
+    }
+}
+
 impl ControlClient {
-    /// What is read before something cannot be read is kept; that the rest is missing is said. Nobody comes on with an answer that
-    /// another try would get again.
     pub(crate) async fn issue_editors(&self, number: u64) -> Result<IssueEditors, GitHubError> {
+        let edited = self.accounts_of::<Edited>(number).await?;
+        let changed = self.accounts_of::<Changed>(number).await?;
+        let is_whole = edited.is_whole && changed.is_whole;
+        Ok(IssueEditors { accounts: edited.accounts.into_iter().chain(changed.accounts).collect(), is_whole })
+    }
+
+    /// Who did what a list of an issue has. What is read before something cannot be read is kept; that the rest is missing is said. Nobody
+    /// comes on with an answer that another try would get again.
+    async fn accounts_of<T: OfAnIssue>(&self, number: u64) -> Result<IssueEditors, GitHubError> {
         let mut found = IssueEditors::default();
         let mut after = None;
         for _ in 0..PAGES_MAX {
-            let edits = match self.page_of_edits(number, after).await {
-                Ok(Some(edits)) => edits,
+            let page = match self.page_of::<T>(number, after).await {
+                Ok(Some(page)) => page,
                 Ok(None) | Err(GitHubError::Unauthorized { .. } | GitHubError::Refused { .. }) => return Ok(found),
                 // GraphQL says that also of what it must not show, or does not show yet. An issue is gone when REST says so.
                 Err(GitHubError::NotFound { .. }) => return self.issue(number).await.map(|_| found),
                 // A limit or an outage ends.
                 Err(error) => return Err(error),
             };
-            // Null is an edit that who asks may not see.
-            let Some(nodes) = edits.nodes else { return Ok(found) };
-            let (all, nodes): (usize, Vec<Edit>) = (nodes.len(), nodes.into_iter().flatten().collect());
-            let is_whole = nodes.len() == all;
-            let account = |edit: Edit| edit.editor.map_or_else(|| GHOST.into(), Editor::account);
-            found.accounts.extend(nodes.into_iter().map(account));
-            if !is_whole || !edits.page_info.has_next_page {
+            let Some(nodes) = page.nodes else { return Ok(found) };
+            let all = nodes.len();
+            let accounts: Vec<Account> = nodes.into_iter().filter_map(|node| node?.account()).collect();
+            let is_whole = accounts.len() == all;
+            found.accounts.extend(accounts);
+            if !is_whole || !page.page_info.has_next_page {
                 return Ok(IssueEditors { is_whole, ..found });
             }
-            after = edits.page_info.end_cursor;
+            after = page.page_info.end_cursor;
         }
         Ok(found)
     }
 
-    async fn page_of_edits(&self, number: u64, after: Option<String>) -> Result<Option<Edits>, GitHubError> {
+    async fn page_of<T: OfAnIssue>(
+        &self,
+        number: u64,
+        after: Option<String>,
+    ) -> Result<Option<Page<T::Item>>, GitHubError> {
         let (owner, name) = self.repo.as_str().split_once('/').unwrap_or_default();
-        let (who, subject) = (As::repository(&self.repo), self.subject("edits of issue", number));
+        let (who, subject) = (As::repository(&self.repo), self.subject(T::SUBJECT, number));
         let variables = json!({"owner": owner, "name": name, "number": number, "after": after});
-        let page: OfIssue = self.client().query(&who, &subject, EDITS, variables).await?;
-        Ok(page.repository.and_then(|found| found.issue).and_then(|issue| issue.user_content_edits))
+        let page: OfIssue<T> = self.client().query(&who, &subject, T::QUERY, variables).await?;
+        Ok(page.repository.and_then(|found| found.issue).and_then(T::page))
     }
 
     pub(crate) async fn is_comment_edited(&self, comment: &IssueComment) -> Result<Option<bool>, GitHubError> {
@@ -217,6 +311,13 @@ mod tests {
         assert_eq!(read("{}"), None);
         assert_eq!(read(r#"{"lastEditedAt": null}"#), Some(None));
         assert_eq!(read(r#"{"lastEditedAt": "2026-11-24T03:00:00Z"}"#), Some(Some("2026-11-24T03:00:00Z".into())));
+    }
+
+    #[test]
+    fn an_item_that_names_nobody_is_not_one_by_an_account_that_is_gone() {
+        let read = |text: &str| serde_json::from_str::<Happened>(text).unwrap().account();
+        assert_eq!(read("{}"), None);
+        assert_eq!(read(r#"{"actor": null}"#), Some(GHOST.into()));
     }
 
     #[test]

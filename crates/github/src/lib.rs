@@ -4,7 +4,7 @@
 //! for a limit; reads are tried again a bounded number of times, writes never.
 //!
 //! Each part uses only those before it: configuration and operations; the meaning of an answer; the transport; what a call is
-//! authorised by; the client; and on it the calls of the port, of the control repository and of the App itself.
+//! authorised by; the client; and on it the calls of the port, of the control repository and its settings, and of the App itself.
 
 mod access;
 mod answer;
@@ -30,6 +30,7 @@ mod pages;
 mod payer;
 pub mod releases;
 mod search;
+pub mod settings;
 mod transport;
 pub mod webhook_admin;
 mod wire;

@@ -454,7 +454,7 @@ async fn an_issue_that_was_transferred_is_not_here_any_more() {
     bed.simulator.add_repository("acme/elsewhere");
     let issue = bed.simulator.open_issue(REPO, "author", "runners", "please", &[]).unwrap();
     assert_eq!(bed.control.issue(issue).await.unwrap().body, "please");
-    bed.simulator.transfer_issue(REPO, issue, "acme/elsewhere");
+    bed.simulator.transfer_issue_as(REPO, issue, "walt", "acme/elsewhere");
     let gone = bed.control.issue(issue).await.unwrap_err();
     assert!(matches!(gone, GitHubError::NotFound { .. }), "what is there now is nobody's request here: {gone}");
 }
@@ -479,26 +479,62 @@ async fn who_edited_an_issue_is_known_with_their_numbers_or_it_is_said_that_it_i
         wanda.id.is_some() && found.accounts.contains(&wanda),
         "one number in both interfaces: {wanda:?} {found:?}"
     );
+    // Who put a label on it, took one off or reopened it had a part in it as well, and nobody who only closed or wrote.
+    bed.simulator.label_issue_as(REPO, issue, "tom", "set");
+    bed.simulator.unlabel_issue_as(REPO, issue, "tim", "set");
+    bed.simulator.close_issue_as(REPO, issue, "carl");
+    bed.simulator.reopen_issue_as(REPO, issue, "rosa");
+    let found = bed.control.editors(issue).await.unwrap();
+    let wanted = ["author", "github-actions[bot]", "rosa", "tim", "tom", "wanda"].map(str::to_owned).to_vec();
+    assert_eq!((logins(&found), found.is_whole), (wanted, true));
+    bed.simulator.set_faults(|faults| faults.refuse_timelines = Some("FORBIDDEN"));
+    let found = bed.control.editors(issue).await.unwrap();
+    assert!(!found.is_whole && logins(&found).contains(&"wanda".to_owned()), "what can be read is known: {found:?}");
+    bed.simulator.set_faults(|faults| faults.refuse_timelines = None);
+    for n in 0..60 {
+        bed.simulator.label_issue_as(REPO, issue, "tom", "set");
+        bed.simulator.unlabel_issue_as(REPO, issue, if n == 59 { "last" } else { "tom" }, "set");
+    }
+    let found = bed.control.editors(issue).await.unwrap();
+    assert!(found.is_whole && logins(&found).contains(&"last".to_owned()), "the second page too: {found:?}");
     // What cannot be read, now or ever, is no error.
+    bed.simulator.set_faults(|faults| faults.refuse_timelines = Some(""));
     bed.simulator.set_faults(|faults| faults.hide_edits = true);
     assert_eq!(bed.control.editors(issue).await.unwrap(), IssueEditors::default());
     for kind in ["FORBIDDEN", "SOMETHING_NEW", ""] {
         bed.simulator.set_faults(|faults| (faults.hide_edits, faults.refuse_edits) = (false, Some(kind)));
         assert_eq!(bed.control.editors(issue).await.unwrap(), IssueEditors::default(), "{kind}");
     }
+    bed.simulator.set_faults(|faults| faults.refuse_timelines = None);
     // An outage ends, and an issue that is not there is another matter.
     bed.simulator.set_faults(|faults| faults.refuse_edits = Some("SERVICE_UNAVAILABLE"));
     assert_eq!(bed.control.editors(issue).await.unwrap_err().kind(), "transient");
     bed.simulator.set_faults(|faults| faults.refuse_edits = None);
     assert_eq!(bed.control.editors(404).await.unwrap_err().kind(), "not_found");
     // GraphQL finds nothing where it may not be asked, too: an issue is gone when REST does not find it either.
-    bed.simulator.set_faults(|faults| faults.refuse_edits = Some("NOT_FOUND"));
+    bed.simulator.set_faults(|faults| {
+        (faults.refuse_edits, faults.refuse_timelines) = (Some("NOT_FOUND"), Some("NOT_FOUND"));
+    });
     assert_eq!(bed.control.editors(issue).await.unwrap(), IssueEditors::default());
     assert_eq!(bed.control.editors(404).await.unwrap_err().kind(), "not_found");
-    bed.simulator.set_faults(|faults| faults.refuse_edits = None);
+    bed.simulator.set_faults(|faults| (faults.refuse_edits, faults.refuse_timelines) = (None, None));
     for n in 2..1_005 {
         edit("walt", n);
     }
     let many = bed.control.editors(issue).await.unwrap();
     assert!(!many.is_whole && logins(&many).contains(&"walt".to_owned()), "a thousand are read: {many:?}");
+}
+
+/// GitHub filters by the owner of a branch, and a fork may be in the same organisation.
+#[tokio::test]
+async fn the_pull_request_of_a_fork_is_not_taken_for_that_of_a_branch_of_ours() {
+    let bed = Bed::new().await;
+    let main = bed.control.branch("main").await.unwrap().unwrap();
+    bed.control.create_branch("change", &main).await.unwrap();
+    let fork = ("acme/control-fork", "change");
+    let theirs = bed.simulator.open_pull_of_fork(REPO, fork, "walt", &[("x", Some("y"))], ("t", "b"));
+    assert!(bed.control.pull(theirs).await.unwrap().is_fork);
+    // Ours has nothing to merge, so that GitHub refuses; the fork's is open, has the same owner and the same branch.
+    let refused = bed.control.open_pull("t", "b", "change", "main").await.unwrap_err();
+    assert!(matches!(refused, GitHubError::Refused { status: 422, .. }), "{refused}");
 }

@@ -268,19 +268,30 @@ impl ChangeReconciler {
             webhook_secret_parameter: text("webhook_secret_parameter"),
             ..AppliedView::default()
         };
-        if let (ChangeKind::Set, Some(head)) = (record.change.kind, &record.applied_head) {
-            let environment = environment_of(record)?;
-            let tree = self.parts.control.tree(head).await?;
-            let path = format!("{}/{VALUES_FILE}", work.base.policy.environment_folder(&environment));
-            if let Some(fleet) =
-                self.reader.text(&tree, &path).await?.and_then(|text| EnvironmentFleet::of_values(&text).ok())
-            {
-                view.maximum = fleet.maximum;
-                let labels = fleet.labels.iter().filter(|label| label.as_str() != "self-hosted");
-                view.labels = labels.filter_map(|label| LabelName::parse(label).ok()).collect();
-            }
+        if let Some(fleet) = self.applied_fleet(work, record).await? {
+            view.maximum = fleet.maximum;
+            let labels = fleet.labels.iter().filter(|label| label.as_str() != "self-hosted");
+            view.labels = labels.filter_map(|label| LabelName::parse(label).ok()).collect();
         }
         Ok(view)
+    }
+
+    /// The fleet of what was applied; `None` after a deletion, and where its values cannot be read.
+    async fn applied_fleet(&self, work: &Work, record: &Record) -> Result<Option<EnvironmentFleet>, ReconcileError> {
+        let (ChangeKind::Set, Some(head)) = (record.change.kind, &record.applied_head) else { return Ok(None) };
+        let environment = environment_of(record)?;
+        let tree = self.parts.control.tree(head).await?;
+        let path = format!("{}/{VALUES_FILE}", work.base.policy.environment_folder(&environment));
+        let text = self.reader.text(&tree, &path).await?;
+        Ok(text.and_then(|text| EnvironmentFleet::of_values(&text).ok()))
+    }
+
+    /// The organisation of what was applied, as the policy spells it. Values that were edited by hand may name any.
+    async fn organization_of(&self, work: &Work, record: &Record) -> Result<String, String> {
+        let fleet = self.applied_fleet(work, record).await.map_err(|error| chain(&error))?;
+        let named = fleet.ok_or_else(|| format!("{VALUES_FILE} cannot be read"))?.organization;
+        let own = work.base.policy.organizations.iter().find(|own| own.as_str().eq_ignore_ascii_case(&named));
+        own.map(ToString::to_string).ok_or_else(|| format!("the policy does not name the organisation {named:?}"))
     }
 
     /// Sets where GitHub sends the environment's webhooks, if the policy wants it, or removes what leads to one that is gone;
@@ -291,7 +302,12 @@ impl ChangeReconciler {
         let endpoint = text("webhook_endpoint")?;
         let said = match record.change.kind {
             ChangeKind::Set => {
-                let set = webhooks.point(policy, endpoint, text("webhook_secret_parameter")?).await;
+                let secret = text("webhook_secret_parameter")?;
+                let organization = self.organization_of(work, record).await;
+                let set = match organization {
+                    Ok(organization) => webhooks.point(policy, &organization, endpoint, secret).await,
+                    Err(why) => Err(why),
+                };
                 set.unwrap_or_else(|why| webhook_failed(&why))
             }
             ChangeKind::Delete => {

@@ -218,7 +218,15 @@ impl Base {
         let Some(text) = reader.text(&tree, policy::FILE).await? else {
             return Err(BaseError::NoPolicy { repository, file: policy::FILE });
         };
-        let policy = Policy::parse(&text).map_err(|source| BaseError::Policy { repository, source })?;
+        let policy = match Policy::parse(&text) {
+            Ok(policy) => policy,
+            Err(source) => return Err(BaseError::Policy { repository, source }),
+        };
+        if policy.fetches_module_from(&repository) {
+            let why = "module_source leads by a URL to this repository itself, to a branch and a folder that anybody may write to; \
+                       hint: name it by a path, such as ../../modules/runnersmith, which is read from the default branch";
+            return Err(BaseError::File { path: policy::FILE.to_owned(), why: why.to_owned() });
+        }
         Ok(Self { branch, commit, tree, policy })
     }
 

@@ -182,6 +182,7 @@ impl ChangeReconciler {
                 record.base_commit.clone_from(&work.base.commit);
                 record.head.clone_from(&commit);
                 record.own_commits = vec![commit.clone()];
+                record.rendering = None;
                 let by_itself = plans_by_itself(&author, &record.change, rules);
                 let event = if by_itself { LifecycleEvent::Rendered } else { LifecycleEvent::RenderedOnly };
                 self.follow(work, record, &event);
@@ -216,7 +217,7 @@ impl ChangeReconciler {
     ) -> Result<String, ReconcileError> {
         let control = &self.parts.control;
         let commit = control.commit(&work.base.commit, title, changes).await?;
-        self.note_own_commit(key, &commit).await?;
+        self.note_own_commit(key, &commit, |record| record.rendering = Some(commit.clone())).await?;
         match control.branch(branch).await? {
             None => match control.create_branch(branch, &commit).await {
                 Ok(()) => {}
@@ -229,13 +230,19 @@ impl ChangeReconciler {
     }
 
     /// Remembers a commit as ours before the branch has it: GitHub says that a bot made it, and a look that comes before the record is
-    /// written must not take it for somebody's.
-    pub(crate) async fn note_own_commit(&self, key: &str, commit: &str) -> Result<(), ReconcileError> {
+    /// written must not take it for somebody's. `more` is remembered in the same write.
+    pub(crate) async fn note_own_commit(
+        &self,
+        key: &str,
+        commit: &str,
+        more: impl Fn(&mut Record) + Send + Sync,
+    ) -> Result<(), ReconcileError> {
         let noted = self.change_store.update(key, |record| {
             // One after another that the branch refuses must not pile up.
             let too_many = record.own_commits.len().saturating_sub(OWN_COMMITS_MAX - 1);
             record.own_commits.drain(..too_many);
             record.own_commits.push(commit.to_owned());
+            more(record);
             Some(())
         });
         noted.await.map(drop).map_err(ReconcileError::from)
@@ -292,6 +299,7 @@ impl ChangeReconciler {
             record.base_commit.clone_from(&work.base.commit);
             record.head.clone_from(&commit);
             record.own_commits = vec![commit.clone()];
+            record.rendering = None;
             Some(())
         });
         // A change that is gone meanwhile takes no event.

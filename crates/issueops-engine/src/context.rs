@@ -23,10 +23,18 @@ use crate::seal::Seal;
 /// Sets where GitHub sends an environment's webhooks. A port, since the App's own identity is needed.
 #[async_trait::async_trait]
 pub trait Webhooks: Send + Sync + 'static {
-    /// Sets address and secret, which lies in a parameter. Returns what to say to people.
-    async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String>;
+    /// Sets address and secret, which lies in a parameter, for the environment's own organisation, which is one of the policy's: GitHub
+    /// allows 20 webhooks for an event in each. Returns what to say to people.
+    async fn point(
+        &self,
+        policy: &Policy,
+        organization: &str,
+        endpoint: &str,
+        secret_parameter: &str,
+    ) -> Result<String, String>;
 
-    /// Removes what leads to an endpoint that is gone. Returns what to say to people; nothing when there was none.
+    /// Removes what leads to an endpoint that is gone, in all organisations of the policy: earlier versions made a webhook in each. Returns
+    /// what to say to people; nothing when there was none.
     async fn forget(&self, policy: &Policy, endpoint: &str) -> Result<String, String>;
 }
 

@@ -142,15 +142,15 @@ impl ChangeReconciler {
             return Ok((self.on_pull(work, number).await?.into_iter().collect(), Vec::new()));
         }
         let own = self.own_change(&note, number).await?;
+        let kind = RequestKind::of_labels(issue.labels.iter().map(String::as_str));
         // Who changed what is asked for took part in it, as who asked; also while it is closed.
         let noted = self.change_store.update_issue(number, |note| {
             let named = std::mem::take(&mut note.named_editors);
             note.editors.extend(named.into_iter().filter(|editor| !editor.is(&issue.author)));
+            kind.map(change_kind).into_iter().for_each(|kind| note.asks_for(kind));
         });
         let (note, ()) = noted.await?;
-        let Some(kind) = RequestKind::of_labels(issue.labels.iter().map(String::as_str)) else {
-            return Ok(Default::default());
-        };
+        let Some(kind) = kind else { return Ok(Default::default()) };
         if !issue.is_open {
             let Some(key) = own else { return Ok(Default::default()) };
             self.event(work, &key, &LifecycleEvent::Closed).await?;
@@ -282,7 +282,7 @@ impl ChangeReconciler {
 }
 
 /// The kind of change that a request asks for.
-const fn change_kind(kind: RequestKind) -> ChangeKind {
+pub(crate) const fn change_kind(kind: RequestKind) -> ChangeKind {
     match kind {
         RequestKind::Set => ChangeKind::Set,
         RequestKind::Delete => ChangeKind::Delete,

@@ -59,6 +59,8 @@ impl ChangeReconciler {
             ));
         } else if !found.is_open {
             self.event(work, key, &LifecycleEvent::Closed).await?;
+        } else if record.rendering.as_ref() == Some(&found.head) {
+            self.rendered_by_a_dead_run(key, &found.head).await?;
         } else if found.head != record.head {
             self.pushed(work, key, &record, &found).await?;
         }
@@ -96,6 +98,16 @@ impl ChangeReconciler {
             record.head.clone_from(&pull.head);
             self.follow(work, record, &event);
             Some(())
+        });
+        noted.await.map(drop).map_err(ReconcileError::from)
+    }
+
+    /// A run put what it rendered on the branch and died before that was recorded. Nobody edited it; what it renders is not known, so
+    /// that who goes on, by the issue or by the plan that waits, renders again.
+    async fn rendered_by_a_dead_run(&self, key: &str, head: &str) -> Result<(), ReconcileError> {
+        let noted = self.change_store.update(key, |record| {
+            let is_pending = record.rendering.as_deref() == Some(head) && record.head != head;
+            is_pending.then(|| head.clone_into(&mut record.head))
         });
         noted.await.map(drop).map_err(ReconcileError::from)
     }
@@ -224,13 +236,17 @@ impl ChangeReconciler {
         Ok(())
     }
 
-    /// Who edited a change's issue, as far as that may be read. `None`: GitHub does not find the issue any more.
+    /// Who had a part in what a change's issue asks for, as far as that may be read. `None`: GitHub does not find the issue any more.
     pub(crate) async fn editors(&self, record: &Record) -> Result<Option<Editors>, ReconcileError> {
         let issue = record.change.issue;
         match self.parts.control.editors(issue).await {
             Ok(IssueEditors { accounts, is_whole }) => {
+                let is_whole = is_whole && !self.change_store.issue(issue).await?.has_turned;
                 if !is_whole {
-                    tracing::warn!(issue, "who edited the issue is not known: an approval needs two people");
+                    tracing::warn!(
+                        issue,
+                        "who edited, labelled or reopened the issue is not known: an approval needs two people"
+                    );
                 }
                 Ok(Some(Editors { accounts, is_whole }))
             }

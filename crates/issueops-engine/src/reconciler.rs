@@ -11,6 +11,7 @@ use runnersmith_types::ChangeTrigger;
 
 use crate::context::{ChangeReconciler, Work};
 use crate::error::ReconcileError;
+use crate::intake::change_kind;
 use crate::record::Record;
 
 /// What a look left.
@@ -107,7 +108,9 @@ impl ChangeReconciler {
             for issue in self.parts.control.open_issues(kind.label()).await? {
                 let looked = async {
                     let note = self.change_store.issue(issue.number).await?;
-                    let is_as_read = note.body == Some(Digest::of(issue.body.as_bytes())) && !note.waits();
+                    let is_same = note.body == Some(Digest::of(issue.body.as_bytes()))
+                        && note.kind.is_none_or(|before| before == change_kind(kind));
+                    let is_as_read = is_same && !note.waits();
                     if is_as_read && self.is_taken(&note, issue.number).await? {
                         return Ok(());
                     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runnersmith_issueops::change::{Change, ChangeStep, Decision, Digest, Liveness};
+use runnersmith_issueops::change::{Change, ChangeKind, ChangeStep, Decision, Digest, Liveness};
 use runnersmith_types::{Account, RecordVersion, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,9 @@ pub struct Record {
     /// Commits of the branch that we made, as long as they are on it.
     #[serde(default)]
     pub own_commits: Vec<String>,
+    /// A rendering that is being put on the branch; it is there while what it renders is not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendering: Option<String>,
     /// The comment that shows the change.
     pub state_comment: Option<Posted>,
     /// Further comments that show the plan.
@@ -109,6 +112,7 @@ impl Record {
             base_commit: String::new(),
             head: String::new(),
             own_commits: Vec::new(),
+            rendering: None,
             state_comment: None,
             continuations: Vec::new(),
             plan_key: None,
@@ -249,9 +253,22 @@ pub struct IssueNote {
     /// Who is said to have changed its text. The next look puts them among `editors`: it reads who asked, who is not one of them.
     #[serde(default, rename = "told_editors")]
     pub named_editors: BTreeSet<Account>,
+    /// What kind of change it asked for when it was last read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ChangeKind>,
+    /// Whether it ever asked for another kind. A label that is given another name turns every issue that has it, and no issue says who did
+    /// that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_turned: bool,
 }
 
 impl IssueNote {
+    /// Remembers what kind of change it asks for.
+    pub fn asks_for(&mut self, kind: ChangeKind) {
+        self.has_turned |= self.kind.is_some_and(|before| before != kind);
+        self.kind = Some(kind);
+    }
+
     /// Whether something was noted of it that no look has taken up and come to its end.
     #[must_use]
     pub fn waits(&self) -> bool {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod attacker;
+mod attacker_roads;
 mod drifting;
 mod fixtures;
 mod four_eyes;

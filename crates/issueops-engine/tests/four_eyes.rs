@@ -78,16 +78,34 @@ async fn where_edits_may_not_be_read_the_editor_that_an_event_named_may_not_appr
 
 #[tokio::test]
 async fn where_edits_may_not_be_read_it_needs_two_who_did_not_ask_and_that_is_said() {
-    for kind in [None, Some("SOMETHING_NEW"), Some("NOT_FOUND")] {
+    for (edits, timelines) in [
+        (None, None),
+        (Some("SOMETHING_NEW"), None),
+        (Some("NOT_FOUND"), None),
+        (Some(""), Some("FORBIDDEN")),
+        (Some(""), Some("NOT_FOUND")),
+    ] {
         let world = World::new().await;
-        world.github.set_faults(|faults| (faults.hide_edits, faults.refuse_edits) = (kind.is_none(), kind));
+        world.github.set_faults(|faults| {
+            faults.hide_edits = edits.is_none();
+            faults.refuse_edits = edits.filter(|kind| !kind.is_empty());
+            faults.refuse_timelines = timelines;
+        });
         let (pull, line) = world.planned().await;
         world.order(pull, "wanda", &line).await;
-        assert!(world.answer(pull).contains("does not say who edited the issue"), "{}", world.answer(pull));
+        assert!(
+            world.answer(pull).contains("does not say who edited, labelled or reopened the issue"),
+            "{}",
+            world.answer(pull)
+        );
         world.order(pull, "ann", "/plan").await;
         let line = world.approve_line("team").await;
         world.order(pull, "wanda", &line).await;
-        assert!(world.answer(pull).contains("does not say who edited the issue"), "{}", world.answer(pull));
+        assert!(
+            world.answer(pull).contains("does not say who edited, labelled or reopened the issue"),
+            "{}",
+            world.answer(pull)
+        );
         nothing_applied(&world);
         world.order(pull, "walt", "/plan").await;
         let line = world.approve_line("team").await;
@@ -133,7 +151,10 @@ async fn a_thousand_edits_stop_no_comment_and_it_is_said_that_more_are_not_known
     let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
     world.order(pull, "wanda", &format!("{line}\n/status")).await;
     let said = world.said(pull);
-    assert!(said.contains("does not say who edited the issue") && said.contains("State: **"), "{said}");
+    assert!(
+        said.contains("does not say who edited, labelled or reopened the issue") && said.contains("State: **"),
+        "{said}"
+    );
     nothing_applied(&world);
 }
 
@@ -227,7 +248,7 @@ async fn an_issue_that_is_gone_gives_its_change_up() {
         let (pull, line) = world.planned().await;
         let issue = world.record("team").await.change.issue;
         world.github.add_repository("acme/elsewhere");
-        world.github.transfer_issue(REPO, issue, "acme/elsewhere");
+        world.github.transfer_issue_as(REPO, issue, "walt", "acme/elsewhere");
         match by {
             None => drop(world.planner.handle(&ChangeTrigger::Tick).await.unwrap()),
             Some(()) => world.order(pull, "wanda", &line).await,

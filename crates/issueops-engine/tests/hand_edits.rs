@@ -107,10 +107,7 @@ async fn what_is_pushed_after_an_apply_died_is_not_laid_out_to_release_its_lock(
     let world = World::new().await;
     let (pull, line) = world.planned().await;
     world.comment(pull, "wanda", &line).await;
-    let (_go_on, applying) = world.applying().await;
-    applying.abort();
-    assert!(applying.await.unwrap_err().is_cancelled());
-    *world.provisioner.hold.lock().unwrap() = None;
+    world.dies_applying().await;
     world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
     world.order(pull, "walt", "/unlock").await;
     assert_eq!(world.provisioner.cloud.lock().unwrap().released, ["tester@here"], "{}", world.said(pull));
@@ -122,12 +119,7 @@ async fn what_is_pushed_after_a_planner_died_is_not_laid_out_to_release_its_lock
     let world = World::new().await;
     let issue = world.open_issue("ann", &block("team", 3), SET);
     let gate = Gate::new(&world.record_store, ".plan");
-    let planner = world.reconciler_on(gate.clone(), Rights::Plan);
-    let planning =
-        tokio::spawn(async move { planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await });
-    gate.reached.notified().await;
-    planning.abort();
-    assert!(planning.await.unwrap_err().is_cancelled());
+    world.dies(&gate, Rights::Plan, ChangeTrigger::Issue { number: issue, editor: None }).await;
     world.github.push_as(REPO, "runnersmith/team-1", "walt", &LATE, "quick");
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     assert_eq!(world.provisioner.cloud.lock().unwrap().released, ["tester@here"]);
@@ -229,12 +221,8 @@ async fn a_plan_that_another_run_makes_again_is_of_the_files_that_were_ordered()
     let record = world.record("team").await;
     let (pull, line) = (record.change.pull, record.change.edited_files.unwrap().plan_line());
     let gate = Gate::new(&world.record_store, ".plan");
-    let planner = world.reconciler_on(gate.clone(), Rights::Plan);
     world.github.comment_as(REPO, pull, "adam", &line);
-    let planning = tokio::spawn(async move { planner.handle(&ChangeTrigger::Pull { number: pull }).await });
-    gate.reached.notified().await;
-    planning.abort();
-    assert!(planning.await.unwrap_err().is_cancelled());
+    world.dies(&gate, Rights::Plan, ChangeTrigger::Pull { number: pull }).await;
     world.github.push_as(REPO, "main", "walt", &[EVIL], "quick");
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     assert_eq!(world.record("team").await.change.state, State::HandEdited, "{}", world.said(pull));
@@ -265,12 +253,7 @@ async fn a_commit_of_ours_that_no_record_followed_is_nobodys_part_in_the_change(
     world.provisioner.cloud.lock().unwrap().lock_file = Some("# ours\n".into());
     let issue = world.open_issue("ann", &block("team", 3), SET);
     let gate = Gate::new(&world.record_store, ".plan");
-    let planner = world.reconciler_on(gate.clone(), Rights::Plan);
-    let planning =
-        tokio::spawn(async move { planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await });
-    gate.reached.notified().await;
-    planning.abort();
-    assert!(planning.await.unwrap_err().is_cancelled());
+    world.dies(&gate, Rights::Plan, ChangeTrigger::Issue { number: issue, editor: None }).await;
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     let record = world.record("team").await;
     assert!(record.change.committers.is_empty(), "{:?}", record.change.committers);
@@ -293,4 +276,38 @@ async fn files_that_were_taken_back_go_away_when_the_issue_is_edited_although_it
     world.order(pull, "wanda", &line).await;
     assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
     assert!(!was_planned(&world, EVIL.0));
+}
+
+/// What a run renders again stands on the branch before the record says so: a run that dies in between edited nothing by hand.
+#[tokio::test]
+async fn a_rendering_whose_run_died_before_its_record_is_nobodys_edit() {
+    for is_edited in [false, true] {
+        let world = World::new().await;
+        let (pull, _) = world.planned().await;
+        let record = world.record("team").await;
+        let policy = POLICY.replace("subnet-0123456789abcdef0", "subnet-0fedcba9876543210");
+        world.github.push_as(REPO, "main", "adam", &[("runnersmith-policy.toml", Some(&policy))], "another subnet");
+        // The first write of the record that does not know the commit before any more.
+        let gate = Gate::without(&world.record_store, "change.json", &record.head);
+        let trigger = if is_edited {
+            world.github.edit_issue_as(REPO, record.change.issue, "ann", &block("team", 5));
+            ChangeTrigger::Issue { number: record.change.issue, editor: None }
+        } else {
+            world.github.comment_as(REPO, pull, "walt", "/plan");
+            ChangeTrigger::Pull { number: pull }
+        };
+        world.dies(&gate, Rights::Plan, trigger).await;
+        assert_ne!(world.github.pull(REPO, pull).head, record.head, "it died after the branch was moved");
+        world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+        world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+        let record = world.record("team").await;
+        assert!(!record.change.is_hand_edited, "{is_edited}: {}", world.said(pull));
+        assert!(record.change.committers.is_empty(), "{:?}", record.change.committers);
+        assert!(!world.said(pull).contains("edited by hand"), "{}", world.said(pull));
+        let line = world.approve_line("team").await;
+        world.order(pull, "wanda", &line).await;
+        assert!(world.github.pull(REPO, pull).merged, "{is_edited}: {}", world.said(pull));
+        let there = format!("{:?}", world.provisioner.cloud.lock().unwrap().there);
+        assert!(there.contains("subnet-0fedcba9876543210"), "the policy of now: {there}");
+    }
 }

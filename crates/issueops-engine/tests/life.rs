@@ -269,7 +269,7 @@ async fn the_webhook_is_pointed_to_the_environment_when_the_policy_says_so() {
     world.ask("ann", &block("team", 3), SET).await;
     let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
     world.order(pull, "wanda", &line).await;
-    let pointed = ("https://team.example/webhook".to_owned(), "/runnersmith/team/secrets/webhook".to_owned());
+    let pointed = ["acme", "https://team.example/webhook", "/runnersmith/team/secrets/webhook"];
     assert_eq!(*world.webhooks.pointed.lock().unwrap(), [pointed]);
     assert!(world.answer(pull).contains("points there now"), "{}", world.answer(pull));
     // What GitHub refuses is said, and is no reason not to merge.
@@ -279,6 +279,41 @@ async fn the_webhook_is_pointed_to_the_environment_when_the_policy_says_so() {
     world.order(pull, "wanda", &line).await;
     assert!(world.answer(pull).contains("could not be set: `the App may not`"), "{}", world.answer(pull));
     assert!(world.github.pull(REPO, pull).merged);
+}
+
+/// GitHub allows 20 webhooks for an event in an organisation: an environment takes one, in its own.
+#[tokio::test]
+async fn the_webhook_is_made_in_the_environments_own_organisation_and_in_no_other_of_the_policy() {
+    let policy = POLICY.replace("[\"acme\"]", "[\"acme\", \"Apex\"]");
+    let world = World::with_policy(&format!("{policy}\n[webhook]\nset = \"organization\"\n")).await;
+    for (environment, organization) in [("team", "acme"), ("crew", "apex")] {
+        let body = block(environment, 3).replace("\"acme\"", &format!("\"{organization}\""));
+        world.ask("ann", &body, SET).await;
+        let (pull, line) = (world.record(environment).await.change.pull, world.approve_line(environment).await);
+        world.order(pull, "wanda", &line).await;
+        assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+    }
+    let pointed: Vec<[String; 2]> =
+        world.webhooks.pointed.lock().unwrap().iter().map(|[at, to, _]| [at.clone(), to.clone()]).collect();
+    assert_eq!(pointed, [["acme", "https://team.example/webhook"], ["Apex", "https://crew.example/webhook"]]);
+}
+
+/// Values that an admin let through by hand may name any organisation; the App may be installed in more than the policy names.
+#[tokio::test]
+async fn no_webhook_is_made_in_an_organisation_that_the_policy_does_not_name() {
+    let world = World::with_policy(&format!("{POLICY}\n[webhook]\nset = \"organization\"\n")).await;
+    world.github.set_role(REPO, "eve", "admin");
+    let (pull, _) = world.planned().await;
+    let values = "actions-runner-envs/team/terraform.tfvars.json";
+    let text = String::from_utf8(world.github.files(REPO, "runnersmith/team-1")[values].clone()).unwrap();
+    let other = text.replace("\"acme\"", "\"elsewhere\"");
+    assert_ne!(text, other);
+    world.github.push_as(REPO, "runnersmith/team-1", "walt", &[(values, Some(&other))], "another organisation");
+    world.order_of_files(pull).await;
+    let line = world.approve_line("team").await;
+    world.order(pull, "eve", &line).await;
+    assert!(world.answer(pull).contains("does not name the organisation"), "{}", world.said(pull));
+    assert!(world.webhooks.pointed.lock().unwrap().is_empty() && world.github.pull(REPO, pull).merged);
 }
 
 #[tokio::test]

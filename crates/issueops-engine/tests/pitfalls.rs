@@ -246,12 +246,9 @@ async fn an_apply_that_is_killed_half_way_is_explained_planned_again_and_finishe
     let world = World::new().await;
     let (pull, line) = world.planned().await;
     world.comment(pull, "wanda", &line).await;
-    let (_go_on, applying) = world.applying().await;
     // The job is gone, in the midst of it, and what it did is in the state.
-    applying.abort();
-    assert!(applying.await.unwrap_err().is_cancelled());
+    world.dies_applying().await;
     world.provisioner.touch("team");
-    *world.provisioner.hold.lock().unwrap() = None;
     assert!(world.planner.change_store().lock("team").await.unwrap().is_some(), "it held the lock");
 
     world.order(pull, "rita", "/status").await;

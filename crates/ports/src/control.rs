@@ -140,7 +140,8 @@ pub struct MergeRules {
     pub required_checks: Vec<String>,
 }
 
-/// Who wrote the text of an issue that was edited.
+/// Who had a part in what an issue asks for: who wrote its text, if it was edited, and who labelled it, took a label off, reopened it or
+/// brought it from another repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IssueEditors {
     /// Those who are known; the author may be among them. A bot's login ends with `[bot]`.
@@ -211,8 +212,8 @@ pub trait ControlRepository: Send + Sync + 'static {
     async fn comments(&self, issue: u64, since: Option<Timestamp>) -> Result<Vec<IssueComment>, GitHubError>;
     /// One comment; `None` when it is gone.
     async fn comment(&self, id: u64) -> Result<Option<IssueComment>, GitHubError>;
-    /// Who wrote the text of an issue that was edited, as GitHub says it now. That it may not be read, or not all of it, is no error: the
-    /// answer says so. `NotFound` when there is no such issue.
+    /// Who had a part in what an issue asks for, as GitHub says it now. That it may not be read, or not all of it, is no error: the answer
+    /// says so. `NotFound` when there is no such issue.
     async fn editors(&self, issue: u64) -> Result<IssueEditors, GitHubError>;
     /// Whether a comment's text was edited since it was made; `None`: who asks may not read it. Asked after the comment was read: what was
     /// read then is what was written first.

@@ -167,6 +167,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, CommandFailure
         webhook_secrets: vec![github.webhook_secret.clone()],
         allow_sha1: false,
         dashboard_token: None,
+        hosts: Vec::new(),
         issueops: Some(crate::issueops::server_mode::IssueOpsSettings {
             repository: RepoFullName::parse(request::REPOSITORY)
                 .map_err(|error| CommandFailure::internal(error.to_string()))?,

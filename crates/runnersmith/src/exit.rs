@@ -16,7 +16,7 @@ pub enum ExitStatus {
     Config = 3,
     /// Something outside does not answer or refuses (a taken port, GitHub, the disk).
     Outside = 4,
-    /// The request succeeded and found faults (`status`).
+    /// The request succeeded and found faults (`status`, `issueops doctor`).
     Faults = 5,
     /// An internal error: a defect of this program.
     Internal = 70,
@@ -25,7 +25,7 @@ pub enum ExitStatus {
 /// The list of exit codes, for `--help`.
 pub const HELP: &str = "Exit codes: 0 success · 1 the request failed · 2 wrong command line · \
 3 wrong configuration · 4 something outside refuses (port, disk, GitHub) · \
-5 `status` found faults · 70 an internal error, please report it";
+5 `status` or `issueops doctor` found faults · 70 an internal error, please report it";
 
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {

@@ -17,7 +17,7 @@ use runnersmith_ports::{Clock, GitHub, GitHubError, Notice, SystemClock, chain};
 use runnersmith_provision_embedded::{Embedded, RecordError};
 use runnersmith_sqlite::{SqliteRecordStore, SqliteStore};
 use runnersmith_types::ScaleSetName;
-use runnersmith_web::WebState;
+use runnersmith_web::{BoundedListener, ConnectionLimits, WebState};
 use runnersmith_webhook::{Intake, WebhookReceiver};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -114,11 +114,12 @@ impl Server {
             version: env!("CARGO_PKG_VERSION"),
             webhook_path: settings.webhook_path,
             dashboard_token: settings.dashboard_token,
+            hosts: settings.hosts,
         };
         let router = runnersmith_web::router(state);
         let mut web_stop = stopped.clone();
         let web = tokio::spawn(async move {
-            axum::serve(listener, router)
+            axum::serve(BoundedListener::new(listener, ConnectionLimits::default()), router)
                 .with_graceful_shutdown(async move {
                     let _ = web_stop.wait_for(|stop| *stop).await;
                 })

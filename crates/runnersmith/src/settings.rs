@@ -45,6 +45,8 @@ pub struct Settings {
     pub allow_sha1: bool,
     /// The dashboard's token, if it has one.
     pub dashboard_token: Option<Secret>,
+    /// Names under which the dashboard is served, in lower case.
+    pub hosts: Vec<String>,
     /// Where traces go, if anywhere.
     pub otel: Option<String>,
     /// Requests by issues, if a control repository is named.
@@ -103,6 +105,7 @@ pub async fn from_config(config: &Config) -> Result<Settings, CommandFailure> {
         webhook_secrets,
         allow_sha1: config.github.allow_sha1,
         dashboard_token,
+        hosts: config.server.hosts.clone(),
         issueops,
         otel: config.otel.as_ref().map(|otel| otel.endpoint.clone()),
         cloud,

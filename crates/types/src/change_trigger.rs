@@ -11,7 +11,7 @@ pub enum ChangeTrigger {
     Issue {
         /// Which.
         number: u64,
-        /// Who changed its text, if somebody did.
+        /// Who changed what it asks for, if somebody did: its text or its labels, or opened it again.
         editor: Option<Account>,
     },
     /// Something happened on a pull request: a comment, a close.

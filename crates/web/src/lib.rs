@@ -7,6 +7,8 @@
 mod api;
 mod auth;
 mod fault_row;
+mod host;
+mod listener;
 mod live;
 mod pages;
 mod views;
@@ -31,6 +33,7 @@ use runnersmith_controllers::tasks::Tasks;
 use runnersmith_ports::{Clock, WorkLedger};
 use runnersmith_types::{ScaleSetName, Secret, WebhookPath};
 
+pub use listener::{BoundedListener, BoundedStream, ConnectionLimits};
 pub use live::CONNECTIONS_MAX;
 pub use runnersmith_webhook::{Answer, DeliveryHandler, RawDelivery};
 pub use webhook::BODY_BYTES_MAX;
@@ -70,6 +73,9 @@ pub struct WebState {
     pub webhook_path: WebhookPath,
     /// When set, the dashboard, its JSON and the metrics ask for it: as a bearer token, or as a password with any user name.
     pub dashboard_token: Option<Secret>,
+    /// Names in lower case under which the dashboard is served, beside addresses and `localhost`. Where there is a token and no name is
+    /// listed, any name will do.
+    pub hosts: Vec<String>,
 }
 
 /// The state with what the router itself keeps.
@@ -95,7 +101,8 @@ pub fn router(state: WebState) -> Router {
         .route("/metrics", get(metrics))
         .route_layer(within.clone())
         .route("/events", get(live::events))
-        .route_layer(middleware::from_fn_with_state(app.clone(), auth::guard));
+        .route_layer(middleware::from_fn_with_state(app.clone(), auth::guard))
+        .route_layer(middleware::from_fn_with_state(app.clone(), host::guard));
     let open = Router::new()
         .route(path.as_str(), post(webhook::deliver))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

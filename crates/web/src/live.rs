@@ -20,7 +20,7 @@ pub const CONNECTIONS_MAX: usize = 100;
 const GATHER: Duration = Duration::from_millis(200);
 /// Without any change the page is rendered again after this, because jobs come without a pass, and because time goes on.
 const REFRESH: Duration = Duration::from_secs(10);
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What all streams share.
 pub(crate) struct Live {

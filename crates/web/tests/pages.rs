@@ -327,3 +327,26 @@ async fn an_event_stream_begins_with_the_page_and_streams_are_bounded() {
     others.pop();
     assert_eq!(open().await.status(), 200, "a place that is left is free again");
 }
+
+/// Anybody can post to the webhook; nothing may grow by it.
+#[tokio::test]
+async fn a_flood_of_unsigned_posts_makes_neither_records_nor_series() {
+    let world = world(None);
+    let series = || world.state.metrics.encode().lines().count();
+    let post = async |n: usize| {
+        let request = Request::post("/webhook")
+            .header("X-Hub-Signature-256", "bad")
+            .header("X-GitHub-Event", format!("event-{n}"))
+            .header("X-GitHub-Delivery", format!("delivery-{n}"))
+            .body(Body::from(format!("{{\"action\": \"{n}\"}}")))
+            .unwrap();
+        assert_eq!(send(&world, request).await.0, 401);
+    };
+    post(0).await;
+    let (before, faults) = (series(), world.state.faults.all(&[], world.state.clock.now()).len());
+    for n in 1..300 {
+        post(n).await;
+    }
+    assert_eq!(series(), before, "one series for all events that GitHub does not have");
+    assert_eq!(world.state.faults.all(&[], world.state.clock.now()).len(), faults);
+}

@@ -126,9 +126,12 @@ impl Content {
         if !["opened", "edited", "labeled", "unlabeled", "closed", "reopened"].contains(&self.action.as_str()) {
             return ignored("nothing in it changes a request");
         }
-        let has_new_text =
-            self.action == "edited" && self.changes.as_ref().is_none_or(|changes| changes.get("body").is_some());
-        let editor = self.sender.as_ref().filter(|sender| has_new_text && sender.is_person());
+        let asks_for_something_else = match self.action.as_str() {
+            "edited" => self.changes.as_ref().is_none_or(|changes| changes.get("body").is_some()),
+            "labeled" | "unlabeled" | "reopened" => true,
+            _ => false,
+        };
+        let editor = self.sender.as_ref().filter(|sender| asks_for_something_else && sender.is_person());
         Ok(ChangeTrigger::Issue {
             number: issue.number,
             editor: editor.map(|sender| Account::new(sender.login.as_str(), sender.id)),
@@ -206,6 +209,11 @@ mod tests {
             of("issues", json!({"action": "edited", "issue": issue, "changes": {"title": {"from": "x"}}})),
             Ok(ChangeTrigger::Issue { number: 5, editor: None })
         );
+        for (action, has_part) in [("labeled", true), ("unlabeled", true), ("reopened", true), ("closed", false)] {
+            let editor = has_part.then(|| "ann".into());
+            let read = of("issues", json!({"action": action, "issue": issue}));
+            assert_eq!(read, Ok(ChangeTrigger::Issue { number: 5, editor }), "{action}");
+        }
         let pull = json!({"number": 6, "pull_request": {}});
         let comment = json!({"user": {"login": "ann", "type": "User"}});
         assert_eq!(

@@ -36,7 +36,7 @@ variable "labels" {
 }
 
 variable "scope" {
-  description = "Whom it serves: level organization, repository or enterprise; where its runners register, if that is one place; the repositories (owner/name or owner/*) that it is for."
+  description = "Whom it serves: level organization or repository (GitHub lets no App register an enterprise's runners); where its runners register, if that is one place; the repositories (owner/name or owner/*) that it is for."
   type = object({
     level                = optional(string, "organization")
     at                   = optional(string)
@@ -46,8 +46,8 @@ variable "scope" {
   nullable = false
 
   validation {
-    condition     = contains(["organization", "repository", "enterprise"], var.scope.level)
-    error_message = "The level is organization, repository or enterprise."
+    condition     = contains(["organization", "repository"], var.scope.level)
+    error_message = "The level is organization or repository. GitHub lets no App register an enterprise's runners: install the App in each organisation."
   }
 }
 

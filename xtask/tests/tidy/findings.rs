@@ -76,6 +76,7 @@ const EXPECTED: &[&str] = &[
     "github A1",
     "github A4",
     "github A5",
+    "github A6",
     "github A7",
     "github A8",
     "github A9",
@@ -84,6 +85,7 @@ const EXPECTED: &[&str] = &[
     "github B3",
     "github B4",
     "github B5",
+    "github B6",
     "github C3",
     "github C4",
     "github C5",
@@ -99,6 +101,8 @@ const EXPECTED: &[&str] = &[
     "github E7",
     "github E8",
     "github E9",
+    "security 1",
+    "security 2",
 ];
 /// The numbers of the public reports that were found safe.
 const SAFE: [u32; 28] =

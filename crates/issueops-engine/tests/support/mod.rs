@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,14 +20,15 @@ use runnersmith_issueops_engine::{
     Provisioner, ReconcilerParts, Record, Rights, Run, Runs, Seal, StateBackend, StateId, Webhooks, Workspace,
     open_key,
 };
-use runnersmith_ports::{
-    Clock, ControlRepository, Expect, MemoryRecordStore, RecordStore, RecordStoreError, StoredRecord, SystemClock,
-    Version,
-};
+use runnersmith_ports::{Clock, ControlRepository, MemoryRecordStore, RecordStore, SystemClock};
 use runnersmith_types::{ChangeTrigger, RepoFullName, Secret, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+
+mod gate;
+
+pub use gate::Gate;
 
 pub const REPO: &str = "acme/control";
 pub const POLICY: &str = r#"
@@ -335,60 +336,31 @@ impl Fleet for TestFleet {
     }
 }
 
-/// A record store that holds the first put of a key with this end until it is asked to go on.
-pub struct Gate {
-    inner: Arc<MemoryRecordStore>,
-    end: &'static str,
-    is_open: AtomicBool,
-    pub reached: Notify,
-    pub go_on: Notify,
-}
-
-impl Gate {
-    pub fn new(inner: &Arc<MemoryRecordStore>, end: &'static str) -> Arc<Self> {
-        let (reached, go_on) = (Notify::new(), Notify::new());
-        Arc::new(Self { inner: inner.clone(), end, is_open: AtomicBool::new(false), reached, go_on })
-    }
-}
-
-#[async_trait]
-impl RecordStore for Gate {
-    async fn get(&self, key: &str) -> Result<Option<StoredRecord>, RecordStoreError> {
-        self.inner.get(key).await
-    }
-    async fn put(&self, key: &str, bytes: &[u8], expect: &Expect) -> Result<Version, RecordStoreError> {
-        if key.ends_with(self.end) && !self.is_open.swap(true, Ordering::SeqCst) {
-            self.reached.notify_one();
-            self.go_on.notified().await;
-        }
-        self.inner.put(key, bytes, expect).await
-    }
-    async fn delete(&self, key: &str) -> Result<(), RecordStoreError> {
-        self.inner.delete(key).await
-    }
-    async fn list(&self, prefix: &str) -> Result<Vec<String>, RecordStoreError> {
-        self.inner.list(prefix).await
-    }
-}
-
 /// Webhooks that are only written down.
 #[derive(Default)]
 pub struct TestWebhooks {
-    pub pointed: Mutex<Vec<(String, String)>>,
+    /// Organisation, endpoint, and where the secret is.
+    pub pointed: Mutex<Vec<[String; 3]>>,
     pub forgotten: Mutex<Vec<String>>,
     pub fails: Mutex<Option<String>>,
 }
 
 #[async_trait]
 impl Webhooks for TestWebhooks {
-    async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String> {
+    async fn point(
+        &self,
+        policy: &Policy,
+        organization: &str,
+        endpoint: &str,
+        secret_parameter: &str,
+    ) -> Result<String, String> {
         if policy.webhook == WebhookTarget::None {
             return Ok(String::new());
         }
         if let Some(why) = self.fails.lock().unwrap().take() {
             return Err(why);
         }
-        self.pointed.lock().unwrap().push((endpoint.into(), secret_parameter.into()));
+        self.pointed.lock().unwrap().push([organization, endpoint, secret_parameter].map(str::to_owned));
         Ok("The App's webhook points there now.".into())
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Facts<'a> {
     pub(super) lock: Option<&'a HeldLock>,
     pub(super) run: Liveness,
     pub(super) edited: Option<&'a EditedFiles>,
-    /// Whether all are known who edited the issue.
+    /// Whether all are known who had a part in what the issue asks for.
     pub(super) knows_editors: bool,
 }
 

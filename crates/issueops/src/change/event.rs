@@ -31,7 +31,8 @@ pub struct Comment {
     pub actor: Actor,
 }
 
-/// Who edited the text of a change's issue, as GitHub says it now.
+/// Who had a part in what a change's issue asks for, as GitHub says it now: who edited its text, labelled it, took a label off, reopened it
+/// or brought it from another repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Editors {
     /// Those who are known; the author may be among them.
@@ -41,7 +42,7 @@ pub struct Editors {
 }
 
 impl Editors {
-    /// Nobody edited it, or it is no matter.
+    /// Nobody had, or it is no matter.
     pub const NONE: Self = Self { accounts: BTreeSet::new(), is_whole: true };
 }
 
@@ -58,7 +59,7 @@ pub struct Reread {
     pub run: String,
     /// Who committed to the branch, ourselves left out.
     pub committers: BTreeSet<Account>,
-    /// Who edited the issue.
+    /// Who had a part in what the issue asks for.
     pub editors: Editors,
 }
 
@@ -73,7 +74,7 @@ pub enum LifecycleEvent {
         lock: Option<HeldLock>,
         /// The run that plans, checks or applies this change.
         run: Liveness,
-        /// Who edited the issue; asked where somebody approves.
+        /// Who had a part in what the issue asks for; asked where somebody approves.
         editors: Editors,
         /// Files that were edited by hand, as they are now; asked where the change has such files and a plan is ordered.
         edited: Option<EditedFiles>,

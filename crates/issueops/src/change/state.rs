@@ -265,7 +265,7 @@ pub struct Change {
     pub pull: u64,
     /// The branch, which is the control repository's own.
     pub branch: String,
-    /// Who committed to the branch or edited the issue, ourselves left out.
+    /// Who committed to the branch, or edited, labelled or reopened the issue, ourselves left out.
     pub committers: BTreeSet<Account>,
     /// Who asked by a command for the last plan of what is there now; `None`: nobody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -346,7 +346,7 @@ impl Change {
         self.contents_since.is_none_or(|since| ordered_at.as_secs() >= since.as_secs())
     }
 
-    /// Whether somebody asked for it, edited its issue or committed to its branch.
+    /// Whether somebody asked for it, changed what its issue asks for or committed to its branch.
     #[must_use]
     pub fn took_part(&self, account: &Account) -> bool {
         self.author.is(account) || self.committers.iter().any(|one| one.is(account))

@@ -60,11 +60,12 @@ pub enum Denial {
     NeedsTeam(String),
     /// Membership could not be read.
     TeamUnknown(String),
-    /// They asked for the change, edited its issue, or committed to it.
+    /// They asked for the change, edited, labelled or reopened its issue, or committed to it.
     IsAuthor,
-    /// A bot asked for the change, or edited it: one person has it planned, another approves it.
+    /// A bot asked for the change, or had another part in it: one person has it planned, another approves it.
     NeedsTwo,
-    /// It is not known who edited the issue: of two who are not known to have taken part one has it planned, the other approves it.
+    /// It is not known who edited, labelled or reopened the issue: of two who are not known to have taken part one has it planned, the other
+    /// approves it.
     EditorsUnknown,
     /// Only an admin may, since files were edited by hand.
     NeedsAdmin,
@@ -163,7 +164,7 @@ pub(super) fn may_approve(
     is_independent(&actor.account, change, rules, knows_editors)
 }
 
-/// Whether an approver is somebody else than who asked for the change, edited its issue or committed to its branch.
+/// Whether an approver is somebody else than who asked for the change, changed what its issue asks for or committed to its branch.
 pub(super) fn is_independent(
     approver: &Account,
     change: &Change,

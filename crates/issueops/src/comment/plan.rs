@@ -148,7 +148,7 @@ fn who(policy: &Policy) -> String {
     let author = if policy.approval.author_may_approve {
         ""
     } else {
-        ", but not who asked for it, edited the issue or committed to it"
+        ", but not who asked for it, edited, labelled or reopened the issue, or committed to it"
     };
     format!("Anyone who may write to this repository{team} can do that{author}.")
 }

@@ -179,18 +179,19 @@ fn denial(why: &Denial) -> String {
             )
         }
         Denial::IsAuthor => {
-            "who asked for a change, edited its issue or committed to it may not approve it. Somebody else must."
+            "who asked for a change, edited, labelled or reopened its issue, or committed to it may not approve it. \
+             Somebody else must."
                 .to_owned()
         }
         Denial::NeedsTwo => {
-            "a bot asked for this or edited its issue, so it needs two people: one who asks for the plan with `/plan`, and another who \
-                             approves it."
+            "a bot asked for this, or edited, labelled or reopened its issue, so it needs two people: one who asks for the \
+             plan with `/plan`, and another who approves it."
                 .to_owned()
         }
         Denial::EditorsUnknown => {
-            "GitHub does not say who edited the issue, so it may have been anybody. It needs two people who did not ask for it: \
-             one who asks for the plan with `/plan`, and another who approves it. With the permission *Issues: read* GitHub \
-             says it, unless there are more than a thousand edits."
+            "GitHub does not say who edited, labelled or reopened the issue, so it may have been anybody. It needs two people \
+             who did not ask for it: one who asks for the plan with `/plan`, and another who approves it. With the permission \
+             *Issues: read* GitHub says it, unless there are more than a thousand edits, or a label was given another name."
                 .to_owned()
         }
         Denial::NeedsAdmin => "files were edited by hand, so it needs an admin of this repository.".to_owned(),

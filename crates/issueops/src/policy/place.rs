@@ -58,6 +58,21 @@ impl Policy {
         from_environment(&self.folder, package(&self.module_source)?)
     }
 
+    /// Whether the module's address leads over the network to this repository, `owner/name`. Terraform would take it from whatever branch
+    /// and folder the address names; by a path it is read from the default branch alone, and from no folder without a code owner.
+    #[must_use]
+    pub fn fetches_module_from(&self, repository: &str) -> bool {
+        let address = self.module_source.split('?').next().unwrap_or_default();
+        let parts: Vec<&str> = address.split(['/', ':']).filter(|part| !part.is_empty()).collect();
+        let Some((owner, name)) = repository.split_once('/') else { return false };
+        let is_it = |pair: &[&str]| {
+            let without_end = |part: &str| part.to_lowercase().trim_end_matches(".git").to_owned();
+            pair[0].eq_ignore_ascii_case(owner) && without_end(pair[1]) == name.to_lowercase()
+        };
+        // What stands first is a host, or the namespace of a registry.
+        package(&self.module_source).is_none() && parts.get(1..).is_some_and(|parts| parts.windows(2).any(is_it))
+    }
+
     /// The zips that lie in this repository, from its root; they are read as the module is.
     pub fn zip_files(&self) -> impl Iterator<Item = String> {
         let zips = [&self.zips.webhook, &self.zips.runners, &self.zips.syncer];
@@ -109,6 +124,24 @@ mod tests {
             ("/opt/runnersmith/terraform", None),
         ] {
             assert_eq!(with_module(source).expect(source).module_folder().as_deref(), folder, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_module_that_is_fetched_from_the_control_repository_is_known_by_its_address() {
+        for (source, is_own) in [
+            ("git::https://github.com/acme/control.git//actions-runner-envs/module?ref=main", true),
+            ("git::https://github.com/Acme/Control//modules/runnersmith?ref=v1", true),
+            ("git::ssh://git@github.com/acme/control.git", true),
+            ("git@github.com:acme/control.git//x", true),
+            ("github.com/acme/control//modules/runnersmith", true),
+            ("https://github.com/acme/control/archive/evil.zip", true),
+            ("git::https://github.com/acme/control-more.git//x", false),
+            ("git::https://github.com/acme/other.git//acme/controls?ref=acme/control", false),
+            ("acme/control/aws", false),
+            ("../../acme/control", false),
+        ] {
+            assert_eq!(with_module(source).expect(source).fetches_module_from("acme/control"), is_own, "{source}");
         }
     }
 

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "aws")]
 mod cloud;
+mod doctor;
 pub mod options;
 pub mod runs;
 pub mod server_mode;
@@ -67,6 +68,7 @@ async fn run(options: options::IssueOpsOptions) -> Result<ExitStatus, CommandFai
                 stop.wait_at_most(std::time::Duration::from_secs(look_seconds)).await;
             }
         }
+        options::Task::Doctor { json } => doctor::command(&workflow_options, json).await,
         options::Task::Drift => {
             let (reconciler, stop) = workflow::reconciler(&workflow_options, Rights::Plan).await?;
             let found = reconciler.drift().await.map_err(|error| failed(&error));

@@ -33,6 +33,15 @@ pub enum Task {
     },
     /// Do what no event did: lost events, plans that expire, runs that died.
     Tick,
+    /// Look whether the control repository's settings at GitHub are as they must be, and say how to set what is not. Nothing is changed.
+    ///
+    /// Reads as whom `GH_TOKEN` or `GITHUB_TOKEN` names, best as an admin. What cannot be read is unknown. Exit codes: 5 when something
+    /// needed is missing, 1 when something could not be read.
+    Doctor {
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare each environment with its state, and report differences in one issue each.
     Drift,
 }

@@ -35,13 +35,19 @@ fn owners(policy: &Policy) -> Result<Vec<Owner>, String> {
 
 #[async_trait]
 impl Webhooks for CloudWebhooks {
-    async fn point(&self, policy: &Policy, endpoint: &str, secret_parameter: &str) -> Result<String, String> {
-        let (targets, said) = match policy.webhook {
+    async fn point(
+        &self,
+        policy: &Policy,
+        organization: &str,
+        endpoint: &str,
+        secret_parameter: &str,
+    ) -> Result<String, String> {
+        let (target, said) = match policy.webhook {
             WebhookTarget::None => return Ok(String::new()),
-            WebhookTarget::App => (vec![HookTarget::App], "The App's webhook points there now."),
+            WebhookTarget::App => (HookTarget::App, "The App's webhook points there now."),
             WebhookTarget::Organization => {
-                let targets = owners(policy)?.into_iter().map(HookTarget::Organization).collect();
-                (targets, "The organisation's webhook points there now.")
+                let owner = Owner::parse(organization).map_err(|error| chain(&error))?;
+                (HookTarget::Organization(owner), "The organisation's webhook points there now.")
             }
         };
         let client = self.client()?;
@@ -55,11 +61,8 @@ impl Webhooks for CloudWebhooks {
             }
         }
         let secret = secret.ok_or_else(|| format!("there is no parameter {secret_parameter}"))?;
-        let mut tried = Vec::new();
-        for target in &targets {
-            tried.push((named(target), point_webhook(client, target, endpoint, &secret, &EVENTS).await));
-        }
-        all_or_what_failed(tried).map(|_| said.to_owned())
+        let pointed = point_webhook(client, &target, endpoint, &secret, &EVENTS).await;
+        pointed.map(|_| said.to_owned()).map_err(|error| format!("{}: {}", named(&target), chain(&error)))
     }
 
     async fn forget(&self, policy: &Policy, endpoint: &str) -> Result<String, String> {

@@ -107,8 +107,17 @@ pub struct Identity {
 
 /// Who acts here, by the token and the App of the environment.
 fn identity(options: &WorkflowOptions) -> Result<Identity, CommandFailure> {
+    let (control, app) = control(options, &["GITHUB_TOKEN"])?;
+    Ok(Identity { control: Arc::new(control), app })
+}
+
+/// The control repository, by the first of these variables that has a token, and else by the App; and the App, if there is one.
+pub fn control(
+    options: &WorkflowOptions,
+    tokens: &[&str],
+) -> Result<(ControlClient, Option<Arc<GitHubClient>>), CommandFailure> {
     let app = credentials::from_environment()?.map(|app| app.github);
-    let token = credentials::variable("GITHUB_TOKEN").map(Secret::new);
+    let token = tokens.iter().find_map(|name| credentials::variable(name)).map(Secret::new);
     let server = credentials::server_url(options.server_url.as_deref())?;
     let by_token = "check GITHUB_SERVER_URL, GITHUB_API_URL and the App's key";
     let by_app = "check the App's key, the server's address and the certificate file";
@@ -131,12 +140,13 @@ fn identity(options: &WorkflowOptions) -> Result<Identity, CommandFailure> {
         (None, Some(app)) => ControlClient::new(app.clone(), name),
         (None, None) => {
             return Err(CommandFailure::config(
-                "there is neither GITHUB_TOKEN nor an App in the environment",
-                "pass `GITHUB_TOKEN: ${{ github.token }}` to the step, or APP_ID and APP_KEY_BASE64",
+                format!("there is neither {} nor an App in the environment", tokens.join(" nor ")),
+                "in a workflow pass `GITHUB_TOKEN: ${{ github.token }}` to the step, or APP_ID and APP_KEY_BASE64; elsewhere set \
+                 GH_TOKEN to what `gh auth token` prints",
             ));
         }
     };
-    Ok(Identity { control: Arc::new(control), app })
+    Ok((control, app))
 }
 
 /// A stop signal from the terminal, the runner or the system.

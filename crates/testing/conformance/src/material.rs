@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// The packages that are read, each at the one version whose defects [`crate::overlay`] knows.
-pub const PACKAGES: [(&str, &str); 3] =
-    [("@octokit/openapi", "23.0.2"), ("@octokit/webhooks-examples", "7.6.1"), ("@octokit/webhooks-schemas", "7.6.1")];
+pub const PACKAGES: [(&str, &str); 4] = [
+    ("@octokit/openapi", "23.0.2"),
+    ("@octokit/webhooks-examples", "7.6.1"),
+    ("@octokit/webhooks-schemas", "7.6.1"),
+    ("@octokit/graphql-schema", "15.26.1"),
+];
 
 /// Why the packages cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use runnersmith_conformance::{CheckResult, Doc, Exchange, OpenApi, can_run};
+use runnersmith_conformance::{CheckResult, Doc, Exchange, GraphQlSchema, OpenApi, can_run};
 use serde_json::{Value, json};
 
 fn github() -> &'static OpenApi {
@@ -257,4 +257,38 @@ fn an_exchange_with_an_unknown_path_or_another_operation_is_refused() {
     // A GitHub.com enterprise has its own document.
     let enterprise = Exchange { path: "/enterprises/e/actions/runners".to_owned(), operation_id: None, ..good };
     assert_eq!(github().check(&enterprise).len(), 1);
+}
+
+#[test]
+fn a_query_that_githubs_schema_does_not_have_is_refused() {
+    if !can_run("a_query_that_githubs_schema_does_not_have_is_refused") {
+        return;
+    }
+    let schema = GraphQlSchema::load().unwrap();
+    let right = "query($id: ID!) { node(id: $id) { ... on IssueComment { lastEditedAt author { ...who } } } } \
+                 fragment who on Actor { __typename login ... on User { databaseId } }";
+    let variables = json!({"id": "IC_1"});
+    assert_eq!(schema.check(right, &variables), Vec::<String>::new());
+    for (from, to, said) in [
+        ("lastEditedAt", "lastEditAt", "IssueComment has no field lastEditAt"),
+        ("on IssueComment", "on Issues", "no Node is ever a Issues"),
+        ("on Actor", "on Repository", "no Actor is ever a Repository"),
+        ("author { ...who }", "author", "is asked for fields"),
+        ("author { ...who }", "author { login { x } }", "is a value"),
+        ("author { ...who }", "timelineItems { totalCount }", "has no field timelineItems"),
+        ("author { ...who }", "userContentEdits(first: \"many\") { totalCount }", "is Int and given"),
+        ("author { ...who }", "reactions(content: NOTHING) { totalCount }", "is ReactionContent and given NOTHING"),
+        ("author { ...who }", "reactions(some: 1) { totalCount }", "has no argument some"),
+        ("node(id: $id)", "node", "Query.node needs"),
+        ("$id: ID!", "$id: String!", "is ID! and given $id"),
+        ("$id: ID!", "$id: ID!, $more: Int", "$more is declared and not used"),
+        ("...who", "...whom", "there is no fragment whom"),
+        ("query(", "mutation(", "it is not one query"),
+        ("}", "", "expected"),
+    ] {
+        let wrong = schema.check(&right.replacen(from, to, 1), &variables).join("; ");
+        assert!(wrong.to_lowercase().contains(&said.to_lowercase()), "{from} -> {to}: {wrong:?}");
+    }
+    assert!(schema.check(right, &json!({})).join("").contains("needed and not given"));
+    assert!(schema.check(right, &json!({"id": "x", "more": 1})).join("").contains("given and not declared"));
 }

@@ -50,6 +50,8 @@ pub struct Faults {
     pub hide_edits: bool,
     /// GraphQL refuses to say who edited an issue, by an error of this type.
     pub refuse_edits: Option<&'static str>,
+    /// GraphQL refuses to say what happened to an issue, by an error of this type.
+    pub refuse_timelines: Option<&'static str>,
     /// `check_run` is delivered too for each queued job, as to Apps made before `workflow_job` was.
     pub check_runs: bool,
 }

@@ -17,6 +17,7 @@ pub(crate) mod people;
 pub(crate) mod pulls;
 pub(crate) mod releases;
 pub(crate) mod runner;
+pub(crate) mod settings;
 
 use std::sync::Arc;
 
@@ -32,7 +33,6 @@ use crate::http::call::Call;
 use crate::http::encoding::{decode, pairs};
 use crate::rules::people::{app as app_actor, may};
 use crate::state::actor::{Actor, Holder};
-use crate::state::board::DEFAULT_BRANCH;
 use crate::state::limits::Payer;
 use crate::state::{State, World};
 use crate::{keys, time};
@@ -347,6 +347,7 @@ fn as_holder(
 /// What is asked about an organisation or an enterprise.
 fn organization(state: &mut State, verb: &str, segments: &[&str], query: &Query, body: &Value) -> Answer {
     match (verb, segments) {
+        ("GET", ["orgs", org]) => settings::organization(state, org),
         ("GET", ["orgs", org, "teams", slug, "memberships", login]) => people::membership(state, org, slug, login),
         (verb, ["orgs", org, "actions", rest @ ..]) => actions::handle(state, verb, org, rest, query, body),
         (verb, ["enterprises", slug, "actions", rest @ ..]) => {
@@ -384,58 +385,16 @@ fn repository(
             shown["allow_merge_commit"] = json!(!squash_only);
             shown["allow_rebase_merge"] = json!(!squash_only);
             shown["allow_squash_merge"] = json!(true);
+            let setup = &state.board.settings(repository).setup;
+            (shown["archived"], shown["has_issues"]) = (json!(setup.archived), json!(!setup.no_issues));
             Answer::json(200, shown)
         }
-        ("GET", ["rules", "branches", branch @ ..]) => rules_of_branch(state, repository, &branch.join("/"), query),
         (_, ["hooks", rest @ ..]) => deliveries::hook_log(state, verb, repository, rest, query),
         (_, ["actions", rest @ ..]) => actions::handle(state, verb, repository, rest, query, body),
         ("POST", ["check-runs"]) => checks::write(state, repository, None, body),
         ("PATCH", ["check-runs", id]) => checks::write(state, repository, id.parse().ok(), body),
         _ => Answer::not_found(),
     }
-}
-
-/// The rules of a branch, as rulesets have them; classic protection is not among them.
-fn rules_of_branch(state: &mut State, repository: &str, branch: &str, query: &Query) -> Answer {
-    let rules = state.board.settings(repository).rules.clone();
-    if rules.not_offered {
-        return Answer::message(403, "Upgrade to GitHub Pro or make this repository public to enable this feature.");
-    }
-    let of = |kind: &str, parameters: Value| {
-        let mut rule = json!({
-            "type": kind, "ruleset_source_type": "Repository", "ruleset_source": repository, "ruleset_id": 7,
-        });
-        if !parameters.is_null() {
-            rule["parameters"] = parameters;
-        }
-        rule
-    };
-    let mut all = Vec::new();
-    if branch == DEFAULT_BRANCH {
-        all.extend(rules.linear_history.then(|| of("required_linear_history", Value::Null)));
-        all.extend(rules.merge_methods.map(|methods| {
-            of("pull_request", json!({
-                "dismiss_stale_reviews_on_push": false, "require_code_owner_review": false, "require_last_push_approval": false,
-                "required_approving_review_count": 0, "required_review_thread_resolution": false, "allowed_merge_methods": methods,
-            }))
-        }));
-        all.extend(rules.merge_queue.then(|| {
-            of("merge_queue", json!({
-                "check_response_timeout_minutes": 60, "grouping_strategy": "ALLGREEN", "max_entries_to_build": 5,
-                "max_entries_to_merge": 5, "merge_method": "MERGE", "min_entries_to_merge": 1, "min_entries_to_merge_wait_minutes": 5,
-            }))
-        }));
-        if !rules.required_checks.is_empty() {
-            let checks: Vec<Value> = rules.required_checks.iter().map(|name| json!({"context": name})).collect();
-            all.push(of(
-                "required_status_checks",
-                json!({
-                    "required_status_checks": checks, "strict_required_status_checks_policy": false,
-                }),
-            ));
-        }
-    }
-    page(all, query)
 }
 
 /// Everything below `/repos/{owner}/{repo}` that is about issues, pulls, branches, files and people; `None` when it is
@@ -451,6 +410,6 @@ fn on_board(state: &mut State, call: &Call<'_>) -> Option<Answer> {
         ["git" | "compare", ..] => Some(git::handle(state, call)),
         ["contents", path @ ..] => Some(contents::handle(state, call, &path.join("/"))),
         ["collaborators", ..] => people::handle(state, call.verb, call.repo, call.rest),
-        _ => None,
+        _ => settings::handle(state, call),
     }
 }

@@ -27,3 +27,4 @@ pub use options::{App, Options, SimError};
 pub use simulator::{CommentView, IssueView, PullView, Simulator};
 pub use state::board::BranchRules;
 pub use state::runs::{JobSpec, JobView, RunnerView, WorkflowSpec};
+pub use state::setup::{ClassicProtection, EnvironmentSetup, RepositorySetup};

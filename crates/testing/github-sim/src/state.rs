@@ -6,6 +6,7 @@ pub(crate) mod apps;
 pub(crate) mod board;
 pub(crate) mod limits;
 pub(crate) mod runs;
+pub(crate) mod setup;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -196,6 +196,7 @@ pub fn world(token: Option<&str>) -> World {
         version: "0.1.0",
         webhook_path: WebhookPath::default(),
         dashboard_token: token.map(Secret::new),
+        hosts: Vec::new(),
     };
     World { ledger, receiver, state }
 }

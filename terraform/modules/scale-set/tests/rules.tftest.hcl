@@ -74,6 +74,15 @@ run "refuses_unknown_level" {
   expect_failures = [var.scope]
 }
 
+# GitHub lets no App register an enterprise's runners.
+run "refuses_the_level_of_an_enterprise" {
+  command = plan
+  variables {
+    scope = { level = "enterprise", at = "big-corp" }
+  }
+  expect_failures = [var.scope]
+}
+
 run "refuses_unknown_architecture" {
   command = plan
   variables {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use runnersmith_github::settings::BranchPolicy;
 use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
-use runnersmith_github_sim::{BranchRules, Simulator};
+use runnersmith_github_sim::{BranchRules, ClassicProtection, EnvironmentSetup, RepositorySetup, Simulator};
 use runnersmith_ports::control::{FileChanges, MergeError};
 use runnersmith_ports::{ControlRepository, GitHubError, SystemClock};
 use runnersmith_types::{RepoFullName, Secret};
@@ -31,6 +32,10 @@ pub async fn drive(simulator: &Simulator, config: &GitHubConfig) {
         issues(simulator, &client).await;
         pulls(simulator, &client, &branch).await;
         people(simulator, &client).await;
+        // A workflow's own token may read little of it.
+        if n == 0 {
+            settings(simulator, &client).await;
+        }
     }
 }
 
@@ -86,11 +91,15 @@ async fn issues(simulator: &Simulator, client: &ControlClient) {
     assert_eq!(client.comment(ours).await.unwrap().unwrap().body, "this can be asked too");
     assert_eq!(client.is_edited(&all[1]).await.unwrap(), Some(true));
     let unedited = client.editors(asked).await.unwrap();
-    assert!(unedited.accounts.is_empty() && unedited.is_whole);
+    let who: Vec<&str> = unedited.accounts.iter().map(|account| account.login.as_str()).collect();
+    assert_eq!((who, unedited.is_whole), (vec!["octocat"], true), "who asked labelled it");
     simulator.edit_issue_as(REPO, asked, "maintainer", "please do");
     let editors = client.editors(asked).await.unwrap();
     let logins: Vec<&str> = editors.accounts.iter().map(|account| account.login.as_str()).collect();
     assert_eq!((logins, editors.is_whole), (vec!["maintainer", "octocat"], true));
+    simulator.label_issue_as(REPO, asked, "triager", "more");
+    let editors = client.editors(asked).await.unwrap();
+    assert!(editors.accounts.iter().any(|account| account.login == "triager"), "{editors:?}");
     assert!(editors.accounts.iter().all(|account| account.id.is_some()), "{editors:?}");
     client.delete_comment(ours).await.unwrap();
     client.delete_comment(ours).await.unwrap();
@@ -129,7 +138,7 @@ async fn pulls(simulator: &Simulator, client: &ControlClient, branch: &str) {
         merge_methods: Some(vec!["squash", "merge"]),
         merge_queue: true,
         required_checks: vec!["ci"],
-        not_offered: false,
+        ..BranchRules::default()
     };
     simulator.set_rules(REPO, rules);
     let rules = client.merge_rules("main").await.unwrap();
@@ -140,6 +149,56 @@ async fn pulls(simulator: &Simulator, client: &ControlClient, branch: &str) {
     let pull = client.pull(number).await.unwrap();
     assert!(pull.is_merged && !pull.is_open);
     simulator.reopen_pull_as(REPO, number, "author").unwrap_err();
+}
+
+/// What `issueops doctor` asks for.
+async fn settings(simulator: &Simulator, client: &ControlClient) {
+    let environment = EnvironmentSetup {
+        branches: Some(vec!["main"]),
+        reviewers: 1,
+        wait_minutes: 5,
+        secrets: ["APP_ID"].into(),
+        ..EnvironmentSetup::default()
+    };
+    let protection = ClassicProtection { approvals: 1, code_owners: true, checks: vec!["ci"], ..Default::default() };
+    simulator.set_up(REPO, |setup| {
+        *setup = RepositorySetup {
+            plan: Some("team"),
+            labels: ["set"].into(),
+            environments: [("plan", environment), ("open", EnvironmentSetup::default())].into(),
+            selected_actions: Some((true, vec!["hashicorp/*"])),
+            workflow: Some("active"),
+            code_owner_errors: vec!["Unknown owner on line 1: make sure it exists"],
+            protection: Some(protection),
+            ..RepositorySetup::default()
+        };
+    });
+    let view = client.view().await.unwrap();
+    assert!(view.is_private && view.has_issues && view.is_organizations && !view.is_archived, "{view:?}");
+    assert_eq!(client.plan().await.unwrap().as_deref(), Some("team"));
+    assert!(client.has_label("set").await.unwrap() && !client.has_label("another & more").await.unwrap());
+    let environments = client.environments().await.unwrap();
+    let plan = environments.iter().find(|found| found.name == "plan").unwrap();
+    assert_eq!((plan.branches, plan.reviewers, plan.wait_minutes), (BranchPolicy::Listed, 1, 5));
+    assert_eq!(environments.len(), 2);
+    assert_eq!(client.environment_branches("plan").await.unwrap(), ["main"]);
+    assert_eq!(client.environment_secrets("plan").await.unwrap(), ["APP_ID"]);
+    let actions = client.actions().await.unwrap();
+    assert!(actions.is_enabled && actions.verified && actions.patterns == ["hashicorp/*"], "{actions:?}");
+    assert!(client.token_opens_pulls().await.unwrap());
+    assert_eq!(client.workflow_state("runnersmith.yml").await.unwrap().as_deref(), Some("active"));
+    assert_eq!(client.code_owner_errors().await.unwrap().len(), 1);
+    let found = client.protection("main").await.unwrap();
+    assert!(found.needs_pull && found.needs_code_owners && found.approvals == 1 && found.checks == ["ci"], "{found:?}");
+    let ruled =
+        BranchRules { pull_request: Some((0, true)), no_force_pushes: true, no_deletion: true, ..Default::default() };
+    simulator.set_rules(REPO, ruled);
+    simulator.set_up(REPO, |setup| *setup = RepositorySetup::default());
+    let found = client.protection("main").await.unwrap();
+    assert!(found.needs_code_owners && found.refuses_force_pushes && found.refuses_deletion, "{found:?}");
+    simulator.set_rules(REPO, BranchRules::default());
+    assert_eq!(client.workflow_state("runnersmith.yml").await.unwrap(), None);
+    assert!(client.environments().await.unwrap().is_empty());
 }
 
 async fn people(simulator: &Simulator, client: &ControlClient) {

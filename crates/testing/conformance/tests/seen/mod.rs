@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use runnersmith_conformance::{Coverage, Exchange, OpenApi};
+use runnersmith_conformance::{Coverage, Exchange, GraphQlSchema, OpenApi};
 use runnersmith_github::RecordedExchange;
 
 /// Checks everything that passed so far; returns what was wrong, each once.
@@ -10,8 +10,14 @@ pub fn check(seen: &Mutex<Vec<RecordedExchange>>, document: &OpenApi, coverage: 
     let seen = std::mem::take(&mut *seen.lock().unwrap());
     assert!(!seen.is_empty(), "nothing passed");
     let mut wrong = Vec::new();
-    // GraphQL is in no OpenAPI document.
-    for exchange in seen.into_iter().filter(|exchange| exchange.operation != "graphql") {
+    let schema = GraphQlSchema::load().unwrap();
+    for exchange in seen {
+        // GraphQL is in no OpenAPI document.
+        if exchange.operation == "graphql" {
+            let body = exchange.request_body.unwrap();
+            wrong.extend(schema.check(body["query"].as_str().unwrap(), &body["variables"]));
+            continue;
+        }
         let exchange = Exchange {
             method: exchange.method.into(),
             path: exchange.path_and_query,

@@ -25,6 +25,7 @@ pub(crate) fn add(state: &mut State, repo: &str, actor: &Actor, title: &str, bod
         created_ms: now,
         updated_ms: now,
         edits: Vec::new(),
+        timeline: Vec::new(),
         pull,
     };
     let key = (repo.to_owned(), number);
@@ -37,6 +38,7 @@ pub(crate) fn open(state: &mut State, repo: &str, actor: &Actor, title: &str, bo
     let key = add(state, repo, actor, title, body, None);
     if let Some(issue) = state.board.issues.get_mut(&key) {
         issue.labels.clone_from(&labels);
+        labels.iter().for_each(|_| issue.happened("LABELED_EVENT", actor));
     }
     events::about(state, &key, "opened", actor, json!({}));
     for label in labels {
@@ -78,6 +80,7 @@ pub(crate) fn set_open(state: &mut State, key: &Key, actor: &Actor, open: bool) 
     }
     issue.closed_ms = (!open).then_some(now);
     issue.updated_ms = now;
+    issue.happened(if open { "REOPENED_EVENT" } else { "CLOSED_EVENT" }, actor);
     events::about(state, key, if open { "reopened" } else { "closed" }, actor, json!({}));
 }
 
@@ -90,6 +93,7 @@ pub(crate) fn label(state: &mut State, key: &Key, actor: &Actor, name: &str) {
     }
     issue.labels.push(name.to_owned());
     issue.updated_ms = now;
+    issue.happened("LABELED_EVENT", actor);
     let label = forms::label(state, &key.0, name);
     events::about(state, key, "labeled", actor, json!({"label": label}));
 }
@@ -104,9 +108,22 @@ pub(crate) fn unlabel(state: &mut State, key: &Key, actor: &Actor, name: &str) -
         return false;
     }
     issue.updated_ms = now;
+    issue.happened("UNLABELED_EVENT", actor);
     let label = forms::label(state, &key.0, name);
     events::about(state, key, "unlabeled", actor, json!({"label": label}));
     true
+}
+
+/// Takes an issue to another repository. Returns its number there.
+pub(crate) fn transfer(state: &mut State, from: &Key, actor: &Actor, to: &str) -> u64 {
+    let Some(issue) = state.board.issues.remove(from) else { return 0 };
+    let there = add(state, to, &issue.author, &issue.title, &issue.body, None);
+    if let Some(moved) = state.board.issues.get_mut(&there) {
+        moved.labels = issue.labels;
+        moved.happened("TRANSFERRED_EVENT", actor);
+    }
+    state.board.transferred.insert(from.clone(), there.clone());
+    there.1
 }
 
 fn relabel(state: &mut State, key: &Key, actor: &Actor, wanted: &[String]) {

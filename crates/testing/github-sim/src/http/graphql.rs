@@ -1,5 +1,6 @@
-//! The two questions that only GraphQL answers: who edited an issue's text, and whether a comment was edited. What is asked is known by
-//! the fields that a query names; a query about anything else is refused as GitHub refuses a field that it does not have.
+//! The questions that only GraphQL answers: who edited an issue's text, who labelled or reopened it, and whether a comment was edited.
+//! What is asked is known by the fields that a query names; a query about anything else is refused as GitHub refuses a field that it does
+//! not have.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use crate::body::text;
 use crate::forms::objects as form;
 use crate::http::answer::Answer;
 use crate::state::State;
-use crate::state::board::Key;
+use crate::state::board::{Issue, Key};
 use crate::time;
 
 /// GraphQL answers 200 also to what it refuses.
@@ -18,14 +19,26 @@ fn refused(kind: &str, message: &str) -> Answer {
 /// Answers a query about repositories that who asks may read.
 pub(crate) fn handle(state: &State, body: &Value, may_read: impl Fn(&State, &str) -> bool) -> Answer {
     let (query, variables) = (text(body, "query").unwrap_or_default(), &body["variables"]);
-    match (query.contains("userContentEdits"), query.contains("lastEditedAt")) {
-        (true, false) => edits(state, variables, may_read),
-        (false, true) => last_edited(state, variables, may_read),
+    let asks_for = ["userContentEdits", "timelineItems", "lastEditedAt"].map(|field| query.contains(field));
+    match asks_for {
+        [true, false, false] => of_issue(state, &query, variables, may_read, edits),
+        [false, true, false] => of_issue(state, &query, variables, may_read, timeline),
+        [false, false, true] => last_edited(state, variables, may_read),
         _ => refused("undefinedField", "a field of this query does not exist here"),
     }
 }
 
-fn edits(state: &State, variables: &Value, may_read: impl Fn(&State, &str) -> bool) -> Answer {
+/// The most items of a page.
+const PAGE_MAX: usize = 100;
+
+/// A list of what an issue has, page by page as the query asks for it.
+fn of_issue(
+    state: &State,
+    query: &str,
+    variables: &Value,
+    may_read: impl Fn(&State, &str) -> bool,
+    list: impl Fn(&State, &str, &Issue) -> Result<(&'static str, Vec<Value>), Answer>,
+) -> Answer {
     let [owner, name] = ["owner", "name"].map(|field| text(variables, field).unwrap_or_default());
     let wanted = format!("{owner}/{name}");
     let found = state.repositories.keys().find(|own| own.eq_ignore_ascii_case(&wanted) && may_read(state, own));
@@ -40,23 +53,55 @@ fn edits(state: &State, variables: &Value, may_read: impl Fn(&State, &str) -> bo
         let message = format!("Could not resolve to an Issue with the number of {number}.");
         return refused("NOT_FOUND", &message);
     };
+    let (field, items) = match list(state, query, issue) {
+        Ok(found) => found,
+        Err(refused) => return refused,
+    };
+    let size: Option<usize> = after(query, "first:").and_then(|size| size.parse().ok());
+    let Some(size) = size.filter(|size| *size > 0) else {
+        return refused("MISSING_PAGINATION_BOUNDARIES", "You must provide a `first` or `last` value.");
+    };
+    if size > PAGE_MAX {
+        let message = format!("Requesting {size} records on the connection exceeds the limit of {PAGE_MAX} records.");
+        return refused("EXCESSIVE_PAGINATION", &message);
+    }
+    let from: usize = text(variables, "after").and_then(|after| after.parse().ok()).unwrap_or(0);
+    let total = items.len();
+    let nodes: Vec<Value> = items.into_iter().skip(from).take(size).collect();
+    let end = from + nodes.len();
+    let page = json!({"hasNextPage": end < total, "endCursor": end.to_string()});
+    let list = json!({"pageInfo": page, "nodes": nodes});
+    Answer::json(200, json!({"data": {"repository": {"issue": {(field): list}}}}))
+}
+
+/// The word that follows another one in a query.
+fn after<'q>(query: &'q str, word: &str) -> Option<&'q str> {
+    let (_, rest) = query.split_once(word)?;
+    rest.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| !word.is_empty())
+}
+
+fn edits(state: &State, _: &str, issue: &Issue) -> Result<(&'static str, Vec<Value>), Answer> {
     if let Some(kind) = state.faults.refuse_edits {
-        return refused(kind, "Something went wrong while executing your query.");
+        return Err(refused(kind, "Something went wrong while executing your query."));
     }
     if state.faults.hide_edits {
-        return Answer::json(200, json!({"data": {"repository": {"issue": {"userContentEdits": null}}}}));
+        return Err(Answer::json(200, json!({"data": {"repository": {"issue": {"userContentEdits": null}}}})));
     }
-    const PAGE: usize = 100;
-    let from: usize = text(variables, "after").and_then(|after| after.parse().ok()).unwrap_or(0);
     // GraphQL gives the login of an App's account without what REST adds to it.
-    let nodes: Vec<Value> =
-        issue.edits.iter().skip(from).take(PAGE).map(|login| json!({"editor": editor(state, login)})).collect();
-    let end = from + nodes.len();
-    let page = json!({"hasNextPage": end < issue.edits.len(), "endCursor": end.to_string()});
-    Answer::json(
-        200,
-        json!({"data": {"repository": {"issue": {"userContentEdits": {"pageInfo": page, "nodes": nodes}}}}}),
-    )
+    let nodes = issue.edits.iter().map(|login| json!({"editor": editor(state, login)})).collect();
+    Ok(("userContentEdits", nodes))
+}
+
+/// What happened, of the kinds that the query names.
+fn timeline(state: &State, query: &str, issue: &Issue) -> Result<(&'static str, Vec<Value>), Answer> {
+    if let Some(kind) = state.faults.refuse_timelines {
+        return Err(refused(kind, "Something went wrong while executing your query."));
+    }
+    let kinds = query.split_once("itemTypes:").and_then(|(_, rest)| rest.split(['[', ']']).nth(1)).unwrap_or_default();
+    let kinds: Vec<&str> =
+        kinds.split(|c: char| c.is_whitespace() || c == ',').filter(|kind| !kind.is_empty()).collect();
+    let asked = issue.timeline.iter().filter(|item| kinds.contains(&item.kind));
+    Ok(("timelineItems", asked.map(|item| json!({"actor": editor(state, &item.login)})).collect()))
 }
 
 /// An actor; its number is asked for by its kind.

@@ -48,16 +48,25 @@ impl Simulator {
         self.on(repo, number, login, |state, key, actor| issues::set_open(state, key, actor, true));
     }
 
-    /// Transfers an issue to another repository. Returns its number there.
-    pub fn transfer_issue(&self, repo: &str, number: u64, to: &str) -> u64 {
+    /// Transfers an issue to another repository, where it keeps its author and its labels. Returns its number there.
+    pub fn transfer_issue_as(&self, repo: &str, number: u64, login: &str, to: &str) -> u64 {
+        self.on(repo, number, login, |state, from, actor| issues::transfer(state, from, actor, to))
+    }
+
+    /// Gives a label another name, on every issue that has it.
+    pub fn rename_label(&self, repo: &str, name: &str, new: &str) {
         self.act(|state| {
-            let from = (repo.to_owned(), number);
-            let issue = state.board.issues.remove(&from);
-            let issue = issue.unwrap_or_else(|| panic!("{repo} has no issue {number}"));
-            let there = issues::add(state, to, &issue.author, &issue.title, &issue.body, None);
-            state.board.transferred.insert(from, there.clone());
-            there.1
-        })
+            let issues = state.board.issues.iter_mut().filter(|((at, _), _)| at == repo);
+            let labels = issues.flat_map(|(_, issue)| &mut issue.labels);
+            labels.filter(|label| label.as_str() == name).for_each(|label| new.clone_into(label));
+        });
+    }
+
+    /// Takes a label away.
+    pub fn unlabel_issue_as(&self, repo: &str, number: u64, login: &str, label: &str) {
+        self.on(repo, number, login, |state, key, actor| {
+            assert!(issues::unlabel(state, key, actor, label), "{repo}#{number} has no label {label}");
+        });
     }
 
     /// Adds a label.
@@ -142,17 +151,29 @@ impl Simulator {
         title: &str,
         body: &str,
     ) -> u64 {
+        let fork = format!("{login}/{}", repo.rsplit('/').next().unwrap_or(repo));
+        self.open_pull_of_fork(repo, (&fork, "patch-1"), login, files, (title, body))
+    }
+
+    /// Opens a pull request from a branch of a fork, which is made; it may be in the repository's own organisation. Returns its number.
+    pub fn open_pull_of_fork(
+        &self,
+        repo: &str,
+        (fork, branch): (&str, &str),
+        login: &str,
+        files: &[(&str, Option<&str>)],
+        (title, body): (&str, &str),
+    ) -> u64 {
         self.act(|state| {
             people::know(state, login);
-            let fork = format!("{login}/{}", repo.rsplit('/').next().unwrap_or(repo));
-            state.add_repository(&fork);
+            state.add_repository(fork);
             let public = state.board.is_public(repo);
-            let settings = state.board.settings(&fork);
+            let settings = state.board.settings(fork);
             (settings.fork_of, settings.public) = (Some(repo.to_owned()), public);
             let start = state.board.branch(repo, DEFAULT_BRANCH).cloned();
-            push(state, &fork, "patch-1", (start, login), files, title);
+            push(state, fork, branch, (start, login), files, title);
             let actor = Actor::person(login);
-            let opened = pulls::open(state, repo, &actor, (title, body), (&fork, "patch-1"), DEFAULT_BRANCH);
+            let opened = pulls::open(state, repo, &actor, (title, body), (fork, branch), DEFAULT_BRANCH);
             opened.unwrap_or_else(|why| panic!("the pull request cannot be opened: {why}")).1
         })
     }

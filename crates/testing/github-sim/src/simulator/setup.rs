@@ -7,6 +7,7 @@ use crate::rules::people;
 use crate::simulator::Simulator;
 use crate::state::actor::Holder;
 use crate::state::board::{BranchRules, Group};
+use crate::state::setup::RepositorySetup;
 
 impl Simulator {
     /// Shifts the clock of everything that is stamped from now on. Tokens and JWTs keep to the machine's clock.
@@ -33,7 +34,8 @@ impl Simulator {
             state.board.roles = roles.into_iter().map(|((repo, known), role)| ((repo, renamed(known)), role)).collect();
             for issue in state.board.issues.values_mut() {
                 let authors = issue.comments.iter_mut().map(|comment| &mut comment.author.login);
-                let names = authors.chain(&mut issue.edits).chain([&mut issue.author.login]);
+                let actors = issue.timeline.iter_mut().map(|item| &mut item.login);
+                let names = authors.chain(&mut issue.edits).chain(actors).chain([&mut issue.author.login]);
                 names.filter(|name| name.as_str() == login).for_each(|name| new.clone_into(name));
             }
         });
@@ -112,6 +114,11 @@ impl Simulator {
     /// What a ruleset says of the default branch.
     pub fn set_rules(&self, repo: &str, rules: BranchRules) {
         self.act(|state| state.board.settings(repo).rules = rules);
+    }
+
+    /// Changes what an admin sees on a repository's settings pages.
+    pub fn set_up(&self, repo: &str, change: impl FnOnce(&mut RepositorySetup)) {
+        self.act(|state| change(&mut state.board.settings(repo).setup));
     }
 
     /// Subscribes an App or a webhook to exactly these events. Before that it gets `workflow_job` alone.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::git::{Objects, Sha};
 use crate::state::actor::{Actor, Holder};
+use crate::state::setup::RepositorySetup;
 
 /// An issue's or a pull request's place: repository and number.
 pub(crate) type Key = (String, u64);
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub protected: BTreeSet<String>,
     /// What a ruleset says of the default branch.
     pub rules: BranchRules,
+    /// What an admin sees beside.
+    pub setup: RepositorySetup,
 }
 
 /// Rules of a branch, as a ruleset has them.
@@ -36,6 +39,12 @@ pub struct BranchRules {
     pub linear_history: bool,
     /// The methods by which a pull request may be merged, if not all.
     pub merge_methods: Option<Vec<&'static str>>,
+    /// "Require a pull request before merging": so many approvals, and whether code owners must review.
+    pub pull_request: Option<(u64, bool)>,
+    /// "Block force pushes".
+    pub no_force_pushes: bool,
+    /// "Restrict deletions".
+    pub no_deletion: bool,
     /// "Require merge queue".
     pub merge_queue: bool,
     /// Checks that must have passed; nothing here reports one.
@@ -101,7 +110,23 @@ pub(crate) struct Issue {
     pub updated_ms: i64,
     /// Who changed the body, oldest first. The first one is the author, as of the body's first text, once there is another.
     pub edits: Vec<String>,
+    /// What its timeline shows, oldest first.
+    pub timeline: Vec<TimelineItem>,
     pub pull: Option<Pull>,
+}
+
+/// Something that somebody did to an issue, of what a query can ask for here.
+#[derive(Clone)]
+pub(crate) struct TimelineItem {
+    /// GraphQL's word of `IssueTimelineItemsItemType`.
+    pub kind: &'static str,
+    pub login: String,
+}
+
+impl Issue {
+    pub fn happened(&mut self, kind: &'static str, actor: &Actor) {
+        self.timeline.push(TimelineItem { kind, login: actor.login.clone() });
+    }
 }
 
 /// What makes an issue a pull request.
