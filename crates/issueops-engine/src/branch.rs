@@ -144,7 +144,8 @@ impl ChangeReconciler {
         let is_dropped = record.change.state == State::Requested && record.change.plans_posted > 0;
         // What was edited by hand is rendered again by an edit of the issue, as the comment says, whatever the edit is.
         let is_edited = note.body.is_some_and(|body| body != Digest::of(issue.body.as_bytes()));
-        let is_waiting = matches!(record.change.state, State::HandEdited | State::Requested);
+        let is_waiting =
+            matches!(record.change.state, State::HandEdited | State::Requested | State::Failed(_) | State::Expired);
         let is_wanted_again = is_edited && is_waiting && record.change.is_hand_edited;
         if is_same && record.change.pull != 0 && !is_dropped && !is_wanted_again {
             return Ok(None);
@@ -158,7 +159,9 @@ impl ChangeReconciler {
         }
         let changes = rendered.changes(&work.base.tree);
         let text = pull_text(record.change.kind, environment, record.change.issue);
-        let commit = self.put_on_branch(work, (key, &record.change.branch), &text.title, &changes).await?;
+        let put = self.put_on_branch(work, (key, &record.change.branch), &text.title, &changes).await?;
+        // Somebody cancelled it meanwhile.
+        let Some(commit) = put else { return Ok(None) };
         let control = &self.parts.control;
         let pull = match record.change.pull {
             0 => control.open_pull(&text.title, &text.body, &record.change.branch, &work.base.branch).await?,
@@ -169,20 +172,24 @@ impl ChangeReconciler {
             Request::Set(set) => set.labels().iter().map(|label| Label::from(label).as_str().to_owned()).collect(),
             Request::Delete(_) => BTreeSet::new(),
         };
-        // Under the name of now: the one that was stored may be somebody's else by now.
+        // Under the name of now: the one that was stored may be somebody else's by now.
         let author = self.actor(work, &issue.author, true).await?;
         let is_person = !record.change.author.is_bot() && !issue.author.is_bot();
         let author = Actor { account: record.change.author.clone(), is_person, ..author };
         let rules = &work.base.policy.approval;
         self.change_store
             .update(key, |record| {
+                if record.change.author.is(&issue.author) {
+                    // That it is a bot's may be known only now.
+                    record.change.author.clone_from(&issue.author);
+                }
                 record.change.pull = pull;
                 record.files = Some(hashes.clone());
                 record.labels.clone_from(&labels);
                 record.base_commit.clone_from(&work.base.commit);
                 record.head.clone_from(&commit);
                 record.own_commits = vec![commit.clone()];
-                record.rendering = None;
+                (record.rendering, record.locking) = (None, None);
                 let by_itself = plans_by_itself(&author, &record.change, rules);
                 let event = if by_itself { LifecycleEvent::Rendered } else { LifecycleEvent::RenderedOnly };
                 self.follow(work, record, &event);
@@ -207,17 +214,20 @@ impl ChangeReconciler {
         })
     }
 
-    /// One commit on top of the default branch, on the change's branch; what was there before is not kept.
+    /// One commit on top of the default branch, on the change's branch; what was there before is not kept. Returns `None` when the change is
+    /// gone: its branch is not made again.
     pub(crate) async fn put_on_branch(
         &self,
         work: &Work,
         (key, branch): (&str, &str),
         title: &str,
         changes: &FileChanges,
-    ) -> Result<String, ReconcileError> {
+    ) -> Result<Option<String>, ReconcileError> {
         let control = &self.parts.control;
         let commit = control.commit(&work.base.commit, title, changes).await?;
-        self.note_own_commit(key, &commit, |record| record.rendering = Some(commit.clone())).await?;
+        if !self.note_own_commit(key, &commit, |record| record.rendering = Some(commit.clone())).await? {
+            return Ok(None);
+        }
         match control.branch(branch).await? {
             None => match control.create_branch(branch, &commit).await {
                 Ok(()) => {}
@@ -226,17 +236,17 @@ impl ChangeReconciler {
             },
             Some(_) => control.move_branch(branch, &commit, true).await?,
         }
-        Ok(commit)
+        Ok(Some(commit))
     }
 
     /// Remembers a commit as ours before the branch has it: GitHub says that a bot made it, and a look that comes before the record is
-    /// written must not take it for somebody's. `more` is remembered in the same write.
+    /// written must not take it for somebody's. `more` is remembered in the same write. Returns whether the change is there to remember it.
     pub(crate) async fn note_own_commit(
         &self,
         key: &str,
         commit: &str,
         more: impl Fn(&mut Record) + Send + Sync,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<bool, ReconcileError> {
         let noted = self.change_store.update(key, |record| {
             // One after another that the branch refuses must not pile up.
             let too_many = record.own_commits.len().saturating_sub(OWN_COMMITS_MAX - 1);
@@ -245,7 +255,7 @@ impl ChangeReconciler {
             more(record);
             Some(())
         });
-        noted.await.map(drop).map_err(ReconcileError::from)
+        Ok(noted.await?.is_some())
     }
 
     /// Renders the request again by the policy of now, on the default branch of now, when nobody edited its files by hand.
@@ -289,7 +299,8 @@ impl ChangeReconciler {
             changes.insert(lock_file, Some(self.reader.blob(&blob.sha).await?.as_ref().clone()));
         }
         let title = pull_text(record.change.kind, &environment, record.change.issue).title;
-        let commit = self.put_on_branch(work, (key, &record.change.branch), &title, &changes).await?;
+        let put = self.put_on_branch(work, (key, &record.change.branch), &title, &changes).await?;
+        let Some(commit) = put else { return Ok(Err(LifecycleEvent::RequestInvalid)) };
         let now = self.parts.clock.now();
         let updated = self.change_store.update(key, |record| {
             if record.files.as_ref() != Some(&hashes) {
@@ -299,7 +310,7 @@ impl ChangeReconciler {
             record.base_commit.clone_from(&work.base.commit);
             record.head.clone_from(&commit);
             record.own_commits = vec![commit.clone()];
-            record.rendering = None;
+            (record.rendering, record.locking) = (None, None);
             Some(())
         });
         // A change that is gone meanwhile takes no event.

@@ -61,6 +61,8 @@ impl ChangeReconciler {
             self.event(work, key, &LifecycleEvent::Closed).await?;
         } else if record.rendering.as_ref() == Some(&found.head) {
             self.rendered_by_a_dead_run(key, &found.head).await?;
+        } else if record.locking.as_ref() == Some(&found.head) {
+            self.locked_by_a_run(work, key, &record, &found.head).await?;
         } else if found.head != record.head {
             self.pushed(work, key, &record, &found).await?;
         }
@@ -108,6 +110,23 @@ impl ChangeReconciler {
         let noted = self.change_store.update(key, |record| {
             let is_pending = record.rendering.as_deref() == Some(head) && record.head != head;
             is_pending.then(|| head.clone_into(&mut record.head))
+        });
+        noted.await.map(drop).map_err(ReconcileError::from)
+    }
+
+    /// A run put Terraform's lock file on the branch, and has not recorded it yet, or died before it did. What is planned is what was
+    /// there before with our own file beside it: an order of it, and who gave it, go along.
+    async fn locked_by_a_run(&self, work: &Work, key: &str, record: &Record, head: &str) -> Result<(), ReconcileError> {
+        let edited = match record.change.is_hand_edited {
+            true => Some(self.edited_files(work, record, head).await?),
+            false => None,
+        };
+        let noted = self.change_store.update(key, |record| {
+            if record.locking.as_deref() != Some(head) || record.head == head {
+                return None;
+            }
+            record.has_lock_file_at(head, edited.as_ref());
+            Some(())
         });
         noted.await.map(drop).map_err(ReconcileError::from)
     }

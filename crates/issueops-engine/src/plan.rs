@@ -119,7 +119,9 @@ impl ChangeReconciler {
         let message = format!("Lock provider versions of {}", record.change.environment);
         let control = &self.parts.control;
         let commit = control.commit(&record.head, &message, &changes).await?;
-        self.note_own_commit(key, &commit, |_| {}).await?;
+        if !self.note_own_commit(key, &commit, |record| record.locking = Some(commit.clone())).await? {
+            return Ok(None);
+        }
         control.move_branch(&record.change.branch, &commit, false).await?;
         Ok(Some(commit))
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use runnersmith_issueops::change::{Change, ChangeKind, ChangeStep, Decision, Digest, Liveness};
+use runnersmith_issueops::change::{Change, ChangeKind, ChangeStep, Decision, Digest, EditedFiles, Liveness};
 use runnersmith_types::{Account, RecordVersion, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -67,12 +67,15 @@ pub struct Record {
     pub base_commit: String,
     /// The branch's commit as it was last checked: our own, or one whose people and files were looked at.
     pub head: String,
-    /// Commits of the branch that we made, as long as they are on it.
+    /// Commits that we made for the branch, noted before it moved; the newest of them.
     #[serde(default)]
     pub own_commits: Vec<String>,
     /// A rendering that is being put on the branch; it is there while what it renders is not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendering: Option<String>,
+    /// A commit of Terraform's lock file that is being put on the branch; it is there while the record has another head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locking: Option<String>,
     /// The comment that shows the change.
     pub state_comment: Option<Posted>,
     /// Further comments that show the plan.
@@ -90,7 +93,7 @@ pub struct Record {
     /// The head that was applied last.
     #[serde(default)]
     pub applied_head: Option<String>,
-    /// Git's hash of the lock file of provider versions that our last plan ended with. Another one that lies there is somebody's else.
+    /// Git's hash of the lock file of provider versions that our last plan ended with. Another one that lies there is somebody else's.
     #[serde(default)]
     pub lock_file: Option<String>,
     /// It is in the history; what is here counts as nothing, and the next change takes its place.
@@ -113,6 +116,7 @@ impl Record {
             head: String::new(),
             own_commits: Vec::new(),
             rendering: None,
+            locking: None,
             state_comment: None,
             continuations: Vec::new(),
             plan_key: None,
@@ -137,6 +141,16 @@ impl Record {
             let by = rights.may(&step).then(|| run.to_owned());
             self.outbox.push(Todo { id: self.next_todo, step, by, left_by: None, taken: None, tries: 0 });
             self.next_todo += 1;
+        }
+    }
+
+    /// The branch is at a commit of ours with Terraform's lock file. What an admin ordered is ordered with it, as it is there now.
+    pub fn has_lock_file_at(&mut self, head: &str, edited: Option<&EditedFiles>) {
+        head.clone_into(&mut self.head);
+        self.locking = None;
+        if let Some(edited) = edited {
+            self.change.ordered_files = self.change.ordered_files.map(|_| edited.digest);
+            self.change.edited_files = Some(edited.clone());
         }
     }
 

@@ -125,6 +125,10 @@ impl ChangeReconciler {
             let is_replaced = matches!(todo.step, ChangeStep::Plan { .. })
                 && record.outbox.iter().any(|other| matches!(other.step, ChangeStep::Plan { .. }) && other.id > id);
             let (mut dropped, mut orphans) = (Vec::new(), Vec::new());
+            // Before what follows is decided: that is of the change with its new head.
+            let (heads, notes): (Vec<&Note>, Vec<&Note>) =
+                done.notes.iter().partition(|note| matches!(note, Note::Head { .. }));
+            heads.into_iter().for_each(|note| take_note(record, place, note));
             // Shown is only what the change now waits for; a plan that came too late for its change does not count.
             let event = done.event.as_ref().filter(|_| !is_replaced);
             let decision = event.map(|event| decide(&record.change, event, rules, now));
@@ -132,7 +136,7 @@ impl ChangeReconciler {
                 (Some(LifecycleEvent::PlanPosted(made)), Some(State::Planned(plan))) => made == plan,
                 _ => false,
             };
-            for note in &done.notes {
+            for note in notes {
                 match note {
                     Note::Plan { key, continuations, .. } if !is_shown => {
                         dropped.push(key.clone());
@@ -362,13 +366,7 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
             record.continuations.clone_from(continuations);
             record.outputs.extend(outputs.iter().map(|(name, text)| (name.clone(), text.clone().into())));
         }
-        Note::Head { head, ordered } => {
-            record.head.clone_from(head);
-            if let Some(ordered) = ordered {
-                record.change.ordered_files = Some(ordered.digest);
-                record.change.edited_files = Some(ordered.clone());
-            }
-        }
+        Note::Head { head, ordered } => record.has_lock_file_at(head, ordered.as_ref()),
         Note::LockFile(hash) => record.lock_file = Some(hash.clone()),
         // Shown by who completes the step.
         Note::Unlocked => {}

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{POLICY, REPO, SET, World, block};
+use crate::support::{Gate, POLICY, REPO, SET, World, block};
 use runnersmith_issueops::change::State;
+use runnersmith_issueops_engine::Rights;
 use runnersmith_types::ChangeTrigger;
 
 fn nothing_applied(world: &World) {
@@ -173,7 +174,7 @@ async fn who_asked_may_not_approve_under_another_name() {
     assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
 }
 
-/// What the author may do is asked under the name that the account has now: the old one may be somebody's else.
+/// What the author may do is asked under the name that the account has now: the old one may be somebody else's.
 #[tokio::test]
 async fn what_is_planned_by_itself_goes_by_the_author_and_not_by_who_took_their_name() {
     for (author, other, plans) in [("rita", "write", false), ("wanda", "read", true)] {
@@ -256,6 +257,26 @@ async fn an_issue_that_is_gone_gives_its_change_up() {
         assert!(!world.is_open("team").await, "{}", world.said(pull));
         nothing_applied(&world);
     }
+}
+
+/// Our own commit of the lock file is on the branch before the record says so: a look in between takes nobody's order away.
+#[tokio::test]
+async fn an_order_that_stands_for_a_bot_outlives_a_look_while_our_lock_file_is_being_committed() {
+    let world = World::new().await;
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# ours\n".into());
+    world.ask("github-actions[bot]", &block("team", 3), SET).await;
+    let pull = world.record("team").await.change.pull;
+    let gate = Gate::new(&world.record_store, ".plan");
+    world.github.comment_as(REPO, pull, "wanda", "/plan");
+    world.dies(&gate, Rights::Plan, ChangeTrigger::Pull { number: pull }).await;
+    world.order(pull, "rita", "/status").await;
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    let record = world.record("team").await;
+    assert!(record.change.planned_by.as_ref().is_some_and(|planner| planner.login == "wanda"), "{}", world.said(pull));
+    assert!(!world.said(pull).contains("Somebody pushed"), "{}", world.said(pull));
+    let line = world.approve_line("team").await;
+    world.order(pull, "walt", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
 }
 
 #[tokio::test]

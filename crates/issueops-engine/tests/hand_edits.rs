@@ -2,7 +2,7 @@
 
 use crate::support::{DELETE, Gate, POLICY, REPO, SET, World, block};
 use runnersmith_issueops::change::State;
-use runnersmith_issueops_engine::{Drift, Rights};
+use runnersmith_issueops_engine::{Drift, ProvisionError, Rights};
 use runnersmith_types::ChangeTrigger;
 
 const EVIL: (&str, Option<&str>) = ("actions-runner-envs/team/x.tf", Some("data \"external\" \"x\" {}\n"));
@@ -238,6 +238,12 @@ async fn hand_edits_that_an_admin_ordered_and_another_approved_are_applied_with_
     world.provisioner.cloud.lock().unwrap().lock_file = Some("# newer, by what was added\n".into());
     world.github.push_as(REPO, "runnersmith/team-1", "walt", &[EVIL], "ours");
     world.order_of_files(pull).await;
+    let change = world.record("team").await.change;
+    assert_eq!(
+        change.edited_files.map(|edited| edited.digest),
+        change.ordered_files,
+        "what was ordered is what is there, with our lock file"
+    );
     let line = world.approve_line("team").await;
     world.order(pull, "eve", &line).await;
     assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
@@ -257,6 +263,7 @@ async fn a_commit_of_ours_that_no_record_followed_is_nobodys_part_in_the_change(
     world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
     let record = world.record("team").await;
     assert!(record.change.committers.is_empty(), "{:?}", record.change.committers);
+    assert!(!world.said(record.change.pull).contains("Somebody pushed"), "{}", world.said(record.change.pull));
     let line = world.approve_line("team").await;
     world.order(record.change.pull, "wanda", &line).await;
     assert!(world.github.pull(REPO, record.change.pull).merged, "{}", world.said(record.change.pull));
@@ -276,6 +283,26 @@ async fn files_that_were_taken_back_go_away_when_the_issue_is_edited_although_it
     world.order(pull, "wanda", &line).await;
     assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
     assert!(!was_planned(&world, EVIL.0));
+}
+
+/// Also after the plan that an admin ordered failed, or was not approved in time.
+#[tokio::test]
+async fn files_that_were_taken_back_after_a_plan_of_them_failed_go_away_when_the_issue_is_edited() {
+    let world = World::new().await;
+    world.made("team").await;
+    world.github.push_as(REPO, "main", "walt", &[EVIL], "harmless");
+    let issue = world.ask("ann", &block("team", 4), SET).await;
+    let record = world.record("team").await;
+    let fails = ProvisionError::Failed { resource: None, message: "no such type".into() };
+    world.provisioner.cloud.lock().unwrap().fails = Some(fails);
+    world.order(record.change.pull, "adam", &record.change.edited_files.unwrap().plan_line()).await;
+    assert!(matches!(world.record("team").await.change.state, State::Failed(_)), "{}", world.said(record.change.pull));
+    world.github.push_as(REPO, "main", "walt", &[(EVIL.0, None)], "sorry");
+    world.github.edit_issue_as(REPO, issue, "ann", &format!("{}\nThank you.\n", block("team", 4)));
+    world.planner.handle(&ChangeTrigger::Tick).await.unwrap();
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.order(pull, "wanda", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
 }
 
 /// What a run renders again stands on the branch before the record says so: a run that dies in between edited nothing by hand.
