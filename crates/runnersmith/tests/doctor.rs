@@ -107,6 +107,9 @@ async fn a_repository_that_is_set_up_is_good_in_every_row() {
     assert!(shown.contains("good     runnersmith-plan: branches") && !shown.contains("why:"), "{shown}");
 }
 
+/// One rule is wrong, and the setting that says so.
+type WrongRule = (fn(&mut BranchRules), &'static str);
+
 /// One thing is wrong: the setting, what is said of it, and what to do.
 type Wrong = (fn(&mut RepositorySetup), &'static str, &'static str, &'static str);
 
@@ -191,7 +194,7 @@ async fn each_setting_that_is_wrong_is_missing_and_said_with_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_rule_of_the_default_branch_that_is_not_there_or_in_the_way_is_missing() {
     let bed = Bed::new().await;
-    let wrong: [(fn(&mut BranchRules), &str); 8] = [
+    let wrong: [WrongRule; 8] = [
         (|rules| rules.pull_request = None, "pull requests required"),
         (|rules| rules.pull_request = Some((0, false)), "review by code owners"),
         (|rules| rules.no_force_pushes = false, "force pushes"),

@@ -28,6 +28,9 @@ pub(crate) fn handle(state: &State, body: &Value, may_read: impl Fn(&State, &str
     }
 }
 
+/// A list of what an issue has, with the name of its field.
+type Listed = (&'static str, Vec<Value>);
+
 /// The most items of a page.
 const PAGE_MAX: usize = 100;
 
@@ -37,7 +40,7 @@ fn of_issue(
     query: &str,
     variables: &Value,
     may_read: impl Fn(&State, &str) -> bool,
-    list: impl Fn(&State, &str, &Issue) -> Result<(&'static str, Vec<Value>), Answer>,
+    list: impl Fn(&State, &str, &Issue) -> Result<Listed, Box<Answer>>,
 ) -> Answer {
     let [owner, name] = ["owner", "name"].map(|field| text(variables, field).unwrap_or_default());
     let wanted = format!("{owner}/{name}");
@@ -55,7 +58,7 @@ fn of_issue(
     };
     let (field, items) = match list(state, query, issue) {
         Ok(found) => found,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let size: Option<usize> = after(query, "first:").and_then(|size| size.parse().ok());
     let Some(size) = size.filter(|size| *size > 0) else {
@@ -80,12 +83,13 @@ fn after<'q>(query: &'q str, word: &str) -> Option<&'q str> {
     rest.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| !word.is_empty())
 }
 
-fn edits(state: &State, _: &str, issue: &Issue) -> Result<(&'static str, Vec<Value>), Answer> {
+fn edits(state: &State, _: &str, issue: &Issue) -> Result<Listed, Box<Answer>> {
     if let Some(kind) = state.faults.refuse_edits {
-        return Err(refused(kind, "Something went wrong while executing your query."));
+        return Err(Box::new(refused(kind, "Something went wrong while executing your query.")));
     }
     if state.faults.hide_edits {
-        return Err(Answer::json(200, json!({"data": {"repository": {"issue": {"userContentEdits": null}}}})));
+        let hidden = json!({"data": {"repository": {"issue": {"userContentEdits": null}}}});
+        return Err(Box::new(Answer::json(200, hidden)));
     }
     // GraphQL gives the login of an App's account without what REST adds to it.
     let nodes = issue.edits.iter().map(|login| json!({"editor": editor(state, login)})).collect();
@@ -93,9 +97,9 @@ fn edits(state: &State, _: &str, issue: &Issue) -> Result<(&'static str, Vec<Val
 }
 
 /// What happened, of the kinds that the query names.
-fn timeline(state: &State, query: &str, issue: &Issue) -> Result<(&'static str, Vec<Value>), Answer> {
+fn timeline(state: &State, query: &str, issue: &Issue) -> Result<Listed, Box<Answer>> {
     if let Some(kind) = state.faults.refuse_timelines {
-        return Err(refused(kind, "Something went wrong while executing your query."));
+        return Err(Box::new(refused(kind, "Something went wrong while executing your query.")));
     }
     let kinds = query.split_once("itemTypes:").and_then(|(_, rest)| rest.split(['[', ']']).nth(1)).unwrap_or_default();
     let kinds: Vec<&str> =
