@@ -66,16 +66,16 @@ pub fn test() -> Result<()> {
     summary(&tally, begun.elapsed())
 }
 
-/// Says what failed, what took how long, and the counts.
+/// Says what failed, what took how long, and the counts: the last page of a log shows all that is needed.
 fn summary(tally: &Tally, took: Duration) -> Result<()> {
-    println!();
-    let rows: Vec<_> = tally.times.iter().map(|(part, took)| [part.clone(), minutes(*took)]).collect();
-    table::print(["part", "minutes"], &rows);
-    println!("\n{} minutes", minutes(took));
     for (what, said) in &tally.failures {
         println!("\nFAILED: {what}");
         said.iter().for_each(|line| println!("    {line}"));
     }
+    println!();
+    let rows: Vec<_> = tally.times.iter().map(|(part, took)| [part.clone(), minutes(*took)]).collect();
+    table::print(["part", "minutes"], &rows);
+    println!("\n{} minutes", minutes(took));
     println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     if tally.failed > 0 {
         bail!("{} failed", tally.failed);

@@ -1,4 +1,4 @@
-//! The dashboard's own token. It is apart so that no page can forget to ask for it.
+//! The dashboard's own token, and the names under which it is served. They are apart so that no page can forget to ask for them.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use runnersmith_types::Secret;
 use subtle::ConstantTimeEq as _;
 
-use crate::App;
+use crate::{App, host};
 
 /// Lets a request through if no token is configured or it carries the token.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -19,6 +19,18 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         }
         Some(_) | None => next.run(request).await,
     }
+}
+
+/// Lets a request through that names this server.
+pub(crate) async fn guard_name(State(app): State<App>, request: Request, next: Next) -> Response {
+    let named = request.headers().get(header::HOST).map(|name| name.to_str().unwrap_or_default());
+    // A token protects by itself: no other page has it.
+    let needs_name = app.web.dashboard_token.is_none() || !app.web.hosts.is_empty();
+    if needs_name && named.is_some_and(|name| !host::is_ours(name, &app.web.hosts)) {
+        let why = "this name is not served here; add it to `hosts` of [server]\n";
+        return (StatusCode::MISDIRECTED_REQUEST, why).into_response();
+    }
+    next.run(request).await
 }
 
 fn carries(headers: &HeaderMap, token: &Secret) -> bool {

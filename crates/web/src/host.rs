@@ -3,27 +3,8 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-
-use crate::App;
-
-/// Lets a request through that names this server.
-pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let named = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
-    // A token protects by itself: no other page has it.
-    let needs_name = app.web.dashboard_token.is_none() || !app.web.hosts.is_empty();
-    if needs_name && named.is_some_and(|host| !is_ours(host, &app.web.hosts)) {
-        let why = "this name is not served here; add it to `hosts` of [server]\n";
-        return (StatusCode::MISDIRECTED_REQUEST, why).into_response();
-    }
-    next.run(request).await
-}
-
 /// An address leads nowhere else, and neither does `localhost`; other names are listed.
-fn is_ours(host: &str, names: &[String]) -> bool {
+pub(crate) fn is_ours(host: &str, names: &[String]) -> bool {
     let without_port = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
         _ => host,

@@ -102,7 +102,7 @@ pub fn router(state: WebState) -> Router {
         .route_layer(within.clone())
         .route("/events", get(live::events))
         .route_layer(middleware::from_fn_with_state(app.clone(), auth::guard))
-        .route_layer(middleware::from_fn_with_state(app.clone(), host::guard));
+        .route_layer(middleware::from_fn_with_state(app.clone(), auth::guard_name));
     let open = Router::new()
         .route(path.as_str(), post(webhook::deliver))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

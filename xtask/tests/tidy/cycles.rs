@@ -10,7 +10,6 @@ const IN_CIRCLES: &[(&str, usize)] = &[
     ("crates/controllers", 2),
     ("crates/ec2", 2),
     ("crates/issueops", 10),
-    ("crates/lambda", 2),
     ("crates/ports", 6),
     ("crates/provision-embedded", 2),
     ("crates/provision-terraform", 2),

@@ -69,6 +69,7 @@ const AMBIENT: &[(&str, &str)] = &[
     ("crates/provision-terraform/src/lib.rs", "the environment that a child process inherits, filtered"),
     ("crates/provision-terraform/src/work.rs", "waits for a lock file, on a thread without a runtime"),
     ("crates/sqlite/src/open.rs", "waits for another program that makes or recovers the file, at the start"),
+    ("crates/web/src/listener.rs", "a connection's deadline, by the runtime's own timers"),
     ("crates/web/src/live.rs", "the interval at which pages that are open are refreshed"),
 ];
 

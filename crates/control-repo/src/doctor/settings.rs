@@ -35,11 +35,11 @@ pub struct ControlRepoFacts {
     pub actions: Known<ActionsFacts>,
     /// Whether a workflow's token may open pull requests.
     pub opens_pulls: Known<bool>,
-    /// How the workflow is, in GitHub's word; `None`: there is none.
+    /// How the workflow is, in GitHub's word; `None`: it is not there.
     pub workflow: Known<Option<String>>,
     /// Rules and protection of the default branch.
     pub protection: Known<BranchFacts>,
-    /// The text of `CODEOWNERS`; `None`: there is none.
+    /// The text of `CODEOWNERS`; `None`: it is not there.
     pub code_owners: Known<Option<String>>,
     /// What GitHub finds wrong in it. Foreign text.
     pub code_owner_errors: Known<Vec<String>>,
@@ -149,7 +149,7 @@ impl ActionsFacts {
     }
 }
 
-/// Whether a pattern with stars is an action's; a pattern may have an earlier commit or a tag, which is none of ours.
+/// Whether a pattern with stars is an action's; a pattern may have an earlier commit or a tag, which is not ours.
 fn fits(pattern: &str, action: &str) -> bool {
     let mut rest = action;
     let mut parts = pattern.split('*').peekable();

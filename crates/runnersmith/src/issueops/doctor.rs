@@ -16,8 +16,8 @@ use runnersmith_issueops::request::RequestKind;
 use runnersmith_ports::{ControlRepository as _, GitHubError, chain};
 use serde::Serialize;
 
+use super::connection;
 use super::options::WorkflowOptions;
-use super::workflow;
 use crate::exit::{CommandFailure, ExitStatus};
 use crate::{credentials, report};
 
@@ -38,7 +38,7 @@ struct Report<'a> {
 /// Looks, and shows. [`ExitStatus::Faults`] when something needed is missing, [`ExitStatus::RequestFailed`] when nothing is known to be, and
 /// something could not be read.
 pub async fn command(options: &WorkflowOptions, is_json: bool) -> Result<ExitStatus, CommandFailure> {
-    let (control, app) = workflow::control(options, &["GH_TOKEN", "GITHUB_TOKEN"])?;
+    let (control, app) = connection::control(options, &["GH_TOKEN", "GITHUB_TOKEN"])?;
     let server = credentials::server_url(options.server_url.as_deref())?;
     let view = control.view().await.map_err(|error| not_found(&error))?;
     let rows = diagnose(&look(&control, app.as_deref(), view, server).await);
@@ -179,7 +179,7 @@ async fn environment(control: &ControlClient, found: &EnvironmentView) -> Enviro
     }
 }
 
-/// As the policy names them; as `init` does where there is none.
+/// As the policy names them; as `init` does without a policy.
 fn secret_names(policy: Option<&Policy>) -> SecretNames {
     let names = policy.map(|policy| &policy.app);
     let name = |own: Option<&String>, usual: &str| own.map_or_else(|| usual.to_owned(), Clone::clone);

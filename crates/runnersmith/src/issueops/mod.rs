@@ -4,6 +4,7 @@
 
 #[cfg(feature = "aws")]
 mod cloud;
+mod connection;
 mod doctor;
 pub mod options;
 pub mod runs;
