@@ -68,7 +68,33 @@ async fn the_ledger_keeps_its_contract() {
     let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_000)));
     let keep = Duration::from_secs(30 * 24 * 3600);
     let dynamo = DynamoLedger::new(&session(&emulator).await, "ledger", keep, clock.clone());
-    ledger(&LedgerWorld { ledger: &dynamo, clock: &clock }).await;
+    let drop_old = |before: Timestamp| expire(&emulator, before.plus(keep));
+    ledger(&LedgerWorld { ledger: &dynamo, clock: &clock, drops_old: Some(&drop_old) }).await;
+}
+
+/// Deletes what the table's time to live deletes at some time after this one. Returns how many items that were.
+fn expire(emulator: &Emulator, at: Timestamp) -> u64 {
+    let (mut gone, mut start) = (0, Value::Null);
+    loop {
+        let mut call = json!({ "TableName": "ledger" });
+        if !start.is_null() {
+            call["ExclusiveStartKey"] = start;
+        }
+        let scanned = emulator.json("dynamodb", "DynamoDB_20120810.Scan", &call).unwrap();
+        for item in scanned["Items"].as_array().unwrap() {
+            let expires = item["expires"]["N"].as_str().map(|text| text.parse::<i64>().unwrap());
+            if expires.is_some_and(|expires| expires < at.as_secs()) {
+                let key = json!({ "pk": item["pk"], "sk": item["sk"] });
+                let delete = json!({ "TableName": "ledger", "Key": key });
+                emulator.json("dynamodb", "DynamoDB_20120810.DeleteItem", &delete).unwrap();
+                gone += 1;
+            }
+        }
+        start = scanned["LastEvaluatedKey"].clone();
+        if start.is_null() {
+            return gone;
+        }
+    }
 }
 
 /// DynamoDB refuses a plain write to an item that a transaction changes at the moment, and the SDK does not make it again.
@@ -110,13 +136,18 @@ async fn what_is_kept_for_a_while_has_a_time_to_live_in_the_table() {
     ledger.boot_failed(&set, BootFailure::new(runner, pool, now)).await.unwrap();
     ledger.rerun(&RepoFullName::parse("acme/shop").unwrap(), RunId(7)).await.unwrap();
     let scanned = emulator.json("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": "ledger" })).unwrap();
-    let mut found: Vec<(&str, &str)> = Vec::new();
+    let mut found: Vec<(String, &str, bool)> = Vec::new();
     for item in scanned["Items"].as_array().unwrap() {
-        found.push((item["kind"]["S"].as_str().unwrap(), item["expires"]["N"].as_str().unwrap_or("never")));
+        let part = |name: &str| item[name]["S"].as_str().unwrap().split('#').next().unwrap().to_owned();
+        let is_in_the_index = !item["kind"].is_null();
+        let expires = item["expires"]["N"].as_str().unwrap_or("never");
+        found.push((format!("{} {}", part("pk"), part("sk")), expires, is_in_the_index));
     }
     found.sort_unstable();
-    let end = (now.as_secs() + 31 * 24 * 3600).to_string();
-    assert_eq!(found, ["boot", "event", "rerun", "strike"].map(|kind| (kind, end.as_str())));
+    let (end, moment) = ((now.as_secs() + 30 * 24 * 3600).to_string(), format!("{:016}", now.as_millis()));
+    let line = format!("events {moment}");
+    let expected = [(line.as_str(), true), ("rerun acme/shop", false), ("set boot", false), ("set strike", false)];
+    assert_eq!(found, expected.map(|(place, indexed)| (place.to_owned(), end.as_str(), indexed)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -47,19 +47,19 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
     let Some(mut lease) = ledger.acquire(set, &world.holder, world.lease_ttl).await? else {
         return Ok(Passed { held_elsewhere: true, ..Passed::default() });
     };
-    // Once for the whole pass, and after the lease: anyone who takes a set out, or closes it, and then gets its lease knows that no
-    // pass goes on which still has its old policy.
+    // Once for as long as the lease is ours, and after it: anyone who takes a set out, or closes it, and then gets its lease knows that
+    // no pass goes on which still has its old policy.
     let named = world.sets.load();
-    let sets = closing::with_closed(&named, &ledger.closed().await?);
-    let Some(policy) = sets.iter().find(|policy| &policy.name == set) else {
-        let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
-        return Ok(Passed::default());
-    };
+    let mut sets = closing::with_closed(&named, &ledger.closed().await?);
     let mut passed = Passed::default();
     let (mut depth, mut ended) = (depth, BTreeSet::new());
     // What had no effect in this pass is not repeated in it: that would only hammer.
     let (mut without_effect, mut failed, mut retry_at) = (Vec::new(), false, None);
     while passed.rounds < ROUNDS_MAX {
+        let Some(policy) = sets.iter().find(|policy| &policy.name == set) else {
+            let _ = ledger.release(&mut lease, Duration::from_millis(1)).await?;
+            return Ok(passed);
+        };
         if !Arc::ptr_eq(&named, &world.sets.load()) {
             // There are other sets by now: what is decided next is decided from them, by a pass of its own.
             passed.next_wake = Some(world.ports.clock.now());
@@ -108,7 +108,7 @@ pub async fn pass(world: &World, set: &ScaleSetName, depth: Depth) -> Result<Pas
                 schedule(world, set, passed.next_wake).await?;
                 return Ok(passed);
             }
-            ReleaseOutcome::WokenAgain => {}
+            ReleaseOutcome::WokenAgain => sets = closing::with_closed(&named, &ledger.closed().await?),
         }
     }
     if passed.rounds >= ROUNDS_MAX {

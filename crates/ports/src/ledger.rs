@@ -103,7 +103,8 @@ pub struct Lease {
 pub enum ReleaseOutcome {
     /// Released: nothing happened meanwhile.
     Released,
-    /// The set was woken meanwhile; the lease is still held (extended by its ttl): look again.
+    /// The set was woken meanwhile; the lease is held for another ttl. It may have been somebody else's for a moment: what was read
+    /// under it is old.
     WokenAgain,
     /// It was lost anyway.
     Lost,
@@ -172,7 +173,8 @@ pub trait LeaseLedger: Send + Sync + 'static {
     async fn wake(&self, set: &ScaleSetName) -> Result<(), LedgerError>;
     /// Takes the lease if it is free or ended. `None` when somebody else holds it.
     async fn acquire(&self, set: &ScaleSetName, holder: &str, ttl: Duration) -> Result<Option<Lease>, LedgerError>;
-    /// Releases only if the set was not woken since `lease.wake_seq`; else re-reads it into the lease, extends and says so.
+    /// Releases the lease, unless the set was woken since `lease.wake_seq`: then it is held on, or taken again where nobody else has
+    /// taken it, with the new `wake_seq`, and says so.
     async fn release(&self, lease: &mut Lease, ttl: Duration) -> Result<ReleaseOutcome, LedgerError>;
     /// Extends the lease.
     async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), LedgerError>;
@@ -266,7 +268,7 @@ pub trait HistoryLedger: Send + Sync + 'static {
     /// Reads one small thing, and writes none. Returns `Ok` when the ledger answers, and the error of that read when it does not.
     async fn ping(&self) -> Result<(), LedgerError>;
     /// Drops ended jobs, gone runners, complete batches, history, failures of pools and boots, and marks of re-runs older than `before`,
-    /// at most `limit` rows of each. Returns how many rows went.
+    /// at most `limit` rows of each. Returns how many rows went; none where the store drops by itself what it was made to keep for so long.
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<u64, LedgerError>;
 }
 

@@ -24,7 +24,7 @@ async fn the_queue_keeps_its_contract() {
 async fn the_ledger_keeps_its_contract() {
     let (home, clock) = (tempfile::tempdir().unwrap(), clock());
     let store = SqliteStore::open(&home.path().join("ledger"), clock.clone()).unwrap();
-    ledger(&LedgerWorld { ledger: &store.ledger(), clock: &clock }).await;
+    ledger(&LedgerWorld { ledger: &store.ledger(), clock: &clock, drops_old: None }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,7 +83,7 @@ impl DynamoLedger {
 
     pub(super) async fn write_pool_failure(&self, set: &ScaleSetName, pool_failure: &PoolFailure) -> Result<(), Fault> {
         let place = key(format!("set#{set}"), format!("strike#{}", self.moment(pool_failure.at)));
-        let item = self.pruned_by_age(with_record(place, pool_failure)?, "strike", pool_failure.at);
+        let item = self.expiring(with_record(place, pool_failure)?, pool_failure.at);
         self.table.put(item, Terms::default()).await
     }
 
@@ -103,7 +103,7 @@ impl DynamoLedger {
 
     pub(super) async fn write_boot_failure(&self, set: &ScaleSetName, failure: &BootFailure) -> Result<(), Fault> {
         let place = key(format!("set#{set}"), format!("boot#{}", self.moment(failure.at)));
-        let item = self.pruned_by_age(with_record(place, failure)?, "boot", failure.at);
+        let item = self.expiring(with_record(place, failure)?, failure.at);
         self.table.put(item, Terms::default()).await
     }
 

@@ -1,16 +1,13 @@
-//! History, and the end of what is old.
+//! History. What is old goes by the table's time to live.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use runnersmith_ports::{HistoryLedger, LedgerError};
 use runnersmith_types::{HistoryEvent, JobId, RunnerName, Timestamp};
 
 use super::DynamoLedger;
-use super::table::{
-    Fault, Item, Page, Times, as_ledger, key, number, place, read_number, read_text, record, text, with_record,
-};
+use super::table::{Fault, Item, Page, Times, as_ledger, key, number, read_text, record, text, with_record};
 
 #[async_trait]
 impl HistoryLedger for DynamoLedger {
@@ -34,8 +31,9 @@ impl HistoryLedger for DynamoLedger {
         self.table.get("plane", "plane").await.map(|_| ()).map_err(as_ledger("ping"))
     }
 
-    async fn prune(&self, before: Timestamp, limit: usize) -> Result<u64, LedgerError> {
-        self.drop_old(before, limit).await.map_err(as_ledger("prune"))
+    async fn prune(&self, _before: Timestamp, _limit: usize) -> Result<u64, LedgerError> {
+        // The table's time to live deletes what is old, and DynamoDB asks nothing for that.
+        self.archive_old().await.map(|()| 0).map_err(as_ledger("prune"))
     }
 }
 
@@ -44,16 +42,13 @@ impl DynamoLedger {
         self.events.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The table's time to live, in seconds: a day after history says so, because pruning counts and this does not.
+    /// The second from which the table's time to live deletes what ended then.
     pub(super) fn expires(&self, at: Timestamp) -> i64 {
-        at.plus(self.keep).plus(Duration::from_secs(24 * 3600)).as_millis() / 1000
+        at.plus(self.keep).as_millis() / 1000
     }
 
-    /// An item that is history from the beginning: the index finds it by its kind, and it is pruned by its age.
-    pub(super) fn pruned_by_age(&self, mut item: Item, kind: &str, at: Timestamp) -> Item {
-        item.insert("kind".into(), text(kind));
-        item.insert("at".into(), number(at.as_millis()));
-        item.insert("ended".into(), number(at.as_millis()));
+    /// An item that is history from the beginning: it goes by its age.
+    pub(super) fn expiring(&self, mut item: Item, at: Timestamp) -> Item {
         item.insert("expires".into(), number(self.expires(at)));
         item
     }
@@ -83,9 +78,13 @@ impl DynamoLedger {
             places.push("events#other".into());
         }
         let item = |(n, place)| {
-            // Every copy is pruned, the first is shown.
-            let kind = if n == 0 { "event" } else { "event copy" };
-            Ok(self.pruned_by_age(with_record(key(place, &moment), event)?, kind, event.at))
+            let mut item = self.expiring(with_record(key(place, &moment), event)?, event.at);
+            // Only the first is in the index, where the newest of all are read: each that is there costs a write more.
+            if n == 0 {
+                item.insert("kind".into(), text("event"));
+                item.insert("at".into(), number(event.at.as_millis()));
+            }
+            Ok(item)
         };
         places.into_iter().enumerate().map(item).collect()
     }
@@ -127,31 +126,4 @@ impl DynamoLedger {
         let page = Page { limit: Some(limit), newest_first: true };
         self.table.by_kind("event", Times::All, page).await?.iter().map(record).collect()
     }
-
-    /// Drops what ended before a time. Returns how many items went.
-    pub(super) async fn drop_old(&self, before: Timestamp, limit: usize) -> Result<u64, Fault> {
-        self.archive_old().await?;
-        let mut gone = 0;
-        for kind in ["job", "batch", "event", "event copy", "strike", "boot", "rerun"] {
-            let page = Page { limit: Some(limit), newest_first: false };
-            let items = self.table.by_kind(kind, Times::Before(before.as_millis()), page).await?;
-            gone += self.drop_items(items.iter().filter(|item| is_over(item, before))).await?;
-        }
-        // Runners are in the order of their serials, which is the order of their beginnings.
-        let page = Page { limit: Some(limit), newest_first: false };
-        let runners = self.table.by_kind("runner", Times::All, page).await?;
-        gone += self.drop_items(runners.iter().filter(|item| is_over(item, before))).await?;
-        Ok(gone)
-    }
-
-    async fn drop_items<'a>(&self, items: impl Iterator<Item = &'a Item>) -> Result<u64, Fault> {
-        let deletes: Vec<Item> = items.map(place).collect();
-        let count = deletes.len() as u64;
-        self.table.write_all(Vec::new(), deletes).await?;
-        Ok(count)
-    }
-}
-
-fn is_over(item: &Item, before: Timestamp) -> bool {
-    item.contains_key("ended") && read_number(item, "ended") < before.as_millis()
 }

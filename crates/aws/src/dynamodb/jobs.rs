@@ -77,7 +77,7 @@ impl JobLedger for DynamoLedger {
     }
 
     async fn rerun(&self, repo: &RepoFullName, run: RunId) -> Result<bool, LedgerError> {
-        let item = self.pruned_by_age(key("rerun", format!("{repo}#{run}")), "rerun", self.clock.now());
+        let item = self.expiring(key("rerun", format!("{repo}#{run}")), self.clock.now());
         match self.table.put(item, Terms::when("attribute_not_exists(pk)")).await {
             Ok(()) => Ok(true),
             Err(Fault::Condition(..)) => Ok(false),
@@ -102,11 +102,10 @@ impl DynamoLedger {
         item.insert("version".into(), number(job.version));
         item.insert("kind".into(), text("job"));
         item.insert("at".into(), number(job.first_seen_at.as_millis()));
-        if let Some(ended_at) = job.ended_at {
-            item.insert("ended".into(), number(ended_at.as_millis()));
-            item.insert("expires".into(), number(self.expires(ended_at)));
+        match job.ended_at {
+            Some(ended_at) => Ok(self.expiring(item, ended_at)),
+            None => Ok(item),
         }
-        Ok(item)
     }
 
     /// Whether it ended so long ago that it is no longer shown; one that is followed is read all the same.

@@ -12,8 +12,8 @@
 //! | `events#job#…`, `events#runner#…` | time | history |
 //! | `budget#<kind>#<minute>`, `rerun`, `value#<key>`, `plane`, `serial` | | small things |
 //!
-//! Passes read consistently from the first rows only. The index `by_kind` is for history and pruning. `expires` is the
-//! table's time to live.
+//! Passes read consistently from the first rows only. The index `by_kind` is for lists of jobs, runners and events. `expires` is the
+//! table's time to live, which deletes what is old: to delete it by calls would cost as much as a fifth of all that is written.
 
 mod budgets;
 mod history;
@@ -66,7 +66,7 @@ pub const TABLE_DEFINITION: &str = r#"{
 pub struct DynamoLedger {
     table: Table,
     clock: Arc<dyn Clock>,
-    /// How long history is kept; the table's time to live removes it soon after.
+    /// How long history is kept; then the table's time to live removes it, in some days at the latest.
     keep: Duration,
     control_plane: Arc<OnceCell<ControlPlaneId>>,
     /// Nothing is written by a read: a table that no control plane has used is an error.

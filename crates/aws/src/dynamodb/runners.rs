@@ -129,11 +129,10 @@ impl DynamoLedger {
         item.insert("version".into(), number(runner.version));
         item.insert("kind".into(), text("runner"));
         item.insert("at".into(), number(runner.serial));
-        if let Some(gone_at) = runner.gone_at {
-            item.insert("ended".into(), number(gone_at.as_millis()));
-            item.insert("expires".into(), number(self.expires(gone_at)));
+        match runner.gone_at {
+            Some(gone_at) => Ok(self.expiring(item, gone_at)),
+            None => Ok(item),
         }
-        Ok(item)
     }
 
     pub(super) async fn read_runner(&self, name: &RunnerName) -> Result<Option<Runner>, Fault> {
@@ -246,14 +245,8 @@ impl DynamoLedger {
     }
 
     fn batch_item(&self, batch: &Batch) -> Result<Item, Fault> {
-        let mut item = with_record(key(format!("batch#{}", batch.id), "batch"), batch)?;
-        item.insert("kind".into(), text("batch"));
-        item.insert("at".into(), number(batch.stored_at.as_millis()));
-        if batch.settled {
-            item.insert("ended".into(), number(batch.stored_at.as_millis()));
-            item.insert("expires".into(), number(self.expires(batch.stored_at)));
-        }
-        Ok(item)
+        let item = with_record(key(format!("batch#{}", batch.id), "batch"), batch)?;
+        Ok(if batch.settled { self.expiring(item, batch.stored_at) } else { item })
     }
 
     pub(super) async fn read_batch(&self, id: &BatchId) -> Result<Option<Batch>, Fault> {

@@ -4,7 +4,7 @@ usage: emulator.py PORT   (0: any; the address is printed as the first line)
 
     POST   /_emulator/faults   [{"action", "match": {}, "code", "message", "status", "times", "delay_ms", "late_ms", "after", "capacity"}]
     DELETE /_emulator/faults
-    GET    /_emulator/units    DynamoDB's request units so far, {"read", "write"}; DELETE forgets them
+    GET    /_emulator/units    DynamoDB's request units so far, {"read GetItem sets": units, …}, see metering.py; DELETE forgets them
     GET    /_emulator/calls    {"caller action": count}; DELETE forgets them
     GET    /_emulator/audit    {"role action": "allow" | "deny"}
     POST   /_emulator/enforce  hold assumed roles to their policies from now on
@@ -28,11 +28,12 @@ import warnings
 
 import fixes
 import fleet_rules
+import metering
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 FAULTS, FAULTS_LOCK = [], threading.Lock()
 CALLS, CALLS_LOCK = {}, threading.Lock()
-UNITS = {"read": 0, "write": 0}
+UNITS = {}
 # moto is not made for two requests at once: a table that grows while another request reads it is an error 500, now and then
 # when half of the work is done. Its services read each other's tables, so that all of them have one lock.
 MOTO = threading.RLock()
@@ -182,10 +183,6 @@ class Emulator:
                 message.setdefault("MessageSystemAttributes", carried)
             body = json.dumps(parameters).encode()
         answer = self.answer(env, body, action, parameters)
-        if service == "dynamodb" and answer[0].startswith("200"):
-            with CALLS_LOCK:
-                for kind, units in fixes.units(action, parameters, answer[2]).items():
-                    UNITS[kind] += units
         if fault and fault.get("late_ms"):
             answer = fixes.without_young(answer, fault["late_ms"] / 1000)
         if fault and fault.get("code") and fault.get("after"):
@@ -225,7 +222,10 @@ class Emulator:
         until = time.monotonic() + wait
         while True:
             with MOTO:
+                seen = metering.before(action, parameters)
                 answer = self.fleet(dict(env), body, parameters) if action == "CreateFleet" else self.call(dict(env), body)
+                for line, units in metering.after(action, parameters, seen, answer).items():
+                    UNITS[line] = UNITS.get(line, 0) + units
             if not wait or b"Messages" in answer[2] or not answer[0].startswith("200") or time.monotonic() >= until:
                 return answer
             time.sleep(0.05)
@@ -266,10 +266,10 @@ class Emulator:
                 if method == "DELETE":
                     CALLS.clear()
         elif name == "units":
-            with CALLS_LOCK:
+            with MOTO:
                 found = dict(UNITS)
                 if method == "DELETE":
-                    UNITS.update(read=0, write=0)
+                    UNITS.clear()
         elif name == "audit":
             with fixes.AUDIT_LOCK:
                 found = dict(fixes.AUDIT)

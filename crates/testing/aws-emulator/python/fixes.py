@@ -382,23 +382,6 @@ def dynamodb():
     tables.copy = types.SimpleNamespace(copy=tables_copy, deepcopy=deepcopy)
 
 
-def units(action, call, answer):
-    """The request units that a call is charged with (DynamoDB guide, "Read and write operations"): 4 KB are a unit of a consistent read, 1 KB
-    one of a write, twice that in a transaction. A write goes to the index too, as all that has a kind is in it with all of its content. Items
-    are measured as JSON, which is more than DynamoDB counts. Less than it charges: an update and a deletion are measured by the call and not by
-    the item that is stored, and conditions that do not hold are not counted."""
-    def written(*items):
-        return sum(2 * max(1, -(-len(json.dumps(item)) // 1024)) for item in items)
-
-    if action in ("GetItem", "Query", "Scan", "BatchGetItem"):
-        return {"read": max(1, -(-len(answer) // 4096))}
-    if action == "TransactWriteItems":
-        return {"write": 2 * written(*call.get("TransactItems", []))}
-    if action == "BatchWriteItem":
-        return {"write": written(*[one for all in call.get("RequestItems", {}).values() for one in all])}
-    return {"write": written(call)} if action in ("PutItem", "UpdateItem", "DeleteItem") else {}
-
-
 def hosts():
     # Each request listed the package's directory, some two hundred entries of it, while all others waited.
     modules = tuple(backends.list_of_moto_modules())

@@ -153,6 +153,7 @@ impl Emulator {
             ("emulator.py", include_str!("../python/emulator.py")),
             ("fixes.py", include_str!("../python/fixes.py")),
             ("fleet_rules.py", include_str!("../python/fleet_rules.py")),
+            ("metering.py", include_str!("../python/metering.py")),
             ("policies.py", include_str!("../python/policies.py")),
         ] {
             std::fs::write(files.path().join(name), text).map_err(|error| EmulatorError::new("start", error))?;
@@ -240,14 +241,13 @@ impl Emulator {
         self.ask::<serde_json::Value>("calls", "DELETE", &()).map(drop)
     }
 
-    /// The request units that DynamoDB would charge for the calls made so far: for reads and for writes.
+    /// The request units that DynamoDB would charge for the calls made so far, by the kind of call and of item, as
+    /// `read GetItem sets/web` or `write TransactPut set/live, in the index`.
     ///
     /// # Errors
     /// When the emulator does not answer.
-    pub fn units(&self) -> Result<(u64, u64), EmulatorError> {
-        let found: BTreeMap<String, u64> = self.ask("units", "GET", &())?;
-        let of = |kind| found.get(kind).copied().unwrap_or_default();
-        Ok((of("read"), of("write")))
+    pub fn units(&self) -> Result<BTreeMap<String, f64>, EmulatorError> {
+        self.ask("units", "GET", &())
     }
 
     /// What each role did, as `role service:Action`, and whether its policies allowed it.

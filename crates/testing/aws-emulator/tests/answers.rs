@@ -102,3 +102,82 @@ fn answer(stream: &mut TcpStream) -> String {
     stream.read_to_string(&mut answer).unwrap();
     answer
 }
+
+/// The units are those of the DynamoDB guide: by what is stored, twice in a transaction, and once more for the index.
+#[test]
+fn dynamodb_is_metered_by_what_is_stored() {
+    if skip_unless_available("DynamoDB's request units") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let call = |action: &str, body: serde_json::Value| {
+        emulator.json("dynamodb", &format!("DynamoDB_20120810.{action}"), &body).map(drop)
+    };
+    let keys = |one: &str, two: &str| json!([{ "AttributeName": one, "KeyType": "HASH" }, { "AttributeName": two, "KeyType": "RANGE" }]);
+    let table = json!({ "TableName": "ledger", "BillingMode": "PAY_PER_REQUEST", "KeySchema": keys("pk", "sk"),
+        "AttributeDefinitions": [{ "AttributeName": "pk", "AttributeType": "S" }, { "AttributeName": "sk", "AttributeType": "S" },
+            { "AttributeName": "kind", "AttributeType": "S" }, { "AttributeName": "at", "AttributeType": "N" }],
+        "GlobalSecondaryIndexes": [{ "IndexName": "by_kind", "KeySchema": keys("kind", "at"), "Projection": { "ProjectionType": "ALL" } }] });
+    call("CreateTable", table).unwrap();
+    let key = json!({ "pk": { "S": "set#web" }, "sk": { "S": "live#one" } });
+    let item = |length: usize, at: &str, more: serde_json::Value| {
+        let mut item = key.clone();
+        item["record"] = json!({ "S": "x".repeat(length) });
+        if !at.is_empty() {
+            item["kind"] = json!({ "S": "runner" });
+            item["at"] = json!({ "N": at });
+        }
+        let mut put = json!({ "TableName": "ledger", "Item": item });
+        put.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        put
+    };
+    let mut before = emulator.units().unwrap();
+    let mut news = || {
+        let after = emulator.units().unwrap();
+        let found: Vec<(String, f64)> = after
+            .iter()
+            .map(|(line, units)| (line.clone(), units - before.get(line).copied().unwrap_or_default()))
+            .filter(|(_, units)| *units > 0.0)
+            .collect();
+        before = after;
+        found
+    };
+    let line = |line: &str, units: f64| (line.to_owned(), units);
+
+    // Two KB begun, without a place in the index.
+    call("PutItem", item(1_100, "", json!({}))).unwrap();
+    assert_eq!(news(), [line("write Put set/live", 2.0)]);
+    // The larger of what was and what is; and the index has it now.
+    call("PutItem", item(10, "5", json!({}))).unwrap();
+    assert_eq!(news(), [line("write Put set/live", 2.0), line("write Put set/live, in the index", 1.0)]);
+    // The same again changes nothing in the index.
+    call("PutItem", item(10, "5", json!({}))).unwrap();
+    assert_eq!(news(), [line("write Put set/live", 1.0)]);
+    // Another place in the index is a deletion and a put.
+    call("TransactWriteItems", json!({ "TransactItems": [{ "Put": item(10, "6", json!({})) }] })).unwrap();
+    assert_eq!(
+        news(),
+        [line("write TransactPut set/live", 2.0), line("write TransactPut set/live, in the index", 4.0)]
+    );
+    // What is refused is charged all the same.
+    call("PutItem", item(10, "7", json!({ "ConditionExpression": "attribute_not_exists(pk)" }))).unwrap_err();
+    assert_eq!(news(), [line("write Put set/live", 1.0)]);
+    let check = json!({ "TableName": "ledger", "Key": key, "ConditionExpression": "attribute_exists(pk)" });
+    call("TransactWriteItems", json!({ "TransactItems": [{ "ConditionCheck": check }] })).unwrap();
+    assert_eq!(news(), [line("write TransactConditionCheck set/live", 2.0)]);
+    // Reads of what is there and of what is not; consistent ones cost twice as much.
+    call("GetItem", json!({ "TableName": "ledger", "Key": key, "ConsistentRead": true })).unwrap();
+    call("GetItem", json!({ "TableName": "ledger", "Key": { "pk": { "S": "wake" }, "sk": { "S": "wake" } } })).unwrap();
+    let query = json!({ "TableName": "ledger", "IndexName": "by_kind", "KeyConditionExpression": "kind = :kind",
+        "ExpressionAttributeValues": { ":kind": { "S": "runner" } } });
+    call("Query", query).unwrap();
+    let reads = [
+        line("read GetItem set/live", 1.0),
+        line("read GetItem wake/wake", 0.5),
+        line("read Query index by_kind", 0.5),
+    ];
+    assert_eq!(news(), reads);
+    // A deletion is charged by what it deletes, in the index too.
+    call("DeleteItem", json!({ "TableName": "ledger", "Key": key })).unwrap();
+    assert_eq!(news(), [line("write Delete set/live", 1.0), line("write Delete set/live, in the index", 1.0)]);
+}

@@ -16,7 +16,7 @@ use runnersmith_world::time::BEGIN;
 async fn the_ledger_in_memory_keeps_its_contract() {
     let clock = Arc::new(ManualClock::at(BEGIN));
     let of_world = MemoryLedger::new(clock.clone(), ControlPlaneId::parse("w0rld").unwrap());
-    ledger(&LedgerWorld { ledger: &of_world, clock: &clock }).await;
+    ledger(&LedgerWorld { ledger: &of_world, clock: &clock, drops_old: None }).await;
 }
 
 #[tokio::test]

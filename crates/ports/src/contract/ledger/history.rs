@@ -55,21 +55,21 @@ pub(super) async fn what_is_remembered_for_later_is_pruned_by_its_age(world: &Le
     let later = world.clock.now();
     failed(2).await;
     assert!(good(world.ledger.rerun(&repo(), RunId(62)).await));
-    good(world.ledger.prune(later, 1_000).await);
+    world.prune(later).await;
     assert_eq!(failures().await.collect::<Vec<_>>(), [later], "the older one went");
     assert_eq!(good(world.ledger.reruns().await), [(repo(), RunId(62))], "the older ones went");
     assert!(good(world.ledger.pool_failures(&linux, Timestamp(0)).await).is_empty());
-    good(world.ledger.prune(later.plus(Duration::from_secs(1)), 1_000).await);
+    world.prune(later.plus(Duration::from_secs(1))).await;
     assert_eq!((failures().await.count(), good(world.ledger.reruns().await).len()), (0, 0));
 }
 
 pub(super) async fn only_what_is_over_is_pruned(world: &LedgerWorld<'_>) {
     world.record(51, 50, JobStatus::Queued, FactSource::Delivery).await;
     world.clock.advance(Duration::from_secs(3600));
-    assert!(good(world.ledger.prune(world.clock.now(), 1_000).await) > 0);
+    assert!(world.prune(world.clock.now()).await > 0);
     let left = good(world.ledger.recent_jobs(100).await);
     assert_eq!(left.iter().map(Job::id).collect::<Vec<_>>(), [JobId(51)], "an open job stays, however old");
     assert!(good(world.ledger.recent_runners(100).await).is_empty());
     assert!(good(world.ledger.recent_history(100).await).is_empty());
-    assert_eq!(good(world.ledger.prune(world.clock.now(), 1_000).await), 0);
+    assert_eq!(world.prune(world.clock.now()).await, 0);
 }

@@ -27,6 +27,8 @@ pub struct LedgerWorld<'a> {
     pub ledger: &'a dyn Ledger,
     /// Its clock.
     pub clock: &'a ManualClock,
+    /// Does at once what the store does by itself in its own time: drops what is older than this, and says how many rows that were.
+    pub drops_old: Option<&'a (dyn Fn(Timestamp) -> u64 + Sync)>,
 }
 
 fn good<T, E: std::error::Error>(outcome: Result<T, E>) -> T {
@@ -76,6 +78,12 @@ pub fn fact(id: u64, run: u64, status: JobStatus, source: FactSource, at: Timest
 }
 
 impl LedgerWorld<'_> {
+    /// Drops what is older than this. Returns how many rows went.
+    async fn prune(&self, before: Timestamp) -> u64 {
+        let pruned = good(self.ledger.prune(before, 1_000).await);
+        pruned + self.drops_old.map_or(0, |drop_old| drop_old(before))
+    }
+
     async fn record(&self, id: u64, run: u64, status: JobStatus, source: FactSource) -> (Merged, Job) {
         let facts = vec![fact(id, run, status, source, self.clock.now())];
         let mut recorded = good(self.ledger.record_facts(facts, &[set("linux")]).await);
