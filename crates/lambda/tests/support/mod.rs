@@ -42,6 +42,8 @@ pub struct Wishes {
     pub encrypt: Option<String>,
     /// A server of one's own, behind TLS with an authority that only a parameter names.
     pub ghes: bool,
+    /// Schedules come so many times faster than on AWS.
+    pub speed: u32,
     /// Deliveries come from this organisation's or repository's own webhook, not from the App's.
     pub hook: Option<&'static str>,
     /// More parameters below the sets' path: name and text.
@@ -61,6 +63,7 @@ impl Default for Wishes {
             visibility: None,
             encrypt: None,
             ghes: false,
+            speed: 30,
             hook: None,
             more_sets: Vec::new(),
         }
@@ -239,9 +242,8 @@ impl Bed {
         };
         // The App's number is known only when it is there, and its webhook's address only when the host runs.
         bed.deploy(&emulator, &wishes);
-        let host = Host::start(&bed.account, runnersmith_lambda_host::Options { speed: 30, ..Default::default() })
-            .await
-            .unwrap();
+        let options = runnersmith_lambda_host::Options { speed: wishes.speed, ..Default::default() };
+        let host = Host::start(&bed.account, options).await.unwrap();
         let address = format!("{}/webhook", host.api(&bed.api));
         bed.app = bed
             .github
@@ -601,6 +603,20 @@ impl Bed {
         let calls = self.emulator().calls().unwrap();
         let own = |name: &&String| name.ends_with(":SendMessage") && !name.starts_with("webhook ");
         calls.iter().filter(|(name, _)| own(name)).map(|(_, count)| count).sum()
+    }
+
+    /// What EventBridge sends when a machine's state changes.
+    pub fn report_state(&self, machine: &str, state: &str) {
+        self.host().put_event(&json!({ "source": "aws.ec2", "detail-type": "EC2 Instance State-change Notification",
+            "detail": { "instance-id": machine, "state": state } }));
+    }
+
+    /// Messages that are in the queue now, or being worked on; not those that are to come later.
+    pub fn messages(&self) -> u64 {
+        let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        let body = json!({ "QueueUrl": self.queue, "AttributeNames": names });
+        let found = self.emulator().json("sqs", "AmazonSQS.GetQueueAttributes", &body).unwrap();
+        names.iter().map(|name| found["Attributes"][*name].as_str().unwrap().parse::<u64>().unwrap()).sum()
     }
 
     pub fn dead_letters(&self) -> u64 {
