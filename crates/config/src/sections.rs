@@ -42,7 +42,16 @@ pub struct ServerSection {
     /// Names under which a browser reaches the dashboard, in lower case, beside addresses and `localhost`. Without a token other names are
     /// refused; with one they are where names are listed. Default: none.
     pub hosts: Vec<String>,
+    /// Connections at once. Default 512.
+    pub connections_max: u32,
+    /// Connections at once from one address that is not loopback; of IPv6 from one /64. Default 64, or all where those are fewer.
+    pub connections_of_one_address_max: u32,
 }
+
+/// How many connections are open at once. Well below the 1,024 files that a process may have open by default.
+const CONNECTIONS_MAX: u32 = 512;
+/// How many of them one address has.
+const CONNECTIONS_OF_ONE_ADDRESS_MAX: u32 = 64;
 
 impl ServerSection {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
@@ -72,12 +81,31 @@ impl ServerSection {
             }
             hosts.push(host.trim_end_matches('.').to_ascii_lowercase());
         }
+        let (connections_max, connections_of_one_address_max) = connections(reader);
         reader.finish();
-        Self { listen, webhook_path: webhook_path.unwrap_or_default(), dashboard_token, hosts }
+        Self {
+            listen,
+            webhook_path: webhook_path.unwrap_or_default(),
+            dashboard_token,
+            hosts,
+            connections_max,
+            connections_of_one_address_max,
+        }
     }
     pub(crate) fn resolve(&mut self, base: &Path) {
         self.dashboard_token.iter_mut().for_each(|source| source.resolve(base));
     }
+}
+
+/// All connections, and those of one address.
+fn connections(reader: &Reader<'_>) -> (u32, u32) {
+    let all = reader.number("connections_max", 16..=65_536, CONNECTIONS_MAX);
+    let key = "connections_of_one_address_max";
+    let of_one = reader.number(key, 1..=65_536, CONNECTIONS_OF_ONE_ADDRESS_MAX.min(all));
+    if of_one > all {
+        reader.refuse(key, format!("is more than connections_max, which is {all}"));
+    }
+    (all, of_one)
 }
 
 /// `[store]`

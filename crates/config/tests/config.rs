@@ -73,6 +73,7 @@ fn a_commented_out_default_in_the_example_is_the_default() {
         "_per_minute",
         "listen",
         "webhook_path",
+        "connections_",
         "directory",
         "format",
         "level",
@@ -200,6 +201,26 @@ fn names_of_the_dashboard_are_names_and_nothing_else() {
     assert_eq!(read.server.hosts, ["runners.acme.example", "localhost"]);
     for wrong in [r#"["https://x"]"#, r#"["x:80"]"#, r#"["x/y"]"#, r#"[""]"#] {
         assert!(problems(&with(wrong))[0].contains("is no host's name"), "{wrong}");
+    }
+}
+
+#[test]
+fn one_address_has_no_more_connections_than_there_are() {
+    let with = |lines: &str| least("").replace("[github]", &format!("[server]\n{lines}\n[github]"));
+    let read = |lines: &str| {
+        let server = Config::parse(&with(lines)).unwrap().server;
+        (server.connections_max, server.connections_of_one_address_max)
+    };
+    assert_eq!(read(""), (512, 64));
+    assert_eq!(read("connections_max = 2000\nconnections_of_one_address_max = 2000"), (2_000, 2_000));
+    assert_eq!(read("connections_max = 32"), (32, 32));
+    for (wrong, why) in [
+        ("connections_max = 8", "16 to 65536 is allowed"),
+        ("connections_of_one_address_max = 0", "1 to 65536 is allowed"),
+        ("connections_of_one_address_max = 513", "is more than connections_max, which is 512"),
+    ] {
+        let reported = problems(&with(wrong));
+        assert!(reported.len() == 1 && reported[0].contains(why), "{wrong}: {reported:?}");
     }
 }
 

@@ -15,7 +15,7 @@ use crate::tasks::{Outcome, TaskStatus};
 /// The most faults that are kept; what is about more things than that is seen in the log.
 const FAULTS_MAX: usize = 100;
 
-/// Webhooks whose signatures are rejected that are kept apart.
+/// Webhooks whose signatures are rejected that are kept apart; a delivery that names none is one of them.
 const HOOKS_MAX: usize = 4;
 /// What all others are called together.
 const OTHER_HOOKS: &str = "other webhooks";
@@ -49,6 +49,16 @@ impl Faults {
             tracing::warn!(fault = kind.word(), fix = kind.fix(), "{fault}");
         }
         all.insert(key, fault);
+    }
+
+    /// A delivery of this webhook was signed with our secret. That clears what is said of it, and what is said of deliveries that name no
+    /// webhook, or one too many: anybody can send such, no delivery of GitHub's clears them by name, and where a webhook among them is
+    /// really wrong its next delivery says so again.
+    pub fn signature_accepted(&self, hook: &str) {
+        let mut all = self.all_mut();
+        for about in [hook, "", OTHER_HOOKS] {
+            all.remove(&(FaultKind::SignatureRejected, about.to_owned()));
+        }
     }
 
     /// It is over.

@@ -15,6 +15,7 @@ use runnersmith_controllers::{CallLimits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig};
 use runnersmith_github_sim::{self as sim, Simulator};
 use runnersmith_types::{Job, JobStatus, RepoFullName, Runner, Secret, Timestamp, Timing, WebhookPath};
+use runnersmith_web::ConnectionLimits;
 
 use crate::cli;
 use crate::exit::{CommandFailure, ExitStatus};
@@ -168,6 +169,7 @@ fn settings(home: &Home, github: &DemoGitHub) -> Result<Settings, CommandFailure
         allow_sha1: false,
         dashboard_token: None,
         hosts: Vec::new(),
+        connections: ConnectionLimits::default(),
         issueops: Some(crate::issueops::server_mode::IssueOpsSettings {
             repository: RepoFullName::parse(request::REPOSITORY)
                 .map_err(|error| CommandFailure::internal(error.to_string()))?,

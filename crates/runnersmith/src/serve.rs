@@ -17,7 +17,7 @@ use runnersmith_ports::{Clock, GitHub, GitHubError, Notice, SystemClock, chain};
 use runnersmith_provision_embedded::{Embedded, RecordError};
 use runnersmith_sqlite::{SqliteRecordStore, SqliteStore};
 use runnersmith_types::ScaleSetName;
-use runnersmith_web::{BoundedListener, ConnectionLimits, WebState};
+use runnersmith_web::{BoundedListener, WebState};
 use runnersmith_webhook::{Intake, WebhookReceiver};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -119,7 +119,7 @@ impl Server {
         let router = runnersmith_web::router(state);
         let mut web_stop = stopped.clone();
         let web = tokio::spawn(async move {
-            axum::serve(BoundedListener::new(listener, ConnectionLimits::default()), router)
+            axum::serve(BoundedListener::new(listener, settings.connections), router)
                 .with_graceful_shutdown(async move {
                     let _ = web_stop.wait_for(|stop| *stop).await;
                 })

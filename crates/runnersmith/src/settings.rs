@@ -10,6 +10,7 @@ use runnersmith_controllers::loops::Rhythm;
 use runnersmith_controllers::{CallLimits, housekeeping};
 use runnersmith_github::{AppCredentials, GitHubConfig, private_key_pem};
 use runnersmith_types::{ScaleSet, Secret, Timing, WebhookPath};
+use runnersmith_web::ConnectionLimits;
 
 use crate::cloud::CloudHere;
 use crate::exit::CommandFailure;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub dashboard_token: Option<Secret>,
     /// Names under which the dashboard is served, in lower case.
     pub hosts: Vec<String>,
+    /// How many connections are taken.
+    pub connections: ConnectionLimits,
     /// Where traces go, if anywhere.
     pub otel: Option<String>,
     /// Requests by issues, if a control repository is named.
@@ -106,6 +109,11 @@ pub async fn from_config(config: &Config) -> Result<Settings, CommandFailure> {
         allow_sha1: config.github.allow_sha1,
         dashboard_token,
         hosts: config.server.hosts.clone(),
+        connections: ConnectionLimits {
+            connections_max: config.server.connections_max,
+            of_address_max: config.server.connections_of_one_address_max,
+            ..ConnectionLimits::default()
+        },
         issueops,
         otel: config.otel.as_ref().map(|otel| otel.endpoint.clone()),
         cloud,
@@ -255,7 +263,7 @@ mod tests {
         for (name, text) in [("key", PEM), ("hook", "new\n"), ("token", "t\r\n"), ("plan", "p")] {
             std::fs::write(home.path().join(name), text).unwrap();
         }
-        let more = "[server]\ndashboard_token_file = \"token\"\nwebhook_path = \"/hooks\"\n\
+        let more = "[server]\ndashboard_token_file = \"token\"\nwebhook_path = \"/hooks\"\nconnections_max = 90\n\
                     [issueops]\nrepository = \"acme/runners\"\n";
         let settings = from_config(&config(home.path(), more)).await.unwrap();
         let app = settings.github.app.unwrap();
@@ -264,6 +272,7 @@ mod tests {
         let secrets: Vec<&str> = settings.webhook_secrets.iter().map(Secret::expose).collect();
         assert_eq!((secrets, settings.dashboard_token.unwrap().expose()), (vec!["new"], "t"));
         assert_eq!(settings.webhook_path.as_str(), "/hooks");
+        assert_eq!((settings.connections.connections_max, settings.connections.of_address_max), (90, 64));
         let issueops = settings.issueops.unwrap();
         assert_eq!(issueops.plan_key.expose(), PEM.trim_end(), "without a key of its own it is derived from the App's");
         assert_eq!((issueops.app.key_pem.expose(), issueops.app.webhook_secret.expose()), (PEM.trim_end(), "new"));

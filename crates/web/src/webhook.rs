@@ -44,7 +44,8 @@ pub(crate) async fn deliver(
     app.web.metrics.delivery(event.as_deref().unwrap_or(""), answer.status);
     let (faults, now) = (&app.web.faults, app.web.clock.now());
     match answer.status {
-        // In memory alone: who has no secret must not be able to make us work.
+        // Few faults for however many deliveries: who has no secret must not be able to make us work. What is in memory is copied to the
+        // ledger with the tasks.
         401 => {
             let cause = format!("deliveries are refused: {}", answer.reason);
             faults.report(FaultKind::SignatureRejected, &hook, &cause, now);
@@ -57,7 +58,7 @@ pub(crate) async fn deliver(
         _ => {}
     }
     if is_verified {
-        faults.clear(FaultKind::SignatureRejected, &hook);
+        faults.signature_accepted(&hook);
     }
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Json(serde_json::json!({ "reason": answer.reason }))).into_response()

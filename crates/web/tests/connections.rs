@@ -1,13 +1,15 @@
-//! Who opens connections and says nothing, or a byte at a time, and who comes under another name.
+//! Who opens connections and says nothing, or a byte at a time, or takes no answer; who keeps one for long; and who comes under another name.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by unwrapping")]
 
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use runnersmith_web::{BoundedListener, ConnectionLimits};
+use async_trait::async_trait;
+use runnersmith_web::{Answer, BoundedListener, ConnectionLimits, DeliveryHandler, RawDelivery};
 use support::{World, world};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,8 +18,12 @@ const WITHIN: Duration = Duration::from_millis(400);
 /// What is over by then never ends by itself.
 const MUCH_LATER: Duration = Duration::from_secs(10);
 
-async fn serve(world: &World, connections_max: usize) -> SocketAddr {
-    let limits = ConnectionLimits { connections_max, answered_within: WITHIN, ..ConnectionLimits::default() };
+async fn serve(world: &World, connections_max: u32) -> SocketAddr {
+    let limits = ConnectionLimits::default();
+    serve_with(world, ConnectionLimits { connections_max, idle_max: WITHIN, answered_within: WITHIN, ..limits }).await
+}
+
+async fn serve_with(world: &World, limits: ConnectionLimits) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let router = runnersmith_web::router(world.state.clone());
@@ -102,6 +108,50 @@ async fn a_connection_that_is_answered_on_may_stay() {
         );
         tokio::time::sleep(WITHIN / 3).await;
     }
+}
+
+/// Takes its time, as a slow disk does.
+struct Slow(Duration);
+
+#[async_trait]
+impl DeliveryHandler for Slow {
+    async fn deliver(&self, _: RawDelivery) -> Answer {
+        tokio::time::sleep(self.0).await;
+        Answer::new(202, "accepted")
+    }
+}
+
+/// A proxy keeps a connection for a minute, and the next delivery comes near its end.
+#[tokio::test]
+async fn a_request_on_a_connection_that_was_idle_for_long_has_its_whole_time() {
+    let times = |seconds: f64| Duration::from_secs_f64(seconds);
+    let (idle_max, pause, work) = (times(3.0), times(2.2), times(1.2));
+    let mut world = world(None);
+    world.state.handler = Arc::new(Slow(work));
+    let limits = ConnectionLimits { idle_max, answered_within: MUCH_LATER, ..ConnectionLimits::default() };
+    let mut stream = TcpStream::connect(serve_with(&world, limits).await).await.unwrap();
+    for is_first in [true, false] {
+        // A new connection may be opened ahead, too.
+        tokio::time::sleep(pause).await;
+        stream.write_all(b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+        let mut said = [0; 1024];
+        let read = tokio::time::timeout(MUCH_LATER, stream.read(&mut said)).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&said[..read]);
+        assert!(said.contains(" 202 "), "first: {is_first}, said: {said:?}");
+    }
+}
+
+/// Requests that wait in the server's buffer keep it from reading, so that no read ends such a connection.
+#[tokio::test]
+async fn who_asks_and_takes_no_answer_is_given_up() {
+    let world = world(None);
+    let address = serve(&world, 1).await;
+    let mut greedy = TcpStream::connect(address).await.unwrap();
+    let many = "GET /assets/style.css HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20_000);
+    // It stops reading, so that this is never all written.
+    let _ = tokio::time::timeout(WITHIN * 2, greedy.write_all(many.as_bytes())).await;
+    let answered = tokio::time::timeout(MUCH_LATER, healthy(address)).await.expect("the one place is free again");
+    assert!(answered.contains(" 200 "), "{answered}");
 }
 
 /// A page in an operator's browser leads a name of its own to 127.0.0.1.

@@ -89,6 +89,24 @@ async fn a_webhook_whose_secret_is_wrong_is_a_fault_until_its_own_deliveries_are
     }
     deliver("<b>", "bad").await;
     assert_eq!(about(), ["other webhooks", "webhook 0", "webhook 1", "webhook 2", "webhook 3"]);
+    // A webhook that is wrong may be among the others: if it is, it says so again.
+    assert_eq!(deliver("8", "good").await, 202);
+    assert_eq!(about(), ["webhook 0", "webhook 1", "webhook 2", "webhook 3"]);
+    deliver("9", "bad").await;
+    assert_eq!(about()[0], "other webhooks");
+}
+
+/// Anybody can post without a signature and without a webhook's number, and GitHub's own deliveries all have one.
+#[tokio::test]
+async fn what_names_no_webhook_is_no_fault_any_more_when_a_delivery_of_any_webhook_is_accepted() {
+    let world = world(None);
+    let post = async |request: axum::http::request::Builder| {
+        send(&world, request.body(Body::from("{}")).unwrap()).await.0.as_u16()
+    };
+    let faults = || world.state.faults.all(&[], world.state.clock.now()).len();
+    assert_eq!((post(Request::post("/webhook")).await, faults()), (401, 1));
+    let accepted = || Request::post("/webhook").header("X-Hub-Signature-256", "good").header("X-GitHub-Hook-ID", "8");
+    assert_eq!((post(accepted()).await, faults()), (202, 0));
 }
 
 /// The overview and the set's page link the last machine that failed, whose page has what it said.
