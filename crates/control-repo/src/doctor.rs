@@ -4,8 +4,11 @@
 //! What could not be read is unknown and never good: GitHub answers 403 and 404 to who may not ask, and 404 is also its answer about what
 //! is not there.
 
+mod branch;
 mod code_owners;
 mod settings;
+
+use std::collections::BTreeMap;
 
 use runnersmith_issueops::policy;
 use runnersmith_issueops::request::RequestKind;
@@ -14,8 +17,8 @@ use serde::Serialize;
 use crate::files::{PINS, WORKFLOW_FILE, label_command};
 use code_owners::CodeOwners;
 pub use settings::{
-    ActionsFacts, AppFacts, BranchFacts, ControlRepoFacts, ENVIRONMENTS, EnvironmentFacts, Folders, Known,
-    RepositoryFacts, SecretNames,
+    ActionsFacts, AppFacts, BranchFacts, Bypass, ControlRepoFacts, ENVIRONMENTS, EnvironmentFacts, Folders, Known,
+    RepositoryFacts, RuleSource, SecretNames, Visibility,
 };
 
 /// What is found about one setting.
@@ -77,6 +80,22 @@ pub fn diagnose(found: &ControlRepoFacts) -> Vec<Diagnosis> {
     table.rows
 }
 
+/// The secret that holds a key for plans.
+const PLAN_KEY: &str = "RUNNERSMITH_PLAN_KEY";
+/// The secrets by which the workflow reaches AWS where it takes no role.
+const AWS_KEYS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+
+/// Whether the workflow's job in an environment takes AWS's keys, as `init` writes it: a job names its environment before its steps.
+fn takes_aws_keys(workflow: &str, environment: &str) -> bool {
+    let mut is_here = false;
+    workflow.lines().any(|line| {
+        if let Some(name) = line.trim().strip_prefix("environment:") {
+            is_here = name.trim() == environment;
+        }
+        is_here && line.contains(&format!("secrets.{}", AWS_KEYS[0]))
+    })
+}
+
 /// What a row says when it is not good.
 struct Fault<'a> {
     health: Health,
@@ -122,7 +141,12 @@ impl Table<'_> {
         let page = self.settings_page("");
         let why = "who can read it can read every plan";
         let fix = format!("{page}: Danger Zone, change the visibility to private");
-        let wrong = (!facts.is_private).then(|| Fault { health: Health::Advice, is: "public".into(), fix: &fix });
+        let is = match facts.visibility {
+            Visibility::Private => None,
+            Visibility::Internal => Some("internal: every member of the enterprise can read it".to_owned()),
+            Visibility::Public => Some("public".to_owned()),
+        };
+        let wrong = is.map(|is| Fault { health: Health::Advice, is, fix: &fix });
         self.row("visibility", why, "private", wrong);
         let why = "requests are issues, and their answers comments";
         let fix = format!("{page}: Features, switch Issues on");
@@ -137,7 +161,9 @@ impl Table<'_> {
         let facts = &self.found.facts;
         match &self.found.plan {
             // Nothing of a public repository depends on it.
-            _ if !facts.is_private => self.row("plan", why, "no matter, the repository is public", None),
+            _ if facts.visibility == Visibility::Public => {
+                self.row("plan", why, "no matter, the repository is public", None)
+            }
             Ok(plan) => {
                 let is_free = plan.eq_ignore_ascii_case("free");
                 let fix = "take GitHub Team or Enterprise for the organisation (Pro for a person)";
@@ -178,6 +204,7 @@ impl Table<'_> {
                 return;
             }
         };
+        self.plan_key(&environments);
         let page = self.settings_page("/environments");
         for name in ENVIRONMENTS {
             let fix = format!("{page}: New environment, {name}");
@@ -214,13 +241,37 @@ impl Table<'_> {
         self.secrets(name, &found.secrets);
     }
 
+    /// A key of one's own that seals plans; where there is none it is derived from the App's, which both have.
+    fn plan_key(&mut self, environments: &BTreeMap<String, EnvironmentFacts>) {
+        let has = |name: &str| {
+            let there = environments.get(name)?.secrets.as_ref().ok()?;
+            Some(there.iter().any(|one| one.eq_ignore_ascii_case(PLAN_KEY)))
+        };
+        // What is not there, or could not be read, has a row of its own.
+        let known = ENVIRONMENTS.map(|name| (name, has(name)));
+        let [(_, Some(plans)), (_, Some(applies))] = known else { return };
+        let why = "what one job seals the other opens";
+        let without = if plans { ENVIRONMENTS[1] } else { ENVIRONMENTS[0] };
+        let fix = format!(
+            "gh secret set {PLAN_KEY} --repo {} --env {without}, with the same value as in the other environment",
+            self.found.repository
+        );
+        let bad = format!("{PLAN_KEY} is missing in {without}");
+        self.needs("key of plans", why, plans == applies, ("the same secrets in both environments", &bad), &fix);
+    }
+
     fn secrets(&mut self, environment: &str, found: &Known<Vec<String>>) {
         let setting = format!("{environment}: secrets");
-        let why = "the App's id and key, by which plans are sealed, runner groups read and webhooks set";
+        let why = "the App's id and key, by which plans are sealed, runner groups read and webhooks set; and AWS's keys where the workflow \
+                   takes no role";
         let names = &self.found.secret_names;
-        match found {
-            Err(because) => self.unknown(&setting, why, because),
-            Ok(there) => {
+        let keys = match &self.found.workflow_text {
+            Err(because) => Err(because.clone()),
+            Ok(text) => Ok(text.as_deref().is_some_and(|text| takes_aws_keys(text, environment))),
+        };
+        match found.as_ref().and_then(|there| keys.as_ref().map(|keys| (there, *keys))) {
+            Err(because) => self.unknown(&setting, why, &because.clone()),
+            Ok((there, keys)) => {
                 let has = |name: &str| there.iter().any(|one| one.eq_ignore_ascii_case(name));
                 let mut missing = Vec::new();
                 if !has(&names.app_id) && !has(&names.client_id) {
@@ -229,12 +280,13 @@ impl Table<'_> {
                 if !has(&names.key_base64) {
                     missing.push(names.key_base64.clone());
                 }
+                missing.extend(AWS_KEYS.iter().filter(|name| keys && !has(name)).map(ToString::to_string));
                 let set = |name: &String| {
                     format!("gh secret set {name} --repo {} --env {environment}", self.found.repository)
                 };
                 let fix = missing.iter().map(set).collect::<Vec<_>>().join("; ");
                 let bad = format!("without {}", missing.join(", "));
-                self.needs(&setting, why, missing.is_empty(), ("the App's are there", &bad), &fix);
+                self.needs(&setting, why, missing.is_empty(), ("what jobs need is there", &bad), &fix);
             }
         }
     }
@@ -285,67 +337,6 @@ impl Table<'_> {
         }
     }
 
-    fn branch(&mut self) {
-        let page = self.settings_page("/rules");
-        let methods_why = "a request is merged when it is applied, by a way that repository and branch allow";
-        let facts = match self.found.protection.clone() {
-            Ok(facts) => facts,
-            Err(because) => {
-                self.unknown("protection of the default branch", "what keeps a writer from merging alone", &because);
-                return;
-            }
-        };
-        let branch = self.found.branch.clone();
-        let ruleset = |what: &str| format!("{page}: a ruleset for {branch}: {what}");
-        let methods = facts.methods.join(", ");
-        let bad = "none that both repository and branch allow";
-        let is_any = !facts.methods.is_empty();
-        self.needs("ways of merging", methods_why, is_any, (&methods, bad), &ruleset("allow merge or squash"));
-        for (setting, why, is_so, fix) in [
-            (
-                "pull requests required",
-                "without it a writer pushes a workflow or a policy to the default branch alone",
-                facts.needs_pull,
-                "Require a pull request before merging",
-            ),
-            (
-                "review by code owners",
-                "without it a writer merges a workflow or a policy of their own, and it runs with the role that applies",
-                facts.needs_code_owners,
-                "Require review from Code Owners",
-            ),
-            (
-                "force pushes",
-                "who can rewrite the default branch can take back what was approved",
-                facts.refuses_force_pushes,
-                "Block force pushes",
-            ),
-            ("deletion", "everything is planned from it", facts.refuses_deletion, "Restrict deletions"),
-        ] {
-            match (is_so, &facts.unread) {
-                (false, Some(because)) => self.unknown(setting, why, because),
-                _ => self.needs(setting, why, is_so, ("as it must be", "not protected"), &ruleset(fix)),
-            }
-        }
-        let why = "the workflow merges what was approved by its digest, as rules let it; what it cannot merge stays applied and not merged";
-        let mut in_the_way = Vec::new();
-        if facts.approvals > 0 {
-            in_the_way.push(format!("{} required approval(s)", facts.approvals));
-        }
-        if facts.needs_queue {
-            in_the_way.push("a merge queue".to_owned());
-        }
-        if !facts.checks.is_empty() {
-            in_the_way.push(format!("required checks: {}", facts.checks.join(", ")));
-        }
-        let fix = ruleset("0 required approvals, no required checks, no merge queue");
-        let bad = in_the_way.join("; ");
-        match (in_the_way.is_empty(), &facts.unread) {
-            (true, Some(because)) => self.unknown("nothing in the way of a merge", why, because),
-            (is_free, _) => self.needs("nothing in the way of a merge", why, is_free, ("nothing", &bad), &fix),
-        }
-    }
-
     fn code_owners(&mut self) {
         const SETTING: &str = "code owners";
         let why = "what runs with the roles is changed only with its owners' review; requests need none, so their folders have no owner";
@@ -363,20 +354,28 @@ impl Table<'_> {
             Ok(Some(text)) => text.clone(),
         };
         let owners = CodeOwners::parse(&text);
-        let mut wrong = Vec::new();
+        let (mut wrong, mut unread) = (Vec::new(), Vec::new());
         for path in self.found.owned_paths() {
             match owners.has_owner(&path) {
                 Some(true) => {}
                 Some(false) => wrong.push(format!("{path} has none")),
-                None => wrong.push(format!("{path}: by a pattern that this command does not read")),
+                None => unread.push(path),
             }
         }
         for path in self.found.unowned_paths() {
-            if owners.has_owner(&path) != Some(false) {
-                wrong.push(format!("{path} may have one, so that requests would wait for a review"));
+            match owners.has_owner(&path) {
+                Some(false) => {}
+                Some(true) => wrong.push(format!("{path} has one, so that requests would wait for a review")),
+                None => unread.push(path),
             }
         }
-        self.needs(SETTING, why, wrong.is_empty(), ("as they must be", &wrong.join("; ")), fix);
+        if wrong.is_empty() && !unread.is_empty() {
+            let is = format!("not known of {}: by a pattern that this command does not read", unread.join(", "));
+            let fix = "look by hand whom these paths belong to, or write the pattern without *, ? and [ in its middle";
+            self.row(SETTING, why, "", Some(Fault { health: Health::Unknown, is, fix }));
+        } else {
+            self.needs(SETTING, why, wrong.is_empty(), ("as they must be", &wrong.join("; ")), fix);
+        }
         let why = "GitHub leaves out a line that it cannot read, and an owner who may not write";
         match self.found.code_owner_errors.clone() {
             Err(because) => self.unknown("errors in CODEOWNERS", why, &because),
@@ -411,3 +410,6 @@ impl Table<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub(crate) struct FullRepository {
     pub default_branch: String,
     #[serde(default)]
     pub private: bool,
+    // `public`, `private` or `internal`; the last are `private` too.
+    pub visibility: Option<String>,
     #[serde(default)]
     pub archived: bool,
     #[serde(default)]
@@ -43,7 +45,7 @@ impl FullRepository {
     /// What repository and branch say together.
     pub fn merge_rules(&self, rules: Vec<BranchRule>) -> MergeRules {
         let mut found = MergeRules { methods: self.merge_methods(), ..MergeRules::default() };
-        for BranchRule { kind, parameters } in rules {
+        for BranchRule { kind, parameters, .. } in rules {
             match kind.as_str() {
                 "required_linear_history" => found.methods.retain(|method| *method != "merge"),
                 "merge_queue" => found.needs_queue = true,
@@ -59,12 +61,14 @@ impl FullRepository {
 }
 
 /// A rule of a branch, as far as it is about merging.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct BranchRule {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
     parameters: RuleParameters,
+    /// The ruleset that it is of.
+    pub ruleset_id: Option<u64>,
 }
 
 impl BranchRule {
@@ -73,24 +77,28 @@ impl BranchRule {
         &self.kind
     }
 
-    /// How many approvals it asks for, and whether code owners must review.
-    pub fn reviews(&self) -> (u64, bool) {
-        (self.parameters.required_approving_review_count, self.parameters.require_code_owner_review)
+    /// What it asks of reviews.
+    pub const fn reviews(&self) -> &RuleParameters {
+        &self.parameters
     }
 }
 
-#[derive(Default, Deserialize)]
-struct RuleParameters {
+#[derive(Clone, Default, Deserialize)]
+pub(crate) struct RuleParameters {
     #[serde(default)]
-    require_code_owner_review: bool,
+    pub dismiss_stale_reviews_on_push: bool,
     #[serde(default)]
-    required_approving_review_count: u64,
+    pub require_code_owner_review: bool,
+    #[serde(default)]
+    pub require_last_push_approval: bool,
+    #[serde(default)]
+    pub required_approving_review_count: u64,
     allowed_merge_methods: Option<Vec<String>>,
     #[serde(default)]
     required_status_checks: Vec<RequiredCheck>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct RequiredCheck {
     context: String,
 }

@@ -97,6 +97,7 @@ operations! {
     PULL_CREATE = "pulls/create", "POST", "/repos/{owner}/{repo}/pulls";
     PULL_UPDATE = "pulls/update", "PATCH", "/repos/{owner}/{repo}/pulls/{pull_number}";
     BRANCH_RULES = "repos/get-branch-rules", "GET", "/repos/{owner}/{repo}/rules/branches/{branch}";
+    RULESET = "repos/get-repo-ruleset", "GET", "/repos/{owner}/{repo}/rulesets/{ruleset_id}";
     BRANCH = "repos/get-branch", "GET", "/repos/{owner}/{repo}/branches/{branch}";
     BRANCH_PROTECTION = "repos/get-branch-protection", "GET", "/repos/{owner}/{repo}/branches/{branch}/protection";
     ORGANIZATION = "orgs/get", "GET", "/orgs/{org}";

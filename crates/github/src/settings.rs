@@ -3,16 +3,20 @@
 //!
 //! Most of it is shown to admins only: who may not ask is answered by 403, and now and then by 404. What that means is the caller's.
 
+mod protection;
+
 use runnersmith_ports::GitHubError;
 use serde::Deserialize;
 
 use crate::access::As;
 use crate::answer::if_there;
-use crate::control::{ControlClient, PAGES_MAX, escape, escape_value};
-use crate::control_wire::{BranchRule, FullRepository};
+use crate::control::{ControlClient, PAGES_MAX, escape_value};
+use crate::control_wire::FullRepository;
 use crate::operations as op;
 use crate::pages::Page;
 use crate::wire::Named;
+
+pub use protection::{BypassView, ProtectionSource, ProtectionView};
 
 /// The repository itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,14 +25,25 @@ pub struct RepositoryView {
     pub full_name: String,
     /// The default branch.
     pub default_branch: String,
-    /// Only who was let in can read it.
-    pub is_private: bool,
+    /// Who can read it.
+    pub visibility: RepositoryVisibility,
     /// Nothing can be written to it.
     pub is_archived: bool,
     /// It has issues.
     pub has_issues: bool,
     /// An organisation's, not a person's.
     pub is_organizations: bool,
+}
+
+/// Who can read a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepositoryVisibility {
+    /// Anybody.
+    Public,
+    /// Every member of the enterprise; GitHub calls it `private` as well.
+    Internal,
+    /// Who was let in.
+    Private,
 }
 
 /// An environment.
@@ -66,30 +81,6 @@ pub struct ActionsView {
     pub verified: bool,
     /// Of selected ones: these patterns.
     pub patterns: Vec<String>,
-}
-
-/// What protects a branch: rulesets and classic protection together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent rules, each there or not")]
-pub struct ProtectionView {
-    /// Ways of merging that repository and rules allow.
-    pub methods: Vec<String>,
-    /// Changes come by pull requests.
-    pub needs_pull: bool,
-    /// With the review of code owners.
-    pub needs_code_owners: bool,
-    /// With so many approvals.
-    pub approvals: u64,
-    /// It is not rewritten.
-    pub refuses_force_pushes: bool,
-    /// It is not deleted.
-    pub refuses_deletion: bool,
-    /// Checks that must have passed. Foreign text.
-    pub checks: Vec<String>,
-    /// Everything goes through a merge queue.
-    pub needs_queue: bool,
-    /// There is classic protection, and who asks may not read it: what is not said above may be said by it.
-    pub unread: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -228,67 +219,6 @@ struct WithPlan {
     plan: Option<Named>,
 }
 
-#[derive(Deserialize)]
-struct WireBranch {
-    protected: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Classic {
-    required_pull_request_reviews: Option<Reviews>,
-    required_status_checks: Option<Checks>,
-    allow_force_pushes: Switch,
-    allow_deletions: Switch,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Reviews {
-    require_code_owner_reviews: bool,
-    required_approving_review_count: u64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Checks {
-    contexts: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Switch {
-    enabled: bool,
-}
-
-impl ProtectionView {
-    fn add_rules(&mut self, rules: &[BranchRule]) {
-        for rule in rules {
-            match rule.kind() {
-                "pull_request" => self.needs_pull = true,
-                "non_fast_forward" => self.refuses_force_pushes = true,
-                "deletion" => self.refuses_deletion = true,
-                "merge_queue" => self.needs_queue = true,
-                _ => {}
-            }
-            let (approvals, code_owners) = rule.reviews();
-            self.needs_code_owners |= code_owners;
-            self.approvals = self.approvals.max(approvals);
-        }
-    }
-
-    fn add_classic(&mut self, found: Classic) {
-        if let Some(reviews) = found.required_pull_request_reviews {
-            self.needs_pull = true;
-            self.needs_code_owners |= reviews.require_code_owner_reviews;
-            self.approvals = self.approvals.max(reviews.required_approving_review_count);
-        }
-        self.checks.extend(found.required_status_checks.into_iter().flat_map(|checks| checks.contexts));
-        self.refuses_force_pushes |= !found.allow_force_pushes.enabled;
-        self.refuses_deletion |= !found.allow_deletions.enabled;
-    }
-}
-
 impl ControlClient {
     fn of_settings(&self, what: &str) -> String {
         format!("{what} of {}", self.repo)
@@ -299,12 +229,16 @@ impl ControlClient {
     /// # Errors
     /// As any call.
     pub async fn view(&self) -> Result<RepositoryView, GitHubError> {
-        let FullRepository { full_name, default_branch, owner, private, archived, has_issues, .. } =
+        let FullRepository { full_name, default_branch, owner, private, visibility, archived, has_issues, .. } =
             self.repository().await?;
         Ok(RepositoryView {
             full_name,
             default_branch,
-            is_private: private,
+            visibility: match (private, visibility.as_deref()) {
+                (false, _) => RepositoryVisibility::Public,
+                (true, Some("internal")) => RepositoryVisibility::Internal,
+                (true, _) => RepositoryVisibility::Private,
+            },
             is_archived: archived,
             has_issues,
             is_organizations: owner.kind == "Organization",
@@ -419,35 +353,6 @@ impl ControlClient {
             format!("line {}: {first}", error.line)
         };
         Ok(found.errors.into_iter().map(shown).collect())
-    }
-
-    /// What protects a branch. Classic protection is not among the rules of a branch, and is shown to admins only: that there is some, and
-    /// that it could not be read, is said in the answer.
-    ///
-    /// # Errors
-    /// As any call.
-    pub async fn protection(&self, branch: &str) -> Result<ProtectionView, GitHubError> {
-        let rules = self.rules_of(branch).await?;
-        let mut view = ProtectionView::default();
-        view.add_rules(&rules);
-        let merging = self.repository().await?.merge_rules(rules);
-        view.methods = merging.methods.into_iter().map(str::to_owned).collect();
-        view.checks = merging.required_checks;
-        let (rest, subject) = (format!("/branches/{}", escape(branch)), self.subject("branch", branch));
-        let found: WireBranch = self.read(op::BRANCH, &rest, &subject).await?;
-        if found.protected {
-            let classic = self.read::<Classic>(op::BRANCH_PROTECTION, &format!("{rest}/protection"), &subject).await;
-            match classic {
-                Ok(classic) => view.add_classic(classic),
-                // Where rulesets alone protect it there is no classic protection, and who may not ask gets the same answer.
-                Err(GitHubError::NotFound { .. }) => view.unread = Some("classic protection was not found".to_owned()),
-                Err(error @ (GitHubError::Unauthorized { .. } | GitHubError::Refused { .. })) => {
-                    view.unread = Some(error.to_string());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(view)
     }
 
     async fn paged<P: Page>(

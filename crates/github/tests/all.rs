@@ -6,6 +6,7 @@ mod calls;
 mod client;
 mod control;
 mod limits;
+mod protection;
 mod search;
 #[path = "../../controllers/tests/support/mod.rs"]
 mod support;

@@ -223,9 +223,7 @@ impl Base {
             Err(source) => return Err(BaseError::Policy { repository, source }),
         };
         if policy.fetches_module_from(&repository) {
-            let why = "module_source leads by a URL to this repository itself, to a branch and a folder that anybody may write to; \
-                       hint: name it by a path, such as ../../modules/runnersmith, which is read from the default branch";
-            return Err(BaseError::File { path: policy::FILE.to_owned(), why: why.to_owned() });
+            return Err(BaseError::File { path: policy::FILE.to_owned(), why: policy::FETCHES_ITSELF.to_owned() });
         }
         Ok(Self { branch, commit, tree, policy })
     }

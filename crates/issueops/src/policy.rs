@@ -17,6 +17,9 @@ pub use crate::words::{AmiOwner, EnvironmentName, GroupName, InstanceType, Label
 
 /// The policy's path in the control repository. Only the default branch's file counts.
 pub const FILE: &str = "runnersmith-policy.toml";
+/// Why a policy is not used whose module's address leads to the control repository.
+pub const FETCHES_ITSELF: &str = "module_source leads by a URL to this repository itself, to a branch and a folder that anybody may write to; \
+    hint: name it by a path, such as ../../modules/runnersmith, which is read from the default branch";
 /// The most bytes of the file that are read.
 pub const BYTES_MAX: usize = 256 * 1024;
 /// The newest version of the file's format that this program knows.

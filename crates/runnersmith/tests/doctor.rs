@@ -26,7 +26,7 @@ fn rules() -> BranchRules {
 }
 
 fn environment() -> EnvironmentSetup {
-    let secrets = ["APP_ID", "APP_KEY_BASE64"].into();
+    let secrets = ["APP_ID", "APP_KEY_BASE64", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].into();
     EnvironmentSetup { branches: Some(vec!["main"]), secrets, ..EnvironmentSetup::default() }
 }
 
@@ -194,11 +194,15 @@ async fn each_setting_that_is_wrong_is_missing_and_said_with_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_rule_of_the_default_branch_that_is_not_there_or_in_the_way_is_missing() {
     let bed = Bed::new().await;
-    let wrong: [WrongRule; 8] = [
+    let wrong: [WrongRule; 12] = [
         (|rules| rules.pull_request = None, "pull requests required"),
         (|rules| rules.pull_request = Some((0, false)), "review by code owners"),
         (|rules| rules.no_force_pushes = false, "force pushes"),
         (|rules| rules.no_deletion = false, "deletion"),
+        (|rules| rules.keeps_stale_reviews = true, "reviews after a push"),
+        (|rules| rules.bypass = vec![("Team", Some(9), "always")], "pull requests required"),
+        (|rules| rules.bypass = vec![("Integration", Some(9), "pull_request")], "review by code owners"),
+        (|rules| rules.last_push_approval = true, "nothing in the way of a merge"),
         (|rules| rules.pull_request = Some((1, true)), "nothing in the way of a merge"),
         (|rules| rules.required_checks = vec!["ci"], "nothing in the way of a merge"),
         (|rules| rules.merge_queue = true, "nothing in the way of a merge"),
@@ -217,6 +221,9 @@ async fn each_rule_of_the_default_branch_that_is_not_there_or_in_the_way_is_miss
     bed.github.set_up(REPO, |setup| setup.protection = Some(classic));
     let (code, rows) = bed.doctor("adam");
     assert_eq!(code, 0, "{rows:#?}");
+    bed.github.set_up(REPO, |setup| setup.protection.as_mut().unwrap().spares_admins = true);
+    let (code, rows) = bed.doctor("adam");
+    assert!(row(&rows, "review by code owners")["health"] == "advice" && code == 0, "{rows:#?}");
     let (_, rows) = bed.doctor("walt");
     for setting in ["pull requests required", "review by code owners", "nothing in the way of a merge"] {
         assert_eq!(row(&rows, setting)["health"], "unknown", "{rows:#?}");
@@ -276,7 +283,7 @@ async fn files_and_the_app_are_looked_at_too() {
     for (text, is) in [
         (None, "there is no CODEOWNERS"),
         (Some(format!("{owners}/.github/\n")), "runnersmith.yml has none"),
-        (Some("* @acme/platform\n".to_owned()), "actions-runner-envs/environment/main.tf may have one"),
+        (Some("* @acme/platform\n".to_owned()), "actions-runner-envs/environment/main.tf has one"),
     ] {
         let file = (".github/CODEOWNERS", text.as_deref());
         bed.github.push_as(REPO, "main", "adam", &[file], "owners");
@@ -284,14 +291,24 @@ async fn files_and_the_app_are_looked_at_too() {
         let row = row(&rows, "code owners");
         assert!(row["health"] == "missing" && row["is"].as_str().unwrap().contains(is) && code == 5, "{row}");
     }
+    let policy = String::from_utf8(bed.github.files(REPO, "main")["runnersmith-policy.toml"].clone()).unwrap();
     bed.github.push_as(REPO, "main", "adam", &[("runnersmith-policy.toml", Some("version = 1\n"))], "policy");
     let (_, rows) = bed.doctor("adam");
     assert_eq!(row(&rows, "policy")["health"], "missing", "{rows:#?}");
+    let source = "module_source = \"git::https://github.com/acme/control.git//modules/runnersmith\"";
+    let lines = policy.lines().map(|line| if line.starts_with("module_source") { source } else { line });
+    let by_url = lines.collect::<Vec<_>>().join("\n");
+    bed.github.push_as(REPO, "main", "adam", &[("runnersmith-policy.toml", Some(&by_url))], "policy");
+    let (_, rows) = bed.doctor("adam");
+    assert!(row(&rows, "policy")["is"].as_str().unwrap().contains("leads by a URL to this repository"), "{rows:#?}");
     bed.github.set_app_permissions(bed.app, &[("metadata", "read")], &["workflow_job"]);
     bed.github.accept_permissions("acme");
     let (_, rows) = bed.doctor("adam");
     let app = row(&rows, "GitHub App");
     assert!(app["health"] == "missing" && app["is"].as_str().unwrap().contains("Self-hosted runners"), "{app}");
+    bed.github.set_up(REPO, |setup| setup.internal = true);
+    let (_, rows) = bed.doctor("adam");
+    assert!(row(&rows, "visibility")["is"].as_str().unwrap().starts_with("internal"), "{rows:#?}");
     bed.github.make_public(REPO);
     let (_, rows) = bed.doctor("adam");
     assert_eq!(row(&rows, "visibility")["health"], "advice", "{rows:#?}");

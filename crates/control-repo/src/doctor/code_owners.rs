@@ -23,14 +23,16 @@ impl CodeOwners {
 
     /// Whether a path has an owner. `None`: that hangs on a pattern that we do not read.
     pub fn has_owner(&self, path: &str) -> Option<bool> {
-        for line in self.0.iter().rev() {
+        let mut has_owner = Some(false);
+        for line in &self.0 {
             match fits(&line.pattern, path) {
-                Some(true) => return Some(line.has_owner),
-                Some(false) => {}
-                None => return None,
+                Some(true) => has_owner = Some(line.has_owner),
+                // Where both come to the same it does not matter.
+                None if has_owner != Some(line.has_owner) => has_owner = None,
+                Some(false) | None => {}
             }
         }
-        Some(false)
+        has_owner
     }
 }
 
@@ -46,12 +48,16 @@ fn fits(pattern: &str, path: &str) -> Option<bool> {
     }
     // Whatever lies below a folder.
     let pattern = pattern.strip_suffix("**").unwrap_or(pattern);
-    if pattern.contains(['*', '?', '[', '\\']) {
-        return None;
-    }
     let is_folder = pattern.ends_with('/');
-    let name = pattern.trim_matches('/');
     let is_anchored = pattern.trim_end_matches('/').contains('/');
+    if let Some(at) = pattern.find(['*', '?', '[', '\\']) {
+        // What stands before the first sign is the beginning of the path, or of one of its names.
+        let begin = pattern[..at].trim_start_matches('/');
+        let may =
+            if is_anchored { path.starts_with(begin) } else { path.split('/').any(|name| name.starts_with(begin)) };
+        return if may { None } else { Some(false) };
+    }
+    let name = pattern.trim_matches('/');
     let below =
         |at: &str| at.strip_prefix(name).is_some_and(|rest| rest.starts_with('/') || (rest.is_empty() && !is_folder));
     if is_anchored {
@@ -88,5 +94,25 @@ mod tests {
         assert_eq!(of("/.github/** @a", ".github/workflows/x.yml"), Some(true));
         assert_eq!(of("/policy.toml @a", "policy.toml"), Some(true));
         assert_eq!(of("* @a\n/envs/*/main.tf", "envs/team/main.tf"), None, "what we do not read is not known");
+        assert_eq!(of("* @a\n/envs/*/main.tf @b", "envs/team/main.tf"), Some(true), "an owner either way");
+    }
+    #[test]
+    fn a_pattern_that_is_not_read_is_nothing_to_paths_that_begin_otherwise() {
+        let path = ".github/workflows/runnersmith.yml";
+        for (pattern, may) in [
+            ("/docs/*.md", false),
+            ("docs/**/*.md", false),
+            ("test-*", false),
+            ("/docs?/x", false),
+            (".github/workflows/*.yml", true),
+            ("/.github/work[a-f]lows/", true),
+            ("runner*.yml", true),
+            ("work*", true),
+            ("**/x.yml", true),
+            ("*.y?l", true),
+        ] {
+            let owners = CodeOwners::parse(&format!("* @acme/platform\n{pattern}\n"));
+            assert_eq!(owners.has_owner(path), if may { None } else { Some(true) }, "{pattern}");
+        }
     }
 }

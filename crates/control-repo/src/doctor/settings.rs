@@ -37,6 +37,8 @@ pub struct ControlRepoFacts {
     pub opens_pulls: Known<bool>,
     /// How the workflow is, in GitHub's word; `None`: it is not there.
     pub workflow: Known<Option<String>>,
+    /// The workflow's text on the default branch; `None`: it is not there.
+    pub workflow_text: Known<Option<String>>,
     /// Rules and protection of the default branch.
     pub protection: Known<BranchFacts>,
     /// The text of `CODEOWNERS`; `None`: it is not there.
@@ -92,12 +94,23 @@ impl ControlRepoFacts {
 /// The repository itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryFacts {
-    /// Only who was let in can read it.
-    pub is_private: bool,
+    /// Who can read it.
+    pub visibility: Visibility,
     /// Nothing can be written to it.
     pub is_archived: bool,
     /// It has issues.
     pub has_issues: bool,
+}
+
+/// Who can read a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// Anybody.
+    Public,
+    /// Every member of the enterprise.
+    Internal,
+    /// Who was let in.
+    Private,
 }
 
 /// An environment.
@@ -174,26 +187,48 @@ fn fits(pattern: &str, action: &str) -> bool {
 
 /// Rules and classic protection of a branch together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent rules, each there or not")]
 pub struct BranchFacts {
     /// Ways of merging that repository and branch allow.
     pub methods: Vec<String>,
-    /// Changes come by pull requests.
-    pub needs_pull: bool,
-    /// With the review of code owners.
-    pub needs_code_owners: bool,
+    /// What protects it. Each holds, so that the best of them counts.
+    pub sources: Vec<RuleSource>,
     /// With so many approvals.
     pub approvals: u64,
-    /// It is not rewritten.
-    pub refuses_force_pushes: bool,
-    /// It is not deleted.
-    pub refuses_deletion: bool,
+    /// Somebody else than who pushed last must approve.
+    pub needs_last_push_approval: bool,
     /// Checks that must have passed. Foreign text.
     pub checks: Vec<String>,
     /// Everything goes through a merge queue.
     pub needs_queue: bool,
     /// Why a classic protection that is there could not be read: what is not said above may be said by it.
     pub unread: Option<String>,
+}
+
+/// Rules of a branch that the same people may go around.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent rules, each there or not")]
+pub struct RuleSource {
+    /// Changes come by pull requests.
+    pub needs_pull: bool,
+    /// With the review of code owners.
+    pub needs_code_owners: bool,
+    /// A push takes earlier reviews away.
+    pub dismisses_stale: bool,
+    /// It is not rewritten.
+    pub refuses_force_pushes: bool,
+    /// It is not deleted.
+    pub refuses_deletion: bool,
+    /// Whom it does not bind.
+    pub bypass: Known<Vec<Bypass>>,
+}
+
+/// Somebody whom a rule does not bind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bypass {
+    /// Who, in words. Foreign text.
+    pub who: String,
+    /// They may change the rule too, so that it never bound them.
+    pub is_admin: bool,
 }
 
 /// The App.

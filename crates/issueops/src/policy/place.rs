@@ -18,6 +18,18 @@ pub(super) fn package(source: &str) -> Option<&str> {
     is_local.then(|| source.split_once("//").map_or(source, |(package, _)| package))
 }
 
+/// The host and the path of an address over the network: `scheme://`, git's own `user@host:path`, or what begins with a host's name. What
+/// getters of Terraform stand before it, such as `git::`, do not matter.
+fn remote(address: &str) -> Option<(&str, &str)> {
+    let address = address.rsplit_once("::").map_or(address, |(_, address)| address);
+    let (authority, path) = match address.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').unwrap_or((rest, "")),
+        None => address.split_once(['/', ':'])?,
+    };
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    Some((host.split(':').next().unwrap_or_default(), path))
+}
+
 /// Where a relative path leads, from the repository's root. `None`: out of the repository, or to its root.
 fn from_environment(folder: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').chain([ANY]).collect();
@@ -60,17 +72,37 @@ impl Policy {
 
     /// Whether the module's address leads over the network to this repository, `owner/name`. Terraform would take it from whatever branch
     /// and folder the address names; by a path it is read from the default branch alone, and from no folder without a code owner.
+    ///
+    /// It goes by what the address says: GitHub's host (github.com, a ghe.com address, or the policy's own server) and the repository's name
+    /// of today. An earlier name that GitHub still redirects is not known here, nor is another host's copy.
     #[must_use]
     pub fn fetches_module_from(&self, repository: &str) -> bool {
-        let address = self.module_source.split('?').next().unwrap_or_default();
-        let parts: Vec<&str> = address.split(['/', ':']).filter(|part| !part.is_empty()).collect();
         let Some((owner, name)) = repository.split_once('/') else { return false };
+        let address = self.module_source.split('?').next().unwrap_or_default();
+        let Some((host, path)) = remote(address).filter(|_| package(&self.module_source).is_none()) else {
+            return false;
+        };
+        let mut parts: Vec<&str> = Vec::new();
+        for part in path.split(['/', ':']) {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
         let is_it = |pair: &[&str]| {
             let without_end = |part: &str| part.to_lowercase().trim_end_matches(".git").to_owned();
             pair[0].eq_ignore_ascii_case(owner) && without_end(pair[1]) == name.to_lowercase()
         };
-        // What stands first is a host, or the namespace of a registry.
-        package(&self.module_source).is_none() && parts.get(1..).is_some_and(|parts| parts.windows(2).any(is_it))
+        self.is_githubs(host) && parts.windows(2).any(is_it)
+    }
+
+    /// Whether a host is GitHub's, as far as the policy says: its subdomains too, such as the one that takes ssh by the port of HTTPS.
+    fn is_githubs(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_lowercase();
+        let own = self.ghes_url.as_deref().and_then(remote).map(|(host, _)| host.to_lowercase());
+        let hosts = ["github.com", "ghe.com"].into_iter().chain(own.as_deref());
+        hosts.into_iter().any(|known| host == known || host.ends_with(&format!(".{known}")))
     }
 
     /// The zips that lie in this repository, from its root; they are read as the module is.
@@ -136,12 +168,24 @@ mod tests {
             ("git@github.com:acme/control.git//x", true),
             ("github.com/acme/control//modules/runnersmith", true),
             ("https://github.com/acme/control/archive/evil.zip", true),
+            ("git::ssh://git@ssh.github.com:443/acme/control.git", true),
+            ("git::https://somebody:x@GitHub.com./acme/./more/../control.git//x", true),
+            ("git::https://acme.ghe.com/acme/control", true),
+            ("git::https://git.acme.example:8443/acme/control.git//x", true),
+            ("git@git.acme.example:acme/control.git", true),
+            ("git::https://gitlab.example/acme/control.git//m", false),
+            ("git::https://github.com@gitlab.example/acme/control.git", false),
+            ("git::https://notgithub.com/acme/control.git", false),
+            ("app.terraform.io/acme/control/aws", false),
+            ("bitbucket.org/acme/control", false),
             ("git::https://github.com/acme/control-more.git//x", false),
             ("git::https://github.com/acme/other.git//acme/controls?ref=acme/control", false),
             ("acme/control/aws", false),
             ("../../acme/control", false),
         ] {
-            assert_eq!(with_module(source).expect(source).fetches_module_from("acme/control"), is_own, "{source}");
+            let mut policy = with_module(source).expect(source);
+            policy.ghes_url = Some("https://git.acme.example:8443".into());
+            assert_eq!(policy.fetches_module_from("acme/control"), is_own, "{source}");
         }
     }
 

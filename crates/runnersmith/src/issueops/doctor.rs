@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 
 use runnersmith_control_repo::WORKFLOW_FILE;
 use runnersmith_control_repo::doctor::{
-    ActionsFacts, AppFacts, BranchFacts, ControlRepoFacts, Diagnosis, ENVIRONMENTS, EnvironmentFacts, Folders, Health,
-    Known, RepositoryFacts, SecretNames, diagnose,
+    ActionsFacts, AppFacts, BranchFacts, Bypass, ControlRepoFacts, Diagnosis, ENVIRONMENTS, EnvironmentFacts, Folders,
+    Health, Known, RepositoryFacts, RuleSource, SecretNames, Visibility, diagnose,
 };
-use runnersmith_github::settings::{BranchPolicy, EnvironmentView, RepositoryView};
+use runnersmith_github::settings::{
+    BranchPolicy, BypassView, EnvironmentView, ProtectionSource, RepositoryView, RepositoryVisibility,
+};
 use runnersmith_github::{ControlClient, GitHubClient};
 use runnersmith_github_app::{AppProfile, AppRunners, Feature, Needs, feature_states, missing};
-use runnersmith_issueops::policy::{self, Policy, WebhookTarget};
+use runnersmith_issueops::policy::{self, FETCHES_ITSELF, Policy, WebhookTarget};
 use runnersmith_issueops::request::RequestKind;
 use runnersmith_ports::{ControlRepository as _, GitHubError, chain};
 use serde::Serialize;
@@ -90,7 +92,7 @@ async fn look(
     let text = |path: &str| files.as_ref().map(|files| files.get(path).cloned()).map_err(Clone::clone);
     let policy = text(policy::FILE).map(|text| match text {
         None => Err(format!("there is no {} on the default branch", policy::FILE)),
-        Some(text) => Policy::parse(&text).map_err(|error| chain(&error).chars().take(PROBLEM_CHARS_MAX).collect()),
+        Some(text) => usable(&text, &view.full_name),
     });
     let own = policy.as_ref().ok().and_then(|policy| policy.as_ref().ok());
     let code_owners = files.as_ref().map(|files| CODE_OWNERS.iter().find_map(|path| files.get(*path).cloned()));
@@ -99,11 +101,16 @@ async fn look(
     for kind in RequestKind::ALL {
         labels.insert(kind.label().to_owned(), known(control.has_label(kind.label()).await));
     }
+    let workflow_text = text(WORKFLOW_FILE);
     let workflow = WORKFLOW_FILE.rsplit('/').next().unwrap_or(WORKFLOW_FILE);
     ControlRepoFacts {
         server,
         facts: RepositoryFacts {
-            is_private: view.is_private,
+            visibility: match view.visibility {
+                RepositoryVisibility::Public => Visibility::Public,
+                RepositoryVisibility::Internal => Visibility::Internal,
+                RepositoryVisibility::Private => Visibility::Private,
+            },
             is_archived: view.is_archived,
             has_issues: view.has_issues,
         },
@@ -119,6 +126,7 @@ async fn look(
         }),
         opens_pulls: known(control.token_opens_pulls().await),
         workflow: known(control.workflow_state(workflow).await),
+        workflow_text,
         protection: protection(control, &view.default_branch).await,
         code_owner_errors: match &code_owners {
             Ok(None) => Ok(Vec::new()),
@@ -133,12 +141,22 @@ async fn look(
     }
 }
 
+/// The policy, as every run reads it.
+fn usable(text: &str, repository: &str) -> Result<Policy, String> {
+    let policy =
+        Policy::parse(text).map_err(|error| chain(&error).chars().take(PROBLEM_CHARS_MAX).collect::<String>())?;
+    match policy.fetches_module_from(repository) {
+        true => Err(FETCHES_ITSELF.to_owned()),
+        false => Ok(policy),
+    }
+}
+
 /// The files of the default branch that say something of its settings.
 async fn texts(control: &ControlClient, branch: &str) -> Result<BTreeMap<String, String>, GitHubError> {
     let Some(commit) = control.branch(branch).await? else { return Ok(BTreeMap::new()) };
     let tree = control.tree(&commit).await?;
     let mut texts = BTreeMap::new();
-    for path in CODE_OWNERS.into_iter().chain([policy::FILE]) {
+    for path in CODE_OWNERS.into_iter().chain([policy::FILE, WORKFLOW_FILE]) {
         if let Some(blob) = tree.get(path) {
             let bytes = control.blob(&blob.sha).await?;
             texts.insert(path.to_owned(), String::from_utf8_lossy(&bytes).into_owned());
@@ -193,15 +211,28 @@ fn secret_names(policy: Option<&Policy>) -> SecretNames {
 async fn protection(control: &ControlClient, branch: &str) -> Known<BranchFacts> {
     known(control.protection(branch).await).map(|found| BranchFacts {
         methods: found.methods,
-        needs_pull: found.needs_pull,
-        needs_code_owners: found.needs_code_owners,
+        sources: found.sources.into_iter().map(source).collect(),
         approvals: found.approvals,
-        refuses_force_pushes: found.refuses_force_pushes,
-        refuses_deletion: found.refuses_deletion,
+        needs_last_push_approval: found.needs_last_push_approval,
         checks: found.checks,
         needs_queue: found.needs_queue,
         unread: found.unread,
     })
+}
+
+fn source(found: ProtectionSource) -> RuleSource {
+    let bypass = |found: Vec<_>| {
+        let one = |one: BypassView| Bypass { who: one.who, is_admin: one.is_admin };
+        found.into_iter().map(one).collect()
+    };
+    RuleSource {
+        needs_pull: found.needs_pull,
+        needs_code_owners: found.needs_code_owners,
+        dismisses_stale: found.dismisses_stale,
+        refuses_force_pushes: found.refuses_force_pushes,
+        refuses_deletion: found.refuses_deletion,
+        bypass: found.bypass.map(bypass),
+    }
 }
 
 /// What the App lacks where the control repository is, by its own key; without the key it is not known.
@@ -219,7 +250,8 @@ async fn app_facts(app: Option<&GitHubClient>, policy: Option<&Policy>, reposito
     let webhook = policy.map(|policy| policy.webhook);
     let mut needs = Needs::new(AppProfile::Minimal, AppRunners::Organization);
     needs.organization_webhook = webhook == Some(WebhookTarget::Organization);
-    needs.app_webhook = !needs.organization_webhook;
+    // With none, somebody enters it by hand, and the App need not be what sends deliveries.
+    needs.app_webhook = matches!(webhook, None | Some(WebhookTarget::App));
     let mut lacks: Vec<String> =
         missing(&found.permissions, &found.events, &needs).iter().map(ToString::to_string).collect();
     if policy.is_some_and(|policy| policy.approval.team.is_some()) {

@@ -387,6 +387,9 @@ fn repository(
             shown["allow_squash_merge"] = json!(true);
             let setup = &state.board.settings(repository).setup;
             (shown["archived"], shown["has_issues"]) = (json!(setup.archived), json!(!setup.no_issues));
+            if setup.internal {
+                shown["visibility"] = json!("internal");
+            }
             Answer::json(200, shown)
         }
         (_, ["hooks", rest @ ..]) => deliveries::hook_log(state, verb, repository, rest, query),

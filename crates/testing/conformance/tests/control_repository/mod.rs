@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runnersmith_github::settings::BranchPolicy;
+use runnersmith_github::settings::{BranchPolicy, RepositoryVisibility};
 use runnersmith_github::{ControlClient, GitHubClient, GitHubConfig};
 use runnersmith_github_sim::{BranchRules, ClassicProtection, EnvironmentSetup, RepositorySetup, Simulator};
 use runnersmith_ports::control::{FileChanges, MergeError};
@@ -160,7 +160,13 @@ async fn settings(simulator: &Simulator, client: &ControlClient) {
         secrets: ["APP_ID"].into(),
         ..EnvironmentSetup::default()
     };
-    let protection = ClassicProtection { approvals: 1, code_owners: true, checks: vec!["ci"], ..Default::default() };
+    let protection = ClassicProtection {
+        approvals: 1,
+        code_owners: true,
+        bypass_users: vec!["octocat"],
+        checks: vec!["ci"],
+        ..Default::default()
+    };
     simulator.set_up(REPO, |setup| {
         *setup = RepositorySetup {
             plan: Some("team"),
@@ -174,7 +180,8 @@ async fn settings(simulator: &Simulator, client: &ControlClient) {
         };
     });
     let view = client.view().await.unwrap();
-    assert!(view.is_private && view.has_issues && view.is_organizations && !view.is_archived, "{view:?}");
+    assert_eq!(view.visibility, RepositoryVisibility::Private);
+    assert!(view.has_issues && view.is_organizations && !view.is_archived, "{view:?}");
     assert_eq!(client.plan().await.unwrap().as_deref(), Some("team"));
     assert!(client.has_label("set").await.unwrap() && !client.has_label("another & more").await.unwrap());
     let environments = client.environments().await.unwrap();
@@ -189,13 +196,15 @@ async fn settings(simulator: &Simulator, client: &ControlClient) {
     assert_eq!(client.workflow_state("runnersmith.yml").await.unwrap().as_deref(), Some("active"));
     assert_eq!(client.code_owner_errors().await.unwrap().len(), 1);
     let found = client.protection("main").await.unwrap();
-    assert!(found.needs_pull && found.needs_code_owners && found.approvals == 1 && found.checks == ["ci"], "{found:?}");
+    assert!(found.sources[0].needs_pull && found.sources[0].needs_code_owners, "{found:?}");
+    assert!(found.approvals == 1 && found.checks == ["ci"], "{found:?}");
     let ruled =
         BranchRules { pull_request: Some((0, true)), no_force_pushes: true, no_deletion: true, ..Default::default() };
     simulator.set_rules(REPO, ruled);
     simulator.set_up(REPO, |setup| *setup = RepositorySetup::default());
     let found = client.protection("main").await.unwrap();
-    assert!(found.needs_code_owners && found.refuses_force_pushes && found.refuses_deletion, "{found:?}");
+    let [pushes, reviews] = found.sources.as_slice() else { panic!("{found:?}") };
+    assert!(reviews.needs_code_owners && pushes.refuses_force_pushes && pushes.refuses_deletion, "{found:?}");
     simulator.set_rules(REPO, BranchRules::default());
     assert_eq!(client.workflow_state("runnersmith.yml").await.unwrap(), None);
     assert!(client.environments().await.unwrap().is_empty());

@@ -9,7 +9,7 @@ use crate::http::call::Call;
 use crate::rules::people::may;
 use crate::state::State;
 use crate::state::actor::{Actor, Via};
-use crate::state::board::DEFAULT_BRANCH;
+use crate::state::board::{BranchRules, DEFAULT_BRANCH};
 use crate::state::setup::{ClassicProtection, EnvironmentSetup, RepositorySetup};
 use crate::time;
 
@@ -34,6 +34,7 @@ pub(crate) fn handle(state: &mut State, call: &Call<'_>) -> Option<Answer> {
     let for_admins = |answer: Answer| refused(state, repo, actor).unwrap_or(answer);
     Some(match rest {
         ["rules", "branches", branch @ ..] => rules_of_branch(state, repo, &branch.join("/"), query),
+        ["rulesets", id] => ruleset(state, repo, id, actor),
         ["labels", name] => match setup.labels.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             true => Answer::json(200, label(state, repo, name)),
             false => Answer::not_found(),
@@ -49,7 +50,7 @@ pub(crate) fn handle(state: &mut State, call: &Call<'_>) -> Option<Answer> {
         ["actions", "permissions", "workflow"] => for_admins(workflow_token(state, repo)),
         ["actions", "workflows", file] => workflow(state, repo, file, &setup),
         ["codeowners", "errors"] => code_owner_errors(&setup),
-        ["branches", name, "protection"] => for_admins(protection(name, &setup)),
+        ["branches", name, "protection"] => for_admins(protection(state, name, &setup)),
         ["branches", name] => branch(state, repo, name, &setup),
         _ => return None,
     })
@@ -146,13 +147,16 @@ fn code_owner_errors(setup: &RepositorySetup) -> Answer {
     Answer::json(200, json!({"errors": errors}))
 }
 
-fn shown_protection(found: &ClassicProtection) -> Value {
+fn shown_protection(state: &State, found: &ClassicProtection) -> Value {
     let checks: Vec<Value> = found.checks.iter().map(|name| json!({"context": name, "app_id": null})).collect();
+    let users: Vec<Value> = found.bypass_users.iter().map(|login| user(state, login)).collect();
     let mut shown = json!({
         "required_pull_request_reviews": {
-            "dismiss_stale_reviews": false, "require_code_owner_reviews": found.code_owners,
-            "required_approving_review_count": found.approvals,
+            "dismiss_stale_reviews": !found.keeps_stale_reviews, "require_code_owner_reviews": found.code_owners,
+            "required_approving_review_count": found.approvals, "require_last_push_approval": false,
+            "bypass_pull_request_allowances": {"users": users, "teams": [], "apps": []},
         },
+        "enforce_admins": {"url": format!("{}/enforce_admins", state.base), "enabled": !found.spares_admins},
         "allow_force_pushes": {"enabled": found.force_pushes}, "allow_deletions": {"enabled": found.deletions},
         "required_linear_history": {"enabled": false},
     });
@@ -162,9 +166,9 @@ fn shown_protection(found: &ClassicProtection) -> Value {
     shown
 }
 
-fn protection(branch: &str, setup: &RepositorySetup) -> Answer {
+fn protection(state: &State, branch: &str, setup: &RepositorySetup) -> Answer {
     match setup.protection.as_ref().filter(|_| branch == DEFAULT_BRANCH) {
-        Some(found) => Answer::json(200, shown_protection(found)),
+        Some(found) => Answer::json(200, shown_protection(state, found)),
         None => Answer::message(404, "Branch not protected"),
     }
 }
@@ -172,7 +176,10 @@ fn protection(branch: &str, setup: &RepositorySetup) -> Answer {
 fn branch(state: &State, repo: &str, name: &str, setup: &RepositorySetup) -> Answer {
     let found = state.board.branch(repo, name).and_then(|sha| commit(state, repo, sha));
     let Some(commit) = found else { return Answer::message(404, "Branch not found") };
-    let is_protected = setup.protection.is_some() && name == DEFAULT_BRANCH;
+    // By rules as well, which `/protection` does not show.
+    let rules = state.board.settings.get(repo).map(|settings| &settings.rules);
+    let has_rules = rules.is_some_and(|rules| !rules.not_offered && *rules != BranchRules::default());
+    let is_protected = (setup.protection.is_some() || has_rules) && name == DEFAULT_BRANCH;
     let at = format!("{}/repos/{repo}/branches/{name}", state.base);
     let shown = json!({
         "name": name, "commit": commit, "_links": {"self": at, "html": format!("{}/{repo}/tree/{name}", state.base)},
@@ -202,6 +209,27 @@ pub(crate) fn organization(state: &State, org: &str) -> Answer {
     Answer::json(200, shown)
 }
 
+/// The number of the one ruleset that a repository has here.
+const RULESET: u64 = 7;
+
+/// The ruleset; whom it does not bind is shown to admins alone.
+fn ruleset(state: &mut State, repository: &str, id: &str, actor: &Actor) -> Answer {
+    let rules = state.board.settings(repository).rules.clone();
+    if id != RULESET.to_string() || rules.not_offered {
+        return Answer::not_found();
+    }
+    let mut shown = json!({
+        "id": RULESET, "name": "main", "target": "branch", "source_type": "Repository", "source": repository,
+        "enforcement": "active", "node_id": "RRS_7", "created_at": time::text(0), "updated_at": time::text(0),
+        "conditions": {"ref_name": {"include": ["~DEFAULT_BRANCH"], "exclude": []}},
+    });
+    if actor.via.is_none() && may(state, repository, actor, "admin") {
+        let actor = |(kind, id, mode): &(&str, Option<u64>, &str)| json!({"actor_id": id, "actor_type": kind, "bypass_mode": mode});
+        shown["bypass_actors"] = rules.bypass.iter().map(actor).collect();
+    }
+    Answer::json(200, shown)
+}
+
 /// The rules of a branch, as rulesets have them; classic protection is not among them.
 fn rules_of_branch(state: &mut State, repository: &str, branch: &str, query: &Query) -> Answer {
     let rules = state.board.settings(repository).rules.clone();
@@ -210,7 +238,7 @@ fn rules_of_branch(state: &mut State, repository: &str, branch: &str, query: &Qu
     }
     let of = |kind: &str, parameters: Value| {
         let mut rule = json!({
-            "type": kind, "ruleset_source_type": "Repository", "ruleset_source": repository, "ruleset_id": 7,
+            "type": kind, "ruleset_source_type": "Repository", "ruleset_source": repository, "ruleset_id": RULESET,
         });
         if !parameters.is_null() {
             rule["parameters"] = parameters;
@@ -226,7 +254,8 @@ fn rules_of_branch(state: &mut State, repository: &str, branch: &str, query: &Qu
             let methods = rules.merge_methods.unwrap_or_else(|| vec!["merge", "squash", "rebase"]);
             let (approvals, code_owners) = rules.pull_request.unwrap_or_default();
             all.push(of("pull_request", json!({
-                "dismiss_stale_reviews_on_push": false, "require_code_owner_review": code_owners, "require_last_push_approval": false,
+                "dismiss_stale_reviews_on_push": !rules.keeps_stale_reviews, "require_code_owner_review": code_owners,
+                "require_last_push_approval": rules.last_push_approval,
                 "required_approving_review_count": approvals, "required_review_thread_resolution": false,
                 "allowed_merge_methods": methods,
             })));

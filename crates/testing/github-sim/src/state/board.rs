@@ -33,7 +33,7 @@ pub(crate) struct Settings {
 }
 
 /// Rules of a branch, as a ruleset has them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BranchRules {
     /// "Require linear history": no merge commits.
     pub linear_history: bool,
@@ -41,6 +41,12 @@ pub struct BranchRules {
     pub merge_methods: Option<Vec<&'static str>>,
     /// "Require a pull request before merging": so many approvals, and whether code owners must review.
     pub pull_request: Option<(u64, bool)>,
+    /// "Dismiss stale pull request approvals when new commits are pushed" is off.
+    pub keeps_stale_reviews: bool,
+    /// "Require approval of the most recent reviewable push".
+    pub last_push_approval: bool,
+    /// Whom they do not bind: GitHub's word for the kind, the number, and GitHub's word for when.
+    pub bypass: Vec<(&'static str, Option<u64>, &'static str)>,
     /// "Block force pushes".
     pub no_force_pushes: bool,
     /// "Restrict deletions".

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct RepositorySetup {
     /// The plan of its owner, where who asks may see it.
     pub plan: Option<&'static str>,
+    /// Every member of the enterprise can read it.
+    pub internal: bool,
     /// Nothing can be written to it.
     pub archived: bool,
     /// It has no issues.
@@ -50,6 +52,12 @@ pub struct ClassicProtection {
     pub approvals: u64,
     /// Code owners must review.
     pub code_owners: bool,
+    /// A push leaves earlier reviews as they are.
+    pub keeps_stale_reviews: bool,
+    /// Logins that need no pull request.
+    pub bypass_users: Vec<&'static str>,
+    /// It does not bind admins.
+    pub spares_admins: bool,
     /// Force pushes are allowed.
     pub force_pushes: bool,
     /// Deletion is allowed.
