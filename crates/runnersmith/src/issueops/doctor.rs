@@ -235,6 +235,14 @@ fn source(found: ProtectionSource) -> RuleSource {
     }
 }
 
+/// What the App is needed for. Where the policy sets no webhook somebody has entered it by hand, and it need not be the App's.
+fn app_needs(webhook: Option<WebhookTarget>) -> Needs {
+    let mut needs = Needs::new(AppProfile::Minimal, AppRunners::Organization);
+    needs.organization_webhook = webhook == Some(WebhookTarget::Organization);
+    needs.app_webhook = matches!(webhook, None | Some(WebhookTarget::App));
+    needs
+}
+
 /// What the App lacks where the control repository is, by its own key; without the key it is not known.
 async fn app_facts(app: Option<&GitHubClient>, policy: Option<&Policy>, repository: &str) -> Known<AppFacts> {
     let app = app.ok_or_else(|| {
@@ -247,11 +255,7 @@ async fn app_facts(app: Option<&GitHubClient>, policy: Option<&Policy>, reposito
     let Some(found) = installed.into_iter().find(|found| found.account.eq_ignore_ascii_case(owner)) else {
         return Ok(AppFacts { lacks: vec![format!("it is not installed in {owner}")], page });
     };
-    let webhook = policy.map(|policy| policy.webhook);
-    let mut needs = Needs::new(AppProfile::Minimal, AppRunners::Organization);
-    needs.organization_webhook = webhook == Some(WebhookTarget::Organization);
-    // With none, somebody enters it by hand, and the App need not be what sends deliveries.
-    needs.app_webhook = matches!(webhook, None | Some(WebhookTarget::App));
+    let needs = app_needs(policy.map(|policy| policy.webhook));
     let mut lacks: Vec<String> =
         missing(&found.permissions, &found.events, &needs).iter().map(ToString::to_string).collect();
     if policy.is_some_and(|policy| policy.approval.team.is_some()) {
@@ -263,4 +267,29 @@ async fn app_facts(app: Option<&GitHubClient>, policy: Option<&Policy>, reposito
         lacks.push(format!("somebody has suspended it in {owner}"));
     }
     Ok(AppFacts { lacks, page: if found.html_url.is_empty() { page } else { found.html_url } })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_app_needs_events_only_where_its_own_webhook_may_bring_them() {
+        let lacks_events = |webhook| {
+            let lacks = missing(&BTreeMap::new(), &[], &app_needs(webhook));
+            lacks.iter().any(|lack| lack.to_string().contains("event"))
+        };
+        assert!(lacks_events(None) && lacks_events(Some(WebhookTarget::App)));
+        assert!(!lacks_events(Some(WebhookTarget::None)) && !lacks_events(Some(WebhookTarget::Organization)));
+    }
+
+    #[test]
+    fn a_policy_that_no_run_would_use_is_not_called_usable() {
+        let policy = include_str!("../../../issueops/tests/support/policy.toml");
+        assert!(usable(policy, "acme/control").is_ok());
+        let by_url = policy.replace("../../modules/runnersmith", "git::https://github.com/acme/control.git//m");
+        assert_eq!(usable(&by_url, "Acme/Control").err().as_deref(), Some(FETCHES_ITSELF));
+    }
 }
