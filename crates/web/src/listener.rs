@@ -1,9 +1,9 @@
 //! The socket, with bounds: a connection that says nothing, or says it a byte at a time, holds its place for less than two minutes. The
 //! webhook is open to anybody, so this is before any request is read.
 //!
-//! One address cannot have all places, and many addresses together can: places come free by time, and nothing here knows a friend. Addresses
-//! of IPv6 count by their /64, which is what one customer has. Loopback has no limit of its own, because a proxy on this host brings
-//! everybody's requests from there; one on another host is an address as any other, and its limit is a setting.
+//! One address cannot have all places, and many addresses together can: places come free by time alone. Addresses of IPv6 count by their
+//! /64, which is what one customer has. Loopback has no limit of its own, because a proxy on this host brings everybody's requests from
+//! there; one on another host is an address as any other, and its limit is a setting.
 
 use std::collections::BTreeMap;
 use std::future::Future;
