@@ -5,13 +5,16 @@
 
 use std::time::Duration;
 
-use crate::support::{Bed, policy, run};
+use crate::support::{Bed, policy, run, set};
 use runnersmith_controllers::{Depth, timer};
+use runnersmith_ports::contract::ledger::fact;
 use runnersmith_types::*;
 
 /// An hour of GitHub's: the least that an installation may ask ("Rate limits for the REST API").
 const LIMIT: u64 = 5_000;
 const HOUR: u64 = 3_600;
+/// The ids of other fleets' jobs and runners begin here.
+const OTHERS: u64 = 1_000_000;
 
 /// A fleet whose machines boot in 20 seconds and whose jobs take five minutes.
 struct Fleet {
@@ -20,15 +23,21 @@ struct Fleet {
     next: u64,
     woken: bool,
     wake: Option<Timestamp>,
+    /// So many repositories have jobs, one after the other.
+    busy_repositories: u64,
 }
 
 impl Fleet {
     fn new() -> Self {
+        Self::with_repositories(51, 1)
+    }
+
+    fn with_repositories(count: u32, busy_repositories: u64) -> Self {
         let mut policy = policy(20);
         policy.scope.at = Some(RunnerScope::Organization(Owner::parse("acme").unwrap()));
         let bed = Bed::new(policy);
-        bed.doubles.script().install("acme", (0..50).map(|n| format!("r-{n}")).chain(["shop".to_owned()]));
-        Self { bed, second: 0, next: 1, woken: false, wake: None }
+        bed.doubles.script().install("acme", (1..count).map(|n| format!("r-{n}")).chain(["shop".to_owned()]));
+        Self { bed, second: 0, next: 1, woken: false, wake: None, busy_repositories }
     }
 
     /// Jobs come, a batch each half hour, as many in a day as said.
@@ -49,20 +58,48 @@ impl Fleet {
     /// Jobs that GitHub knows, and whose runs go on.
     async fn queued(&mut self, count: u64) {
         let ids = self.next..=self.next + count - 1;
-        self.bed.queued(ids.clone()).await;
         for id in ids {
-            self.github_has(id).await;
+            self.delivered(id, JobStatus::Queued, None).await;
         }
         self.next += count;
         self.woken = true;
     }
 
-    /// GitHub has of a job what the ledger has.
-    async fn github_has(&self, id: u64) {
+    /// A delivery of a job is in the ledger, and GitHub has of the job what the ledger has.
+    async fn delivered(&self, id: u64, status: JobStatus, runner: Option<&Runner>) {
+        let mut fact = fact(id, id, status, FactSource::Delivery, self.bed.clock_now());
+        fact.runner_name = runner.map(|runner| runner.registration_name().to_string());
+        if self.busy_repositories > 1 {
+            fact.repo = RepoFullName::parse(&format!("acme/r-{}", 1 + id % self.busy_repositories)).unwrap();
+        }
+        self.bed.world.ports.ledger.record_facts(vec![fact], &[set("linux")]).await.unwrap();
         let fact = self.bed.world.ports.ledger.job(JobId(id)).await.unwrap().unwrap().fact;
         let mut script = self.bed.doubles.script();
         script.runs.insert(fact.run, run(fact.run.0, "in_progress", None));
         script.jobs.insert(fact.id, JobFact { source: FactSource::Get, ..fact });
+    }
+
+    /// What other fleets of the organisation have at GitHub in this hour: their runners, and their jobs that wait in each repository.
+    fn others(&mut self, hour: u64) {
+        let mut script = self.bed.doubles.script();
+        script.jobs.retain(|id, _| id.0 < OTHERS);
+        let labels = ["self-hosted", "other"].map(Label::of_job).to_vec();
+        for (n, repo) in ["shop", "r-1", "r-2"].into_iter().cycle().take(30).enumerate() {
+            let id = OTHERS + 1_000 * hour + n as u64;
+            let mut fact = fact(id, id, JobStatus::Queued, FactSource::Get, self.bed.clock_now());
+            (fact.repo, fact.labels) = (RepoFullName::parse(&format!("acme/{repo}")).unwrap(), labels.clone());
+            script.jobs.insert(fact.id, fact);
+            let name = format!("other-{n}");
+            let busy = !n.is_multiple_of(3);
+            let runner = Registration {
+                id: RegistrationId(OTHERS + n as u64),
+                name,
+                online: true,
+                busy,
+                labels: labels.clone(),
+            };
+            script.registrations.insert(runner.id.0, runner);
+        }
     }
 
     async fn pass_a_second(&mut self) {
@@ -112,13 +149,11 @@ impl Fleet {
             };
             match (&status, job) {
                 (MachineStatus::Busy, Some(job)) => {
-                    self.bed.fact(job.id().0, JobStatus::InProgress, Some(&runner)).await;
-                    self.github_has(job.id().0).await;
+                    self.delivered(job.id().0, JobStatus::InProgress, Some(&runner)).await;
                 }
                 (MachineStatus::Busy, None) => continue,
                 (MachineStatus::JobDone, Some(job)) => {
-                    self.bed.fact(job.id().0, JobStatus::Completed, Some(&runner)).await;
-                    self.github_has(job.id().0).await;
+                    self.delivered(job.id().0, JobStatus::Completed, Some(&runner)).await;
                 }
                 _ => {}
             }
@@ -166,6 +201,39 @@ async fn a_thousand_jobs_a_day_take_a_small_part_of_the_hours_limit() {
     assert!(hours.iter().all(|calls| *calls < LIMIT / 10), "{hours:?}");
     let jits = fleet.bed.doubles.script().count("jit ");
     assert!(jits <= jobs + 25, "{jits} configurations for {jobs} jobs");
+}
+
+/// Two environments with a control plane of their own and one that is shared, by one App and in one organisation: they have one limit, and
+/// each sees what is the others'.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_control_planes_of_one_app_run_a_days_jobs_under_one_limit() {
+    let day = async || {
+        let mut fleet = Fleet::with_repositories(200, 199);
+        let mut hours = Vec::new();
+        for hour in 0..24 {
+            fleet.others(hour);
+            hours.push(fleet.hour(1_008 / 3).await);
+        }
+        // The last ones end.
+        hours.push(fleet.hour(0).await);
+        (fleet, hours)
+    };
+    let [one, two, three] = [day(), day(), day()].map(tokio::spawn);
+    let (one, two, three) = tokio::join!(one, two, three);
+    let fleets = [one.unwrap(), two.unwrap(), three.unwrap()];
+    let hours: Vec<u64> = (0..25).map(|hour| fleets.iter().map(|(_, hours)| hours[hour]).sum()).collect();
+    println!("three control planes, 1,008 jobs a day, 200 repositories: {hours:?} calls an hour");
+    assert!(hours.iter().all(|calls| *calls < LIMIT), "{hours:?}");
+    for (fleet, _) in &fleets {
+        assert_eq!(fleet.completed().await, 336, "every job ran");
+        let script = fleet.bed.doubles.script();
+        let others = script.registrations.values().filter(|found| found.name.starts_with("other-")).count();
+        assert_eq!((script.registrations.len(), others), (30, 30), "theirs are left alone, and of ours none is left");
+        assert!(script.notified.is_empty(), "{:?}", script.notified);
+        drop(script);
+        let jobs = fleet.bed.world.ports.ledger.recent_jobs(10_000).await.unwrap();
+        assert_eq!(jobs.len(), 336, "theirs are not stored");
+    }
 }
 
 #[tokio::test]

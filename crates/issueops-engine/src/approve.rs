@@ -4,7 +4,7 @@ use runnersmith_issueops::change::{
     ChangeFailure, ChangeKind, ChangeStage, Digest, DigestInput, Holder, LifecycleEvent, Liveness, Reread, State,
 };
 use runnersmith_issueops::comment::{AppliedView, webhook_failed, webhook_left};
-use runnersmith_issueops::policy::LabelName;
+use runnersmith_issueops::policy::{LabelName, WebhookTarget};
 use runnersmith_issueops::render::VALUES_FILE;
 use runnersmith_issueops::summary::EnvironmentFleet;
 use runnersmith_ports::chain;
@@ -303,7 +303,11 @@ impl ChangeReconciler {
         let said = match record.change.kind {
             ChangeKind::Set => {
                 let secret = text("webhook_secret_parameter")?;
-                let organization = self.organization_of(work, record).await;
+                // Elsewhere it makes no difference whose environment it is.
+                let organization = match policy.webhook {
+                    WebhookTarget::Organization => self.organization_of(work, record).await,
+                    WebhookTarget::None | WebhookTarget::App => Ok(String::new()),
+                };
                 let set = match organization {
                     Ok(organization) => webhooks.point(policy, &organization, endpoint, secret).await,
                     Err(why) => Err(why),

@@ -16,7 +16,7 @@ use runnersmith_types::Account;
 use crate::change_store::open_key;
 use crate::context::{ChangeReconciler, Work};
 use crate::error::ReconcileError;
-use crate::record::{IssueNote, Record};
+use crate::record::{AskedFor, IssueNote, Record};
 
 /// How often a look tries to be the one that looks at an issue, when others come and go meanwhile.
 const CLAIMS_MAX: usize = 20;
@@ -143,11 +143,16 @@ impl ChangeReconciler {
         }
         let own = self.own_change(&note, number).await?;
         let kind = RequestKind::of_labels(issue.labels.iter().map(String::as_str));
+        let own_kind = match &own {
+            Some(key) => self.change_store.record(key).await?.map(|(record, _)| record.change.kind),
+            None => None,
+        };
+        let asked = kind.map_or(AskedFor::Nothing, |kind| AskedFor::Change(change_kind(kind)));
         // Who changed what is asked for took part in it, as who asked; also while it is closed.
         let noted = self.change_store.update_issue(number, |note| {
             let named = std::mem::take(&mut note.named_editors);
             note.editors.extend(named.into_iter().filter(|editor| !editor.is(&issue.author)));
-            kind.map(change_kind).into_iter().for_each(|kind| note.asks_for(kind));
+            note.asks_for(asked, own_kind);
         });
         let (note, ()) = noted.await?;
         let Some(kind) = kind else { return Ok(Default::default()) };

@@ -97,7 +97,7 @@ impl ChangeReconciler {
         let edited = Some(self.edited_files(work, &record, &pull.head).await?);
         let event = LifecycleEvent::Pushed { committers: [UNKNOWN.into()].into(), edited };
         let noted = self.change_store.update(key, |record| {
-            record.head.clone_from(&pull.head);
+            record.has_moved_to(&pull.head);
             self.follow(work, record, &event);
             Some(())
         });
@@ -145,7 +145,7 @@ impl ChangeReconciler {
                 if record.head == pull.head {
                     return None;
                 }
-                record.head.clone_from(&pull.head);
+                record.has_moved_to(&pull.head);
                 self.follow(work, record, &event);
                 Some(())
             })

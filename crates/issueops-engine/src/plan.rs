@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use runnersmith_issueops::change::{
-    ChangeFailure, ChangeKind, ChangeStage, Digest, DigestInput, LifecycleEvent, PlanRecord, State,
+    ChangeFailure, ChangeKind, ChangeStage, ChangeStep, Digest, DigestInput, LifecycleEvent, PlanRecord, State,
 };
 use runnersmith_issueops::comment::Layout;
 use runnersmith_issueops::render::{LOCK_FILE, VALUES_FILE};
@@ -20,7 +20,7 @@ use crate::context::{ChangeReconciler, Work, environment_of};
 use crate::error::ReconcileError;
 use crate::outcome::{Done, Note, failure};
 use crate::provisioner::{MadePlan, PlanOptions, ProvisionError};
-use crate::record::{Posted, Record};
+use crate::record::{Posted, Record, Todo};
 use crate::stored_plan::text_key;
 
 impl ChangeReconciler {
@@ -38,9 +38,13 @@ impl ChangeReconciler {
         let mut record = record.clone();
         let pull = self.parts.control.pull(record.change.pull).await?;
         if self.head_of(&record, &pull).await? != record.head {
-            // Somebody pushed meanwhile; what follows from that is another plan, or none.
+            // Somebody pushed meanwhile: what follows from that is another plan, or none. Of a commit that a run of ours put there before it
+            // died nothing follows: it is planned here.
             self.look(work, key, None).await?;
-            return Ok(Done::default());
+            match self.still_to_plan(key, todo).await? {
+                Some(now) => record = now,
+                None => return Ok(Done::default()),
+            }
         }
         // What nobody edited follows the default branch, so that it can be merged; and the request is checked again, since the
         // policy may allow less by now.
@@ -91,11 +95,21 @@ impl ChangeReconciler {
             // Somebody pushed while it was planned, or merged and the branch is gone.
             Err(ReconcileError::GitHub(GitHubError::Conflict { .. } | GitHubError::NotFound { .. })) => {
                 self.look(work, key, None).await?;
-                return Ok(Done::default());
+                return match self.still_to_plan(key, todo).await? {
+                    Some(now) => Box::pin(self.plan(work, key, &now, (todo, without_lock))).await,
+                    None => Ok(Done::default()),
+                };
             }
             Err(error) => return Err(error),
         }
         self.store_plan(work, &record, &workspace, &made, (todo, notes)).await
+    }
+
+    /// The change as it is now, if it is this step that has to plan it, and none that came after it.
+    async fn still_to_plan(&self, key: &str, todo: u64) -> Result<Option<Record>, ReconcileError> {
+        let found = self.change_store.record(key).await?.map(|(record, _)| record);
+        let is_newer = |other: &Todo| matches!(other.step, ChangeStep::Plan { .. }) && other.id > todo;
+        Ok(found.filter(|record| record.change.state == State::Planning && !record.outbox.iter().any(is_newer)))
     }
 
     /// Commits Terraform's lock file of provider versions, so that the apply uses the same. Returns the new head.

@@ -12,7 +12,7 @@ use runnersmith_types::ChangeTrigger;
 use crate::context::{ChangeReconciler, Work};
 use crate::error::ReconcileError;
 use crate::intake::change_kind;
-use crate::record::Record;
+use crate::record::{AskedFor, Record};
 
 /// What a look left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl ChangeReconciler {
                 let looked = async {
                     let note = self.change_store.issue(issue.number).await?;
                     let is_same = note.body == Some(Digest::of(issue.body.as_bytes()))
-                        && note.kind.is_none_or(|before| before == change_kind(kind));
+                        && note.asked == Some(AskedFor::Change(change_kind(kind)));
                     let is_as_read = is_same && !note.waits();
                     if is_as_read && self.is_taken(&note, issue.number).await? {
                         return Ok(());

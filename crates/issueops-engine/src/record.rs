@@ -144,6 +144,13 @@ impl Record {
         }
     }
 
+    /// The branch is at a commit that is not ours: what we were about to put there does not come any more, and where it is seen later,
+    /// somebody else put it there.
+    pub fn has_moved_to(&mut self, head: &str) {
+        head.clone_into(&mut self.head);
+        (self.rendering, self.locking) = (None, None);
+    }
+
     /// The branch is at a commit of ours with Terraform's lock file. What an admin ordered is ordered with it, as it is there now.
     pub fn has_lock_file_at(&mut self, head: &str, edited: Option<&EditedFiles>) {
         head.clone_into(&mut self.head);
@@ -237,6 +244,16 @@ pub fn is_once(step: &ChangeStep) -> bool {
 /// GitHub, and takes seconds.
 const LOOK_MAX: Duration = Duration::from_secs(30 * 60);
 
+/// What an issue asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskedFor {
+    /// It has no label of a request, or more than one.
+    Nothing,
+    /// A change of this kind.
+    Change(ChangeKind),
+}
+
 /// What is known of an issue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueNote {
@@ -267,20 +284,22 @@ pub struct IssueNote {
     /// Who is said to have changed its text. The next look puts them among `editors`: it reads who asked, who is not one of them.
     #[serde(default, rename = "told_editors")]
     pub named_editors: BTreeSet<Account>,
-    /// What kind of change it asked for when it was last read.
+    /// What it asked for when it was last read; an older program did not note it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<ChangeKind>,
-    /// Whether it ever asked for another kind. A label that is given another name turns every issue that has it, and no issue says who did
-    /// that.
+    pub asked: Option<AskedFor>,
+    /// Whether it ever asked for something else. A label that is given another name turns every issue that has it, and no issue says who
+    /// did that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_turned: bool,
 }
 
 impl IssueNote {
-    /// Remembers what kind of change it asks for.
-    pub fn asks_for(&mut self, kind: ChangeKind) {
-        self.has_turned |= self.kind.is_some_and(|before| before != kind);
-        self.kind = Some(kind);
+    /// Remembers what it asks for. `own` is the kind of its open change: what it asked for, where that was not noted.
+    pub fn asks_for(&mut self, asked: AskedFor, own: Option<ChangeKind>) {
+        let before = self.asked.or(own.map(AskedFor::Change));
+        // One that was a request, of which nobody knows what for, may have been any.
+        self.has_turned |= before.map_or(self.environment.is_some(), |before| before != asked);
+        self.asked = Some(asked);
     }
 
     /// Whether something was noted of it that no look has taken up and come to its end.

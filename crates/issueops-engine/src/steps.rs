@@ -366,6 +366,8 @@ fn take_note(record: &mut Record, place: usize, note: &Note) {
             record.continuations.clone_from(continuations);
             record.outputs.extend(outputs.iter().map(|(name, text)| (name.clone(), text.clone().into())));
         }
+        // A look has noted it already, or somebody pushed since, and it is not the head any more.
+        Note::Head { head, .. } if record.locking.as_ref() != Some(head) => {}
         Note::Head { head, ordered } => record.has_lock_file_at(head, ordered.as_ref()),
         Note::LockFile(hash) => record.lock_file = Some(hash.clone()),
         // Shown by who completes the step.

@@ -8,7 +8,16 @@ use runnersmith_types::ChangeTrigger;
 /// Who may approve, as wanda may, does not approve alone what they turned another's finished request into.
 #[tokio::test]
 async fn an_approver_who_labels_or_reopens_anothers_issue_does_not_approve_what_it_asks_for_then() {
-    for road in ["labelled", "unlabelled", "reopened", "moved here", "renamed label"] {
+    let roads = [
+        "labelled",
+        "unlabelled",
+        "reopened",
+        "moved here",
+        "renamed label",
+        "renamed other label",
+        "renamed before an upgrade",
+    ];
+    for road in roads {
         let world = world().await;
         world.made("team").await;
         // Another's words, with all that a deletion needs but what wanda brings.
@@ -36,8 +45,19 @@ async fn an_approver_who_labels_or_reopens_anothers_issue_does_not_approve_what_
                 let there = open("acme/elsewhere", &[DELETE]);
                 github.transfer_issue_as("acme/elsewhere", there, "wanda", REPO)
             }
+            "renamed other label" => {
+                let issue = open(REPO, &[DELETE, "idea"]);
+                github.unlabel_issue_as(REPO, issue, ann, DELETE);
+                world.planner.handle(&ChangeTrigger::Issue { number: issue, editor: None }).await.unwrap();
+                github.rename_label(REPO, "idea", DELETE);
+                issue
+            }
             _ => {
                 let issue = world.ask(ann, &block("team", 9), SET).await;
+                if road == "renamed before an upgrade" {
+                    let forgets = world.planner.change_store().update_issue(issue, |note| note.asked = None);
+                    forgets.await.unwrap();
+                }
                 github.rename_label(REPO, SET, DELETE);
                 issue
             }

@@ -279,6 +279,21 @@ async fn an_order_that_stands_for_a_bot_outlives_a_look_while_our_lock_file_is_b
     assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
 }
 
+/// The job that may apply goes on with every change, and looks at none: what a run that died put on the branch is planned all the same.
+#[tokio::test]
+async fn a_plan_whose_run_died_after_it_committed_our_lock_file_is_made_by_the_next_run() {
+    let world = World::new().await;
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# ours\n".into());
+    let issue = world.open_issue("ann", &block("team", 3), SET);
+    let gate = Gate::new(&world.record_store, ".plan");
+    world.dies(&gate, Rights::Plan, ChangeTrigger::Issue { number: issue, editor: None }).await;
+    assert_eq!(world.record("team").await.change.state, State::Planning);
+    world.applier.proceed().await.unwrap();
+    let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
+    world.order(pull, "wanda", &line).await;
+    assert!(world.github.pull(REPO, pull).merged, "{}", world.said(pull));
+}
+
 #[tokio::test]
 async fn a_request_by_a_bot_is_not_planned_and_approved_by_one_person() {
     let world = World::new().await;

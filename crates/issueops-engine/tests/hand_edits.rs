@@ -252,6 +252,34 @@ async fn hand_edits_that_an_admin_ordered_and_another_approved_are_applied_with_
     assert!(files.contains_key(EVIL.0));
 }
 
+/// An admin's order is of what was there when it was given: our own commit on top of it is, until somebody pushes something else.
+#[tokio::test]
+async fn a_commit_of_ours_that_is_put_back_after_other_files_were_ordered_is_not_ordered() {
+    let world = World::new().await;
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# ours\n".into());
+    let (pull, _) = world.planned().await;
+    let branch = "runnersmith/team-1";
+    world.provisioner.cloud.lock().unwrap().lock_file = Some("# newer\n".into());
+    world.github.push_as(REPO, branch, "walt", &[EVIL], "one");
+    world.planner.handle(&ChangeTrigger::Pull { number: pull }).await.unwrap();
+    let line = world.record("team").await.change.edited_files.unwrap().plan_line();
+    world.github.comment_as(REPO, pull, "adam", &line);
+    let gate = Gate::new(&world.record_store, ".plan");
+    world.dies(&gate, Rights::Plan, ChangeTrigger::Pull { number: pull }).await;
+    let ours = world.control().branch(branch).await.unwrap().unwrap();
+    world.github.push_as(REPO, branch, "walt", &[(EVIL.0, Some("# harmless\n"))], "two");
+    world.order_of_files(pull).await;
+    let ordered = world.record("team").await.change.ordered_files;
+    assert!(ordered.is_some(), "{}", world.said(pull));
+    let plans = world.provisioner.cloud.lock().unwrap().locked_plans.len();
+    world.control().move_branch(branch, &ours, true).await.unwrap();
+    world.planner.handle(&ChangeTrigger::Branch { name: branch.into() }).await.unwrap();
+    world.applier.proceed().await.unwrap();
+    let change = world.record("team").await.change;
+    assert_eq!((change.state, change.ordered_files), (State::HandEdited, None), "{}", world.said(pull));
+    assert_eq!(world.provisioner.cloud.lock().unwrap().locked_plans.len(), plans, "nobody ordered a plan of these");
+}
+
 /// A process may die between its commit and the record of it; GitHub says that a bot committed, and no person did.
 #[tokio::test]
 async fn a_commit_of_ours_that_no_record_followed_is_nobodys_part_in_the_change() {

@@ -269,7 +269,8 @@ async fn the_webhook_is_pointed_to_the_environment_when_the_policy_says_so() {
     world.ask("ann", &block("team", 3), SET).await;
     let (pull, line) = (world.record("team").await.change.pull, world.approve_line("team").await);
     world.order(pull, "wanda", &line).await;
-    let pointed = ["acme", "https://team.example/webhook", "/runnersmith/team/secrets/webhook"];
+    // Whose environment it is makes no difference to the App's webhook, and is not asked.
+    let pointed = ["", "https://team.example/webhook", "/runnersmith/team/secrets/webhook"];
     assert_eq!(*world.webhooks.pointed.lock().unwrap(), [pointed]);
     assert!(world.answer(pull).contains("points there now"), "{}", world.answer(pull));
     // What GitHub refuses is said, and is no reason not to merge.

@@ -105,9 +105,10 @@ def index_units(name, old, new):
     return total
 
 
-def place(key):
-    """A key's kind: what stands before its first number sign, of both of its parts."""
-    return "/".join(next(iter(value.values())).split("#")[0] for value in key.values())
+def place(*keys):
+    """A key's kind: what stands before its first number sign, of both of its parts; a sort key that begins with a number is a time."""
+    parts = [text.split("#")[0] for text in keys]
+    return "/".join("time" if part.isdigit() else part for part in parts)
 
 
 def read_units(action, call, answer):
@@ -118,10 +119,11 @@ def read_units(action, call, answer):
     if call.get("IndexName"):
         where = f"index {call['IndexName']}"
     elif call.get("Key"):
-        where = place(call["Key"])
+        where = place(*(text["S"] for _, text in sorted(call["Key"].items())))
     else:
-        texts = [value["S"] for value in call.get("ExpressionAttributeValues", {}).values() if "S" in value]
-        where = "/".join(text.split("#")[0] for text in texts)
+        # In the order of their names: the partition's comes before the prefix's.
+        values = sorted(call.get("ExpressionAttributeValues", {}).items())
+        where = place(*(value["S"] for _, value in values if "S" in value))
     return {f"read {action} {where}": consumed if is_consistent else consumed / 2}
 
 
@@ -137,7 +139,7 @@ def after(action, call, seen, answer):
     for kind, name, key, old in seen:
         new = stored(name, key)
         consumed = units(max(item_size(old), item_size(new)), 1024)
-        line = f"write {'Transact' if twice == 2 else ''}{kind} {place(key)}"
+        line = f"write {'Transact' if twice == 2 else ''}{kind} {place(*(text['S'] for text in key.values()))}"
         found[line] = found.get(line, 0) + twice * consumed
         if in_index := index_units(name, old, new):
             found[f"{line}, in the index"] = found.get(f"{line}, in the index", 0) + twice * in_index
