@@ -818,6 +818,19 @@ run "input_github_app_by_parameters" {
   }
 }
 
+# Of the image that a parameter names the filter's image says nothing.
+run "an_image_by_parameter_wins_over_a_filter_also_in_its_root_device" {
+  command = apply
+  variables {
+    ami_filter                = { name = ["mine-*"] }
+    ami_id_ssm_parameter_name = "/images/runner"
+  }
+  assert {
+    condition     = output.checks["ci"].image == "resolve:ssm:/images/runner" && output.checks["ci"].root_device == "/dev/xvda"
+    error_message = "another image, or another image's root device"
+  }
+}
+
 run "input_ami_id_ssm_parameter_name" {
   command = apply
   variables {

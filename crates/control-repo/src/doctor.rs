@@ -241,7 +241,7 @@ impl Table<'_> {
         self.secrets(name, &found.secrets);
     }
 
-    /// A key of one's own that seals plans; where there is none it is derived from the App's, which both have.
+    /// A key of one's own that seals plans; without one it is derived from the App's, which both have.
     fn plan_key(&mut self, environments: &BTreeMap<String, EnvironmentFacts>) {
         let has = |name: &str| {
             let there = environments.get(name)?.secrets.as_ref().ok()?;

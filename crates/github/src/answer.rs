@@ -51,7 +51,7 @@ impl Raw {
         let message = serde_json::from_slice::<wire::Message>(&self.body).map(|found| found.text()).unwrap_or_default();
         let message: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
         match self.status {
-            // Said to who may read a branch's protection, and there is none; who may not gets "Not Found".
+            // Said to who may read a branch's protection, of a branch without one; who may not gets "Not Found".
             404 if message == "Branch not protected" => {
                 GitHubError::Refused { operation, subject, status: 404, message }
             }

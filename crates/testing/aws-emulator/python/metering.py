@@ -55,7 +55,7 @@ def stored(name, key):
     from moto.dynamodb.models.dynamo_type import DynamoType
 
     found = table(name)
-    if found is None:
+    if not found:
         return {}
     keys = [DynamoType(key[part]) for part in (found.hash_key_attr, found.range_key_attr) if part]
     item = found.get_item(*keys)
