@@ -226,11 +226,16 @@ async fn three_control_planes_of_one_app_run_a_days_jobs_under_one_limit() {
     assert!(hours.iter().all(|calls| *calls < LIMIT), "{hours:?}");
     for (fleet, _) in &fleets {
         assert_eq!(fleet.completed().await, 336, "every job ran");
-        let script = fleet.bed.doubles.script();
-        let others = script.registrations.values().filter(|found| found.name.starts_with("other-")).count();
-        assert_eq!((script.registrations.len(), others), (30, 30), "theirs are left alone, and of ours none is left");
-        assert!(script.notified.is_empty(), "{:?}", script.notified);
-        drop(script);
+        {
+            let script = fleet.bed.doubles.script();
+            let others = script.registrations.values().filter(|found| found.name.starts_with("other-")).count();
+            assert_eq!(
+                (script.registrations.len(), others),
+                (30, 30),
+                "theirs are left alone, and of ours none is left"
+            );
+            assert!(script.notified.is_empty(), "{:?}", script.notified);
+        }
         let jobs = fleet.bed.world.ports.ledger.recent_jobs(10_000).await.unwrap();
         assert_eq!(jobs.len(), 336, "theirs are not stored");
     }
