@@ -28,6 +28,11 @@ variable "kernel" {
   description = "The line of Amazon Linux 2023's kernel, such as 6.1; *: the line of which an image was published last, which need not be AWS's default."
   type        = string
   default     = "*"
+
+  validation {
+    condition     = var.kernel == "*" || regex_replace(var.kernel, "^[0-9]+[.][0-9]+$", "") == "" && var.kernel != ""
+    error_message = "The kernel's line is two numbers, such as 6.1, or *."
+  }
 }
 
 variable "packages" {

@@ -72,7 +72,7 @@ fn the_template_is_valid() {
             "-var=encrypt=true",
             "-var=kms_key_id=alias/a",
         ],
-        &["-var=packages=[]", "-var=subnet_id=subnet-1", "-var=ami_users=[\"123456789012\"]"],
+        &["-var=packages=[]", "-var=kernel=6.12", "-var=subnet_id=subnet-1", "-var=ami_users=[\"123456789012\"]"],
     ];
     for more in good {
         let (valid, text) = validate(more);
@@ -84,6 +84,8 @@ fn the_template_is_valid() {
             ("-var=architecture=mips", "x86_64 or arm64"),
             ("-var=packages=[\"git; reboot\"]", "A package's name"),
             ("-var=packages=[\"-y\"]", "A package's name"),
+            ("-var=kernel=default", "two numbers"),
+            ("-var=kernel=", "two numbers"),
         ] {
             let (valid, text) = validate(&[bad]);
             assert!(!valid && text.contains(why), "{bad}\n{text}");

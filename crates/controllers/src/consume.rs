@@ -114,7 +114,7 @@ pub async fn consume(world: &World, messages: Vec<ReceivedMessage>) -> Consumed 
 
 /// Takes down what a provider reports of machines, all of a batch in one call: when many machines go at once there is a message for each.
 /// Where that does not work they are taken one by one, so that one that cannot be taken down delays no other; not where the provider is
-/// busy, and no more once two have failed, since then it is not the machines, or once [`REPORTS_WITHIN`] is over: jobs of the same batch wait.
+/// busy, and no more once two have failed, since then it is not the machines, or [`REPORTS_WITHIN`] after the first: jobs of the same batch wait.
 pub(crate) async fn take_down_each(
     world: &World,
     queue: &dyn Queue,
@@ -124,18 +124,22 @@ pub(crate) async fn take_down_each(
     if machines.is_empty() {
         return;
     }
-    let clock = &world.ports.clock;
-    let until = clock.now().plus(REPORTS_WITHIN);
     let all: Vec<MachineEvent> = machines.iter().map(|(event, _)| event.clone()).collect();
     let mut result = take_down(world, &all).await;
     let is_split = matches!(result, Err(NotTakenDown { is_busy: false, .. })) && machines.len() > 1;
-    let (mut receipts, mut failed) = (Vec::new(), 0);
+    // Not from before the call for all: one that was slow would leave no time for those that can be taken down.
+    let (clock, mut receipts, mut failed) = (&world.ports.clock, Vec::new(), 0);
+    let until = clock.now().plus(REPORTS_WITHIN);
     for (event, message) in machines {
         if is_split && failed < 2 {
-            result = match clock.now() < until {
-                true => take_down(world, &[event]).await,
-                false => Err(NotTakenDown { is_busy: true, why: "there was no time left for it".to_owned() }),
-            };
+            if clock.now() < until {
+                result = take_down(world, &[event]).await;
+            } else {
+                let before = result.err().map_or_else(String::new, |error| format!("; before that: {}", error.why));
+                result = Err(NotTakenDown { is_busy: true, why: format!("there was no time left for it{before}") });
+                // The others have as little, for the same reason.
+                failed = 2;
+            }
             failed += u32::from(result.is_err());
         }
         match &result {

@@ -2,6 +2,7 @@
 //! nothing is retried here: the next round or pass does that.
 
 use futures_util::StreamExt;
+use runnersmith_plan::escaped;
 use runnersmith_plan::fault::FaultKind;
 use runnersmith_ports::{Lease, Ledger, LedgerError, chain};
 use runnersmith_types::{
@@ -165,7 +166,8 @@ impl Execution<'_> {
             self.executed.progressed = true;
             self.event(EventKind::Seen, kind, &reason, subject);
         }
-        for runner in failed.iter().take(OUTPUTS_MAX) {
+        // The last one is the one that the fault names.
+        for runner in failed.iter().rev().take(OUTPUTS_MAX) {
             self.record_output(runner).await;
         }
         Ok(())
@@ -178,7 +180,7 @@ impl Execution<'_> {
             Ok(lines) => {
                 for line in lines {
                     let subject = Subject { machine: Some(machine.clone()), ..Subject::runner(runner) };
-                    self.event(EventKind::Seen, "machine_output", &Reason(line), subject);
+                    self.event(EventKind::Seen, HistoryEvent::MACHINE_OUTPUT, &Reason(escaped(&line)), subject);
                 }
             }
             Err(error) => {

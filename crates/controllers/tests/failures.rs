@@ -1,6 +1,7 @@
 //! Failures by their causes: whose they are, how often what failed is tried again, and what is said of it meanwhile. Time is virtual,
 //! and moves second by second.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::support::{Bed, policy, run, set};
@@ -242,7 +243,7 @@ async fn the_last_lines_of_failed_machines_are_in_their_runners_histories() {
     let mut life = Life::with_jobs(policy(5), 5).await;
     life.is_outdated = true;
     for machine in 1..=5 {
-        let lines = (1..=2).map(|line| format!("line {line} of {machine}")).collect();
+        let lines = (1..=2).map(|line| format!("line {line} of {machine}\u{1b}")).collect();
         life.bed.doubles.script().outputs.insert(MachineId::parse(&format!("m-{machine:04}")).unwrap(), lines);
     }
     life.seconds(50).await;
@@ -254,11 +255,16 @@ async fn the_last_lines_of_failed_machines_are_in_their_runners_histories() {
         .map(|event| (event.machine.as_ref().unwrap().to_string(), event.text.clone()))
         .collect();
     said.sort();
-    let expected = ["1", "2", "3"]
-        .into_iter()
-        .flat_map(|machine| (1..=2).map(move |line| (format!("m-000{machine}"), format!("line {line} of {machine}"))));
+    let expected = ["3", "4", "5"].into_iter().flat_map(|machine| {
+        (1..=2).map(move |line| (format!("m-000{machine}"), format!("line {line} of {machine}\\u{{1b}}")))
+    });
     assert_eq!(said, expected.collect::<Vec<_>>());
-    assert!(history.iter().filter(|event| event.what == "machine_output").all(|event| event.runner.is_some()));
+    // The fault names the last that failed.
+    let named = life.bed.world.ports.ledger.boot_failures(&set("linux")).await.unwrap().newest.pop().unwrap().runner;
+    let with_lines =
+        history.iter().filter(|event| event.what == "machine_output").filter_map(|event| event.runner.as_ref());
+    let with_lines: BTreeSet<&RunnerName> = with_lines.collect();
+    assert!(with_lines.len() == 3 && with_lines.contains(&named), "{named}: {with_lines:?}");
     // Those of later rounds have said nothing.
     life.seconds(10 * MINUTE).await;
     assert!(life.boot_failures().await > 5 && life.count("output m-") > 3);

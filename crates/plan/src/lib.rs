@@ -44,6 +44,7 @@ pub use failure::NO_ANSWER;
 pub use interruption::{RerunDecision, decide_rerun, is_superseded};
 pub use lint::{PlanFault, lint};
 pub use waits::changed_waits;
+pub use words::escaped;
 
 use runnersmith_types::{Plan, ScaleSet, Snapshot, Timestamp};
 

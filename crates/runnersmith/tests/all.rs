@@ -5,6 +5,8 @@
 #[cfg(feature = "demo")]
 mod app;
 mod asking;
+#[cfg(feature = "demo")]
+mod doctor;
 #[cfg(feature = "aws")]
 mod environment;
 mod init;

@@ -49,6 +49,9 @@ pub struct HistoryEvent {
 }
 
 impl HistoryEvent {
+    /// The `what` of a line that a failed machine said. Many of them follow each other.
+    pub const MACHINE_OUTPUT: &str = "machine_output";
+
     /// An event about nothing in particular yet.
     #[must_use]
     pub fn new(at: Timestamp, kind: EventKind, what: impl Into<String>, text: impl Into<String>) -> Self {

@@ -21,6 +21,8 @@ const ROWS_MAX: usize = 100;
 const ENDED_LOOK_BACK: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 const ENDED_MAX: usize = 8;
 const DECISIONS_MAX: usize = 25;
+/// So many lines of failed machines may be between them, as three machines leave in one pass: those are on their runners' pages.
+const OUTPUT_READ_MAX: usize = 60;
 
 /// Why a page could not be made.
 #[derive(Debug)]
@@ -185,7 +187,9 @@ impl Overview {
         let alive = runners.len();
         let runners_more = alive.saturating_sub(ROWS_MAX);
         let runners = runners.iter().take(ROWS_MAX).map(|runner| runner_row(runner, now)).collect();
-        let history = web.ledger.recent_history(DECISIONS_MAX).await?;
+        let mut history = web.ledger.recent_history(DECISIONS_MAX + OUTPUT_READ_MAX).await?;
+        history.retain(|event| event.what != HistoryEvent::MACHINE_OUTPUT);
+        history.truncate(DECISIONS_MAX);
         let own = web.faults.all(&web.tasks.all(), now);
         let mut faults: Vec<FaultRow> = own.iter().map(|fault| fault_row(fault, None, now)).collect();
         let of_sets = levels.iter().flat_map(|(set, level)| level.faults.iter().map(move |fault| (set, fault)));

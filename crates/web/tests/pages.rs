@@ -127,6 +127,7 @@ async fn a_failed_machines_page_is_linked_and_shows_its_last_lines() {
     for page in ["/", "/sets/small"] {
         let (_, body) = get(&world, page).await;
         assert!(body.contains(r#"did not boot <a href="/runners/small-q7xk-41">small-q7xk-41</a>"#), "{page}: {body}");
+        assert!(!body.contains("No space"), "{page}: what machines say takes no decision's place");
     }
     let (_, body) = get(&world, "/runners/small-q7xk-41").await;
     assert!(body.contains("machine output") && body.contains("No space &#60;left&#62;"), "{body}");

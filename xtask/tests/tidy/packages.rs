@@ -47,6 +47,31 @@ fn short(name: &str) -> Option<&str> {
     if name == "runnersmith" { Some(name) } else { name.strip_prefix("runnersmith-") }
 }
 
+/// A file of tests that no program has is never run, and nobody notices.
+#[test]
+fn every_file_of_tests_is_in_a_program() {
+    let mut left = Vec::new();
+    for package in packages() {
+        let home = package.manifest_path.parent().unwrap().as_std_path().to_owned();
+        let manifest = std::fs::read_to_string(package.manifest_path.as_std_path()).unwrap();
+        if !manifest.lines().any(|line| line.trim() == "autotests = false") {
+            continue;
+        }
+        let joined = std::fs::read_to_string(home.join("tests/all.rs")).unwrap_or_default();
+        for entry in std::fs::read_dir(home.join("tests")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let is_program =
+                package.targets.iter().any(|target| target.is_test() && target.src_path.as_std_path() == path);
+            let is_joined = joined.lines().any(|line| line.trim() == format!("mod {name};"));
+            if path.extension().is_some_and(|kind| kind == "rs") && !is_program && !is_joined {
+                left.push(format!("{}: add it to all.rs or to Cargo.toml", path.display()));
+            }
+        }
+    }
+    none(&left);
+}
+
 #[test]
 fn the_packages_are_those_of_the_list_in_their_folders_and_each_has_a_readme() {
     let mut wrong = Vec::new();
