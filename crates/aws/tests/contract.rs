@@ -13,7 +13,7 @@ use runnersmith_ports::contract::queue::{QueueWorld, queue};
 use runnersmith_ports::contract::record_store::{RecordStoreWorld, record_store};
 use runnersmith_ports::{
     BudgetLedger as _, Expect, HandOff as _, HistoryLedger as _, JobLedger as _, LeaseLedger as _, ManualClock,
-    RecordStore as _, RecordStoreError, RunnerConfig, TestClock,
+    RecordStore as _, RecordStoreError, ReleaseOutcome, RunnerConfig, TestClock,
 };
 use runnersmith_types::{
     BootFailure, EventKind, FallbackOrder, HandOffEncryption, HistoryEvent, MachineId, Owner, PoolFailure,
@@ -117,6 +117,32 @@ async fn a_plain_write_that_meets_a_transaction_is_made_again() {
     emulator.inject(&[Fault::error("UpdateItem", "TransactionConflictException", 400).times(50)]).unwrap();
     assert!(ledger.wake(&set).await.is_err(), "not forever");
     emulator.heal().unwrap();
+}
+
+/// The SDK makes a call again whose answer was lost: what the first one did is not taken for somebody else's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_whose_answer_was_lost_is_a_release_and_a_wake_up_before_it_is_seen() {
+    if skip_unless_available("a lease's release whose answer is lost") {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    make_table(&emulator, "ledger");
+    let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_000)));
+    let ledger = DynamoLedger::new(&session(&emulator).await, "ledger", Duration::from_secs(3600), clock);
+    let ttl = Duration::from_secs(20);
+    for (name, is_woken, outcome) in
+        [("quiet", false, ReleaseOutcome::Released), ("woken", true, ReleaseOutcome::WokenAgain)]
+    {
+        let set = ScaleSetName::parse(name).unwrap();
+        let mut lease = ledger.acquire(&set, "a", ttl).await.unwrap().expect("it is free");
+        if is_woken {
+            ledger.wake(&set).await.unwrap();
+        }
+        emulator.inject(&[Fault::lost_answer("UpdateItem")]).unwrap();
+        assert_eq!(ledger.release(&mut lease, ttl).await.unwrap(), outcome);
+        let is_free = ledger.acquire(&set, "b", ttl).await.unwrap().is_some();
+        assert_eq!(is_free, !is_woken, "{name}: it is held on exactly when the set was woken");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

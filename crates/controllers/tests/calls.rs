@@ -79,7 +79,7 @@ impl Fleet {
         script.jobs.insert(fact.id, JobFact { source: FactSource::Get, ..fact });
     }
 
-    /// What other fleets of the organisation have at GitHub in this hour: their runners, and their jobs that wait in each repository.
+    /// What other fleets of the organisation have at GitHub in this hour: their runners, and jobs of theirs that wait in three repositories.
     fn others(&mut self, hour: u64) {
         let mut script = self.bed.doubles.script();
         script.jobs.retain(|id, _| id.0 < OTHERS);

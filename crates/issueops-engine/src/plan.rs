@@ -93,10 +93,14 @@ impl ChangeReconciler {
                 notes.push(Note::Head { head, ordered });
             }
             // Somebody pushed while it was planned, or merged and the branch is gone.
-            Err(ReconcileError::GitHub(GitHubError::Conflict { .. } | GitHubError::NotFound { .. })) => {
+            Err(error @ ReconcileError::GitHub(GitHubError::Conflict { .. } | GitHubError::NotFound { .. })) => {
                 self.look(work, key, None).await?;
                 return match self.still_to_plan(key, todo).await? {
-                    Some(now) => Box::pin(self.plan(work, key, &now, (todo, without_lock))).await,
+                    Some(now) if now.head != record.head => {
+                        Box::pin(self.plan(work, key, &now, (todo, without_lock))).await
+                    }
+                    // Nothing explains it, and nothing would be different now: the step waits for the next look.
+                    Some(_) => Err(error),
                     None => Ok(Done::default()),
                 };
             }
@@ -105,11 +109,16 @@ impl ChangeReconciler {
         self.store_plan(work, &record, &workspace, &made, (todo, notes)).await
     }
 
-    /// The change as it is now, if it is this step that has to plan it, and none that came after it.
+    /// The change as it is now, if it is this step that has to plan it: none that came after it, and no look at the issue, which has put
+    /// what it rendered on the branch and orders a plan of that when it has recorded it.
     async fn still_to_plan(&self, key: &str, todo: u64) -> Result<Option<Record>, ReconcileError> {
-        let found = self.change_store.record(key).await?.map(|(record, _)| record);
         let is_newer = |other: &Todo| matches!(other.step, ChangeStep::Plan { .. }) && other.id > todo;
-        Ok(found.filter(|record| record.change.state == State::Planning && !record.outbox.iter().any(is_newer)))
+        let is_own = |record: &Record| record.change.state == State::Planning && !record.outbox.iter().any(is_newer);
+        let found = self.change_store.record(key).await?.map(|(record, _)| record);
+        let Some(record) = found.filter(is_own) else { return Ok(None) };
+        let is_rendering = record.rendering.as_ref() == Some(&record.head)
+            && self.change_store.issue(record.change.issue).await?.busy.is_some();
+        Ok((!is_rendering).then_some(record))
     }
 
     /// Commits Terraform's lock file of provider versions, so that the apply uses the same. Returns the new head.

@@ -139,7 +139,8 @@ impl DynamoLedger {
         if self.wake_seq(&lease.set).await? == lease.wake_seq {
             return Ok(ReleaseOutcome::Released);
         }
-        // Somebody who takes it meanwhile reads all that the wake-up was about.
+        // A pass that takes it meanwhile reads all that the wake-up was about. So does not who only waits for passes to end, of a set that
+        // is closed: the timer looks at that one.
         let holder = read_text(&row, "holder").unwrap_or_default();
         let Some(again) = self.take_lease(&lease.set, holder, ttl).await? else {
             return Ok(ReleaseOutcome::Released);

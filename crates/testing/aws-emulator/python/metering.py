@@ -4,7 +4,8 @@ Rules (DynamoDB guide, "Read and write operations", "Global secondary indexes", 
 larger of the item before and after it, for each KB; a deletion and the check of a condition by the item that is there; a write whose condition
 does not hold all the same; a transaction twice. An item that has an index's keys is written there too: once when it comes, goes, or changes,
 twice when its place in the index changes. A consistent read is a unit for each 4 KB of what it looks at, another one half of that. Whether a
-transaction's write is doubled in the index as well the guide does not say: here it is.
+transaction's write is doubled in the index as well the guide does not say: here it is. Less than it charges: a query that only counts is
+one unit, however much it counts.
 """
 
 import base64
