@@ -80,18 +80,7 @@ impl ChangeReconciler {
         let mut notes = Vec::new();
         match self.keep_lock_file(key, &record, &workspace, &made).await {
             Ok(None) => {}
-            Ok(Some(head)) => {
-                // What was ordered is there as it was, with our own lock file: the order is of that from now on.
-                let ordered = match record.change.is_hand_edited {
-                    true => Some(self.edited_files(work, &record, &head).await?),
-                    false => None,
-                };
-                record.head.clone_from(&head);
-                if let Some(ordered) = &ordered {
-                    record.change.ordered_files = Some(ordered.digest);
-                }
-                notes.push(Note::Head { head, ordered });
-            }
+            Ok(Some(head)) => notes.push(self.goes_on_with_lock_file(work, &mut record, head).await?),
             // Somebody pushed while it was planned, or merged and the branch is gone.
             Err(error @ ReconcileError::GitHub(GitHubError::Conflict { .. } | GitHubError::NotFound { .. })) => {
                 self.look(work, key, None).await?;
@@ -107,6 +96,24 @@ impl ChangeReconciler {
             Err(error) => return Err(error),
         }
         self.store_plan(work, &record, &workspace, &made, (todo, notes)).await
+    }
+
+    /// What was ordered is there as it was, with our own lock file at a new head: the order is of that from now on.
+    async fn goes_on_with_lock_file(
+        &self,
+        work: &Work,
+        record: &mut Record,
+        head: String,
+    ) -> Result<Note, ReconcileError> {
+        let ordered = match record.change.is_hand_edited {
+            true => Some(self.edited_files(work, record, &head).await?),
+            false => None,
+        };
+        record.head.clone_from(&head);
+        if let Some(ordered) = &ordered {
+            record.change.ordered_files = Some(ordered.digest);
+        }
+        Ok(Note::Head { head, ordered })
     }
 
     /// The change as it is now, if it is this step that has to plan it: none that came after it, and no look at the issue, which has put
